@@ -1,0 +1,397 @@
+"""Trajectories → token rows → packed micro-batches. Ids stay as sampled; text is never tokenised again.
+
+Three steps, each exact:
+
+1. :func:`rows_of` merges consecutive turns into one *row* exactly where the next prompt begins with the previous prompt and action,
+   token for token; anywhere else a new row begins. Each turn is an explicit :class:`Span`, so nothing is searched for later.
+2. :class:`Streams` holds what the loss wants to know of each sampled token.
+3. :func:`pack` lays rows end to end up to a token budget, without padding, as one :class:`PackedBatch`;
+   :func:`plan` does so for one or more optimiser steps and counts the divisor of each.
+
+Ids of turns and sequences are global: trajectory i has sequence id i, and its turn t has id `first_turn + t`, where `first_turn`
+counts the turns of all trajectories before it. So a critic's values are one flat array over all turns of an iteration.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from webgym.errors import UsageError
+from webgym.types import Trajectory, seed_from
+
+Whole = Literal["row", "trajectory"]
+"""What may not be divided between micro-batches."""
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One turn inside a row: `row.ids[start:end]` are its sampled tokens, `prompt_end` is the last token of its prompt.
+
+    The value V(s_t) is read at `prompt_end` and `start == prompt_end + 1`. `offset` is the place of the turn's first sampled
+    token among all sampled tokens of the trajectory, the index into :class:`Streams`.
+    """
+
+    turn: int
+    prompt_end: int
+    start: int
+    end: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """How many tokens were sampled in this turn."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens that one forward pass reads as one sequence: one turn, or several that continue each other."""
+
+    trajectory: int
+    first_turn: int  # global id of the trajectory's turn 0
+    ids: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list[Row]:
+    """The rows of one trajectory, in order of turns; none for a trajectory without turns.
+
+    Raises UsageError where a turn has no prompt ids (its policy is no model) or its log-probabilities do not match its ids.
+    """
+    rows: list[Row] = []
+    ids: tuple[int, ...] = ()
+    spans: list[Span] = []
+    offset = 0
+    for t, turn in enumerate(trajectory.turns):
+        prompt, action = turn.completion.prompt_ids, turn.completion.action_ids
+        if not prompt:
+            raise UsageError(
+                f"{_name(trajectory)}, turn {t}: expected the token ids of a model's prompt, got none; nothing can learn from it"
+            )
+        if (found := len(turn.completion.behaviour_logprobs)) != len(action):
+            raise UsageError(
+                f"{_name(trajectory)}, turn {t}: expected {len(action)} behaviour_logprobs, one per action id, got {found}"
+            )
+        if spans and prompt[: len(ids)] != ids:
+            rows.append(Row(index, first_turn, ids, tuple(spans)))
+            spans = []
+        ids = prompt + action
+        spans.append(Span(t, len(prompt) - 1, len(prompt), len(ids), offset))
+        offset += len(action)
+    if spans:
+        rows.append(Row(index, first_turn, ids, tuple(spans)))
+    return rows
+
+
+def rows_of_all(trajectories: Iterable[Trajectory]) -> list[Row]:
+    """The rows of many trajectories with their global sequence and turn ids."""
+    rows: list[Row] = []
+    first_turn = 0
+    for index, trajectory in enumerate(trajectories):
+        rows += rows_of(trajectory, index, first_turn)
+        first_turn += len(trajectory)
+    return rows
+
+
+def check_context(rows: Iterable[Row], trajectories: Sequence[Trajectory], context: int) -> None:
+    """Raises UsageError naming the longest row, if it does not fit in a model that reads `context` tokens."""
+    longest = max(rows, key=len, default=None)
+    if longest is None or len(longest) <= context:
+        return
+    trajectory = trajectories[longest.trajectory]
+    last = longest.spans[-1].turn
+    page = trajectory.turns[last].url or "unknown page"
+    raise UsageError(
+        f"{_name(trajectory)}, turn {last} ({page}): prompt and action take {len(longest):,} tokens, "
+        f"but the model reads at most {context:,}; show less of the page or fewer past turns in the prompt, or take a model with a longer context"
+    )
+
+
+def _name(trajectory: Trajectory) -> str:
+    return f"{trajectory.key.task_id} (seed {trajectory.key.seed}, member {trajectory.key.member})"
+
+
+# --- streams -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """What the loss knows of each sampled token: one array per trajectory, over its sampled tokens in order of turns.
+
+    `weight` 0 takes a token out of the loss and out of every divisor. `old_logprob` (the learner's own, at the start of an update)
+    and `reference_logprob` (of a frozen model) are None where the loss does not need them.
+    """
+
+    advantage: Sequence[np.ndarray]
+    weight: Sequence[np.ndarray]
+    behaviour_logprob: Sequence[np.ndarray]
+    old_logprob: Sequence[np.ndarray] | None = None
+    reference_logprob: Sequence[np.ndarray] | None = None
+
+
+def streams_of(trajectories: Sequence[Trajectory], advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Streams:
+    """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is."""
+    sizes = [np.array([len(t.completion.action_ids) for t in x.turns], dtype=np.int64) for x in trajectories]
+    behaviour = [np.array([p for t in x.turns for p in t.completion.behaviour_logprobs], dtype=np.float32) for x in trajectories]
+    return Streams(
+        advantage=[_per_token(a, n) for a, n in zip(advantages, sizes, strict=True)],
+        weight=[_per_token(w, n) for w, n in zip(weights, sizes, strict=True)],
+        behaviour_logprob=behaviour,
+    )
+
+
+def _per_token(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    if values.shape == sizes.shape:
+        return np.repeat(values, sizes).astype(np.float32)
+    if values.shape == (int(sizes.sum()),):
+        return values.astype(np.float32)
+    expected = f"one number per turn [{len(sizes)}] or per sampled token [{sizes.sum()}]"
+    raise ValueError(f"expected {expected}, got shape {list(values.shape)}")
+
+
+# --- packed batches ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class PackedBatch:
+    """S rows laid end to end: N tokens, of which A were sampled, in V turns. No padding.
+
+    `action_index` says at which token the logits predict an action token (one before it); `value_index` is the last prompt token
+    of each turn. `turn_size` and `sequence_size` count the sampled tokens with weight > 0 of the token's turn and of its whole
+    trajectory, also those that lie in other batches. Streams that :func:`pack` was not given are NaN.
+    """
+
+    ids: Int[Tensor, " n"]  # [N] int64
+    positions: Int[Tensor, " n"]  # [N] int64, from 0 in every row
+    cu_seqlens: Int[Tensor, " s+1"]  # [S+1] int32, where rows begin and end
+    action_index: Int[Tensor, " a"]  # [A] int64
+    action_ids: Int[Tensor, " a"]  # [A] int64
+    turn_of_action: Int[Tensor, " a"]  # [A] int64, global turn id
+    sequence_of_action: Int[Tensor, " a"]  # [A] int64, index of the trajectory
+    turn_size: Int[Tensor, " a"]  # [A] int64
+    sequence_size: Int[Tensor, " a"]  # [A] int64
+    value_index: Int[Tensor, " v"]  # [V] int64
+    value_turn: Int[Tensor, " v"]  # [V] int64, global turn id
+    advantage: Float[Tensor, " a"]  # [A] float32
+    weight: Float[Tensor, " a"]  # [A] float32
+    behaviour_logprob: Float[Tensor, " a"]  # [A] float32
+    old_logprob: Float[Tensor, " a"] | None = None  # [A] float32
+    reference_logprob: Float[Tensor, " a"] | None = None  # [A] float32
+
+    @property
+    def tokens(self) -> int:
+        """N, all tokens that the forward pass reads."""
+        return self.ids.shape[0]
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest row, which varlen attention asks for."""
+        return int((self.cu_seqlens[1:] - self.cu_seqlens[:-1]).max()) if len(self.cu_seqlens) > 1 else 0
+
+    def to(self, device: torch.device | str) -> "PackedBatch":
+        """The same batch on another device."""
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+
+
+def pack(rows: Sequence[Row], token_budget: int, streams: Streams | None = None, *, whole: Whole = "row") -> list[PackedBatch]:
+    """Micro-batches of at most `token_budget` tokens by first-fit decreasing; the same rows give the same batches.
+
+    A row longer than the budget gets a batch of its own; so does, with `whole="trajectory"`, a trajectory.
+    """
+    if token_budget < 1:
+        raise UsageError(f"expected a token budget of at least 1, got {token_budget}")
+    sizes = _live_sizes(rows, streams)
+    return [_packed(batch, streams, sizes) for batch in _first_fit(_units(rows, whole), token_budget)]
+
+
+def _units(rows: Sequence[Row], whole: Whole) -> list[list[Row]]:
+    if whole == "row":
+        return [[row] for row in rows]
+    units: dict[int, list[Row]] = {}
+    for row in rows:
+        units.setdefault(row.trajectory, []).append(row)
+    return list(units.values())
+
+
+def _first_fit(units: list[list[Row]], budget: int) -> list[list[Row]]:
+    """Units in decreasing length, each into the first batch with room; inside a batch in order of trajectory and turn."""
+
+    def place(unit: list[Row]) -> tuple[int, int]:
+        return unit[0].trajectory, unit[0].spans[0].turn
+
+    def length(unit: list[Row]) -> int:
+        return sum(len(row) for row in unit)
+
+    batches: list[list[list[Row]]] = []
+    room: list[int] = []
+    for unit in sorted(units, key=lambda u: (-length(u), place(u))):
+        need = length(unit)
+        found = next((i for i, free in enumerate(room) if free >= need), None)
+        if found is None:
+            batches.append([unit])
+            room.append(budget - need)
+        else:
+            batches[found].append(unit)
+            room[found] -= need
+    return [[row for unit in sorted(batch, key=place) for row in unit] for batch in batches]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Sampled tokens with weight > 0, by global turn id and by trajectory."""
+
+    turn: dict[int, int]
+    sequence: dict[int, int]
+
+
+def _live_sizes(rows: Iterable[Row], streams: Streams | None) -> _Sizes:
+    turn: dict[int, int] = {}
+    sequence: dict[int, int] = {}
+    for row in rows:
+        for span in row.spans:
+            size = span.size if streams is None else int((_cut(streams.weight, row, span) > 0).sum())
+            turn[row.first_turn + span.turn] = size
+            sequence[row.trajectory] = sequence.get(row.trajectory, 0) + size
+    return _Sizes(turn, sequence)
+
+
+def _cut(stream: Sequence[np.ndarray], row: Row, span: Span) -> np.ndarray:
+    return stream[row.trajectory][span.offset : span.offset + span.size]
+
+
+def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> PackedBatch:
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.fromiter((i for row in rows for i in row.ids), dtype=np.int64, count=int(starts[-1]))
+    spans = [(int(start), row, span) for start, row in zip(starts, rows, strict=False) for span in row.spans]
+    counts = np.array([span.size for _, _, span in spans], dtype=np.int64)
+    turns = np.array([row.first_turn + span.turn for _, row, span in spans], dtype=np.int64)
+    sequences = np.array([row.trajectory for _, row, _ in spans], dtype=np.int64)
+    action = _join([np.arange(start + span.start, start + span.end) for start, _, span in spans], np.int64)
+
+    def repeat(per_span: np.ndarray | list[int]) -> Tensor:
+        return torch.from_numpy(np.repeat(np.asarray(per_span, dtype=np.int64), counts))
+
+    def gather(stream: Sequence[np.ndarray] | None) -> Tensor | None:
+        return None if stream is None else torch.from_numpy(_join([_cut(stream, row, span) for _, row, span in spans], np.float32))
+
+    unknown = torch.full((len(action),), float("nan"))
+    given = None if streams is None else [gather(s) for s in (streams.advantage, streams.weight, streams.behaviour_logprob)]
+    advantage, weight, behaviour = given or [unknown, unknown, unknown]
+    assert advantage is not None and weight is not None and behaviour is not None
+    return PackedBatch(
+        ids=torch.from_numpy(ids),
+        positions=torch.from_numpy(np.arange(len(ids)) - np.repeat(starts[:-1], lengths)),
+        cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
+        action_index=torch.from_numpy(action - 1),
+        action_ids=torch.from_numpy(ids[action]),
+        turn_of_action=repeat(turns),
+        sequence_of_action=repeat(sequences),
+        turn_size=repeat([sizes.turn[int(t)] for t in turns]),
+        sequence_size=repeat([sizes.sequence[int(s)] for s in sequences]),
+        value_index=torch.tensor([start + span.prompt_end for start, _, span in spans], dtype=torch.int64),
+        value_turn=torch.from_numpy(turns),
+        advantage=advantage,
+        weight=weight,
+        behaviour_logprob=behaviour,
+        old_logprob=None if streams is None else gather(streams.old_logprob),
+        reference_logprob=None if streams is None else gather(streams.reference_logprob),
+    )
+
+
+def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
+
+
+# --- optimiser steps -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of a step has weight > 0: the divisors that a loss may choose from."""
+
+    tokens: int
+    turns: int
+    trajectories: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The micro-batches of one optimiser step and the counts for its single divisor.
+
+    `counts` include turns whose advantage is 0; the batches may leave them out (`skipped_tokens`), since they add nothing.
+    """
+
+    batches: tuple[PackedBatch, ...]
+    counts: Counts
+    skipped_tokens: int = 0
+
+
+def step_of(
+    rows: Sequence[Row], streams: Streams, token_budget: int, *, whole: Whole = "row", keep_zero_advantage: bool = False
+) -> Step:
+    """One optimiser step from these rows.
+
+    Tokens of weight 0 are in no divisor. What cannot move the loss is not computed: rows whose every turn has weight 0 or
+    advantage 0 (with `whole="trajectory"`: trajectories), and the tail of a row behind its last turn that can.
+    With `keep_zero_advantage` (a KL or entropy term acts on every turn) only weight 0 counts as nothing.
+    """
+    sizes = _live_sizes(rows, streams)
+    counts = Counts(
+        tokens=sum(sizes.turn.values()),
+        turns=sum(n > 0 for n in sizes.turn.values()),
+        trajectories=sum(n > 0 for n in sizes.sequence.values()),
+    )
+
+    def moves(row: Row, span: Span) -> bool:
+        weight, advantage = _cut(streams.weight, row, span), _cut(streams.advantage, row, span)
+        return bool(((weight > 0) & (keep_zero_advantage | (advantage != 0))).any())
+
+    if whole == "trajectory":
+        moving = {row.trajectory for row in rows if any(moves(row, span) for span in row.spans)}
+        kept = [row for row in rows if row.trajectory in moving]
+    else:
+        kept = [cut for row in rows if (cut := _without_tail(row, [moves(row, span) for span in row.spans]))]
+    batches = tuple(_packed(batch, streams, sizes) for batch in _first_fit(_units(kept, whole), token_budget))
+    return Step(batches, counts, sum(map(len, rows)) - sum(map(len, kept)))
+
+
+def _without_tail(row: Row, moves: list[bool]) -> Row | None:
+    """The row up to its last span that moves the loss; causal attention never looks further."""
+    if not any(moves):
+        return None
+    spans = row.spans[: len(moves) - moves[::-1].index(True)]
+    return replace(row, ids=row.ids[: spans[-1].end], spans=spans)
+
+
+def plan(
+    rows: Sequence[Row],
+    streams: Streams,
+    token_budget: int,
+    *,
+    minibatches: int = 1,
+    seed: int = 0,
+    whole: Whole = "row",
+    keep_zero_advantage: bool = False,
+) -> list[Step]:
+    """One epoch: the trajectories that have any weight, shuffled by `seed` and dealt to at most `minibatches` optimiser steps.
+
+    A trajectory's rows stay in one step, so that its size and its sequence ratio are known there.
+    """
+    live = {row.trajectory for row in rows if any((_cut(streams.weight, row, span) > 0).any() for span in row.spans)}
+    order = sorted(live, key=lambda i: seed_from(seed, "minibatch", i))
+    parts = [set(order[k::minibatches]) for k in range(min(minibatches, len(order)))]
+    chosen = ([row for row in rows if row.trajectory in part] for part in parts)
+    return [step_of(x, streams, token_budget, whole=whole, keep_zero_advantage=keep_zero_advantage) for x in chosen]
