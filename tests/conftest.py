@@ -1,0 +1,9 @@
+"""Runs before any test module is imported."""
+
+import os
+
+# Read when torch is first imported: one thread, so that sums do not depend on the machine and tests do not fight over cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test needs the network, so none may reach for a model hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
