@@ -1,6 +1,6 @@
 """Finds (or installs) the browser's executable, and decides whether it may run in Chromium's sandbox.
 
-The headless shell comes first wherever it is: a context with a page costs a quarter of the time and memory that full Chromium wants.
+The headless shell comes first wherever it is: a context with a page costs a quarter of full Chromium's time and memory.
 Order: WEBGYM_BROWSER; then a headless shell on PATH, in a distribution's folders, among Playwright's own; then full Chromium or
 Chrome in the same places. A candidate counts only when it starts and tells its version. Nothing here imports Playwright.
 """
@@ -54,7 +54,7 @@ PLAYWRIGHT_PATTERNS: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """An executable that starts: the headless shell or full Chromium, its version as it tells it ("156.0.8078.79"), and who named it."""
+    """An executable that starts. `version` is as it tells it ("156.0.8078.79"), `source` where it was found."""
 
     path: Path
     kind: Kind
@@ -91,26 +91,41 @@ def find(
         browser = _named(Path(named).expanduser())
         if kind in (None, browser.kind):
             return browser
+    browser, failures = _first_that_starts(kind, environ, system_folders)
+    if browser:
+        return browser
+    what = {None: "browser", "shell": "headless shell", "full": "full Chromium"}[kind]
+    tried = f" ({'; '.join(failures)})" if failures else ""
+    remedy = f"install a Chromium or Chrome, or set {VARIABLE} to its path" if kind == "full" else HOW_TO_GET_ONE
+    raise BrowserMissingError(f"No usable {what} was found{tried}: {remedy}.")
+
+
+def _first_that_starts(
+    kind: Kind | None, environ: Mapping[str, str], system_folders: Sequence[str]
+) -> tuple[Browser | None, list[str]]:
+    """The first candidate that starts, and what was wrong with those before it."""
     failures: list[str] = []
     for path, candidate_kind, source in candidates(environ, system_folders):
         if kind not in (None, candidate_kind):
             continue
         version, failure = ask_version(path)
         if version:
-            return Browser(path, candidate_kind, version, source)
+            return Browser(path, candidate_kind, version, source), failures
         failures.append(f"{path} {failure}")
-    what = {None: "browser", "shell": "headless shell", "full": "full Chromium"}[kind]
-    tried = f" ({'; '.join(failures)})" if failures else ""
-    raise BrowserMissingError(f"No usable {what} was found{tried}: {HOW_TO_GET_ONE}.")
+    return None, failures
 
 
 def _named(path: Path) -> Browser:
     """The browser that WEBGYM_BROWSER names. A wrong name is an error, never a silent fall back to another browser."""
     if not _executable(path):
-        raise BrowserMissingError(f"{VARIABLE} names {str(path)!r}, which is no executable file: set it to the path of a Chromium, or unset it.")
+        raise BrowserMissingError(
+            f"{VARIABLE} names {str(path)!r}, which is no executable file: set it to the path of a Chromium, or unset it."
+        )
     version, failure = ask_version(path)
     if not version:
-        raise BrowserMissingError(f"{VARIABLE} names {str(path)!r}, which {failure}: set it to a Chromium that starts, or unset it.")
+        raise BrowserMissingError(
+            f"{VARIABLE} names {str(path)!r}, which {failure}: set it to a Chromium that starts, or unset it."
+        )
     # Scripts that wrap a shell are named after it; resolve() also sees through a link with a name of its own.
     is_shell = any("headless" in name for name in (path.name, path.resolve().name))
     return Browser(path, "shell" if is_shell else "full", version, VARIABLE)
@@ -169,7 +184,7 @@ def _executable(path: Path) -> bool:
 
 @functools.cache
 def ask_version(path: Path, timeout_s: float = 20.0) -> tuple[str, str]:
-    """(version, "") as the executable itself tells it, or ("", why it is not usable). Asked once per process: it takes 50 ms and more."""
+    """(version, "") as the executable itself tells it, or ("", why it is not usable). Takes 50 ms and more, so asked once."""
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
@@ -193,21 +208,19 @@ def install(*, environ: Mapping[str, str] | None = None, system_folders: Sequenc
     environ = os.environ if environ is None else environ
     if environ.get(VARIABLE, "").strip():
         return find(environ=environ, system_folders=system_folders)
+    browser, unusable = _first_that_starts(None, environ, system_folders)
+    installers = [[playwright_command()], apt_commands(environ)]
     failures: list[str] = []
-    for name, commands in (("", ()), ("playwright", [playwright_command()]), ("apt-get", apt_commands(environ))):
-        for command in commands:
-            if problem := _run(command, environ):
-                failures.append(f"{name} {problem}")
-                break
-        ask_version.cache_clear()
-        try:
-            return find(environ=environ, system_folders=system_folders)
-        except BrowserMissingError as error:
-            missing = str(error)
-    tried = f" ({'; '.join(failures)})" if failures else f" ({missing})"
-    raise BrowserMissingError(
-        f"No browser could be installed{tried}: install Debian's package chromium-headless-shell, or any Chromium, and set {VARIABLE} to its path."
-    )
+    while browser is None and installers:
+        failures += _run_all(installers.pop(0), environ)
+        ask_version.cache_clear()  # a library that was missing may be there now
+        browser, unusable = _first_that_starts(None, environ, system_folders)
+    if browser is None:
+        raise BrowserMissingError(
+            f"No browser could be installed ({'; '.join(failures + unusable)}): install Debian's package chromium-headless-shell, "
+            f"or any Chromium, and set {VARIABLE} to its path."
+        )
+    return browser
 
 
 def playwright_command() -> list[str]:
@@ -224,17 +237,20 @@ def apt_commands(environ: Mapping[str, str], uid: int | None = None) -> list[lis
     return [[apt, "update", "-qq"], [apt, "install", "-y", "-qq", "--no-install-recommends", "chromium-headless-shell"]]
 
 
-def _run(command: Iterable[str], environ: Mapping[str, str], timeout_s: float = 900.0) -> str:
-    """Runs an installer; "" when it went well, else what went wrong."""
-    try:
-        done = subprocess.run(
-            [*command], env={**environ, "DEBIAN_FRONTEND": "noninteractive"}, stdin=subprocess.DEVNULL, timeout=timeout_s
-        )
-    except subprocess.TimeoutExpired:
-        return f"did not end within {timeout_s:g} s"
-    except OSError as error:
-        return f"did not start: {error.strerror}"
-    return f"failed with exit code {done.returncode}" if done.returncode else ""
+def _run_all(commands: Iterable[Sequence[str]], environ: Mapping[str, str], timeout_s: float = 900.0) -> list[str]:
+    """Runs an installer's commands up to the first that fails; what went wrong, in words."""
+    for command in commands:
+        try:
+            done = subprocess.run(
+                command, env={**environ, "DEBIAN_FRONTEND": "noninteractive"}, stdin=subprocess.DEVNULL, timeout=timeout_s
+            )
+        except subprocess.TimeoutExpired:
+            return [f"`{' '.join(command)}` did not end within {timeout_s:g} s"]
+        except OSError as error:
+            return [f"`{' '.join(command)}` did not start: {error.strerror}"]
+        if done.returncode:
+            return [f"`{' '.join(command)}` failed with exit code {done.returncode}"]
+    return []
 
 
 # --- sandbox ---------------------------------------------------------------------------------------------------------------
@@ -276,13 +292,14 @@ def sandbox(path: Path) -> Sandbox:
     """Whether the browser at `path` can run in its sandbox, decided once per process."""
     system, uid = platform.system(), os.geteuid()
     decides = system == "Linux" and uid != 0
-    return decide_sandbox(
-        system=system, uid=uid, helper=_setuid_helper(path), namespaces=decides and user_namespaces_work()
-    )
+    return decide_sandbox(system=system, uid=uid, helper=_setuid_helper(path), namespaces=decides and user_namespaces_work())
 
 
 def _setuid_helper(path: Path) -> bool:
-    folders = (path.resolve().parent, Path("/usr/lib/chromium"), Path("/opt/google/chrome"))
+    """Whether a setuid `chrome-sandbox` lies beside the real executable (Debian starts it by a script in /usr/bin)."""
+    folders = [path.resolve().parent]
+    if folders[0] == Path("/usr/bin"):
+        folders.append(Path("/usr/lib/chromium"))
     for helper in (folder / "chrome-sandbox" for folder in folders):
         if helper.is_file():
             status = helper.stat()
