@@ -114,8 +114,29 @@ def check_context(rows: Iterable[Row], trajectories: Sequence[Trajectory], conte
     page = trajectory.turns[last].url or "unknown page"
     raise UsageError(
         f"{_name(trajectory)}, turn {last} ({page}): prompt and action take {len(longest):,} tokens, "
-        f"but the model reads at most {context:,}; show less of the page or fewer past turns in the prompt, or take a model with a longer context"
+        f"but the model reads at most {context:,}; show less of the page or fewer past turns in the prompt, "
+        "or take a model with a longer context"
     )
+
+
+def sampling_temperature(trajectories: Iterable[Trajectory]) -> float:
+    """The one temperature at which all turns were sampled; log-probabilities must be computed at it.
+
+    Raises UsageError where temperatures differ, and where top-k, top-p or greedy choice cut the sampler's distribution: then the
+    ratio of policy to behaviour has another support than the recorded log-probabilities and cannot be computed.
+    """
+    found: set[float] = set()
+    for trajectory in trajectories:
+        for sampling in (turn.completion.sampling for turn in trajectory.turns):
+            if sampling is not None and sampling.truncated_support:
+                raise UsageError(
+                    f"{_name(trajectory)} was sampled with a cut distribution ({sampling}), so no policy ratio can be computed; "
+                    "sample with top_p=1, top_k=0 and greedy=False to train on it"
+                )
+            found.add(1.0 if sampling is None else sampling.temperature)
+    if len(found) > 1:
+        raise UsageError(f"expected turns sampled at one temperature, got {sorted(found)}; train on them apart")
+    return found.pop() if found else 1.0
 
 
 def _name(trajectory: Trajectory) -> str:
@@ -309,6 +330,19 @@ def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> Pack
         old_logprob=None if streams is None else gather(streams.old_logprob),
         reference_logprob=None if streams is None else gather(streams.reference_logprob),
     )
+
+
+def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " a"]], trajectories: int) -> list[np.ndarray]:
+    """Numbers per sampled token [A] of each batch as one array per trajectory, the layout of :class:`Streams`.
+
+    The batches must hold every turn of the trajectories, each once.
+    """
+    turn = torch.cat([b.turn_of_action.cpu() for b in batches] or [torch.zeros(0, dtype=torch.int64)])
+    sequence = torch.cat([b.sequence_of_action.cpu() for b in batches] or [torch.zeros(0, dtype=torch.int64)])
+    flat = torch.cat([v.detach().float().cpu() for v in values] or [torch.zeros(0)])
+    order = torch.argsort(turn, stable=True)  # tokens of one turn lie together and in order
+    ends = torch.bincount(sequence, minlength=trajectories).cumsum(0)
+    return [part.numpy() for part in torch.tensor_split(flat[order], ends[:-1])]
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:

@@ -1,0 +1,253 @@
+"""Credit: who gets how much of the reward. Pure functions on one trajectory, on a group, and on a batch of groups.
+
+Notation (Schulman et al. 2016 for GAE; Zhou et al. 2024 for turns): turns t = 0..T−1 with states s_t, rewards r_t, values
+v_t = V(s_t), and `discount_t`, the discount from turn t to turn t+1: γ, or 0 after termination. `final_value` is V(s_T). It is 0
+unless someone bootstraps, also at the turn limit, which is part of the task and seen by the agent.
+Everything is float64 numpy: these arrays are short, and credit should not be where digits are lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from webgym.types import Group, Trajectory, digest
+
+Turns = Float[np.ndarray, " t"]
+"""One number per turn of a trajectory."""
+
+METRICS: Mapping[str, str] = {
+    "rollout/return": "mean undiscounted return of the episodes that did not fault",
+    "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
+    "rollout/groups": "groups with at least one episode that did not fault",
+    "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
+    "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
+    "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
+    "critic/residual_variance": "Var(G − V) over turns, held out",
+    "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
+    "critic/gate": "1 when the critic beats the group mean and is used, 0 when the group mean takes its place",
+}
+"""What the stats of a Credit mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups.
+
+    They must be held out: from a critic that never saw the outcomes of these trajectories (an earlier one, or cross-fitted).
+    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit.
+    """
+
+    turns: Sequence[Turns]
+    final: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Credit:
+    """What an algorithm says of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
+
+    `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are what a critic should predict at each turn;
+    `stats` go to the metrics.
+    """
+
+    advantages: list[np.ndarray]
+    weights: list[np.ndarray]
+    targets: list[np.ndarray] | None = None
+    stats: dict[str, float] = field(default_factory=dict)
+
+
+# --- one trajectory ------------------------------------------------------------------------------------------------------
+
+
+def rewards(trajectory: Trajectory) -> Turns:
+    """r_t, [T]; all 0 for a faulted episode, whose reward is unknown and which must be masked."""
+    if trajectory.outcome.faulted:
+        return np.zeros(len(trajectory))
+    return np.array([turn.reward for turn in trajectory.turns], dtype=np.float64)
+
+
+def learnable(trajectory: Trajectory) -> bool:
+    """Whether anything may be learned from it: it has turns, and it did not end in a fault."""
+    return len(trajectory) > 0 and not trajectory.outcome.faulted
+
+
+def discounts(turns: int, gamma: float, last: float = 0.0) -> Turns:
+    """γ after every turn but the last, which has `last`: 0, or γ to bootstrap there; [T]."""
+    d = np.full(turns, gamma, dtype=np.float64)
+    d[-1:] = last
+    return d
+
+
+def discounted_returns(r_t: Turns, discount_t: Turns, final_value: float = 0.0) -> Turns:
+    """G_t = r_t + discount_t · G_{t+1}, G_T = final_value; [T].
+
+    With r = R at T−1 only, this is G_t = γ^{T−1−t} R.
+    """
+    _same_length(r_t, discount_t)
+    g_t = np.zeros(len(r_t))
+    g = final_value
+    for t in reversed(range(len(r_t))):
+        g = r_t[t] + discount_t[t] * g
+        g_t[t] = g
+    return g_t
+
+
+def gae(r_t: Turns, discount_t: Turns, v_t: Turns, lam: float, final_value: float = 0.0) -> Turns:
+    """Generalised advantages (Schulman et al. 2016, arXiv 1506.02438, eq. 16), [T]:
+
+        δ_t = r_t + discount_t · v_{t+1} − v_t,    v_T = final_value
+        A_t = δ_t + discount_t · λ · A_{t+1},      A_T = 0
+
+    λ=0 is the TD(0) residual, λ=1 the return minus v_t. The ArCHer-PPO text leaves γ out of the residual: λ=0, discount_t=1.
+    """
+    _same_length(r_t, discount_t, v_t)
+    v_tp1 = np.append(v_t[1:], final_value)[: len(v_t)]
+    delta_t = r_t + discount_t * v_tp1 - v_t
+    return discounted_returns(delta_t, discount_t * lam)
+
+
+def _same_length(*arrays: np.ndarray) -> None:
+    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 1:
+        raise ValueError(f"expected one number per turn in each array, got shapes {[list(a.shape) for a in arrays]}")
+
+
+# --- a group -------------------------------------------------------------------------------------------------------------
+
+
+def leave_one_out_mean(x: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+    """Mean of the *other* members (RLOO, Kool et al. 2019); a member without others gets itself, so that it is neither good nor bad."""
+    return x.copy() if len(x) < 2 else (x.sum() - x) / (len(x) - 1)
+
+
+def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray, " g"]:
+    """x − mean(x), divided by the (population) std of the group if asked (GRPO, arXiv 2402.03300, section 4.1.2); 0 without spread."""
+    if not spread(x):
+        return np.zeros_like(x)
+    centred = x - x.mean()
+    return centred / x.std() if std else centred
+
+
+def spread(x: Float[np.ndarray, " g"]) -> bool:
+    """Whether members differ at all; groups without spread teach nothing."""
+    return len(x) > 1 and float(x.max()) > float(x.min())
+
+
+def group_baseline(returns: Sequence[Turns]) -> list[Turns]:
+    """b_t for each member: the mean of the others' G_t at the same turn, [T_i] each.
+
+    Only others that got as far as turn t count; where none did, the mean over all the others' turns; where there are no others,
+    the member's own G_t. It never looks at what the member itself did from t on, so it is a valid baseline.
+    """
+    others = [[g for j, g in enumerate(returns) if j != i and len(g)] for i in range(len(returns))]
+    return [_baseline_of(own, rest) for own, rest in zip(returns, others, strict=True)]
+
+
+def _baseline_of(own: Turns, others: Sequence[Turns]) -> Turns:
+    if not others:
+        return own.copy()
+    pooled = float(np.concatenate(others).mean())
+    running = ([g[t] for g in others if len(g) > t] for t in range(len(own)))
+    return np.array([np.mean(g) if g else pooled for g in running])
+
+
+# --- a batch -------------------------------------------------------------------------------------------------------------
+
+
+def flatten(groups: Sequence[Group]) -> list[Trajectory]:
+    """All trajectories, group after group: the order of Credit and Values."""
+    return [trajectory for group in groups for trajectory in group]
+
+
+def turn_weights(trajectories: Sequence[Trajectory]) -> list[Turns]:
+    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
+    return [np.full(len(x), float(learnable(x))) for x in trajectories]
+
+
+def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Turns]:
+    """G_t = γ^{T−1−t} R for each trajectory: what ArCHer's critic is fitted to. A faulted one gets 0 and must be masked."""
+    return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
+
+
+def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Advantages divided by their std over all turns with weight > 0, not centred: A/σ keeps the sign of every A.
+
+    Each turn counts once, however many tokens it has. Without spread they come back unchanged.
+    """
+    live = _live(advantages, weights)
+    sigma = float(live.std()) if len(live) else 0.0
+    return [a / sigma for a in advantages] if sigma > 1e-8 else [a.copy() for a in advantages]
+
+
+def explained_variance(target: Float[np.ndarray, " n"], prediction: Float[np.ndarray, " n"]) -> float:
+    """1 − Var(G − V)/Var(G): 1 is perfect, 0 no better than a constant; NaN when there is nothing to explain."""
+    variance = float(np.var(target)) if len(target) else 0.0
+    return 1 - float(np.var(target - prediction)) / variance if variance > 0 else float("nan")
+
+
+class Gate(NamedTuple):
+    """Whether a critic is worth using (`open`), and the two variances that decide it."""
+
+    open: bool
+    residual_variance: float
+    baseline_variance: float
+
+
+def critic_gate(
+    targets: Sequence[np.ndarray], values: Sequence[np.ndarray], baselines: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+) -> Gate:
+    """Open when Var(G − V) < Var(G − b) over the turns with weight > 0, V held out and b the leave-one-out group mean.
+
+    Pooled explained variance above 0 would only prove that the critic learned which tasks are hard; the group mean knows that too.
+    """
+    g, v, b = _live(targets, weights), _live(values, weights), _live(baselines, weights)
+    if not len(g):
+        return Gate(False, 0.0, 0.0)
+    residual, baseline = float(np.var(g - v)), float(np.var(g - b))
+    return Gate(residual < baseline, residual, baseline)
+
+
+def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[np.ndarray, " groups"]:
+    """A fold 0..folds−1 for each group, balanced and fixed by `seed`; groups of one task and one task seed share a fold.
+
+    The critic that values a group is fitted on the other folds, so that it cannot have memorised the group's outcomes.
+    """
+    names = [(group[0].key.task_id, group[0].key.seed) if len(group) else ("", -1) for group in groups]
+    order = sorted(set(names), key=lambda name: digest([seed, *name]))
+    fold_of = {name: place % folds for place, name in enumerate(order)}
+    return np.array([fold_of[name] for name in names], dtype=np.int64)
+
+
+def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Turns]) -> list[Trajectory]:
+    """The trajectories with `penalties[i][t]` taken off each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
+
+    What the environment said is untouched in `outcome`; shaping belongs to the trainer.
+    """
+    shaped = []
+    for trajectory, penalty in zip(trajectories, penalties, strict=True):
+        turns = (replace(turn, reward=turn.reward - float(p)) for turn, p in zip(trajectory.turns, penalty, strict=True))
+        shaped.append(replace(trajectory, turns=tuple(turns)))
+    return shaped
+
+
+def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:
+    """The stats that every algorithm reports, by the names of METRICS."""
+    trajectories = flatten(groups)
+    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x)]
+    return {
+        "rollout/return": float(np.mean(returns)) if returns else float("nan"),
+        "rollout/faults": float(sum(x.outcome.faulted for x in trajectories)),
+        "rollout/groups": float(sum(any(map(learnable, group)) for group in groups)),
+    }
+
+
+def live_std(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
+    """Standard deviation over all turns with weight > 0; 0 when there are none."""
+    live = _live(advantages, weights)
+    return float(live.std()) if len(live) else 0.0
+
+
+def _live(x: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Float[np.ndarray, " n"]:
+    keep: Sequence[Bool[np.ndarray, " t"]] = [w > 0 for w in weights]
+    return np.concatenate([a[k] for a, k in zip(x, keep, strict=True)]) if len(keep) else np.zeros(0)
