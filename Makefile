@@ -58,7 +58,7 @@ test-slow: browser  ## the tests that take minutes
 lint: $(STAMP)  ## ruff and pyright
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(PY)
 
 format: $(STAMP)  ## let ruff put things right
 	$(VENV)/bin/ruff check --fix .

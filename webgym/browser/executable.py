@@ -288,11 +288,12 @@ def decide_sandbox(*, system: str, uid: int, helper: bool, namespaces: bool) -> 
 
 
 @functools.cache
-def sandbox(path: Path) -> Sandbox:
-    """Whether the browser at `path` can run in its sandbox, decided once per process."""
+def sandbox(path: Path | None = None) -> Sandbox:
+    """Whether a browser can run in its sandbox, decided once per process; with `path`, a setuid helper beside it counts too."""
     system, uid = platform.system(), os.geteuid()
     decides = system == "Linux" and uid != 0
-    return decide_sandbox(system=system, uid=uid, helper=_setuid_helper(path), namespaces=decides and user_namespaces_work())
+    helper = path is not None and _setuid_helper(path)
+    return decide_sandbox(system=system, uid=uid, helper=helper, namespaces=decides and user_namespaces_work())
 
 
 def _setuid_helper(path: Path) -> bool:
