@@ -117,12 +117,12 @@ def _same_length(*arrays: np.ndarray) -> None:
 
 
 def leave_one_out_mean(x: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
-    """Mean of the *other* members (RLOO, Kool et al. 2019); a member without others gets itself, so that it is neither good nor bad."""
+    """Mean of the *other* members (RLOO, Kool et al. 2019); one without others gets itself: neither good nor bad."""
     return x.copy() if len(x) < 2 else (x.sum() - x) / (len(x) - 1)
 
 
 def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray, " g"]:
-    """x − mean(x), divided by the (population) std of the group if asked (GRPO, arXiv 2402.03300, section 4.1.2); 0 without spread."""
+    """x − mean(x), over the population std of the group if asked (GRPO, arXiv 2402.03300, section 4.1.2); 0 without spread."""
     if not spread(x):
         return np.zeros_like(x)
     centred = x - x.mean()

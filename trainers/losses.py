@@ -8,6 +8,7 @@ Notation: π_θ the policy that learns, π_old the one the update started from, 
 Where the learner is not given π_old, the sampler's own μ stands for it.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from trainers.rows import Counts
+from trainers.rows import Counts, PackedBatch
 
 RatioLevel = Literal["token", "turn", "sequence"]
 Kl = Literal["none", "k1", "k2", "k3"]
@@ -114,7 +115,7 @@ def truncated_importance_weights(
 def clipped_policy_loss(
     ratio: Float[Tensor, " a"], advantage: Float[Tensor, " a"], clip_low: float, clip_high: float, dual_clip: float | None = None
 ) -> Float[Tensor, " a"]:
-    """−min(ρ A, clip(ρ, 1 − ε_low, 1 + ε_high) A) (PPO, Schulman et al. 2017, eq. 7; clip-higher: DAPO, arXiv 2503.14476, section 3.1).
+    """−min(ρ A, clip(ρ, 1 − ε_low, 1 + ε_high) A) (PPO, Schulman et al. 2017, eq. 7; DAPO, arXiv 2503.14476, section 3.1).
 
     With `dual_clip` c > 1 the surrogate of a negative advantage is at least c·A (Ye et al. 2020, arXiv 1912.09729).
     """
@@ -180,6 +181,50 @@ def token_scale(
         case "trajectories":
             scale = ones / (counts.trajectories * sequence_size.clamp(min=1))
     return scale.float()
+
+
+# --- a spec applied to a batch -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLosses:
+    """The terms of a spec per sampled token, unweighted. `total` is scaled and summed; `ratio` and `clipped` are for metrics."""
+
+    total: Float[Tensor, " a"]
+    policy: Float[Tensor, " a"]
+    kl: Float[Tensor, " a"] | None
+    ratio: Float[Tensor, " a"]
+    clipped: Bool[Tensor, " a"]
+
+
+def token_losses(
+    spec: LossSpec, batch: PackedBatch, policy_logprobs: Float[Tensor, " a"], entropies: Float[Tensor, " a"] | None = None
+) -> TokenLosses:
+    """policy loss + β KL − c entropy, per sampled token. Raises ValueError where the batch lacks a stream that the spec needs."""
+    old = batch.behaviour_logprob if batch.old_logprob is None else batch.old_logprob
+    segment = {"token": None, "turn": batch.turn_of_action, "sequence": batch.sequence_of_action}[spec.ratio_level]
+    ratio = policy_ratio(policy_logprobs, old, segment, batch.weight > 0)
+    if spec.policy == "clip":
+        policy = clipped_policy_loss(ratio, batch.advantage, spec.clip_low, spec.clip_high, spec.dual_clip)
+        held = clipped(ratio, batch.advantage, spec.clip_low, spec.clip_high)
+        corrected = old  # the ratio itself leads from π_old to π_θ
+    else:
+        policy = reinforce_loss(policy_logprobs, batch.advantage)
+        held = torch.zeros_like(ratio, dtype=torch.bool)
+        corrected = policy_logprobs
+    if spec.importance_cap is not None:
+        policy = policy * truncated_importance_weights(corrected, batch.behaviour_logprob, spec.importance_cap)
+    total, kl = policy, None
+    if spec.needs_reference and spec.kl in ("k2", "k3"):
+        if batch.reference_logprob is None:
+            raise ValueError(f"expected reference log-probabilities for kl={spec.kl!r}, but the batch has none")
+        kl = kl_estimate(policy_logprobs, batch.reference_logprob, spec.kl)
+        total = total + spec.kl_coef * kl
+    if spec.entropy_coef:
+        if entropies is None:
+            raise ValueError("expected entropies for entropy_coef != 0, but the forward pass gave none")
+        total = total - spec.entropy_coef * _precise(entropies)
+    return TokenLosses(total, policy, kl, ratio, held)
 
 
 def _precise(x: Tensor) -> Tensor:
