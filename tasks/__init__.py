@@ -1,0 +1,1 @@
+"""The task packs: one folder each, with its manifest `pack.toml`, found by discovery."""

@@ -1,0 +1,80 @@
+"""Programs that solve the tasks from what an agent sees: for tests, demonstrations and `webgym eval --policy oracle`.
+
+An oracle is a function from :class:`~webgym.types.Observation` to the next action. Nearly all are stateless: the page itself tells
+how far the work has got, so they also go on from a page that somebody else has acted on. To add one, decorate it in any file
+of this folder with the names of the tasks it solves::
+
+    @solves("click-link")
+    def click_link(page: Observation) -> Action:
+        return Click(named(page, quoted(page)[0]))
+
+An oracle that must remember something (a number of tries) is a generator, decorated with `remembers`: it receives the first
+observation, yields actions and is sent the observations that follow.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Generator
+from functools import cache
+
+from webgym.task import Oracle
+from webgym.types import Action, Observation
+
+Memory = Generator[Action, Observation, None]
+
+_makers: dict[str, Callable[[], Oracle]] = {}
+
+
+def solves(*names: str) -> Callable[[Oracle], Oracle]:
+    """Registers a stateless oracle for these tasks."""
+
+    def register(function: Oracle) -> Oracle:
+        for name in names:
+            _register(name, lambda: function)
+        return function
+
+    return register
+
+
+def remembers(*names: str) -> Callable[[Callable[[Observation], Memory]], Callable[[Observation], Memory]]:
+    """Registers a generator as an oracle with memory for these tasks."""
+
+    def register(program: Callable[[Observation], Memory]) -> Callable[[Observation], Memory]:
+        for name in names:
+            _register(name, lambda: _Remembering(program))
+        return program
+
+    return register
+
+
+class _Remembering:
+    """One episode of a generator oracle."""
+
+    def __init__(self, program: Callable[[Observation], Memory]) -> None:
+        self._program = program
+        self._running: Memory | None = None
+
+    def __call__(self, page: Observation) -> Action:
+        if self._running is None:
+            self._running = self._program(page)
+            return next(self._running)
+        return self._running.send(page)
+
+
+def _register(name: str, maker: Callable[[], Oracle]) -> None:
+    if name in _makers:
+        raise ValueError(f"two oracles for the task {name!r}")
+    _makers[name] = maker
+
+
+@cache
+def _load() -> None:
+    """Imports every file of this folder, so that its oracles register themselves."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def oracle(name: str) -> Callable[[], Oracle] | None:
+    """What makes a fresh oracle for one episode of the task, or None where nobody has written one."""
+    _load()
+    return _makers.get(name)

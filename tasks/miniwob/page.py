@@ -1,0 +1,41 @@
+"""What is done to a MiniWoB++ page at the start of an episode, and what is read from it after each turn."""
+
+import json
+
+HOST = "miniwob.localhost"
+
+PROBE = "[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
+"""`Evidence.page_state` of every task: is the page's episode over, with which score (no time discount), why."""
+
+# The page's own START cover, clock, score board and click marker are made for people (and the marker writes into the page at each
+# click), so they go. The goal is text of the observation: its box keeps its place, because some pages compute positions from
+# it, but is not shown where all it says is text.
+_START = """(async () => {
+  Math.seedrandom(%(seed)d);
+  core.EPISODE_MAX_TIME = 2147483647;  // the longest timer there is: 24 days
+  core.countdownTimer = () => {};
+  document.body.removeEventListener('click', core.canvasDrawClick);
+  core.startEpisodeReal();
+  core.startEpisode = () => {};  // else the cover comes back when the episode ends
+  for (const id of ['reward-display', 'click-canvas', 'query-wrap']) {
+    const element = document.getElementById(id);
+    if (element) element.style.display = 'none';
+  }
+  if (!%(show_query)s) {
+    const query = document.getElementById('query');
+    if (query) query.style.visibility = 'hidden';
+  }
+  const utterance = core.getUtterance();
+  while (!WOB_TASK_READY) await new Promise(resolve => setTimeout(resolve, 20));
+  return {goal: %(before)s + (typeof utterance === 'string' ? utterance : utterance.utterance)};
+})()"""
+
+
+def start_script(seed: int, goal_prefix: str = "", show_query: bool = False) -> str:
+    """JavaScript that starts the page's episode `seed` and resolves to `{goal}` when the page is ready."""
+    return _START % {"seed": seed, "before": json.dumps(goal_prefix), "show_query": json.dumps(show_query)}
+
+
+def address(page: str) -> str:
+    """The URL of a page, given as its path in the package without the ending: `miniwob/click-test`."""
+    return f"http://{HOST}/{page}.html"

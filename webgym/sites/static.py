@@ -1,0 +1,81 @@
+"""A site that is a folder of files: no state, the same bytes for every episode."""
+
+import mimetypes
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from webgym.errors import SiteFault
+from webgym.task import AsgiApp, Scope
+
+
+class StaticSite:
+    """Serves the files under `directory` as `http://<host>/...`; implements :class:`webgym.task.Site`.
+
+    The files are taken to be immutable: they are kept in memory once read and sent with a cache life of a year, so that a browser
+    asks once. Text is declared as UTF-8. A folder's address serves its `index.html`.
+    """
+
+    def __init__(self, host: str, directory: Path) -> None:
+        self.host = host
+        self.directory = directory.resolve()
+        self._files: dict[str, tuple[bytes, bytes]] = {}  # path in the address: content type, body
+
+    def open(self, seed: int, site_state: Any) -> Any:
+        """No state; raises SiteFault when the folder is gone."""
+        if not self.directory.is_dir():
+            raise SiteFault(f"the files of {self.host} are missing: no folder {self.directory}")
+        return None
+
+    def snapshot(self, state: Any) -> Any:
+        return None
+
+    def close(self, state: Any) -> None:
+        return None
+
+    @cached_property
+    def app(self) -> AsgiApp:
+        return self._serve
+
+    async def _serve(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            return await _reply(send, 405, b"text/plain; charset=utf-8", b"method not allowed", extra=((b"allow", b"GET, HEAD"),))
+        found = self._read(scope["path"])
+        if found is None:
+            return await _reply(send, 404, b"text/plain; charset=utf-8", b"not found", cut=method == "HEAD")
+        kind, body = found
+        forever = ((b"cache-control", b"public, max-age=31536000, immutable"),)
+        await _reply(send, 200, kind, body, extra=forever, cut=method == "HEAD")
+
+    def _read(self, path: str) -> tuple[bytes, bytes] | None:
+        """Content type and body of the file at this address, or None; nothing outside the folder is ever read."""
+        if path in self._files:
+            return self._files[path]
+        if "\0" in path:
+            return None
+        file = (self.directory / path.lstrip("/")).resolve()
+        if file.is_dir():
+            file = file / "index.html"
+        if not file.is_relative_to(self.directory) or not file.is_file():
+            return None
+        self._files[path] = (_content_type(file), file.read_bytes())
+        return self._files[path]
+
+
+def _content_type(file: Path) -> bytes:
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    is_text = kind.startswith("text/") or kind in ("application/javascript", "application/json", "image/svg+xml")
+    return (f"{kind}; charset=utf-8" if is_text else kind).encode()
+
+
+async def _reply(
+    send: Any, status: int, kind: bytes, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = (), cut: bool = False
+) -> None:
+    """One whole response; `cut` sends its head only."""
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if cut else body})
