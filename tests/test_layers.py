@@ -1,0 +1,166 @@
+"""The floors of the house: who may import whom. Imports point down only, and `import webgym` stays light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# What each part may import of the project itself; what is not listed must not be imported.
+MAY_IMPORT = {
+    "webgym": {"webgym"},
+    "tasks": {"webgym", "tasks"},
+    "trainers": {"webgym", "trainers"},
+    "cli.py": {"webgym", "trainers", "cli"},
+}
+OURS = {"webgym", "tasks", "trainers", "cli", "tests", "benchmarks"}
+
+# Third parties that live on some floors only: the folders and files that may import them.
+HOMES = {
+    "playwright": ("webgym/browser/",),
+    "torch": ("trainers/",),
+    "transformers": ("trainers/",),
+    "peft": ("trainers/",),
+    "selenium": (),  # miniwob brings it along; only miniwob's pages are used
+    "miniwob": (),  # found by its path: importing it would import selenium
+    "typer": ("cli.py",),
+}
+
+# The floors of webgym/: a module imports its own floor or a lower one. A folder is a floor as a whole.
+FLOORS = [
+    {"errors", "types", "task"},
+    {"actions", "prompt", "checks"},
+    {"browser", "sites"},
+    {"env", "vector", "registry", "spaces", "policy"},
+    {"rollout", "evaluate", "store", "view"},
+    {"doctor"},
+]
+
+
+def modules(part: str) -> list[Path]:
+    path = ROOT / part
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of each import, those inside functions and under TYPE_CHECKING too."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, node.module) if node.module else above)
+            # `from webgym import env` imports the module webgym.env as much as `import webgym.env` does.
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def test_import_reader_sees_every_form(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    file = tmp_path / "webgym/sub/a.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("import torch.nn as nn\nfrom . import b\nfrom ..env import WebEnv\ndef f():\n    from trainers import rows\n")
+    assert [name for _, name in imports(file)] == ["torch.nn", "webgym.sub.b", "webgym.env.WebEnv", "trainers.rows"]
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_parts_import_down_only(part):
+    found = modules(part)
+    assert found, f"{part} has no modules: was it moved?"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in found
+        for line, name in imports(path)
+        if (top := name.partition(".")[0]) in OURS and top not in MAY_IMPORT[part]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_third_parties_stay_on_their_floors(package):
+    wrong = [
+        f"{where}:{line} imports {name}"
+        for part in MAY_IMPORT
+        for path in modules(part)
+        if not (where := path.relative_to(ROOT).as_posix()).startswith(HOMES[package])
+        for line, name in imports(path)
+        if name.partition(".")[0] == package
+    ]
+    assert wrong == []
+
+
+def floor(module: str) -> int | None:
+    """The floor of `webgym.<noun>[...]`; None for the package itself and for what is on no floor."""
+    parts = module.split(".")
+    return next((level for level, nouns in enumerate(FLOORS) if parts[0] == "webgym" and parts[1:2] and parts[1] in nouns), None)
+
+
+def test_every_module_of_webgym_has_a_floor():
+    nouns = {path.relative_to(ROOT / "webgym").parts[0].removesuffix(".py") for path in modules("webgym")} - {"__init__"}
+    assert nouns - set().union(*FLOORS) == set()
+
+
+def test_webgym_imports_its_own_floor_or_a_lower_one():
+    wrong = []
+    for path in modules("webgym"):
+        mine = floor(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for line, name in imports(path):
+            theirs = floor(name)
+            if mine is not None and theirs is not None and theirs > mine:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} (F{mine}) imports {name} (F{theirs})")
+    assert wrong == []
+
+
+def test_packs_do_not_import_each_other():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules("tasks")
+        for line, name in imports(path)
+        if name.startswith("tasks.") and name.split(".")[1] != path.relative_to(ROOT / "tasks").parts[0]
+    ]
+    assert wrong == []
+
+
+def test_algorithms_do_not_import_each_other():
+    folder = ROOT / "trainers/algorithms"
+    names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert names
+    wrong = [
+        f"{name}.py:{line} imports {imported}"
+        for name in names
+        for line, imported in imports(folder / f"{name}.py")
+        if imported.startswith("trainers.algorithms.") and imported.split(".")[2] in names - {name}
+    ]
+    assert wrong == []
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level names in sys.modules after `statement` in a fresh interpreter."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_webgym_is_light():
+    heavy = {
+        "torch",
+        "transformers",
+        "playwright",
+        "trainers",
+        "tasks",
+        "cli",
+        "miniwob",
+        "selenium",
+        "starlette",
+        "uvicorn",
+        "rich",
+        "typer",
+    }
+    assert heavy & loaded_by("import webgym") == set()
+
+
+def test_the_command_line_imports_no_torch_before_it_is_needed():
+    assert {"torch", "transformers", "playwright"} & loaded_by("import cli") == set()
