@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from webgym.errors import ConfigError
 from webgym.types import Group, Trajectory, digest
 
 Turns = Float[np.ndarray, " t"]
@@ -27,7 +28,7 @@ METRICS: Mapping[str, str] = {
     "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
     "critic/residual_variance": "Var(G − V) over turns, held out",
     "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
-    "critic/gate": "1 when the critic beats the group mean and is used, 0 when the group mean takes its place",
+    "critic/gate": "1 while the critic beats the group mean; while it is 0, a gated algorithm uses the group mean in its place",
 }
 """What the stats of a Credit mean."""
 
@@ -160,6 +161,21 @@ def flatten(groups: Sequence[Group]) -> list[Trajectory]:
     return [trajectory for group in groups for trajectory in group]
 
 
+def group_baselines(groups: Sequence[Group], returns: Sequence[Turns]) -> list[Turns]:
+    """:func:`group_baseline` of each trajectory among its group's learnable members, in flattened order.
+
+    One that is alone in its group is compared with the learnable trajectories of all other groups. A faulted one gets its own G_t.
+    """
+    trajectories = flatten(groups)
+    group_of = [number for number, group in enumerate(groups) for _ in group]
+    good = [i for i, x in enumerate(trajectories) if learnable(x)]
+    result = [g.copy() for g in returns]
+    for i in good:
+        others = [j for j in good if j != i and group_of[j] == group_of[i]] or [j for j in good if j != i]
+        result[i] = _baseline_of(returns[i], [returns[j] for j in others])
+    return result
+
+
 def turn_weights(trajectories: Sequence[Trajectory]) -> list[Turns]:
     """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
     return [np.full(len(x), float(learnable(x))) for x in trajectories]
@@ -206,6 +222,37 @@ def critic_gate(
         return Gate(False, 0.0, 0.0)
     residual, baseline = float(np.var(g - v)), float(np.var(g - b))
     return Gate(residual < baseline, residual, baseline)
+
+
+def critic_stats(
+    targets: Sequence[np.ndarray], values: Sequence[np.ndarray], baselines: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """The critic's stats by the names of METRICS, the gate's verdict among them."""
+    gate = critic_gate(targets, values, baselines, weights)
+    return {
+        "critic/held_out_ev": explained_variance(_live(targets, weights), _live(values, weights)),
+        "critic/residual_variance": gate.residual_variance,
+        "critic/baseline_variance": gate.baseline_variance,
+        "critic/gate": float(gate.open),
+    }
+
+
+def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Turns]:
+    """V(s_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
+    if values is None:
+        raise ValueError("expected a critic's values, got none: this configuration needs_values")
+    found, wanted = [len(v) for v in values.turns], [len(x) for x in trajectories]
+    if found != wanted:
+        raise ValueError(f"expected values for {wanted} turns, got {found}")
+    return [np.asarray(v, dtype=np.float64) for v in values.turns]
+
+
+def final_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[float]:
+    """V(s_T) where the turn limit ended the episode, else 0. Raises ConfigError where it was not read."""
+    final = None if values is None else values.final
+    if final is None:
+        raise ConfigError("bootstrapping at the turn limit needs V(s_T), but the values hold none; set bootstrap_at_limit to false")
+    return [float(v) if x.outcome.kind == "truncated" else 0.0 for v, x in zip(final, trajectories, strict=True)]
 
 
 def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[np.ndarray, " groups"]:

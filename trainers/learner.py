@@ -51,17 +51,17 @@ class OptimConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     """Learning rate after warm-up; 1e-4 suits models of a few million parameters, 1e-6 to 1e-5 pretrained ones."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay of the two moment averages."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
-    grad_clip: float = Field(1.0, gt=0)
+    grad_clip: float = Field(default=1.0, gt=0)
     """The gradient is scaled down to this norm where it is longer."""
-    warmup_steps: int = Field(0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
     """Optimiser steps over which the learning rate rises linearly from lr / warmup_steps."""
 
 

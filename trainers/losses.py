@@ -35,23 +35,23 @@ class LossSpec(BaseModel):
     """clip: PPO's clipped surrogate; reinforce: −A log π, with no ratio and no clip."""
     ratio_level: RatioLevel = "token"
     """What the ratio π_θ/π_old is taken over; turn and sequence are geometric means over their tokens (GSPO)."""
-    clip_low: float = Field(0.2, ge=0, le=1)
+    clip_low: float = Field(default=0.2, ge=0, le=1)
     """The ratio is clipped below at 1 − clip_low."""
-    clip_high: float = Field(0.2, ge=0)
+    clip_high: float = Field(default=0.2, ge=0)
     """The ratio is clipped above at 1 + clip_high; larger than clip_low is DAPO's clip-higher."""
-    dual_clip: float | None = Field(None, gt=1)
+    dual_clip: float | None = Field(default=None, gt=1)
     """For negative advantages, bound the surrogate at dual_clip · A (Ye et al. 2020); none by default."""
-    importance_cap: float | None = Field(None, gt=0)
+    importance_cap: float | None = Field(default=None, gt=0)
     """Weigh tokens by min(π_old/μ, cap), against a sampler that differs from the learner; none: no weight."""
     kl: Kl = "none"
     """Estimate of the KL to the reference: k2 and k3 are loss terms; k1 goes into the reward (credit.with_penalties)."""
-    kl_coef: float = Field(0.0, ge=0)
+    kl_coef: float = Field(default=0.0, ge=0)
     """β, the weight of the KL term."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""
     divisor: Divisor = "constant"
     """What the sum over tokens is divided by; see losses.token_scale."""
-    tokens_per_trajectory: float = Field(100.0, gt=0)
+    tokens_per_trajectory: float = Field(default=100.0, gt=0)
     """The constant of divisor="constant"; near the sampled tokens of an episode, gradients are as large as under "tokens"."""
 
     @property

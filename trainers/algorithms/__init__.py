@@ -1,0 +1,61 @@
+"""One file, one algorithm; this folder is the registry. A new algorithm is a new file here with
+
+- a docstring: the paper and the equation, and where the default differs;
+- `Config`: frozen pydantic, a default and a doc line per field, among them `loss: LossSpec`;
+- `needs_values(config)`: "" for no critic, "turn" for V(s_t) at each turn, "token" for one at each sampled token;
+- `credit(groups, values, config) -> Credit`;
+- with a critic, `targets(groups, config)`: what it is fitted to, one array per trajectory, before credit is given.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from trainers.credit import Credit, Values
+from webgym.errors import ConfigError, did_you_mean
+from webgym.types import Group
+
+NeedsValues = Literal["", "turn", "token"]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What an algorithm's file defines. `targets` is None where no configuration of it has a critic."""
+
+    name: str
+    summary: str  # first line of its docstring
+    Config: type[BaseModel]
+    needs_values: Callable[[Any], NeedsValues]
+    credit: Callable[[Sequence[Group], Values | None, Any], Credit]
+    targets: Callable[[Sequence[Group], Any], list[np.ndarray]] | None
+
+
+def names() -> list[str]:
+    """Names of all algorithms, without importing them."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def get(name: str) -> Algorithm:
+    """The algorithm of this name. Raises ConfigError, with the nearest names, where there is none."""
+    if name not in names():
+        raise ConfigError(f"no algorithm is called {name!r}{did_you_mean(name, names())} (there are {', '.join(names())})")
+    return _read(importlib.import_module(f"{__name__}.{name}"))
+
+
+def discover() -> dict[str, Algorithm]:
+    """All algorithms by name."""
+    return {name: get(name) for name in names()}
+
+
+def _read(module: ModuleType) -> Algorithm:
+    name = module.__name__.rpartition(".")[2]
+    if missing := [part for part in ("Config", "needs_values", "credit") if not hasattr(module, part)]:
+        raise ConfigError(f"algorithm file {name}.py: expected it to define {', '.join(missing)}")
+    summary = (module.__doc__ or "").strip().partition("\n")[0]
+    return Algorithm(name, summary, module.Config, module.needs_values, module.credit, getattr(module, "targets", None))
