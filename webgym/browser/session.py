@@ -1,0 +1,414 @@
+"""One browser session: a context with its tabs, reset from episode to episode; performs actions and reads pages.
+
+The three failures are kept apart: an action that does not work returns an error in words; a page that runs past its deadline while
+the browser answers does so too; a browser that no longer answers raises BrowserFault.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+from playwright.async_api import Browser, BrowserContext, Dialog, Page
+from playwright.async_api import Error as PlaywrightError
+
+from webgym import types as t
+from webgym.browser.tab import PageError, Tab
+from webgym.errors import BrowserFault
+from webgym.sites.gateway import TOKEN_HEADER
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+VIEWPORT = (1280, 720)
+MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
+MAX_TABS = 10
+TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
+CLICKABLE_SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """A page as the snapshot read it."""
+
+    url: str
+    title: str
+    nodes: tuple[t.Node, ...]
+    tabs: tuple[str, ...]
+    focus: int | None
+    notices: tuple[str, ...]
+
+
+class Session:
+    """A browser context that runs one episode after another. Use :meth:`open`; every method runs on the pool's loop."""
+
+    def __init__(self, browser: Browser, context: BrowserContext) -> None:
+        self._browser = browser
+        self._context = context
+        self._tabs: list[Tab] = []
+        self._current = 0
+        self._notices: list[str] = []
+        self._crashed = False
+        self._viewport = VIEWPORT
+        self._hosts: tuple[str, ...] = ()
+        self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
+        self._folder: Path | None = None
+        self._new_pages: list[Page] = []
+        self.action_timeout_s = 10.0
+        context.on("page", lambda page: self._new_pages.append(page))
+        context.on("dialog", self._answer_dialog)
+
+    @classmethod
+    async def open(cls, browser: Browser) -> "Session":
+        """A session with one blank tab."""
+        context = await browser.new_context(
+            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
+        )
+        session = cls(browser, context)
+        page = await context.new_page()
+        session._new_pages.clear()
+        await session._add_tab(page)
+        return session
+
+    async def close(self) -> None:
+        """Close the context; a browser that is gone already is fine."""
+        try:
+            async with asyncio.timeout(5):
+                await self._context.close()
+        except (PlaywrightError, TimeoutError) as error:
+            log.debug("closing a session: %s", error)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the browser process is still connected and the page has not crashed."""
+        return self._browser.is_connected() and not self._crashed
+
+    @property
+    def tab(self) -> Tab:
+        """The tab that the agent looks at."""
+        return self._tabs[self._current]
+
+    # --- an episode --------------------------------------------------------------------------------------------------------
+
+    async def begin(
+        self,
+        url: str,
+        *,
+        token: str,
+        hosts: tuple[str, ...],
+        seed: int,
+        clock_s: float,
+        settle_ms: float,
+        viewport: tuple[int, int],
+        page_script: str | None = None,
+        folder: Path | None = None,
+        timeout_s: float = 30.0,
+    ) -> Any:
+        """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
+        self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
+
+    async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
+        for tab in self._tabs[1:]:
+            await tab.page.close()
+        del self._tabs[1:]
+        self._current = 0
+        self._notices.clear()
+        tab = self.tab
+        tab.settle_ms = self._settle_ms
+        if viewport != self._viewport:
+            await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
+            self._viewport = viewport
+        await asyncio.gather(
+            self._context.set_extra_http_headers({TOKEN_HEADER: token}),
+            self._context.clear_cookies(),
+            tab.hook(self._clock_s, self._seed),
+            *(tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": "all"}) for host in self._hosts),
+        )
+        try:
+            await tab.navigate(url)
+            # The new document stands still until time is granted: what the last episode's unload handlers left goes now.
+            await asyncio.gather(
+                tab.send("Page.resetNavigationHistory"),
+                tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())"),
+            )
+            await tab.settle()
+            return await tab.page_promise(page_script) if page_script else None
+        except PageError as error:
+            raise BrowserFault(f"the start page {url} did not load: {error}") from error
+
+    async def act(self, action: t.Action) -> str:
+        """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
+        try:
+            return await self._guard(self._act(action), self.action_timeout_s) or ""
+        except PageError as error:
+            return str(error)
+
+    async def _act(self, action: t.Action) -> str | None:
+        try:
+            await self._perform(action)
+        finally:
+            await self._adopt_pages()
+        await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
+        await self._adopt_pages()
+        return None
+
+    async def view(self) -> PageView:
+        """Read the current page. Raises BrowserFault."""
+        return await self._guard(self._view(), self.action_timeout_s)
+
+    async def _view(self) -> PageView:
+        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
+        nodes = tuple(
+            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
+            for role, text, ref, value, states, depth, box in raw["nodes"]
+        )
+        notices = [*self._notices, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        self._notices.clear()
+        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+
+    async def _tab_names(self, current_title: str) -> tuple[str, ...]:
+        if len(self._tabs) == 1:
+            return (f"{current_title} (current)",)
+        titles = [
+            current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)
+        ]
+        return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
+
+    async def page_state(self, probe: str) -> Any:
+        """The value of a task's probe in the page's own world. Raises BrowserFault, PageError."""
+        return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+
+    async def screenshot(self) -> np.ndarray:
+        """What the tab shows, [height, width, 3] uint8."""
+        return await self._guard(self._screenshot(), self.action_timeout_s)
+
+    async def _screenshot(self) -> np.ndarray:
+        import base64
+        import io
+
+        from PIL import Image
+
+        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+
+    async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
+        """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await work
+        except TimeoutError:
+            await self._interrupt()
+            raise PageError(f"the page did not come to rest within {timeout_s:g} s") from None
+        except PlaywrightError as error:
+            words = str(error).splitlines()[0]
+            if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
+                raise PageError(words) from error
+            raise BrowserFault(f"the browser is gone: {words}") from error
+
+    async def _interrupt(self) -> None:
+        """Stop a script that does not end; raises BrowserFault when the browser does not answer."""
+        try:
+            async with asyncio.timeout(5):
+                await self.tab.send("Runtime.terminateExecution")
+                await self.tab.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
+                await self.tab.page_value("1")
+        except (PlaywrightError, TimeoutError, PageError) as error:
+            raise BrowserFault("the browser does not answer any more") from error
+
+    # --- actions -----------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, action: t.Action) -> None:
+        tab = self.tab
+        match action:
+            case t.Click(ref, button, count, modifiers):
+                bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
+                if point := await self._locate(ref):
+                    await tab.click(*point, button, count, bits)
+                else:
+                    await self._ask(f"webgym.choose({ref}, [])")
+            case t.Fill(ref, text):
+                await self._fill(ref, text)
+            case t.Clear(ref):
+                await self._fill(ref, "")
+            case t.Type(text):
+                await self._type(text)
+            case t.Press(keys, ref):
+                if ref is not None:
+                    await self._ask(f"webgym.focusOn({ref})")
+                await self._press(keys)
+            case t.Focus(ref):
+                await self._ask(f"webgym.focusOn({ref})")
+            case t.Select(ref, options):
+                await self._ask(f"webgym.choose({ref}, {json.dumps(options)})")
+            case t.Hover(ref):
+                await tab.mouse("mouseMoved", *await self._point(ref))
+            case t.Drag(source, target):
+                start, end = await self._point(source), await self._point(target)
+                await tab.drag(start, end)
+            case t.Scroll(dx, dy, ref):
+                await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
+            case t.Upload(ref, files):
+                await self._upload(ref, files)
+            case t.MouseMove(x, y):
+                await tab.mouse("mouseMoved", x, y)
+            case t.MouseClick(x, y, button, count):
+                await tab.click(x, y, button, count)
+            case t.MouseDown(x, y, button):
+                await tab.mouse("mousePressed", x, y, button, 1, 1)
+            case t.MouseUp(x, y, button):
+                await tab.mouse("mouseReleased", x, y, button, 1, 0)
+            case t.MouseDrag(x0, y0, x1, y1):
+                await tab.drag((x0, y0), (x1, y1))
+            case t.Goto(url):
+                await tab.navigate(self._allowed(url))
+            case t.Back() | t.Forward():
+                await self._history(-1 if isinstance(action, t.Back) else 1)
+            case t.Reload():
+                await tab.send("Page.reload")
+            case t.NewTab():
+                await self._add_tab(await self._context.new_page())
+            case t.FocusTab(index):
+                await self._focus_tab(index)
+            case t.CloseTab():
+                await self._close_tab()
+            case t.Wait() | t.Message() | t.Stop() | t.Infeasible():
+                pass
+
+    async def _ask(self, expression: str) -> dict[str, Any]:
+        answer = await self.tab.ask(expression)
+        if answer.get("error"):
+            raise PageError(answer["error"])
+        return answer
+
+    async def _locate(self, ref: int) -> tuple[float, float] | None:
+        """Where to click for a ref; None for an option of a select box, which is chosen instead."""
+        found = await self._ask(f"webgym.locate({ref}, true)")
+        return None if found.get("option") else (found["x"], found["y"])
+
+    async def _point(self, ref: int) -> tuple[float, float]:
+        if point := await self._locate(ref):
+            return point
+        raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
+
+    async def _fill(self, ref: int, text: str) -> None:
+        ready = await self._ask(f"webgym.prepareFill({ref}, {json.dumps(text)})")
+        if ready.get("done"):
+            return
+        if text:
+            await self._type(text)
+        elif not ready["empty"]:
+            await self._press("Delete")
+
+    async def _type(self, text: str) -> None:
+        keyboard = self.tab.page.keyboard
+        await (keyboard.type(text) if len(text) <= TYPED_CHARS else keyboard.insert_text(text))
+
+    async def _press(self, keys: str) -> None:
+        try:
+            await self.tab.page.keyboard.press(keys)
+        except PlaywrightError as error:
+            if "Unknown key" in str(error):
+                raise PageError(f"there is no key {keys!r}; examples: Enter, Tab, Escape, ArrowDown, Control+a") from None
+            raise
+
+    async def _upload(self, ref: int, files: tuple[str, ...]) -> None:
+        paths = [self._episode_file(name) for name in files]
+        handle = await self.tab.object_id(f"webgym.element({ref})")
+        if handle is None:
+            raise PageError(f"there is no element #{ref} on this page")
+        await self.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": handle})
+
+    def _episode_file(self, name: str) -> str:
+        if self._folder is None:
+            raise PageError("this task has no files to upload")
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+            raise PageError(
+                f"there is no file {name!r}; the files are: {', '.join(sorted(p.name for p in self._folder.iterdir()))}"
+            )
+        return str(path)
+
+    def _allowed(self, url: str) -> str:
+        """`url` made absolute, if it lies within the task."""
+        if "://" not in url and not url.lower().startswith(
+            ("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")
+        ):
+            url = f"http://{url}"
+        parts = urlsplit(url)
+        if parts.scheme.lower() not in CLICKABLE_SCHEMES or parts.hostname not in self._hosts:
+            raise PageError(
+                f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in self._hosts)}"
+            )
+        return url
+
+    async def _history(self, step: int) -> None:
+        history = await self.tab.send("Page.getNavigationHistory")
+        index = history["currentIndex"] + step
+        if not 0 <= index < len(history["entries"]):
+            raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
+        self.tab.expect_navigation()
+        await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
+
+    # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
+
+    async def _add_tab(self, page: Page) -> None:
+        tab = await Tab.attach(self._context, page)
+        tab.settle_ms = self._settle_ms
+        page.on("crash", self._on_crash)
+        page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))
+        if self._clock_s:
+            await tab.hook(self._clock_s, self._seed)
+        self._tabs.append(tab)
+        self._current = len(self._tabs) - 1
+
+    def _on_crash(self, _: Page) -> None:
+        self._crashed = True
+
+    async def _adopt_pages(self) -> None:
+        """Make tabs of the pages that opened since, up to a limit, and forget those that closed."""
+        known = {id(tab.page) for tab in self._tabs}
+        fresh = [page for page in self._new_pages if id(page) not in known and not page.is_closed()]
+        self._new_pages.clear()
+        for page in fresh:
+            if len(self._tabs) >= MAX_TABS:
+                await page.close()
+                self._notices.append(f"a popup was closed: {MAX_TABS} tabs are open already")
+                continue
+            await self._add_tab(page)
+            await self.tab.settle()
+            self._notices.append("a new tab was opened")
+        living = [tab for tab in self._tabs if not tab.page.is_closed()]
+        if len(living) < len(self._tabs):
+            if not living:
+                raise PageError("the last tab closed itself")
+            self._current = min(self._current, len(living) - 1)
+            self._tabs = living
+
+    async def _focus_tab(self, index: int) -> None:
+        if not 0 <= index < len(self._tabs):
+            raise PageError(f"there is no tab {index}; the tabs are 0 to {len(self._tabs) - 1}")
+        self._current = index
+        await self.tab.page.bring_to_front()
+
+    async def _close_tab(self) -> None:
+        if len(self._tabs) == 1:
+            raise PageError("the only tab cannot be closed")
+        await self._tabs.pop(self._current).page.close()
+        self._current = max(0, self._current - 1)
+        await self.tab.page.bring_to_front()
+
+    async def _answer_dialog(self, dialog: Dialog) -> None:
+        """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
+        accept = dialog.type != "prompt"
+        self._notices.append(f'{dialog.type} dialog "{dialog.message[:200]}" was {"accepted" if accept else "dismissed"}')
+        try:
+            await (dialog.accept() if accept else dialog.dismiss())
+        except PlaywrightError as error:
+            log.debug("a dialog went away by itself: %s", error)

@@ -1,0 +1,357 @@
+// Runs in an isolated world of the page: reads the page as text with refs, and finds where to act on a ref.
+// Nothing in here writes into the page, but for what an action asks for (focus, selection, scrolling, choosing options).
+((ask, answer) => {
+  if (globalThis.webgym) return;
+  const SKIP = new Set(["SCRIPT", "STYLE", "TEMPLATE", "NOSCRIPT", "HEAD", "META", "LINK", "TITLE", "BASE", "DATALIST", "PARAM", "SOURCE", "TRACK"]);
+  const BUTTON_INPUTS = new Set(["submit", "button", "reset", "image"]);
+  const INPUT_ROLES = { checkbox: "checkbox", radio: "radio", range: "slider", number: "spinbutton", search: "searchbox", file: "file", color: "textbox" };
+  const TAG_ROLES = { BUTTON: "button", SELECT: "combobox", OPTION: "option", TEXTAREA: "textbox", SUMMARY: "button", H1: "heading", H2: "heading", H3: "heading",
+    H4: "heading", H5: "heading", H6: "heading", LI: "listitem", IMG: "img" };
+  const ACTIVE = new Set(["button", "link", "checkbox", "radio", "textbox", "searchbox", "spinbutton", "slider", "combobox", "listbox", "option", "tab", "menuitem",
+    "menuitemcheckbox", "menuitemradio", "switch", "treeitem", "file", "gridcell-button"]);
+  const FIELDS = new Set(["textbox", "searchbox", "spinbutton", "slider", "combobox", "listbox", "file"]);
+  const SHAPES = new Set(["circle", "rect", "ellipse", "polygon", "path", "line", "polyline"]);
+
+  const squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
+  const clip = (text, limit) => (text.length > limit ? text.slice(0, limit - 1) + "…" : text);
+  let refs = [];
+
+  const labelOf = (el) => {
+    const ids = el.getAttribute("aria-labelledby");
+    if (ids) {
+      const text = squash(ids.split(/\s+/).map((id) => el.getRootNode().getElementById?.(id)?.textContent ?? "").join(" "));
+      if (text) return text;
+    }
+    const aria = squash(el.getAttribute("aria-label"));
+    if (aria) return aria;
+    for (const label of el.labels ?? []) {
+      const text = squash([...label.childNodes].filter((n) => n !== el && !(n.contains?.(el) && n.matches?.("select,textarea"))).map((n) => (n.contains?.(el) ? textAround(n, el) : n.textContent)).join(" "));
+      if (text) return text;
+    }
+    return "";
+  };
+  const textAround = (node, el) => [...node.childNodes].filter((n) => n !== el).map((n) => n.textContent).join(" ");
+
+  const lastName = (el) => {                               // for a thing without text: what its author called it
+    const given = squash(el.getAttribute("title")) || squash(el.getAttribute("alt")) || squash(el.getAttribute("placeholder"));
+    if (given) return given;
+    const inner = el.querySelector?.("[title],[alt],[aria-label],svg > title");
+    const innerName = inner && squash(inner.getAttribute("aria-label") || inner.getAttribute("title") || inner.getAttribute("alt") || inner.textContent);
+    if (innerName) return innerName;
+    if (SHAPES.has(el.tagName)) return squash(`${el.tagName} ${el.getAttribute("fill") ?? ""} ${el.getAttribute("class") ?? ""}`);
+    const named = squash(el.getAttribute("name")) || squash(el.getAttribute("class")) || squash(el.id);
+    if (named) return clip(named, 60);
+    const icon = el.querySelector?.("[class]");
+    if (icon) return clip(squash(icon.getAttribute("class")), 60);
+    const colour = getComputedStyle(el).backgroundColor;
+    return colour && !/, 0\)$/.test(colour) ? colour : "";
+  };
+
+  const roleOf = (el) => {
+    const explicit = squash(el.getAttribute("role")).toLowerCase().split(" ")[0];
+    if (explicit && explicit !== "presentation" && explicit !== "none") return explicit;
+    const tag = el.tagName;
+    if (tag === "A") return "link";
+    if (tag === "INPUT") {
+      const type = (el.type || "text").toLowerCase();
+      return BUTTON_INPUTS.has(type) ? "button" : INPUT_ROLES[type] ?? "textbox";
+    }
+    if (tag === "SELECT") return el.multiple || el.size > 1 ? "listbox" : "combobox";
+    if (el.isContentEditable && !el.parentElement?.isContentEditable) return "textbox";
+    return TAG_ROLES[tag] ?? "";
+  };
+
+  const statesOf = (el, role) => {
+    const states = [], aria = (name) => el.getAttribute("aria-" + name);
+    if ((el.tagName === "INPUT" && (el.type === "checkbox" || el.type === "radio") && el.checked) || aria("checked") === "true") states.push("checked");
+    if ((el.tagName === "OPTION" && el.selected) || aria("selected") === "true" || aria("pressed") === "true" || (aria("current") ?? "false") !== "false") states.push("selected");
+    if (el.disabled || aria("disabled") === "true" || (el.matches?.(":disabled") ?? false)) states.push("disabled");
+    const open = el.tagName === "SUMMARY" ? String(!!el.parentElement?.open) : aria("expanded");
+    if (open === "true") states.push("expanded");
+    if (open === "false") states.push("collapsed");
+    if (el === el.getRootNode().activeElement) states.push("focused");
+    if (el.required) states.push("required");
+    if (el.readOnly && role === "textbox") states.push("readonly");
+    if (el.getAttribute("draggable") === "true") states.push("draggable");
+    return states;
+  };
+
+  const valueOf = (el, role) => {
+    if (role === "combobox" && el.tagName === "SELECT") return squash(el.selectedOptions[0]?.label ?? "");
+    if (role === "listbox" && el.tagName === "SELECT") return [...el.selectedOptions].map((o) => squash(o.label)).join(", ");
+    if (role === "file") return [...(el.files ?? [])].map((f) => f.name).join(", ");
+    if (FIELDS.has(role)) return clip(el.value ?? (el.isContentEditable ? el.innerText : el.getAttribute("aria-valuenow")) ?? "", 2000);
+    return null;
+  };
+
+  const childrenOf = (el) => {
+    if (el.shadowRoot) return el.shadowRoot.childNodes;
+    if (el.tagName === "SLOT") { const given = el.assignedNodes(); return given.length ? given : el.childNodes; }
+    if (el.tagName === "IFRAME" || el.tagName === "FRAME") {
+      try { return el.contentDocument?.body ? [el.contentDocument.body] : []; } catch { return []; }
+    }
+    return el.childNodes;
+  };
+
+  const listeningIn = (root) => {
+    const found = new Set();
+    const windows = [root.defaultView], add = (event) => { event.stopImmediatePropagation(); found.add(event.composedPath()[0]); };
+    for (let i = 0; i < windows.length; i++) {
+      const doc = windows[i].document;
+      doc.addEventListener(answer, add, true);
+      windows[i].dispatchEvent(new Event(ask));
+      doc.removeEventListener(answer, add, true);
+      for (const frame of doc.querySelectorAll("iframe,frame")) { try { if (frame.contentDocument) windows.push(frame.contentWindow); } catch { /* another origin */ } }
+    }
+    return found;
+  };
+
+  const offsetOf = (el) => {                               // of its frame, in the viewport of the page
+    let x = 0, y = 0;
+    for (let view = el.ownerDocument.defaultView; view && view !== globalThis && view.frameElement; view = view.parent) {
+      const box = view.frameElement.getBoundingClientRect();
+      x += box.left + view.frameElement.clientLeft; y += box.top + view.frameElement.clientTop;
+    }
+    return [x, y];
+  };
+
+  const snapshot = (maxNodes, maxChars) => {
+    refs = [];
+    const out = [], listening = listeningIn(document);
+    let buffer = "", host = null, chars = 0, cut = false;  // host: the node that absorbs text now
+    const push = (role, text, el, value, states, depth, rect) => {
+      if (out.length >= maxNodes || chars > maxChars) { cut = true; return null; }
+      let ref = null, box = null;
+      if (el) {
+        ref = refs.push(el) - 1;
+        const [dx, dy] = offsetOf(el);
+        box = [rect.left + dx, rect.top + dy, rect.width, rect.height].map((v) => Math.round(v));
+      }
+      const node = [role, text, ref, value, states, depth, box];
+      chars += text.length + (value?.length ?? 0);
+      out.push(node);
+      return node;
+    };
+    const flush = (role, depth) => {
+      const text = squash(buffer);
+      buffer = "";
+      if (!text) return;
+      if (host) host[1] = host[1] ? host[1] + " " + text : text;
+      else push(role, clip(text, 2000), null, null, [], depth, null);
+    };
+    const walk = (node, pointer, depth, role, inside, visible) => {
+      if (cut) return;
+      if (node.nodeType === 3) { if (visible) buffer += node.data; return; }
+      if (node.nodeType !== 1 || SKIP.has(node.tagName)) return;
+      const el = node, tag = el.tagName, style = getComputedStyle(el);
+      if (style.display === "none") return;
+      const shown = style.visibility === "visible";
+      let own = roleOf(el);
+      const rect = el.getBoundingClientRect();
+      const gone = rect.right + scrollX <= 0 || rect.bottom + scrollY <= 0;
+      const hand = style.cursor === "pointer";
+      const listens = listening.has(el) || el.hasAttribute("onclick") || el.hasAttribute("onmousedown");
+      const native = ACTIVE.has(own) && !(own === "option" && tag !== "OPTION" && !listens && !hand && !el.hasAttribute("aria-selected"));
+      const page = tag === "BODY" || tag === "HTML";
+      let active = shown && !page && !gone && (native || listens || (hand && !pointer && !host) || (el.tabIndex >= 0 && el.hasAttribute("tabindex")) || el.getAttribute("draggable") === "true");
+      let label = false, control = el;
+      if (tag === "LABEL" && el.control) {
+        const c = el.control, box = c.getBoundingClientRect();
+        if (getComputedStyle(c).visibility === "visible" && box.width > 1 && box.height > 1) { label = true; active = false; }
+        else if (shown && (c.type === "checkbox" || c.type === "radio")) { active = true; own = c.type; control = c; }
+      }
+      if (active && (rect.width < 1 || rect.height < 1) && !squash(el.textContent)) active = false;
+      if (active && host && squash(el.textContent) && squash(el.textContent) === squash(inside.textContent) && !FIELDS.has(own) && own !== "checkbox" && own !== "radio") active = false;
+      let leaves = false;
+      if (active && !native && !hand && !host) {           // a listener that delegates for the blocks inside: each of them is the thing to click
+        const blocks = [...el.children].filter((c) => squash(c.textContent) && !/^inline|contents|none/.test(getComputedStyle(c).display));
+        if (blocks.length >= 2 || el.querySelector("input,select,textarea,button")) { active = false; leaves = blocks.length >= 2 && own !== "form" && tag !== "FORM"; }
+      }
+      const nest = depth + (tag === "UL" || tag === "OL" || own === "group" ? 1 : 0);
+      if (active) {
+        flush(role, depth);
+        const name = own && own !== "listitem" && own !== "heading" && own !== "img" && own !== "presentation" ? own : "clickable";
+        const item = push(name, "", el, valueOf(control, own), statesOf(control, own), depth, rect);
+        if (!item) return;
+        const outer = host, labelled = labelOf(control);
+        if (tag === "SELECT") {
+          item[1] = labelled || lastName(el);
+          for (const option of el.options) push("option", squash(option.label), option, null, statesOf(option, "option").filter((s) => s !== "focused"), depth + 1, rect);
+          return;
+        }
+        if (FIELDS.has(own) && tag !== "DIV" && tag !== "SPAN") { item[1] = labelled || lastName(el); return; }
+        if (own === "checkbox" || own === "radio") {
+          item[1] = labelled || (tag === "INPUT" ? "" : squash(el.textContent)) || lastName(el);
+          return;
+        }
+        if (tag === "INPUT") { item[1] = labelled || squash(el.value) || lastName(el) || (el.type === "submit" ? "Submit" : ""); return; }
+        host = item;
+        for (const child of childrenOf(el)) walk(child, hand, nest, role, el, shown);
+        flush(role, depth);
+        host = outer;
+        item[1] = clip(labelled || (own === "textbox" ? lastName(el) : squash(item[1]) || lastName(el)), 500);
+        return;
+      }
+      if (label) {
+        const kept = buffer;
+        for (const child of el.querySelectorAll("input,select,textarea,button")) { buffer = ""; walk(child, hand, depth, role, inside, shown); }
+        buffer = kept;
+        return;
+      }
+      if (tag === "BR" || tag === "HR") { flush(role, depth); return; }
+      if (tag === "IMG" || own === "img") {
+        const alt = squash(el.getAttribute("alt") ?? el.getAttribute("aria-label"));
+        if (alt && shown) buffer += " " + alt + " ";
+        if (tag === "IMG") return;
+      }
+      const inline = /^inline|contents/.test(style.display) || (!host && tag === "LABEL") || el.namespaceURI === "http://www.w3.org/2000/svg" && tag !== "svg" && tag !== "text";
+      const kind = own === "heading" ? "heading" : role;
+      if (leaves) {
+        flush(role, depth);
+        for (const child of childrenOf(el)) {
+          if (child.nodeType === 1 && squash(child.textContent) && !child.querySelector?.("a,button,input,select,textarea") && getComputedStyle(child).display !== "none" && getComputedStyle(child).visibility === "visible")
+            push("clickable", clip(squash(child.innerText), 500), child, null, statesOf(child, ""), nest, child.getBoundingClientRect());
+          else walk(child, hand, nest, kind, inside, shown);
+        }
+        return;
+      }
+      if (!inline) flush(role, depth);
+      for (const child of childrenOf(el)) walk(child, hand, nest, kind, inside, shown && !gone);
+      if (!inline) flush(kind, depth);
+      else if (el.nextSibling?.nodeType === 1) buffer += " ";
+    };
+    if (document.body) walk(document.body, false, 0, "text", document.body, true);
+    flush("text", 0);
+    let active = document.activeElement;
+    for (;;) {
+      let inner = active?.shadowRoot?.activeElement;
+      if (!inner && active?.tagName === "IFRAME") { try { inner = active.contentDocument?.activeElement; } catch { inner = null; } }
+      if (!inner) break;
+      active = inner;
+    }
+    const focus = refs.indexOf(active);
+    return JSON.stringify({ url: location.href, title: document.title, nodes: out, focus: focus < 0 ? null : focus, cut });
+  };
+
+  const describe = (el) => {
+    const text = squash(el.innerText ?? el.textContent);
+    return `<${el.tagName.toLowerCase()}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
+  };
+  const find = (ref) => {
+    const el = refs[ref];
+    if (!el) return { error: `there is no element #${ref} on this page; the refs are #0 to #${refs.length - 1}` };
+    if (!el.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    return { el };
+  };
+  const hitBy = (el, x, y) => {
+    let hit = el.ownerDocument.elementFromPoint(x, y);
+    while (hit?.shadowRoot) { const inner = hit.shadowRoot.elementFromPoint(x, y); if (!inner || inner === hit) break; hit = inner; }
+    if (!hit) return null;
+    for (let n = hit; n; n = n.parentNode ?? n.host) if (n === el) return el;
+    const label = hit.closest?.("label");
+    if (label && label.control === el) return el;
+    if (el.tagName === "LABEL" && el.control === hit) return el;
+    if (el.contains(hit) || (hit.contains(el) && getComputedStyle(el).pointerEvents === "none")) return el;
+    return hit;
+  };
+  const locate = (ref, enabled) => {
+    const { el: found, error } = find(ref);
+    if (error) return { error };
+    let el = found;
+    if (el.tagName === "OPTION") {
+      const select = el.closest("select");
+      if (select?.disabled || el.disabled) return { error: `option #${ref} is disabled` };
+      return { option: true };
+    }
+    if (enabled && (el.matches(":disabled") || el.getAttribute("aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
+    let rect = el.getBoundingClientRect();
+    if ((rect.width < 1 || rect.height < 1) && el.labels?.[0]) { el = el.labels[0]; rect = el.getBoundingClientRect(); }
+    const style = getComputedStyle(el);
+    if (style.visibility !== "visible" || style.display === "none" || rect.width + rect.height < 1) return { error: `element #${ref} is hidden now` };
+    const view = el.ownerDocument.defaultView;
+    const inside = (r) => r.left >= 0 && r.top >= 0 && r.right <= view.innerWidth && r.bottom <= view.innerHeight;
+    const points = () => {
+      const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1), [first] = boxes.length ? boxes : [el.getBoundingClientRect()];
+      return [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]].map(([a, b]) => [first.left + first.width * a, first.top + first.height * b]);
+    };
+    const free = () => points().find(([x, y]) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight && hitBy(el, x, y) === el);
+    let point = inside(rect) && free();
+    if (!point) { el.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" }); point = free(); }
+    if (!point) {
+      const [x, y] = points()[0], over = hitBy(el, x, y);
+      return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
+    }
+    const [dx, dy] = offsetOf(el);
+    return { x: point[0] + dx, y: point[1] + dy };
+  };
+
+  const changed = (el) => { for (const type of ["input", "change"]) el.dispatchEvent(new Event(type, { bubbles: true, composed: true })); };
+  const prepareFill = (ref, text) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    const role = roleOf(el);
+    if (el.tagName === "SELECT") return { error: `element #${ref} is a select box: choose one of its options instead` };
+    if (!FIELDS.has(role) || role === "file" || !("value" in el || el.isContentEditable)) return { error: `element #${ref} is a ${role || el.tagName.toLowerCase()}, text cannot be put into it` };
+    if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (el.readOnly) return { error: `element #${ref} is read-only` };
+    if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
+    el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+    el.focus({ preventScroll: true });
+    if (["date", "time", "month", "week", "datetime-local", "color", "range"].includes(el.type)) {
+      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(el, text);
+      if (el.value !== text && text) return { error: `"${text}" is not a value that this ${el.type} field takes` };
+      changed(el);
+      return { done: true };
+    }
+    if (el.isContentEditable) getSelection().selectAllChildren(el);
+    else if (el.value) el.select();
+    return { empty: !(el.value ?? el.textContent) };
+  };
+  const focusOn = (ref) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+    el.focus({ preventScroll: true });
+    return {};
+  };
+  const choose = (ref, wanted) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    const select = el.tagName === "OPTION" ? el.closest("select") : el;
+    if (select?.tagName !== "SELECT") return { error: `element #${ref} is no select box` };
+    if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    let picked = [];
+    if (el.tagName === "OPTION") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
+    else
+      for (const word of wanted) {
+        const options = [...select.options], same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
+        const option = options.find((o) => squash(o.label) === squash(word) || o.value === word) ?? options.find((o) => same(o.label) || same(o.value));
+        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${clip(options.map((o) => `"${squash(o.label)}"`).join(", "), 300)}` };
+        picked.push(option);
+      }
+    if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };
+    select.focus({ preventScroll: true });
+    for (const option of select.options) option.selected = picked.includes(option);
+    changed(select);
+    return {};
+  };
+  const scroll = (ref, dx, dy) => {
+    let el = document.scrollingElement ?? document.documentElement;
+    if (ref !== null) {
+      const found = find(ref);
+      if (found.error) return { error: found.error };
+      el = found.el;
+    } else if (el.scrollHeight <= innerHeight && dy) {      // a page that scrolls in a box of its own
+      el = [...document.querySelectorAll("*")].filter((e) => e.scrollHeight > e.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(e).overflowY))
+        .sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight)[0] ?? el;
+    }
+    for (let n = el; n && ref !== null; n = n.parentElement) {
+      const style = getComputedStyle(n);
+      if ((n.scrollHeight > n.clientHeight + 1 && /auto|scroll/.test(style.overflowY)) || (n.scrollWidth > n.clientWidth + 1 && /auto|scroll/.test(style.overflowX)) || n.tagName === "TEXTAREA") { el = n; break; }
+    }
+    const before = [el.scrollLeft, el.scrollTop];
+    el.scrollBy({ left: dx, top: dy, behavior: "instant" });
+    return before[0] === el.scrollLeft && before[1] === el.scrollTop ? { error: "nothing scrolled: the end is reached, or there is nothing to scroll" } : {};
+  };
+  globalThis.webgym = { snapshot, locate, prepareFill, focusOn, choose, scroll, element: (ref) => refs[ref] ?? null };
+})

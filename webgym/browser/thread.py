@@ -1,0 +1,44 @@
+"""One thread per process that runs the browser's event loop, so that the library works in scripts, notebooks and worker threads alike."""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """A daemon thread with an asyncio loop; :meth:`run` waits for a coroutine from any other thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="webgym-browser", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result. Ctrl-C cancels the coroutine and is raised here."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a synchronous call from the browser's own thread would wait for itself: await the async API there")
+        future: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+
+_threads: dict[int, LoopThread] = {}
+_lock = threading.Lock()
+
+
+def loop_thread() -> LoopThread:
+    """This process's loop thread, started at the first call (again after a fork)."""
+    with _lock:
+        return _threads.setdefault(os.getpid(), LoopThread()) if os.getpid() not in _threads else _threads[os.getpid()]

@@ -1,0 +1,301 @@
+"""The environment: a task in a browser. :class:`AsyncWebEnv` is the core, :class:`WebEnv` the Gymnasium face of it.
+
+Only this module writes reward, terminated and truncated. The reward is 0 until the end, then 1 for success, else 0.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from webgym import registry
+from webgym import types as t
+from webgym.actions import DIALECTS, parse
+from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, did_you_mean
+from webgym.page import PageMode, page_text
+from webgym.spaces import ActionText, UnicodeText
+from webgym.task import Evidence, Task, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a turn led to. `kind` is "" while the episode goes on."""
+
+    observation: t.Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+    kind: t.OutcomeKind | str = ""
+    raw_reward: float = 0.0
+    message: str = ""
+
+
+class AsyncWebEnv:
+    """One browser session that plays one episode after another, of any task. Runs on the browser's loop (see `webgym.browser.thread`).
+
+    `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_turns: int | None = None,
+        screenshots: bool = False,
+        headless: bool = True,
+        find: Callable[[str], Task] = registry.task,
+    ) -> None:
+        self._max_turns = max_turns
+        self._screenshots = screenshots
+        self._headless = headless
+        self._find = find
+        self._pool: Any = None
+        self._session: Any = None
+        self._token = ""
+        self._task: Task | None = None
+        self._goal = ""
+        self._seed = 0
+        self._turn = 0
+        self._limit = 0
+        self._over = True
+        self._messages: list[str] = []
+        self._initial_url = ""
+
+    async def reset(self, task_id: str, seed: int) -> t.Observation:
+        """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault."""
+        from webgym.browser.pool import shared_pool
+
+        task = self._find(task_id)
+        self._end_episode()
+        self._pool = self._pool or await shared_pool(self._headless)
+        if self._session is not None and not self._session.alive:
+            await self._session.close()
+            self._session = None
+        if self._session is None:
+            self._session = await self._pool.session()
+        self._pool.serve(registry.sites_of(task))
+        start = task.start(seed)
+        self._token = secrets.token_hex(16)
+        self._pool.gateway.open(self._token, task.hosts, seed, start.site_state)
+        begun = await self._session.begin(
+            start.url,
+            token=self._token,
+            hosts=task.hosts,
+            seed=seed,
+            clock_s=task.clock_s,
+            settle_ms=task.settle_ms,
+            viewport=task.viewport,
+            page_script=start.page_script,
+        )
+        goal = start.goal if start.goal is not None else (begun or {}).get("goal")
+        if not goal:
+            raise JudgeFault(f"task {task.id} gave no goal for seed {seed}")
+        self._task, self._goal, self._seed, self._turn, self._over = task, goal, seed, 0, False
+        self._limit = self._max_turns or task.max_turns
+        self._messages = []
+        return await self._observe("")
+
+    async def step(self, action: t.Action | t.InvalidAction) -> Step:
+        """Perform one turn. Raises EpisodeStateError, Fault."""
+        if self._over or self._task is None:
+            raise EpisodeStateError("the episode is over, or was never begun: call reset first")
+        self._turn += 1
+        ended: str = ""
+        answer = error = ""
+        match action:
+            case t.InvalidAction(words):
+                error = words
+            case t.Stop(text):
+                ended, answer = "stop", text
+            case t.Infeasible(reason):
+                ended, answer = "infeasible", reason
+            case t.Message(text):
+                self._messages.append(text)
+            case _:
+                error = await self._session.act(action)
+        verdict = await self._judge(ended, answer)
+        observation = await self._observe(error)
+        kind = self._kind(verdict, ended)
+        terminated = kind not in ("", "truncated")
+        self._over = kind != ""
+        reward = 1.0 if kind == "success" else 0.0
+        return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, verdict.message)
+
+    def _kind(self, verdict: Verdict, ended: str) -> str:
+        if verdict.kind != "pending":
+            return verdict.kind
+        if ended:
+            return "stopped" if ended == "stop" else "infeasible"
+        return "truncated" if self._turn >= self._limit else ""
+
+    async def _judge(self, ended: str, answer: str) -> Verdict:
+        """The task's check, when it is due."""
+        from webgym.browser.tab import PageError
+
+        task = self._task
+        assert task is not None
+        if task.ends == "stop" and not ended:
+            return Verdict("pending")
+        try:
+            state = await self._session.page_state(task.probe) if task.probe else None
+        except PageError:
+            state = None  # the page was left, or is broken: then it cannot be solved on it
+        evidence = Evidence(
+            seed=self._seed,
+            url=self._initial_url,
+            site_state=self._pool.gateway.snapshot(self._token),
+            page_state=state,
+            ended=ended,  # type: ignore[arg-type]
+            answer=answer,
+            messages=tuple(self._messages),
+        )
+        try:
+            return task.check(evidence)
+        except Exception as error:
+            raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
+
+    async def _observe(self, error: str) -> t.Observation:
+        view = await self._session.view()
+        self._initial_url = view.url
+        nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in view.nodes]
+        observation = t.Observation(
+            goal=self._goal,
+            url=view.url,
+            title=view.title,
+            nodes=view.nodes,
+            tabs=view.tabs,
+            focus=view.focus,
+            turn=self._turn,
+            turns_left=max(0, self._limit - self._turn),
+            error=error,
+            notices=view.notices,
+            state_hash=t.digest([view.url, nodes, self._pool.gateway.snapshot(self._token)]),
+        )
+        if self._screenshots:
+            observation = replace(observation, screenshot=await self._session.screenshot())
+        return observation
+
+    async def screenshot(self) -> np.ndarray:
+        """What the page shows now, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
+        if self._session is None:
+            raise EpisodeStateError("there is nothing to show before the first reset")
+        return await self._session.screenshot()
+
+    def _end_episode(self) -> None:
+        if self._token:
+            self._pool.gateway.end(self._token)
+        self._token, self._over = "", True
+
+    async def close(self) -> None:
+        """Give the session back."""
+        self._end_episode()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class WebEnv(gym.Env[dict[str, Any], str]):
+    """A task as a Gymnasium environment: observations are dicts of text, actions are text.
+
+    ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
+    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``, ``state_hash``.
+
+    >>> import gymnasium, webgym
+    >>> env = gymnasium.make("webgym/miniwob.click-button-v0")      # doctest: +SKIP
+    >>> observation, info = env.reset(seed=0)                       # doctest: +SKIP
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self,
+        task_id: str,
+        *,
+        dialect: str = "call",
+        page: PageMode = "full",
+        max_turns: int | None = None,
+        screenshot: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        if dialect not in DIALECTS:
+            raise ConfigError(
+                f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}"
+            )
+        if max_turns is not None and max_turns < 1:
+            raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
+        self.task = registry.task(task_id)
+        self.dialect = dialect
+        self.page = page
+        self.render_mode = render_mode
+        self._screenshot = screenshot
+        self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot)
+        limit = max_turns or self.task.max_turns
+        text = UnicodeText()
+        spaces: dict[str, gym.Space[Any]] = {key: text for key in ("goal", "url", "title", "tabs", "page", "error", "notices")}
+        spaces["focus"] = gym.spaces.Box(-1, np.iinfo(np.int32).max, (), np.int32)
+        spaces["turn"] = gym.spaces.Box(0, limit, (), np.int32)
+        spaces["turns_left"] = gym.spaces.Box(0, limit, (), np.int32)
+        if screenshot:
+            width, height = self.task.viewport
+            spaces["screenshot"] = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self.observation_space = gym.spaces.Dict(spaces)
+        self.action_space = ActionText(dialect)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
+        super().reset(seed=seed)
+        episode = seed if seed is not None else int(self.np_random.integers(2**31))
+        observation = _run(self._env.reset(self.task.id, episode))
+        return self._dict(observation), self._info(observation, "", 0.0, "")
+
+    def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
+        """Perform one action, given as text. Raises EpisodeStateError, Fault."""
+        if not isinstance(action, str):
+            raise ConfigError(
+                f"an action is text in the {self.dialect} dialect, such as {self.action_space.sample()!r}; got {type(action).__name__}"
+            )
+        step = _run(self._env.step(parse(action, self.dialect, self._env._goal)))
+        info = self._info(step.observation, step.kind, step.raw_reward, step.message)
+        return self._dict(step.observation), step.reward, step.terminated, step.truncated, info
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """The page's pixels in mode rgb_array, [height, width, 3] uint8."""
+        return _run(self._env.screenshot()) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Give the browser session back."""
+        _run(self._env.close())
+
+    def _dict(self, observation: t.Observation) -> dict[str, Any]:
+        seen: dict[str, Any] = {
+            "goal": observation.goal,
+            "url": observation.url,
+            "title": observation.title,
+            "tabs": "\n".join(observation.tabs),
+            "page": page_text(observation.nodes, self.page),
+            "error": observation.error,
+            "notices": "\n".join(observation.notices),
+            "focus": np.array(-1 if observation.focus is None else observation.focus, np.int32),
+            "turn": np.array(observation.turn, np.int32),
+            "turns_left": np.array(observation.turns_left, np.int32),
+        }
+        if self._screenshot:
+            seen["screenshot"] = observation.screenshot
+        return seen
+
+    def _info(self, observation: t.Observation, kind: str, raw_reward: float, message: str) -> dict[str, Any]:
+        return {
+            "outcome": kind,
+            "raw_reward": raw_reward,
+            "message": message,
+            "observation_hash": observation.hash,
+            "state_hash": observation.state_hash,
+        }
+
+
+def _run(coroutine: Any) -> Any:
+    from webgym.browser.thread import loop_thread
+
+    return loop_thread().run(coroutine)

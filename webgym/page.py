@@ -1,0 +1,54 @@
+"""A page as text: nodes in, lines out. Two modes: `full` for pretrained language models, `compact` for small ones."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from webgym.types import Node
+
+PageMode = Literal["full", "compact"]
+
+
+def full_line(node: Node) -> str:
+    """One node as a line for a pretrained language model.
+
+    >>> full_line(Node("textbox", "User name", ref=3, value="bob", states=("focused",)))
+    '[3] textbox "User name" value="bob" (focused)'
+    >>> full_line(Node("text", "Welcome back"))
+    'Welcome back'
+    """
+    indent = "  " * node.depth
+    if node.ref is None:
+        return f"{indent}{node.text}" if node.role == "text" else f"{indent}{node.role}: {node.text}"
+    parts = [f'[{node.ref}] {node.role} "{node.text}"']
+    if node.value is not None:
+        parts.append(f'value="{node.value}"')
+    if node.states:
+        parts.append(f"({', '.join(node.states)})")
+    return indent + " ".join(parts)
+
+
+def compact_line(node: Node, mark: str = "") -> str:
+    """One node in few tokens, the ref last; `mark` stands before the text.
+
+    >>> compact_line(Node("button", "Submit", ref=0), "*")
+    'button * Submit #0'
+    >>> compact_line(Node("checkbox", "abc", ref=4, states=("checked",)))
+    'checkbox abc checked #4'
+    >>> compact_line(Node("textbox", "Name", ref=1, value="bob"))
+    'textbox Name = bob #1'
+    """
+    parts = [node.role, mark, node.text]
+    if node.value:
+        parts.append(f"= {node.value}")
+    parts.extend(node.states)
+    if node.ref is not None:
+        parts.append(f"#{node.ref}")
+    return " ".join(part for part in parts if part)
+
+
+def page_text(nodes: Iterable[Node], mode: PageMode = "full", marks: Sequence[str] | None = None) -> str:
+    """The page, a line per node. `marks` (compact only) has one mark per node."""
+    if mode == "full":
+        return "\n".join(full_line(node) for node in nodes)
+    listed = list(nodes)
+    return "\n".join(compact_line(node, mark) for node, mark in zip(listed, marks or [""] * len(listed), strict=True))

@@ -1,0 +1,1 @@
+"""Sites: the web applications that tasks run on, served to the browser by one loopback gateway."""

@@ -1,0 +1,163 @@
+"""One loopback server for all sites: routes each request on (episode token, host) and keeps episodes apart.
+
+The browser's resolver rules map every site name to this server, so a page sees ordinary addresses (`http://shop.localhost/cart`).
+Site names end in `.localhost` because browsers treat those as secure contexts: clipboard, service workers and `crypto.subtle`
+work in a page as they would over https.
+
+The token is a request header that the browser context adds to every request. It never reaches a site: the gateway strips it,
+answers the preflights that it causes, and looks up the episode's state. A request without a live token, or for a host that the
+episode may not reach, gets 403.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from webgym.errors import Fault, SiteFault
+from webgym.task import Scope, Site
+
+log = logging.getLogger(__name__)
+
+TOKEN_HEADER = "x-webgym-episode"
+_TOKEN = TOKEN_HEADER.encode()
+
+
+@dataclass
+class _Episode:
+    """What the gateway knows of one running episode: its sites, their states, and the first error of a site."""
+
+    hosts: frozenset[str]
+    states: dict[str, Any] = field(default_factory=dict)
+    error: BaseException | None = None
+
+
+class Gateway:
+    """Serves the given sites on a loopback port, for the episodes opened with :meth:`open`."""
+
+    def __init__(self) -> None:
+        self._sites: dict[str, Site] = {}
+        self._episodes: dict[str, _Episode] = {}
+        self._server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen on a free loopback port; `port` is known afterwards."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            access_log=False,
+            log_level="critical",  # a site's failure is logged here and becomes a fault
+            timeout_keep_alive=600,
+        )
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:
+            if self._serving.done():
+                raise SiteFault(f"the site server did not start: {self._serving.exception()}")
+            await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server and self._serving:
+            self._server.should_exit = self._server.force_exit = True
+            await self._serving
+
+    def add_site(self, site: Site) -> None:
+        """Serve `site` under its host (again with the same object is fine)."""
+        self._sites[site.host] = site
+
+    def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any) -> None:
+        """Begin an episode: every site that it may reach gets a fresh state. Raises SiteFault."""
+        episode = _Episode(frozenset(hosts))
+        for host in hosts:
+            site = self._sites.get(host)
+            if site is None:
+                raise SiteFault(f"no site is registered for host {host!r}; known: {', '.join(sorted(self._sites)) or 'none'}")
+            try:
+                episode.states[host] = site.open(seed, site_state)
+            except Fault:
+                raise
+            except Exception as error:
+                raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
+        self._episodes[token] = episode
+
+    def snapshot(self, token: str) -> Any:
+        """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed."""
+        episode = self._episodes[token]
+        if episode.error:
+            raise SiteFault(f"a site failed while answering: {episode.error!r}") from episode.error
+        states = {host: self._sites[host].snapshot(state) for host, state in episode.states.items()}
+        return next(iter(states.values())) if len(states) == 1 else states
+
+    def end(self, token: str) -> None:
+        """Forget an episode and let its sites free what it held."""
+        episode = self._episodes.pop(token, None)
+        for host, state in episode.states.items() if episode else ():
+            self._sites[host].close(state)
+
+    @property
+    def open_episodes(self) -> int:
+        """How many episodes are open now."""
+        return len(self._episodes)
+
+    async def _app(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return
+        token, headers = "", []
+        host = ""
+        for name, value in scope["headers"]:
+            if name == _TOKEN:
+                token = value.decode("latin-1")
+                continue
+            if name == b"host":
+                host = value.decode("latin-1").rsplit(":", 1)[0]
+            headers.append((name, value))
+        episode = self._episodes.get(token)
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and not token and _asks_for_token(headers):
+            return await _answer(send, 204, _preflight(headers))
+        if episode is None or host not in episode.hosts:
+            if scope["type"] == "websocket":
+                return await send({"type": "websocket.close", "code": 1008})
+            return await _answer(send, 403, {})
+        inner = {**scope, "headers": headers, "webgym.state": episode.states[host]}
+        try:
+            await self._sites[host].app(inner, receive, send)
+        except Exception as error:
+            log.exception("site %s failed at %s", host, scope.get("path"))
+            episode.error = episode.error or error
+            raise
+
+
+def _asks_for_token(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether this is a preflight that the browser makes only because of the token header."""
+    asked = dict(headers).get(b"access-control-request-headers", b"").lower()
+    return [name.strip() for name in asked.split(b",")] == [_TOKEN]
+
+
+def _preflight(headers: list[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    return {
+        "access-control-allow-origin": given.get("origin", "*"),
+        "access-control-allow-headers": TOKEN_HEADER,
+        "access-control-allow-methods": given.get("access-control-request-method", "GET"),
+        "access-control-allow-credentials": "true",
+    }
+
+
+async def _answer(send: Any, status: int, headers: Mapping[str, str]) -> None:
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": [*pairs, (b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})

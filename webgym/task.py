@@ -1,0 +1,119 @@
+"""What a task is: where it starts, what it asks, when it is solved. And what a site is: who answers the browser.
+
+A task is data and pure functions; it never touches the browser. The environment opens `start(seed).url`, evaluates `page_script`
+there (packs whose page draws its own problem return the goal from it), and after every turn hands `check` the :class:`Evidence`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from webgym.types import Action, Observation
+
+Scope = dict[str, Any]
+AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How one episode begins.
+
+    `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
+    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence.
+    """
+
+    url: str
+    goal: str | None = None
+    page_script: str | None = None
+    site_state: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a check may look at. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result."""
+
+    seed: int
+    url: str
+    site_state: Any = None
+    page_state: Any = None
+    ended: Literal["", "stop", "infeasible"] = ""
+    answer: str = ""
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A check's answer. `raw_reward` keeps a site's own score."""
+
+    kind: Literal["pending", "success", "failure"]
+    raw_reward: float = 0.0
+    message: str = ""
+
+
+PENDING = Verdict("pending")
+SUCCESS = Verdict("success", 1.0)
+FAILURE = Verdict("failure")
+
+Oracle = Callable[[Observation], Action]
+"""A program that solves one episode: from each observation to the next action. It may keep state; it sees only what agents see."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A family of episodes, one per seed.
+
+    `ends`: "success" checks after every turn; "stop" checks once, when the agent says `stop(...)` or `infeasible(...)`.
+    `trust`: "state" when success is decided from state that no agent action can write; "page" when the page is its own judge.
+    `probe`: a JavaScript expression read in the page's own world after each turn for `Evidence.page_state`.
+    `chance`: the success rate that a random policy may reach at most.
+    """
+
+    id: str  # "<pack>.<task>", e.g. "miniwob.click-test-2"
+    start: Callable[[int], Start] = field(repr=False)
+    check: Callable[[Evidence], Verdict] = field(repr=False)
+    max_turns: int = 10
+    ends: Literal["success", "stop"] = "success"
+    trust: Literal["state", "page"] = "state"
+    probe: str | None = field(default=None, repr=False)
+    oracle: Callable[[], Oracle] | None = field(default=None, repr=False)  # a fresh oracle for one episode
+    hosts: tuple[str, ...] = ()  # hosts that the episode may reach
+    viewport: tuple[int, int] = (1280, 720)
+    clock_s: float = 1_767_600_000.0  # what the pages' clock says at the start: 2026-01-05 08:00 UTC, in Unix seconds
+    settle_ms: float = 500.0  # virtual time that pages get after every action
+    chance: float = 0.0
+    difficulty: int = 1  # 1..5 by required turns: 1-3, 4-6, 7-12, 13-20, 21-30
+    description: str = ""
+
+    @property
+    def gym_id(self) -> str:
+        return f"webgym/{self.id}-v0"
+
+
+@runtime_checkable
+class Site(Protocol):
+    """A web application that the gateway serves under `host`.
+
+    The gateway calls `app` as ASGI with `scope["webgym.state"]` set to the episode's state. `snapshot` returns the JSON-able
+    state that checks and state hashes see. A site whose state lives elsewhere (its own process and database) resets it in `open`.
+    """
+
+    host: str
+
+    def open(self, seed: int, site_state: Any) -> Any:
+        """A fresh state for one episode; raise SiteFault if it cannot be had."""
+        ...
+
+    def snapshot(self, state: Any) -> Any: ...
+
+    def close(self, state: Any) -> None: ...
+
+    @property
+    def app(self) -> AsgiApp: ...
+
+
+class Pack(Protocol):
+    """A folder of tasks (or any module): `tasks()` by name and the sites they run on."""
+
+    def tasks(self) -> Mapping[str, Task]: ...
+
+    def sites(self) -> tuple[Site, ...]: ...

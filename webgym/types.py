@@ -1,0 +1,401 @@
+"""The vocabulary of the whole project: frozen, picklable, free of torch and of the browser.
+
+One *episode* is a run of a task; its record is a *trajectory*: a sequence of *turns*. In turn t the policy is shown an
+*observation*, writes a *completion*, the completion is parsed to an *action*, the browser performs it, and a *reward* follows
+(0 until the end). A *group* is the trajectories of one task and one seed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+# --- what the agent sees -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of a page: a piece of text, or a thing that can be acted on (then it has a `ref`).
+
+    `role` is the ARIA role in lower case (`button`, `textbox`, `checkbox`, `link`, `option`, `heading` ...) or `text`.
+    `text` is the accessible name (or the text itself), white space collapsed. `value` is what a field holds now.
+    `states` is a subset of checked, selected, disabled, expanded, collapsed, focused, required, readonly, clickable, draggable,
+    scrollable, in this order. `box` is x, y, width, height in CSS pixels of the viewport; it is no part of any hash.
+    `depth` is the nesting of groups around it.
+    """
+
+    role: str
+    text: str
+    ref: int | None = None
+    value: str | None = None
+    states: tuple[str, ...] = ()
+    depth: int = 0
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the agent sees at the start of a turn.
+
+    `nodes` is the page in reading order (see :class:`Node`); refs are numbered per snapshot from 0 and are valid for the next
+    action only. `error` tells in words why the last action did not work, else it is empty. `turn` counts from 0 and
+    `turns_left` includes the coming one. `state_hash` identifies the state of site and page without history (URL, nodes, form
+    values, site state), the anchor for step groups; `hash` covers everything the agent sees, but for pixels and boxes.
+    """
+
+    goal: str
+    url: str
+    title: str
+    nodes: tuple[Node, ...]
+    tabs: tuple[str, ...] = ()
+    focus: int | None = None
+    turn: int = 0
+    turns_left: int = 0
+    error: str = ""
+    notices: tuple[str, ...] = ()  # what happened besides: dialogs, downloads, popups, a cut page
+    state_hash: str = ""
+    screenshot: np.ndarray | None = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
+
+    @cached_property
+    def hash(self) -> str:
+        """Digest of all that the agent sees but pixels: equal seeds and actions give equal hashes in any process."""
+        nodes = [(n.role, n.text, n.ref, n.value, n.states, n.depth) for n in self.nodes]
+        seen = [self.goal, self.url, self.title, nodes, self.tabs, self.focus, self.turn, self.turns_left, self.error, self.notices]
+        return digest(seen)
+
+    def node(self, ref: int) -> Node | None:
+        """The node that bears this ref, if any."""
+        return next((n for n in self.nodes if n.ref == ref), None)
+
+
+def digest(value: object) -> str:
+    """32 hex digits of blake2b over the canonical JSON of `value`; equal in every process."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+# --- what the agent does -------------------------------------------------------------------------------------------------
+# A ref names a thing of the snapshot that the agent was just shown. Coordinates are CSS pixels of the viewport.
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    ref: int
+    button: Literal["left", "middle", "right"] = "left"
+    count: int = 1
+    modifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Replace what the field holds by `text`."""
+
+    ref: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Type `text` into what has the focus, key by key, keeping what is there."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Press a key or chord (`Enter`, `Control+a`), on what has the focus or on `ref`."""
+
+    keys: str
+    ref: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Choose the options with these labels or values in a select box."""
+
+    ref: int
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    ref: int
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    ref: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    ref: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scroll:
+    """Scroll by pixels, the page or, with `ref`, the nearest scrollable box around that thing."""
+
+    dx: float
+    dy: float
+    ref: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drag:
+    source: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Give a file field files of the episode's own folder."""
+
+    ref: int
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MouseMove:
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class MouseClick:
+    x: float
+    y: float
+    button: Literal["left", "middle", "right"] = "left"
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MouseDown:
+    x: float
+    y: float
+    button: Literal["left", "middle", "right"] = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class MouseUp:
+    x: float
+    y: float
+    button: Literal["left", "middle", "right"] = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class MouseDrag:
+    from_x: float
+    from_y: float
+    to_x: float
+    to_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Goto:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class NewTab:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FocusTab:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTab:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let the page's time pass (virtual milliseconds)."""
+
+    ms: float = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Say something to the user and go on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the episode, with an answer where the task asks for one."""
+
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """End the episode: the goal cannot be reached."""
+
+    reason: str = ""
+
+
+Action = (
+    Click | Fill | Type | Press | Select | Hover | Focus | Clear | Scroll | Drag | Upload
+    | MouseMove | MouseClick | MouseDown | MouseUp | MouseDrag
+    | Goto | Back | Forward | Reload | NewTab | FocusTab | CloseTab | Wait | Message | Stop | Infeasible
+)  # fmt: skip
+"""All that an agent can do. Parsed from text (:mod:`webgym.actions`), never executed as code."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidAction:
+    """Agent text that is no action; `error` says in words what was wrong and what was expected. Costs a turn."""
+
+    error: str
+
+
+# --- what is recorded ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: no limit
+    max_tokens: int = 64
+    greedy: bool = False
+
+    @property
+    def truncated_support(self) -> bool:
+        return self.greedy or self.top_p < 1.0 or self.top_k > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a policy wrote. Token fields are empty for a policy without a model.
+
+    `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
+    log-probabilities at the sampling temperature, one each.
+    """
+
+    text: str
+    prompt: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    action_ids: tuple[int, ...] = ()
+    behaviour_logprobs: tuple[float, ...] = ()
+    sampling: Sampling | None = None
+    policy_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of one turn: waiting for the policy's queue and its answer, and in the browser."""
+
+    policy_s: float = 0.0
+    browser_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One prompt → completion → action → outcome."""
+
+    completion: Completion
+    action: str  # the parsed action in the `call` dialect, or "" when the text was no action
+    error: str  # why the action did not work, as the next observation says it
+    reward: float
+    terminated: bool
+    truncated: bool
+    observation_hash: str  # of the observation that was acted on
+    state_hash: str
+    url: str = ""
+    page: str = ""  # the page as text, as the agent saw it
+    screenshot: str = ""  # file name beside the trajectory file
+    times: Times = Times()
+
+
+OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated", "fault", "agent_caused"]
+"""success, failure (for good), stopped / infeasible (said so, wrongly), truncated (turn limit), fault (machinery), agent_caused
+(the same action killed the machinery twice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an episode ended. A fault has no reward: `reward` is NaN and nothing may learn from it."""
+
+    kind: OutcomeKind
+    reward: float
+    raw_reward: float = 0.0  # the site's own score, where it has one
+    message: str = ""
+    retries: int = 0  # how often the machinery failed and the episode was replayed
+
+    @property
+    def success(self) -> bool:
+        return self.kind == "success"
+
+    @property
+    def faulted(self) -> bool:
+        return self.kind in ("fault", "agent_caused")
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeKey:
+    """Names one episode of a run. `seed` fixes the task instance; group and member its place in the batch."""
+
+    task_id: str
+    seed: int
+    iteration: int = 0
+    group: int = 0
+    member: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The record of an episode. Immutable; T = len(turns); turns may be empty when the first reset faulted."""
+
+    key: EpisodeKey
+    goal: str
+    turns: tuple[Turn, ...]
+    outcome: Outcome
+    final_hash: str = ""  # hash of the observation after the last turn
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+
+Group = Sequence[Trajectory]
+"""The trajectories of one task and one seed."""
+
+
+def seed_from(*parts: object) -> int:
+    """A 63-bit seed from blake2b over the parts; the only source of random choices, so that any of them can be made again.
+
+    >>> seed_from(0, "collect", 3) == seed_from(0, "collect", 3) != seed_from(0, "collect", 4)
+    True
+    """
+    return int(digest([str(p) for p in parts])[:16], 16) >> 1
+
+
+def to_json(value: object) -> dict:
+    """A dataclass of this module as plain JSON data."""
+    return asdict(value)  # type: ignore[call-overload]
