@@ -1,0 +1,205 @@
+"""What a policy is shown: goal, history and page as a prompt. Pure: the same observation and settings give the same text.
+
+Two styles. `chat` is for pretrained language models: a system message with the action help, and a user message with the page.
+`compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
+the matching of words that a small model learns late (string-overlap features have a long history in agents for MiniWoB):
+
+- a mark before a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
+  (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more;
+- `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from webgym.actions import DIALECTS, describe, goal_strings, render
+from webgym.errors import ConfigError, did_you_mean
+from webgym.page import compact_line, full_line
+from webgym.types import Action, Fill, Node, Observation, Select, Turn, Type
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
+
+    `history` is how many of the last actions are listed; `max_nodes` how many lines of the page are shown (a cut is announced);
+    `marks` whether page texts are marked against the goal (compact only).
+    """
+
+    style: Literal["chat", "compact"] = "chat"
+    dialect: Literal["call", "compact", "json"] = "call"
+    history: int = 5
+    max_nodes: int = 400
+    marks: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PromptSettings":
+        """Raises ConfigError for an unknown key or dialect."""
+        known = [f.name for f in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
+        settings = cls(**data)
+        if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
+            raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
+        return settings
+
+
+COMPACT = PromptSettings(style="compact", dialect="compact", history=4, max_nodes=120, marks=True)
+"""The settings of webgym-tiny."""
+
+
+def messages(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> list[dict[str, str]]:
+    """The prompt as chat messages, for a model with a chat template."""
+    system = (
+        "You are an agent that operates a web browser. Each turn you see the page; a thing that can be acted on bears a ref in "
+        "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n" + describe(settings.dialect)
+    )
+    return [{"role": "system", "content": system}, {"role": "user", "content": _full(observation, history, settings)}]
+
+
+def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    """The prompt as one text, for a model without a chat template."""
+    if settings.style == "compact":
+        return _compact(observation, history, settings)
+    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + "\n\nAction:"
+
+
+def demonstration(action: Action, goal: str, settings: PromptSettings) -> str:
+    """How a model should have written `action`; in the compact dialect it points at the goal's strings where it can.
+
+    >>> demonstration(Fill(3, "ann"), 'Enter "ann" and press Save.', COMPACT)
+    'type #3 $1'
+    """
+    if settings.dialect != "compact":
+        return render(action, settings.dialect)
+    match action:
+        case Fill(_, text) | Type(text) | Select(_, (text,)) if text in goal_strings(goal):
+            plain = render(_with_text(action, "x"), "compact")
+            return f"{plain[:-1]}${goal_strings(goal).index(text) + 1}"
+        case _:
+            return render(action, "compact")
+
+
+def _with_text(action: Action, text: str) -> Action:
+    match action:
+        case Fill(ref):
+            return Fill(ref, text)
+        case Select(ref):
+            return Select(ref, (text,))
+        case _:
+            return Type(text)
+
+
+# --- chat ------------------------------------------------------------------------------------------------------------------
+
+
+def _full(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    parts = [f"Goal: {observation.goal}", f"Turns left: {observation.turns_left}"]
+    if recent := history[-settings.history :] if settings.history else ():
+        parts.append("Your last actions, oldest first:\n" + "\n".join(_past(turn) for turn in recent))
+    if observation.error:
+        parts.append(f"The last action did not work: {observation.error}")
+    parts.extend(f"Note: {notice}" for notice in observation.notices)
+    if len(observation.tabs) > 1:
+        parts.append("Tabs:\n" + "\n".join(f"{i}: {tab}" for i, tab in enumerate(observation.tabs)))
+    shown = observation.nodes[: settings.max_nodes]
+    cut = [f"... {len(observation.nodes) - len(shown)} more lines are not shown"] if len(shown) < len(observation.nodes) else []
+    page = "\n".join([*(full_line(node) for node in shown), *cut])
+    parts.append(f"Page {observation.title!r} at {observation.url}:\n{page}")
+    return "\n\n".join(parts)
+
+
+def _past(turn: Turn) -> str:
+    words = turn.action or "(no action)"
+    return f"{words}  -> {turn.error}" if turn.error else words
+
+
+# --- compact ---------------------------------------------------------------------------------------------------------------
+
+
+def _compact(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    lines = [f"goal: {_pointed(_plain(observation.goal))}", f"left {observation.turns_left}"]
+    lines.extend(f"done: {_named(turn)}" for turn in history[-settings.history :] if settings.history)
+    if observation.error:
+        lines.append(f"error: {_plain(observation.error)[:80]}")
+    lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices)
+    lines.append("page:")
+    nodes = observation.nodes[: settings.max_nodes]
+    found = marks(nodes, observation.goal) if settings.marks else [""] * len(nodes)
+    lines.extend(_line(node, mark) for node, mark in zip(nodes, found, strict=True))
+    if len(nodes) < len(observation.nodes):
+        lines.append(f"cut {len(observation.nodes) - len(nodes)}")
+    return "\n".join([*lines, "do:"])
+
+
+def _line(node: Node, mark: str) -> str:
+    text = _plain(node.text)[:200]
+    return compact_line(Node(node.role, text, node.ref, _plain(node.value or "")[:100] or None, node.states), mark)
+
+
+def _plain(text: str) -> str:
+    """Lower case on one line, with nothing in it that looks like a ref or a pointer."""
+    return re.sub(r"([#$])(?=\d)", r"\1 ", re.sub(r"\s+", " ", text).strip().lower())
+
+
+def _pointed(goal: str) -> str:
+    """The goal with `$k` before its k-th quoted string."""
+    count = itertools.count(1)
+    return re.sub(r'"[^"]*"', lambda quoted: f"${next(count)} {quoted[0]}", goal)
+
+
+def _named(turn: Turn) -> str:
+    """A past action with its ref replaced by what the page line said, since refs are of that page only."""
+    text = turn.completion.text.strip().splitlines()[-1] if turn.completion.text.strip() else "nothing"
+    ref = re.search(r"#\d+", text)
+    if ref is None:
+        return _plain(text)[:60]
+    lines = turn.completion.prompt.splitlines()
+    line = next((line for line in reversed(lines) if line.endswith(f" {ref[0]}")), "")
+    name = line.removesuffix(f" {ref[0]}") if line else "?"
+    failed = " failed" if turn.error else ""
+    return f"{text.replace(ref[0], name, 1)[:60]}{failed}"
+
+
+def marks(nodes: Sequence[Node], goal: str) -> list[str]:
+    """One mark per node: `*` when its text stands in the goal, else a `+` per name of the goal that it holds, up to three.
+
+    >>> marks([Node("button", "Submit"), Node("text", "Ann, today"), Node("link", "Help")], "Find the mail by Ann, press Submit")
+    ['*', '+', '']
+    """
+    lowered = _spaced(goal)
+    names = goal_names(goal)
+    found = []
+    for node in nodes:
+        text = _spaced(node.text)
+        if text and f" {text} " in f" {lowered} ":
+            found.append("*")
+        else:
+            found.append("+" * min(3, sum(name in text for name in names)) if text else "")
+    return found
+
+
+def _spaced(text: str) -> str:
+    """Words in lower case, separated by single spaces, punctuation dropped but for what belongs to names."""
+    return " ".join(re.findall(r"[\w@#./:'-]*[\w]|[\w@#]+", text.casefold()))
+
+
+def goal_names(goal: str) -> list[str]:
+    """What a goal names: quoted strings, and outside them capitalised words inside a sentence, @handles, and words with digits.
+
+    >>> goal_names('Find the mail by Ann to @bob and type "Hi there".')
+    ['hi there', 'ann', '@bob']
+    """
+    quoted = [_spaced(text) for text in goal_strings(goal)]
+    rest = re.sub(r'"[^"]*"', '""', goal)
+    words = re.findall(r"(?<![.!?:]\s)(?<!^)(?<![\w@])([A-Z]\w+|@\w+|\w*\d\w*)", rest)
+    return list(dict.fromkeys(name for name in [*quoted, *(word.casefold() for word in words)] if name))
+
+
