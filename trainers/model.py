@@ -1,0 +1,240 @@
+"""The policy: any causal language model of transformers, run on packed rows without padding.
+
+Rows lie end to end in one sequence, so linear layers see all tokens at once; attention runs per row through transformers' attention
+registry (:func:`segment_attention`). No mask over the pack exists, and the model's own code is untouched. Measured on one CPU core
+with a 1 M-parameter Llama: one call per row costs no more than batching rows of equal length, and matrix products run at the
+processor's peak, so nothing finer pays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast, overload
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import (
+    AttentionInterface,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from trainers.tiny import FOLDER as TINY_FOLDER
+from webgym.errors import UsageError
+
+ATTENTION = "webgym_segments"
+"""Name of :func:`segment_attention` in transformers' registry; :func:`prepare` puts it on a model."""
+
+BUILT_IN = {"webgym-tiny": TINY_FOLDER}
+"""Model names that the package itself brings."""
+
+LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Packed(Protocol):
+    """What a forward pass reads of :class:`trainers.rows.PackedBatch`."""
+
+    @property
+    def ids(self) -> Int[Tensor, " n"]: ...
+    @property
+    def positions(self) -> Int[Tensor, " n"]: ...
+    @property
+    def cu_seqlens(self) -> Int[Tensor, " s+1"]: ...
+
+
+class PackedActions(Protocol):
+    """What the log-probabilities of actions read of :class:`trainers.rows.PackedBatch`."""
+
+    @property
+    def action_index(self) -> Int[Tensor, " a"]: ...
+    @property
+    def action_ids(self) -> Int[Tensor, " a"]: ...
+
+
+# --- loading -------------------------------------------------------------------------------------------------------------
+
+
+def load(
+    name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model, ready for packed rows, and its tokenizer.
+
+    `name_or_path` is a local folder, the name of a model that the package brings (:data:`BUILT_IN`), or a hub name (which needs the
+    network or the hub's cache). Raises UsageError where there is no such model.
+    """
+    source = BUILT_IN.get(str(name_or_path), name_or_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as error:  # what transformers raises for no such folder, no network, no causal LM
+        raise UsageError(
+            f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
+            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
+        ) from error
+    return prepare(model).to(device), tokenizer
+
+
+def prepare(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with attention per segment. Raises UsageError for an architecture whose logits need more than its head."""
+    config = model.config.get_text_config()
+    scaled = [n for n in ("logit_scale", "logits_scaling", "final_logit_softcapping") if getattr(config, n, None) not in (None, 1, 1.0)]
+    if scaled:
+        raise UsageError(f"{type(model).__name__} scales its logits ({', '.join(scaled)}), which packed log-probabilities do not do")
+    model.set_attn_implementation(ATTENTION)
+    return model
+
+
+def context_of(model: nn.Module) -> int:
+    """The most tokens that the model can read."""
+    return int(cast(Any, model).config.get_text_config().max_position_embeddings)
+
+
+def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Ids that end a completion: the tokenizer's end of sequence (where a chat model ends its turn) and the model's own list."""
+    own = cast(Any, model).generation_config.eos_token_id
+    ids = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    if not ids:
+        raise UsageError("the tokenizer names no end-of-sequence token, so that a completion could never end; set eos_token")
+    return tuple(sorted(int(cast(int, i)) for i in ids))
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Ids of a prompt: as one user message in the model's chat template where it has one, else as plain text."""
+    if tokenizer.chat_template:
+        messages = [{"role": "user", "content": prompt}]
+        encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+        return list(cast(Any, encoded)["input_ids"])
+    return list(tokenizer(prompt, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+
+
+def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of a whole completion, its end included; for demonstrations, since a sampled completion has its ids already."""
+    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+    return [*ids, cast(int, tokenizer.eos_token_id)]
+
+
+# --- attention per segment -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """How a packed sequence divides into rows: their lengths, in order."""
+
+    lengths: Sequence[int]
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        """Causal attention inside each segment: [1, heads, N, d] → [1, N, heads, d]."""
+        parts = zip(*(x.split(list(self.lengths), dim=2) for x in (query, key, value)), strict=True)
+        return torch.cat([causal(q, k, v, **settings).transpose(1, 2) for q, k, v in parts], dim=1)
+
+
+class Layout(Protocol):
+    """How attention runs in one forward pass: :class:`Segments`, or what a sampler keeps of keys and values."""
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p and window of :func:`causal`."""
+        ...
+
+
+def causal(
+    query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None
+) -> Tensor:
+    """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
+
+    Position i sees all up to itself, with `window` only that many, itself included.
+    """
+    q, k = query.shape[2], key.shape[2]
+    mask = None
+    if (1 < q < k) or (window is not None and window < k):
+        ahead = torch.arange(k, device=key.device) - torch.arange(k - q, k, device=key.device)[:, None]  # [q, k]; > 0: the future
+        mask = ahead <= 0 if window is None else (ahead <= 0) & (ahead > -window)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout_p,
+        scale=scale,
+        is_causal=mask is None and q == k and q > 1,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def segment_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    layout: Layout | None = None,
+    **other: Any,
+) -> tuple[Tensor, None]:
+    """Attention as `layout` says; transformers calls this in every layer with what the forward pass was given."""
+    if layout is None:
+        raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
+    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if other.get(name) is not None]:
+        raise UsageError(f"{type(module).__name__} needs {', '.join(unknown)} in its attention, which packed rows do not support")
+    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window), None
+
+
+AttentionInterface.register(ATTENTION, segment_attention)
+
+
+# --- forward pass --------------------------------------------------------------------------------------------------------
+
+
+def packed_hidden(model: nn.Module, batch: Packed) -> Float[Tensor, "n d"]:
+    """Hidden states after the final norm, [N, d]; equal to running each row alone."""
+    lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
+    decoder = cast(Any, model).get_decoder()
+    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=Segments(lengths), use_cache=False)
+    return output.last_hidden_state[0]
+
+
+@overload
+def logprobs_at(
+    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[False] = ...
+) -> Tensor: ...
+@overload
+def logprobs_at(
+    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+def logprobs_at(
+    model: nn.Module,
+    hidden: Float[Tensor, "n d"],
+    batch: PackedActions,
+    temperature: float = 1.0,
+    *,
+    entropy: bool = False,
+) -> Float[Tensor, " a"] | tuple[Float[Tensor, " a"], Float[Tensor, " a"]]:
+    """log π(action token) at the sampling temperature, [A] fp32; with `entropy=True` also the entropy of π there, [A].
+
+    Logits exist at action positions only, a block at a time; a block is computed again in the backward pass where there are several.
+    """
+    head = cast(Any, model).get_output_embeddings()
+    rows = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    blocks = zip(batch.action_index.split(rows), batch.action_ids.split(rows), strict=True)
+
+    def block(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        logits = head(states).float() / temperature  # [a, vocabulary]
+        log_z = logits.logsumexp(-1)
+        logprob = logits.gather(1, ids[:, None])[:, 0] - log_z
+        spread = log_z - (torch.softmax(logits, -1) * logits).sum(-1) if entropy else log_z
+        return logprob, spread
+
+    if len(batch.action_index) <= rows or not torch.is_grad_enabled():
+        done = [block(hidden[index], ids) for index, ids in blocks]
+    else:
+        done = [cast(Any, checkpoint(block, hidden[index], ids, use_reentrant=False)) for index, ids in blocks]
+    logprob, spread = (torch.cat(parts) for parts in zip(*done, strict=True))
+    return (logprob, spread) if entropy else logprob
