@@ -1,0 +1,58 @@
+"""Writing that survives a stop at any moment, and a full disk told in words."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from webgym.errors import CheckpointError
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full disk, in whichever library's words, into a CheckpointError that says so."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:  # torch and safetensors report a full disk as errors of their own
+        if not _is_full(error, path):
+            raise
+        raise CheckpointError(
+            f"The disk that holds {path} is full ({_free_mib(path)} MiB free): nothing saved before is lost; "
+            f"free some space and go on with --resume."
+        ) from error
+
+
+def _is_full(error: BaseException, path: Path) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error) or ("PytorchStreamWriter" in str(error) and _free_mib(path) == 0)
+
+
+def _free_mib(path: Path) -> int:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free >> 20
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make `path` hold `data`: it holds the old or the new content whenever the process or the machine stops."""
+    fresh = path.with_name(f".{path.name}.tmp")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Makes renames in this folder outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
