@@ -23,7 +23,11 @@ from webgym.types import Action
 # Reading starts at every `name(` from left to right and skips what it could read. Two readings that are alive at the same place are
 # in different quote states (one outside, one in '...', one in "..."), because a reading that meets another `name(` outside quotes
 # ends there; so each character is read at most three times.
-_OPENING = re.compile(r"(?<![\w.])([A-Za-z_]\w{0,40})[ \t]{0,2}\(", re.ASCII)
+_OPENING = re.compile(
+    r"(?<![\w.])([A-Za-z_]\w{0,40})[ \t]{0,2}\("
+    r"(?=\s*+(?:['\"#\[)+\-.\dTFNtfn]|[A-Za-z_]\w{0,40}\s{0,3}=|\Z))",  # what an argument may begin with
+    re.ASCII,
+)
 _BLANK = re.compile(r"\s*+")
 _STRING = re.compile(r"'((?:[^'\\]++|\\.)*+)'|\"((?:[^\"\\]++|\\.)*+)\"", re.DOTALL)
 _WORD = re.compile(r"#\d{1,9}(?!\w)|(?:True|False|None|true|false|null)\b", re.ASCII)
@@ -164,9 +168,9 @@ def read(text: str, goal: str) -> Action:
 
 
 def _is_attempt(text: str, opening: re.Match[str]) -> bool:
-    """Whether `click(...` that cannot be read was meant as an action, not as prose: "click (the button)"."""
+    """Whether `click(...` that cannot be read was meant as an action, not as prose: "click (the button)", "click(the button)"."""
     following = text[opening.end() : opening.end() + 1]
-    return opening[0][-2] not in " \t" and (not following or following in "'\"#[)-0123456789 \n")
+    return opening[0][-2] not in " \t" and not following.isalpha()
 
 
 def _alone(text: str, start: int, end: int) -> bool:

@@ -23,9 +23,8 @@ from webgym.actions.verbs import (
 )
 from webgym.types import Action, Infeasible, MouseClick, MouseDown, MouseDrag, MouseMove, MouseUp, Press, Scroll, Stop, Type, Wait
 
-_JSON_RESTARTS = 16  # how many unclosed braces of the prose before the action are forgiven
-_JSON_MARK = re.compile(r'["{}]')
-_JSON_STRING_END = re.compile(r'(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_JSON_RESTARTS = 8  # how many unclosed braces of the prose before the action are forgiven
+_JSON_TO_BRACE = re.compile(r'(?:[^"{}]++|"(?:[^"\\]++|\\.)*+")*+([{}])', re.DOTALL)
 _JSON_START = re.compile(r'\{\s*+["}]')
 
 
@@ -56,17 +55,11 @@ def read(text: str, goal: str) -> Action:
 def _object_end(text: str, start: int) -> int | None:
     """The place after the object that opens at `start`, or None when the text ends inside of it."""
     depth, at = 0, start
-    while mark := _JSON_MARK.search(text, at):
-        at = mark.end()
-        if mark[0] == '"':
-            string = _JSON_STRING_END.match(text, at)
-            if string is None:
-                return None
-            at = string.end()
-        else:
-            depth += 1 if mark[0] == "{" else -1
-            if depth == 0:
-                return at
+    while brace := _JSON_TO_BRACE.match(text, at):
+        at = brace.end()
+        depth += 1 if brace[1] == "{" else -1
+        if depth == 0:
+            return at
     return None
 
 
