@@ -129,7 +129,8 @@ def _write_parts(hidden: Path, folders: Mapping[str, Callable[[Path], object]], 
     if state is not None:
         import torch
 
-        torch.save(state, hidden / STATE)
+        with (hidden / STATE).open("wb") as file:  # given a path, torch hides the system's reason for a failed write
+            torch.save(state, file)
 
 
 def _write_manifest(folder: Path, iteration: int, score: float | None) -> None:

@@ -18,7 +18,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except CheckpointError:
         raise
     except Exception as error:  # torch and safetensors report a full disk as errors of their own
-        if not _is_full(error, path):
+        if not _is_full(error):
             raise
         raise CheckpointError(
             f"The disk that holds {path} is full ({_free_mib(path)} MiB free): nothing saved before is lost; "
@@ -26,10 +26,15 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_full(error: BaseException, path: Path) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return "No space left on device" in str(error) or ("PytorchStreamWriter" in str(error) and _free_mib(path) == 0)
+def _is_full(error: BaseException | None) -> bool:
+    """Whether this error, or one behind it, is a full disk: torch raises its own error over the system's."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(error):  # safetensors passes on the words only
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _free_mib(path: Path) -> int:

@@ -253,6 +253,14 @@ def test_a_full_disk_is_told_in_words_and_spares_what_was_saved(run, save):
     assert run.latest().iteration == 1
 
 
+def test_a_disk_that_fills_while_torch_writes_is_told_too(run):
+    # Where state.pt would be lies the device that is always full.
+    run.save(1, {})
+    with pytest.raises(CheckpointError, match="is full"):
+        run.save(2, {"policy": lambda folder: (folder.parent / "state.pt").symlink_to("/dev/full")}, {"w": torch.zeros(100_000)})
+    assert run.latest().iteration == 1
+
+
 def test_another_error_while_saving_stays_what_it_is_and_leaves_nothing(run):
     with pytest.raises(ZeroDivisionError):
         run.save(1, {"policy": lambda folder: 1 / 0})
