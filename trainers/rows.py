@@ -241,23 +241,24 @@ def _units(rows: Sequence[Row], whole: Whole) -> list[list[Row]]:
     if whole == "row":
         return [[row] for row in rows]
     units: dict[int, list[Row]] = {}
-    for row in rows:
+    for row in sorted(rows, key=_place):
         units.setdefault(row.trajectory, []).append(row)
     return list(units.values())
 
 
+def _place(row: Row) -> tuple[int, int]:
+    return row.trajectory, row.spans[0].turn
+
+
 def _first_fit(units: list[list[Row]], budget: int) -> list[list[Row]]:
     """Units in decreasing length, each into the first batch with room; inside a batch in order of trajectory and turn."""
-
-    def place(unit: list[Row]) -> tuple[int, int]:
-        return unit[0].trajectory, unit[0].spans[0].turn
 
     def length(unit: list[Row]) -> int:
         return sum(len(row) for row in unit)
 
     batches: list[list[list[Row]]] = []
     room: list[int] = []
-    for unit in sorted(units, key=lambda u: (-length(u), place(u))):
+    for unit in sorted(units, key=lambda u: (-length(u), _place(u[0]))):
         need = length(unit)
         found = next((i for i, free in enumerate(room) if free >= need), None)
         if found is None:
@@ -266,7 +267,7 @@ def _first_fit(units: list[list[Row]], budget: int) -> list[list[Row]]:
         else:
             batches[found].append(unit)
             room[found] -= need
-    return [[row for unit in sorted(batch, key=place) for row in unit] for batch in batches]
+    return [sorted((row for unit in batch for row in unit), key=_place) for batch in batches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +342,8 @@ def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " a"]]
     sequence = torch.cat([b.sequence_of_action.cpu() for b in batches] or [torch.zeros(0, dtype=torch.int64)])
     flat = torch.cat([v.detach().float().cpu() for v in values] or [torch.zeros(0)])
     order = torch.argsort(turn, stable=True)  # tokens of one turn lie together and in order
-    ends = torch.bincount(sequence, minlength=trajectories).cumsum(0)
-    return [part.numpy() for part in torch.tensor_split(flat[order], ends[:-1])]
+    sizes = torch.bincount(sequence, minlength=trajectories).tolist()
+    return [part.numpy() for part in flat[order].split(sizes)]
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:

@@ -1,6 +1,6 @@
 """ArCHer-PPO: a turn-level critic gives each turn its own advantage, all tokens of the turn share it, PPO clips per token.
 
-After Zhou et al. (2024), ArCHer, arXiv 2402.19446, in the flat PPO form of "Generalizable Value Functions" (biechi.github.io).
+After Zhou et al. (2024), ArCHer, arXiv 2402.19446, in the flat PPO form of the text "Generalizable Value Functions".
 Notation: turns t = 0..T−1, r_t = 0 but r_{T−1} = R, V(s_T) = 0.
 
     critic     V_φ(s_t) → G_t = γ^{T−1−t} R                                  (Monte Carlo: the outcome, not its own predictions)
