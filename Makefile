@@ -40,8 +40,9 @@ train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHe
 eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
-tiny: browser  ## make webgym-tiny anew from demonstrations
-	$(PY) -m trainers.tiny $(ARGS)
+tiny: browser  ## make webgym-tiny anew: oracle demonstrations on training seeds, then imitation
+	$(WEBGYM) demos --out demos/tiny
+	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny $(ARGS)
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
