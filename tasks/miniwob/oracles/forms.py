@@ -1,9 +1,10 @@
 """Buttons, check boxes, radio buttons, select boxes, text fields and forms of them."""
 
 import re
+from collections.abc import Sequence
 
-from tasks.miniwob.oracles import solves
-from tasks.miniwob.oracles.reading import (
+from . import Memory, remembers, solves
+from .reading import (
     click,
     fields,
     fill,
@@ -18,7 +19,7 @@ from tasks.miniwob.oracles.reading import (
     tick,
     wanted,
 )
-from webgym.types import Action, Click, Observation, Press, Select
+from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Select, Wait
 
 
 @solves("click-test", "click-test-2", "click-test-transfer")
@@ -52,15 +53,12 @@ def click_dialog_2(page: Observation) -> Action:
 
 @solves("click-widget")
 def click_widget(page: Observation) -> Action:
-    """A widget of the named kind."""
+    """A widget of the named kind. Text areas have the role of text inputs, but are taller (26 to 21 pixels)."""
     kind = quoted(page)[0]
-    roles = {"text": ("textbox",), "textarea": ("textbox",), "radio": ("radio",), "checkbox": ("checkbox",), "button": ("button",)}
-    widgets = things(page, *roles[kind])
-    # Both kinds of text field have one role; the page fills its text areas and leaves its text inputs empty.
-    if kind == "text":
-        widgets = [n for n in widgets if not n.value]
-    if kind == "textarea":
-        widgets = [n for n in widgets if n.value]
+    roles = {"text": "textbox", "textarea": "textbox"}
+    widgets = things(page, roles.get(kind, kind))
+    if kind in roles:
+        widgets = [n for n in widgets if n.box is not None and (n.box[3] > 24) == (kind == "textarea")]
     return click(widgets[0])
 
 
@@ -165,7 +163,7 @@ def enter_text_2(page: Observation) -> Action:
 
 @solves("text-transform")
 def text_transform(page: Observation) -> Action:
-    return fill_in([(fields(page)[0], "".join(texts(page)))]) or press(page, "Submit", "button")
+    return fill_in([(fields(page)[0], "".join("".join(texts(page)).split()))]) or press(page, "Submit", "button")
 
 
 @solves("enter-password")
@@ -225,26 +223,21 @@ def form_sequence_2(page: Observation) -> Action:
 
 @solves("form-sequence-3")
 def form_sequence_3(page: Observation) -> Action:
-    """Choose 6 ft from the dropdown, then click the button labeled "Yes"."""
+    """Choose 6 ft from the dropdown, then click the button labeled "Yes". The dropdown is drawn by script over the select box."""
     height, button = wanted(page, r'Choose (.*) from the dropdown, then click the button labeled "(.*)"')
-    box = things(page, "combobox")[0]
-    assert box.ref is not None
-    return press(page, button, "button") if box.value == height else Select(box.ref, (height,))
+    entry = next((n for n in things(page) if n.text == height and n.role != "option"), None)
+    if entry:
+        return click(entry)
+    return press(page, button, "button") if things(page, "combobox")[0].value == height else press(page, "▾")
 
 
 @solves("multi-layouts", "multi-orderings")
 def movie_search(page: Observation) -> Action:
-    """Three labelled fields in any order and wording, told apart by a word of the label before each."""
+    """Three labelled fields in any order and wording; labels and fields come in one order, labels before, after or inside the fields."""
     genre, director, year = wanted(page, r"Search for (.*) movies directed by (.*) from year (\d+)")
-    answers = {"genre": genre, "director": director, "year": year, "date": year, "release": year}
-    label, pairs = "", []
-    for node in page.nodes:
-        if node in fields(page):
-            label = (node.text or label).casefold()
-            pairs.append((node, next(answer for word, answer in answers.items() if word in label)))
-        elif node.text:
-            label = node.text
-    return fill_in(pairs) or click(things(page)[-1])
+    words = {"genre": genre, "director": director, "year": year, "date": year}
+    answers = [answer for n in page.nodes for word, answer in words.items() if word in n.text.casefold()]
+    return fill_in(zip(fields(page), answers, strict=True)) or click(things(page)[-1])
 
 
 @solves("simple-arithmetic")
@@ -268,11 +261,11 @@ def simple_algebra(page: Observation) -> Action:
 
 @solves("guess-number")
 def guess_number(page: Observation) -> Action:
-    """A guess a turn pair. Only the last guess and its feedback are on the page, so lower answers go down one, higher ones up one."""
-    field = fields(page)[0]
+    """Binary search. Every guess is made in one place of the tree only, so the last one and its feedback fix the next."""
+    tree = {"": 5, "lower 5": 2, "higher 5": 8, "lower 2": 1, "higher 2": 3, "lower 8": 6, "higher 8": 9, "lower 1": 0, "higher 3": 4, "higher 6": 7}
     feedback = re.search(r"number is (lower|higher) than\s*(\d+)", " ".join(n.text for n in page.nodes))
-    guess = "5" if feedback is None else str(int(feedback[2]) + (1 if feedback[1] == "higher" else -1))
-    return fill_in([(field, guess)]) or press(page, "Submit", "button")
+    guess = str(tree[f"{feedback[1]} {feedback[2]}" if feedback else ""])
+    return fill_in([(fields(page)[0], guess)]) or press(page, "Submit", "button")
 
 
 @solves("odd-or-even")
@@ -284,35 +277,34 @@ def odd_or_even(page: Observation) -> Action:
     return click(answers[focused + 1]) if focused + 1 < len(answers) else press(page, "Submit", "button")
 
 
+FOOD_KINDS = {"vegan", "gluten-free", "dairy", "meat", "peanuts"}
+
+
 @solves("order-food")
 def order_food(page: Observation) -> Action:
-    """Items by name, one of each, or so many of one kind; an item's nodes are its name, its kinds, -, its number, +."""
-    items: dict[str, dict] = {}
-    item: dict = {}
-    before = None
+    """Items by name, one of each, or so many of one kind; an item is its name, its kinds, -, its number (if any), +."""
+    counts: dict[str, int] = {}
+    kinds: dict[str, list[str]] = {}
+    steps: dict[str, list[Node]] = {}
+    name = ""
     for node in page.nodes:
-        if node.text == "-" and node.ref is not None:
-            item["minus"] = node
-        elif node.text == "+" and node.ref is not None:
-            item["plus"] = node
+        if node.text in ("-", "+"):
+            steps.setdefault(name, []).append(node)
         elif re.fullmatch(r"\d+", node.text):
-            item["count"] = int(node.text)
-        elif node.role in ("image", "img", "graphic"):
-            item.setdefault("kinds", set()).add(node.text)
-        elif node.ref is None and node.text:
-            before = node.text
-            item = items.setdefault(before, {"count": 0})
+            counts[name] = int(node.text)
+        elif node.text and set(node.text.split()) <= FOOD_KINDS:
+            kinds[name] = node.text.split()
+        elif node.text:
+            name = node.text
     by_name = re.search(r"one of each item: (.*)", page.goal)
     if by_name:
         need = dict.fromkeys(by_name[1].split(", "), 1)
     else:
         number, kind = wanted(page, r"Order (\d+) items that are (.*)")
-        need = {next(name for name, i in items.items() if kind in i.get("kinds", ())): int(number)}
-    for name, i in items.items():
-        if i["count"] < need.get(name, 0):
-            return click(i["plus"])
-        if i["count"] > need.get(name, 0):
-            return click(i["minus"])
+        need = {next(n for n, k in kinds.items() if kind in k): int(number)}
+    for name, (minus, plus) in steps.items():
+        if counts.get(name, 0) != need.get(name, 0):
+            return click(plus if counts.get(name, 0) < need.get(name, 0) else minus)
     return press(page, "Order!", "button")
 
 
@@ -357,16 +349,18 @@ def read_table_2(page: Observation) -> Action:
     """The table's cells come in pairs; a field's label ends in a colon."""
     said = texts(page)
     pairs = []
-    for i, node in enumerate(page.nodes):
-        if node in fields(page):
-            label = (node.text or page.nodes[i - 1].text).rstrip(":").strip()
+    for before, node in zip(page.nodes, page.nodes[1:], strict=False):
+        if node.role == "textbox":
+            labels = [text.rstrip(":").strip() for text in (before.text, node.text)]
+            label = next(text for text in labels if text in said)
             pairs.append((node, said[said.index(label) + 1]))
     return fill_in(pairs) or press(page, "Submit", "button")
 
 
 @solves("copy-paste")
 def copy_paste(page: Observation) -> Action:
-    area, field = fields(page)
+    """The text area, the taller of the two, stands before or after the text field."""
+    field, area = sorted(fields(page), key=lambda n: n.box[3] if n.box else 0)
     return fill_in([(field, area.value or "")]) or press(page, "Submit", "button")
 
 
@@ -376,11 +370,13 @@ def copy_paste_2(page: Observation) -> Action:
     return fill_in([(field, areas[ordinal(page) - 1].value or "")]) or press(page, "Submit", "button")
 
 
-@solves("find-greatest")
-def find_greatest(page: Observation) -> Action:
+@remembers("find-greatest")
+def find_greatest(page: Observation) -> Memory:
+    """Which card is open does not show in words, so it is remembered."""
     cards = [n for n in things(page) if re.fullmatch(r"\d+", n.text)]
-    greatest = max(cards, key=lambda n: int(n.text))
-    return click(greatest)
+    page = yield click(max(cards, key=lambda n: int(n.text)))
+    while True:
+        page = yield press(page, "Submit", "button")
 
 
 @solves("ascending-numbers")
@@ -391,14 +387,13 @@ def ascending_numbers(page: Observation) -> Action:
 
 @solves("sign-agreement")
 def sign_agreement(page: Observation) -> Action:
-    """Scroll to the bottom of the textarea, enter the name "Enola" then press "Cancel"; or only Click the cancel button."""
+    """Scroll to the bottom of the textarea, enter the name "Enola" then press "Cancel"; or only press a button."""
     if not quoted(page):
-        return press(page, "Cancel", "button")
+        return press(page, wanted(page, r"[Cc]lick the (\w+) button")[0], "button")
     name, button = quoted(page)
     area, field = fields(page)[:2]
     if "disabled" in field.states:
-        assert area.ref is not None
-        return Press("Control+End", area.ref)
+        return Scroll(0, 10_000, area.ref)
     return fill_in([(field, name)]) or press(page, button, "button")
 
 
@@ -419,16 +414,19 @@ def generate_number(page: Observation) -> Action:
 @solves("stock-market")
 def stock_market(page: Observation) -> Action:
     """Waits until the price is low enough."""
-    from webgym.types import Wait
-
     limit = float(wanted(page, r"less than \$([\d.]+?)\.?$")[0])
-    price = float(next(t for t in texts(page) if t.startswith("$"))[1:])
-    return press(page, "Buy", "button") if price < limit else Wait(200)
+    price = re.search(r"price: \$([\d.]+)", " ".join(texts(page)))
+    return press(page, "Buy", "button") if price and float(price[1]) < limit else Wait(200)
 
 
 @solves("use-spinner")
 def use_spinner(page: Observation) -> Action:
-    return fill_in([(fields(page)[0], wanted(page, r"Select (-?\d+) with")[0])]) or press(page, "Submit", "button")
+    """The field takes no keys; its two arrows move it by one."""
+    goal, now = int(wanted(page, r"Select (-?\d+) with")[0]), int(things(page, "spinbutton")[0].value or 0)
+    if goal == now:
+        return press(page, "Submit", "button")
+    way = "spinner-up" if now < goal else "spinner-down"
+    return click(next(n for n in things(page, "button") if way in n.text))
 
 
 @solves("use-autocomplete", "use-autocomplete-nodelay")
@@ -449,31 +447,45 @@ def use_autocomplete(page: Observation) -> Action:
 def form_sequence(page: Observation) -> Action:
     """Select 0 with the slider, click the 3rd checkbox, then hit Submit."""
     goal, box = wanted(page, r"Select (-?\d+) with the slider, click the (\d)")
-    move = slide(page, int(goal))
-    return move or tick(things(page, "checkbox"), [things(page, "checkbox")[int(box) - 1]]) or press(page, "Submit", "button")
+    boxes = things(page, "checkbox")
+    move = slide(page, int(goal), ranges=[(-10, 20)])
+    return move or tick(boxes, [boxes[int(box) - 1]]) or press(page, "Submit", "button")
 
 
 @solves("use-slider")
 def use_slider(page: Observation) -> Action:
-    return slide(page, int(wanted(page, r"Select (-?\d+) with")[0])) or press(page, "Submit", "button")
+    ranges = [(low, span) for low in (-100, 0, 10, 100) for span in (5, 10, 50, 100)]
+    return slide(page, int(wanted(page, r"Select (-?\d+) with")[0]), ranges=ranges) or press(page, "Submit", "button")
 
 
 @solves("use-slider-2")
 def use_slider_2(page: Observation) -> Action:
     """Three sliders; each one's number stands after it."""
     goals = [int(g) for g in wanted(page, r"\[(.*)\]")[0].split(",")]
-    moves = (slide(page, goal, which) for which, goal in enumerate(goals))
+    moves = (slide(page, goal, which, [(0, 20)]) for which, goal in enumerate(goals))
     return next((m for m in moves if m), None) or press(page, "Submit", "button")
 
 
-def slide(page: Observation, goal: int, which: int = 0) -> Action | None:
-    """A key press that moves the slider towards the goal, or None when it is there. Keys go to the handle."""
+def slide(page: Observation, goal: int, which: int = 0, ranges: Sequence[tuple[int, int]] = ()) -> Action | None:
+    """Moves the slider towards the goal, or None when it is there.
+
+    Far from it, a click on the track: where it goes follows from the range (lowest value, span) of those possible that fits best
+    what the handle's place and number say now. Near it, an arrow key.
+    """
+    tracks = [n for n in things(page) if n.text.startswith("ui-slider ") or n.text == "ui-slider"]
     handles = [n for n in things(page) if "slider-handle" in n.text or n.role == "slider"]
     now = [int(t) for t in texts(page) if re.fullmatch(r"-?\d+", t)][which]
-    ref = handles[which].ref
     if now == goal:
         return None
-    return Press("ArrowRight" if now < goal else "ArrowLeft", ref)
-
-
-__all__ = ["Click"]
+    handle = handles[which]
+    if abs(goal - now) <= 2 or len(tracks) != len(handles) or tracks[which].box is None or handle.box is None:
+        return Press("ArrowRight" if now < goal else "ArrowLeft", handle.ref)
+    x, y, width, height = tracks[which].box  # type: ignore[misc]
+    middle_x, middle_y = handle.box[0] + handle.box[2] / 2, handle.box[1] + handle.box[3] / 2
+    level = (middle_x - x) / width if width > height else 1 - (middle_y - y) / height
+    fitting = [(low, span) for low, span in ranges if low <= goal <= low + span]
+    low, span = min(fitting, key=lambda r: abs(r[0] + level * r[1] - now) / r[1])
+    share = (goal - low) / span
+    if width > height:
+        return MouseClick(x + share * width, y + height / 2)
+    return MouseClick(x + width / 2, y + (1 - share) * height)

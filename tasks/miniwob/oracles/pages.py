@@ -2,8 +2,8 @@
 
 import re
 
-from tasks.miniwob.oracles import Memory, remembers, solves
-from tasks.miniwob.oracles.reading import click, fields, fill_in, find, ordinal, press, quoted, seek, texts, things, wanted
+from . import Memory, remembers, solves
+from .reading import click, fields, fill_in, find, ordinal, press, quoted, seek, texts, things, wanted
 from webgym.types import Action, Hover, Node, Observation, Wait
 
 
@@ -32,8 +32,9 @@ def next_tab(page: Observation) -> Action:
 
 @solves("click-collapsible", "click-collapsible-nodelay")
 def click_collapsible(page: Observation) -> Action:
-    button = seek(page, "Submit", "button")
-    return click(button) if button else click(things(page, "tab")[0])
+    """The page makes the Submit button part of the list of sections."""
+    section = things(page, "tab")[0]
+    return press(page, "Submit") if "expanded" in section.states else click(section)
 
 
 @solves("navigate-tree")
@@ -158,12 +159,13 @@ def _offers(page: Observation) -> list[tuple[Node, int, int]]:
 
 @solves("click-pie", "click-pie-nodelay")
 def click_pie(page: Observation) -> Action:
-    """The plus sign opens the wheel; its slices carry a letter."""
+    """The plus sign opens the wheel, whose slices carry a character; while it opens, the characters are tiny."""
     label = quoted(page)[0]
-    slice_ = seek(page, label)
-    if slice_ is not None and (slice_.box is None or slice_.box[2] > 4):
-        return click(slice_)
-    return press(page, "+")
+    plus = seek(page, "+")
+    letter = next((n for n in things(page) if n.text == label and n.box is not None and n.box[3] > 8), None)
+    if letter:
+        return click(letter)
+    return click(plus) if plus else Wait(500)
 
 
 @solves("grid-coordinate")
