@@ -1,0 +1,298 @@
+"""All statistics of an evaluation: success with intervals, by task and over all, and paired comparisons.
+
+Two rates are always given. `success` leaves out the episodes in which the machinery failed (`fault`); an episode that the agent's
+own action killed twice (`agent_caused`) stays in, as no success, so that crashing a page is no way out of failing.
+`success_strict` counts every episode, faults as failures.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from webgym.errors import UsageError
+from webgym.types import Trajectory
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Bounds of a confidence interval."""
+
+    low: float
+    high: float
+
+    def overlaps(self, other: "Interval") -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+
+def wilson(successes: int, episodes: int, confidence: float = 0.95) -> Interval:
+    """The score interval of a binomial proportion (Wilson 1927, no continuity correction); [0, 1] for no episodes.
+
+    With p = successes/episodes and z the normal quantile: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+
+    >>> interval = wilson(81, 263)
+    >>> f"{interval.low:.4f} {interval.high:.4f}"
+    '0.2553 0.3662'
+    """
+    if not 0 <= successes <= episodes:
+        raise ValueError(f"expected 0 <= successes <= episodes, got {successes} of {episodes}")
+    if episodes == 0:
+        return Interval(0.0, 1.0)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, shrink = successes / episodes, 1 + z * z / episodes
+    centre = (p + z * z / (2 * episodes)) / shrink
+    half = z * math.sqrt(p * (1 - p) / episodes + z * z / (4 * episodes**2)) / shrink
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == episodes else centre + half
+    return Interval(low, high)
+
+
+def clustered_bootstrap(
+    clusters: Sequence[Sequence[float]], confidence: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval | None:
+    """Percentile interval for the pooled mean when whole clusters (tasks) are drawn with replacement; None for fewer than two.
+
+    It answers: how far would the rate move on other tasks of this kind? (Episodes of one task are not independent evidence.)
+    """
+    filled = [c for c in clusters if len(c)]
+    if len(filled) < 2:
+        return None
+    sums = np.array([math.fsum(c) for c in filled])
+    sizes = np.array([len(c) for c in filled])
+    picks = np.random.default_rng(seed).integers(len(filled), size=(draws, len(filled)))
+    means = sums[picks].sum(1) / sizes[picks].sum(1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high))
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """Two-sided exact p-value that wins and losses are equally likely (McNemar's test; the sign test). 1 when there are none.
+
+    p = min(1, 2 Σ_{i ≤ min(wins, losses)} C(n, i) / 2ⁿ), n = wins + losses.
+    """
+    n = wins + losses
+    tail = sum(math.comb(n, i) for i in range(min(wins, losses) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+# --- report --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one task (or of all). Means are over episodes without faults; NaN where there are none.
+
+    `interval` is Wilson's for `success`, `strict_interval` for `success_strict`. `invalid_actions` is the share of turns whose text
+    was no action, `failed_actions` the share whose action did not work (those included).
+    """
+
+    name: str
+    episodes: int
+    successes: int
+    faults: int
+    agent_caused: int
+    success: float
+    interval: Interval
+    success_strict: float
+    strict_interval: Interval
+    mean_reward: float
+    mean_turns: float
+    invalid_actions: float
+    failed_actions: float
+    retries: int
+    outcomes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation: one row per task (or other group), one over all, and the interval over tasks (None for fewer than two)."""
+
+    rows: tuple[Row, ...]
+    overall: Row
+    task_interval: Interval | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data; NaN as null."""
+        return {
+            "overall": _plain(asdict(self.overall)),
+            "task_interval": None if self.task_interval is None else asdict(self.task_interval),
+            "rows": [_plain(asdict(row)) for row in self.rows],
+        }
+
+    def table(self, title: str = "") -> "Table":
+        """A Rich table; print it with a Rich console."""
+        from rich.table import Table
+
+        table = Table(title=title or None, title_justify="left")
+        table.add_column("task", overflow="fold")
+        for heading in ("episodes", "success", "95% interval", "with faults", "turns", "invalid", "faults"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*_cells(row))
+        table.add_section()
+        table.add_row(*_cells(self.overall), style="bold")
+        if self.task_interval is not None:
+            table.add_row("interval over tasks", "", "", _range(self.task_interval), "", "", "", "")
+        return table
+
+
+def _cells(row: Row) -> list[str]:
+    faults = (
+        str(row.faults + row.agent_caused)
+        if not row.agent_caused
+        else f"{row.faults + row.agent_caused} ({row.agent_caused} by agent)"
+    )
+    return [
+        row.name,
+        str(row.episodes),
+        _percent(row.success),
+        _range(row.interval),
+        _percent(row.success_strict),
+        "–" if math.isnan(row.mean_turns) else f"{row.mean_turns:.1f}",
+        _percent(row.invalid_actions),
+        faults,
+    ]
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f}%"
+
+
+def _range(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} … {100 * interval.high:.1f}%"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def report(
+    trajectories: Iterable[Trajectory],
+    *,
+    by: Callable[[Trajectory], str] = lambda trajectory: trajectory.key.task_id,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Report:
+    """The figures of an evaluation; `by` names the row of a trajectory (its task, its split ...), rows are sorted by name.
+
+    `seed` fixes the bootstrap. Tasks stay the clusters of the bootstrap whatever `by` says.
+    """
+    given = list(trajectories)
+    named: dict[str, list[Trajectory]] = {}
+    clusters: dict[str, list[float]] = {}
+    for trajectory in given:
+        named.setdefault(by(trajectory), []).append(trajectory)
+        if trajectory.outcome.kind != "fault":
+            clusters.setdefault(trajectory.key.task_id, []).append(float(trajectory.outcome.success))
+    rows = tuple(row_of(name, named[name], confidence) for name in sorted(named))
+    spread = clustered_bootstrap([clusters[task] for task in sorted(clusters)], confidence, seed=seed)
+    return Report(rows, row_of("all", given, confidence), spread)
+
+
+def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.95) -> Row:
+    """The figures of these trajectories together."""
+    outcomes = Counter(t.outcome.kind for t in trajectories)
+    counted = len(trajectories) - outcomes["fault"]
+    whole = [t for t in trajectories if not t.outcome.faulted]
+    turns = [turn for t in trajectories for turn in t.turns]
+    successes = outcomes["success"]
+    return Row(
+        name=name,
+        episodes=len(trajectories),
+        successes=successes,
+        faults=outcomes["fault"],
+        agent_caused=outcomes["agent_caused"],
+        success=_share(successes, counted),
+        interval=wilson(successes, counted, confidence),
+        success_strict=_share(successes, len(trajectories)),
+        strict_interval=wilson(successes, len(trajectories), confidence),
+        mean_reward=_share(math.fsum(t.outcome.reward for t in whole), len(whole)),
+        mean_turns=_share(sum(len(t) for t in whole), len(whole)),
+        invalid_actions=_share(sum(turn.action == "" for turn in turns), len(turns)),
+        failed_actions=_share(sum(turn.error != "" for turn in turns), len(turns)),
+        retries=sum(t.outcome.retries for t in trajectories),
+        outcomes=dict(sorted(outcomes.items())),
+    )
+
+
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+# --- comparison ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two evaluations on the same (task, seed) pairs; `difference` is second minus first, over the pairs.
+
+    Where a pair has several episodes on a side, its success there is their mean. `wins` are pairs on which the second is better.
+    `interval` is the bootstrap's over tasks (over pairs when there is one task only), `p_value` McNemar's exact one. `dropped`
+    counts pairs that one side lacks, or has only faults for.
+    """
+
+    pairs: int
+    dropped: int
+    first: float
+    second: float
+    difference: float
+    interval: Interval | None
+    wins: int
+    losses: int
+    p_value: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return _plain(asdict(self))
+
+    def sentence(self) -> str:
+        """The comparison in words."""
+        spread = "" if self.interval is None else f", 95% interval {100 * self.interval.low:+.1f} … {100 * self.interval.high:+.1f}"
+        return (
+            f"{_percent(self.first)} → {_percent(self.second)} on {self.pairs} shared seeds: {100 * self.difference:+.1f} points{spread}; "
+            f"{self.wins} won, {self.losses} lost, p = {self.p_value:.3g}"
+        )
+
+
+def compare(first: Iterable[Trajectory], second: Iterable[Trajectory], *, confidence: float = 0.95, seed: int = 0) -> Comparison:
+    """The paired comparison of two evaluations. Raises UsageError when they share no (task, seed)."""
+    a, b = _by_instance(first), _by_instance(second)
+    shared = sorted(a.keys() & b.keys())
+    if not shared:
+        raise UsageError("nothing to compare: the two evaluations share no task and seed without faults")
+    differences = {key: b[key] - a[key] for key in shared}
+    tasks: dict[str, list[float]] = {}
+    for (task_id, _), difference in differences.items():
+        tasks.setdefault(task_id, []).append(difference)
+    clusters = list(tasks.values()) if len(tasks) > 1 else [[d] for d in differences.values()]
+    wins = sum(d > 0 for d in differences.values())
+    losses = sum(d < 0 for d in differences.values())
+    return Comparison(
+        pairs=len(shared),
+        dropped=len(a.keys() | b.keys()) - len(shared),
+        first=math.fsum(a[key] for key in shared) / len(shared),
+        second=math.fsum(b[key] for key in shared) / len(shared),
+        difference=math.fsum(differences.values()) / len(shared),
+        interval=clustered_bootstrap(clusters, confidence, seed=seed),
+        wins=wins,
+        losses=losses,
+        p_value=mcnemar(wins, losses),
+    )
+
+
+def _by_instance(trajectories: Iterable[Trajectory]) -> dict[tuple[str, int], float]:
+    """Mean success for each (task, seed), machinery faults left out."""
+    found: dict[tuple[str, int], list[bool]] = {}
+    for t in trajectories:
+        if t.outcome.kind != "fault":
+            found.setdefault((t.key.task_id, t.key.seed), []).append(t.outcome.success)
+    return {key: sum(successes) / len(successes) for key, successes in found.items()}

@@ -1,0 +1,235 @@
+"""Trajectories on disk: one JSON object a line, screenshots as PNG files beside it.
+
+Appending is one write of one line, so a reader may look while a writer writes, and a process that is killed damages at most the
+last line; that line is skipped with a warning in the log, and cut off when the file is next written to. A damaged line elsewhere is
+an error that names it. What is read equals what was written: floats exactly, NaN rewards (faults) as null, any text.
+"""
+
+import json
+import logging
+import math
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from webgym.errors import UsageError
+from webgym.types import Completion, EpisodeKey, Outcome, Sampling, Times, Trajectory, Turn
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # stands in every line; raised when older readers would misread
+
+
+class TrajectoryStore:
+    """An append-only file of trajectories; iterating reads them from the start.
+
+    >>> import tempfile
+    >>> from webgym.types import EpisodeKey, Outcome
+    >>> with tempfile.TemporaryDirectory() as folder, TrajectoryStore(Path(folder) / "t.jsonl") as store:
+    ...     store.append(Trajectory(EpisodeKey("demo.task", 7), "Click OK.", (), Outcome("success", 1.0)))
+    ...     [trajectory.key.seed for trajectory in store]
+    [7]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: BinaryIO | None = None
+
+    def append(self, trajectory: Trajectory) -> None:
+        """Write one trajectory; it is in the file when this returns. Raises OSError when the disk is full."""
+        if self._file is None:
+            self._file = self._opened()
+        self._file.write(encode(trajectory))
+        self._file.flush()
+
+    def save_screenshot(self, key: EpisodeKey, turn: int, pixels: np.ndarray) -> str:
+        """Write pixels [height, width, 3] uint8 as PNG; the name, relative to the trajectory file's folder, for `Turn.screenshot`."""
+        task = re.sub(r"[^\w.-]", "_", key.task_id)
+        name = f"{self.path.stem}-screenshots/{task}-{key.seed}-{key.iteration}-{key.group}-{key.member}-{turn}.png"
+        file = self.path.parent / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(pixels))
+        return name
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return read(self.path)
+
+    def close(self) -> None:
+        """Close the file; a later append opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> "TrajectoryStore":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _opened(self) -> BinaryIO:
+        """The file for appending, a half-written last line cut off."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(self.path, "ab+")  # noqa: SIM115 - closed by close()
+        end = file.seek(0, 2)
+        whole = _end_of_last_line(file, end)
+        if whole < end:
+            log.warning("%s: cut off %d bytes of a half-written last line", self.path, end - whole)
+            file.truncate(whole)
+        return file
+
+
+def _end_of_last_line(file: BinaryIO, end: int) -> int:
+    """The place after the last line feed; 0 when there is none."""
+    block = 1 << 16
+    while end > 0:
+        start = max(0, end - block)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def load(path: str | Path) -> list[Trajectory]:
+    """All trajectories of a file. Raises UsageError when there is no such file, or a line other than the last is damaged."""
+    return list(read(path))
+
+
+def read(path: str | Path) -> Iterator[Trajectory]:
+    """The trajectories of a file, one at a time; see :func:`load`."""
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"there is no trajectory file {path}")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                log.warning("%s, line %d: half-written, skipped", path, number)
+                return
+            try:
+                yield decode(line)
+            except (ValueError, KeyError, TypeError) as error:
+                if not file.peek(1):
+                    log.warning("%s, line %d: damaged, skipped (%s)", path, number, error)
+                    return
+                raise UsageError(f"{path}, line {number} is no trajectory: {type(error).__name__}: {error}") from error
+
+
+# --- one line ------------------------------------------------------------------------------------------------------------
+
+
+def encode(trajectory: Trajectory) -> bytes:
+    """One line, the line feed included."""
+    key, outcome = trajectory.key, trajectory.outcome
+    record = {
+        "format": FORMAT,
+        "key": [key.task_id, key.seed, key.iteration, key.group, key.member],
+        "goal": trajectory.goal,
+        "outcome": {
+            "kind": outcome.kind,
+            "reward": _number(outcome.reward),
+            "raw_reward": _number(outcome.raw_reward),
+            "message": outcome.message,
+            "retries": outcome.retries,
+        },
+        "final_hash": trajectory.final_hash,
+        "turns": [_turn_record(turn) for turn in trajectory.turns],
+    }
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass") + b"\n"  # agents can write lone surrogates
+
+
+def decode(line: bytes) -> Trajectory:
+    """The trajectory of one line. Raises ValueError, KeyError or TypeError on a damaged one."""
+    record = json.loads(line.decode("utf-8", "surrogatepass"))
+    if record["format"] != FORMAT:
+        raise ValueError(f"format {record['format']} is not known, this version reads {FORMAT}")
+    outcome = record["outcome"]
+    return Trajectory(
+        key=EpisodeKey(*record["key"]),
+        goal=record["goal"],
+        turns=tuple(_turn(turn) for turn in record["turns"]),
+        outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"])}),
+        final_hash=record["final_hash"],
+    )
+
+
+_TURN_FIELDS = (
+    "action",
+    "error",
+    "reward",
+    "terminated",
+    "truncated",
+    "observation_hash",
+    "state_hash",
+    "url",
+    "page",
+    "screenshot",
+)
+
+
+def _turn_record(turn: Turn) -> dict[str, Any]:
+    completion, sampling = turn.completion, turn.completion.sampling
+    record: dict[str, Any] = {name: getattr(turn, name) for name in _TURN_FIELDS}
+    record["reward"] = _number(turn.reward)
+    record["times"] = [_number(turn.times.policy_s), _number(turn.times.browser_s)]
+    record["completion"] = {
+        "text": completion.text,
+        "prompt": completion.prompt,
+        "prompt_ids": [int(i) for i in completion.prompt_ids],
+        "action_ids": [int(i) for i in completion.action_ids],
+        "behaviour_logprobs": [_number(x) for x in completion.behaviour_logprobs],
+        "sampling": None
+        if sampling is None
+        else [_number(sampling.temperature), _number(sampling.top_p), sampling.top_k, sampling.max_tokens, sampling.greedy],
+        "policy_version": completion.policy_version,
+    }
+    return record
+
+
+def _turn(record: dict[str, Any]) -> Turn:
+    fields = {name: record[name] for name in _TURN_FIELDS}
+    fields["reward"] = _float(record["reward"])
+    completion = dict(record["completion"])
+    completion["prompt_ids"] = tuple(completion["prompt_ids"])
+    completion["action_ids"] = tuple(completion["action_ids"])
+    completion["behaviour_logprobs"] = tuple(_float(x) for x in completion["behaviour_logprobs"])
+    if completion["sampling"] is not None:
+        temperature, top_p, *limits = completion["sampling"]
+        completion["sampling"] = Sampling(_float(temperature), _float(top_p), *limits)
+    policy_s, browser_s = record["times"]
+    return Turn(completion=Completion(**completion), times=Times(_float(policy_s), _float(browser_s)), **fields)
+
+
+def _number(value: float) -> float | str | None:
+    """A float as JSON, which knows no NaN and no infinity."""
+    number = float(value)
+    if math.isfinite(number):
+        return number
+    return None if math.isnan(number) else ("inf" if number > 0 else "-inf")
+
+
+def _float(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------------
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Pixels [height, width, 3] uint8 as a PNG file (W3C PNG, 8-bit RGB, filter 0)."""
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"expected pixels [height, width, 3] of uint8, got {list(pixels.shape)} of {pixels.dtype}")
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, 3 * width)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 1)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
