@@ -19,6 +19,9 @@ from webgym.types import Group, Trajectory, digest
 Turns = Float[np.ndarray, " t"]
 """One number per turn of a trajectory."""
 
+ROUNDING = 1e-9
+"""Returns nearer to each other are equal: dividing 0.1 + 0.2 − 0.3 by its own std would make an advantage of 1 of it."""
+
 METRICS: Mapping[str, str] = {
     "rollout/return": "mean undiscounted return of the episodes that did not fault",
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
@@ -131,8 +134,8 @@ def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray
 
 
 def spread(x: Float[np.ndarray, " g"]) -> bool:
-    """Whether members differ at all; groups without spread teach nothing."""
-    return len(x) > 1 and float(x.max()) > float(x.min())
+    """Whether members differ by more than rounding; groups without spread teach nothing."""
+    return len(x) > 1 and float(x.max() - x.min()) > ROUNDING
 
 
 def group_baseline(returns: Sequence[Turns]) -> list[Turns]:
@@ -191,9 +194,8 @@ def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> l
 
     Each turn counts once, however many tokens it has. Without spread they come back unchanged.
     """
-    live = _live(advantages, weights)
-    sigma = float(live.std()) if len(live) else 0.0
-    return [a / sigma for a in advantages] if sigma > 1e-8 else [a.copy() for a in advantages]
+    sigma = live_std(advantages, weights)
+    return [a / sigma for a in advantages] if sigma > ROUNDING else [a.copy() for a in advantages]
 
 
 def explained_variance(target: Float[np.ndarray, " n"], prediction: Float[np.ndarray, " n"]) -> float:
@@ -276,6 +278,24 @@ def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Turns
         turns = (replace(turn, reward=turn.reward - float(p)) for turn, p in zip(trajectory.turns, penalty, strict=True))
         shaped.append(replace(trajectory, turns=tuple(turns)))
     return shaped
+
+
+def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequence[np.ndarray], kl_coef: float) -> list[Turns]:
+    """β·k1 in the reward: β Σ_l (log μ − log π_ref) over the sampled tokens of each turn, for :func:`with_penalties`.
+
+    `reference_logprobs` has one number per sampled token of each trajectory, in order of turns.
+    """
+    penalties = []
+    for trajectory, reference in zip(trajectories, reference_logprobs, strict=True):
+        k1 = np.array([p for turn in trajectory.turns for p in turn.completion.behaviour_logprobs]) - reference
+        ends = np.cumsum([len(turn.completion.action_ids) for turn in trajectory.turns], dtype=np.int64)
+        penalties.append(np.array([kl_coef * part.sum() for part in np.split(k1, ends[:-1])][: len(trajectory)]))
+    return penalties
+
+
+def masked(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Advantages with 0 where the weight is 0, whatever stood there."""
+    return [np.where(w > 0, a, 0.0) for a, w in zip(advantages, weights, strict=True)]
 
 
 def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:

@@ -7,7 +7,7 @@ metrics = learner.update(plan(rows, streams, token_budget, minibatches=4), spec)
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ METRICS: Mapping[str, str] = {
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_read", "optim/tokens_skipped")
 
 
+@runtime_checkable
 class Forward(Protocol):
     """A policy's forward pass: log π_θ of each sampled token at the sampling temperature, [A] in fp32, with gradient; and with
     `entropy=True` the entropy of the distribution that each was sampled from, [A], else None."""

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from trainers.rows import Counts, PackedBatch
+from trainers.rows import Counts, PackedBatch, Whole
 
 RatioLevel = Literal["token", "turn", "sequence"]
 Kl = Literal["none", "k1", "k2", "k3"]
@@ -58,6 +58,11 @@ class LossSpec(BaseModel):
     def needs_reference(self) -> bool:
         """Whether log-probabilities of a reference model are used at all (no reference model is loaded otherwise)."""
         return self.kl != "none" and self.kl_coef > 0
+
+    @property
+    def whole(self) -> Whole:
+        """What the packer must keep in one micro-batch, since its ratio is one number."""
+        return "trajectory" if self.ratio_level == "sequence" else "row"
 
     @property
     def acts_on_every_turn(self) -> bool:
@@ -200,7 +205,12 @@ class TokenLosses:
 def token_losses(
     spec: LossSpec, batch: PackedBatch, policy_logprobs: Float[Tensor, " a"], entropies: Float[Tensor, " a"] | None = None
 ) -> TokenLosses:
-    """policy loss + β KL − c entropy, per sampled token. Raises ValueError where the batch lacks a stream that the spec needs."""
+    """policy loss + β KL − c entropy, per sampled token.
+
+    Raises ValueError where the batch lacks a stream, or part of a sequence, that the spec needs.
+    """
+    if spec.whole == "trajectory" and not _has_whole_sequences(batch):
+        raise ValueError('expected whole trajectories in each batch for ratio_level="sequence": pack with whole=spec.whole')
     old = batch.behaviour_logprob if batch.old_logprob is None else batch.old_logprob
     segment = {"token": None, "turn": batch.turn_of_action, "sequence": batch.sequence_of_action}[spec.ratio_level]
     ratio = policy_ratio(policy_logprobs, old, segment, batch.weight > 0)
@@ -225,6 +235,13 @@ def token_losses(
             raise ValueError("expected entropies for entropy_coef != 0, but the forward pass gave none")
         total = total - spec.entropy_coef * _precise(entropies)
     return TokenLosses(total, policy, kl, ratio, held)
+
+
+def _has_whole_sequences(batch: PackedBatch) -> bool:
+    here = torch.zeros_like(batch.sequence_size)
+    live, (_, place) = batch.weight > 0, torch.unique(batch.sequence_of_action, return_inverse=True)
+    here = here.index_add(0, place, live.to(here.dtype))[place]  # live tokens of the trajectory in this batch
+    return bool((here == batch.sequence_size).all())
 
 
 def _precise(x: Tensor) -> Tensor:

@@ -10,7 +10,11 @@ from webgym.types import Completion, EpisodeKey, Outcome, OutcomeKind, Sampling,
 
 
 def turn(
-    prompt: Sequence[int], action: Sequence[int], reward: float = 0.0, logprobs: Sequence[float] = (), sampling: Sampling | None = None
+    prompt: Sequence[int],
+    action: Sequence[int],
+    reward: float = 0.0,
+    logprobs: Sequence[float] = (),
+    sampling: Sampling | None = None,
 ) -> Turn:
     """One turn; log-probabilities default to −1 each."""
     given = tuple(logprobs) or (-1.0,) * len(action)
@@ -32,7 +36,7 @@ def episode(final_reward: float, turns: int, kind: OutcomeKind | None = None, *,
 
 
 class Table(torch.nn.Module):
-    """A policy whose next token depends on the last one only: logits = table[last token]. The bias-free tabular softmax of textbooks."""
+    """A policy whose next token depends on the last one only: logits = table[last token]."""
 
     def __init__(self, vocabulary: int, *, seed: int | None = None, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()

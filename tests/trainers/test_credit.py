@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainers.episodes import episode
+from tests.trainers.episodes import episode, trajectory, turn
 from trainers import credit as c
 from webgym.errors import ConfigError
 
@@ -101,14 +101,14 @@ def test_group_advantages_sum_to_zero(x: np.ndarray) -> None:
 def test_leave_one_out_is_the_group_mean_scaled(x: np.ndarray) -> None:
     """x_i − mean of the others = n/(n−1) · (x_i − mean of all), so RLOO and GRPO without std differ by a constant only."""
     n = len(x)
-    np.testing.assert_allclose(x - c.leave_one_out_mean(x), n / (n - 1) * c.group_standardise(x, std=False), atol=1e-9)
+    np.testing.assert_allclose(x - c.leave_one_out_mean(x), n / (n - 1) * c.group_standardise(x, std=False), atol=1e-8)
 
 
 def test_standardise_by_hand() -> None:
     x = np.array([1.0, 0.0, 0.0, 1.0, 0.0])
     np.testing.assert_allclose(c.group_standardise(x, std=False), [0.6, -0.4, -0.4, 0.6, -0.4])
     np.testing.assert_allclose(c.group_standardise(x, std=True), np.array([0.6, -0.4, -0.4, 0.6, -0.4]) / np.sqrt(0.24))
-    for dead in ([0.1, 0.1, 0.1], [1.0], []):
+    for dead in ([0.1, 0.1, 0.1], [0.1 + 0.2, 0.3], [1.0], []):
         np.testing.assert_array_equal(c.group_standardise(np.array(dead), std=True), np.zeros(len(dead)))
 
 
@@ -188,7 +188,9 @@ def test_folds_are_balanced_fixed_and_keep_a_task_group_together() -> None:
     assert sorted(np.bincount(found).tolist()) == [3, 3, 4]
     np.testing.assert_array_equal(found, c.cross_fit_folds(groups, 3, seed=5))
     assert found.tolist() != c.cross_fit_folds(groups, 3, seed=6).tolist()
-    np.testing.assert_array_equal(c.cross_fit_folds([groups[2], groups[7], groups[2]], 2)[[0]], c.cross_fit_folds([groups[2]] * 3, 2)[[2]])
+    np.testing.assert_array_equal(
+        c.cross_fit_folds([groups[2], groups[7], groups[2]], 2)[[0]], c.cross_fit_folds([groups[2]] * 3, 2)[[2]]
+    )
     twice = c.cross_fit_folds([*groups, *groups], 3, seed=5)
     np.testing.assert_array_equal(twice[:10], twice[10:])
     np.testing.assert_array_equal(twice[:10], found)  # a task's fold does not depend on the order or number of its groups
@@ -199,6 +201,14 @@ def test_penalties_change_rewards_and_not_what_the_environment_said() -> None:
     (shaped,) = c.with_penalties([x], [np.array([0.1, 0.0, 0.25])])
     np.testing.assert_allclose(c.rewards(shaped), [-0.1, 0.0, 0.75])
     assert shaped.outcome == x.outcome and c.rewards(x).tolist() == [0, 0, 1]
+
+
+def test_k1_in_the_reward_by_hand() -> None:
+    x = trajectory([turn([1], [2, 3], 0.0, [-1.0, -2.0]), turn([1], [4], 1.0, [-0.5])])
+    penalties = c.kl_penalties([x, episode(0.0, 0)], [np.array([-1.5, -1.0, -2.5]), np.zeros(0)], kl_coef=0.1)
+    np.testing.assert_allclose(penalties[0], [0.1 * (0.5 - 1.0), 0.1 * 2.0])
+    assert len(penalties[1]) == 0
+    np.testing.assert_allclose(c.rewards(c.with_penalties([x], penalties[:1])[0]), [0.05, 0.8])
 
 
 def test_values_must_fit_their_turns() -> None:

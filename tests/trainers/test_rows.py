@@ -1,5 +1,6 @@
 import dataclasses
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple)
 
 @st.composite
 def trajectories(draw: st.DrawFn) -> Trajectory:
-    """Turns whose prompt continues the last turn, or restarts, or nearly continues it; few distinct ids, so that accidents happen."""
+    """Turns whose prompt continues the last turn, nearly continues it, or restarts; few ids, so that accidents happen."""
     turns, seen = [], ()
     for _ in range(draw(st.integers(0, 5))):
         fresh = draw(TOKENS)
@@ -88,7 +89,9 @@ def test_a_row_longer_than_the_context_is_named() -> None:
     many = [trajectory([turn([1], [2]), turn([3] * 8, [4] * 3)])]
     rows = r.rows_of_all(many)
     r.check_context(rows, many, 11)
-    with pytest.raises(UsageError, match=r"turn 1 \(http://page\): prompt and action take 11 tokens, but the model reads at most 10"):
+    with pytest.raises(
+        UsageError, match=r"turn 1 \(http://page\): prompt and action take 11 tokens, but the model reads at most 10"
+    ):
         r.check_context(rows, many, 10)
 
 
@@ -135,12 +138,12 @@ def test_packing_loses_nothing_and_keeps_the_budget(many: list[Trajectory], budg
     for one, other in zip(batches, again, strict=True):
         for f in dataclasses.fields(r.PackedBatch):
             a, b = getattr(one, f.name), getattr(other, f.name)
-            assert (a is None and b is None) or torch.equal(a, b)
+            assert a is b is None or torch.equal(a, b)  # type: ignore[arg-type]
 
 
 def rows_in(batch: r.PackedBatch) -> list[list[int]]:
     ends = batch.cu_seqlens.tolist()
-    return [batch.ids[a:b].tolist() for a, b in zip(ends, ends[1:], strict=False)]
+    return [batch.ids[a:b].tolist() for a, b in pairwise(ends)]
 
 
 def sequences_in(batch: r.PackedBatch, rows: list[r.Row]) -> list[int]:

@@ -74,7 +74,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     else:
         final = c.final_values(values, trajectories) if config.bootstrap_at_limit else [0.0] * len(trajectories)
         advantages = [_advantage(x, v_t, v_end, config) for x, v_t, v_end in zip(trajectories, v, final, strict=True)]
-    advantages = [a * w for a, w in zip(advantages, weights, strict=True)]
+    advantages = c.masked(advantages, weights)
     stats = c.rollout_stats(groups) | critic | {"rollout/advantage_std": c.live_std(advantages, weights)}
     return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats)
 

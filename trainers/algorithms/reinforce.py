@@ -58,7 +58,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
         case "value":
             baselines = c.turn_values(values, trajectories)
     weights = c.turn_weights(trajectories)
-    advantages = [(g - b) * w for g, b, w in zip(returns, baselines, weights, strict=True)]
+    advantages = c.masked([g - b for g, b in zip(returns, baselines, strict=True)], weights)
     stats = c.rollout_stats(groups) | {"rollout/advantage_std": c.live_std(advantages, weights)}
     if config.baseline == "value":
         stats |= c.critic_stats(returns, baselines, c.group_baselines(groups, returns), weights)
