@@ -112,7 +112,10 @@ class Session:
     ) -> Any:
         """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
-        return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
+        try:
+            return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page {url} did not load: {error}") from error
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         for tab in self._tabs[1:]:
@@ -131,17 +134,15 @@ class Session:
             tab.hook(self._clock_s, self._seed),
             *(tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": "all"}) for host in self._hosts),
         )
-        try:
-            await tab.navigate(url)
-            # The new document stands still until time is granted: what the last episode's unload handlers left goes now.
-            await asyncio.gather(
-                tab.send("Page.resetNavigationHistory"),
-                tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())"),
-            )
-            await tab.settle()
-            return await tab.page_promise(page_script) if page_script else None
-        except PageError as error:
-            raise BrowserFault(f"the start page {url} did not load: {error}") from error
+        await tab.navigate(url)
+        # The new document stands still until time is granted: what the last episode's unload handlers left goes now.
+        await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")
+        await tab.settle()
+        _, begun = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script))
+        return begun
+
+    async def _run_page_script(self, script: str | None) -> Any:
+        return await self.tab.page_promise(script) if script else None
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
@@ -160,8 +161,11 @@ class Session:
         return None
 
     async def view(self) -> PageView:
-        """Read the current page. Raises BrowserFault."""
-        return await self._guard(self._view(), self.action_timeout_s)
+        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""
+        try:
+            return await self._guard(self._view(), self.action_timeout_s)
+        except PageError as error:
+            return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
         raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))

@@ -93,10 +93,14 @@ class Tab:
 
     async def navigate(self, url: str) -> None:
         """Commit `url`; the new document has not run yet. Raises PageError when it cannot be loaded."""
+        self.expect_navigation()
         answer = await self.send("Page.navigate", {"url": url})
-        if failed := answer.get("errorText"):
+        failed = answer.get("errorText")
+        if failed or not answer.get("loaderId"):  # without a loader, it was a move within the document
+            self._navigating = False
+        if failed:
             raise PageError(f"{url} could not be opened: {failed}")
-        if answer.get("loaderId") and self._navigating:  # without one, it was a move within the document
+        if self._navigating:
             await self._moved.wait()
 
     def expect_navigation(self) -> None:

@@ -1,0 +1,151 @@
+"""The configuration of a training run: TOML and `--set key=value` over defaults, validated once, written resolved into the run folder."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers import algorithms
+from trainers.critic import FitConfig, HeadConfig
+from trainers.curriculum import CurriculumConfig
+from trainers.learner import OptimConfig
+from webgym.errors import ConfigError, did_you_mean
+
+
+class CriticConfig(BaseModel):
+    """The critic of algorithms that want values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    head: HeadConfig = HeadConfig()
+    """How the scalar head reads and what loss it has."""
+    fit: FitConfig = FitConfig(epochs=1, lr=5e-4)
+    """How it is fitted to each batch's targets."""
+    warmup_iterations: int = Field(default=2, ge=0)
+    """Iterations that fit the critic only; their episodes count as training episodes."""
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a run. The seed and this decide all but the times."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    algo: str = "grpo"
+    """Name of a file in trainers/algorithms/."""
+    algorithm: dict[str, Any] = Field(default_factory=dict)
+    """The algorithm's own options (its Config), for example {"lam": 0.9}."""
+    model: str = "webgym-tiny"
+    """Built-in name, local folder or hub name of a causal language model."""
+    tasks: tuple[str, ...] = ("default",)
+    """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
+    seed: int = 0
+    """Seed of the run: sampling, task choice, minibatches."""
+    iterations: int = Field(default=60, ge=1)
+    """Collect-and-update rounds."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Stop after the iteration in which this much time has passed, if that comes first."""
+    groups: int = Field(default=16, ge=1)
+    """Groups (a task with a seed) per iteration."""
+    group_size: int = Field(default=8, ge=1)
+    """Episodes per group."""
+    sessions: int = Field(default=8, ge=1)
+    """Browser sessions that collect at the same time."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature of training episodes."""
+    max_tokens: int = Field(default=16, ge=1)
+    """Most tokens of one turn's completion."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over each batch."""
+    minibatches: int = Field(default=2, ge=1)
+    """Optimiser steps per pass."""
+    token_budget: int = Field(default=8192, ge=64)
+    """Tokens of one packed forward pass."""
+    optim: OptimConfig = OptimConfig()
+    """The policy's optimiser."""
+    critic: CriticConfig = CriticConfig()
+    """The critic, where the algorithm has one."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """Which tasks to practise."""
+    eval_seeds: int = Field(default=40, ge=0)
+    """Held-out seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
+    eval_every: int = Field(default=0, ge=0)
+    """Evaluate on the validation seeds every so many iterations too; 0: never."""
+    checkpoint_every: int = Field(default=5, ge=1)
+    """Iterations between checkpoints."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Newest checkpoints that are kept, beside the best."""
+    device: str = "cpu"
+    """Where the policy and the critic are trained."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the policy."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of the update; fixed, because results depend on it bit by bit."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where metrics go besides metrics.jsonl: tensorboard, wandb, trackio."""
+
+
+def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
+    """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
+    try:
+        config = TrainConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, TrainConfig)) from None
+    algorithm = algorithms.get(config.algo)
+    try:
+        own = algorithm.Config.model_validate(config.algorithm)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, algorithm.Config, f"algorithm {config.algo}: ")) from None
+    return config.model_copy(update={"algorithm": own.model_dump()}), own
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A configuration file. Raises ConfigError with the line where it is no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def with_settings(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
+
+    A key that TrainConfig does not have is taken for one of the algorithm's. Raises ConfigError for a text without `=`.
+
+    >>> with_settings({}, ["group_size=4", "optim.lr=1e-3", "lam=0.9"])
+    {'group_size': 4, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
+    """
+    changed = json.loads(json.dumps(data))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set wants key=value, such as --set group_size=4; got {setting!r}")
+        path = key.strip().split(".")
+        if path[0] not in TrainConfig.model_fields and not did_you_mean(path[0], TrainConfig.model_fields):
+            path = ["algorithm", *path]
+        place = changed
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place[path[-1]] = _value(text.strip())
+    return changed
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
+    """The first problem of a validation in one sentence."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        return f"{where}unknown key {key!r}{did_you_mean(key, known)} (known: {', '.join(known)})"
+    return f"{where}{key}: {problem['msg'].lower()}, got {problem['input']!r}"

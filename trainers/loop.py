@@ -1,0 +1,384 @@
+"""The visible loop: collect → credit → update → publish, with the critic first where there is one.
+
+One iteration, top to bottom, is :meth:`Trainer.iterate`. Everything random in it is a function of the run's seed and the iteration,
+so a run resumed from a checkpoint is the run that was never interrupted, bit for bit on CPU (times excepted).
+"""
+
+import contextlib
+import copy
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers import algorithms
+from trainers.config import TrainConfig, resolve
+from trainers.credit import Credit, Values
+from trainers.critic import Critic, CriticOptimizer, fit, predict
+from trainers.curriculum import Curriculum
+from trainers.learner import Learner, score
+from trainers.learner import METRICS as LEARNER_METRICS
+from trainers.credit import METRICS as CREDIT_METRICS
+from trainers.model import context_of, logprobs_at, packed_hidden
+from trainers.policy import LanguagePolicy, PolicyModel
+from trainers.rows import PackedBatch, Row, Streams, check_context, pack, plan, rows_of_all, streams_of
+from trainers.run import RunFolder
+from trainers.samplers.local import LocalSampler
+from webgym import task_sets
+from webgym.arena import Arena
+from webgym.errors import UsageError
+from webgym.evaluate import Report, report, wilson
+from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
+
+log = logging.getLogger(__name__)
+
+METRICS: Mapping[str, str] = {
+    **CREDIT_METRICS,
+    **LEARNER_METRICS,
+    "rollout/episodes": "episodes of this iteration",
+    "rollout/episodes_total": "episodes since the start, those of the critic's warm-up and faulted ones included",
+    "rollout/turns_total": "environment steps since the start",
+    "rollout/success": "success of the training episodes that did not fault, sampled, over the tasks as the curriculum drew them",
+    "rollout/success_low": "lower end of its 95% Wilson interval",
+    "rollout/success_high": "upper end of its 95% Wilson interval",
+    "rollout/turns": "mean turns per episode",
+    "rollout/invalid": "share of turns whose text was no action",
+    "rollout/retries": "episodes that were played again because the machinery failed",
+    "critic/loss": "loss of the critic on this batch after it was fitted to it",
+    "eval/success": "success on held-out seeds, every task alike, sampled as in training",
+    "time/iteration_s": "seconds of the whole iteration",
+    "time/collect_s": "seconds of collecting: browser and sampling overlap in it",
+    "time/browser_s": "seconds that sessions spent in the browser, summed over sessions, in this iteration",
+    "time/sampling_s": "seconds that the sampler was busy",
+    "time/critic_s": "seconds of reading and fitting the critic",
+    "time/update_s": "seconds of packing and optimiser steps of the policy",
+    "time/checkpoint_s": "seconds of the checkpoint before this iteration's row was written",
+}
+"""What each metric of a row means."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a display is told after each iteration (or evaluation) of a run."""
+
+    iteration: int
+    iterations: int
+    row: Mapping[str, float]
+    elapsed_s: float
+
+
+class Display:
+    """Told of everything that happens; this one says nothing. See :mod:`trainers.display`."""
+
+    def begin(self, trainer: "Trainer") -> None: ...
+    def collecting(self, event: Any) -> None: ...
+    def iterated(self, progress: Progress) -> None: ...
+    def evaluated(self, report: Report, title: str) -> None: ...
+    def say(self, words: str) -> None: ...
+
+
+class Trainer:
+    """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
+
+    def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
+        torch.set_num_threads(config.threads)
+        self.config, self.own = resolve(config.model_dump())
+        self.run, self.source = run, source
+        self.display = display or Display()
+        self.algorithm = algorithms.get(config.algo)
+        self.tasks = task_sets.choose(config.tasks)
+        self.iteration = 0
+        self.episodes = self.turns = 0
+        self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
+        self.learner = Learner(
+            source.model.parameters(), self._forward, config.optim, failed_batch=run.path / "failed_batch.pt", device=config.device
+        )
+        self.critic: Critic | None = None
+        self.critic_optimizer: CriticOptimizer | None = None
+        if needs := self.algorithm.needs_values(self.own):
+            if needs != "turn":
+                raise UsageError(f"algorithm {config.algo} wants values per {needs}; this loop reads them per turn")
+            self._set_critic(Critic.of(source.model, config.critic.head))
+        self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
+        self._stop = False
+
+    # --- starting and resuming ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def start(cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None) -> "Trainer":
+        """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+        from trainers.trackers import trackers
+
+        resolved, _ = resolve(config.model_dump())
+        task_sets.choose(resolved.tasks)
+        source = PolicyModel.load(resolved.model, device=resolved.device, dtype=resolved.dtype)
+        run = RunFolder.create(
+            resolved.algo, resolved.model_dump(mode="json"), resolved.seed, parent=parent, name=name, trackers=trackers(resolved.trackers)
+        )
+        return cls(resolved, run, source, display)
+
+    @classmethod
+    def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
+        """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say)."""
+        from trainers.trackers import trackers
+
+        first = RunFolder.open(path, write=False)
+        config, _ = resolve({**first.config, **(changes or {})})
+        first.close()
+        run = RunFolder.open(path, trackers=trackers(config.trackers))
+        checkpoint = run.resume()
+        trainer = cls(config, run, PolicyModel.load(checkpoint.folder("policy"), device=config.device, dtype=config.dtype), display)
+        trainer._restore(checkpoint.state(), checkpoint)
+        return trainer
+
+    def _restore(self, state: Mapping[str, Any], checkpoint: Any) -> None:
+        self.iteration, self.episodes, self.turns = state["iteration"], state["episodes"], state["turns"]
+        self.learner.load_state_dict(state["learner"])
+        self.curriculum.load_state_dict(state["curriculum"])
+        if self.critic is not None:
+            self._set_critic(Critic.load(checkpoint.folder("critic"), device=self.config.device))
+            assert self.critic_optimizer is not None
+            self.critic_optimizer.load_state_dict(state["critic_optimizer"])
+        if self._reference is not None:
+            self._reference = PolicyModel.load(self.config.model, device=self.config.device, dtype=self.config.dtype).model.requires_grad_(False)
+
+    def _set_critic(self, critic: Critic) -> None:
+        self.critic = critic
+        self.critic_optimizer = CriticOptimizer(critic, self.config.critic.fit)
+
+    def save(self) -> None:
+        """Write a checkpoint of this iteration."""
+        folders: dict[str, Callable[[Path], object]] = {"policy": self.source.save}
+        state: dict[str, Any] = {
+            "iteration": self.iteration,
+            "episodes": self.episodes,
+            "turns": self.turns,
+            "learner": self.learner.state_dict(),
+            "curriculum": self.curriculum.state_dict(),
+        }
+        if self.critic is not None and self.critic_optimizer is not None:
+            folders["critic"] = self.critic.save_pretrained
+            state["critic_optimizer"] = self.critic_optimizer.state_dict()
+        self.run.save(self.iteration, folders, state, keep=self.config.keep_checkpoints)
+
+    # --- the run -----------------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
+        config, started = self.config, time.monotonic()
+        self.display.begin(self)
+        with self._interruptible(), Arena(config.sessions) as arena, self._sampler() as sampler:
+            if self.iteration == 0:
+                if config.eval_seeds:
+                    self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
+                self.save()
+            while self.iteration < config.iterations and not self._stop:
+                row = self.iterate(arena, sampler)
+                if config.eval_every and self.iteration % config.eval_every == 0:
+                    self._evaluate(arena, sampler, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
+                over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
+                self.display.iterated(Progress(self.iteration, config.iterations, row, time.monotonic() - started))
+                if over or self._stop or self.iteration == config.iterations or self.iteration % config.checkpoint_every == 0:
+                    self.save()
+                if over:
+                    self.display.say(f"stopped after {config.minutes:g} minutes, as asked")
+                    break
+            if self._stop:
+                self.display.say(f"interrupted and saved; `webgym train --resume {self.run.path}` goes on")
+            elif config.eval_seeds:
+                self._evaluate(arena, sampler, "test", config.eval_seeds, "after training")
+
+    def iterate(self, arena: Arena, sampler: LocalSampler) -> dict[str, float]:
+        """One iteration; returns the row that was logged."""
+        config, clock = self.config, _Clock()
+        self.iteration += 1
+
+        # collect: groups of episodes with one policy version
+        busy = sampler.counters.busy_s
+        policy = LanguagePolicy(self.source, sampler, Sampling(config.temperature, max_tokens=config.max_tokens), config.seed)
+        trajectories = arena.collect(policy, self._keys(), on_event=self.display.collecting)
+        groups = [trajectories[i : i + config.group_size] for i in range(0, len(trajectories), config.group_size)]
+        with self.run.trajectories(self.iteration) as store:
+            for trajectory in trajectories:
+                store.append(trajectory)
+        self.curriculum.update(trajectories)
+        clock.lap("collect")
+
+        # the critic: values that never saw these outcomes, then the fit to them
+        rows = rows_of_all(trajectories)
+        check_context(rows, trajectories, context_of(self.source.model))
+        values, fitted = self._values_and_fit(groups, trajectories, rows)
+        clock.lap("critic")
+
+        # credit, and the policy's update
+        credit = self.algorithm.credit(groups, values, self.own)
+        warming = self.critic is not None and self.iteration <= config.critic.warmup_iterations
+        learned = {} if warming else self._update(trajectories, rows, credit)
+        sampler.set_weights(self.source.model, self.iteration)
+        clock.lap("update")
+
+        self.episodes += len(trajectories)
+        self.turns += sum(map(len, trajectories))
+        row = {**self._rollout_metrics(trajectories), **credit.stats, **fitted, **learned, **clock.row()}
+        row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
+        row["time/sampling_s"] = sampler.counters.busy_s - busy
+        self.run.log(self.iteration, row)
+        return row
+
+    def _keys(self) -> list[EpisodeKey]:
+        config, seeds = self.config, task_sets.seeds_of("train")
+        keys = []
+        for group, task in enumerate(self.curriculum.draw(self.iteration, config.groups)):
+            seed = seeds[seed_from(config.seed, "episode", self.iteration, group) % len(seeds)]
+            keys += [EpisodeKey(task, seed, self.iteration, group, member) for member in range(config.group_size)]
+        return keys
+
+    def _update(self, trajectories: Sequence[Trajectory], rows: Sequence[Row], credit: Credit) -> dict[str, float]:
+        """The policy's optimiser steps on one batch."""
+        config, spec = self.config, self.own.loss
+        streams = streams_of(trajectories, credit.advantages, credit.weights)
+        if self._reference is not None:
+            streams = self._with_reference(streams, rows, len(trajectories))
+        steps = []
+        for epoch in range(config.epochs):
+            seed = seed_from(config.seed, "minibatches", self.iteration, epoch)
+            steps += plan(
+                rows, streams, config.token_budget, minibatches=config.minibatches, seed=seed, keep_zero_advantage=spec.acts_on_every_turn
+            )
+        self.source.model.train()
+        return self.learner.update(steps, spec)
+
+    def _with_reference(self, streams: Streams, rows: Sequence[Row], trajectories: int) -> Streams:
+        reference = self._reference
+        assert reference is not None
+
+        def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+            return logprobs_at(reference, packed_hidden(reference, batch), batch, self.config.temperature), None
+
+        found = score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
+        return Streams(streams.advantage, streams.weight, streams.behaviour_logprob, streams.old_logprob, found)
+
+    def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+        hidden = packed_hidden(self.source.model, batch)
+        if entropy:
+            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True)
+        return logprobs_at(self.source.model, hidden, batch, self.config.temperature), None
+
+    # --- the critic --------------------------------------------------------------------------------------------------------
+
+    def _values_and_fit(
+        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row]
+    ) -> tuple[Values | None, dict[str, float]]:
+        """Held-out values of every turn, and the critic fitted to this batch for the next."""
+        if self.critic is None or self.critic_optimizer is None or self.algorithm.targets is None:
+            return None, {}
+        lengths = [len(x) for x in trajectories]
+        flat = np.concatenate(
+            [t if not x.outcome.faulted else np.full(len(x), np.nan) for t, x in zip(self.algorithm.targets(groups, self.own), trajectories, strict=True)]
+        )
+        if self.critic_optimizer.steps == 0:
+            self.critic.set_bias(float(np.clip(np.nanmean(flat), 0.02, 0.98)))
+        batches = [batch.to(self.config.device) for batch in pack(rows, self.config.token_budget)]
+        if getattr(self.own, "values_from", "earlier") == "cross_fit":
+            values = self._cross_fitted(groups, rows, flat)
+        else:
+            values = predict(self.critic, batches, sum(lengths))
+        fitted = fit(self.critic, batches, flat, self.critic_optimizer, seed=seed_from(self.config.seed, "critic", self.iteration))
+        ends = np.cumsum(lengths)
+        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {"critic/loss": fitted.train_after.loss}
+
+    def _cross_fitted(self, groups: Sequence[Group], rows: Sequence[Row], flat: np.ndarray) -> np.ndarray:
+        """Values of each fold of groups from a copy of the critic that was fitted to the other folds."""
+        assert self.critic is not None and self.critic_optimizer is not None
+        fold_of = [g % self.own.folds for g, group in enumerate(groups) for _ in group]
+        values = np.full(len(flat), np.nan)
+        for fold in range(self.own.folds):
+            inside = [row for row in rows if fold_of[row.trajectory] == fold]
+            outside = [row for row in rows if fold_of[row.trajectory] != fold]
+            critic = copy.deepcopy(self.critic)
+            optimizer = CriticOptimizer(critic, self.config.critic.fit)
+            optimizer.load_state_dict(copy.deepcopy(self.critic_optimizer.state_dict()))
+            batches = [[b.to(self.config.device) for b in pack(part, self.config.token_budget)] for part in (outside, inside)]
+            fit(critic, batches[0], flat, optimizer, seed=seed_from(self.config.seed, "fold", self.iteration, fold))
+            found = predict(critic, batches[1], len(flat))
+            values[~np.isnan(found)] = found[~np.isnan(found)]
+        return values
+
+    # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
+
+    def _sampler(self) -> LocalSampler:
+        return LocalSampler(self.source.model, self.source.tokenizer, version=self.iteration, slots=8, threads=1)
+
+    def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
+        sampling = Sampling(self.config.temperature, max_tokens=self.config.max_tokens)
+        found = evaluate(arena, LanguagePolicy(self.source, sampler, sampling, self.config.seed), self.tasks, split, seeds)
+        self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})
+        self.display.evaluated(found, title)
+
+    def _rollout_metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
+        counted = [x for x in trajectories if not x.outcome.faulted]
+        wins = sum(x.outcome.success for x in counted)
+        interval = wilson(wins, len(counted))
+        turns = [turn for x in counted for turn in x.turns]
+        return {
+            "rollout/episodes": len(trajectories),
+            "rollout/episodes_total": self.episodes,
+            "rollout/turns_total": self.turns,
+            "rollout/success": wins / len(counted) if counted else math.nan,
+            "rollout/success_low": interval.low,
+            "rollout/success_high": interval.high,
+            "rollout/turns": len(turns) / len(counted) if counted else math.nan,
+            "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
+            "rollout/retries": sum(x.outcome.retries for x in trajectories),
+        }
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Turns the first Ctrl-C into an orderly stop; the second raises KeyboardInterrupt."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            self._stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.display.say("stopping after this iteration (Ctrl-C again stops at once)")
+
+        old = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, old)
+
+
+def evaluate(arena: Arena, policy: Any, tasks: Sequence[str], split: task_sets.Split, seeds: int) -> Report:
+    """Success of a policy on `seeds` seeds of a split for each task."""
+    chosen = task_sets.seeds_of(split)[:seeds]
+    keys = [EpisodeKey(task, seed, group=g) for g, (task, seed) in enumerate((t, s) for s in chosen for t in tasks)]
+    return report(arena.collect(policy, keys))
+
+
+class _Clock:
+    """Seconds of the parts of an iteration."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[f"time/{name}_s"] = now - self._last
+        self._last = now
+
+    def row(self) -> dict[str, float]:
+        return {**self._laps, "time/iteration_s": time.perf_counter() - self._start}

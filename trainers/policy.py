@@ -1,0 +1,76 @@
+"""A language model as a policy: observation → prompt → sampled ids → text. And how such a policy lies on disk."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from trainers.model import BUILT_IN, Dtype, encode_prompt, load
+from trainers.samplers.local import LocalSampler
+from webgym.errors import CheckpointError, WebGymError
+from webgym.prompt import PromptSettings, prompt_text
+from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
+
+SETTINGS_FILE = "webgym_prompt.json"
+"""Beside the weights: the prompts that the model was trained on (:class:`webgym.prompt.PromptSettings`)."""
+
+
+@dataclass(frozen=True)
+class PolicyModel:
+    """A causal language model with its tokenizer and the prompts it reads."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    prompts: PromptSettings
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> "PolicyModel":
+        """A model folder, built-in name or hub name; one without prompt settings of ours is prompted in the chat style.
+
+        Raises UsageError where there is no such model, CheckpointError where its prompt settings cannot be read.
+        """
+        model, tokenizer = load(name_or_path, device=device, dtype=dtype)
+        return cls(model, tokenizer, read_settings(Path(BUILT_IN.get(str(name_or_path), name_or_path))))
+
+    def save(self, folder: Path) -> None:
+        """Write an HF folder that `from_pretrained` loads, with the prompt settings beside the weights."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        (folder / SETTINGS_FILE).write_text(json.dumps(self.prompts.to_json(), indent=2) + "\n", "utf-8")
+
+
+def read_settings(folder: Path) -> PromptSettings:
+    """The prompt settings in a model folder; the defaults where it has none. Raises CheckpointError where they are damaged."""
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return PromptSettings()
+    try:
+        return PromptSettings.from_json(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError, WebGymError) as error:
+        raise CheckpointError(f"{path}: expected the prompt settings of a WebGym model: {error}") from error
+
+
+class LanguagePolicy:
+    """Acts by sampling from a model; implements :class:`webgym.policy.Policy`.
+
+    The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode is the same
+    whatever runs beside it.
+    """
+
+    def __init__(self, source: PolicyModel, sampler: LocalSampler, sampling: Sampling, run_seed: int = 0) -> None:
+        self.dialect = source.prompts.dialect
+        self._prompts = source.prompts
+        self._tokenizer = source.tokenizer
+        self._sampler = sampler
+        self._sampling = sampling
+        self._run_seed = run_seed
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        """One completion. Raises UsageError where the page does not fit in the model's context."""
+        prompt = prompt_text(observation, history, self._prompts)
+        ids = encode_prompt(self._tokenizer, prompt)
+        seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
+        drawn = await self._sampler.generate(ids, seed, self._sampling)
+        return Completion(drawn.text, prompt, tuple(ids), drawn.ids, drawn.logprobs, self._sampling, drawn.version)
