@@ -9,7 +9,7 @@ PROBE = "[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
 
 # The page's own START cover, clock, score board and click marker are made for people (and the marker writes into the page at each
 # click), so they go. The goal is text of the observation: its box keeps its place, because some pages compute positions from
-# it, but is not shown where all it says is text.
+# it, but is not shown where all it says is text. Pictures in it (an icon, a colour) are told by name, for agents that read.
 _START = """(async () => {
   Math.seedrandom(%(seed)d);
   core.EPISODE_MAX_TIME = 2147483647;  // the longest timer there is: 24 days
@@ -25,7 +25,11 @@ _START = """(async () => {
     const query = document.getElementById('query');
     if (query) query.style.visibility = 'hidden';
   }
+  const pictures = [...document.querySelectorAll('#query .ui-icon, #query .cc')];
+  for (const picture of pictures)
+    picture.textContent = picture.style.backgroundColor || `"${picture.className.match(/ui-icon-([\\w-]+)/)[1]}"`;
   const utterance = core.getUtterance();
+  for (const picture of pictures) picture.textContent = '';
   while (!WOB_TASK_READY) await new Promise(resolve => setTimeout(resolve, 20));
   return {goal: %(before)s + (typeof utterance === 'string' ? utterance : utterance.utterance)};
 })()"""

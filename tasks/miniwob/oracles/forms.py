@@ -19,7 +19,7 @@ from .reading import (
     tick,
     wanted,
 )
-from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Select, Wait
+from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
 
 
 @solves("click-test", "click-test-2", "click-test-transfer")
@@ -134,19 +134,17 @@ def click_option(page: Observation) -> Action:
 
 @solves("choose-list")
 def choose_list(page: Observation) -> Action:
-    name = wanted(page, r"Select (.*) from the list and click Submit")[0]
-    box = things(page, "combobox", "listbox")[0]
-    assert box.ref is not None
-    return press(page, "Submit", "button") if box.value == name else Select(box.ref, (name,))
+    option = find(page, wanted(page, r"Select (.*) from the list and click Submit")[0], "option")
+    return press(page, "Submit", "button") if "selected" in option.states else click(option)
 
 
 @solves("click-scroll-list")
 def click_scroll_list(page: Observation) -> Action:
+    """A click on an option of such a list turns it on or off."""
     names = wanted(page, r"Select (.*) from the scroll list and click Submit")[0].split(", ")
-    box = things(page, "listbox")[0]
-    assert box.ref is not None
-    chosen = {n.text for n in page.nodes if n.role == "option" and "selected" in n.states}
-    return press(page, "Submit", "button") if chosen == set(names) else Select(box.ref, tuple(names))
+    wrong = (n for n in things(page, "option") if ("selected" in n.states) != (n.text in names))
+    option = next(wrong, None)
+    return click(option) if option else press(page, "Submit", "button")
 
 
 @solves("enter-text", "enter-text-dynamic")
@@ -262,7 +260,18 @@ def simple_algebra(page: Observation) -> Action:
 @solves("guess-number")
 def guess_number(page: Observation) -> Action:
     """Binary search. Every guess is made in one place of the tree only, so the last one and its feedback fix the next."""
-    tree = {"": 5, "lower 5": 2, "higher 5": 8, "lower 2": 1, "higher 2": 3, "lower 8": 6, "higher 8": 9, "lower 1": 0, "higher 3": 4, "higher 6": 7}
+    tree = {
+        "": 5,
+        "lower 5": 2,
+        "higher 5": 8,
+        "lower 2": 1,
+        "higher 2": 3,
+        "lower 8": 6,
+        "higher 8": 9,
+        "lower 1": 0,
+        "higher 3": 4,
+        "higher 6": 7,
+    }
     feedback = re.search(r"number is (lower|higher) than\s*(\d+)", " ".join(n.text for n in page.nodes))
     guess = str(tree[f"{feedback[1]} {feedback[2]}" if feedback else ""])
     return fill_in([(fields(page)[0], guess)]) or press(page, "Submit", "button")
@@ -379,10 +388,14 @@ def find_greatest(page: Observation) -> Memory:
         page = yield press(page, "Submit", "button")
 
 
-@solves("ascending-numbers")
-def ascending_numbers(page: Observation) -> Action:
-    """What was clicked goes from the page."""
-    return click(min((n for n in things(page) if re.fullmatch(r"\d+", n.text)), key=lambda n: int(n.text)))
+@remembers("ascending-numbers")
+def ascending_numbers(page: Observation) -> Memory:
+    """The numbers are hidden after the first click, what was clicked goes from the page, and the rest keeps its order."""
+    numbers = [int(n.text) for n in things(page)]
+    while True:
+        least = min(numbers)
+        page = yield click(things(page)[numbers.index(least)])
+        numbers.remove(least)
 
 
 @solves("sign-agreement")
@@ -435,7 +448,11 @@ def use_autocomplete(page: Observation) -> Action:
     start, *end = quoted(page)
     field = fields(page)[0]
     value = field.value or ""
-    good = [n for n in things(page) if n.text.startswith(start) and n.text.endswith(tuple(end) or "") and n.role not in ("textbox", "combobox")]
+    good = [
+        n
+        for n in things(page)
+        if n.text.startswith(start) and n.text.endswith(tuple(end) or "") and n.role not in ("textbox", "combobox")
+    ]
     if good:
         return click(good[0])
     if value.startswith(start) and value.endswith(tuple(end) or "") and len(value) > len(start):

@@ -72,7 +72,9 @@ def _sender_and_recipient(goal: str, named: list[str]) -> tuple[str, str]:
     """Which of the two named people the mail is from, and whom it goes to."""
     first, second = named[0], named[-1]
     towards = rf"(?:\bto|[Ss]end|[Gg]ive|[Ff]orward|[Ee]mail|[Ss]how|[Ll]et|[Ff]or|with)\s+{first}\b(?!'s)|^{first} (?:wants|needs|is waiting|should|would|has to|must|gets)"
-    if re.search(towards, goal) and not re.search(rf"{first}(?:'s)? (?:wants|wanted) (?:his|her)|(?:[Ee]?mail|message) {first} (?:sent|wrote)", goal):
+    if re.search(towards, goal) and not re.search(
+        rf"{first}(?:'s)? (?:wants|wanted) (?:his|her)|(?:[Ee]?mail|message) {first} (?:sent|wrote)", goal
+    ):
         return second, first
     return first, second
 

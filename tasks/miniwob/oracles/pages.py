@@ -3,8 +3,8 @@
 import re
 
 from . import Memory, remembers, solves
-from .reading import click, fields, fill_in, find, ordinal, press, quoted, seek, texts, things, wanted
-from webgym.types import Action, Hover, Node, Observation, Wait
+from .reading import click, hover, fields, fill_in, find, ordinal, press, quoted, seek, texts, things, wanted
+from webgym.types import Action, Node, Observation, Wait
 
 
 @solves("click-tab")
@@ -12,7 +12,14 @@ def click_tab(page: Observation) -> Action:
     return press(page, wanted(page, r"Click on (Tab #\d)")[0], "tab")
 
 
-@solves("click-tab-2", "click-tab-2-easy", "click-tab-2-medium", "click-tab-2-hard", "click-collapsible-2", "click-collapsible-2-nodelay")
+@solves(
+    "click-tab-2",
+    "click-tab-2-easy",
+    "click-tab-2-medium",
+    "click-tab-2-hard",
+    "click-collapsible-2",
+    "click-collapsible-2-nodelay",
+)
 def look_through_tabs(page: Observation) -> Action:
     """The link when it is in sight, else the next tab or section."""
     link = _link(page, quoted(page)[0])
@@ -76,23 +83,35 @@ def phone_book(page: Observation) -> Action:
 
 @solves("click-menu")
 def click_menu(page: Observation) -> Action:
-    """Select Xaviera>Laurie>Melinde: the deepest entry of the path that is in sight; a click on an entry opens its menu."""
-    path = wanted(page, r"Select (.*)")[0].split(">")
-    seen = [n for name in path if (n := seek(page, name, "menuitem"))]
-    last = seen[-1]
-    return click(last)
+    """Select Xaviera>Laurie>Melinde. The pointer over an entry opens its menu (a click would already choose it)."""
+    *parents, entry = wanted(page, r"Select (.*)")[0].split(">")
+    leaf = seek(page, entry)
+    if leaf:
+        return click(leaf)
+    return hover(next(n for name in reversed(parents) if (n := seek(page, name))))
 
 
 @solves("click-menu-2")
 def click_menu_2(page: Observation) -> Action:
-    """The named item is in the menu itself, or in the sub-menu of Playback or Zoom."""
-    label = quoted(page)[-1] if len(quoted(page)) > 1 else ""
-    item = seek(page, label, "menuitem")
+    """The item is named, or its icon is; the items about playing are in a menu of their own."""
+    word = quoted(page)[1]
+    label = ICONS.get(word, word)
+    item = seek(page, label)
     if item:
         return click(item)
-    parent = "Playback" if label in ("Prev", "Stop", "Play", "Next") else "Zoom"
-    shown = seek(page, parent, "menuitem")
-    return click(shown) if shown else press(page, "Menu", "button")
+    playback = next((n for n in things(page) if n.text == "Playback"), None)
+    return hover(playback) if playback else press(page, "Menu", "button")
+
+
+ICONS = {
+    "disk": "Save",
+    "seek-start": "Prev",
+    "stop": "Stop",
+    "play": "Play",
+    "seek-end": "Next",
+    "zoomin": "Zoom In",
+    "zoomout": "Zoom Out",
+}
 
 
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
@@ -174,8 +193,6 @@ def grid_coordinate(page: Observation) -> Action:
     x, y = (int(v) for v in wanted(page, r"\((-?\d),(-?\d)\)"))
     points = [n for n in things(page) if n.text.startswith("circle")]
     return click(points[(x + 2) * 5 + (2 - y)])
-
-
 
 
 __all__ = ["find"]

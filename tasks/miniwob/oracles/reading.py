@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from webgym.types import Action, Click, Fill, Node, Observation
+from webgym.types import Action, Click, Fill, Hover, Node, Observation
 
 NUMBERS = {"first": 1, "second": 2, "third": 3}
 FIELDS = ("textbox", "searchbox", "spinbutton")
@@ -56,6 +56,12 @@ def click(node: Node) -> Click:
     """A click on this thing."""
     assert node.ref is not None
     return Click(node.ref)
+
+
+def hover(node: Node) -> Hover:
+    """The pointer over this thing."""
+    assert node.ref is not None
+    return Hover(node.ref)
 
 
 def press(page: Observation, text: str, *roles: str) -> Click:

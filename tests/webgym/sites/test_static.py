@@ -1,0 +1,76 @@
+import asyncio
+
+import pytest
+
+from webgym.errors import SiteFault
+from webgym.sites.static import StaticSite
+from webgym.task import Site
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "secret.txt").write_text("not served")
+    folder = tmp_path / "html"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "index.html").write_text("<p>é", encoding="utf-8")
+    (folder / "sub" / "a.js").write_text("1")
+    (folder / "pixel.png").write_bytes(b"\x89PNG")
+    return StaticSite("files.localhost", folder)
+
+
+def get(site, path, method="GET", kind="http"):
+    sent = []
+
+    async def receive():
+        raise AssertionError("a static file needs no request body")
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(site.app({"type": kind, "method": method, "path": path}, receive, send))
+    head, *rest = sent
+    return head.get("status"), dict(head.get("headers", ())), b"".join(m["body"] for m in rest)
+
+
+def test_is_a_site(site):
+    assert isinstance(site, Site)
+    assert site.open(0, None) is None and site.snapshot(None) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/index.html", b"text/html; charset=utf-8", "<p>é".encode()),
+        ("/", b"text/html; charset=utf-8", "<p>é".encode()),
+        ("/sub/a.js", b"text/javascript; charset=utf-8", b"1"),
+        ("/sub/../pixel.png", b"image/png", b"\x89PNG"),
+    ],
+)
+def test_serves_files_with_their_type_for_ever(site, path, kind, body):
+    for _ in range(2):  # from disk, then from memory
+        status, headers, got = get(site, path)
+        assert (status, got, headers[b"content-type"]) == (200, body, kind)
+        assert int(headers[b"content-length"]) == len(body)
+        assert b"immutable" in headers[b"cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/missing.html", "/sub", "/../secret.txt", "//etc/passwd", "/sub/../../secret.txt", "/a\0b"])
+def test_serves_nothing_else(site, path):
+    status, headers, body = get(site, path)
+    assert status == 404 and b"cache-control" not in headers and b"not served" not in body
+
+
+def test_link_out_of_the_folder_is_not_followed(site):
+    (site.directory / "out.txt").symlink_to(site.directory.parent / "secret.txt")
+    assert get(site, "/out.txt")[0] == 404
+
+
+def test_other_methods(site):
+    status, headers, body = get(site, "/index.html", "HEAD")
+    assert (status, body, headers[b"content-length"]) == (200, b"", b"5")
+    assert get(site, "/index.html", "POST")[0] == 405
+
+
+def test_missing_folder_is_a_fault(tmp_path):
+    with pytest.raises(SiteFault, match="are missing"):
+        StaticSite("files.localhost", tmp_path / "gone").open(0, None)
