@@ -256,11 +256,10 @@ class Comparison:
 
     def sentence(self) -> str:
         """The comparison in words."""
-        spread = "" if self.interval is None else f", 95% interval {100 * self.interval.low:+.1f} … {100 * self.interval.high:+.1f}"
-        return (
-            f"{_percent(self.first)} → {_percent(self.second)} on {self.pairs} shared seeds: {100 * self.difference:+.1f} points{spread}; "
-            f"{self.wins} won, {self.losses} lost, p = {self.p_value:.3g}"
-        )
+        low_high = self.interval and f", 95% interval {100 * self.interval.low:+.1f} … {100 * self.interval.high:+.1f}"
+        change = f"{_percent(self.first)} → {_percent(self.second)} on {self.pairs} shared seeds"
+        result = f"{self.wins} won, {self.losses} lost, p = {self.p_value:.3g}"
+        return f"{change}: {100 * self.difference:+.1f} points{low_high or ''}; {result}"
 
 
 def compare(first: Iterable[Trajectory], second: Iterable[Trajectory], *, confidence: float = 0.95, seed: int = 0) -> Comparison:

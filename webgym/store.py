@@ -12,9 +12,10 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from io import SEEK_END, FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -39,17 +40,22 @@ class TrajectoryStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def append(self, trajectory: Trajectory) -> None:
-        """Write one trajectory; it is in the file when this returns. Raises OSError when the disk is full."""
+        """Write one trajectory; it is in the file when this returns. After an OSError (a full disk) the store can be used again."""
+        line = memoryview(encode(trajectory))
         if self._file is None:
             self._file = self._opened()
-        self._file.write(encode(trajectory))
-        self._file.flush()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError:
+            self.close()  # opening it again cuts off what was written of this line
+            raise
 
     def save_screenshot(self, key: EpisodeKey, turn: int, pixels: np.ndarray) -> str:
-        """Write pixels [height, width, 3] uint8 as PNG; the name, relative to the trajectory file's folder, for `Turn.screenshot`."""
+        """Write pixels [height, width, 3] uint8 as PNG; its name beside the trajectory file, for `Turn.screenshot`."""
         task = re.sub(r"[^\w.-]", "_", key.task_id)
         name = f"{self.path.stem}-screenshots/{task}-{key.seed}-{key.iteration}-{key.group}-{key.member}-{turn}.png"
         file = self.path.parent / name
@@ -72,29 +78,40 @@ class TrajectoryStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _opened(self) -> BinaryIO:
-        """The file for appending, a half-written last line cut off."""
+    def _opened(self) -> FileIO:
+        """The file for appending, a damaged last line cut off."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(self.path, "ab+")  # noqa: SIM115 - closed by close()
-        end = file.seek(0, 2)
-        whole = _end_of_last_line(file, end)
+        file = FileIO(self.path, "a+")  # no buffer: an append is one write
+        end = file.seek(0, SEEK_END)
+        whole = _line_end(file, end)
+        if whole and not _is_whole(file, start := _line_end(file, whole - 1), whole):
+            whole = start
         if whole < end:
-            log.warning("%s: cut off %d bytes of a half-written last line", self.path, end - whole)
+            log.warning("%s: cut off a damaged last line of %d bytes", self.path, end - whole)
             file.truncate(whole)
         return file
 
 
-def _end_of_last_line(file: BinaryIO, end: int) -> int:
-    """The place after the last line feed; 0 when there is none."""
-    block = 1 << 16
+def _line_end(file: FileIO, end: int) -> int:
+    """The place after the last line feed before `end`; 0 when there is none."""
     while end > 0:
-        start = max(0, end - block)
+        start = max(0, end - (1 << 16))
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
+        found = (file.read(end - start) or b"").rfind(b"\n")
         if found >= 0:
             return start + found + 1
         end = start
     return 0
+
+
+def _is_whole(file: FileIO, start: int, end: int) -> bool:
+    """Whether the line between these places is a trajectory."""
+    file.seek(start)
+    try:
+        decode(file.read(end - start) or b"")
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def load(path: str | Path) -> list[Trajectory]:
