@@ -19,6 +19,9 @@ from webgym.types import Group, Trajectory, digest
 Turns = Float[np.ndarray, " t"]
 """One number per turn of a trajectory."""
 
+Ragged = Float[np.ndarray, " _"]
+"""The same in a list of trajectories, each of its own length."""
+
 ROUNDING = 1e-9
 """Returns nearer to each other are equal: dividing 0.1 + 0.2 − 0.3 by its own std would make an advantage of 1 of it."""
 
@@ -44,7 +47,7 @@ class Values:
     `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit.
     """
 
-    turns: Sequence[Turns]
+    turns: Sequence[Ragged]
     final: Sequence[float] | None = None
 
 
@@ -138,7 +141,7 @@ def spread(x: Float[np.ndarray, " g"]) -> bool:
     return len(x) > 1 and float(x.max() - x.min()) > ROUNDING
 
 
-def group_baseline(returns: Sequence[Turns]) -> list[Turns]:
+def group_baseline(returns: Sequence[Ragged]) -> list[Ragged]:
     """b_t for each member: the mean of the others' G_t at the same turn, [T_i] each.
 
     Only others that got as far as turn t count; where none did, the mean over all the others' turns; where there are no others,
@@ -148,7 +151,7 @@ def group_baseline(returns: Sequence[Turns]) -> list[Turns]:
     return [_baseline_of(own, rest) for own, rest in zip(returns, others, strict=True)]
 
 
-def _baseline_of(own: Turns, others: Sequence[Turns]) -> Turns:
+def _baseline_of(own: Turns, others: Sequence[Ragged]) -> Turns:
     if not others:
         return own.copy()
     pooled = float(np.concatenate(others).mean())
@@ -164,7 +167,7 @@ def flatten(groups: Sequence[Group]) -> list[Trajectory]:
     return [trajectory for group in groups for trajectory in group]
 
 
-def group_baselines(groups: Sequence[Group], returns: Sequence[Turns]) -> list[Turns]:
+def group_baselines(groups: Sequence[Group], returns: Sequence[Ragged]) -> list[Ragged]:
     """:func:`group_baseline` of each trajectory among its group's learnable members, in flattened order.
 
     One that is alone in its group is compared with the learnable trajectories of all other groups. A faulted one gets its own G_t.
@@ -179,12 +182,12 @@ def group_baselines(groups: Sequence[Group], returns: Sequence[Turns]) -> list[T
     return result
 
 
-def turn_weights(trajectories: Sequence[Trajectory]) -> list[Turns]:
+def turn_weights(trajectories: Sequence[Trajectory]) -> list[Ragged]:
     """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
     return [np.full(len(x), float(learnable(x))) for x in trajectories]
 
 
-def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Turns]:
+def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Ragged]:
     """G_t = γ^{T−1−t} R for each trajectory: what ArCHer's critic is fitted to. A faulted one gets 0 and must be masked."""
     return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
 
@@ -239,7 +242,7 @@ def critic_stats(
     }
 
 
-def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Turns]:
+def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
     """V(s_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
     if values is None:
         raise ValueError("expected a critic's values, got none: this configuration needs_values")
@@ -268,7 +271,7 @@ def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[n
     return np.array([fold_of[name] for name in names], dtype=np.int64)
 
 
-def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Turns]) -> list[Trajectory]:
+def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Ragged]) -> list[Trajectory]:
     """The trajectories with `penalties[i][t]` taken off each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
 
     What the environment said is untouched in `outcome`; shaping belongs to the trainer.
@@ -280,7 +283,7 @@ def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Turns
     return shaped
 
 
-def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequence[np.ndarray], kl_coef: float) -> list[Turns]:
+def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequence[np.ndarray], kl_coef: float) -> list[Ragged]:
     """β·k1 in the reward: β Σ_l (log μ − log π_ref) over the sampled tokens of each turn, for :func:`with_penalties`.
 
     `reference_logprobs` has one number per sampled token of each trajectory, in order of turns.

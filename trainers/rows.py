@@ -195,7 +195,7 @@ class PackedBatch:
 
     ids: Int[Tensor, " n"]  # [N] int64
     positions: Int[Tensor, " n"]  # [N] int64, from 0 in every row
-    cu_seqlens: Int[Tensor, " s+1"]  # [S+1] int32, where rows begin and end
+    cu_seqlens: Int[Tensor, " ends"]  # [S+1] int32, where rows begin and end
     action_index: Int[Tensor, " a"]  # [A] int64
     action_ids: Int[Tensor, " a"]  # [A] int64
     turn_of_action: Int[Tensor, " a"]  # [A] int64, global turn id
@@ -333,7 +333,7 @@ def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> Pack
     )
 
 
-def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " a"]], trajectories: int) -> list[np.ndarray]:
+def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " _"]], trajectories: int) -> list[np.ndarray]:
     """Numbers per sampled token [A] of each batch as one array per trajectory, the layout of :class:`Streams`.
 
     The batches must hold every turn of the trajectories, each once.
