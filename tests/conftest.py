@@ -7,3 +7,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test needs the network, so none may reach for a model hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from hypothesis import settings  # noqa: E402
+
+# The same examples in every run, and no deadline: a busy machine is no failure.
+settings.register_profile("webgym", derandomize=True, deadline=None)
+settings.load_profile("webgym")

@@ -35,9 +35,9 @@ FLOORS = [
     {"errors", "types", "task"},
     {"actions", "prompt", "checks", "page"},
     {"browser", "sites"},
-    {"env", "vector", "registry", "spaces", "tasksets", "policy"},
+    {"env", "vector", "registry", "spaces", "task_sets", "policy"},
     {"rollout", "evaluate", "store", "view"},
-    {"doctor"},
+    {"arena", "assess", "demos", "doctor"},
 ]
 
 
