@@ -24,6 +24,7 @@ $(PY):
 
 # torch comes first and apart, so that TORCH_ARGS reaches it and nothing else.
 $(STAMP): pyproject.toml | $(PY)
+	@echo "installing into $(VENV): a few minutes the first time"
 	@command -v nvidia-smi >/dev/null || $(PY) -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@

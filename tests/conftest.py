@@ -8,7 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import settings
 
 # The same examples in every run, and no deadline: a busy machine is no failure.
 settings.register_profile("webgym", derandomize=True, deadline=None)
