@@ -59,7 +59,7 @@ def test_a_users_own_cli_tasks_and_trainers_do_not_shadow_ours(tmp_path):
         (tmp_path / folder / "__init__.py").write_text("raise SystemExit('the wrong folder was imported')\n")
     command = Path(sys.executable).with_name("webgym")
     assert command.exists(), "install the project first: pip install -e ."
-    listed = subprocess.run([command, "tasks", "list"], cwd=tmp_path, capture_output=True, text=True)
+    listed = subprocess.run([command, "tasks", "list", "--json"], cwd=tmp_path, capture_output=True, text=True)
     assert listed.returncode == 0, listed.stderr
     assert "miniwob.click-checkboxes" in listed.stdout
 
