@@ -57,12 +57,15 @@ def wilson(successes: int, episodes: int, confidence: float = 0.95) -> Interval:
 def clustered_bootstrap(
     clusters: Sequence[Sequence[float]], confidence: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval | None:
-    """Percentile interval for the pooled mean when whole clusters (tasks) are drawn with replacement; None for fewer than two.
+    """Percentile interval for the pooled mean when whole clusters (tasks) are drawn with replacement.
 
     It answers: how far would the rate move on other tasks of this kind? (Episodes of one task are not independent evidence.)
+    None where it cannot tell: for fewer than two clusters, and when all have the same mean.
     """
     filled = [c for c in clusters if len(c)]
     if len(filled) < 2:
+        return None
+    if len({math.fsum(c) / len(c) for c in filled}) == 1:
         return None
     sums = np.array([math.fsum(c) for c in filled])
     sizes = np.array([len(c) for c in filled])
@@ -112,7 +115,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation: one row per task (or other group), one over all, and the interval over tasks (None for fewer than two)."""
+    """An evaluation: one row per task (or other group), one over all, and the :func:`clustered_bootstrap` over tasks."""
 
     rows: tuple[Row, ...]
     overall: Row
@@ -236,8 +239,8 @@ class Comparison:
     """Two evaluations on the same (task, seed) pairs; `difference` is second minus first, over the pairs.
 
     Where a pair has several episodes on a side, its success there is their mean. `wins` are pairs on which the second is better.
-    `interval` is the bootstrap's over tasks (over pairs when there is one task only), `p_value` McNemar's exact one. `dropped`
-    counts pairs that one side lacks, or has only faults for.
+    `interval` is the bootstrap's over tasks (over pairs when there is one task only, None where it cannot tell), `p_value` McNemar's
+    exact one. `dropped` counts pairs that one side lacks, or has only faults for.
     """
 
     pairs: int

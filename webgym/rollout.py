@@ -245,6 +245,10 @@ class _Episode:
 
     async def _attempt(self) -> Trajectory:
         """Play from a fresh reset to the end."""
+        if self.choice is None:
+            del self.hashes[
+                len(self.turns) :
+            ]  # nothing was decided on the last page, and a dying browser may have shown half of it
         reset = self.env.reset(self.key.task_id, self.key.seed)
         observation = await within(reset, self.deadlines.reset_s, f"the reset of {self.key.task_id}")
         self.goal = observation.goal

@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import webgym.actions
@@ -115,7 +115,7 @@ def test_reasoning_before_an_action_changes_nothing(dialect: str, action: Action
 def test_the_strategy_covers_every_action() -> None:
     kinds = set()
 
-    @settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3000, deadline=None, database=None)
     @given(actions)
     def look(action: Action) -> None:
         kinds.add(type(action))

@@ -371,6 +371,23 @@ def test_a_replay_that_leads_elsewhere_is_a_fault() -> None:
     assert math.isnan(trajectory.outcome.reward) and len(trajectory) == 3
 
 
+def test_a_page_on_which_nothing_was_decided_need_not_come_again() -> None:
+    """A dying browser may show half a page; a policy that fails on it must not tie the episode to it."""
+
+    async def trouble(env: FakeEnv, turn: int) -> None:
+        env.salt = " half" if (turn, env.life) == (1, 1) else ""
+
+    class Picky(Clicker):
+        async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+            if "half" in observation.nodes[0].text:
+                raise Fault("what is this?")
+            return await super().act(observation, history, key)
+
+    [calm] = play(collect([FakeEnv()], Clicker(), keys(5)))
+    [trajectory] = play(collect([FakeEnv(trouble)], Picky(), keys(5)))
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1) and without_times(trajectory) == without_times(calm)
+
+
 def test_a_replay_that_ends_early_is_a_fault() -> None:
     async def trouble(env: FakeEnv, turn: int) -> None:
         if turn == 0 and env.life > 1:

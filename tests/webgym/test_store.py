@@ -8,6 +8,7 @@ import resource
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,8 @@ def test_every_line_is_plain_json_with_names(tmp_path: Path) -> None:
 
 
 def test_numbers_of_numpy_are_written(tmp_path: Path) -> None:
-    completion = Completion("x", "", tuple(np.arange(3)), tuple(np.arange(2)), tuple(np.float64([-0.1, -np.inf])))
+    numbers: Any = (tuple(np.arange(3)), tuple(np.arange(2)), tuple(np.array([-0.1, -np.inf])))
+    completion = Completion("x", "", *numbers)
     turn = Turn(completion, "", "no", np.float64(0.5), False, False, "", "")
     back = decode(encode(Trajectory(EpisodeKey("a.b", 1), "", (turn,), Outcome("failure", 0.0))))
     assert back.turns[0].completion == Completion("x", "", (0, 1, 2), (0, 1), (-0.1, -math.inf)) and back.turns[0].reward == 0.5
