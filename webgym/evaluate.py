@@ -239,8 +239,8 @@ class Comparison:
     """Two evaluations on the same (task, seed) pairs; `difference` is second minus first, over the pairs.
 
     Where a pair has several episodes on a side, its success there is their mean. `wins` are pairs on which the second is better.
-    `interval` is the bootstrap's over tasks (over pairs when there is one task only, None where it cannot tell), `p_value` McNemar's
-    exact one. `dropped` counts pairs that one side lacks, or has only faults for.
+    `interval` is the bootstrap's over tasks (over pairs when there is one task only, None where it cannot tell), `p_value` is
+    McNemar's exact one. `dropped` counts pairs that one side lacks, or has only faults for.
     """
 
     pairs: int
