@@ -42,9 +42,11 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Loss = Field("bce", description="mse (published ArCHer), bce with soft targets, or hl-gauss; the last two want targets in [0, 1]")
-    bins: int = Field(21, ge=3, description="hl-gauss: bins over [0, 1]")
-    smear: float = Field(0.75, gt=0, description="hl-gauss: width of the Gaussian in bins")
+    loss: Loss = Field(
+        default="bce", description="mse (published ArCHer), bce with soft targets, or hl-gauss; the last two want targets in [0, 1]"
+    )
+    bins: int = Field(default=21, ge=3, description="hl-gauss: bins over [0, 1]")
+    smear: float = Field(default=0.75, gt=0, description="hl-gauss: width of the Gaussian in bins")
 
 
 class FitConfig(BaseModel):
@@ -52,11 +54,13 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(1, ge=0, description="passes over the batches")
-    lr: float = Field(1e-3, gt=0, description="AdamW's step size")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay")
-    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient of a step")
-    batches_per_step: int = Field(1, ge=1, description="packed batches of one optimiser step; the divisor counts the turns of all of them")
+    epochs: int = Field(default=1, ge=0, description="passes over the batches")
+    lr: float = Field(default=1e-3, gt=0, description="AdamW's step size")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled decay")
+    grad_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient of a step")
+    batches_per_step: int = Field(
+        default=1, ge=1, description="packed batches of one optimiser step; the divisor counts the turns of all of them"
+    )
 
 
 class Critic(nn.Module):
@@ -82,8 +86,12 @@ class Critic(nn.Module):
 
     @torch.no_grad()
     def set_bias(self, value: float) -> None:
-        """Makes a critic with a zero head answer `value` everywhere; for bce and hl-gauss it is kept within [0.01, 0.99]."""
-        inside = min(max(value, 0.01), 0.99)
+        """Makes a critic with a zero head answer `value` everywhere.
+
+        bce and hl-gauss keep off the ends of [0, 1], by 0.01 and by 1.5 bins.
+        """
+        margin = 1.5 / self.config.bins if self.config.loss == "hl-gauss" else 0.01
+        inside = min(max(value, margin), 1 - margin)
         if self.config.loss == "mse":
             self.head.bias.fill_(value)
         elif self.config.loss == "bce":
@@ -156,7 +164,9 @@ def _tilted(centres: Tensor, mean: float) -> Tensor:
     low, high = -1e4, 1e4
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(torch.softmax(middle * centres.double(), -1) @ centres.double()) < mean else (low, middle)
+        low, high = (
+            (middle, high) if float(torch.softmax(middle * centres.double(), -1) @ centres.double()) < mean else (low, middle)
+        )
     return (low * centres.double()).to(centres.dtype)
 
 
@@ -214,7 +224,7 @@ def fit(
 ) -> FitReport:
     """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
 
-    The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns, so that packing does not matter.
+    The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns: packing does not matter.
     `held_out` batches are only measured; their targets are in the same array.
     """
     config = optimizer.config

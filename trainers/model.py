@@ -6,7 +6,7 @@ with a 1 M-parameter Llama: one call per row costs no more than batching rows of
 processor's peak, so nothing finer pays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, overload
@@ -78,15 +78,15 @@ def load(
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
             f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
         ) from error
-    return prepare(model).to(device), tokenizer
+    return cast(Any, prepare(model)).to(device), tokenizer
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
     """The model with attention per segment. Raises UsageError for an architecture whose logits need more than its head."""
     config = model.config.get_text_config()
-    scaled = [n for n in ("logit_scale", "logits_scaling", "final_logit_softcapping") if getattr(config, n, None) not in (None, 1, 1.0)]
-    if scaled:
-        raise UsageError(f"{type(model).__name__} scales its logits ({', '.join(scaled)}), which packed log-probabilities do not do")
+    names = ("logit_scale", "logits_scaling", "final_logit_softcapping")
+    if scaled := [name for name in names if getattr(config, name, None) not in (None, 1.0)]:
+        raise UsageError(f"{type(model).__name__} scales its logits ({', '.join(scaled)}); packed log-probabilities do not")
     model.set_attn_implementation(ATTENTION)
     return model
 
@@ -99,25 +99,33 @@ def context_of(model: nn.Module) -> int:
 def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Ids that end a completion: the tokenizer's end of sequence (where a chat model ends its turn) and the model's own list."""
     own = cast(Any, model).generation_config.eos_token_id
-    ids = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    ids = {cast(Any, tokenizer).eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
     if not ids:
         raise UsageError("the tokenizer names no end-of-sequence token, so that a completion could never end; set eos_token")
     return tuple(sorted(int(cast(int, i)) for i in ids))
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Ids of a prompt: as one user message in the model's chat template where it has one, else as plain text."""
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[Mapping[str, str]]) -> list[int]:
+    """Ids of a prompt: messages (a text is one user message) by the model's chat template, or plain text where it has none.
+
+    Page text that spells a special token is read as text in a plain prompt. Raises UsageError for messages without a template.
+    """
     if tokenizer.chat_template:
-        messages = [{"role": "user", "content": prompt}]
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
         encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
         return list(cast(Any, encoded)["input_ids"])
-    return list(tokenizer(prompt, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+    if not isinstance(prompt, str):
+        raise UsageError("this tokenizer has no chat template: give the prompt as one text")
+    return _ids(tokenizer, prompt)
 
 
 def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Ids of a whole completion, its end included; for demonstrations, since a sampled completion has its ids already."""
-    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
-    return [*ids, cast(int, tokenizer.eos_token_id)]
+    return [*_ids(tokenizer, text), cast(int, tokenizer.eos_token_id)]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(cast(Any, tokenizer(text, add_special_tokens=False, split_special_tokens=True))["input_ids"])
 
 
 # --- attention per segment -----------------------------------------------------------------------------------------------
@@ -219,7 +227,7 @@ def logprobs_at(
 ) -> Float[Tensor, " a"] | tuple[Float[Tensor, " a"], Float[Tensor, " a"]]:
     """log π(action token) at the sampling temperature, [A] fp32; with `entropy=True` also the entropy of π there, [A].
 
-    Logits exist at action positions only, a block at a time; a block is computed again in the backward pass where there are several.
+    Logits exist at action positions only, a block at a time; where there are several blocks, the backward pass computes them again.
     """
     head = cast(Any, model).get_output_embeddings()
     rows = max(1, LOGITS_AT_ONCE // head.weight.shape[0])

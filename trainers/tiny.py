@@ -3,9 +3,9 @@
 A Llama of about 1 M parameters that reads compact pages (`checkbox * abc #3`) and answers with one compact action (`click #3`).
 The weights come from imitation (:mod:`trainers.imitation`).
 
-The tokenizer gives a word one and the same id wherever it stands (at the start of a line, behind a space, in quotes), since a small
-model must match words of the goal to words of the page: a word bears the mark `▁` always, and where no space precedes it, `⌁` stands
-before it. Lines cost nothing: a word at the start of a line needs no `⌁`. Refs (`#0` to `#199`), pointers into the goal
+The tokenizer gives a word one and the same id wherever it stands (at the start of a line, behind a space, in quotes), since a
+small model must match words of the goal to words of the page: a word always bears the mark `▁`, and where no space precedes it,
+`⌁` stands before it. Lines cost nothing: a word at the start of a line needs no `⌁`. Refs (`#0` to `#199`), pointers into the goal
 (`$1` to `$9`), roles and verbs are one token each. Other words are BPE, characters never seen are bytes, so any text but one that
 holds `▁` or `⌁` itself comes back as it was.
 """
@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,14 +28,14 @@ FOLDER = Path(__file__).parent / "pretrained" / "webgym-tiny"
 PAD, END = "<|pad|>", "<|end|>"
 
 VERBS = (
-    "click dblclick rightclick type press select hover focus clear scroll drag upload back forward reload goto newtab tab closetab wait "
-    "message stop infeasible keys up down left right Enter Tab Escape Backspace ArrowDown ArrowUp"
+    "click type clear select press write scroll hover focus drag upload move down up goto back forward reload tab new close wait "
+    "message stop infeasible left right Enter Tab Escape Backspace ArrowDown ArrowUp"
 )
 ROLES = (
-    "goal url title page last error focus done turns turn left action text heading paragraph label image list item listitem table row "
+    "goal left done error note page cut do failed nothing text heading paragraph label image list item listitem table row "
     "cell link button textbox searchbox checkbox radio combobox listbox option slider spinbutton switch tab tabpanel tablist menu "
     "menuitem dialog tree treeitem group form region main navigation status alert progressbar canvas svg generic "
-    "value checked selected disabled expanded collapsed readonly required focused pressed draggable file"
+    "value checked selected disabled expanded collapsed readonly required focused pressed draggable clickable scrollable file"
 )
 WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i in range(200)) + tuple(f"${i}" for i in range(1, 10))
 """Words that are one token whatever the training texts hold."""
@@ -48,12 +49,12 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: int = Field(128, description="width of the residual stream")
-    layers: int = Field(4, description="transformer blocks")
-    heads: int = Field(4, description="attention heads; hidden must divide by it")
-    mlp: int = Field(384, description="inner width of the gated MLP")
-    context: int = Field(1024, description="most tokens of prompt and answer together")
-    rope_theta: float = Field(10_000.0, description="base of the rotary position embedding")
+    hidden: int = Field(default=128, description="width of the residual stream")
+    layers: int = Field(default=4, description="transformer blocks")
+    heads: int = Field(default=4, description="attention heads; hidden must divide by it")
+    mlp: int = Field(default=384, description="inner width of the gated MLP")
+    context: int = Field(default=1024, description="most tokens of prompt and answer together")
+    rope_theta: float = Field(default=10_000.0, description="base of the rotary position embedding")
 
 
 # --- tokenizer -----------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1536, words: Iterabl
 
 def _pipeline(bpe: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(bpe)
-    glued = rf"(?<=[^\s\w#$])(?=\w)|(?<=[#$])(?=[^\W\d])|(?<=\S)(?=[#$]\d)"  # a word begins and no space stands before it
+    glued = r"(?<=[^\s\w#$])(?=\w)|(?<=[#$])(?=[^\W\d])|(?<=\S)(?=[#$]\d)"  # a word begins and no space stands before it
     spaced = rf"(?:(?<=\s )|(?<=\A )|(?<=[^\S\n ])){_STARTS}"  # a space that stands for itself
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -119,8 +120,9 @@ def _pieces(texts: Iterable[str], forced: list[str], size: int) -> tuple[list[st
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, shape: Shape | None = None, seed: int = 0) -> LlamaForCausalLM:
-    """An untrained model of this shape for the tokenizer, fp32, input and output embeddings shared; equal seeds give equal weights."""
+    """An untrained fp32 model of this shape with shared input and output embeddings; equal seeds give equal weights."""
     shape = shape or Shape()
+    pad, end = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
@@ -131,12 +133,12 @@ def build_model(tokenizer: PreTrainedTokenizerFast, shape: Shape | None = None, 
         max_position_embeddings=shape.context,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=pad,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=end,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
     return model

@@ -92,7 +92,7 @@ class _Stop:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Attention while a prompt is read: causal, and every layer's keys and values are kept in `keys` [layers, 2, kv_heads, n, d]."""
+    """Attention while a prompt is read: causal; `keys` collects each layer's keys and values [2, kv_heads, n, d]."""
 
     keys: list[Tensor]
 
@@ -202,12 +202,14 @@ class LocalSampler:
         need = len(prompt_ids) + sampling.max_tokens
         if need > self.context:
             raise UsageError(
-                f"the prompt takes {len(prompt_ids):,} tokens and the answer up to {sampling.max_tokens:,} (max_tokens), together {need:,}, "
-                f"but the model reads at most {self.context:,}; show less of the page or fewer past turns, lower max_tokens, "
-                "or take a model with a longer context"
+                f"the prompt takes {len(prompt_ids):,} tokens and the answer up to {sampling.max_tokens:,} (max_tokens), "
+                f"together {need:,}, but the model reads at most {self.context:,}; show less of the page or fewer past turns, "
+                "lower max_tokens, or take a model with a longer context"
             )
         if sampling.max_tokens < 1 or sampling.top_k < 0 or not 0 < sampling.top_p <= 1 or sampling.temperature <= 0:
-            raise UsageError(f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}")
+            raise UsageError(
+                f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}"
+            )
 
     def _send(self, message: "_Request | _Publish") -> None:
         with self._lock:
@@ -310,7 +312,9 @@ class LocalSampler:
     def _hidden(self, ids: Tensor, positions: Tensor, layout: _Read | _Decode) -> Tensor:
         device = self._model.device
         decoder = cast(Any, self._model).get_decoder()
-        return decoder(input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False).last_hidden_state
+        return decoder(
+            input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False
+        ).last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return cast(Any, self._model).get_output_embeddings()(hidden).float().cpu()

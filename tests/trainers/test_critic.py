@@ -1,0 +1,188 @@
+"""The critic: closed forms of its head and losses, learning, and exact resumption."""
+
+import json
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from trainers.critic import (
+    Critic,
+    CriticOptimizer,
+    FitConfig,
+    HeadConfig,
+    check_targets,
+    explained_variance,
+    fit,
+    measure,
+    predict,
+)
+from trainers.model import packed_hidden, prepare
+from trainers.rows import Row, Span, pack
+from trainers.tiny import Shape, build_model, build_tokenizer
+from webgym.errors import CheckpointError, UsageError
+
+LOSSES = ("mse", "bce", "hl-gauss")
+
+
+@pytest.fixture(scope="module")
+def policy():
+    tokenizer = build_tokenizer(["ok"] * 3, vocab_size=800)
+    return prepare(build_model(tokenizer, Shape(hidden=32, layers=2, heads=2, mlp=64, context=64)))
+
+
+def good_and_bad_states(count, seed=0):
+    """Rows of one turn whose prompt holds tokens 100 (good, target 0.9) or 101 (bad, target 0.1) at its end."""
+    generator = np.random.default_rng(seed)
+    rows, targets = [], []
+    for i in range(count):
+        ids = generator.integers(0, 90, 12)
+        good = bool(generator.integers(2))
+        ids[6:10] = 100 if good else 101
+        rows.append(Row(i, i, tuple(int(x) for x in ids), (Span(0, 9, 10, 12, 0),)))
+        targets.append(0.9 if good else 0.1)
+    return rows, np.array(targets)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_untrained_critic_says_its_bias_everywhere(policy, loss):
+    critic = Critic.of(policy, HeadConfig(loss=loss))
+    rows, _ = good_and_bad_states(5)
+    for bias in (0.5, 0.13, 0.92):
+        critic.set_bias(bias)
+        np.testing.assert_allclose(predict(critic, pack(rows, 30), 5), bias, atol=1e-5)
+
+
+def test_values_are_read_at_the_last_prompt_token_of_each_turn(policy):
+    critic = Critic.of(policy, HeadConfig(loss="mse"))
+    with torch.no_grad():
+        critic.head.weight.normal_()
+    row = Row(0, 0, tuple(range(20)), (Span(0, 4, 5, 8, 0), Span(1, 13, 14, 20, 3)))
+    other = Row(1, 2, tuple(range(30, 36)), (Span(0, 2, 3, 6, 0),))
+    (batch,) = pack([row, other], 100)
+    hidden = packed_hidden(policy, batch)  # the critic's backbone is still a copy of the policy's
+    wanted = (hidden @ critic.head.weight[0] + critic.head.bias)[[4, 13, 20 + 2]]
+    torch.testing.assert_close(critic.values(batch), wanted)
+    again = predict(critic, pack([row, other], 20), 4)  # packed otherwise, and a fourth turn that no batch holds
+    np.testing.assert_allclose(again[:3], wanted.detach().numpy(), atol=1e-5)
+    assert math.isnan(again[3])
+
+
+def test_the_critic_shares_nothing_with_the_policy(policy):
+    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+    rows, targets = good_and_bad_states(8)
+    critic = Critic.of(policy)
+    fit(critic, pack(rows, 100), targets, CriticOptimizer(critic, FitConfig(epochs=2)))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in policy.state_dict().items())
+
+
+def test_losses_by_hand(policy):
+    outputs = torch.tensor([[0.0], [math.log(3.0)]])  # sigmoid: 1/2, 3/4
+    targets = torch.tensor([0.25, 1.0])
+    assert Critic.of(policy, HeadConfig(loss="mse")).losses(outputs, targets).tolist() == pytest.approx(
+        [0.0625, (math.log(3) - 1) ** 2]
+    )
+    assert Critic.of(policy, HeadConfig(loss="bce")).losses(outputs, targets).tolist() == pytest.approx(
+        [math.log(2), -math.log(0.75)]
+    )
+
+
+def test_hl_gauss_targets(policy):
+    critic = Critic.of(policy, HeadConfig(loss="hl-gauss", bins=5, smear=0.75))
+    targets = torch.tensor([0.5, 0.3, 0.0])
+    smeared = critic.smeared(targets)
+    torch.testing.assert_close(smeared.sum(-1), torch.ones(3))
+    normal = NormalDist(0.3, 0.75 / 5)
+    assert float(smeared[1, 2]) == pytest.approx((normal.cdf(0.6) - normal.cdf(0.4)) / (normal.cdf(1) - normal.cdf(0)), rel=1e-5)
+    torch.testing.assert_close(critic.read(smeared.log())[0], torch.tensor(0.5))  # the mean of a symmetric target is the target
+    perfect, shifted = critic.losses(smeared.log(), targets), critic.losses(smeared.log().roll(1, 0), targets)
+    torch.testing.assert_close(
+        perfect, torch.special.entr(smeared).sum(-1)
+    )  # cross-entropy with itself is the entropy, its minimum
+    assert (shifted > perfect).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_fitting_explains_held_out_turns(policy, loss):
+    rows, targets = good_and_bad_states(160)
+    critic = Critic.of(policy, HeadConfig(loss=loss))
+    optimizer = CriticOptimizer(critic, FitConfig(epochs=12, lr=3e-3))
+    report = fit(critic, pack(rows[:120], 240), targets, optimizer, held_out=pack(rows[120:], 240))
+    assert report.held_out_before and report.held_out_after
+    assert report.held_out_before.explained_variance == pytest.approx(0.0, abs=1e-6)
+    assert report.held_out_after.explained_variance > 0.8
+    assert abs(report.held_out_after.bias) < 0.1
+    assert (report.train_after.turns, report.held_out_after.turns) == (120, 40)
+    assert report.train_after.loss < report.train_before.loss
+
+
+def test_turns_without_a_target_count_for_nothing(policy):
+    rows, targets = good_and_bad_states(6)
+    holes = targets.copy()
+    holes[[1, 4]] = np.nan
+    kept = [row for i, row in enumerate(rows) if i not in (1, 4)]
+    results = []
+    for some, wanted in ((rows, holes), (kept, targets)):
+        critic = Critic.of(policy)
+        report = fit(critic, pack(some, 1000), wanted, CriticOptimizer(critic, FitConfig()))
+        results.append((report.train_before, critic))
+    assert results[0][0].turns == 4 and results[0][0].loss == pytest.approx(results[1][0].loss)
+    for holed, whole in zip(results[0][1].parameters(), results[1][1].parameters(), strict=True):
+        torch.testing.assert_close(holed, whole, rtol=0, atol=1e-5)
+
+
+def test_one_step_of_many_batches_equals_one_of_one(policy):
+    rows, targets = good_and_bad_states(9)
+    critics = []
+    for batches in (pack(rows, 1000), pack(rows, 25)):
+        critic = Critic.of(policy)
+        optimizer = CriticOptimizer(critic, FitConfig(batches_per_step=100))
+        assert fit(critic, batches, targets, optimizer).steps == 1
+        critics.append(critic)
+    with torch.no_grad():
+        values = [predict(critic, pack(rows, 1000), 9) for critic in critics]
+    np.testing.assert_allclose(values[0], values[1], atol=1e-4)
+
+
+def test_saved_critic_goes_on_bitwise(policy, tmp_path):
+    rows, targets = good_and_bad_states(12)
+    batches = pack(rows, 60)
+    straight = Critic.of(policy)
+    optimizer = CriticOptimizer(straight, FitConfig(epochs=2))
+    fit(straight, batches, targets, optimizer, seed=1)
+    straight.save_pretrained(tmp_path)
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    fit(straight, batches, targets, optimizer, seed=2)
+    resumed = Critic.load(tmp_path)
+    again = CriticOptimizer(resumed, FitConfig(epochs=2))
+    again.load_state_dict(torch.load(tmp_path / "optimizer.pt"))
+    report = fit(resumed, batches, targets, again, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True))
+    assert report.steps == optimizer.steps
+    assert type(AutoModel.from_pretrained(tmp_path)).__name__ == "LlamaModel"
+
+
+def test_a_folder_without_a_critic_is_refused(policy, tmp_path):
+    with pytest.raises(CheckpointError, match=r"value_head\.safetensors"):
+        Critic.load(tmp_path)
+
+
+def test_measures_by_hand(policy):
+    assert explained_variance(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])) == 1.0
+    assert explained_variance(np.array([7.0, 7.0, 7.0]), np.array([1.0, 2.0, 3.0])) == 0.0
+    assert explained_variance(np.array([3.0, 1.0]), np.array([0.0, 2.0])) == 1 - 4.0 / 1.0
+    assert math.isnan(explained_variance(np.array([1.0, 2.0]), np.array([1.0, 1.0])))
+    rows, _ = good_and_bad_states(2)
+    quality = measure(Critic.of(policy, HeadConfig(loss="mse")), pack(rows, 100), torch.tensor([0.0, 0.8]))
+    assert (quality.turns, quality.loss, quality.bias) == (2, pytest.approx((0.25 + 0.09) / 2), pytest.approx(0.1))
+
+
+def test_targets_outside_the_unit_interval_need_mse():
+    check_targets(HeadConfig(loss="mse"), np.array([-1.0, 2.0]))
+    check_targets(HeadConfig(loss="bce"), np.array([0.0, 1.0, np.nan]))
+    with pytest.raises(UsageError, match="-1 to 2"):
+        check_targets(HeadConfig(loss="hl-gauss"), np.array([-1.0, 2.0]))
+    assert json.loads(HeadConfig().model_dump_json())["loss"] == "bce"

@@ -1,0 +1,128 @@
+"""Imitation learns, measures what it says, and does the same twice."""
+
+import math
+
+import pytest
+import torch
+
+from trainers.imitation import Config, Example, _deal, _rows, _scale, _split, examples_of, measure, sft
+from trainers.model import encode_completion, encode_prompt, prepare
+from trainers.rows import pack
+from trainers.tiny import Shape, build_model, build_tokenizer
+from webgym.errors import UsageError
+from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
+
+SIZE = Shape(hidden=32, layers=2, heads=2, mlp=64, context=64)
+COLOURS = ("red", "green", "blue", "white")
+
+
+def some_examples(count):
+    """The page names a colour; each colour wants its own ref."""
+    return [
+        Example(f"goal: press it\nbutton {COLOURS[i % 4]} #9\ndo:", f"click #{i % 4}", f"episode-{i // 2}") for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer([e.prompt + e.completion for e in some_examples(8)], vocab_size=800)
+
+
+def fresh(tokenizer):
+    return prepare(build_model(tokenizer, SIZE))
+
+
+def test_imitation_learns_what_was_shown(tokenizer):
+    seen = []
+    config = Config(epochs=30, lr=1e-2, batch_tokens=200, held_out=0.2, measure_every=50)
+    report = sft(fresh(tokenizer), tokenizer, some_examples(80), config, seen.append)
+    assert report.final.exact == 1.0 and report.final.held_out_loss < 0.1
+    assert list(report.curve) == seen and [p.step for p in seen] == [50, 100, report.final.steps]
+    assert report.turns + report.held_out_turns == 80 and report.held_out_turns % 2 == 0
+    assert report.final.step == report.final.steps and report.final.epoch == pytest.approx(30, abs=1)
+
+
+def test_two_runs_give_the_same_weights(tokenizer):
+    models = [fresh(tokenizer) for _ in range(2)]
+    for model in models:
+        sft(model, tokenizer, some_examples(16), Config(epochs=2, batch_tokens=100, prompt_weight=0.1))
+    assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
+
+
+def test_exact_match_is_what_greedy_decoding_would_write(tokenizer):
+    model, examples = fresh(tokenizer), some_examples(40)
+    sft(model, tokenizer, examples, Config(epochs=5, lr=1e-2, batch_tokens=100, held_out=0.0))
+    right, total, count = 0, 0.0, 0
+    model.set_attn_implementation("sdpa")
+    for example in examples:
+        ids, action = encode_prompt(tokenizer, example.prompt), encode_completion(tokenizer, example.completion)
+        written = []
+        for _ in action:
+            written.append(int(model(torch.tensor([ids + written])).logits[0, -1].argmax()))
+        right += written == action
+        table = torch.log_softmax(model(torch.tensor([ids + action])).logits[0], -1)
+        total -= sum(float(table[len(ids) - 1 + i, token].detach()) for i, token in enumerate(action))
+        count += len(action)
+    loss, exact = measure(prepare(model), pack(_rows(model, tokenizer, examples), 150))
+    assert 0 < right < 40  # else this would prove little
+    assert exact == right / 40 and loss == pytest.approx(total / count, abs=1e-5)
+
+
+def test_prompt_weight_teaches_the_prompts(tokenizer):
+    examples = some_examples(16)
+    losses = []
+    for weight in (0.0, 1.0):
+        model = fresh(tokenizer)
+        sft(model, tokenizer, examples, Config(epochs=12, lr=1e-2, batch_tokens=100, prompt_weight=weight, held_out=0.0))
+        model.set_attn_implementation("sdpa")
+        ids = torch.tensor([encode_prompt(tokenizer, examples[0].prompt)])
+        losses.append(float(model(ids, labels=ids).loss.detach()))
+    assert losses[1] < 0.5 * losses[0]
+
+
+def test_every_epoch_shows_every_row_once_within_the_budget(tokenizer):
+    rows = _rows(fresh(tokenizer), tokenizer, some_examples(30))
+    dealt, steps = [], _deal(rows, Config(batch_tokens=64))
+    while len(dealt) < 60:
+        step = next(steps)
+        assert sum(map(len, step)) <= 64
+        dealt += [row.trajectory for row in step]
+    assert sorted(dealt[:30]) == sorted(dealt[30:60]) == list(range(30)) and dealt[:30] != dealt[30:60]
+
+
+def test_episodes_are_held_out_whole(tokenizer):
+    examples = some_examples(60)
+    train, held = _split(_rows(fresh(tokenizer), tokenizer, examples), [e.episode for e in examples], Config(held_out=0.3))
+    names = [{examples[row.trajectory].episode for row in rows} for rows in (train, held)]
+    assert not names[0] & names[1] and len(train) + len(held) == 60 and 6 <= len(held) <= 30
+
+
+def test_schedules():
+    linear = [_scale(step, 100, Config(warmup=0.1, schedule="linear")) for step in (5, 10, 55, 100)]
+    assert linear == pytest.approx([0.5, 1.0, 0.05 + 0.95 / 2, 0.05])
+    cosine = [_scale(step, 100, Config(warmup=0.1)) for step in (10, 55, 100)]
+    assert cosine == pytest.approx([1.0, 0.525, 0.05])
+    assert _scale(100, 100, Config(schedule="constant")) == 1.0
+
+
+def a_trajectory(prompt, text):
+    turn = Turn(Completion(text, prompt=prompt), "click(0)", "", 1.0, True, False, "o", "s")
+    return Trajectory(EpisodeKey("webgym/miniwob.x-v0", 3), "goal", (turn,), Outcome("success", 1.0))
+
+
+def test_demonstrations_come_from_trajectories():
+    assert examples_of([a_trajectory("page", "click #0")]) == [Example("page", "click #0", "webgym/miniwob.x-v0/3")]
+    with pytest.raises(UsageError, match=r"seed 3.*turn 0"):
+        examples_of([a_trajectory("", "click #0")])
+
+
+def test_bad_demonstrations_are_usage_errors(tokenizer):
+    with pytest.raises(UsageError, match="at most 64"):
+        sft(fresh(tokenizer), tokenizer, [Example("word " * 100, "click #0", "e")], Config())
+    with pytest.raises(UsageError, match="at least one"):
+        sft(fresh(tokenizer), tokenizer, [], Config())
+
+
+def test_nothing_held_out_is_nan_not_zero(tokenizer):
+    loss, exact = measure(fresh(tokenizer), [])
+    assert math.isnan(loss) and math.isnan(exact)
