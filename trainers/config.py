@@ -4,7 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,8 @@ from trainers.critic import FitConfig, HeadConfig
 from trainers.curriculum import CurriculumConfig
 from trainers.learner import OptimConfig
 from webgym.errors import ConfigError, did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class CriticConfig(BaseModel):
@@ -89,16 +91,17 @@ class TrainConfig(BaseModel):
 
 def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
-    try:
-        config = TrainConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, TrainConfig)) from None
-    algorithm = algorithms.get(config.algo)
-    try:
-        own = algorithm.Config.model_validate(config.algorithm)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, algorithm.Config, f"algorithm {config.algo}: ")) from None
+    config = validated(TrainConfig, data)
+    own = validated(algorithms.get(config.algo).Config, config.algorithm, f"algorithm {config.algo}: ")
     return config.model_copy(update={"algorithm": own.model_dump()}), own
+
+
+def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
+    """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, model, where)) from None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -111,22 +114,26 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
-def with_settings(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+def with_settings(
+    data: Mapping[str, Any], settings: Iterable[str], known: Iterable[str] = (), otherwise: str = "algorithm"
+) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
-    A key that TrainConfig does not have is taken for one of the algorithm's. Raises ConfigError for a text without `=`.
+    A key that is not `known` (by default: to TrainConfig) nor like one is put under `otherwise`: it may be one of the algorithm's.
+    Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["group_size=4", "optim.lr=1e-3", "lam=0.9"])
     {'group_size': 4, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
     changed = json.loads(json.dumps(data))
+    names = list(known) or list(TrainConfig.model_fields)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in TrainConfig.model_fields and not did_you_mean(path[0], TrainConfig.model_fields):
-            path = ["algorithm", *path]
+        if path[0] not in names and not did_you_mean(path[0], names):
+            path = [otherwise, *path]
         place = changed
         for part in path[:-1]:
             place = place.setdefault(part, {})

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,19 +23,20 @@ from torch import Tensor
 
 from trainers import algorithms
 from trainers.config import TrainConfig, resolve
-from trainers.credit import Credit, Values
+from trainers.credit import METRICS as CREDIT_METRICS
+from trainers.credit import Credit, Values, cross_fit_folds, kl_penalties, with_penalties
 from trainers.critic import Critic, CriticOptimizer, fit, predict
 from trainers.curriculum import Curriculum
-from trainers.learner import Learner, score
 from trainers.learner import METRICS as LEARNER_METRICS
-from trainers.credit import METRICS as CREDIT_METRICS
+from trainers.learner import Learner, score
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
-from trainers.rows import PackedBatch, Row, Streams, check_context, pack, plan, rows_of_all, streams_of
+from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
 from trainers.run import RunFolder
 from trainers.samplers.local import LocalSampler
 from webgym import task_sets
 from webgym.arena import Arena
+from webgym.assess import Assessment
 from webgym.errors import UsageError
 from webgym.evaluate import Report, report, wilson
 from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
@@ -115,7 +116,9 @@ class Trainer:
     # --- starting and resuming ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def start(cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None) -> "Trainer":
+    def start(
+        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
+    ) -> "Trainer":
         """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
         from trainers.trackers import trackers
 
@@ -123,7 +126,12 @@ class Trainer:
         task_sets.choose(resolved.tasks)
         source = PolicyModel.load(resolved.model, device=resolved.device, dtype=resolved.dtype)
         run = RunFolder.create(
-            resolved.algo, resolved.model_dump(mode="json"), resolved.seed, parent=parent, name=name, trackers=trackers(resolved.trackers)
+            resolved.algo,
+            resolved.model_dump(mode="json"),
+            resolved.seed,
+            parent=parent,
+            name=name,
+            trackers=trackers(resolved.trackers),
         )
         return cls(resolved, run, source, display)
 
@@ -150,7 +158,9 @@ class Trainer:
             assert self.critic_optimizer is not None
             self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         if self._reference is not None:
-            self._reference = PolicyModel.load(self.config.model, device=self.config.device, dtype=self.config.dtype).model.requires_grad_(False)
+            self._reference = PolicyModel.load(
+                self.config.model, device=self.config.device, dtype=self.config.dtype
+            ).model.requires_grad_(False)
 
     def _set_critic(self, critic: Critic) -> None:
         self.critic = critic
@@ -207,23 +217,28 @@ class Trainer:
         busy = sampler.counters.busy_s
         policy = LanguagePolicy(self.source, sampler, Sampling(config.temperature, max_tokens=config.max_tokens), config.seed)
         trajectories = arena.collect(policy, self._keys(), on_event=self.display.collecting)
-        groups = [trajectories[i : i + config.group_size] for i in range(0, len(trajectories), config.group_size)]
         with self.run.trajectories(self.iteration) as store:
             for trajectory in trajectories:
                 store.append(trajectory)
         self.curriculum.update(trajectories)
         clock.lap("collect")
 
-        # the critic: values that never saw these outcomes, then the fit to them
         rows = rows_of_all(trajectories)
         check_context(rows, trajectories, context_of(self.source.model))
+        reference = self._reference_logprobs(rows, len(trajectories))
+        rewarded = trajectories
+        if reference is not None and self.own.loss.kl == "k1":  # a KL that belongs into the reward
+            rewarded = with_penalties(trajectories, kl_penalties(trajectories, reference, self.own.loss.kl_coef))
+        groups = [rewarded[i : i + config.group_size] for i in range(0, len(rewarded), config.group_size)]
+
+        # the critic: values that never saw these outcomes, then the fit to them
         values, fitted = self._values_and_fit(groups, trajectories, rows)
         clock.lap("critic")
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.own)
         warming = self.critic is not None and self.iteration <= config.critic.warmup_iterations
-        learned = {} if warming else self._update(trajectories, rows, credit)
+        learned = {} if warming else self._update(trajectories, rows, credit, reference)
         sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
 
@@ -243,30 +258,37 @@ class Trainer:
             keys += [EpisodeKey(task, seed, self.iteration, group, member) for member in range(config.group_size)]
         return keys
 
-    def _update(self, trajectories: Sequence[Trajectory], rows: Sequence[Row], credit: Credit) -> dict[str, float]:
+    def _update(
+        self, trajectories: Sequence[Trajectory], rows: Sequence[Row], credit: Credit, reference: Sequence[np.ndarray] | None
+    ) -> dict[str, float]:
         """The policy's optimiser steps on one batch."""
         config, spec = self.config, self.own.loss
-        streams = streams_of(trajectories, credit.advantages, credit.weights)
-        if self._reference is not None:
-            streams = self._with_reference(streams, rows, len(trajectories))
+        streams = replace(streams_of(trajectories, credit.advantages, credit.weights), reference_logprob=reference)
         steps = []
         for epoch in range(config.epochs):
             seed = seed_from(config.seed, "minibatches", self.iteration, epoch)
             steps += plan(
-                rows, streams, config.token_budget, minibatches=config.minibatches, seed=seed, keep_zero_advantage=spec.acts_on_every_turn
+                rows,
+                streams,
+                config.token_budget,
+                minibatches=config.minibatches,
+                seed=seed,
+                whole=spec.whole,
+                keep_zero_advantage=spec.acts_on_every_turn,
             )
         self.source.model.train()
         return self.learner.update(steps, spec)
 
-    def _with_reference(self, streams: Streams, rows: Sequence[Row], trajectories: int) -> Streams:
+    def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray] | None:
+        """log π_ref of every sampled token, one array per trajectory; None where the loss has no reference."""
         reference = self._reference
-        assert reference is not None
+        if reference is None:
+            return None
 
         def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
             return logprobs_at(reference, packed_hidden(reference, batch), batch, self.config.temperature), None
 
-        found = score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
-        return Streams(streams.advantage, streams.weight, streams.behaviour_logprob, streams.old_logprob, found)
+        return score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
 
     def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
         hidden = packed_hidden(self.source.model, batch)
@@ -284,7 +306,10 @@ class Trainer:
             return None, {}
         lengths = [len(x) for x in trajectories]
         flat = np.concatenate(
-            [t if not x.outcome.faulted else np.full(len(x), np.nan) for t, x in zip(self.algorithm.targets(groups, self.own), trajectories, strict=True)]
+            [
+                t if not x.outcome.faulted else np.full(len(x), np.nan)
+                for t, x in zip(self.algorithm.targets(groups, self.own), trajectories, strict=True)
+            ]
         )
         if self.critic_optimizer.steps == 0:
             self.critic.set_bias(float(np.clip(np.nanmean(flat), 0.02, 0.98)))
@@ -295,12 +320,15 @@ class Trainer:
             values = predict(self.critic, batches, sum(lengths))
         fitted = fit(self.critic, batches, flat, self.critic_optimizer, seed=seed_from(self.config.seed, "critic", self.iteration))
         ends = np.cumsum(lengths)
-        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {"critic/loss": fitted.train_after.loss}
+        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {
+            "critic/loss": fitted.train_after.loss
+        }
 
     def _cross_fitted(self, groups: Sequence[Group], rows: Sequence[Row], flat: np.ndarray) -> np.ndarray:
         """Values of each fold of groups from a copy of the critic that was fitted to the other folds."""
         assert self.critic is not None and self.critic_optimizer is not None
-        fold_of = [g % self.own.folds for g, group in enumerate(groups) for _ in group]
+        folds = cross_fit_folds(groups, self.own.folds, seed_from(self.config.seed, "folds", self.iteration))
+        fold_of = [fold for fold, group in zip(folds, groups, strict=True) for _ in group]
         values = np.full(len(flat), np.nan)
         for fold in range(self.own.folds):
             inside = [row for row in rows if fold_of[row.trajectory] == fold]
@@ -321,7 +349,8 @@ class Trainer:
 
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.temperature, max_tokens=self.config.max_tokens)
-        found = evaluate(arena, LanguagePolicy(self.source, sampler, sampling, self.config.seed), self.tasks, split, seeds)
+        policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
+        found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self.display.collecting))
         self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})
         self.display.evaluated(found, title)
 
@@ -359,13 +388,6 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, old)
-
-
-def evaluate(arena: Arena, policy: Any, tasks: Sequence[str], split: task_sets.Split, seeds: int) -> Report:
-    """Success of a policy on `seeds` seeds of a split for each task."""
-    chosen = task_sets.seeds_of(split)[:seeds]
-    keys = [EpisodeKey(task, seed, group=g) for g, (task, seed) in enumerate((t, s) for s in chosen for t in tasks)]
-    return report(arena.collect(policy, keys))
 
 
 class _Clock:

@@ -136,7 +136,7 @@ class Tab:
                     await self.send("Runtime.evaluate", {"expression": expression, "contextId": self._world, "returnByValue": True})
                 )
             except PlaywrightError as error:
-                if "context" not in str(error):
+                if not any(words in str(error) for words in ("Cannot find context", "context was destroyed", "uniqueContextId")):
                     raise
                 self._world = None  # the document was replaced under our hands
         raise PageError("the page keeps replacing itself")

@@ -1,0 +1,259 @@
+"""The command line: parses, validates and calls one function. `webgym --help` lists the commands."""
+
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from webgym.errors import WebGymError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL."
+)
+tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
+bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
+app.add_typer(tasks_app, name="tasks")
+app.add_typer(bench_app, name="bench")
+console = Console()
+
+TasksOption = Annotated[
+    list[str], typer.Option("--tasks", "-t", help="Task set, id or pattern such as 'miniwob.click-*'; may be given again.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4; may be given again.")
+]
+
+
+class ModelFree(StrEnum):
+    """Policies without a model."""
+
+    oracle = "oracle"
+    random = "random"
+    noop = "noop"
+
+
+@tasks_app.command("list")
+def tasks_list(
+    tasks: TasksOption = ["*"],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List tasks with their turn limits, difficulty and trust."""
+    from webgym import registry, task_sets
+
+    found = [registry.task(i) for i in task_sets.choose(tasks)]
+    if as_json:
+        rows = [
+            {
+                "id": t.id,
+                "gym_id": t.gym_id,
+                "max_turns": t.max_turns,
+                "difficulty": t.difficulty,
+                "trust": t.trust,
+                "oracle": bool(t.oracle),
+            }
+            for t in found
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("id", "turns", "difficulty", "oracle", "trust", "description")
+    for t in found:
+        table.add_row(t.id, str(t.max_turns), str(t.difficulty), "yes" if t.oracle else "", t.trust, t.description)
+    console.print(table)
+    console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
+
+
+@app.command()
+def doctor(
+    install: Annotated[bool, typer.Option(help="Install a browser where there is none.")] = False,
+) -> None:
+    """Check this machine: Python, packages, browser, sandbox, memory, torch."""
+    from webgym import doctor as check
+
+    raise typer.Exit(check.run(install=install, console=console))
+
+
+@app.command()
+def demos(
+    out: Annotated[Path, typer.Option(help="Folder for the demonstrations.")] = Path("demos/default"),
+    tasks: TasksOption = ["default"],  # noqa: B006
+    episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
+    style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    seed: Annotated[int, typer.Option(help="Which training seeds are drawn.")] = 0,
+) -> None:
+    """Record oracle demonstrations on training seeds, for `webgym sft`."""
+    from webgym import task_sets
+    from webgym.arena import Arena
+    from webgym.demos import Demonstrator, demo_keys
+    from webgym.evaluate import report
+    from webgym.prompt import COMPACT, PromptSettings
+    from webgym.store import TrajectoryStore
+
+    prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
+    keys = demo_keys(task_sets.choose(tasks), episodes, task_sets.seeds_of("train"), seed)
+    path = out / "demos.jsonl"
+    if path.exists():
+        raise WebGymError(f"{path} exists already: give another --out, or remove it")
+    with Arena(sessions) as arena, console.status("recording") as status:
+        found = arena.collect(
+            Demonstrator(prompts), keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes")
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    with TrajectoryStore(path) as store:
+        for trajectory in found:
+            if trajectory.outcome.success:
+                store.append(trajectory)
+    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    result = report(found)
+    console.print(result.table("demonstrations"))
+    console.print(f"{result.overall.successes} demonstrations in {path}")
+
+
+@app.command()
+def sft(
+    demos: Annotated[Path, typer.Option(help="Folder written by `webgym demos`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    model: Annotated[str, typer.Option(help="Model to start from; without one, a webgym-tiny is built from scratch.")] = "",
+    settings: SetOption = [],  # noqa: B006
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
+) -> None:
+    """Teach a model by imitation of demonstrations."""
+    from trainers.sft import sft as imitate
+
+    result = imitate(
+        demos,
+        out,
+        model=model,
+        settings=settings,
+        device=device,
+        threads=threads,
+        say=lambda words: console.print(words, soft_wrap=True),
+    )
+    console.print(f"{out}: {result.final.exact:.1%} of held-out turns exact after {result.final.step} steps")
+
+
+@app.command()
+def train(
+    algo: Annotated[str, typer.Option(help="grpo, archer, reinforce: a file of trainers/algorithms/.")] = "",
+    tasks: TasksOption = [],  # noqa: B006
+    model: Annotated[str, typer.Option(help="Built-in name, folder or hub name.")] = "",
+    config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
+    settings: SetOption = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "",
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
+) -> None:
+    """Train a policy with reinforcement learning."""
+    from trainers import config as configuration
+    from trainers.display import display_for
+    from trainers.loop import Trainer
+
+    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device}
+    flags = {key: value for key, value in given.items() if value not in ("", [], None)}
+    display = display_for(console)
+    if resume is not None:
+        if refused := [f"--{key}" for key in ("algo", "model", "seed") if key in flags]:
+            raise WebGymError(f"{' and '.join(refused)} cannot change in a run that is resumed: start a new one")
+        trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
+    else:
+        data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
+        trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
+    with trainer.run:
+        trainer.train()
+    console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
+
+
+@app.command("eval")
+def evaluate(
+    checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
+    against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
+    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a model instead.")] = None,
+    tasks: TasksOption = [],  # noqa: B006
+    split: Annotated[str, typer.Option(help="train, valid or test seeds.")] = "test",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
+    greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+    fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
+) -> None:
+    """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
+    from webgym.assess import SPLITS, Assessment
+
+    if (checkpoint is None) == (policy is None):
+        raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop")
+    if split not in SPLITS:
+        raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
+    wanted = Assessment(tuple(tasks), split, seeds, sessions)  # type: ignore[arg-type]
+    if policy is not None:
+        found, comparison = wanted.of_model_free(policy.value, seed), None
+    else:
+        from trainers.assess import assess_checkpoints
+
+        assert checkpoint is not None
+        found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
+    result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        console.print(found.table(f"{policy or checkpoint}, {split} seeds, {'greedy' if greedy else 'sampled'}"))
+        if comparison:
+            console.print(comparison.sentence())
+    if found.overall.success < fail_under:
+        raise typer.Exit(1)
+
+
+@bench_app.command("step")
+def bench_step(
+    tasks: TasksOption = ["default"],  # noqa: B006
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 8,
+    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and steps per second by sessions."""
+    from webgym import task_sets
+    from webgym.bench import bench, tables
+
+    result = bench(task_sets.choose(tasks), episodes, [int(n) for n in sessions.split(",")])
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        for table in tables(result):
+            console.print(table)
+
+
+@app.callback()
+def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens inside.")] = False) -> None:
+    """Web tasks in a real browser, and trainers that teach a language model to do them."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=Console(stderr=True))],
+    )
+    for noisy in ("asyncio", "httpx", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def run() -> None:
+    """The `webgym` command: a WebGymError is one sentence on standard error and exit status 2."""
+    try:
+        app()
+    except WebGymError as error:
+        Console(stderr=True).print(f"[bold red]error[/] {type(error).__name__}: ", end="")
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    run()

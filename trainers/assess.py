@@ -1,0 +1,48 @@
+"""Evaluation of checkpoints: one, or two compared on the same episodes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from trainers.policy import LanguagePolicy, PolicyModel
+from trainers.run import RunFolder, open_checkpoint
+from trainers.samplers.local import LocalSampler
+from webgym.assess import Assessment
+from webgym.errors import CheckpointError
+from webgym.evaluate import Comparison, Report, compare, report
+from webgym.types import Sampling, Trajectory
+
+
+def model_folder(path: Path) -> Path:
+    """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
+    if (path / "config.json").is_file():
+        return path
+    return open_checkpoint(path).folder("policy")
+
+
+def tasks_of(path: Path) -> tuple[str, ...]:
+    """The tasks that a run was trained on; the default set for a model that belongs to no run."""
+    folder = path.resolve()
+    for candidate in (folder, *folder.parents[:2]):
+        if (candidate / "run.json").is_file():
+            with RunFolder.open(candidate, write=False) as run:
+                return tuple(run.config["tasks"])
+    return ("default",)
+
+
+def assess_checkpoints(
+    wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int
+) -> tuple[Report, Comparison | None]:
+    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError."""
+    if not wanted.tasks:
+        wanted = replace(wanted, tasks=tasks_of(path))
+    first = _play(wanted, path, greedy, temperature, seed)
+    return report(first), compare(_play(wanted, against, greedy, temperature, seed), first) if against else None
+
+
+def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int) -> list[Trajectory]:
+    if not path.is_dir() and str(path) != "webgym-tiny":
+        raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint or a model folder (or webgym-tiny)")
+    source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path))
+    sampling = Sampling(temperature, greedy=greedy, max_tokens=16 if source.prompts.style == "compact" else 256)
+    with LocalSampler(source.model, source.tokenizer) as sampler:
+        return wanted.play(LanguagePolicy(source, sampler, sampling, seed))

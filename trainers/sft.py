@@ -1,0 +1,61 @@
+"""From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from trainers import imitation, tiny
+from trainers.config import validated, with_settings
+from trainers.model import prepare
+from trainers.policy import PolicyModel
+from webgym.errors import UsageError
+from webgym.prompt import PromptSettings
+from webgym.store import load
+
+
+def sft(
+    demos: Path,
+    out: Path,
+    *,
+    model: str = "",
+    settings: Iterable[str] = (),
+    device: str = "cpu",
+    threads: int = 2,
+    say: Callable[[str], None] = lambda words: None,
+) -> imitation.Report:
+    """Imitate the demonstrations in `demos` and save the model in `out`. Raises UsageError, ConfigError.
+
+    `settings` are key=value texts over :class:`trainers.imitation.Config`; with the prefix `shape.` over :class:`trainers.tiny.Shape`.
+    """
+    import json
+
+    if not (demos / "demos.jsonl").is_file():
+        raise UsageError(f"{demos} holds no demos.jsonl: record demonstrations with `webgym demos --out {demos}`")
+    torch.set_num_threads(threads)
+    data = with_settings({}, settings, known=("shape", "vocab_size", *imitation.Config.model_fields))
+    shape = validated(tiny.Shape, data.pop("shape", {}))
+    vocab_size = data.pop("vocab_size", 1536)
+    config = validated(imitation.Config, data)
+    prompts = PromptSettings.from_json(json.loads((demos / "prompt.json").read_text("utf-8")))
+    examples = imitation.examples_of(load(demos / "demos.jsonl"))
+    if model:
+        given = PolicyModel.load(model, device=device)
+        source = PolicyModel(given.model, given.tokenizer, prompts)
+    else:
+        tokenizer = tiny.build_tokenizer((text for e in examples for text in (e.prompt, e.completion)), vocab_size)
+        source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
+    parameters = sum(p.numel() for p in source.model.parameters())
+    say(f"{len(examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters")
+    result = imitation.sft(
+        source.model,
+        source.tokenizer,
+        examples,
+        config,
+        lambda p: say(
+            f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
+        ),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    source.save(out)
+    return result

@@ -1,0 +1,58 @@
+"""An evaluation: which tasks, which seeds of which split; played by any policy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webgym import registry, task_sets
+from webgym.arena import Arena
+from webgym.demos import Demonstrator
+from webgym.evaluate import Report, report
+from webgym.policy import NoopPolicy, Policy, RandomPolicy
+from webgym.prompt import PromptSettings
+from webgym.rollout import Record
+from webgym.types import EpisodeKey, Trajectory
+
+SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed."""
+
+    tasks: tuple[str, ...] = ("default",)
+    split: task_sets.Split = "test"
+    seeds: int = 40
+    sessions: int = 8
+
+    def keys(self) -> list[EpisodeKey]:
+        """One episode per task and seed, the tasks taking turns."""
+        chosen = task_sets.seeds_of(self.split)[: self.seeds]
+        pairs = [(task, seed) for seed in chosen for task in task_sets.choose(self.tasks)]
+        return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
+
+    def play(self, policy: Policy, arena: Arena | None = None, on_event: Callable[[Any], None] | None = None) -> list[Trajectory]:
+        """The episodes, without prompts and pages; in sessions of its own unless an arena is given."""
+        if arena is None:
+            with Arena(self.sessions) as own:
+                return self.play(policy, own, on_event)
+        return arena.collect(policy, self.keys(), record=Record(prompts=True, pages=False), on_event=on_event)
+
+    def of_model_free(self, name: str, seed: int = 0) -> Report:
+        """Report on a policy without a model: oracle, random or noop; the oracle on tasks that have one."""
+        return report(self.play(model_free(name, seed)))
+
+
+def model_free(name: str, seed: int = 0) -> Policy:
+    """The policy of this name."""
+    policies: dict[str, Callable[[], Policy]] = {
+        "oracle": lambda: Demonstrator(PromptSettings()),
+        "random": lambda: RandomPolicy(seed),
+        "noop": NoopPolicy,
+    }
+    return policies[name]()
+
+
+def with_oracle(tasks: Sequence[str]) -> list[str]:
+    """Those of the tasks that have an oracle."""
+    return [task for task in tasks if registry.task(task).oracle]
