@@ -37,7 +37,7 @@ FLOORS = [
     {"browser", "sites"},
     {"env", "vector", "registry", "spaces", "task_sets", "policy"},
     {"rollout", "evaluate", "store", "view"},
-    {"arena", "assess", "demos", "doctor"},
+    {"arena", "assess", "bench", "demos", "doctor"},
 ]
 
 

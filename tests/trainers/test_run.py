@@ -15,6 +15,7 @@ import torch
 
 from trainers.run import RunFolder, open_checkpoint, restore_rng, rng_state
 from webgym.errors import CheckpointError
+from webgym.types import EpisodeKey, Outcome, Trajectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +122,19 @@ def test_resume_drops_rows_and_trajectories_after_the_checkpoint(run):
     assert {path.name for path in (run.path / "trajectories").iterdir()} == left
     run.log(4, {"x": 4})
     assert [row["iteration"] for row in run.metrics] == [1, 2, 3, 4]
+
+
+def test_trajectories_of_an_iteration_are_stored_and_dropped_with_it(run):
+    outcome = Outcome("success", 1.0)
+    for iteration in (1, 2):
+        with run.trajectories(iteration) as store:
+            store.append(Trajectory(EpisodeKey("pack.task", 5, iteration), "the goal", (), outcome))
+        if iteration == 1:
+            run.save(1, {})
+    with run.trajectories(2) as store:
+        assert [trajectory.key.iteration for trajectory in store] == [2]
+    run.resume()
+    assert [path.name for path in (run.path / "trajectories").iterdir()] == ["iter-000001.jsonl"]
 
 
 def test_resume_without_a_checkpoint_says_so_and_keeps_the_rows(run):
