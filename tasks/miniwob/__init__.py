@@ -13,12 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .checks import check
-from .oracles import oracle
-from .page import HOST, PROBE, address, start_script
 from webgym.errors import SiteFault
 from webgym.sites.static import StaticSite
 from webgym.task import Site, Start, Task
+
+from .checks import check
+from .oracles import oracle
+from .page import HOST, PROBE, address, start_script
 
 MANIFEST = Path(__file__).with_name("pack.toml")
 

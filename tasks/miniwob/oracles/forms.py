@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
+
 from . import Memory, remembers, solves
 from .reading import (
     click,
@@ -19,7 +21,6 @@ from .reading import (
     tick,
     wanted,
 )
-from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
 
 
 @solves("click-test", "click-test-2", "click-test-transfer")
@@ -86,13 +87,14 @@ SYNONYMS = (
     "real genuine actual",
     "strange odd peculiar unusual weird",
     "stop cease halt end finish",
-    "scared afraid fearful terrified panicked",
+    "scared terrified panicked fearful frightened afraid",
     "quiet calm peaceful serene mild",
-    "old aged ancient archaic",
-    "love like admire favor care treasure",
+    "old aged archaic",
+    "love like adore favor",
     "kill murder assassinate",
     "keep retain preserve sustain maintain",
     "hide conceal camouflage",
+    "hate despise loathe detest dislike",
     "funny humorous amusing comical laughable",
     "fat fleshy plump chubby",
     "stupid dumb dull unwise",
@@ -231,7 +233,7 @@ def form_sequence_3(page: Observation) -> Action:
 
 @solves("multi-layouts", "multi-orderings")
 def movie_search(page: Observation) -> Action:
-    """Three labelled fields in any order and wording; labels and fields come in one order, labels before, after or inside the fields."""
+    """Three labelled fields in any order and wording; labels (before, after or inside) and fields come in one order."""
     genre, director, year = wanted(page, r"Search for (.*) movies directed by (.*) from year (\d+)")
     words = {"genre": genre, "director": director, "year": year, "date": year}
     answers = [answer for n in page.nodes for word, answer in words.items() if word in n.text.casefold()]
@@ -250,10 +252,8 @@ def simple_algebra(page: Observation) -> Action:
     """a ± x = c or x ± b = c."""
     left, sign, right, total = re.search(r"(\w+)\s*([-+])\s*(\w+)\s*=\s*(-?\d+)", " ".join(texts(page))).groups()  # type: ignore[union-attr]
     c = int(total)
-    if left == "x":
-        x = c - int(right) if sign == "+" else c + int(right)
-    else:
-        x = c - int(left) if sign == "+" else int(left) - c
+    known = int(right if left == "x" else left)
+    x = c - known if sign == "+" else c + known if left == "x" else known - c
     return fill_in([(fields(page)[0], str(x))]) or press(page, "Submit", "button")
 
 
@@ -426,10 +426,10 @@ def generate_number(page: Observation) -> Action:
 
 @solves("stock-market")
 def stock_market(page: Observation) -> Action:
-    """Waits until the price is low enough."""
+    """Waits until the price, which moves ten times a second, is low enough (the page takes the limit itself for low enough)."""
     limit = float(wanted(page, r"less than \$([\d.]+?)\.?$")[0])
     price = re.search(r"price: \$([\d.]+)", " ".join(texts(page)))
-    return press(page, "Buy", "button") if price and float(price[1]) < limit else Wait(200)
+    return press(page, "Buy", "button") if price and float(price[1]) <= limit else Wait(100)
 
 
 @solves("use-spinner")
@@ -504,5 +504,5 @@ def slide(page: Observation, goal: int, which: int = 0, ranges: Sequence[tuple[i
     low, span = min(fitting, key=lambda r: abs(r[0] + level * r[1] - now) / r[1])
     share = (goal - low) / span
     if width > height:
-        return MouseClick(x + share * width, y + height / 2)
-    return MouseClick(x + width / 2, y + (1 - share) * height)
+        return MouseClick(x + min(max(share * width, 1), width - 1), y + height / 2)  # not on the very edge, which is outside
+    return MouseClick(x + width / 2, y + min(max((1 - share) * height, 1), height - 1))

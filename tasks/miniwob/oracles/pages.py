@@ -2,9 +2,10 @@
 
 import re
 
-from . import Memory, remembers, solves
-from .reading import click, hover, fields, fill_in, find, ordinal, press, quoted, seek, texts, things, wanted
 from webgym.types import Action, Node, Observation, Wait
+
+from . import solves
+from .reading import click, fields, fill_in, hover, ordinal, press, quoted, seek, texts, things, wanted
 
 
 @solves("click-tab")
@@ -193,6 +194,3 @@ def grid_coordinate(page: Observation) -> Action:
     x, y = (int(v) for v in wanted(page, r"\((-?\d),(-?\d)\)"))
     points = [n for n in things(page) if n.text.startswith("circle")]
     return click(points[(x + 2) * 5 + (2 - y)])
-
-
-__all__ = ["find"]
