@@ -1,6 +1,7 @@
 """Imitation learns, measures what it says, and does the same twice."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,14 +13,14 @@ from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import UsageError
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 
-SIZE = Shape(hidden=32, layers=2, heads=2, mlp=64, context=64)
+SIZE = Shape(hidden=64, layers=2, heads=2, mlp=128, context=64)
 COLOURS = ("red", "green", "blue", "white")
 
 
 def some_examples(count):
-    """The page names a colour; each colour wants its own ref."""
+    """The prompt ends with a colour; each colour wants its own ref."""
     return [
-        Example(f"goal: press it\nbutton {COLOURS[i % 4]} #9\ndo:", f"click #{i % 4}", f"episode-{i // 2}") for i in range(count)
+        Example(f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", f"click #{i % 4}", f"episode-{i // 2}") for i in range(count)
     ]
 
 
@@ -34,7 +35,7 @@ def fresh(tokenizer):
 
 def test_imitation_learns_what_was_shown(tokenizer):
     seen = []
-    config = Config(epochs=30, lr=1e-2, batch_tokens=200, held_out=0.2, measure_every=50)
+    config = Config(epochs=30, lr=3e-3, batch_tokens=200, held_out=0.2, measure_every=50)
     report = sft(fresh(tokenizer), tokenizer, some_examples(80), config, seen.append)
     assert report.final.exact == 1.0 and report.final.held_out_loss < 0.1
     assert list(report.curve) == seen and [p.step for p in seen] == [50, 100, report.final.steps]
@@ -51,7 +52,8 @@ def test_two_runs_give_the_same_weights(tokenizer):
 
 def test_exact_match_is_what_greedy_decoding_would_write(tokenizer):
     model, examples = fresh(tokenizer), some_examples(40)
-    sft(model, tokenizer, examples, Config(epochs=5, lr=1e-2, batch_tokens=100, held_out=0.0))
+    sft(model, tokenizer, examples, Config(epochs=12, lr=3e-3, batch_tokens=100, held_out=0.0))
+    examples[::3] = [replace(example, completion="click #9") for example in examples[::3]]  # what it would not write
     right, total, count = 0, 0.0, 0
     model.set_attn_implementation("sdpa")
     for example in examples:
@@ -64,7 +66,7 @@ def test_exact_match_is_what_greedy_decoding_would_write(tokenizer):
         total -= sum(float(table[len(ids) - 1 + i, token].detach()) for i, token in enumerate(action))
         count += len(action)
     loss, exact = measure(prepare(model), pack(_rows(model, tokenizer, examples), 150))
-    assert 0 < right < 40  # else this would prove little
+    assert 20 < right <= 26
     assert exact == right / 40 and loss == pytest.approx(total / count, abs=1e-5)
 
 
@@ -73,11 +75,11 @@ def test_prompt_weight_teaches_the_prompts(tokenizer):
     losses = []
     for weight in (0.0, 1.0):
         model = fresh(tokenizer)
-        sft(model, tokenizer, examples, Config(epochs=12, lr=1e-2, batch_tokens=100, prompt_weight=weight, held_out=0.0))
+        sft(model, tokenizer, examples, Config(epochs=12, lr=3e-3, batch_tokens=100, prompt_weight=weight, held_out=0.0))
         model.set_attn_implementation("sdpa")
         ids = torch.tensor([encode_prompt(tokenizer, examples[0].prompt)])
         losses.append(float(model(ids, labels=ids).loss.detach()))
-    assert losses[1] < 0.5 * losses[0]
+    assert losses[1] < 0.7 * losses[0]
 
 
 def test_every_epoch_shows_every_row_once_within_the_budget(tokenizer):
