@@ -495,8 +495,9 @@ def slide(page: Observation, goal: int, which: int = 0, ranges: Sequence[tuple[i
     if now == goal:
         return None
     handle = handles[which]
+    arrow = Press("ArrowRight" if now < goal else "ArrowLeft", handle.ref)
     if abs(goal - now) <= 2 or len(tracks) != len(handles) or tracks[which].box is None or handle.box is None:
-        return Press("ArrowRight" if now < goal else "ArrowLeft", handle.ref)
+        return arrow
     x, y, width, height = tracks[which].box  # type: ignore[misc]
     middle_x, middle_y = handle.box[0] + handle.box[2] / 2, handle.box[1] + handle.box[3] / 2
     level = (middle_x - x) / width if width > height else 1 - (middle_y - y) / height
@@ -504,5 +505,9 @@ def slide(page: Observation, goal: int, which: int = 0, ranges: Sequence[tuple[i
     low, span = min(fitting, key=lambda r: abs(r[0] + level * r[1] - now) / r[1])
     share = (goal - low) / span
     if width > height:
-        return MouseClick(x + min(max(share * width, 1), width - 1), y + height / 2)  # not on the very edge, which is outside
-    return MouseClick(x + width / 2, y + min(max((1 - share) * height, 1), height - 1))
+        point = (x + min(max(share * width, 1), width - 1), y + height / 2)  # not on the very edge, which is outside
+    else:
+        point = (x + width / 2, y + min(max((1 - share) * height, 1), height - 1))
+    if max(abs(point[0] - middle_x), abs(point[1] - middle_y)) < 8:  # a click on the handle does not move it
+        return arrow
+    return MouseClick(*point)

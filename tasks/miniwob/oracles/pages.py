@@ -177,17 +177,6 @@ def _offers(page: Observation) -> list[tuple[Node, int, int]]:
     return offers
 
 
-@solves("click-pie", "click-pie-nodelay")
-def click_pie(page: Observation) -> Action:
-    """The plus sign opens the wheel, whose slices carry a character; while it opens, the characters are tiny."""
-    label = quoted(page)[0]
-    plus = seek(page, "+")
-    letter = next((n for n in things(page) if n.text == label and n.box is not None and n.box[3] > 8), None)
-    if letter:
-        return click(letter)
-    return click(plus) if plus else Wait(500)
-
-
 @solves("grid-coordinate")
 def grid_coordinate(page: Observation) -> Action:
     """The points come column by column from the left, each from the top, five by five around the origin."""
