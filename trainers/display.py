@@ -135,7 +135,8 @@ class LivePanel(Lines):
         if (c := self._counts) is not None:
             parts.append(
                 Text(
-                    f"now: {c.done} episodes done, {c.acting} in the browser, {c.thinking} waiting for the policy, {c.successes} solved, {c.faults} faults"
+                    f"now: {c.done} episodes done, {c.successes} solved, {c.acting} in the browser, "
+                    f"{c.thinking} waiting for the policy, {c.faults} faults"
                 )
             )
         return parts or [Text("starting the browser ...")]

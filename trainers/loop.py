@@ -112,6 +112,7 @@ class Trainer:
             self._set_critic(Critic.of(source.model, config.critic.head))
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
         self._stop = False
+        self._score: float | None = None  # success on the validation seeds, of the newest evaluation
 
     # --- starting and resuming ---------------------------------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class Trainer:
         if self.critic is not None and self.critic_optimizer is not None:
             folders["critic"] = self.critic.save_pretrained
             state["critic_optimizer"] = self.critic_optimizer.state_dict()
-        self.run.save(self.iteration, folders, state, keep=self.config.keep_checkpoints)
+        self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
 
     # --- the run -----------------------------------------------------------------------------------------------------------
 
@@ -352,6 +353,8 @@ class Trainer:
         policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
         found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self.display.collecting))
         self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})
+        if split == "valid":
+            self._score = found.overall.success
         self.display.evaluated(found, title)
 
     def _rollout_metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:

@@ -53,7 +53,8 @@ def sft(
         examples,
         config,
         lambda p: say(
-            f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
+            f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  "
+            f"exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
         ),
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,6 @@ class AsyncWebEnv:
         self._limit = 0
         self._over = True
         self._messages: list[str] = []
-        self._initial_url = ""
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
         """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault."""
@@ -144,7 +143,7 @@ class AsyncWebEnv:
             state = None  # the page was left, or is broken: then it cannot be solved on it
         evidence = Evidence(
             seed=self._seed,
-            url=self._initial_url,
+            url=self._session.tab.page.url,
             site_state=self._pool.gateway.snapshot(self._token),
             page_state=state,
             ended=ended,  # type: ignore[arg-type]
@@ -158,7 +157,6 @@ class AsyncWebEnv:
 
     async def _observe(self, error: str) -> t.Observation:
         view = await self._session.view()
-        self._initial_url = view.url
         nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in view.nodes]
         observation = t.Observation(
             goal=self._goal,
@@ -177,11 +175,16 @@ class AsyncWebEnv:
             observation = replace(observation, screenshot=await self._session.screenshot())
         return observation
 
+    @property
+    def session(self) -> Any:
+        """The browser session of this episode. Raises EpisodeStateError before the first reset."""
+        if self._session is None:
+            raise EpisodeStateError("there is no browser session before the first reset")
+        return self._session
+
     async def screenshot(self) -> np.ndarray:
         """What the page shows now, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
-        if self._session is None:
-            raise EpisodeStateError("there is nothing to show before the first reset")
-        return await self._session.screenshot()
+        return await self.session.screenshot()
 
     def _end_episode(self) -> None:
         if self._token:
@@ -200,7 +203,8 @@ class WebEnv(gym.Env[dict[str, Any], str]):
     """A task as a Gymnasium environment: observations are dicts of text, actions are text.
 
     ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
-    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``, ``state_hash``.
+    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``
+    and ``state_hash``.
 
     >>> import gymnasium, webgym
     >>> env = gymnasium.make("webgym/miniwob.click-button-v0")      # doctest: +SKIP
@@ -227,7 +231,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
             raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
         self.task = registry.task(task_id)
         self.dialect = dialect
-        self.page = page
+        self.page: PageMode = page
         self.render_mode = render_mode
         self._screenshot = screenshot
         self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot)

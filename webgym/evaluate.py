@@ -133,34 +133,31 @@ class Report:
         """A Rich table; print it with a Rich console."""
         from rich.table import Table
 
+        faulted = self.overall.faults + self.overall.agent_caused > 0
         table = Table(title=title or None, title_justify="left")
-        table.add_column("task", overflow="fold")
-        for heading in ("episodes", "success", "95% interval", "with faults", "turns", "invalid", "faults"):
+        table.add_column("task", overflow="fold", min_width=24)
+        for heading in ("episodes", "success", "95% interval", "turns", "invalid", *(("with faults", "faults") if faulted else ())):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*_cells(row))
+            table.add_row(*_cells(row, faulted))
         table.add_section()
-        table.add_row(*_cells(self.overall), style="bold")
+        table.add_row(*_cells(self.overall, faulted), style="bold")
         if self.task_interval is not None:
-            table.add_row("interval over tasks", "", "", _range(self.task_interval), "", "", "", "")
+            table.add_row("interval over tasks", "", "", _range(self.task_interval))
         return table
 
 
-def _cells(row: Row) -> list[str]:
-    faults = (
-        str(row.faults + row.agent_caused)
-        if not row.agent_caused
-        else f"{row.faults + row.agent_caused} ({row.agent_caused} by agent)"
-    )
+def _cells(row: Row, faulted: bool) -> list[str]:
+    """A row of the table; what faults did is shown only where there were any."""
+    faults = f"{row.faults + row.agent_caused}" + (f" ({row.agent_caused} by agent)" if row.agent_caused else "")
     return [
         row.name,
         str(row.episodes),
         _percent(row.success),
         _range(row.interval),
-        _percent(row.success_strict),
         "–" if math.isnan(row.mean_turns) else f"{row.mean_turns:.1f}",
         _percent(row.invalid_actions),
-        faults,
+        *((_percent(row.success_strict), faults) if faulted else ()),
     ]
 
 

@@ -28,19 +28,20 @@ def full_line(node: Node) -> str:
 
 
 def compact_line(node: Node, mark: str = "") -> str:
-    """One node in few tokens, the ref last; `mark` stands before the text.
+    """One node in few tokens; at the end its mark and its ref, side by side, since a small model binds neighbours first.
 
     >>> compact_line(Node("button", "Submit", ref=0), "*")
-    'button * Submit #0'
+    'button Submit * #0'
     >>> compact_line(Node("checkbox", "abc", ref=4, states=("checked",)))
     'checkbox abc checked #4'
     >>> compact_line(Node("textbox", "Name", ref=1, value="bob"))
     'textbox Name = bob #1'
     """
-    parts = [node.role, mark, node.text]
+    parts = [node.role, node.text]
     if node.value:
         parts.append(f"= {node.value}")
     parts.extend(node.states)
+    parts.append(mark)
     if node.ref is not None:
         parts.append(f"#{node.ref}")
     return " ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ Two styles. `chat` is for pretrained language models: a system message with the 
 `compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
 the matching of words that a small model learns late (string-overlap features have a long history in agents for MiniWoB):
 
-- a mark before a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
+- a mark behind a page text, beside its ref, says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
   (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more;
 - `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
 """
@@ -59,7 +59,8 @@ def messages(observation: Observation, history: Sequence[Turn], settings: Prompt
     """The prompt as chat messages, for a model with a chat template."""
     system = (
         "You are an agent that operates a web browser. Each turn you see the page; a thing that can be acted on bears a ref in "
-        "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n" + describe(settings.dialect)
+        "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n"
+        + describe(settings.dialect)
     )
     return [{"role": "system", "content": system}, {"role": "user", "content": _full(observation, history, settings)}]
 

@@ -66,7 +66,7 @@ def sites_of(found: Task) -> Sequence[Site]:
 
 
 def select(patterns: Iterable[str]) -> list[str]:
-    """Task ids that match the patterns (`miniwob.click-*`), in registry order, each once. Raises UnknownTaskError for a pattern without a match."""
+    """Task ids that match the patterns (`miniwob.click-*`), in registry order, each once. Raises UnknownTaskError where none does."""
     ids, chosen = task_ids(), {}
     for pattern in patterns:
         plain = pattern.removeprefix("webgym/").removesuffix("-v0")

@@ -172,7 +172,7 @@ def test_the_table() -> None:
     text = shown(EPISODES)
     line = next(line for line in text.splitlines() if "a.one" in line)
     assert [cell.strip() for cell in line.strip("│┃ ").split("│")] == [
-        "a.one", "6", "40.0%", "11.8 … 76.9%", "33.3%", "3.0", "5.0%", "2 (1 by agent)",
+        "a.one", "6", "40.0%", "11.8 … 76.9%", "3.0", "5.0%", "33.3%", "2 (1 by agent)",
     ]  # fmt: skip
     assert "interval over tasks" in text and "evaluation" in text
     assert "–" in shown([episode("a.one", 1, "fault", "")]) and "interval over tasks" not in shown(EPISODES[:1])
