@@ -7,6 +7,7 @@ the browser answers does so too; a browser that no longer answers raises Browser
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Dialog, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
-from webgym.browser.tab import PageError, Tab
+from webgym.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault
 from webgym.sites.gateway import TOKEN_HEADER
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
@@ -55,14 +57,17 @@ class Session:
         self._tabs: list[Tab] = []
         self._current = 0
         self._notices: list[str] = []
-        self._crashed = False
+        self._broken = False
         self._viewport = VIEWPORT
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
         self._new_pages: list[Page] = []
+        self._page_came = asyncio.Event()
+        self._hook: Any = None
+        self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self.action_timeout_s = 10.0
-        context.on("page", lambda page: self._new_pages.append(page))
+        context.on("page", self._on_page)
         context.on("dialog", self._answer_dialog)
 
     @classmethod
@@ -87,8 +92,8 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the browser process is still connected and the page has not crashed."""
-        return self._browser.is_connected() and not self._crashed
+        """Whether the session can run another episode: the browser is connected, no page has crashed and none is astray."""
+        return self._browser.is_connected() and not self._broken
 
     @property
     def tab(self) -> Tab:
@@ -119,28 +124,44 @@ class Session:
             raise BrowserFault(f"the start page {url} did not load: {error}") from error
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
-        for tab in self._tabs[1:]:
-            await tab.page.close()
-        del self._tabs[1:]
-        self._current = 0
+        tab = self._tabs[0]
+        for page in self._context.pages:
+            if page is not tab.page:
+                await page.close()
+        self._tabs, self._current = [tab], 0
+        self._new_pages.clear()
         self._notices.clear()
-        tab = self.tab
         tab.settle_ms = self._settle_ms
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
+        await self._silence(tab)
         await asyncio.gather(
             self._context.set_extra_http_headers({TOKEN_HEADER: token}),
             self._context.clear_cookies(),
-            tab.hook(self._clock_s, self._seed),
+            self._replace_hook(),
             *(self._clear_storage(host, url) for host in self._hosts),
         )
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode's unload handlers left goes now.
+        # The new document stands still until time is granted: what the last episode left in the tab goes now.
         await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")
         await tab.settle()
         _, begun = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script))
         return begun
+
+    async def _silence(self, tab: Tab) -> None:
+        """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
+        try:
+            await tab.ask("void document.open()")
+        except PageError:  # XML and error pages cannot be opened so
+            await tab.navigate("about:blank")
+
+    async def _replace_hook(self) -> None:
+        old = self._hook
+        if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
+            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._names))
+        if old:
+            await old.close()
 
     async def _clear_storage(self, host: str, url: str) -> None:
         # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
@@ -161,10 +182,9 @@ class Session:
     async def _act(self, action: t.Action) -> str | None:
         try:
             await self._perform(action)
+            await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
         finally:
             await self._adopt_pages()
-        await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
-        await self._adopt_pages()
         return None
 
     async def view(self) -> PageView:
@@ -180,6 +200,8 @@ class Session:
             t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
             for role, text, ref, value, states, depth, box in raw["nodes"]
         )
+        if raw["url"].startswith("chrome-error:"):
+            self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         notices = [*self._notices, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
         self._notices.clear()
         return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
@@ -221,16 +243,16 @@ class Session:
             words = str(error).splitlines()[0]
             if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
                 raise PageError(words) from error
+            self._broken = True
             raise BrowserFault(f"the browser is gone: {words}") from error
 
     async def _interrupt(self) -> None:
-        """Stop a script that does not end; raises BrowserFault when the browser does not answer."""
+        """Stop what does not end; raises BrowserFault when the browser does not answer."""
         try:
             async with asyncio.timeout(5):
-                await self.tab.send("Runtime.terminateExecution")
-                await self.tab.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
-                await self.tab.page_value("1")
+                await self.tab.interrupt()
         except (PlaywrightError, TimeoutError, PageError) as error:
+            self._broken = True
             raise BrowserFault("the browser does not answer any more") from error
 
     # --- actions -----------------------------------------------------------------------------------------------------------
@@ -240,7 +262,7 @@ class Session:
         match action:
             case t.Click(ref, button, count, modifiers):
                 bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
-                if point := await self._locate(ref):
+                if point := await self.locate(ref):
                     await tab.click(*point, button, count, bits)
                 else:
                     await self._ask(f"webgym.choose({ref}, [])")
@@ -298,13 +320,13 @@ class Session:
             raise PageError(answer["error"])
         return answer
 
-    async def _locate(self, ref: int) -> tuple[float, float] | None:
-        """Where to click for a ref; None for an option of a select box, which is chosen instead."""
+    async def locate(self, ref: int) -> tuple[float, float] | None:
+        """Where to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
         found = await self._ask(f"webgym.locate({ref}, true)")
         return None if found.get("option") else (found["x"], found["y"])
 
     async def _point(self, ref: int) -> tuple[float, float]:
-        if point := await self._locate(ref):
+        if point := await self.locate(ref):
             return point
         raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
 
@@ -352,8 +374,12 @@ class Session:
             ("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")
         ):
             url = f"http://{url}"
-        parts = urlsplit(url)
-        if parts.scheme.lower() not in CLICKABLE_SCHEMES or parts.hostname not in self._hosts:
+        try:
+            parts = urlsplit(url)
+            allowed = parts.scheme in CLICKABLE_SCHEMES and parts.hostname in self._hosts and parts.port is None
+        except ValueError:  # no address at all, such as http://[ or a port beyond all ports
+            allowed = False
+        if not allowed:
             raise PageError(
                 f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in self._hosts)}"
             )
@@ -370,20 +396,37 @@ class Session:
     # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page)
+        tab = await Tab.attach(self._context, page, self._names)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))
-        if self._clock_s:
-            await tab.hook(self._clock_s, self._seed)
         self._tabs.append(tab)
         self._current = len(self._tabs) - 1
 
     def _on_crash(self, _: Page) -> None:
-        self._crashed = True
+        self._broken = True
+
+    def _on_page(self, page: Page) -> None:
+        self._new_pages.append(page)
+        self._page_came.set()
+
+    async def _await_pages(self) -> None:
+        """Wait for the pages that were asked for: they are made outside of the pages' time, and must not come a turn late."""
+        wanted = sum(tab.opened for tab in self._tabs)
+        for tab in self._tabs:
+            tab.opened = 0
+        try:
+            async with asyncio.timeout(PAGE_TIMEOUT_S):
+                while len(self._new_pages) < wanted:
+                    self._page_came.clear()
+                    await self._page_came.wait()
+        except TimeoutError:
+            self._broken = True  # it would come into a later episode: this session is not used again
+            self._notices.append("a popup did not open")
 
     async def _adopt_pages(self) -> None:
         """Make tabs of the pages that opened since, up to a limit, and forget those that closed."""
+        await self._await_pages()
         known = {id(tab.page) for tab in self._tabs}
         fresh = [page for page in self._new_pages if id(page) not in known and not page.is_closed()]
         self._new_pages.clear()

@@ -8,15 +8,25 @@ that has just been committed has not run anything yet, since time stands still; 
 import asyncio
 import importlib.resources
 import json
-import secrets
+import logging
 from typing import Any
 
 from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
+log = logging.getLogger(__name__)
+
 HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text("utf-8")
 SNAPSHOT = importlib.resources.files("webgym.browser").joinpath("snapshot.js").read_text("utf-8")
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+
+
+def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
+    """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
+
+    `names` are two secret names of events by which the snapshot asks it which elements listen to clicks.
+    """
+    return f"{HOOK}({', '.join(json.dumps(value) for value in (clock_s * 1000, seed & 0xFFFFFFFF, *names))})"
 
 
 class PageError(Exception):
@@ -26,36 +36,39 @@ class PageError(Exception):
 class Tab:
     """A page with its CDP session. `settle_ms` is the virtual time granted after every action."""
 
-    def __init__(self, page: Page, cdp: CDPSession, frame: str) -> None:
+    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str]) -> None:
         self.page = page
         self.settle_ms = 500.0
+        self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self._cdp = cdp
         self._frame = frame
-        self._ask, self._answer = (f"webgym-{secrets.token_hex(8)}" for _ in range(2))
+        self._names = names
         self._world: int | None = None  # the isolated world of the current document
-        self._script: str | None = None
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
         self._loading = False
         cdp.on("Emulation.virtualTimeBudgetExpired", lambda _: self._expired.set())
+        cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
         cdp.on("Page.frameStartedNavigating", self._on_request)
         cdp.on("Page.frameStoppedLoading", self._on_stopped)
         cdp.on("Page.navigatedWithinDocument", self._on_stopped)
         cdp.on("Page.loadEventFired", self._on_load)
+        page.on("close", self._on_close)
+        page.on("crash", self._on_crash)
 
     @classmethod
-    async def attach(cls, context: BrowserContext, page: Page) -> "Tab":
-        """A tab for `page`, its time standing still from now on."""
+    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str]) -> "Tab":
+        """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
         cdp = await context.new_cdp_session(page)
         _, tree, _ = await asyncio.gather(
             cdp.send("Page.enable"),
             cdp.send("Page.getFrameTree"),
             cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
         )
-        return cls(page, cdp, tree["frameTree"]["frame"]["id"])
+        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names)
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
@@ -71,6 +84,8 @@ class Tab:
 
     def _on_request(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in ("sameDocument", "historySameDocument")
+        if event.get("disposition") in ("newTab", "newWindow"):  # a click with Control or the middle button
+            self.opened += 1
         if event["frameId"] == self._frame and event.get("disposition", "currentTab") == "currentTab" and not within:
             self.expect_navigation()
 
@@ -82,19 +97,32 @@ class Tab:
     def _on_load(self, _: dict[str, Any]) -> None:
         self._loading = False
 
-    async def hook(self, clock_s: float, seed: int) -> None:
-        """Fix what every document from now on takes for the time (`clock_s`, Unix seconds) and for chance."""
-        arguments = ", ".join(json.dumps(value) for value in (clock_s * 1000, seed & 0xFFFFFFFF, self._ask, self._answer))
-        old = self._script
-        added = await self.send("Page.addScriptToEvaluateOnNewDocument", {"source": f"{HOOK}({arguments})"})
-        self._script = added["identifier"]
-        if old:
-            await self.send("Page.removeScriptToEvaluateOnNewDocument", {"identifier": old})
+    def _on_open(self, _: dict[str, Any]) -> None:
+        self.opened += 1
+
+    def _on_close(self, _: Page) -> None:
+        self._navigating = self._loading = False
+        self._moved.set()
+        self._expired.set()
+
+    def _on_crash(self, page: Page) -> None:
+        self._on_close(page)
+        self._leaving = asyncio.ensure_future(self._leave())  # a crashed page answers nothing: who waits for it is told so
+
+    async def _leave(self) -> None:
+        try:
+            await self.page.close()
+        except PlaywrightError as error:
+            log.debug("closing a crashed page: %s", error)
 
     async def navigate(self, url: str) -> None:
         """Commit `url`; the new document has not run yet. Raises PageError when it cannot be loaded."""
         self.expect_navigation()
-        answer = await self.send("Page.navigate", {"url": url})
+        try:
+            answer = await self.send("Page.navigate", {"url": url})
+        except PlaywrightError:
+            self._navigating = False
+            raise
         failed = answer.get("errorText")
         if failed or not answer.get("loaderId"):  # without a loader, it was a move within the document
             self._navigating = False
@@ -109,7 +137,7 @@ class Tab:
         self._moved.clear()
 
     async def settle(self, budget_ms: float | None = None) -> None:
-        """Let time pass, follow the navigations that start meanwhile, and stop it again."""
+        """Let time pass, follow the navigations that start meanwhile, and stop it again. A page that closes itself is settled."""
         budget = self.settle_ms if budget_ms is None else budget_ms
         await self._grant(budget)
         for _ in range(ROUNDS):
@@ -119,9 +147,24 @@ class Tab:
                 return
             await self._grant(budget)
 
+    async def interrupt(self) -> None:
+        """Give up what holds the page: a script that does not end, a request that nobody answers."""
+        # Loading first: while a navigation waits for its answer, the renderer does not hear of time.
+        await self.send("Page.stopLoading")
+        await self.send("Runtime.terminateExecution")
+        await self.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
+        await self.page_value("1")
+        self._navigating = self._loading = False
+
     async def _grant(self, budget_ms: float) -> None:
+        if self.page.is_closed():
+            return
         self._expired.clear()
-        await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+        try:
+            await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+        except PlaywrightError as error:
+            if "closed" not in str(error):
+                raise
         await self._expired.wait()
 
     # --- evaluation --------------------------------------------------------------------------------------------------------
@@ -146,7 +189,7 @@ class Tab:
             "Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True}
         )
         world = made["executionContextId"]
-        names = f"{json.dumps(self._ask)}, {json.dumps(self._answer)}"
+        names = ", ".join(map(json.dumps, self._names))
         _value(await self.send("Runtime.evaluate", {"expression": f"{SNAPSHOT}({names})", "contextId": world}))
         self._world = world
 
