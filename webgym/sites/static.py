@@ -1,7 +1,6 @@
 """A site that is a folder of files: no state, the same bytes for every episode."""
 
 import mimetypes
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ class StaticSite:
     def close(self, state: Any) -> None:
         return None
 
-    @cached_property
+    @property
     def app(self) -> AsgiApp:
         return self._serve
 
