@@ -30,14 +30,18 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: float = Field(default=3.0, gt=0, description="passes over the demonstrations; a part of one is fine")
-    lr: float = Field(default=3e-3, gt=0, description="highest step size of AdamW")
+    optimizer: Literal["muon", "adamw"] = Field(
+        default="muon",
+        description="muon: orthogonalised momentum for the matrices between embeddings and head, AdamW for the rest; adamw: AdamW for all",
+    )
+    lr: float = Field(default=3e-3, gt=0, description="highest step size; Muon's is scaled to the size of AdamW's updates")
     schedule: Literal["cosine", "linear", "constant"] = Field(
         default="cosine", description="how the step size falls after the warm-up, to lr / 20"
     )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps in which the step size rises")
     batch_tokens: int = Field(default=4096, ge=1, description="tokens of one optimiser step, prompts included")
     prompt_weight: float = Field(default=0.0, ge=0, description="w above: weight of predicting the prompts' tokens too")
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decay, on matrices only")
+    weight_decay: float = Field(default=0.05, ge=0, description="decoupled decay, on matrices only")
     beta2: float = Field(default=0.98, gt=0, lt=1, description="AdamW's second moment")
     grad_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     held_out: float = Field(default=0.05, ge=0, lt=1, description="share of the episodes that are only measured")
@@ -115,23 +119,24 @@ def sft(
         raise UsageError("expected at least one demonstration to imitate, got none")
     held_batches = [batch for batch in pack(held_out, 2 * config.batch_tokens)] if held_out else []
     steps = max(1, round(config.epochs * sum(map(len, train)) / config.batch_tokens))
-    optimizer = _adamw(model, config)
+    optimizers = _optimizers(model, config)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     device = next(model.parameters()).device
     curve: list[Progress] = []
     loss_sum, action_sum, tokens, seen, clock = torch.zeros(()), 0, 0, 0, time.perf_counter()
     for step, rows in enumerate(_deal(train, config), start=1):
         model.train()
-        for group in optimizer.param_groups:
+        for group in groups:
             group["lr"] = config.lr * _scale(step, steps, config)
         batch = pack(rows, max(config.batch_tokens, len(rows[0])))[0].to(device)
-        loss, count = _step(model, batch, optimizer, config)
+        loss, count = _step(model, batch, optimizers, config)
         loss_sum, action_sum = loss_sum + loss, action_sum + count
         tokens, seen = tokens + batch.tokens, seen + batch.tokens
         if step % config.measure_every == 0 or step == steps:
             elapsed = time.perf_counter() - clock
             held_out_loss, exact = measure(model, [held.to(device) for held in held_batches])
             epoch = tokens / sum(map(len, train))
-            lr = optimizer.param_groups[0]["lr"]
+            lr = groups[0]["lr"]
             curve.append(
                 Progress(step, steps, epoch, float(loss_sum) / max(1, action_sum), held_out_loss, exact, tokens, seen / elapsed, lr)
             )
@@ -213,14 +218,21 @@ def _scale(step: int, steps: int, config: Config) -> float:
     return 0.05 + 0.95 * left
 
 
-def _adamw(model: nn.Module, config: Config) -> torch.optim.AdamW:
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+def _optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]:
+    """AdamW, and for the hidden matrices Muon (Jordan et al. 2024) with the update scale of Liu et al. (arXiv 2502.16982), where asked for."""
+    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in learned if p.ndim == 2 and "embed" not in name and "head" not in name] if config.optimizer == "muon" else []
+    known = {id(p) for p in hidden}
+    matrices = [p for _, p in learned if p.ndim >= 2 and id(p) not in known]
+    others = [p for _, p in learned if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+    adamw = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+    if not hidden:
+        return [adamw]
+    return [adamw, torch.optim.Muon(hidden, lr=config.lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")]
 
 
-def _step(model: nn.Module, batch: PackedBatch, optimizer: torch.optim.AdamW, config: Config) -> tuple[Tensor, int]:
+def _step(model: nn.Module, batch: PackedBatch, optimizers: Sequence[torch.optim.Optimizer], config: Config) -> tuple[Tensor, int]:
     """The sum of the action tokens' losses before the step, and their number."""
     hidden = packed_hidden(model, batch)
     action = -logprobs_at(model, hidden, batch)
@@ -228,12 +240,14 @@ def _step(model: nn.Module, batch: PackedBatch, optimizer: torch.optim.AdamW, co
     if config.prompt_weight:
         prompt = _PromptTokens.of(batch)
         loss = loss - config.prompt_weight * logprobs_at(model, hidden, prompt).mean()
-    optimizer.zero_grad(set_to_none=True)
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"the gradient is {float(norm)}; the weights were left as they are, lower lr")
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return action.detach().sum().cpu(), len(action)
 
 
