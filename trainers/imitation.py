@@ -219,7 +219,7 @@ def _scale(step: int, steps: int, config: Config) -> float:
 
 
 def _optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]:
-    """AdamW, and for the hidden matrices Muon (Jordan et al. 2024) with the update scale of Liu et al. (arXiv 2502.16982), where asked for."""
+    """AdamW, and for the hidden matrices Muon (Jordan et al. 2024) at the update scale of Liu et al. (arXiv 2502.16982), if asked for."""
     learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     hidden = [p for name, p in learned if p.ndim == 2 and "embed" not in name and "head" not in name] if config.optimizer == "muon" else []
     known = {id(p) for p in hidden}
