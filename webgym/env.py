@@ -6,7 +6,7 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -224,9 +224,9 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         render_mode: str | None = None,
     ) -> None:
         if dialect not in DIALECTS:
-            raise ConfigError(
-                f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}"
-            )
+            raise ConfigError(f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}")
+        if page not in get_args(PageMode):
+            raise ConfigError(f"there is no page mode {page!r}: expected one of {', '.join(get_args(PageMode))}")
         if max_turns is not None and max_turns < 1:
             raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
         self.task = registry.task(task_id)

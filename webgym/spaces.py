@@ -2,6 +2,7 @@
 for characters outside its set.
 """
 
+from collections.abc import Sequence
 from multiprocessing import Array
 from typing import Any
 
@@ -20,7 +21,7 @@ from gymnasium.vector.utils import (
 from webgym.actions import render
 from webgym.types import Action, Back, Click, Fill, Press, Scroll, Wait
 
-MAX_BYTES = 1 << 18
+MAX_BYTES = 1 << 19
 """Longest text in UTF-8 bytes; longer pages are cut by the snapshot long before."""
 
 
@@ -112,9 +113,39 @@ def _write(space: UnicodeText, index: int, value: str, shared_memory: Any) -> No
         lengths[index] = len(encoded)
 
 
+class SharedTexts(Sequence[str]):
+    """The texts that stand in shared memory now. A copy is a tuple of what stood there.
+
+    Gymnasium's vector environment reads the memory once, when it is made, and returns copies of what it read, so this must stay live.
+    """
+
+    def __init__(self, max_bytes: int, shared_memory: Any, n: int) -> None:
+        self._max_bytes, self._n = max_bytes, n
+        self._lengths, data = shared_memory
+        self._bytes = np.frombuffer(data.get_obj(), np.uint8)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        index = range(self._n)[index]
+        start = index * self._max_bytes
+        return self._bytes[start : start + self._lengths[index]].tobytes().decode("utf-8", "surrogatepass")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: Any) -> tuple[str, ...]:
+        return tuple(self)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 @read_from_shared_memory.register(UnicodeText)
-def _read(space: UnicodeText, shared_memory: Any, n: int = 1) -> tuple[str, ...]:
-    lengths, data = shared_memory
-    view = np.frombuffer(data.get_obj(), np.uint8)
-    starts = (i * space.max_bytes for i in range(n))
-    return tuple(view[s : s + lengths[i]].tobytes().decode("utf-8", "surrogatepass") for i, s in enumerate(starts))
+def _read(space: UnicodeText, shared_memory: Any, n: int = 1) -> SharedTexts:
+    return SharedTexts(space.max_bytes, shared_memory, n)

@@ -81,11 +81,14 @@ class PageSite:
         await send({"type": "http.response.body", "body": text.encode()})
 
 
+SITE, OTHER_SITE = PageSite(HOST), PageSite(OTHER)
+
+
 class Visitor:
     """Plays episodes on a :class:`PageSite` from ordinary code: `open` a page, `do` actions, look at what the agent sees."""
 
-    def __init__(self, site: PageSite, other: PageSite) -> None:
-        self.site, self.other = site, other
+    def __init__(self) -> None:
+        self.visit = self.other = Visit({})  # this episode's state at the two sites
         self.task = Task("pages.test", start=lambda _: Start(""), check=lambda _: PENDING)
         self.env = AsyncWebEnv(find=lambda _: self.task)
         self.observation = Observation("", "", "", ())
@@ -104,6 +107,7 @@ class Visitor:
         start = Start(f"http://{HOST}{path}", "the goal", site_state={"/": html, **(pages or {})})
         self.task = Task("pages.test", start=lambda _: start, check=check, **{"hosts": (HOST,), "max_turns": 1000, **task})
         self.observation = run(self.env.reset("pages.test", seed))
+        self.visit, self.other = SITE.visits[-1], OTHER_SITE.visits[-1] if OTHER in self.task.hosts else Visit({})
         return self.observation
 
     def step(self, action: Action | InvalidAction) -> Step:
@@ -142,11 +146,6 @@ class Visitor:
         """What a promise of the page's own world comes to, or `"failed"`."""
         return run(self.env.session.tab.page_promise(f"({expression}).catch(() => 'failed')"))
 
-    @property
-    def visit(self) -> Visit:
-        """The site's state of this episode."""
-        return self.site.visits[-1]
-
 
 def run(coroutine: Any) -> Any:
     """A coroutine's result on the browser's loop."""
@@ -160,9 +159,9 @@ def pool() -> BrowserPool:
 
 @contextmanager
 def visitor() -> Iterator[Visitor]:
-    """A visitor with the two test sites served."""
-    found = Visitor(PageSite(HOST), PageSite(OTHER))
-    pool().serve([found.site, found.other])
+    """A visitor, with the two test sites served."""
+    found = Visitor()
+    pool().serve([SITE, OTHER_SITE])
     try:
         yield found
     finally:

@@ -80,6 +80,7 @@ class Session:
         page = await context.new_page()
         session._new_pages.clear()
         await session._add_tab(page)
+        await session.tab.navigate("about:blank")  # else the first episode's page would replace the blank one and see a shorter history
         return session
 
     async def close(self) -> None:
@@ -135,7 +136,8 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        await self._silence(tab)
+        if self._hook is not None:  # there was an episode before
+            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
         await asyncio.gather(
             self._context.set_extra_http_headers({TOKEN_HEADER: token}),
             self._context.clear_cookies(),
@@ -152,7 +154,8 @@ class Session:
     async def _silence(self, tab: Tab) -> None:
         """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
         try:
-            await tab.ask("void document.open()")
+            # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
+            await tab.ask("void (history.replaceState(null, '', '/webgym-left'), document.open())")
         except PageError:  # XML and error pages cannot be opened so
             await tab.navigate("about:blank")
 
@@ -209,9 +212,7 @@ class Session:
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
             return (f"{current_title} (current)",)
-        titles = [
-            current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)
-        ]
+        titles = [current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)]
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> Any:
@@ -284,7 +285,8 @@ class Session:
                 await tab.mouse("mouseMoved", *await self._point(ref))
             case t.Drag(source, target):
                 start, end = await self._point(source), await self._point(target)
-                await tab.drag(start, end)
+                draggable = (await self._ask(f"webgym.draggable({source})"))["draggable"]
+                await (tab.drag_native(start, end) if draggable else tab.drag(start, end))
             case t.Scroll(dx, dy, ref):
                 await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
             case t.Upload(ref, files):
@@ -363,16 +365,12 @@ class Session:
             raise PageError("this task has no files to upload")
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
-            raise PageError(
-                f"there is no file {name!r}; the files are: {', '.join(sorted(p.name for p in self._folder.iterdir()))}"
-            )
+            raise PageError(f"there is no file {name!r}; the files are: {', '.join(sorted(p.name for p in self._folder.iterdir()))}")
         return str(path)
 
     def _allowed(self, url: str) -> str:
         """`url` made absolute, if it lies within the task."""
-        if "://" not in url and not url.lower().startswith(
-            ("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")
-        ):
+        if "://" not in url and not url.lower().startswith(("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")):
             url = f"http://{url}"
         try:
             parts = urlsplit(url)
@@ -380,9 +378,7 @@ class Session:
         except ValueError:  # no address at all, such as http://[ or a port beyond all ports
             allowed = False
         if not allowed:
-            raise PageError(
-                f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in self._hosts)}"
-            )
+            raise PageError(f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in self._hosts)}")
         return url
 
     async def _history(self, step: int) -> None:

@@ -43,6 +43,8 @@
     if (named) return clip(named, 60);
     const icon = el.querySelector?.("[class]");
     if (icon) return clip(squash(icon.getAttribute("class")), 60);
+    if (el.matches("input,textarea,select")) return "";   // its colour is no name
+    if (FIELDS.has(roleOf(el))) return "";
     const colour = getComputedStyle(el).backgroundColor;
     return colour && !/, 0\)$/.test(colour) ? colour : "";
   };
@@ -86,11 +88,17 @@
 
   const childrenOf = (el) => {
     if (el.shadowRoot) return el.shadowRoot.childNodes;
+    if (el.tagName === "DETAILS" && !el.open) return [...el.children].filter((c) => c.tagName === "SUMMARY").slice(0, 1);
     if (el.tagName === "SLOT") { const given = el.assignedNodes(); return given.length ? given : el.childNodes; }
     if (el.tagName === "IFRAME" || el.tagName === "FRAME") {
       try { return el.contentDocument?.body ? [el.contentDocument.body] : []; } catch { return []; }
     }
     return el.childNodes;
+  };
+
+  const scrolled = (el) => {                               // inside a box of the page that was scrolled: out of sight, but not gone
+    for (let n = el.parentElement; n; n = n.parentElement) if (n.scrollTop > 0 || n.scrollLeft > 0) return true;
+    return false;
   };
 
   const listeningIn = (root) => {
@@ -148,7 +156,7 @@
       const shown = style.visibility === "visible";
       let own = roleOf(el);
       const rect = el.getBoundingClientRect();
-      const gone = rect.right + scrollX <= 0 || rect.bottom + scrollY <= 0;
+      const gone = (rect.right + scrollX <= 0 || rect.bottom + scrollY <= 0) && !scrolled(el);
       const hand = style.cursor === "pointer";
       const listens = listening.has(el) || el.hasAttribute("onclick") || el.hasAttribute("onmousedown");
       const native = ACTIVE.has(own) && !(own === "option" && tag !== "OPTION" && !listens && !hand && !el.hasAttribute("aria-selected"));
@@ -209,8 +217,8 @@
       if (leaves) {
         flush(role, depth);
         for (const child of childrenOf(el)) {
-          if (child.nodeType === 1 && squash(child.textContent) && !child.querySelector?.("a,button,input,select,textarea") && getComputedStyle(child).display !== "none" && getComputedStyle(child).visibility === "visible")
-            push("clickable", clip(squash(child.innerText), 500), child, null, statesOf(child, ""), nest, child.getBoundingClientRect());
+          if (child.nodeType === 1 && squash(child.textContent) && !child.querySelector?.("a,button,input,select,textarea,[role],[tabindex]") && getComputedStyle(child).display !== "none" && getComputedStyle(child).visibility === "visible")
+            push("clickable", clip(squash(child.innerText ?? child.textContent), 500), child, null, statesOf(child, ""), nest, child.getBoundingClientRect());
           else walk(child, hand, nest, kind, inside, shown);
         }
         return;
@@ -353,5 +361,6 @@
     el.scrollBy({ left: dx, top: dy, behavior: "instant" });
     return before[0] === el.scrollLeft && before[1] === el.scrollTop ? { error: "nothing scrolled: the end is reached, or there is nothing to scroll" } : {};
   };
-  globalThis.webgym = { snapshot, locate, prepareFill, focusOn, choose, scroll, element: (ref) => refs[ref] ?? null };
+  const draggable = (ref) => ({ draggable: !!refs[ref]?.closest("[draggable=true]") });
+  globalThis.webgym = { snapshot, locate, draggable, prepareFill, focusOn, choose, scroll, element: (ref) => refs[ref] ?? null };
 })

@@ -185,9 +185,7 @@ class Tab:
         raise PageError("the page keeps replacing itself")
 
     async def _enter_world(self) -> None:
-        made = await self.send(
-            "Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True}
-        )
+        made = await self.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True})
         world = made["executionContextId"]
         names = ", ".join(map(json.dumps, self._names))
         _value(await self.send("Runtime.evaluate", {"expression": f"{SNAPSHOT}({names})", "contextId": world}))
@@ -206,9 +204,7 @@ class Tab:
 
     async def page_promise(self, expression: str) -> Any:
         """Like :meth:`page_value` for a promise, with time passing until it is kept."""
-        asked = asyncio.create_task(
-            self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})
-        )
+        asked = asyncio.create_task(self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}))
         try:
             while True:
                 await self.settle()
@@ -252,6 +248,24 @@ class Tab:
             events.append(self.mouse("mouseMoved", x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps, "left", 0, 1))
         events.append(self.mouse("mouseReleased", x1, y1, "left", 1, 0))
         await asyncio.gather(*events)
+
+    async def drag_native(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Like :meth:`drag` for a `draggable` thing, which the browser drags itself: its drag events are made one by one."""
+        begun: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._cdp.once("Input.dragIntercepted", lambda event: begun.done() or begun.set_result(event["data"]))
+        await self.send("Input.setInterceptDrags", {"enabled": True})
+        await asyncio.gather(
+            self.mouse("mouseMoved", *start),
+            self.mouse("mousePressed", *start, "left", 1, 1),
+            self.mouse("mouseMoved", (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, "left", 0, 1),
+            self.mouse("mouseMoved", *end, "left", 0, 1),
+        )
+        await asyncio.wait({begun}, timeout=1.0)
+        if begun.done():  # else the page itself has put an end to it
+            for kind in ("dragEnter", "dragOver", "drop"):
+                await self.send("Input.dispatchDragEvent", {"type": kind, "x": end[0], "y": end[1], "data": begun.result()})
+        await self.mouse("mouseReleased", *end, "left", 1, 0)
+        await self.send("Input.setInterceptDrags", {"enabled": False})
 
 
 def _value(answer: dict[str, Any]) -> Any:

@@ -1,0 +1,333 @@
+"""The environment's contract, by Gymnasium's own checker and by episodes of the default tasks."""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+import webgym
+from tests.webgym.pages import visitor
+from webgym import registry, task_sets
+from webgym.actions import DIALECTS, parse
+from webgym.env import WebEnv
+from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTaskError
+from webgym.spaces import UnicodeText
+from webgym.task import FAILURE, SUCCESS, Verdict
+from webgym.types import Click, Fill, Infeasible, InvalidAction, Message, Stop, Wait
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = task_sets.choose(["default"])
+CLICK = "webgym/miniwob.click-button-v0"
+REPLAYED = DEFAULT[::3]
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = gym.make(CLICK)
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def at():
+    with visitor() as found:
+        yield found
+
+
+@pytest.mark.parametrize("task_id", DEFAULT)
+def test_gymnasium_finds_nothing_wrong(task_id):
+    env = gym.make(registry.task(task_id).gym_id).unwrapped
+    check_env(env, skip_render_check=True)  # it makes a second environment from the spec, and it closes this one
+
+
+def test_gymnasium_finds_nothing_wrong_with_pictures():
+    check_env(gym.make(CLICK, screenshot=True, render_mode="rgb_array").unwrapped)
+
+
+# --- determinism -----------------------------------------------------------------------------------------------------------
+
+PLAY = """
+import asyncio, json, sys
+from webgym import registry
+from webgym.browser.thread import loop_thread
+from webgym.env import AsyncWebEnv
+
+async def play(env, task, seed):
+    choose, hashes = registry.task(task).oracle(), []
+    observation = await env.reset(task, seed)
+    while True:
+        hashes.append((observation.hash, observation.state_hash))
+        step = await env.step(choose(observation))
+        observation = step.observation
+        if step.kind:
+            return [*hashes, (observation.hash, observation.state_hash), step.kind]
+
+async def main(tasks, neighbours):
+    env, others = AsyncWebEnv(), [AsyncWebEnv() for _ in range(neighbours)]
+    noise = [asyncio.create_task(many(other, tasks)) for other in others]
+    result = {task: await play(env, task, 11) for task in tasks}
+    for task in noise:
+        task.cancel()
+    await asyncio.gather(*noise, return_exceptions=True)
+    return result
+
+async def many(env, tasks):
+    for seed in range(1000):
+        for task in tasks:
+            await play(env, task, seed)
+
+print(json.dumps(loop_thread().run(main(json.loads(sys.argv[1]), int(sys.argv[2])))))
+"""
+
+
+def replay(tasks, neighbours):
+    command = [sys.executable, "-c", PLAY, json.dumps(tasks), str(neighbours)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_same_seed_and_actions_give_the_same_in_any_process_and_beside_others():
+    first = replay(REPLAYED, 0)
+    assert [ended for *_, ended in first.values()] == ["success"] * len(REPLAYED)
+    assert len({pair[0] for *pairs, _ in first.values() for pair in pairs}) > 2 * len(REPLAYED)
+    assert replay(REPLAYED, 0) == first
+    assert replay(REPLAYED, 4) == first
+
+
+def test_seeds_differ_and_reset_without_one_goes_on(env):
+    observation, info = env.reset(seed=3)
+    goals = {env.reset(seed=seed)[0]["goal"] for seed in range(6)}
+    assert len(goals) > 1
+    again, info_again = env.reset(seed=3)
+    assert info_again["observation_hash"] == info["observation_hash"]
+    assert {k: v for k, v in again.items() if k != "goal"} == {k: v for k, v in observation.items() if k != "goal"}
+    unseeded = [env.reset()[1]["observation_hash"] for _ in range(3)]
+    env.reset(seed=3)
+    assert [env.reset()[1]["observation_hash"] for _ in range(3)] == unseeded and len(set(unseeded)) == 3
+
+
+# --- an episode ------------------------------------------------------------------------------------------------------------
+
+
+def test_oracle_episode_through_gymnasium(env):
+    observation, info = env.reset(seed=5)
+    assert observation in env.observation_space
+    assert (info["outcome"], info["raw_reward"], int(observation["turn"])) == ("", 0.0, 0)
+    assert observation["goal"].startswith("Click on the ") and "button" in observation["page"]
+    name = observation["goal"].split('"')[1]
+    line = next(line for line in observation["page"].splitlines() if f'button "{name}"' in line)
+    ref = line.strip()[1:].split("]")[0]
+    observation, reward, terminated, truncated, info = env.step(f"I press it.\nclick('{ref}')")
+    assert (reward, terminated, truncated, info["outcome"], info["raw_reward"]) == (1.0, True, False, "success", 1.0)
+    with pytest.raises(EpisodeStateError, match="call reset first"):
+        env.unwrapped.step("noop()")
+
+
+def test_step_before_reset():
+    env = WebEnv("miniwob.click-button")
+    with pytest.raises(EpisodeStateError, match="call reset first"):
+        env.step("noop()")
+    with pytest.raises(EpisodeStateError, match="before the first reset"):
+        WebEnv("miniwob.click-button", render_mode="rgb_array").render()
+    env.close()
+
+
+def test_text_that_is_no_action_costs_a_turn(env):
+    before, _ = env.reset(seed=1)
+    observation, reward, terminated, truncated, _ = env.step("clik('3')")
+    assert "unknown action 'clik'; did you mean 'click'?" in observation["error"]
+    assert (reward, terminated, truncated, int(observation["turn"])) == (0.0, False, False, 1)
+    assert int(observation["turns_left"]) == int(before["turns_left"]) - 1
+    observation, *_ = env.step("click('999')")
+    assert "there is no element #999" in observation["error"] and observation["page"] == before["page"]
+    assert env.step("noop(1)")[0]["error"] == ""
+
+
+def test_turn_limit_truncates_without_reward():
+    with gym.make(CLICK, max_turns=3) as env:
+        observation, _ = env.reset(seed=1)
+        left = [int(observation["turns_left"])]
+        for last in (False, False, True):
+            observation, reward, terminated, truncated, info = env.step("noop(1)")
+            left.append(int(observation["turns_left"]))
+            assert (reward, terminated, truncated) == (0.0, False, last)
+        assert left == [3, 2, 1, 0] and info["outcome"] == "truncated"
+
+
+def test_saying_so_ends_the_episode(at):
+    for action, kind in ((Stop("done"), "stopped"), (Infeasible("no"), "infeasible")):
+        at.open("<p>x")
+        step = at.step(action)
+        assert (step.kind, step.reward, step.terminated, step.truncated) == (kind, 0.0, True, False)
+
+
+def test_success_on_the_last_turn_is_no_truncation(at):
+    at.open("<button onclick='document.title = 1'>x</button>", max_turns=1, probe="document.title", check=solved)
+    step = at.step(Click(0))
+    assert (step.reward, step.terminated, step.truncated, step.kind) == (1.0, True, False, "success")
+
+
+def solved(evidence):
+    return SUCCESS if evidence.page_state == "1" else FAILURE if evidence.page_state == "2" else Verdict("pending", 0.25)
+
+
+def test_failure_for_good_ends_and_raw_reward_is_kept(at):
+    at.open("<button onclick='document.title = 2'>x</button>", probe="document.title", check=solved)
+    step = at.step(Wait(1))
+    assert (step.kind, step.raw_reward, step.reward) == ("", 0.25, 0.0)
+    step = at.step(Click(0))
+    assert (step.kind, step.reward, step.terminated, step.truncated) == ("failure", 0.0, True, False)
+
+
+def test_tasks_that_end_by_stop_are_checked_once(at):
+    asked = []
+
+    def check(evidence):
+        asked.append((evidence.ended, evidence.answer, evidence.messages, evidence.site_state))
+        return SUCCESS if evidence.answer == "42" else FAILURE
+
+    form = "<form method=post><input name=q aria-label=q><button>x</button></form>"
+    for end, kind in ((Stop("42"), "success"), (Stop("41"), "failure"), (Infeasible("why"), "failure")):
+        asked.clear()
+        at.open(form, check=check, ends="stop")
+        at.do(Message("hello"))
+        at.do(Fill(at.ref("q"), "v"))
+        assert at.step(Click(at.ref("x"))).kind == "" and asked == []
+        assert at.step(end).kind == kind
+        said = ("infeasible", "why") if isinstance(end, Infeasible) else ("stop", end.answer)
+        assert asked == [(*said, ("hello",), ["q=v"])]
+
+
+def test_check_that_fails_is_a_fault_of_the_judge(at):
+    at.open("<p>x", check=lambda evidence: evidence.page_state["no"])
+    with pytest.raises(JudgeFault, match=r"the check of task pages\.test failed: TypeError"):
+        at.step(Wait(1))
+
+
+def test_probe_on_a_page_that_was_left_is_no_fault(at):
+    at.open("<script>state = 1</script><a href=/x>x</a>", {"/x": "<p>no state here"}, probe="state")
+    assert at.step(Click(0)).kind == ""
+
+
+def test_state_hash_has_no_history(at):
+    at.open("<button onclick='document.title = 1'>x</button><input aria-label=f>")
+    start = at.observation
+    at.step(InvalidAction("no action"))
+    assert at.observation.state_hash == start.state_hash and at.observation.hash != start.hash
+    at.do(Fill(at.ref("f"), "v"))
+    assert at.observation.state_hash != start.state_hash
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_are_checked_in_words():
+    with pytest.raises(ConfigError, match=r"there is no dialect 'cal': expected one of call, compact, json; did you mean 'call'"):
+        gym.make(CLICK, dialect="cal")
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        gym.make(CLICK, max_turns=0)
+    with pytest.raises(ConfigError, match="there is no page mode 'ful'"):
+        gym.make(CLICK, page="ful")
+    with pytest.raises(UnknownTaskError, match="did you mean 'miniwob.click-button'"):
+        WebEnv("miniwob.clik-button")
+    with pytest.raises(ConfigError, match="an action is text in the call dialect, such as .*; got int"):
+        WebEnv("miniwob.click-button").step(3)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_sampled_actions_parse(dialect):
+    space = gym.make(CLICK, dialect=dialect).action_space
+    space.seed(0)
+    sampled = [space.sample() for _ in range(50)]
+    assert len(set(sampled)) > 10
+    assert all(text in space and not isinstance(parse(text, dialect), InvalidAction) for text in sampled)
+    space.seed(0)
+    assert [space.sample() for _ in range(50)] == sampled
+
+
+def test_page_modes():
+    for page, form in (("full", '[0] button "'), ("compact", "button ")):
+        with gym.make("webgym/miniwob.click-test-v0", page=page) as env:
+            assert env.reset(seed=0)[0]["page"].strip().startswith(form)
+
+
+def test_pictures():
+    with gym.make(CLICK, screenshot=True, render_mode="rgb_array") as env:
+        observation, _ = env.reset(seed=0)
+        width, height = registry.task("miniwob.click-button").viewport
+        picture = observation["screenshot"]
+        assert picture.shape == (height, width, 3) and picture.dtype == np.uint8 and picture in env.observation_space["screenshot"]
+        assert np.array_equal(env.render(), picture) and picture.min() < 128 < picture.max()
+
+
+# --- wrappers and vectors --------------------------------------------------------------------------------------------------
+
+
+def test_gymnasiums_wrappers():
+    env = gym.wrappers.RecordEpisodeStatistics(gym.wrappers.TimeLimit(gym.make(CLICK), 2))
+    env.reset(seed=0)
+    assert env.step("noop(1)")[3] is False
+    *_, terminated, truncated, info = env.step("noop(1)")
+    assert (terminated, truncated, info["episode"]["l"], info["episode"]["r"]) == (False, True, 2, 0.0)
+    env.close()
+
+
+def make():
+    return gym.make(CLICK)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "async without shared memory"])
+def test_vectors_with_default_arguments(kind):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error")
+        if kind == "sync":
+            envs = SyncVectorEnv([make, make])
+        else:
+            envs = AsyncVectorEnv([make, make], context="spawn", **({} if kind == "async" else {"shared_memory": False}))
+        try:
+            check_vector(envs)
+        finally:
+            envs.close()
+
+
+def check_vector(envs):
+    observation, info = envs.reset(seed=[5, 6])
+    with gym.make(CLICK) as single:
+        alone = [single.reset(seed=seed) for seed in (5, 6)]
+    assert observation["page"] == tuple(o["page"] for o, _ in alone) and observation["goal"] == tuple(o["goal"] for o, _ in alone)
+    assert list(info["observation_hash"]) == [i["observation_hash"] for _, i in alone]
+    assert observation["turns_left"].tolist() == [int(o["turns_left"]) for o, _ in alone]
+    observation, reward, terminated, truncated, info = envs.step(("stop()", "no such action"))
+    assert (reward.tolist(), terminated.tolist(), truncated.tolist()) == ([0.0, 0.0], [True, False], [False, False])
+    assert observation["error"][0] == "" and "no such action" in observation["error"][1] or "expected" in observation["error"][1]
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    observation, *_ = envs.step(("noop(1)", "noop(1)"))
+    assert observation["turn"].tolist() == [0, 2]
+
+
+def test_text_space_takes_any_text_through_shared_memory():
+    from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory, write_to_shared_memory
+
+    space = UnicodeText(64)
+    texts = ("", "é✓𝄞\ud800", "x" * 64)
+    memory = create_shared_memory(space, 3)
+    for index, text in enumerate(texts):
+        assert text in space
+        write_to_shared_memory(space, index, text, memory)
+    assert read_from_shared_memory(space, memory, 3) == texts
+    assert "x" * 65 not in space and b"x" not in space and None not in space
+    assert space == UnicodeText(64) != UnicodeText(65)
+
+
+def test_registered_ids_are_the_tasks():
+    ids = {name for name in gym.registry if name.startswith("webgym/miniwob.")}
+    assert ids == {f"webgym/{task}-v0" for task in webgym.task_ids() if task.startswith("miniwob.")}
+    assert all(gym.spec(name).max_episode_steps is None for name in ids)
