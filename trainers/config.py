@@ -47,7 +47,7 @@ class TrainConfig(BaseModel):
     """Seed of the run: sampling, task choice, minibatches."""
     iterations: int = Field(default=60, ge=1)
     """Collect-and-update rounds."""
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=13.0, gt=0)
     """Stop after the iteration in which this much time has passed, if that comes first."""
     groups: int = Field(default=16, ge=1)
     """Groups (a task with a seed) per iteration."""
@@ -59,13 +59,13 @@ class TrainConfig(BaseModel):
     """Sampling temperature of training episodes."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=2, ge=1)
     """Passes over each batch."""
     minibatches: int = Field(default=2, ge=1)
     """Optimiser steps per pass."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
-    optim: OptimConfig = OptimConfig()
+    optim: OptimConfig = OptimConfig(lr=3e-4, warmup_steps=12)
     """The policy's optimiser."""
     critic: CriticConfig = CriticConfig()
     """The critic, where the algorithm has one."""

@@ -35,6 +35,7 @@ SMALL = {
     "max_tokens": 6,
     "threads": 1,
     "trackers": (),
+    "minutes": 100,
     "critic": {"warmup_iterations": 1},
     "optim": {"lr": 1e-3},
 }
