@@ -42,8 +42,8 @@ eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
 tiny: browser  ## make webgym-tiny anew: oracle demonstrations on training seeds, then imitation
-	$(WEBGYM) demos --out demos/tiny --episodes 50
-	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=10 --set batch_tokens=2048 --threads 1 $(ARGS)
+	$(WEBGYM) demos --out demos/tiny --episodes 200
+	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.6 --set batch_tokens=2048 --threads 1 $(ARGS)
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
