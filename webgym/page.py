@@ -15,13 +15,16 @@ def full_line(node: Node) -> str:
     '[3] textbox "User name" value="bob" (focused)'
     >>> full_line(Node("text", "Welcome back"))
     'Welcome back'
+    >>> full_line(Node("text", "[3] is no ref, [0] neither"))
+    'text: [3] is no ref, [0] neither'
     """
     indent = "  " * node.depth
     if node.ref is None:
-        return f"{indent}{node.text}" if node.role == "text" else f"{indent}{node.role}: {node.text}"
+        return f"{indent}{node.text}" if node.role == "text" and not node.text.startswith("[") else f"{indent}{node.role}: {node.text}"
     parts = [f'[{node.ref}] {node.role} "{node.text}"']
     if node.value is not None:
-        parts.append(f'value="{node.value}"')
+        lines = node.value.replace("\r", "").replace("\n", "\\n")  # one node, one line
+        parts.append(f'value="{lines}"')
     if node.states:
         parts.append(f"({', '.join(node.states)})")
     return indent + " ".join(parts)

@@ -236,9 +236,9 @@ def test_arguments_are_checked_in_words():
         gym.make(CLICK, max_turns=0)
     with pytest.raises(ConfigError, match="there is no page mode 'ful'"):
         gym.make(CLICK, page="ful")
-    with pytest.raises(UnknownTaskError, match="did you mean 'miniwob.click-button'"):
+    with pytest.raises(UnknownTaskError, match=r"did you mean 'miniwob\.click-button'"):
         WebEnv("miniwob.clik-button")
-    with pytest.raises(ConfigError, match="an action is text in the call dialect, such as .*; got int"):
+    with pytest.raises(ConfigError, match=r"an action is text in the call dialect, such as .*; got int"):
         WebEnv("miniwob.click-button").step(3)
 
 
@@ -307,7 +307,7 @@ def check_vector(envs):
     assert observation["turns_left"].tolist() == [int(o["turns_left"]) for o, _ in alone]
     observation, reward, terminated, truncated, info = envs.step(("stop()", "no such action"))
     assert (reward.tolist(), terminated.tolist(), truncated.tolist()) == ([0.0, 0.0], [True, False], [False, False])
-    assert observation["error"][0] == "" and "no such action" in observation["error"][1] or "expected" in observation["error"][1]
+    assert observation["error"][0] == "" and "no action found in" in observation["error"][1]
     assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
     observation, *_ = envs.step(("noop(1)", "noop(1)"))
     assert observation["turn"].tolist() == [0, 2]

@@ -262,6 +262,21 @@
     if (el.contains(hit) || (hit.contains(el) && getComputedStyle(el).pointerEvents === "none")) return el;
     return hit;
   };
+  const pictures = new Map();                              // kept, so that they stay in the browser's memory
+  const preload = () => {                                  // the pictures that only show under the pointer; returns how many were not there yet
+    const before = pictures.size;
+    for (const sheet of document.styleSheets) {
+      let rules = [];
+      try { rules = sheet.cssRules; } catch { continue; }  // of another origin
+      for (const rule of rules)
+        if (/:hover/.test(rule.selectorText ?? "") && rule.style.content)
+          for (const [, url] of rule.style.content.matchAll(/url\("([^"]+)"\)/g)) {
+            const address = new URL(url, sheet.href ?? document.baseURI).href;
+            if (!pictures.has(address)) pictures.set(address, Object.assign(new Image(), { src: address }));
+          }
+    }
+    return pictures.size - before;
+  };
   const locate = (ref, enabled) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
@@ -362,5 +377,5 @@
     return before[0] === el.scrollLeft && before[1] === el.scrollTop ? { error: "nothing scrolled: the end is reached, or there is nothing to scroll" } : {};
   };
   const draggable = (ref) => ({ draggable: !!refs[ref]?.closest("[draggable=true]") });
-  globalThis.webgym = { snapshot, locate, draggable, prepareFill, focusOn, choose, scroll, element: (ref) => refs[ref] ?? null };
+  globalThis.webgym = { snapshot, preload, locate, draggable, prepareFill, focusOn, choose, scroll, element: (ref) => refs[ref] ?? null };
 })

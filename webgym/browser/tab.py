@@ -188,8 +188,13 @@ class Tab:
         made = await self.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True})
         world = made["executionContextId"]
         names = ", ".join(map(json.dumps, self._names))
-        _value(await self.send("Runtime.evaluate", {"expression": f"{SNAPSHOT}({names})", "contextId": world}))
+        code = f"{SNAPSHOT}({names}), webgym.preload()"
+        loading = _value(await self.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}))
         self._world = world
+        if loading:
+            # Pictures that show under the pointer only: while one loads, its box is empty and a click misses it. Whether it comes
+            # from the network or from the browser's memory must make no difference.
+            await self._grant(1.0)
 
     async def object_id(self, expression: str) -> str | None:
         """A handle on what an expression in the isolated world evaluates to, if it is an object."""

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, OTHER_SITE, SITE, lines, pool, run, visitor
+from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
 from webgym.errors import BrowserFault
 from webgym.task import SUCCESS, Verdict
 from webgym.types import (
@@ -104,15 +105,18 @@ def test_what_does_not_show_is_not_read(at):
 
 
 def test_shadow_roots_frames_and_slots(at):
-    at.open("""<div id=host><b>given</b></div><iframe srcdoc="<p>in frame<button onclick='parent.document.title=7'>frame button</button>"></iframe>
-        <script>host.attachShadow({mode:'open'}).innerHTML='<button onclick="document.title=8">shadow button</button><slot></slot>'</script>""")
+    at.open("""<div id=host><b>given</b></div>
+        <iframe srcdoc="<p>in frame<button onclick='parent.document.title=7'>frame button</button>"></iframe>
+        <script>host.attachShadow({mode: 'open'}).innerHTML =
+        '<button onclick="document.title=8">shadow button</button><slot></slot>'</script>""")
     assert lines(at.observation) == ["button shadow button", "text given", "text in frame", "button frame button"]
     assert at.do(Click(at.ref("frame button"))).title == "7"
     assert at.do(Click(at.ref("shadow button"))).title == "8"
 
 
 def test_things_that_only_listen_can_be_clicked(at):
-    at.open("""<div id=a>listener</div><div id=b>property</div><div onclick="document.title='attribute'">attribute</div><p>nothing</p>
+    at.open("""<div id=a>listener</div><div id=b>property</div><div onclick="document.title='attribute'">attribute</div>
+        <p>nothing</p>
         <svg width=40 height=40><circle id=c cx=20 cy=20 r=15 fill=red /></svg><iframe id=f srcdoc="<div id=d>framed</div>"></iframe>
         <script>a.addEventListener('click', () => document.title = 'listener'); b.onclick = () => document.title = 'property';
         c.addEventListener('mousedown', () => document.title = 'circle');
@@ -131,7 +135,8 @@ def test_things_that_only_listen_can_be_clicked(at):
 
 def test_the_snapshot_leaves_no_trace_in_the_page(at):
     at.open("""<div id=a>x</div><script>a.onclick = () => {}; changes = 0;
-        new MutationObserver(list => changes += list.length).observe(document, {subtree: true, childList: true, attributes: true})</script>""")
+        new MutationObserver(list => changes += list.length)
+            .observe(document, {subtree: true, childList: true, attributes: true})</script>""")
     names = set(at.js("Object.getOwnPropertyNames(window)"))
     at.do(Wait(10))
     assert at.js("changes") == 0
@@ -140,7 +145,7 @@ def test_the_snapshot_leaves_no_trace_in_the_page(at):
 
 
 def test_long_page_is_cut_and_says_so(at):
-    at.open("<body><script>for (let i = 0; i < 3000; i++) document.body.append(Object.assign(document.createElement('p'), {textContent: i}))</script>")
+    at.open("<body><script>for (let i = 0; i < 3000; i++) document.write('<p>' + i)</script>")
     assert len(at.observation.nodes) == 2500
     assert at.observation.notices == ("the page is long: only its first 2500 lines are shown",)
 
@@ -155,11 +160,12 @@ def test_focus_names_what_the_keyboard_reaches(at):
 
 
 def test_refs_that_do_not_serve_say_why(at):
-    at.open("""<button id=a onclick="gone.remove(); document.getElementById('hides').style.display='none'">change</button><button id=gone>gone</button>
+    at.open("""<button id=a onclick="gone.remove(); document.getElementById('hides').style.display='none'">change</button>
+        <button id=gone>gone</button>
         <button id=hides>hides</button><button disabled>off</button><button style="position:absolute;top:200px;left:0">under</button>
         <div style="position:absolute;top:190px;left:0;width:300px;height:90px;background:red">a cover</div>
-        <input readonly aria-label=fixed><input type=checkbox aria-label=box><select aria-label=sel><option>one<option disabled>two</select>""")
-    gone, hides = at.ref("gone"), at.ref("hides")
+        <input readonly aria-label=fixed><input type=checkbox aria-label=box>
+        <select aria-label=sel><option>one<option disabled>two</select>""")
     assert at.fails(Click(99)) == "there is no element #99 on this page; the refs are #0 to #9"
     assert at.fails(Click(at.ref("off"))) == f"element #{at.ref('off')} is disabled"
     assert at.fails(Click(at.ref("under"))) == f'element #{at.ref("under")} is covered by <div> "a cover"'
@@ -173,10 +179,9 @@ def test_refs_that_do_not_serve_say_why(at):
     assert "it can only be chosen" in at.fails(Hover(at.ref("one")))
     assert "no files to upload" in at.fails(Upload(at.ref("box"), ("a.txt",)))
     at.do(Click(at.ref("change")))
-    assert at.ref("hides", "button") if any(n.text == "hides" for n in at.observation.nodes) else True
-    run(at.env.session.tab.page_value("void document.getElementById('a').remove()"))  # after the snapshot: the ref is stale
+    assert not [n for n in at.observation.nodes if n.text in ("gone", "hides")]
+    at.js("void document.getElementById('a').remove()")  # after the snapshot: the ref is stale
     assert at.fails(Click(0)) == "element #0 is gone: the page has changed since it was shown"
-    assert gone != hides
 
 
 def test_hidden_since_it_was_shown(at):
@@ -190,7 +195,8 @@ def test_hidden_since_it_was_shown(at):
 
 
 def test_fields_are_filled_and_hear_of_it(at):
-    at.open("""<input aria-label=a value=old><textarea aria-label=b></textarea><input type=date aria-label=d><div contenteditable aria-label=e>old</div>
+    at.open("""<input aria-label=a value=old><textarea aria-label=b></textarea><input type=date aria-label=d>
+        <div contenteditable aria-label=e>old</div>
         <input type=number aria-label=n><script>heard = []; for (const type of ['keydown', 'input', 'change', 'focus'])
         addEventListener(type, e => heard.push(type + ' ' + e.target.ariaLabel), true)</script>""")
     for name, text in {"a": 'new "text" ✓', "b": "x" * 500, "d": "2026-01-31", "e": "new", "n": "12"}.items():
@@ -223,10 +229,12 @@ def test_select_boxes(at):
 def test_mouse(at):
     at.open("""<style>#h:hover::after{content:' over'} div{width:100px;height:40px}</style>
         <div id=h onclick="" onmouseenter="document.title='hover'">hover</div>
-        <div id=c onclick="document.title='click'+event.shiftKey" ondblclick="document.title='double'" oncontextmenu="document.title='menu'">click</div>
+        <div id=c onclick="document.title='click'+event.shiftKey"
+            ondblclick="document.title='double'" oncontextmenu="document.title='menu'">click</div>
         <div id=from draggable=true ondragstart="event.dataTransfer.setData('text','load')">from</div>
         <div id=to onclick="" ondragover="event.preventDefault()" ondrop="document.title=event.dataTransfer.getData('text')">to</div>
-        <canvas width=50 height=50 onclick="document.title=[event.offsetX, event.offsetY]" style="position:absolute;left:300px;top:100px"></canvas>""")
+        <canvas width=50 height=50 onclick="document.title=[event.offsetX, event.offsetY]"
+            style="position:absolute;left:300px;top:100px"></canvas>""")
     assert at.do(Hover(at.ref("hover"))).title == "hover"
     assert at.do(Click(at.ref("click"))).title == "clickfalse"
     assert at.do(Click(at.ref("click"), modifiers=("Shift",))).title == "clicktrue"
@@ -322,7 +330,8 @@ def test_popups_become_tabs_within_the_turn(at, how):
 
 
 def test_tabs(at):
-    at.open("<title>one</title><a href=/two target=_blank>two</a>", {"/two": "<title>two</title><button onclick=window.close()>close</button>"})
+    two = "<title>two</title><button onclick=window.close()>close</button>"
+    at.open("<title>one</title><a href=/two target=_blank>two</a>", {"/two": two})
     assert at.fails(CloseTab()) == "the only tab cannot be closed"
     assert "there is no tab 1; the tabs are 0 to 0" in at.fails(FocusTab(1))
     at.do(Click(at.ref("two")))
@@ -350,11 +359,26 @@ def test_dialogs_are_answered_and_told(at):
     assert at.do(Wait(1)).notices == ()
 
 
+def test_pictures_under_the_pointer_do_not_move_what_is_clicked(at):
+    picture = (200, {"content-type": "image/svg+xml"}, "<svg xmlns='http://www.w3.org/2000/svg' width='20' height='20'/>")
+    page = """<style>span { content: url(/a.svg) } span:hover { content: url(/b.svg) }</style>
+        <span onclick="document.title = 'hit'" title=s></span>"""
+    at.open(page, {"/a.svg": picture, "/b.svg": picture})
+    assert at.do(Click(at.ref("s"))).title == "hit"
+
+
+def test_request_that_begins_between_two_mouse_events_is_waited_for(at):
+    page = "<button onmouseover=\"fetch('/x').then(r => r.text()).then(text => document.title = text)\">x</button>"
+    at.open(page, {"/x": "answer"})
+    assert at.do(Click(at.ref("x"))).title == "answer"
+
+
 # --- time and chance -------------------------------------------------------------------------------------------------------
 
 
 def test_time_is_virtual(at):
-    at.open("<button onclick=\"setTimeout(() => document.title = 'done', 300)\">x</button><script>started = Date.now()</script>", settle_ms=400.0)
+    page = "<button onclick=\"setTimeout(() => document.title = 'done', 300)\">x</button><script>started = Date.now()</script>"
+    at.open(page, settle_ms=400.0)
     assert 0 <= at.js("started") - at.task.clock_s * 1000 < 400
     before = at.js("Date.now()")
     assert before == at.task.clock_s * 1000 + 400
@@ -362,13 +386,14 @@ def test_time_is_virtual(at):
     assert at.js("Date.now()") - before == 400
     at.do(Wait(123))
     assert at.js("Date.now()") - before == 523
-    assert at.js("[new Date() instanceof Date, new Date(0).getTime(), new Date(2026, 0).getFullYear(), typeof Date()]") == [True, 0, 2026, "string"]
+    seen = at.js("[new Date() instanceof Date, new Date(0).getTime(), new Date(2026, 0).getFullYear(), typeof Date()]")
+    assert seen == [True, 0, 2026, "string"]
     assert at.js("new Date().constructor === Date && Date.UTC(1970, 0) === 0 && performance.now() >= 400")
 
 
 def test_chance_is_seeded(at):
     def draws(seed):
-        at.open("<script>drawn = [Math.random(), Math.random(), crypto.randomUUID().length, history.length, document.referrer]</script>", seed=seed)
+        at.open("<script>drawn = [Math.random(), Math.random(), history.length, document.referrer]</script>", seed=seed)
         return at.js("drawn")
 
     first = draws(7)
@@ -437,7 +462,14 @@ def test_addresses_outside_of_the_task_are_refused(at):
 
 
 def test_links_out_of_the_task_lead_nowhere(at):
-    targets = ["file:///etc/passwd", "chrome://version", f"view-source:http://{HOST}/", "data:text/html,<p>x", "http://example.com/", f"http://{OTHER}/"]
+    targets = [
+        "file:///etc/passwd",
+        "chrome://version",
+        f"view-source:http://{HOST}/",
+        "data:text/html,<p>x",
+        "http://example.com/",
+        f"http://{OTHER}/",
+    ]
     page = "".join(f'<a href="{target}">{i}</a>' for i, target in enumerate(targets))
     for i in range(len(targets)):
         at.open(page)
@@ -453,7 +485,14 @@ def test_pages_reach_the_task_and_nothing_else(at):
     assert lines(at.observation) == ["text x"]
     assert at.promise("fetch('/here').then(r => r.text())") == "yes"
     port = pool().gateway.port
-    for url in ["http://example.com/", "http://127.0.0.1/", f"http://127.0.0.1:{port}/", f"http://localhost:{port}/", "http://[::1]/", "file:///etc/passwd"]:
+    for url in [
+        "http://example.com/",
+        "http://127.0.0.1/",
+        f"http://127.0.0.1:{port}/",
+        f"http://localhost:{port}/",
+        "http://[::1]/",
+        "file:///etc/passwd",
+    ]:
         assert at.promise(f"fetch('{url}', {{mode: 'no-cors'}}).then(() => 'reached')") == "failed", url
     at.promise(f"fetch('http://{OTHER}/', {{mode: 'no-cors'}}).then(() => 'refused')")
     assert at.promise(f"fetch('http://{HOST}:81/').then(() => 'reached')") == "failed"
@@ -462,11 +501,18 @@ def test_pages_reach_the_task_and_nothing_else(at):
 
 
 def test_hosts_of_the_task_reach_each_other_without_a_trace_of_the_token(at):
-    at.open("<p>x", {"/here": "yes", "/cors": (200, {"access-control-allow-origin": "*"}, "across"), "/to": (302, {"location": f"http://{OTHER}/"}, "")}, hosts=(HOST, OTHER))
+    pages = {
+        "/here": "yes",
+        "/cors": (200, {"access-control-allow-origin": "*"}, "across"),
+        "/to": (302, {"location": f"http://{OTHER}/"}, ""),
+    }
+    at.open("<p>x", pages, hosts=(HOST, OTHER))
     assert at.promise(f"fetch('http://{OTHER}/cors').then(r => r.text())") == "across"
-    socket = f"new Promise(done => {{ const s = new WebSocket('ws://{HOST}/ws'); s.onopen = () => s.send('hi'); s.onmessage = e => done(e.data) }})"
-    assert at.promise(socket) == "hi"
-    assert at.promise("new Promise(done => new Worker(URL.createObjectURL(new Blob([\"fetch('http://pages.localhost/here').then(r => r.text()).then(postMessage)\"]))).onmessage = e => done(e.data))") == "yes"
+    socket = f"const s = new WebSocket('ws://{HOST}/ws'); s.onopen = () => s.send('hi'); s.onmessage = e => done(e.data)"
+    assert at.promise(f"new Promise(done => {{ {socket} }})") == "hi"
+    code = "fetch('http://pages.localhost/here').then(r => r.text()).then(postMessage)"
+    worker = f'new Worker(URL.createObjectURL(new Blob(["{code}"])))'
+    assert at.promise(f"new Promise(done => {worker}.onmessage = e => done(e.data))") == "yes"
     at.do(Goto(f"http://{HOST}/to"))
     assert at.observation.url == f"http://{OTHER}/"
     seen = [*at.visit.requests, *at.other.requests]
@@ -478,13 +524,17 @@ def test_hosts_of_the_task_reach_each_other_without_a_trace_of_the_token(at):
 def test_nothing_of_an_episode_is_left_in_the_next(at):
     leaves = ["unload", "pagehide", "visibilitychange", "beforeunload"]
     page = f"""<script>
-        const write = mark => {{ document.cookie = mark + '=1'; localStorage[mark] = 1; sessionStorage[mark] = 1; name = mark; navigator.sendBeacon('/beacon', mark) }};
+        const write = mark => {{
+            document.cookie = mark + '=1'; localStorage[mark] = 1; sessionStorage[mark] = 1; name = mark;
+            navigator.sendBeacon('/beacon', mark);
+        }};
         write('now'); indexedDB.open('db'); caches.open('c'); history.pushState(1, '', '/pushed');
         for (const type of {leaves}) addEventListener(type, () => write(type));
         document.addEventListener('visibilitychange', () => write('document'));
         </script><iframe srcdoc="<script>addEventListener('pagehide', () => parent.document.cookie = 'frame=1')</script>"></iframe>
         <a href=/popup target=_blank>popup</a><a href=/two>two</a>"""
-    popup = "<script>localStorage.popup = 1; addEventListener('pagehide', () => { document.cookie = 'popup=1'; localStorage.left = 1 })</script>"
+    popup = """<script>localStorage.popup = 1;
+        addEventListener('pagehide', () => { document.cookie = 'popup=1'; localStorage.left = 1 })</script>"""
     at.open(page, {"/popup": popup, "/two": page})
     assert at.js("[document.cookie, localStorage.now, sessionStorage.now, name]") == ["now=1", "1", "1", "now"]
     at.do(Click(at.ref("popup")))
@@ -512,7 +562,8 @@ def test_first_and_later_episodes_of_a_session_see_the_same():
 
 
 def test_episodes_beside_each_other_share_nothing(at):
-    at.open("<form method=post action=/kept><button>Send</button></form><script>document.cookie='mine=1'; localStorage.mine = 1</script>", {"/kept": "<p>kept"})
+    page = "<form method=post action=/kept><button>Send</button></form><script>document.cookie='mine=1'; localStorage.mine = 1</script>"
+    at.open(page, {"/kept": "<p>kept"})
     at.do(Click(at.ref("Send")))
     with visitor() as neighbour:
         neighbour.open("<p>x")
@@ -542,10 +593,8 @@ def test_page_that_crashes_is_a_fault_and_the_next_episode_works(at):
 
 def test_window_that_closes_itself_is_replaced(at):
     at.open("<button onclick=window.close()>x</button>")
-    try:
+    with suppress(BrowserFault):
         at.step(Click(at.ref("x")))
-    except BrowserFault:
-        pass
     assert lines(at.open("<p>again")) == ["text again"]
 
 
