@@ -14,9 +14,7 @@ from rich.table import Table
 
 from webgym.errors import WebGymError
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL.")
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
 app.add_typer(tasks_app, name="tasks")

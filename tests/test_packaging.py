@@ -39,9 +39,7 @@ def test_wheel_holds_the_data_that_the_code_reads(wheel):
 def test_the_pinned_torch_is_the_one_that_make_installs_first():
     pins = [Requirement(text) for text in PROJECT["dependencies"] if text.startswith("torch=")]
     assert [str(pin.specifier) for pin in pins] == ["==2.13.0"]
-    shown = subprocess.run(
-        ["make", "-n", "-W", "pyproject.toml", "venv"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    shown = subprocess.run(["make", "-n", "-W", "pyproject.toml", "venv"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert str(pins[0]) in shown
 
 
@@ -68,8 +66,6 @@ def test_packs_are_found_beside_webgym_even_where_the_working_directory_comes_fi
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/__init__.py").write_text("raise SystemExit('the wrong folder was imported')\n")
     # The working directory is first on the path here, as under `python -c` and `python -m`.
-    code = (
-        f"import sys; sys.path.insert(1, {str(ROOT)!r}); import gymnasium, webgym; gymnasium.make('webgym/miniwob.click-test-2-v0')"
-    )
+    code = f"import sys; sys.path.insert(1, {str(ROOT)!r}); import gymnasium, webgym; gymnasium.make('webgym/miniwob.click-test-2-v0')"
     made = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr

@@ -41,9 +41,7 @@ class Checkpoint:
         path = self.path / name
         if not path.is_dir():
             known = sorted(p.name for p in self.path.iterdir() if p.is_dir())
-            raise CheckpointError(
-                f"{self.path} holds no {name!r}, only {', '.join(known) or 'no model'}{did_you_mean(name, known)}."
-            )
+            raise CheckpointError(f"{self.path} holds no {name!r}, only {', '.join(known) or 'no model'}{did_you_mean(name, known)}.")
         return path
 
     def state(self, map_location: str = "cpu") -> dict[str, Any]:

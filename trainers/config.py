@@ -57,6 +57,8 @@ class TrainConfig(BaseModel):
     """Browser sessions that collect at the same time."""
     temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature of training episodes."""
+    eval_temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature of evaluations."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
     epochs: int = Field(default=2, ge=1)
@@ -83,8 +85,8 @@ class TrainConfig(BaseModel):
     """Where the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the policy."""
-    threads: int = Field(default=2, ge=1)
-    """Threads of the update; fixed, because results depend on it bit by bit."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of the update; results depend on it bit by bit. One is the safe choice on a busy machine: two wait for each other."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Where metrics go besides metrics.jsonl: tensorboard, wandb, trackio."""
 

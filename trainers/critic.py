@@ -164,9 +164,7 @@ def _tilted(centres: Tensor, mean: float) -> Tensor:
     low, high = -1e4, 1e4
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if float(torch.softmax(middle * centres.double(), -1) @ centres.double()) < mean else (low, middle)
-        )
+        low, high = (middle, high) if float(torch.softmax(middle * centres.double(), -1) @ centres.double()) < mean else (low, middle)
     return (low * centres.double()).to(centres.dtype)
 
 

@@ -100,9 +100,7 @@ def examples_of(trajectories: Iterable[Trajectory]) -> list[Example]:
                     f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt and what was written; "
                     "record demonstrations with prompts (webgym demos)"
                 )
-            examples.append(
-                Example(turn.completion.prompt, turn.completion.text, f"{trajectory.key.task_id}/{trajectory.key.seed}")
-            )
+            examples.append(Example(turn.completion.prompt, turn.completion.text, f"{trajectory.key.task_id}/{trajectory.key.seed}"))
     return examples
 
 

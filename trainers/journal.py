@@ -28,9 +28,7 @@ class Journal:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
                 if not torn:
-                    raise CheckpointError(
-                        f"{self.path}, line {number} is no JSON: {error.msg}; delete that line to go on."
-                    ) from error
+                    raise CheckpointError(f"{self.path}, line {number} is no JSON: {error.msg}; delete that line to go on.") from error
 
     def truncate(self, iteration: int) -> None:
         """Keep the rows up to this iteration, in their order."""

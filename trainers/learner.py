@@ -124,11 +124,7 @@ class Learner:
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
-        return (
-            counts
-            | {"optim/tokens_read": float(sum(b.tokens for b in step.batches)), "optim/grad_norm": float(norm)}
-            | sums.means()
-        )
+        return counts | {"optim/tokens_read": float(sum(b.tokens for b in step.batches)), "optim/grad_norm": float(norm)} | sums.means()
 
     def _rate(self, step: int) -> float:
         warmup = self.config.warmup_steps
@@ -161,9 +157,7 @@ class Learner:
 
 
 @torch.no_grad()
-def score(
-    forward: Forward, batches: Sequence[PackedBatch], trajectories: int, device: torch.device | str = "cpu"
-) -> list[np.ndarray]:
+def score(forward: Forward, batches: Sequence[PackedBatch], trajectories: int, device: torch.device | str = "cpu") -> list[np.ndarray]:
     """log π of every sampled token under a model, one array per trajectory: the `old_logprob` or `reference_logprob` of Streams.
 
     `batches` come from `pack(rows, token_budget)` over the rows of all trajectories.

@@ -56,7 +56,7 @@ METRICS: Mapping[str, str] = {
     "rollout/invalid": "share of turns whose text was no action",
     "rollout/retries": "episodes that were played again because the machinery failed",
     "critic/loss": "loss of the critic on this batch after it was fitted to it",
-    "eval/success": "success on held-out seeds, every task alike, sampled as in training",
+    "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds of the whole iteration",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it",
     "time/browser_s": "seconds that sessions spent in the browser, summed over sessions, in this iteration",
@@ -159,9 +159,9 @@ class Trainer:
             assert self.critic_optimizer is not None
             self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         if self._reference is not None:
-            self._reference = PolicyModel.load(
-                self.config.model, device=self.config.device, dtype=self.config.dtype
-            ).model.requires_grad_(False)
+            self._reference = PolicyModel.load(self.config.model, device=self.config.device, dtype=self.config.dtype).model.requires_grad_(
+                False
+            )
 
     def _set_critic(self, critic: Critic) -> None:
         self.critic = critic
@@ -321,9 +321,7 @@ class Trainer:
             values = predict(self.critic, batches, sum(lengths))
         fitted = fit(self.critic, batches, flat, self.critic_optimizer, seed=seed_from(self.config.seed, "critic", self.iteration))
         ends = np.cumsum(lengths)
-        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {
-            "critic/loss": fitted.train_after.loss
-        }
+        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {"critic/loss": fitted.train_after.loss}
 
     def _cross_fitted(self, groups: Sequence[Group], rows: Sequence[Row], flat: np.ndarray) -> np.ndarray:
         """Values of each fold of groups from a copy of the critic that was fitted to the other folds."""
@@ -349,7 +347,7 @@ class Trainer:
         return LocalSampler(self.source.model, self.source.tokenizer, version=self.iteration, slots=8, threads=1)
 
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
-        sampling = Sampling(self.config.temperature, max_tokens=self.config.max_tokens)
+        sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
         policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
         found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self.display.collecting))
         self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})

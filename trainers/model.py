@@ -61,9 +61,7 @@ class PackedActions(Protocol):
 # --- loading -------------------------------------------------------------------------------------------------------------
 
 
-def load(
-    name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32"
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model, ready for packed rows, and its tokenizer.
 
     `name_or_path` is a local folder, the name of a model that the package brings (:data:`BUILT_IN`), or a hub name (which needs the
@@ -151,9 +149,7 @@ class Layout(Protocol):
         ...
 
 
-def causal(
-    query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None
-) -> Tensor:
+def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:
     """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
 
     Position i sees all up to itself, with `window` only that many, itself included.

@@ -80,9 +80,7 @@ def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list
                 f"{_name(trajectory)}, turn {t}: expected the token ids of a model's prompt, got none; nothing can learn from it"
             )
         if (found := len(turn.completion.behaviour_logprobs)) != len(action):
-            raise UsageError(
-                f"{_name(trajectory)}, turn {t}: expected {len(action)} behaviour_logprobs, one per action id, got {found}"
-            )
+            raise UsageError(f"{_name(trajectory)}, turn {t}: expected {len(action)} behaviour_logprobs, one per action id, got {found}")
         if spans and prompt[: len(ids)] != ids:
             rows.append(Row(index, first_turn, ids, tuple(spans)))
             spans = []
@@ -374,9 +372,7 @@ class Step:
     skipped_tokens: int = 0
 
 
-def step_of(
-    rows: Sequence[Row], streams: Streams, token_budget: int, *, whole: Whole = "row", keep_zero_advantage: bool = False
-) -> Step:
+def step_of(rows: Sequence[Row], streams: Streams, token_budget: int, *, whole: Whole = "row", keep_zero_advantage: bool = False) -> Step:
     """One optimiser step from these rows.
 
     Tokens of weight 0 are in no divisor. What cannot move the loss is not computed: rows whose every turn has weight 0 or

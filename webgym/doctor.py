@@ -93,11 +93,7 @@ def _package_problem(required: Requirement) -> str:
         version = metadata.version(required.name)
     except metadata.PackageNotFoundError:
         return f"{required.name} is missing"
-    return (
-        ""
-        if required.specifier.contains(version, prereleases=True)
-        else f"{required.name} is {version}, wanted {required.specifier}"
-    )
+    return "" if required.specifier.contains(version, prereleases=True) else f"{required.name} is {version}, wanted {required.specifier}"
 
 
 # --- browser ---------------------------------------------------------------------------------------------------------------
@@ -138,9 +134,7 @@ def _timed(name: str, trial: Callable[[Browser], None], browser: Browser) -> Che
     try:
         trial(browser)
     except BrowserFault as error:
-        fix = (
-            f"Start `{browser.path} --dump-dom about:blank` to see what it lacks, or set {executable.VARIABLE} to another browser."
-        )
+        fix = f"Start `{browser.path} --dump-dom about:blank` to see what it lacks, or set {executable.VARIABLE} to another browser."
         return Check(name, "fail", str(error), fix)
     return Check(name, "ok", f"in {time.monotonic() - started:.2f} s")
 
@@ -155,9 +149,7 @@ def _start(browser: Browser, timeout_s: float = 30.0) -> None:
         "data:text/html,<p>it works",
     ]
     try:
-        answer = subprocess.run(
-            [browser.path, *arguments], capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
-        )
+        answer = subprocess.run([browser.path, *arguments], capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise BrowserFault(f"the browser started but did not answer within {timeout_s:g} s") from error
     if "<p>it works" not in answer.stdout:
@@ -216,9 +208,7 @@ def cpu_quota(cpu_max: str) -> float | None:
 
 def check_memory() -> Check:
     """Memory that is available now, a container's limit included."""
-    return judge_memory(
-        available_mib(_read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current"))
-    )
+    return judge_memory(available_mib(_read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")))
 
 
 def judge_memory(free_mib: int | None) -> Check:
@@ -253,13 +243,9 @@ def check_torch() -> list[Check]:
 def judge_torch(version: str, found: Sequence[str] | None) -> list[Check]:
     """`version` is "" when torch is missing; `found` names the GPUs, None when the driver does not answer."""
     if not version:
-        torch = Check(
-            "torch", "fail", "torch is missing; environments run, training does not", f"Run `pip install {DISTRIBUTION}` again."
-        )
+        torch = Check("torch", "fail", "torch is missing; environments run, training does not", f"Run `pip install {DISTRIBUTION}` again.")
     elif found and "+cpu" in version:
-        torch = Check(
-            "torch", "warn", f"{version} is a CPU build", "Install a CUDA build of the same torch version to use the GPU."
-        )
+        torch = Check("torch", "warn", f"{version} is a CPU build", "Install a CUDA build of the same torch version to use the GPU.")
     else:
         torch = Check("torch", "ok", version)
     if found is None:

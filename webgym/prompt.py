@@ -202,5 +202,3 @@ def goal_names(goal: str) -> list[str]:
     rest = re.sub(r'"[^"]*"', '""', goal)
     words = re.findall(r"(?<![.!?:]\s)(?<!^)(?<![\w@])([A-Z]\w+|@\w+|\w*\d\w*)", rest)
     return list(dict.fromkeys(name for name in [*quoted, *(word.casefold() for word in words)] if name))
-
-

@@ -191,9 +191,7 @@ class _Board:
         self.counts = Counts()
         self._listener = listener
 
-    def tell(
-        self, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None = None, message: str = "", **changes: int
-    ) -> None:
+    def tell(self, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None = None, message: str = "", **changes: int) -> None:
         """Add the changes to the counts and tell the listener."""
         added = {name: getattr(self.counts, name) + change for name, change in changes.items()}
         self.counts = replace(self.counts, **added)
@@ -238,17 +236,13 @@ class _Episode:
                 trajectory = await self._after(fault)
             if trajectory is not None:
                 outcome = trajectory.outcome
-                self.board.tell(
-                    "end", self.key, trajectory, acting=-1, done=1, successes=int(outcome.success), faults=int(outcome.faulted)
-                )
+                self.board.tell("end", self.key, trajectory, acting=-1, done=1, successes=int(outcome.success), faults=int(outcome.faulted))
                 return trajectory
 
     async def _attempt(self) -> Trajectory:
         """Play from a fresh reset to the end."""
         if self.choice is None:
-            del self.hashes[
-                len(self.turns) :
-            ]  # nothing was decided on the last page, and a dying browser may have shown half of it
+            del self.hashes[len(self.turns) :]  # nothing was decided on the last page, and a dying browser may have shown half of it
         reset = self.env.reset(self.key.task_id, self.key.seed)
         observation = await within(reset, self.deadlines.reset_s, f"the reset of {self.key.task_id}")
         self.goal = observation.goal

@@ -146,6 +146,6 @@ class SharedTexts(Sequence[str]):
         return repr(tuple(self))
 
 
-@read_from_shared_memory.register(UnicodeText)
+@read_from_shared_memory.register(UnicodeText)  # type: ignore[arg-type]  # Gymnasium's annotation forgets texts, its code does not
 def _read(space: UnicodeText, shared_memory: Any, n: int = 1) -> SharedTexts:
     return SharedTexts(space.max_bytes, shared_memory, n)

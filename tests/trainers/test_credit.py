@@ -189,9 +189,7 @@ def test_folds_are_balanced_fixed_and_keep_a_task_group_together() -> None:
     assert sorted(np.bincount(found).tolist()) == [3, 3, 4]
     np.testing.assert_array_equal(found, c.cross_fit_folds(groups, 3, seed=5))
     assert found.tolist() != c.cross_fit_folds(groups, 3, seed=6).tolist()
-    np.testing.assert_array_equal(
-        c.cross_fit_folds([groups[2], groups[7], groups[2]], 2)[[0]], c.cross_fit_folds([groups[2]] * 3, 2)[[2]]
-    )
+    np.testing.assert_array_equal(c.cross_fit_folds([groups[2], groups[7], groups[2]], 2)[[0]], c.cross_fit_folds([groups[2]] * 3, 2)[[2]])
     twice = c.cross_fit_folds([*groups, *groups], 3, seed=5)
     np.testing.assert_array_equal(twice[:10], twice[10:])
     np.testing.assert_array_equal(twice[:10], found)  # a task's fold does not depend on the order or number of its groups

@@ -82,12 +82,8 @@ def test_the_critic_shares_nothing_with_the_policy(policy):
 def test_losses_by_hand(policy):
     outputs = torch.tensor([[0.0], [math.log(3.0)]])  # sigmoid: 1/2, 3/4
     targets = torch.tensor([0.25, 1.0])
-    assert Critic.of(policy, HeadConfig(loss="mse")).losses(outputs, targets).tolist() == pytest.approx(
-        [0.0625, (math.log(3) - 1) ** 2]
-    )
-    assert Critic.of(policy, HeadConfig(loss="bce")).losses(outputs, targets).tolist() == pytest.approx(
-        [math.log(2), -math.log(0.75)]
-    )
+    assert Critic.of(policy, HeadConfig(loss="mse")).losses(outputs, targets).tolist() == pytest.approx([0.0625, (math.log(3) - 1) ** 2])
+    assert Critic.of(policy, HeadConfig(loss="bce")).losses(outputs, targets).tolist() == pytest.approx([math.log(2), -math.log(0.75)])
 
 
 def test_hl_gauss_targets(policy):
@@ -99,9 +95,7 @@ def test_hl_gauss_targets(policy):
     assert float(smeared[1, 2]) == pytest.approx((normal.cdf(0.6) - normal.cdf(0.4)) / (normal.cdf(1) - normal.cdf(0)), rel=1e-5)
     torch.testing.assert_close(critic.read(smeared.log())[0], torch.tensor(0.5))  # the mean of a symmetric target is the target
     perfect, shifted = critic.losses(smeared.log(), targets), critic.losses(smeared.log().roll(1, 0), targets)
-    torch.testing.assert_close(
-        perfect, torch.special.entr(smeared).sum(-1)
-    )  # cross-entropy with itself is the entropy, its minimum
+    torch.testing.assert_close(perfect, torch.special.entr(smeared).sum(-1))  # cross-entropy with itself is the entropy, its minimum
     assert (shifted > perfect).all()
 
 

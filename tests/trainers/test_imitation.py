@@ -19,9 +19,7 @@ COLOURS = ("red", "green", "blue", "white")
 
 def some_examples(count):
     """The prompt ends with a colour; each colour wants its own ref."""
-    return [
-        Example(f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", f"click #{i % 4}", f"episode-{i // 2}") for i in range(count)
-    ]
+    return [Example(f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", f"click #{i % 4}", f"episode-{i // 2}") for i in range(count)]
 
 
 @pytest.fixture(scope="module")

@@ -179,9 +179,7 @@ def test_divergence_stops_before_the_step_and_keeps_the_batch(poison: str, tmp_p
         advantages[3][0] = math.nan
     else:
         table.table.register_hook(lambda g: g * math.inf)
-    with pytest.raises(
-        DivergenceError, match=rf"no finite.* at optimiser step 1; the weights are untouched .*{learner._failed_batch}"
-    ):
+    with pytest.raises(DivergenceError, match=rf"no finite.* at optimiser step 1; the weights are untouched .*{learner._failed_batch}"):
         learner.update(steps_of(many, advantages, 100), LossSpec())
     assert torch.equal(table.table, before) and table.table.grad is None and learner.steps == 1
     assert torch.equal(learner.state_dict()["optimiser"]["state"][0]["exp_avg"], state)

@@ -94,9 +94,7 @@ SPECS = [
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.model_dump_json(exclude_defaults=True))
 def test_loss_and_gradient_equal_brute_force_and_finite_differences(spec: ls.LossSpec, seed: int) -> None:
     batch, counts = packed(seed, same_advantage=spec.ratio_level != "token")
-    logprobs = (
-        batch.behaviour_logprob + torch.randn(len(batch.weight), generator=torch.Generator().manual_seed(seed)) * 0.2
-    ).double()
+    logprobs = (batch.behaviour_logprob + torch.randn(len(batch.weight), generator=torch.Generator().manual_seed(seed)) * 0.2).double()
     leaf = logprobs.clone().requires_grad_()
     loss = loss_of(spec, batch, counts, leaf)
     assert loss.item() == pytest.approx(loss_by_loops(spec, batch, logprobs.tolist()), rel=1e-6)

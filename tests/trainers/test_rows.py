@@ -89,9 +89,7 @@ def test_a_row_longer_than_the_context_is_named() -> None:
     many = [trajectory([turn([1], [2]), turn([3] * 8, [4] * 3)])]
     rows = r.rows_of_all(many)
     r.check_context(rows, many, 11)
-    with pytest.raises(
-        UsageError, match=r"turn 1 \(http://page\): prompt and action take 11 tokens, but the model reads at most 10"
-    ):
+    with pytest.raises(UsageError, match=r"turn 1 \(http://page\): prompt and action take 11 tokens, but the model reads at most 10"):
         r.check_context(rows, many, 10)
 
 

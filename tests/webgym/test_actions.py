@@ -143,11 +143,7 @@ def test_no_text_makes_a_reader_raise(dialect: str, text: str) -> None:
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["click", "left_click", "scroll", "type", "key", "ctrl+a"]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["click", "left_click", "scroll", "type", "key", "ctrl+a"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -163,11 +159,7 @@ json_values = st.recursive(
 
 
 @settings(max_examples=500, deadline=None)
-@given(
-    value=st.dictionaries(
-        st.sampled_from(["name", "arguments", "action", "type", "coordinate", "text", "ref", "status"]), json_values
-    )
-)
+@given(value=st.dictionaries(st.sampled_from(["name", "arguments", "action", "type", "coordinate", "text", "ref", "status"]), json_values))
 def test_no_json_makes_the_reader_raise(value: dict) -> None:
     result = parse(json.dumps(value), "json")
     assert isinstance(result, InvalidAction) or parse(render(result, "json"), "json") == result

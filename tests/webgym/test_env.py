@@ -264,7 +264,7 @@ def test_pictures():
         observation, _ = env.reset(seed=0)
         width, height = registry.task("miniwob.click-button").viewport
         picture = observation["screenshot"]
-        assert picture.shape == (height, width, 3) and picture.dtype == np.uint8 and picture in env.observation_space["screenshot"]
+        assert picture.shape == (height, width, 3) and picture.dtype == np.uint8 and observation in env.observation_space
         assert np.array_equal(env.render(), picture) and picture.min() < 128 < picture.max()
 
 

@@ -83,9 +83,7 @@ def test_the_bootstrap_sees_tasks_not_episodes() -> None:
 def test_the_bootstrap_is_seeded_and_needs_two_clusters() -> None:
     clusters = [[float(i % 3 == 0), float(i % 2)] for i in range(40)]
     assert clustered_bootstrap(clusters, seed=1) == clustered_bootstrap(clusters, seed=1) != clustered_bootstrap(clusters, seed=2)
-    assert (
-        clustered_bootstrap([[1.0, 0.0]]) is None and clustered_bootstrap([]) is None and clustered_bootstrap([[1.0], []]) is None
-    )
+    assert clustered_bootstrap([[1.0, 0.0]]) is None and clustered_bootstrap([]) is None and clustered_bootstrap([[1.0], []]) is None
     assert clustered_bootstrap([[1.0], [1.0, 1.0], [1.0]]) is None, "no spread is no certainty"
 
 
@@ -106,9 +104,7 @@ def test_mcnemar_with_thousands_of_pairs() -> None:
 
 def episode(task: str, seed: int, kind: OutcomeKind, turns: str = "ok", member: int = 0, retries: int = 0) -> Trajectory:
     """An episode; each letter of `turns` is a turn: o worked, e an action that failed, x a text that was no action."""
-    made = tuple(
-        Turn(Completion(""), "" if c == "x" else "wait()", "" if c in "ok" else "no", 0.0, False, False, "", "") for c in turns
-    )
+    made = tuple(Turn(Completion(""), "" if c == "x" else "wait()", "" if c in "ok" else "no", 0.0, False, False, "", "") for c in turns)
     reward = math.nan if kind in ("fault", "agent_caused") else float(kind == "success")
     return Trajectory(EpisodeKey(task, seed, member=member), "goal", made, Outcome(kind, reward, retries=retries))
 

@@ -410,10 +410,7 @@ def test_a_policy_that_fails_or_hangs_is_a_fault_and_never_the_agents() -> None:
 
     found = play(collect([FakeEnv()], Failing(), keys(5, 6, 3), deadlines=Deadlines(policy_s=30), retries=Retries(limit=2)))
     assert [t.outcome.kind for t in found] == ["fault", "fault", "success"]
-    assert (
-        "the server is gone" in found[0].outcome.message
-        and "the policy's answer did not end within 30 s" in found[1].outcome.message
-    )
+    assert "the server is gone" in found[0].outcome.message and "the policy's answer did not end within 30 s" in found[1].outcome.message
     assert len(found[0]) == 2
 
 
@@ -505,9 +502,7 @@ def test_groups() -> None:
     groups = groups_of(found)
     assert [[t.key for t in group] for group in groups] == [wanted[0:2], wanted[2:4], wanted[4:6]]
     assert len({t.turns[0].observation_hash for t in groups[0]}) == 1, "one task, one seed: one start"
-    mixed = [
-        Trajectory(EpisodeKey(f"t.{n}", seed), "", (), Outcome("fault", math.nan)) for n, seed in ((1, 1), (1, 2), (1, 1), (2, 1))
-    ]
+    mixed = [Trajectory(EpisodeKey(f"t.{n}", seed), "", (), Outcome("fault", math.nan)) for n, seed in ((1, 1), (1, 2), (1, 1), (2, 1))]
     assert [len(group) for group in groups_of(mixed)] == [2, 1, 1]
     assert groups_of([]) == []
 

@@ -207,9 +207,7 @@ class LocalSampler:
                 "lower max_tokens, or take a model with a longer context"
             )
         if sampling.max_tokens < 1 or sampling.top_k < 0 or not 0 < sampling.top_p <= 1 or sampling.temperature <= 0:
-            raise UsageError(
-                f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}"
-            )
+            raise UsageError(f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}")
 
     def _send(self, message: "_Request | _Publish") -> None:
         with self._lock:
@@ -312,9 +310,7 @@ class LocalSampler:
     def _hidden(self, ids: Tensor, positions: Tensor, layout: _Read | _Decode) -> Tensor:
         device = self._model.device
         decoder = cast(Any, self._model).get_decoder()
-        return decoder(
-            input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False
-        ).last_hidden_state
+        return decoder(input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False).last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return cast(Any, self._model).get_output_embeddings()(hidden).float().cpu()

@@ -100,9 +100,7 @@ def describe(dialect: str) -> str:
 def known_dialect(dialect: str) -> Dialect:
     """The dialect, or a UsageError that names the known ones."""
     if dialect not in DIALECTS:
-        raise UsageError(
-            f"unknown action dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}"
-        )
+        raise UsageError(f"unknown action dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}")
     return cast(Dialect, dialect)
 
 

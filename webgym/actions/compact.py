@@ -258,22 +258,16 @@ _COMPACT: Mapping[str, _CompactVerb] = {
         "replace what a field holds; $1 is the goal's first quoted string",
     ),
     "clear": _CompactVerb(_c_ref(Clear), "clear #3", "empty a field"),
-    "select": _CompactVerb(
-        lambda r: Select(r.ref(), r.values()), "select #3 option", 'choose an option, or a list: select #3 ["a", "b"]'
-    ),
+    "select": _CompactVerb(lambda r: Select(r.ref(), r.values()), "select #3 option", 'choose an option, or a list: select #3 ["a", "b"]'),
     "press": _CompactVerb(_c_press, "press Enter", "press a key or chord, also on a thing: press #3 Control+a"),
     "write": _CompactVerb(lambda r: Type(r.required_value()), "write text", "type text into what has the focus"),
-    "scroll": _CompactVerb(
-        _c_scroll, "scroll down", "scroll up, down, left or right, or by pixels; also around a thing: scroll #3 0,300"
-    ),
+    "scroll": _CompactVerb(_c_scroll, "scroll down", "scroll up, down, left or right, or by pixels; also around a thing: scroll #3 0,300"),
     "hover": _CompactVerb(_c_ref(Hover), "hover #3", "move the mouse over a thing"),
     "focus": _CompactVerb(_c_ref(Focus), "focus #3", "give a thing the focus"),
     "drag": _CompactVerb(_c_drag, "drag #3 #4", "drag a thing onto another, or between points: drag 10,20 30,40"),
     "upload": _CompactVerb(lambda r: Upload(r.ref(), r.values()), "upload #3 name", "give a file field files by name"),
     "move": _CompactVerb(_c_move, "move 10,20", "move the mouse to a point"),
-    "down": _CompactVerb(
-        lambda r: MouseDown(*r.point(), _c_button(r)), "down 10,20", "press the mouse button at a point and hold it"
-    ),
+    "down": _CompactVerb(lambda r: MouseDown(*r.point(), _c_button(r)), "down 10,20", "press the mouse button at a point and hold it"),
     "up": _CompactVerb(lambda r: MouseUp(*r.point(), _c_button(r)), "up 10,20", "release the mouse button at a point"),
     "goto": _CompactVerb(lambda r: Goto(r.token("the address")), "goto url", "open an address"),
     "back": _CompactVerb(_c_bare(Back()), "back", "go back one page"),

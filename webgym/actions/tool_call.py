@@ -41,13 +41,7 @@ def read(text: str, goal: str) -> Action:
             found, start = text[opening.start() : end], end
     if unclosed or not found:
         line = last_line(text)
-        reason = (
-            "the JSON object is not closed"
-            if unclosed
-            else f"no JSON object found in {shown(line)}"
-            if line
-            else "the text is empty"
-        )
+        reason = "the JSON object is not closed" if unclosed else f"no JSON object found in {shown(line)}" if line else "the text is empty"
         raise Wrong(f'{reason}; end with one action, such as {{"name": "click", "arguments": {{"ref": 12}}}}')
     return _of_object(_loaded(found))
 

@@ -78,9 +78,7 @@ class Sandbox:
 # --- finding ---------------------------------------------------------------------------------------------------------------
 
 
-def find(
-    kind: Kind | None = None, *, environ: Mapping[str, str] | None = None, system_folders: Sequence[str] = SYSTEM_FOLDERS
-) -> Browser:
+def find(kind: Kind | None = None, *, environ: Mapping[str, str] | None = None, system_folders: Sequence[str] = SYSTEM_FOLDERS) -> Browser:
     """The first usable browser in the order above; with `kind`, the first of that kind.
 
     Raises BrowserMissingError, which says what was tried and what to do, when there is none or WEBGYM_BROWSER names none.
@@ -100,9 +98,7 @@ def find(
     raise BrowserMissingError(f"No usable {what} was found{tried}: {remedy}.")
 
 
-def _first_that_starts(
-    kind: Kind | None, environ: Mapping[str, str], system_folders: Sequence[str]
-) -> tuple[Browser | None, list[str]]:
+def _first_that_starts(kind: Kind | None, environ: Mapping[str, str], system_folders: Sequence[str]) -> tuple[Browser | None, list[str]]:
     """The first candidate that starts, and what was wrong with those before it."""
     failures: list[str] = []
     for path, candidate_kind, source in candidates(environ, system_folders):
@@ -123,9 +119,7 @@ def _named(path: Path) -> Browser:
         )
     version, failure = ask_version(path)
     if not version:
-        raise BrowserMissingError(
-            f"{VARIABLE} names {str(path)!r}, which {failure}: set it to a Chromium that starts, or unset it."
-        )
+        raise BrowserMissingError(f"{VARIABLE} names {str(path)!r}, which {failure}: set it to a Chromium that starts, or unset it.")
     # Scripts that wrap a shell are named after it; resolve() also sees through a link with a name of its own.
     is_shell = any("headless" in name for name in (path.name, path.resolve().name))
     return Browser(path, "shell" if is_shell else "full", version, VARIABLE)

@@ -257,7 +257,12 @@ class Tab:
     async def drag_native(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Like :meth:`drag` for a `draggable` thing, which the browser drags itself: its drag events are made one by one."""
         begun: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._cdp.once("Input.dragIntercepted", lambda event: begun.done() or begun.set_result(event["data"]))
+
+        def on_begin(event: dict[str, Any]) -> None:
+            if not begun.done():
+                begun.set_result(event["data"])
+
+        self._cdp.once("Input.dragIntercepted", on_begin)
         await self.send("Input.setInterceptDrags", {"enabled": True})
         await asyncio.gather(
             self.mouse("mouseMoved", *start),

@@ -123,9 +123,7 @@ class Gateway:
                 token = value.decode("latin-1")
                 continue
             if name == b"host":
-                host = value.decode(
-                    "latin-1"
-                )  # with a port, it is another origin, whose storage no reset would clear: none is served
+                host = value.decode("latin-1")  # with a port, it is another origin, whose storage no reset would clear: none is served
             headers.append((name, value))
         episode = self._episodes.get(token)
         if scope["type"] == "http" and scope["method"] == "OPTIONS" and not token and _asks_for_token(headers):

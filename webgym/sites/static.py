@@ -71,9 +71,7 @@ def _content_type(file: Path) -> bytes:
     return (f"{kind}; charset=utf-8" if is_text else kind).encode()
 
 
-async def _reply(
-    send: Any, status: int, kind: bytes, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = (), cut: bool = False
-) -> None:
+async def _reply(send: Any, status: int, kind: bytes, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = (), cut: bool = False) -> None:
     """One whole response; `cut` sends its head only."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -449,9 +449,7 @@ def use_autocomplete(page: Observation) -> Action:
     field = fields(page)[0]
     value = field.value or ""
     good = [
-        n
-        for n in things(page)
-        if n.text.startswith(start) and n.text.endswith(tuple(end) or "") and n.role not in ("textbox", "combobox")
+        n for n in things(page) if n.text.startswith(start) and n.text.endswith(tuple(end) or "") and n.role not in ("textbox", "combobox")
     ]
     if good:
         return click(good[0])

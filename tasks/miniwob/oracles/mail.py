@@ -60,9 +60,7 @@ def handle(page: Observation, request: Request) -> Action:
         button = seek(page, request.deed.capitalize())  # below the open mail
         return click(button) if button else click(page.nodes[_row(page, request.sender)])
     icon = "trash" if request.deed == "delete" else "star"
-    return click(
-        next(n for n in page.nodes[_row(page, request.sender) + 1 :] if n.ref is not None and n.text.split()[:1] == [icon])
-    )
+    return click(next(n for n in page.nodes[_row(page, request.sender) + 1 :] if n.ref is not None and n.text.split()[:1] == [icon]))
 
 
 def _row(page: Observation, sender: str) -> int:

@@ -49,9 +49,7 @@ def test_no_score_but_the_full_one_is_success():
 
 
 def test_threshold_of_geometry():
-    thresholds = {
-        name: entry["threshold"] for name, entry in registry.manifests()["miniwob"]["tasks"].items() if "threshold" in entry
-    }
+    thresholds = {name: entry["threshold"] for name, entry in registry.manifests()["miniwob"]["tasks"].items() if "threshold" in entry}
     assert all(0.8 <= threshold < 1 for threshold in thresholds.values())
     assert verdict("circle-center", [True, thresholds["circle-center"], None]).kind == "success"
     assert verdict("circle-center", [True, thresholds["circle-center"] - 0.01, None]).kind == "failure"

@@ -76,7 +76,5 @@ def test_whitening_divides_by_the_std_of_live_turns() -> None:
 
 def test_the_decisive_turn_gets_the_credit() -> None:
     """The critic sees that only turn 1 changed the prospects; GRPO would have praised all three alike."""
-    (found,) = advantages(
-        PLAIN.model_copy(update={"gamma": 1.0, "lam": 0.0}), c.Values([np.array([0.2, 0.2, 1.0])]), [[episode(1.0, 3)]]
-    )
+    (found,) = advantages(PLAIN.model_copy(update={"gamma": 1.0, "lam": 0.0}), c.Values([np.array([0.2, 0.2, 1.0])]), [[episode(1.0, 3)]])
     np.testing.assert_allclose(found, [0.0, 0.8, 0.0])

@@ -112,9 +112,7 @@ def test_completions_end_at_an_end_token_or_the_limit(model, tokenizer):
 
 def test_same_seed_same_sample_and_other_seed_other_sample(model, tokenizer):
     with LocalSampler(model, tokenizer) as sampler:
-        one, same, other = (
-            sampler.submit([1, 2, 3], seed, Sampling(temperature=3.0, max_tokens=12)).result(60) for seed in (7, 7, 8)
-        )
+        one, same, other = (sampler.submit([1, 2, 3], seed, Sampling(temperature=3.0, max_tokens=12)).result(60) for seed in (7, 7, 8))
     assert one == same and one.ids != other.ids
 
 
