@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from trainers import credit as c
 from trainers.losses import LossSpec
@@ -35,6 +35,8 @@ class Config(BaseModel):
     """Divide by the standard deviation of the group."""
     drop_dead_groups: bool = True
     """Leave groups whose members all have the same return out of the loss, its divisor and its KL."""
+    negative: float = Field(default=1.0, ge=0, le=1)
+    """Factor on negative advantages; below 1, what failed is pushed down less than what succeeded is pushed up."""
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.28)
     """Loss of the policy."""
 
@@ -57,7 +59,8 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     dropped = 0
     for group in groups:
         returns = np.array([c.rewards(x).sum() for x in group if c.learnable(x)])
-        score = iter(c.group_standardise(returns, config.std))
+        scores = c.group_standardise(returns, config.std)
+        score = iter(np.where(scores < 0, config.negative * scores, scores))
         dead = len(returns) > 0 and not c.spread(returns)
         dropped += dead
         for x in group:
