@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 ARGUMENTS = (
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
