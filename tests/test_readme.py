@@ -1,0 +1,34 @@
+"""What the README shows is what happens."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+import cli
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+COMMANDS = [line.partition("#")[0] for line in README.splitlines() if line.startswith("webgym ")]
+
+
+def test_session_prints_what_it_shows() -> None:
+    shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)
+    assert shown
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(shown[1], "README.md", "exec"), {})
+    assert printed.getvalue() == shown[2]
+
+
+@pytest.mark.parametrize("line", [part.strip() for command in COMMANDS for part in command.split("&&")])
+def test_commands_exist_with_their_options(line: str) -> None:
+    command: click.Command = typer.main.get_command(cli.app)
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    command.make_context("webgym", words, resilient_parsing=False)
