@@ -126,6 +126,7 @@ def sft(
     """Teach a model by imitation of demonstrations."""
     from trainers.sft import sft as imitate
 
+    _no_progress_bars()
     result = imitate(
         demos,
         out,
@@ -156,6 +157,7 @@ def train(
     from trainers.display import display_for
     from trainers.loop import Trainer
 
+    _no_progress_bars()
     given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     display = display_for(console)
@@ -199,6 +201,7 @@ def evaluate(
     else:
         from trainers.assess import assess_checkpoints
 
+        _no_progress_bars()
         assert checkpoint is not None
         found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
@@ -229,6 +232,13 @@ def bench_step(
     else:
         for table in tables(result):
             console.print(table)
+
+
+def _no_progress_bars() -> None:
+    """Loading a model draws no bars over our own display."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
 
 
 @app.callback()

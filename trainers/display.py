@@ -146,15 +146,19 @@ def _figures(progress: Progress) -> Table:
     row: Mapping[str, float] = progress.row
     left_s = (progress.iterations - progress.iteration) * row["time/iteration_s"]
     seconds = max(row["time/iteration_s"], 1e-9)
+
+    def shown(name: str, form: str) -> str:
+        return "–" if math.isnan(row.get(name, math.nan)) else f"{row[name]:{form}}"
+
     cells = {
         "iteration": f"{progress.iteration}/{progress.iterations}, about {left_s / 60:.0f} min left",
         "success": f"{row['rollout/success']:.3f} [{row['rollout/success_low']:.2f}, {row['rollout/success_high']:.2f}]",
         "turns/s": f"{row['rollout/episodes'] * row['rollout/turns'] / seconds:.0f}",
         "tokens/s": f"{row.get('optim/tokens_read', 0) / max(row['time/update_s'], 1e-9):,.0f} (update)",
-        "KL": f"{row.get('loss/kl_to_behaviour', math.nan):.4f}",
-        "entropy": f"{row.get('loss/entropy', math.nan):.3f}",
-        "clipped": f"{row.get('loss/clip_fraction', math.nan):.3f}",
-        "critic EV": f"{row.get('critic/held_out_ev', math.nan):.2f}",
+        "KL": shown("loss/kl_to_behaviour", ".4f"),
+        "entropy": shown("loss/entropy", ".3f"),
+        "clipped": shown("loss/clip_fraction", ".3f"),
+        "critic EV": shown("critic/held_out_ev", ".2f"),
         "groups dropped": f"{row.get('rollout/groups_dropped', 0):.0f}",
         "faults": f"{row.get('rollout/faults', 0):.0f}",
         "time": f"collect {row['time/collect_s']:.1f} s, critic {row['time/critic_s']:.1f} s, update {row['time/update_s']:.1f} s",
