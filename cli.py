@@ -124,9 +124,10 @@ def sft(
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
 ) -> None:
     """Teach a model by imitation of demonstrations."""
+    from trainers.model import no_progress_bars
     from trainers.sft import sft as imitate
 
-    _no_progress_bars()
+    no_progress_bars()
     result = imitate(
         demos,
         out,
@@ -156,8 +157,9 @@ def train(
     from trainers import config as configuration
     from trainers.display import display_for
     from trainers.loop import Trainer
+    from trainers.model import no_progress_bars
 
-    _no_progress_bars()
+    no_progress_bars()
     given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     display = display_for(console)
@@ -200,8 +202,9 @@ def evaluate(
         found, comparison = wanted.of_model_free(policy.value, seed), None
     else:
         from trainers.assess import assess_checkpoints
+        from trainers.model import no_progress_bars
 
-        _no_progress_bars()
+        no_progress_bars()
         assert checkpoint is not None
         found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
@@ -232,13 +235,6 @@ def bench_step(
     else:
         for table in tables(result):
             console.print(table)
-
-
-def _no_progress_bars() -> None:
-    """Loading a model draws no bars over our own display."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
 
 
 @app.callback()

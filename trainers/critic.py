@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
+from trainers.credit import explained_variance
 from trainers.model import packed_hidden, prepare
 from trainers.rows import PackedBatch
 from webgym.errors import CheckpointError, UsageError
@@ -282,13 +283,7 @@ def measure(critic: Critic, batches: Sequence[PackedBatch], targets: Float[Tenso
     v, g, loss = (torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64) for parts in (values, wanted, losses))
     if len(g) == 0:
         return Quality(0, math.nan, math.nan, math.nan)
-    return Quality(len(g), float(loss.mean()), explained_variance(v.numpy(), g.numpy()), float((v - g).mean()))
-
-
-def explained_variance(values: Float[np.ndarray, " v"], targets: Float[np.ndarray, " v"]) -> float:
-    """1 - Var(targets - values) / Var(targets): 1 is perfect, 0 no better than a constant; NaN where all targets are equal."""
-    spread = float(np.var(targets))
-    return 1.0 - float(np.var(targets - values)) / spread if spread > 0 else math.nan
+    return Quality(len(g), float(loss.mean()), explained_variance(g.numpy(), v.numpy()), float((v - g).mean()))
 
 
 def _measured(critic: Critic, batches: Sequence[PackedBatch], targets: Tensor) -> Quality | None:

@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from trainers.tiny import FOLDER as TINY_FOLDER
 from webgym.errors import UsageError
@@ -77,6 +78,11 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
             f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
         ) from error
     return cast(Any, prepare(model)).to(device), tokenizer
+
+
+def no_progress_bars() -> None:
+    """From now on loading and saving models draws no bars; for a command line with a display of its own."""
+    transformers_logging.disable_progress_bar()
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,5 +1,6 @@
 """From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -28,8 +29,6 @@ def sft(
 
     `settings` are key=value texts over :class:`trainers.imitation.Config`; with the prefix `shape.` over :class:`trainers.tiny.Shape`.
     """
-    import json
-
     if not (demos / "demos.jsonl").is_file():
         raise UsageError(f"{demos} holds no demos.jsonl: record demonstrations with `webgym demos --out {demos}`")
     torch.set_num_threads(threads)

@@ -1,10 +1,10 @@
 """An evaluation: which tasks, which seeds of which split; played by any policy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from webgym import registry, task_sets
+from webgym import task_sets
 from webgym.arena import Arena
 from webgym.demos import Demonstrator
 from webgym.evaluate import Report, report
@@ -39,7 +39,7 @@ class Assessment:
         return arena.collect(policy, self.keys(), record=Record(prompts=True, pages=False), on_event=on_event)
 
     def of_model_free(self, name: str, seed: int = 0) -> Report:
-        """Report on a policy without a model: oracle, random or noop; the oracle on tasks that have one."""
+        """Report on a policy without a model: oracle, random or noop. Raises UsageError for the oracle on a task that has none."""
         return report(self.play(model_free(name, seed)))
 
 
@@ -51,8 +51,3 @@ def model_free(name: str, seed: int = 0) -> Policy:
         "noop": NoopPolicy,
     }
     return policies[name]()
-
-
-def with_oracle(tasks: Sequence[str]) -> list[str]:
-    """Those of the tasks that have an oracle."""
-    return [task for task in tasks if registry.task(task).oracle]

@@ -9,13 +9,13 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from trainers.credit import explained_variance
 from trainers.critic import (
     Critic,
     CriticOptimizer,
     FitConfig,
     HeadConfig,
     check_targets,
-    explained_variance,
     fit,
     measure,
     predict,
@@ -166,9 +166,9 @@ def test_a_folder_without_a_critic_is_refused(policy, tmp_path):
 
 def test_measures_by_hand(policy):
     assert explained_variance(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])) == 1.0
-    assert explained_variance(np.array([7.0, 7.0, 7.0]), np.array([1.0, 2.0, 3.0])) == 0.0
-    assert explained_variance(np.array([3.0, 1.0]), np.array([0.0, 2.0])) == 1 - 4.0 / 1.0
-    assert math.isnan(explained_variance(np.array([1.0, 2.0]), np.array([1.0, 1.0])))
+    assert explained_variance(np.array([1.0, 2.0, 3.0]), np.array([7.0, 7.0, 7.0])) == 0.0
+    assert explained_variance(np.array([0.0, 2.0]), np.array([3.0, 1.0])) == 1 - 4.0 / 1.0
+    assert math.isnan(explained_variance(np.array([1.0, 1.0]), np.array([1.0, 2.0])))
     rows, _ = good_and_bad_states(2)
     quality = measure(Critic.of(policy, HeadConfig(loss="mse")), pack(rows, 100), torch.tensor([0.0, 0.8]))
     assert (quality.turns, quality.loss, quality.bias) == (2, pytest.approx((0.25 + 0.09) / 2), pytest.approx(0.1))
