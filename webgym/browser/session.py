@@ -19,6 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Dialog, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
+from webgym.browser.clipboard import Clipboard
 from webgym.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault
 from webgym.sites.gateway import TOKEN_HEADER
@@ -66,6 +67,7 @@ class Session:
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
+        self._clipboard = Clipboard()
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
         context.on("dialog", self._answer_dialog)
@@ -77,6 +79,7 @@ class Session:
             viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
         )
         session = cls(browser, context)
+        await context.add_init_script(session._clipboard.script)
         page = await context.new_page()
         session._new_pages.clear()
         await session._add_tab(page)
@@ -132,6 +135,7 @@ class Session:
         self._tabs, self._current = [tab], 0
         self._new_pages.clear()
         self._notices.clear()
+        self._clipboard.clear()
         tab.settle_ms = self._settle_ms
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
@@ -184,6 +188,8 @@ class Session:
 
     async def _act(self, action: t.Action) -> str | None:
         try:
+            if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
+                await self.tab.offer_clipboard()
             await self._perform(action)
             await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
         finally:
@@ -392,7 +398,7 @@ class Session:
     # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names)
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))

@@ -14,6 +14,8 @@ from typing import Any
 from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
+from webgym.browser.clipboard import Clipboard
+
 log = logging.getLogger(__name__)
 
 HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text("utf-8")
@@ -36,19 +38,21 @@ class PageError(Exception):
 class Tab:
     """A page with its CDP session. `settle_ms` is the virtual time granted after every action."""
 
-    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str]) -> None:
+    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard) -> None:
         self.page = page
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self._cdp = cdp
         self._frame = frame
         self._names = names
+        self._clipboard = clipboard
         self._world: int | None = None  # the isolated world of the current document
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
         self._loading = False
         cdp.on("Emulation.virtualTimeBudgetExpired", lambda _: self._expired.set())
+        cdp.on("Runtime.bindingCalled", clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
@@ -60,7 +64,7 @@ class Tab:
         page.on("crash", self._on_crash)
 
     @classmethod
-    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str]) -> "Tab":
+    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
         cdp = await context.new_cdp_session(page)
         _, tree, _ = await asyncio.gather(
@@ -68,7 +72,7 @@ class Tab:
             cdp.send("Page.getFrameTree"),
             cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
         )
-        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names)
+        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard)
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
@@ -188,13 +192,21 @@ class Tab:
         made = await self.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True})
         world = made["executionContextId"]
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{SNAPSHOT}({names}), webgym.preload()"
-        loading = _value(await self.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}))
+        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), webgym.preload()"
+        _, answer = await asyncio.gather(
+            self.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
+            self.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
+        )
+        loading = _value(answer)
         self._world = world
         if loading:
             # Pictures that show under the pointer only: while one loads, its box is empty and a click misses it. Whether it comes
             # from the network or from the browser's memory must make no difference.
             await self._grant(1.0)
+
+    async def offer_clipboard(self) -> None:
+        """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
+        await asyncio.gather(self.send("Runtime.addBinding", {"name": self._clipboard.name}), self.ask(f"void {self._clipboard.offer()}"))
 
     async def object_id(self, expression: str) -> str | None:
         """A handle on what an expression in the isolated world evaluates to, if it is an object."""
