@@ -33,11 +33,11 @@ HOMES = {
 # The floors of webgym/: a module imports its own floor or a lower one. A folder is a floor as a whole.
 FLOORS = [
     {"errors", "types", "task"},
-    {"actions", "prompt", "checks", "page"},
-    {"browser", "sites"},
-    {"env", "vector", "registry", "spaces", "task_sets", "policy"},
+    {"actions", "prompt", "checks", "page", "placeholders"},
+    {"browser", "sites", "openai_client"},
+    {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
     {"rollout", "evaluate", "store", "view"},
-    {"arena", "assess", "bench", "demos", "doctor"},
+    {"arena", "assess", "bench", "demos", "doctor", "starter", "trust"},
 ]
 
 

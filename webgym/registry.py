@@ -1,68 +1,132 @@
 """All tasks by id. Packs are found by their manifest and imported when one of their tasks is first asked for.
 
-A pack is a folder with a `pack.toml` (title, and a table per task with at least `max_turns`) and a Python module of the same name
+A pack is a folder with a `pack.toml` (title, hosts, and a table per task with at least `max_turns`) and a Python module of the same name
 that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). Ours lie in `tasks/` beside this package and are loaded from that path
-under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others
-come through the entry-point group `webgym.tasks` (a value that names a module with `tasks()` and `sites()`) or :func:`register`.
+under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others come
+
+- from installed distributions, through the entry-point group `webgym.tasks`: the value names a package with a `pack.toml` beside its
+  `__init__.py`, which is read without importing the package,
+- from a task file or a pack's folder, by :func:`load`,
+- from Python, by :func:`register`.
 """
 
+import dataclasses
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 import tomllib
 import types
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast, overload
 
 import gymnasium as gym
 
 from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
-from webgym.task import Pack, Site, Task
+from webgym.task import Pack, PythonTask, Site, Task
 
 PACKS_FOLDER = Path(__file__).resolve().parent.parent / "tasks"
 ENTRY_POINTS = "webgym.tasks"
+TASK_FILES = (".yaml", ".yml", ".json", ".jsonl")
+C = TypeVar("C", bound=type[PythonTask])
+
 _registered: dict[str, Task] = {}
-_registered_sites: list[Site] = []
+_registered_sites: dict[str, Site] = {}  # by host
+_loaded: dict[Path, tuple[tuple[int, int], list[str]]] = {}  # a file's time and size when it was read, the ids in it
 
 
 @functools.cache
 def manifests() -> dict[str, dict[str, Any]]:
-    """The parsed `pack.toml` of every pack beside this package, by pack name. Imports no pack."""
-    found = {}
-    for path in sorted(PACKS_FOLDER.glob("*/pack.toml")):
+    """The parsed `pack.toml` of every pack, by pack name: ours, then those of other distributions. Imports no pack."""
+    found = {path.parent.name: _manifest(path) for path in sorted(PACKS_FOLDER.glob("*/pack.toml"))}
+    for name, entry in _entry_points().items():
         try:
-            found[path.parent.name] = tomllib.loads(path.read_text("utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise TaskFileError(f"{path}: not valid TOML: {error}") from error
+            if name in found:
+                raise TaskFileError(f"there is a pack {name!r} already")
+            found[name] = _manifest(_package_folder(entry.module) / "pack.toml")
+        except TaskFileError as error:  # of somebody else's distribution: the tasks that are well must stay usable
+            warnings.warn(f"the pack {name!r} (entry point {entry.value!r}) is left out: {error}", stacklevel=2)
     return found
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise TaskFileError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise TaskFileError(f"{path}: expected a pack's manifest there: {error.strerror}") from error
+    if not isinstance(manifest.get("tasks"), dict):
+        raise TaskFileError(f"{path}: expected a table [tasks.NAME] for each task, got none")
+    return manifest
+
+
+@functools.cache
+def _entry_points() -> dict[str, EntryPoint]:
+    """What other distributions offer, by pack name."""
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _package_folder(module: str) -> Path:
+    """The folder of a package that is not imported. Raises TaskFileError."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for location in (spec and spec.submodule_search_locations) or ():
+        if (folder := Path(location, *rest)).is_dir():
+            return folder
+    raise TaskFileError(f"there is no package {module!r} (a folder with __init__.py and pack.toml)")
 
 
 def task_ids() -> list[str]:
     """The ids of all known tasks, as "<pack>.<task>"."""
-    own = [f"{pack}.{name}" for pack, manifest in manifests().items() for name in manifest["tasks"]]
-    return own + [f"{name}.{task}" for name, pack in _foreign_packs().items() for task in pack.tasks()] + list(_registered)
+    return [f"{pack}.{name}" for pack, manifest in manifests().items() for name in manifest["tasks"]] + list(_registered)
 
 
 def task(task_id: str) -> Task:
-    """The task with this id ("<pack>.<task>", or the Gym id "webgym/<pack>.<task>-v0"). Raises UnknownTaskError."""
-    plain = task_id.removeprefix("webgym/").removesuffix("-v0")
+    """The task with this id: "<pack>.<task>", the Gym id "webgym/<pack>.<task>-v0", or "FILE#<pack>.<task>" for one of a task file.
+
+    Raises UnknownTaskError, TaskFileError.
+    """
+    file, hash_, plain = task_id.rpartition("#")
+    if hash_:
+        load(Path(file))
+    plain = plain.removeprefix("webgym/").removesuffix("-v0")
     if plain in _registered:
         return _registered[plain]
     pack, _, name = plain.partition(".")
-    found = _pack(pack).tasks().get(name) if pack in manifests() or pack in _foreign_packs() else None
-    if found is None:
+    if not _is_listed(plain):
         raise UnknownTaskError(f"there is no task {task_id!r}{did_you_mean(plain, task_ids())} (`webgym tasks list` shows all)")
+    found = _pack(pack).tasks().get(name)
+    if found is None:
+        raise TaskFileError(f"the manifest of the pack {pack!r} has a task {name!r}, but the tasks() of its module do not")
     return found
 
 
+def _is_listed(task_id: str) -> bool:
+    pack, _, name = task_id.partition(".")
+    return pack in manifests() and name in manifests()[pack]["tasks"]
+
+
 def sites_of(found: Task) -> Sequence[Site]:
-    """The sites that serve the task's hosts."""
-    pack = found.id.partition(".")[0]
-    known = [*_registered_sites, *(_pack(pack).sites() if pack in manifests() or pack in _foreign_packs() else ())]
-    return [site for site in known if site.host in found.hosts]
+    """The sites that serve the task's hosts: its own pack's, registered ones, or those of a pack whose manifest names the host."""
+    own = found.id.partition(".")[0]
+    served: dict[str, Site] = {}
+    for host in found.hosts:
+        packs = [own] if own in manifests() else []
+        packs += [name for name, manifest in manifests().items() if host in _hosts(manifest) and name != own]
+        candidates = [_registered_sites[host]] if host in _registered_sites else [site for pack in packs for site in _pack(pack).sites()]
+        if site := next((site for site in candidates if site.host == host), None):
+            served[host] = site
+    return list(served.values())
+
+
+def _hosts(manifest: Mapping[str, Any]) -> Sequence[str]:
+    return manifest.get("pack", {}).get("hosts", ())
 
 
 def select(patterns: Iterable[str]) -> list[str]:
@@ -77,41 +141,158 @@ def select(patterns: Iterable[str]) -> list[str]:
     return list(chosen)
 
 
-def register(new: Task, sites: Iterable[Site] = ()) -> Task:
-    """Make a task known by its id and to Gymnasium as `webgym/<id>-v0`. Raises TaskFileError when the id is taken or has no pack name."""
+@overload
+def register(new: Task, sites: Iterable[Site] = ()) -> Task: ...
+@overload
+def register(new: str, sites: Iterable[Site] = (), **options: Any) -> Callable[[C], C]: ...
+def register(new: Task | str, sites: Iterable[Site] = (), **options: Any) -> Any:
+    """Make a task known by its id and to Gymnasium as `webgym/<id>-v0`: a :class:`Task`, or, as a decorator, a class with three methods.
+
+    As a decorator it takes the id and the options of :class:`Task`; `hosts` are those of the sites unless given. The class has
+    `start(self, seed)`, `check(self, evidence)` and, if it likes, `oracle(self, page)`; it is made anew, without arguments, for every
+    oracle's episode, so that an oracle may remember things in `self`::
+
+        @webgym.register("mine.greet", sites=[SITE], max_turns=4)
+        class Greet:
+            def start(self, seed): return Start("http://mine.localhost/", "Greet Ann.")
+            def check(self, evidence): return SUCCESS if evidence.site_state["greeted"] == "Ann" else PENDING
+            def oracle(self, page): ...
+
+    Raises TaskFileError when the id or a host is taken, the id has no pack name, or an option is unknown.
+    """
+    sites = tuple(sites)
+    if isinstance(new, Task):
+        if options:
+            raise TaskFileError(f"expected no options beside a Task, which has its own, got {', '.join(options)}")
+        _add(new, sites, new.id)
+        return new
+
+    def decorate(cls: C) -> C:
+        _add(_python_task(cls, new, sites, options), sites, new)
+        return cls
+
+    return decorate
+
+
+def _python_task(cls: type[PythonTask], task_id: str, sites: Sequence[Site], options: dict[str, Any]) -> Task:
+    known = [f.name for f in dataclasses.fields(Task) if f.name not in ("id", "start", "check", "oracle")]
+    for name in options:
+        if name not in known:
+            expected = f"expected one of {', '.join(known)}"
+            raise TaskFileError(f"task {task_id!r}: there is no option {name!r}{did_you_mean(name, known)} ({expected})")
+    for name in ("start", "check"):
+        if not callable(getattr(cls, name, None)):
+            raise TaskFileError(f"task {task_id!r}: expected the class {cls.__name__} to have a method {name!r}, it has none")
+    hosts = tuple(site.host for site in sites)
+    written = cls()
+    oracle = (lambda: cast(Any, cls()).oracle) if hasattr(cls, "oracle") else None
+    return Task(**{"id": task_id, "hosts": hosts, "oracle": oracle, **options}, start=written.start, check=written.check)
+
+
+def load(path: Path) -> list[str]:
+    """The ids of the tasks in a task file or a pack's folder, which become known by them and to Gymnasium.
+
+    A folder holds a task file (`tasks.yaml`, or .yml, .json, .jsonl) or a Python package with `tasks()` and `sites()`. A file that has
+    changed since it was loaded is loaded anew. Raises TaskFileError.
+    """
+    source = _source(path)
+    stat = source.stat()
+    stamp = (stat.st_mtime_ns, stat.st_size)
+    if source in _loaded and _loaded[source][0] == stamp:
+        return list(_loaded[source][1])
+    tasks, sites = _from_folder(source.parent) if source.name == "__init__.py" else _from_file(source)
+    for old in _loaded.pop(source, ((), []))[1]:
+        _remove(old)
+    for new in tasks:
+        _add(new, sites, f"{source}#{new.id}")
+    _loaded[source] = (stamp, [new.id for new in tasks])
+    return list(_loaded[source][1])
+
+
+def _source(path: Path) -> Path:
+    """The file that a path of a user means."""
+    given = path.expanduser().resolve()
+    candidates = [given / f"tasks{ending}" for ending in TASK_FILES] + [given / "__init__.py"] if given.is_dir() else [given]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        lacks = "that folder has neither" if given.is_dir() else "there is nothing"
+        raise TaskFileError(f"{path}: expected a task file, or a folder with tasks.yaml or a Python pack's __init__.py; {lacks}")
+    if found.name != "__init__.py" and found.suffix not in TASK_FILES:
+        raise TaskFileError(f"{path}: expected a task file, whose name ends in {', '.join(TASK_FILES)}, got {found.suffix or 'no ending'}")
+    return found
+
+
+def _from_file(file: Path) -> tuple[list[Task], Sequence[Site]]:
+    from webgym.task_file import read  # brings pydantic along
+
+    tasks, sites = read(file)
+    hosts = {site.host for site in sites} | {host for manifest in manifests().values() for host in _hosts(manifest)}
+    for new in tasks:
+        for host in set(new.hosts) - hosts:
+            raise TaskFileError(
+                f"{file}: task {new.id!r} starts at the host {host!r}, which nothing serves: give a path of the file's own site, or one of "
+                f"{', '.join(sorted(hosts))}{did_you_mean(host, hosts)}"
+            )
+    return list(tasks), sites
+
+
+def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
+    name = f"webgym_pack_{folder.name}"
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    for needed in ("tasks", "sites"):
+        if not callable(getattr(module, needed, None)):
+            raise TaskFileError(f"{folder}: expected its __init__.py to have a function {needed}(), it has none")
+    pack = cast(Pack, module)
+    for task_name, new in pack.tasks().items():
+        if new.id != f"{folder.name}.{task_name}":
+            raise TaskFileError(f"{folder}: expected the task {task_name!r} to have the id '{folder.name}.{task_name}', got {new.id!r}")
+    return list(pack.tasks().values()), pack.sites()
+
+
+def _add(new: Task, sites: Iterable[Site], name: str) -> None:
+    """`name` is what another process finds the task by."""
     if "." not in new.id:
         raise TaskFileError(f"task id {new.id!r} has no pack name: expected '<pack>.<task>'")
-    if new.id in _registered or new.id in task_ids():
+    if new.id in _registered or _is_listed(new.id):
         raise TaskFileError(f"there is a task {new.id!r} already: give the new one another id")
+    taken = {host for manifest in manifests().values() for host in _hosts(manifest)}
+    for site in sites:
+        if site.host in taken or _registered_sites.setdefault(site.host, site) is not site:
+            raise TaskFileError(f"task {new.id!r}: another site has the host {site.host!r} already: give this one another")
     _registered[new.id] = new
-    _registered_sites.extend(site for site in sites if site not in _registered_sites)
-    _register_gym(new.id)
-    return new
+    _register_gym(new.id, name)
+
+
+def _remove(task_id: str) -> None:
+    for host in _registered.pop(task_id).hosts:
+        _registered_sites.pop(host, None)
+    del gym.registry[f"webgym/{task_id}-v0"]
 
 
 def register_all() -> None:
-    """Make the packs beside this package known to Gymnasium; called by `import webgym`."""
-    for pack, manifest in manifests().items():
-        for name in manifest["tasks"]:
-            _register_gym(f"{pack}.{name}")
+    """Make all packs with a manifest known to Gymnasium; called by `import webgym`."""
+    for task_id in task_ids():
+        _register_gym(task_id, task_id)
 
 
-def _register_gym(task_id: str) -> None:
-    gym.register(f"webgym/{task_id}-v0", entry_point="webgym.env:WebEnv", kwargs={"task_id": task_id})
+def _register_gym(task_id: str, name: str) -> None:
+    gym.register(f"webgym/{task_id}-v0", entry_point="webgym.env:WebEnv", kwargs={"task_id": name})
 
 
 @functools.cache
 def _pack(name: str) -> Pack:
-    if name in _foreign_packs():
-        return _foreign_packs()[name]
+    entry = _entry_points().get(name)
+    if entry is not None and not (PACKS_FOLDER / name).is_dir():
+        try:
+            return entry.load()
+        except Exception as error:  # whatever somebody else's package raises, its tasks cannot be had
+            raise TaskFileError(f"the pack {name!r} (entry point {entry.value!r}) cannot be loaded: {error!r}") from error
     if "webgym_tasks" not in sys.modules:
         package = types.ModuleType("webgym_tasks", "The packs beside webgym.")
         package.__path__ = [str(PACKS_FOLDER)]
         sys.modules["webgym_tasks"] = package
     return importlib.import_module(f"webgym_tasks.{name}")  # type: ignore[return-value]
-
-
-@functools.cache
-def _foreign_packs() -> dict[str, Pack]:
-    """Packs of other distributions, by entry-point name."""
-    return {entry.name: entry.load() for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}

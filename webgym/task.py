@@ -6,12 +6,46 @@ there (packs whose page draws its own problem return the goal from it), and afte
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from webgym.types import Action, Observation
 
 Scope = dict[str, Any]
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+SEEDS: Mapping[Split, range] = MappingProxyType(
+    {"train": range(1_000_000), "valid": range(1_000_000, 1_100_000), "test": range(2_000_000, 2_100_000)}
+)
+"""The seeds of each split, the same for every task and never shared: what is learned on one is measured on instances it never saw."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a task keeps apart for training, validation and test: its seeds, and the wordings of its goal where they are written down.
+
+    `templates` is empty where the page draws its own goal. A seed of no split may use every wording.
+
+    >>> Splits().of(5), Splits().of(2_000_000), Splits().of(3_000_000)
+    ('train', 'test', None)
+    """
+
+    seeds: Mapping[Split, range] = field(default_factory=lambda: SEEDS)
+    templates: Mapping[Split, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, seed: int) -> Split | None:
+        """The split that this seed belongs to, if any."""
+        return next((split for split, seeds in self.seeds.items() if seed in seeds), None)
+
+    def wordings(self, seed: int) -> tuple[str, ...]:
+        """The goal's wordings that this seed may use, each once."""
+        split = self.of(seed)
+        chosen = [self.templates.get(split, ())] if split else self.templates.values()
+        return tuple(dict.fromkeys(words for wordings in chosen for words in wordings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +100,7 @@ class Task:
     `trust`: "state" when success is decided from state that no agent action can write; "page" when the page is its own judge.
     `probe`: a JavaScript expression read in the page's own world after each turn for `Evidence.page_state`.
     `chance`: the success rate that a random policy may reach at most.
+    `splits`: which seeds and goal wordings are for training, validation and test.
     """
 
     id: str  # "<pack>.<task>", e.g. "miniwob.click-test-2"
@@ -83,10 +118,19 @@ class Task:
     chance: float = 0.0
     difficulty: int = 1  # 1..5 by required turns: 1-3, 4-6, 7-12, 13-20, 21-30
     description: str = ""
+    splits: Splits = field(default=Splits(), repr=False, hash=False)
 
     @property
     def gym_id(self) -> str:
         return f"webgym/{self.id}-v0"
+
+
+class PythonTask(Protocol):
+    """A task written as a class, for :func:`webgym.register`. A method `oracle(self, page: Observation) -> Action` may come with it."""
+
+    def start(self, seed: int) -> Start: ...
+
+    def check(self, evidence: Evidence) -> Verdict: ...
 
 
 @runtime_checkable

@@ -1,18 +1,16 @@
-"""Named sets of tasks with their seeds for training, validation and test, from `tasks/sets.toml`.
-
-The splits never share a seed: what is learned on one is measured on instances that it never saw.
-"""
+"""Named sets of tasks, from `tasks/sets.toml`, and the choice of tasks by set, id, pattern or file."""
 
 import functools
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
-from webgym.registry import PACKS_FOLDER, select
+from webgym.registry import PACKS_FOLDER, TASK_FILES, load, select
+from webgym.task import SEEDS, Split
 
-Split = Literal["train", "valid", "test"]
 SETS_FILE = PACKS_FOLDER / "sets.toml"
 
 
@@ -43,19 +41,30 @@ def task_sets() -> dict[str, TaskSet]:
 
 
 def seeds_of(split: Split) -> range:
-    """The seeds of a split, the same for every task. Raises TaskFileError when the file is malformed."""
-    try:
-        return range(*_content()["seeds"][split])
-    except (KeyError, TypeError) as error:
-        raise TaskFileError(f"{SETS_FILE}: expected [seeds] with train, valid and test = [first, end]: {error!r}") from error
+    """The seeds of a split, the same for every task."""
+    return SEEDS[split]
+
+
+def is_path(name: str) -> bool:
+    """Whether a task's name is that of a task file or pack folder (`./mine`, `packs/mine/tasks.yaml`), rather than of a set or task.
+
+    >>> is_path("mine/tasks.yaml"), is_path("./mine"), is_path("miniwob.click-*"), is_path("webgym/miniwob.click-test-v0")
+    (True, True, False, False)
+    """
+    return name.startswith((".", "/", "~")) or Path(name).suffix in TASK_FILES or (Path(name).is_dir() and "/" in name)
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """Task ids for set names, ids and patterns such as `miniwob.click-*`, in order, each once. Raises UnknownTaskError (did you mean)."""
+    """Task ids for set names, ids, patterns such as `miniwob.click-*`, and task files or pack folders (loaded here), in order, each once.
+
+    Raises UnknownTaskError (did you mean), TaskFileError.
+    """
     chosen: dict[str, None] = {}
     for name in names:
         if name in task_sets():
             chosen.update(dict.fromkeys(task_sets()[name].tasks))
+        elif is_path(name):
+            chosen.update(dict.fromkeys(load(Path(name))))
         elif "." in name or "*" in name:
             chosen.update(dict.fromkeys(select([name])))
         else:

@@ -1,12 +1,20 @@
 """Tasks by id: found by manifest, registered from outside, with words for what is not there."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import gymnasium as gym
 import pytest
 
 import webgym
 from webgym import registry, task_sets
 from webgym.errors import TaskFileError, UnknownTaskError
-from webgym.task import PENDING, Start, Task
+from webgym.task import PENDING, SUCCESS, Evidence, Start, Task
+from webgym.types import Observation, Wait
+
+ROOT = Path(__file__).parents[2]
 
 
 def new_task(task_id):
@@ -75,21 +83,162 @@ def test_own_tasks_can_be_registered(clean):
         registry.register(new_task("one"))
 
 
-def test_foreign_packs_come_by_entry_point(monkeypatch):
-    class Pack:
-        @staticmethod
-        def tasks():
-            return {"one": new_task("foreign.one")}
+@pytest.fixture
+def site_packages(tmp_path):
+    """A folder for installed distributions: `install(name, module, **files)` puts one there with a `webgym.tasks` entry point."""
 
-        @staticmethod
-        def sites():
-            return (Mine(),)
+    def install(name, module, files):
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[webgym.tasks]\n{name} = {module}\n")
+        for path, text in files.items():
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return tmp_path
 
-    monkeypatch.setattr(registry, "_foreign_packs", lambda: {"foreign": Pack})
-    registry._pack.cache_clear()
-    assert registry.task("foreign.one").id == "foreign.one" and "foreign.one" in registry.task_ids()
-    assert [site.host for site in registry.sites_of(registry.task("foreign.one"))] == ["mine.localhost"]
-    registry._pack.cache_clear()
+    return install
+
+
+def python(code, folder):
+    """Standard output of the code with these distributions installed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+FOREIGN = {
+    "acme/__init__.py": "",
+    "acme/shop/pack.toml": "[pack]\ntitle = 'Shop'\nhosts = ['shop.localhost']\n[tasks.buy]\nmax_turns = 3\n[tasks.lost]\nmax_turns = 3\n",
+    "acme/shop/__init__.py": """
+from webgym.task import PENDING, Start, Task
+class Shop:
+    host = "shop.localhost"
+def tasks():
+    start = Start("http://shop.localhost/", "Buy.")
+    return {"buy": Task("shop.buy", lambda seed: start, lambda evidence: PENDING, hosts=("shop.localhost",))}
+def sites():
+    return (Shop(),)
+""",
+}
+
+
+def test_foreign_packs_come_by_entry_point_and_are_imported_when_asked_for(site_packages):
+    folder = site_packages("shop", "acme.shop", FOREIGN)
+    code = """
+import sys, gymnasium, webgym
+from webgym import registry
+assert "webgym/shop.buy-v0" in gymnasium.registry and "shop.buy" in webgym.task_ids() and "acme" not in sys.modules
+task = registry.task("shop.buy")
+print(task.id, [site.host for site in registry.sites_of(task)], "acme.shop" in sys.modules)
+try:
+    registry.task("shop.lost")
+except webgym.errors.TaskFileError as error:
+    print(error)
+"""
+    said = python(code, folder).splitlines()
+    assert said[0] == "shop.buy ['shop.localhost'] True"
+    assert said[1] == "the manifest of the pack 'shop' has a task 'lost', but the tasks() of its module do not"
+
+
+def test_a_foreign_pack_that_cannot_be_imported_harms_no_other(site_packages):
+    broken = {**FOREIGN, "acme/shop/__init__.py": "import no_such_module"}
+    folder = site_packages("shop", "acme.shop", broken)
+    code = """
+import webgym
+print(webgym.task("miniwob.click-test").id)
+try:
+    webgym.task("shop.buy")
+except webgym.errors.TaskFileError as error:
+    print(error)
+"""
+    said = python(code, folder).splitlines()
+    assert said[0] == "miniwob.click-test"
+    assert said[1].startswith("the pack 'shop' (entry point 'acme.shop') cannot be loaded: ModuleNotFoundError")
+
+
+@pytest.mark.parametrize(
+    ("module", "manifest", "words"),
+    [
+        ("acme.shop", None, "expected a pack's manifest there"),
+        ("acme.shop", "[tasks", "not valid TOML"),
+        ("acme.shop", "title = 'Shop'", "expected a table [tasks.NAME] for each task"),
+        ("nowhere.shop", "", "there is no package 'nowhere.shop'"),
+    ],
+)
+def test_a_foreign_pack_without_a_good_manifest_is_left_out_with_a_warning(site_packages, module, manifest, words):
+    files = {**FOREIGN, "acme/shop/pack.toml": manifest}
+    folder = site_packages("shop", module, {name: text for name, text in files.items() if text is not None})
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import webgym
+print(*[warning.message for warning in caught], "shop.buy" in webgym.task_ids(), "miniwob.click-test" in webgym.task_ids())
+"""
+    said = python(code, folder)
+    assert "the pack 'shop' (entry point" in said and "is left out" in said and words in said
+    assert said.split()[-2:] == ["False", "True"]
+
+
+def test_a_class_with_three_methods_is_a_task(clean):
+    site = Mine()
+
+    @webgym.register("mine.count", sites=[site], max_turns=7, chance=0.5)
+    class Count:
+        """Remembers, for the length of an episode, how often its oracle was asked."""
+
+        def __init__(self):
+            self.asked = 0
+
+        def start(self, seed):
+            return Start("http://mine.localhost/", f"Count to {seed}.")
+
+        def check(self, evidence):
+            return SUCCESS if evidence.site_state == evidence.seed else PENDING
+
+        def oracle(self, page):
+            self.asked += 1
+            return Wait(self.asked)
+
+    task = webgym.task("mine.count")
+    assert (task.id, task.max_turns, task.chance, task.hosts) == ("mine.count", 7, 0.5, ("mine.localhost",))
+    assert task.start(3).goal == "Count to 3."
+    assert task.check(Evidence(seed=3, url="", site_state=3)) == SUCCESS and task.check(Evidence(seed=3, url="")) == PENDING
+    page = Observation("", "", "", ())
+    first = task.oracle()
+    assert [first(page), first(page), task.oracle()(page)] == [Wait(1), Wait(2), Wait(1)]
+    assert registry.sites_of(task) == [site] and "webgym/mine.count-v0" in gym.registry
+    assert Count().asked == 0  # the decorator returns the class
+
+
+def test_a_class_without_an_oracle(clean):
+    @webgym.register("mine.plain", sites=[Mine()])
+    class Plain:
+        def start(self, seed): ...
+
+        def check(self, evidence): ...
+
+    assert webgym.task("mine.plain").oracle is None
+
+
+def test_the_decorator_says_what_is_wrong(clean):
+    with pytest.raises(TaskFileError, match=r"there is no option 'max_turn'; did you mean 'max_turns'"):
+        webgym.register("mine.one", max_turn=3)(type("One", (), {"start": 1, "check": 1}))
+    with pytest.raises(TaskFileError, match="expected the class One to have a method 'check', it has none"):
+        webgym.register("mine.one")(type("One", (), {"start": lambda self, seed: None}))
+    with pytest.raises(TaskFileError, match="expected no options beside a Task"):
+        webgym.register(new_task("mine.one"), max_turns=3)
+    assert "mine.one" not in webgym.task_ids()
+
+
+def test_one_host_has_one_site(clean):
+    registry.register(new_task("mine.one"), [Mine()])
+    with pytest.raises(TaskFileError, match=r"another site has the host 'mine\.localhost' already"):
+        registry.register(new_task("mine.two"), [Mine()])
 
 
 def test_broken_manifest_is_named(tmp_path, monkeypatch):

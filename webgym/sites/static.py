@@ -42,13 +42,13 @@ class StaticSite:
             return
         method = scope["method"]
         if method not in ("GET", "HEAD"):
-            return await _reply(send, 405, b"text/plain; charset=utf-8", b"method not allowed", extra=((b"allow", b"GET, HEAD"),))
+            return await reply(send, 405, b"text/plain; charset=utf-8", b"method not allowed", extra=((b"allow", b"GET, HEAD"),))
         found = self._read(scope["path"])
         if found is None:
-            return await _reply(send, 404, b"text/plain; charset=utf-8", b"not found", cut=method == "HEAD")
+            return await reply(send, 404, b"text/plain; charset=utf-8", b"not found", cut=method == "HEAD")
         kind, body = found
         forever = ((b"cache-control", b"public, max-age=31536000, immutable"),)
-        await _reply(send, 200, kind, body, extra=forever, cut=method == "HEAD")
+        await reply(send, 200, kind, body, extra=forever, cut=method == "HEAD")
 
     def _read(self, path: str) -> tuple[bytes, bytes] | None:
         """Content type and body of the file at this address, or None; nothing outside the folder is ever read."""
@@ -71,7 +71,7 @@ def _content_type(file: Path) -> bytes:
     return (f"{kind}; charset=utf-8" if is_text else kind).encode()
 
 
-async def _reply(send: Any, status: int, kind: bytes, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = (), cut: bool = False) -> None:
+async def reply(send: Any, status: int, kind: bytes, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = (), cut: bool = False) -> None:
     """One whole response; `cut` sends its head only."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})

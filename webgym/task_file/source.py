@@ -1,0 +1,205 @@
+"""Task files as data with the lines it stands on: YAML (JSON is a part of it), or one JSON object a line.
+
+YAML is read by the rules of its version 1.2: only `true` and `false` are truth values, and `no`, `12:30`, `007` and `2026-01-05`
+are texts. A key that comes twice is an error.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from webgym.errors import TaskFileError
+
+Location = Sequence[str | int]
+MAX_ERRORS = 8  # told at once
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows the plain values of YAML 1.2 and no others."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class attribute
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-+0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, *([""] if _tag == "null" else [])]
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a task file says. `header` has everything but the tasks; each task comes with the line on which it begins."""
+
+    path: Path
+    header: dict[str, Any]
+    tasks: list[Any]
+    lines: list[int]
+    root: Node | None = None  # of YAML
+
+    def line(self, location: Location) -> int:
+        """The line of a field, or of what is nearest around it. Locations begin with a key of the header, or "tasks" and a number."""
+        if self.root is None:
+            return self.lines[int(location[1])] if len(location) > 1 and location[0] == "tasks" else 1
+        node, line = self.root, 1
+        for step in location:
+            key = next((k for k, _ in node.value if k.value == step), None) if isinstance(node, MappingNode) else None
+            if isinstance(node, MappingNode) and key is not None:
+                node = next(value for k, value in node.value if k is key)
+                line = key.start_mark.line + 1
+            elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                line = node.start_mark.line + 1
+            elif not (isinstance(step, str) and step.startswith("<")):
+                break
+        return line
+
+    def error(self, location: Location, words: str) -> TaskFileError:
+        """The error with file, line and field."""
+        return TaskFileError(self.place(location) + words)
+
+    def place(self, location: Location) -> str:
+        """File, line and field for the beginning of an error: `tasks.yaml:7: tasks.0.check: `."""
+        field = ".".join(str(step) for step in location if not str(step).startswith("<"))
+        return f"{self.path}:{self.line(location)}: " + (f"{field}: " if field else "")
+
+    def errors(self, error: ValidationError, base: Location) -> TaskFileError:
+        """All that pydantic found wrong in the data at `base`, one sentence a line."""
+        found = [self.place((*base, *_location(detail))) + _words(detail) for detail in error.errors()]
+        more = [f"(and {len(found) - MAX_ERRORS} more)"] if len(found) > MAX_ERRORS else []
+        return TaskFileError("\n".join(found[:MAX_ERRORS] + more))
+
+
+def read_source(path: Path) -> Source:
+    """The content of a task file. Raises TaskFileError (file, line, what was expected)."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise TaskFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TaskFileError(f"{path}: expected UTF-8 text: {error}") from error
+    return _json_lines(path, text) if path.suffix == ".jsonl" else _yaml(path, text)
+
+
+def _yaml(path: Path, text: str) -> Source:
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is not None:
+            _refuse_doubles(path, root)
+        data = loader.construct_document(root) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise TaskFileError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise TaskFileError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise TaskFileError(f"{path}:1: expected a mapping with the key tasks, got {'nothing' if data is None else type(data).__name__}")
+    tasks = data.pop("tasks", [])
+    if not isinstance(tasks, list) or not tasks:
+        raise TaskFileError(f"{path}:1: tasks: expected a list of tasks, got {'none' if tasks in ([], None) else type(tasks).__name__}")
+    return Source(path, data, tasks, [], root)
+
+
+def _refuse_doubles(path: Path, node: Node, seen: set[int] | None = None) -> None:
+    """Raises TaskFileError when a mapping has a key twice."""
+    seen = set() if seen is None else seen
+    if id(node) in seen:  # an alias
+        return
+    seen.add(id(node))
+    if isinstance(node, MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in keys:
+                raise TaskFileError(
+                    f"{path}:{key.start_mark.line + 1}: {key.value}: this key is there twice in one mapping: keep one of them"
+                )
+            keys.add(str(key.value))
+            _refuse_doubles(path, value, seen)
+    elif isinstance(node, SequenceNode):
+        for value in node.value:
+            _refuse_doubles(path, value, seen)
+
+
+def _json_lines(path: Path, text: str) -> Source:
+    """One task a line; a first line without `name` is the header."""
+    header: dict[str, Any] = {}
+    tasks, lines = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise TaskFileError(f"{path}:{number}: expected one JSON object on the line: {error}") from error
+        if not isinstance(entry, dict):
+            raise TaskFileError(f"{path}:{number}: expected one JSON object on the line, got {type(entry).__name__}")
+        if not tasks and not header and "name" not in entry:
+            header = entry
+        else:
+            tasks.append(entry)
+            lines.append(number)
+    if not tasks:
+        raise TaskFileError(f"{path}:1: expected a task on each line, got none")
+    return Source(path, header, tasks, lines)
+
+
+# --- pydantic's findings in words ------------------------------------------------------------------------------------------
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "date_type": "a date such as 2026-01-05",
+    "date_parsing": "a date such as 2026-01-05",
+    "date_from_datetime_parsing": "a date such as 2026-01-05",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "string_too_short": "text",
+}
+
+
+def _location(detail: Any) -> Location:
+    return (*detail["loc"], detail["ctx"]["field"]) if detail["type"] == "unknown_field" else detail["loc"]
+
+
+def _words(detail: Any) -> str:
+    kind, context, got = detail["type"], detail.get("ctx") or {}, detail.get("input")
+    if kind == "missing":
+        return "is missing"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind].format(**context)}, got {_shown(got)}"
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _shown(value: Any, limit: int = 60) -> str:
+    if isinstance(value, (dict, list, tuple)) and not value:
+        return "none"
+    text = {True: "true", False: "false", None: "nothing"}[value] if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

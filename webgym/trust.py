@@ -1,0 +1,242 @@
+"""Whether a task's reward can be trusted: shown by policies that must win always, never, or no more often than by chance.
+
+The oracle wins every episode. An *adversary* wants the reward without the work: it waits, stops at once, answers with what the goal
+says, or acts at random; each may win at most as often as it is allowed to. `webgym tasks validate` and the tests of every pack ask
+this module, so a new adversary, one function under :func:`adversary`, is at once held against all tasks.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from webgym import registry
+from webgym.actions import goal_strings, render
+from webgym.arena import Arena
+from webgym.evaluate import wilson
+from webgym.policy import NoopPolicy, OraclePolicy, Policy, RandomPolicy
+from webgym.rollout import Record, Retries
+from webgym.task import SEEDS, SPLITS, Task
+from webgym.types import Action, Click, Completion, EpisodeKey, Infeasible, Observation, Stop, Trajectory, Turn, Wait, seed_from
+
+CONFIDENCE = 0.99
+RANDOM_SEEDS = range(3_000_000, 3_000_024)  # of no split: nothing is tuned on what is reported
+
+
+def never(task: Task) -> float:
+    """No win at all."""
+    return 0.0
+
+
+def by_chance(task: Task) -> float:
+    """As often as the task says of random actions."""
+    return task.chance
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A policy that must not win, the success rate that it may reach, and its own seeds where it needs many."""
+
+    name: str
+    what: str  # what it does, for the sentence "WHAT wins ..."
+    policy: Callable[[], Policy]
+    most: Callable[[Task], float] = never
+    seeds: Sequence[int] = ()
+
+
+ADVERSARIES: dict[str, Adversary] = {}
+
+
+def adversary(
+    name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = ()
+) -> Callable[[Callable[[], Policy]], Callable[[], Policy]]:
+    """Registers what makes a policy as an adversary of all tasks."""
+
+    def add(policy: Callable[[], Policy]) -> Callable[[], Policy]:
+        ADVERSARIES[name] = Adversary(name, what, policy, most, seeds)
+        return policy
+
+    return add
+
+
+class Reflex:
+    """A policy that looks at the present page only."""
+
+    dialect = "call"
+
+    def __init__(self, choose: Callable[[Observation, random.Random], Action]) -> None:
+        self._choose = choose
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        rng = random.Random(seed_from("reflex", key.task_id, key.seed, observation.turn))
+        return Completion(render(self._choose(observation, rng), self.dialect))
+
+
+adversary("no-op", "doing nothing")(NoopPolicy)
+adversary("random", "acting at random", by_chance, RANDOM_SEEDS)(RandomPolicy)
+
+
+@adversary("stop", "stopping at once")
+def stops_at_once() -> Policy:
+    return Reflex(lambda page, rng: Stop())
+
+
+@adversary("infeasible", "calling the goal infeasible at once")
+def gives_up_at_once() -> Policy:
+    return Reflex(lambda page, rng: Infeasible("it cannot be done"))
+
+
+@adversary("parrot", "answering with words of the goal", by_chance)
+def parrot() -> Policy:
+    """Stops with a quoted string, number or word of the goal as its answer."""
+
+    def say(page: Observation, rng: random.Random) -> Action:
+        said = [*goal_strings(page.goal), *re.findall(r"\d+(?:\.\d+)?", page.goal)]
+        return Stop(rng.choice(said or page.goal.split() or [""]))
+
+    return Reflex(say)
+
+
+@adversary("eager", "pressing the last button of the page and nothing else", by_chance)
+def eager() -> Policy:
+    """Sends every form as it is."""
+
+    def press(page: Observation, rng: random.Random) -> Action:
+        buttons = [n.ref for n in page.nodes if n.role == "button" and n.ref is not None and "disabled" not in n.states]
+        return Click(buttons[-1]) if buttons else Wait()
+
+    return Reflex(press)
+
+
+# --- the audit -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One policy's episodes of a task."""
+
+    name: str
+    allowed: str  # the success that is expected, in words
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def wins(self) -> tuple[Trajectory, ...]:
+        return tuple(found for found in self.trajectories if found.outcome.success)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was tried on a task and what is wrong with it, a sentence each. `notes` are worth knowing and no reason for distrust."""
+
+    task: Task
+    trials: tuple[Trial, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        return not self.problems
+
+
+def audit_seeds(count: int) -> list[int]:
+    """The first seeds of the splits in turn, so that the wordings of each are tried.
+
+    >>> audit_seeds(4)
+    [0, 1000000, 2000000, 1]
+    """
+    return [SEEDS[SPLITS[number % len(SPLITS)]][number // len(SPLITS)] for number in range(count)]
+
+
+def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterable[str] | None = None, oracle: bool = True) -> Audit:
+    """Plays the oracle (if wanted) and the adversaries (all unless named) on the seeds and says what is wrong with the task."""
+    task = registry.task(task_id)
+    problems, notes = [], []
+    trials: list[Trial] = []
+
+    def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
+        keys = [EpisodeKey(task.id, seed, group=group) for group, seed in enumerate(played)]
+        found = arena.collect(policy, keys, retries=Retries(limit=1, backoff_s=0.0), record=Record(prompts=False, pages=False))
+        trials.append(Trial(name, allowed, tuple(found)))
+        return trials[-1]
+
+    solved: Trial | None = None
+    if oracle and task.oracle is None:
+        problems.append("there is no oracle, so nothing shows that the task can be solved: write one")
+    elif oracle:
+        solved = play("oracle", "all", OraclePolicy(registry.task), seeds)
+        problems += [_failure(found) for found in solved.trajectories if not found.outcome.success]
+        notes += _tight(task, solved)
+    for name in ADVERSARIES if adversaries is None else adversaries:
+        other = ADVERSARIES[name]
+        if name == "infeasible" and solved is not None and _gives_up(solved):
+            continue
+        most = other.most(task)
+        trial = play(name, f"at most {most:.0%}" if most else "none", other.policy(), other.seeds or seeds)
+        problems += _wins(other, most, trial) + _faults(other, trial)
+    return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
+
+
+def _failure(found: Trajectory) -> str:
+    """Why an oracle's episode is no success."""
+    outcome, turns = found.outcome, len(found.turns)
+    how = {
+        "truncated": f"is not done after all {turns} turns",
+        "failure": f"loses at turn {turns}",
+        "stopped": f"stops at turn {turns} without success",
+        "infeasible": f"gives up at turn {turns}",
+    }.get(outcome.kind, f"breaks down at turn {turns + 1}")
+    words = f"the oracle fails on seed {found.key.seed}: it {how}"
+    failed = [f"{turn.action or 'its text'} did not work: {turn.error}" for turn in found.turns if turn.error]
+    return "; ".join(part for part in (words, outcome.message, *failed[-1:]) if part)
+
+
+def _wins(other: Adversary, most: float, trial: Trial) -> list[str]:
+    """What is wrong when the adversary has won more often than it may: its Wilson interval lies above."""
+    played = [found for found in trial.trajectories if not found.outcome.faulted]
+    if not trial.wins or wilson(len(trial.wins), len(played), CONFIDENCE).low <= most:
+        return []
+    first = trial.wins[0]
+    if other.name == "no-op" and len(first.turns) == 1:
+        return [f"the check passes at the start: doing nothing wins on the first turn (seed {first.key.seed})"]
+    words = f"{other.what} wins {len(trial.wins)} of {len(played)} episodes, first on seed {first.key.seed} at turn {len(first.turns)}"
+    if not most and other.most is never:
+        return [f"{words}; it must never win"]
+    return [f"{words}; that is more than the stated chance of {most:g} explains: state a higher chance, or ask for more"]
+
+
+def _faults(other: Adversary, trial: Trial) -> list[str]:
+    found = next((found for found in trial.trajectories if found.outcome.faulted), None)
+    return [] if found is None else [f"{other.what} breaks the task on seed {found.key.seed}: {found.outcome.message}"]
+
+
+def _gives_up(solved: Trial) -> bool:
+    """Whether the oracle itself calls the goal infeasible, and is right."""
+    return all(found.turns and found.turns[-1].action.startswith("infeasible(") for found in solved.wins) and bool(solved.wins)
+
+
+def _unequal(trials: Sequence[Trial]) -> list[str]:
+    """What is wrong when one seed does not always begin with the same page."""
+    first: dict[int, str] = {}
+    for found in (found for trial in trials for found in trial.trajectories if found.turns):
+        seen = found.turns[0].observation_hash
+        if first.setdefault(found.key.seed, seen) != seen:
+            return [f"seed {found.key.seed} does not always begin with the same page: nothing but the seed may decide it"]
+    return []
+
+
+def _monotonous(task: Task, trials: Sequence[Trial]) -> list[str]:
+    notes = []
+    begun = {found.key.seed: (found.goal, found.turns[0].state_hash) for trial in trials for found in trial.trajectories if found.turns}
+    if len(begun) > 1 and len(set(begun.values())) == 1:
+        notes.append("every seed gives the same episode: what is learned on the training seeds is the test")
+    wordings = task.splits.templates
+    if wordings and set(wordings.get("train", ())) & set(wordings.get("test", ())):
+        notes.append("training and test goals have the same wordings: the splits differ by seed only")
+    return notes
+
+
+def _tight(task: Task, solved: Trial) -> list[str]:
+    longest = max((len(found.turns) for found in solved.wins), default=0)
+    if longest < task.max_turns:
+        return []
+    return [f"the oracle needs all {longest} turns on some seed: a learner has none left to recover from a slip"]
