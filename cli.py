@@ -30,11 +30,27 @@ SetOption = Annotated[
 
 
 class ModelFree(StrEnum):
-    """Policies without a model."""
+    """Policies without a model of ours."""
 
     oracle = "oracle"
     random = "random"
     noop = "noop"
+    openai = "openai"
+
+
+class PageView(StrEnum):
+    """How a server's model sees the page."""
+
+    text = "text"
+    screenshot = "screenshot"
+    both = "both"
+
+
+class ModelDialect(StrEnum):
+    """How a server's model writes actions."""
+
+    call = "call"
+    json = "json"
 
 
 @tasks_app.command("list")
@@ -179,7 +195,13 @@ def train(
 def evaluate(
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
     against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
-    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a model instead.")] = None,
+    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a model of ours instead.")] = None,
+    model: Annotated[str, typer.Option(help="openai: the model's name on the server.")] = "",
+    base_url: Annotated[str, typer.Option(help="openai: the server's address; else OPENAI_BASE_URL. The key is OPENAI_API_KEY.")] = "",
+    view: Annotated[PageView, typer.Option(help="openai: how the model sees the page.")] = PageView.text,
+    dialect: Annotated[ModelDialect, typer.Option(help="openai: how the model writes actions.")] = ModelDialect.call,
+    max_tokens: Annotated[int, typer.Option(min=1, help="openai: longest answer.")] = 1024,
+    extra: Annotated[str, typer.Option(help="openai: more fields for each request, as a JSON object; null takes one out.")] = "{}",
     tasks: TasksOption = [],  # noqa: B006
     split: Annotated[str, typer.Option(help="train, valid or test seeds.")] = "test",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
@@ -194,11 +216,31 @@ def evaluate(
     from webgym.assess import SPLITS, Assessment
 
     if (checkpoint is None) == (policy is None):
-        raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop")
+        raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
-    wanted = Assessment(tuple(tasks), split, seeds, sessions)  # type: ignore[arg-type]
-    if policy is not None:
+    chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
+    wanted = Assessment(chosen, split, seeds, sessions)  # type: ignore[arg-type]
+    if policy is ModelFree.openai:
+        from webgym.openai_client import Server
+        from webgym.prompt import PromptSettings
+        from webgym.types import Sampling
+
+        if not model:
+            raise WebGymError("--policy openai needs --model NAME, the model's name on the server")
+        found, comparison = (
+            wanted.of_server(
+                Server.from_environment(base_url),
+                model,
+                prompts=PromptSettings(dialect=dialect.value),
+                sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
+                view=view.value,
+                extra=_json_object("--extra", extra),
+                seed=seed,
+            ),
+            None,
+        )
+    elif policy is not None:
         found, comparison = wanted.of_model_free(policy.value, seed), None
     else:
         from trainers.assess import assess_checkpoints
@@ -211,11 +253,22 @@ def evaluate(
     if as_json:
         print(json.dumps(result, indent=2))
     else:
-        console.print(found.table(f"{policy or checkpoint}, {split} seeds, {'greedy' if greedy else 'sampled'}"))
+        console.print(found.table(f"{model or policy or checkpoint}, {split} seeds, {'greedy' if greedy else 'sampled'}"))
         if comparison:
             console.print(comparison.sentence())
     if found.overall.success < fail_under:
         raise typer.Exit(1)
+
+
+def _json_object(option: str, text: str) -> dict[str, Any]:
+    """What an option's text says as JSON. Raises WebGymError where it is no object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise WebGymError(f"""{option} {text!r}: expected a JSON object such as '{{"top_k": 20}}'""")
+    return value
 
 
 @bench_app.command("step")
@@ -245,7 +298,7 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
         format="%(message)s",
         handlers=[RichHandler(console=Console(stderr=True))],
     )
-    for noisy in ("asyncio", "httpx", "urllib3"):
+    for noisy in ("asyncio", "httpcore2", "httpx", "httpx2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -22,6 +22,7 @@ OURS = {"webgym", "tasks", "trainers", "cli", "tests", "benchmarks"}
 # Third parties that live on some floors only: the folders and files that may import them.
 HOMES = {
     "playwright": ("webgym/browser/",),
+    "httpx2": ("webgym/openai_client.py",),
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),

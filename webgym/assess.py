@@ -1,17 +1,20 @@
 """An evaluation: which tasks, which seeds of which split; played by any policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from webgym import task_sets
 from webgym.arena import Arena
+from webgym.browser.thread import loop_thread
 from webgym.demos import Demonstrator
 from webgym.evaluate import Report, report
+from webgym.openai_client import OpenAIClient, Server
+from webgym.openai_policy import OpenAIPolicy, View
 from webgym.policy import NoopPolicy, Policy, RandomPolicy
 from webgym.prompt import PromptSettings
 from webgym.rollout import Record
-from webgym.types import EpisodeKey, Trajectory
+from webgym.types import EpisodeKey, Sampling, Trajectory
 
 SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
 
@@ -41,6 +44,27 @@ class Assessment:
     def of_model_free(self, name: str, seed: int = 0) -> Report:
         """Report on a policy without a model: oracle, random or noop. Raises UsageError for the oracle on a task that has none."""
         return report(self.play(model_free(name, seed)))
+
+    def of_server(
+        self,
+        server: Server,
+        model: str,
+        *,
+        prompts: PromptSettings,
+        sampling: Sampling,
+        view: View = "text",
+        extra: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Report:
+        """Report on a model behind an OpenAI-compatible server (see :class:`webgym.openai_policy.OpenAIPolicy`). Raises UsageError."""
+        client = OpenAIClient(server)
+        try:
+            loop_thread().run(client.check(model))
+            policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, extra=extra, run_seed=seed)
+            with Arena(self.sessions, screenshots=view != "text") as arena:
+                return report(self.play(policy, arena))
+        finally:
+            loop_thread().run(client.close())
 
 
 def model_free(name: str, seed: int = 0) -> Policy:

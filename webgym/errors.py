@@ -14,7 +14,8 @@
     └── Fault                      the machinery failed, not the agent: never a reward, never trained on
         ├── BrowserFault           the browser process or its connection died, or no longer answers
         ├── SiteFault              the site under test failed to start, died, or answered with a server error
-        └── JudgeFault             the success check itself failed
+        ├── JudgeFault             the success check itself failed
+        └── PolicyFault            the model server behind a policy does not answer, or answers with a server error
 
 An agent's mistake is neither: it is an error in words inside the next observation and costs a turn.
 """
@@ -73,6 +74,10 @@ class SiteFault(Fault):
 
 class JudgeFault(Fault):
     """The success check itself failed."""
+
+
+class PolicyFault(Fault):
+    """The model server behind a policy failed."""
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
