@@ -83,6 +83,68 @@ def tasks_list(
     console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
 
 
+@tasks_app.command("show")
+def tasks_show(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="Task id, or FILE#ID for a task of a file.")],
+    page: Annotated[bool, typer.Option("--page", help="Open it and show the goal and the first page of the seed.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode that is shown.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Show what is known of a task: limits, trust, splits with their wordings, and, if asked, its first page."""
+    from webgym import card, registry
+    from webgym.page import page_text
+
+    task = registry.task(task_id)
+    begun = card.first_page(task.id, seed) if page else None
+    if as_json:
+        print(json.dumps(card.card(task) | ({"goal": begun.goal, "page": page_text(begun.nodes)} if begun else {}), indent=2))
+        return
+    print("\n".join(card.lines(task)))
+    if begun:
+        print(f"\nseed {seed}: {begun.goal}\n{page_text(begun.nodes)}")
+
+
+@tasks_app.command("new")
+def tasks_new(
+    name: Annotated[str, typer.Argument(help="Name of the pack, such as my-shop.")],
+    folder: Annotated[Path | None, typer.Option(help="Folder to write; ./NAME unless given.")] = None,
+    python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
+) -> None:
+    """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
+    from webgym.starter import create
+
+    target = folder or Path(name)
+    for file in create(name, target, python):
+        print(file)
+    path = target if target.is_absolute() else f"./{target}"
+    print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
+
+
+@tasks_app.command("validate")
+def tasks_validate(
+    targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds for each policy; the splits take turns.")] = 6,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Try tasks in the browser: the oracle must always win, whoever does nothing, stops at once or acts at random must not."""
+    from webgym import task_sets, trust
+    from webgym.arena import Arena
+
+    chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
+    audits = []
+    with Arena(sessions) as arena:
+        for task_id in chosen:
+            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds)))
+            if not as_json:
+                print("\n".join(audits[-1].lines()), flush=True)
+    if as_json:
+        print(json.dumps([audit.to_json() for audit in audits], indent=2))
+    if wrong := [audit.task.id for audit in audits if not audit.trusted]:
+        console.print(f"{len(wrong)} of {len(audits)} tasks cannot be trusted: {', '.join(wrong)}", soft_wrap=True) if not as_json else None
+        raise typer.Exit(1)
+
+
 @app.command()
 def doctor(
     install: Annotated[bool, typer.Option(help="Install a browser where there is none.")] = False,

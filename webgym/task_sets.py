@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
-from webgym.registry import PACKS_FOLDER, TASK_FILES, load, select
+from webgym.registry import PACKS_FOLDER, TASK_FILES, load, select, task
 from webgym.task import SEEDS, Split
 
 SETS_FILE = PACKS_FOLDER / "sets.toml"
@@ -55,7 +55,7 @@ def is_path(name: str) -> bool:
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """Task ids for set names, ids, patterns such as `miniwob.click-*`, and task files or pack folders (loaded here), in order, each once.
+    """Task ids for set names, ids, patterns such as `miniwob.click-*`, task files or pack folders (loaded here), and FILE#ID, in order, each once.
 
     Raises UnknownTaskError (did you mean), TaskFileError.
     """
@@ -63,6 +63,8 @@ def choose(names: Iterable[str]) -> list[str]:
     for name in names:
         if name in task_sets():
             chosen.update(dict.fromkeys(task_sets()[name].tasks))
+        elif "#" in name:
+            chosen[task(name).id] = None
         elif is_path(name):
             chosen.update(dict.fromkeys(load(Path(name))))
         elif "." in name or "*" in name:

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from webgym import registry
 from webgym.actions import goal_strings, render
@@ -136,6 +137,17 @@ class Audit:
     @property
     def trusted(self) -> bool:
         return not self.problems
+
+    def lines(self) -> list[str]:
+        """The audit for a terminal."""
+        found = [f"{self.task.id}: {'can be trusted' if self.trusted else 'cannot be trusted'}"]
+        found += [f"  {t.name:<12} {len(t.wins):>3} of {len(t.trajectories):<3} (expected {t.allowed})" for t in self.trials]
+        return found + [f"  problem: {words}" for words in self.problems] + [f"  note: {words}" for words in self.notes]
+
+    def to_json(self) -> dict[str, Any]:
+        """The audit as plain data."""
+        tried = {t.name: {"wins": len(t.wins), "episodes": len(t.trajectories), "expected": t.allowed} for t in self.trials}
+        return {"id": self.task.id, "trusted": self.trusted, "tried": tried, "problems": list(self.problems), "notes": list(self.notes)}
 
 
 def audit_seeds(count: int) -> list[int]:

@@ -33,7 +33,7 @@ from webgym.sites.forms import FormSite
 from webgym.task import FAILURE, SPLITS, SUCCESS, Evidence, Site, Split, Splits, Start, Task, Verdict
 from webgym.task_file.parameters import AnyParameter
 from webgym.task_file.source import Location, Source, read_source
-from webgym.task_file.steps import NOT_FILLED, Step, StepsOracle
+from webgym.task_file.steps import PATTERNS, Step, StepsOracle, names_in_pattern
 from webgym.types import seed_from
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -228,7 +228,9 @@ def _entry(source: Source, number: int, data: Any) -> TaskEntry:
         raise source.errors(error, ("tasks", number)) from error
     for location, text in _texts(data):
         try:
-            _check_placeholders(text, entry, of_oracle=location[0] == "oracle")
+            pattern = location[0] == "oracle" and any(step in PATTERNS for step in location)
+            names = names_in_pattern(text) if pattern else names_in(text)
+            _check_placeholders(names, entry, of_oracle=location[0] == "oracle")
         except (LookupError, ValueError) as error:
             raise source.error(("tasks", number, *location), str(error)) from error
     return entry
@@ -242,8 +244,7 @@ def _texts(data: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
             yield place, thing
         elif isinstance(thing, Mapping):
             for key, value in thing.items():
-                if not (place[0] == "oracle" and key in NOT_FILLED):
-                    yield from walk(value, (*place, key))
+                yield from walk(value, (*place, key))
         elif isinstance(thing, Sequence):
             for index, value in enumerate(thing):
                 yield from walk(value, (*place, index))
@@ -252,10 +253,10 @@ def _texts(data: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         yield from walk(data.get(name), (name,))
 
 
-def _check_placeholders(text: str, entry: TaskEntry, of_oracle: bool) -> None:
+def _check_placeholders(names: Sequence[str], entry: TaskEntry, of_oracle: bool) -> None:
     """Raises LookupError or ValueError when a placeholder has no value, or an oracle's none that the goal or a page tells it."""
     read = {name for step in entry.oracle for name in step.read or ()} if of_oracle else set()
-    for path in names_in(text):
+    for path in names:
         name, _, rest = path.partition(".")
         if name in read:
             continue

@@ -14,7 +14,7 @@ from webgym.task_file.parameters import Parameter, read_goal
 VERBS = (
     "click", "fill", "select", "press", "hover", "goto", "back", "wait_ms", "message", "stop", "infeasible", "read", "see",
 )  # fmt: skip
-NOT_FILLED = ("read",)  # regular expressions, in which braces mean something else
+PATTERNS = ("read",)  # regular expressions: in them, braces that are no placeholder mean a number of times
 
 
 class Step(Entry):
@@ -87,7 +87,7 @@ class Step(Entry):
                     raise LookupError(f"the page does not say {said(text)!r}")
             case Step(read=dict(patterns)):
                 for name, pattern in patterns.items():
-                    values[name] = _read(page, name, pattern)
+                    values[name] = _read(page, name, fill_pattern(pattern, values))
         return None
 
     def _ref(self, page: t.Observation, text: str) -> int:
@@ -106,6 +106,23 @@ class Step(Entry):
 def lines(page: t.Observation) -> list[str]:
     """What the page says, and what its fields hold."""
     return [text for node in page.nodes for text in (node.text, node.value) if text]
+
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*(?:\.-?\w+)*)\}")
+
+
+def names_in_pattern(pattern: str) -> list[str]:
+    """The paths of the placeholders in a regular expression."""
+    return _PLACEHOLDER.findall(pattern)
+
+
+def fill_pattern(pattern: str, values: Mapping[str, Any]) -> str:
+    """A regular expression in which placeholders stand for their values, letter by letter.
+
+    >>> fill_pattern(r"{item}: (\d{2})", {"item": "tea (hot)"})
+    'tea\\ \\(hot\\):\\ (\\d{2})'
+    """
+    return _PLACEHOLDER.sub(lambda token: re.escape(fill_text(token[0], values)), pattern)
 
 
 def _read(page: t.Observation, name: str, pattern: str) -> str:
