@@ -55,8 +55,9 @@ def is_path(name: str) -> bool:
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """Task ids for set names, ids, patterns such as `miniwob.click-*`, task files or pack folders (loaded here), and FILE#ID, in order, each once.
+    """Task ids for what a user names, in order, each once.
 
+    A name is that of a set, an id, a pattern such as `miniwob.click-*`, a task file or pack folder (loaded here), or FILE#ID.
     Raises UnknownTaskError (did you mean), TaskFileError.
     """
     chosen: dict[str, None] = {}

@@ -249,6 +249,126 @@ def test_broken_manifest_is_named(tmp_path, monkeypatch):
         registry.manifests.__wrapped__()
 
 
+# --- from files ------------------------------------------------------------------------------------------------------------
+
+TASK_FILE = """\
+site: {pages: .}
+tasks:
+  - {name: one, start: /page.html, goal: Go to the end., check: {url: /end.html}, oracle: [{goto: "http://HOST.localhost/end.html"}]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder `filed` with a task file and a page; what was loaded from it is forgotten in the end."""
+    found = tmp_path / "filed"
+    found.mkdir()
+    (found / "tasks.yaml").write_text(TASK_FILE.replace("HOST", "filed"))
+    (found / "page.html").write_text("<p>page")
+    (found / "end.html").write_text("<p>end")
+    yield found
+    for source in [source for source in registry._loaded if source.is_relative_to(tmp_path)]:
+        for task_id in registry._loaded.pop(source)[1]:
+            registry._remove(task_id)
+
+
+def test_a_file_is_loaded_by_its_folder_once(folder):
+    assert registry.load(folder) == registry.load(folder / "tasks.yaml") == ["filed.one"]
+    task = registry.task("filed.one")
+    assert registry.task(f"{folder}#filed.one") is task and "filed.one" in registry.task_ids()
+    assert [site.host for site in registry.sites_of(task)] == ["filed.localhost"]
+    assert task_sets.choose([str(folder), "filed.*", f"{folder}/tasks.yaml", f"{folder}#filed.one"]) == ["filed.one"]
+
+
+def test_a_file_that_has_changed_is_loaded_anew(folder):
+    registry.load(folder)
+    before = registry.task("filed.one")
+    (folder / "tasks.yaml").write_text(TASK_FILE.replace("HOST", "filed").replace("name: one", "name: first"))
+    assert registry.load(folder) == ["filed.first"]
+    assert "filed.one" not in registry.task_ids() and "webgym/filed.one-v0" not in gym.registry
+    assert before.hosts == registry.task("filed.first").hosts
+
+
+def test_an_environment_of_a_file_is_made_in_another_process(folder):
+    """The Gym spec alone, as a vector environment sends it to its workers, is enough."""
+    registry.load(folder)
+    spec = gym.spec("webgym/filed.one-v0").to_json()
+    code = f"""
+import gymnasium as gym, webgym
+env = gym.make(gym.envs.registration.EnvSpec.from_json({spec!r}))
+print(env.reset(seed=1)[0]["page"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "page\n", done.stderr
+
+
+def test_a_task_may_start_on_the_site_of_a_known_pack(folder):
+    (folder / "tasks.yaml").write_text(TASK_FILE.replace("/page.html", "http://miniwob.localhost/miniwob/click-test.html"))
+    registry.load(folder)
+    assert [site.host for site in registry.sites_of(registry.task("filed.one"))] == ["miniwob.localhost"]
+
+
+PACK = """
+from webgym.task import PENDING, Start, Task
+def tasks():
+    return {"a": Task("NAME.a", lambda seed: Start("http://py.localhost/", "Go."), lambda evidence: PENDING, hosts=("py.localhost",))}
+def sites():
+    return ()
+"""
+
+
+def test_a_python_pack_is_loaded_from_its_folder_under_a_private_name(folder):
+    (folder / "tasks.yaml").unlink()
+    (folder / "__init__.py").write_text("from .inner import sites, tasks")
+    (folder / "inner.py").write_text(PACK.replace("NAME", "filed"))
+    assert registry.load(folder) == ["filed.a"]
+    assert registry.task("filed.a").max_turns == 10 and "filed" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"expected its __init__.py to have a function tasks\(\), it has none"),
+        (PACK.replace("NAME", "other"), "expected the task 'a' to have the id 'filed.a', got 'other.a'"),
+    ],
+)
+def test_python_packs_that_are_none(folder, text, words):
+    (folder / "tasks.yaml").unlink()
+    (folder / "__init__.py").write_text(text)
+    with pytest.raises(TaskFileError, match=words):
+        registry.load(folder)
+
+
+def test_paths_that_hold_no_tasks(folder):
+    (folder / "tasks.yaml").rename(folder / "tasks.txt")
+    with pytest.raises(TaskFileError, match=r"expected a task file, or a folder with tasks\.yaml .*; that folder has neither"):
+        registry.load(folder)
+    with pytest.raises(TaskFileError, match="there is nothing"):
+        registry.load(folder / "none.yaml")
+    with pytest.raises(TaskFileError, match=r"whose name ends in \.yaml, .*, got \.txt"):
+        registry.load(folder / "tasks.txt")
+
+
+def test_a_host_that_nobody_serves(folder):
+    (folder / "tasks.yaml").write_text(TASK_FILE.replace("/page.html", "http://miniwbo.localhost/x.html"))
+    with pytest.raises(
+        TaskFileError, match=r"'filed\.one' starts at the host 'miniwbo\.localhost', which nothing serves: .*did you mean 'miniwob"
+    ):
+        registry.load(folder)
+    assert "filed.one" not in registry.task_ids()
+
+
+def test_a_pack_cannot_take_anothers_ids_or_host(folder):
+    (folder / "tasks.yaml").write_text("pack: miniwob\n" + TASK_FILE.replace("name: one", "name: click-test"))
+    with pytest.raises(
+        TaskFileError, match=r"another site has the host 'miniwob\.localhost' already|there is a task 'miniwob\.click-test' already"
+    ):
+        registry.load(folder)
+    (folder / "tasks.yaml").write_text("pack: miniwob\n" + TASK_FILE)
+    with pytest.raises(TaskFileError, match=r"another site has the host 'miniwob\.localhost' already"):
+        registry.load(folder)
+
+
 def test_choose_takes_sets_ids_and_patterns():
     default = task_sets.choose(["default"])
     assert task_sets.choose(["default", default[0], "miniwob.click-test"]) == [*default, "miniwob.click-test"]

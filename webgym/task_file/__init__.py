@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from webgym.checks import AnswerCheck, AnyCheck, Check, Entry, InfeasibleCheck, PageCheck, UrlCheck, probe
 from webgym.errors import TaskFileError, did_you_mean
@@ -74,12 +74,19 @@ def _tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+Goal = Annotated[
+    Annotated[Wordings, Tag("<splits>")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("<all>")],
+    Discriminator(lambda value: "<splits>" if isinstance(value, (Mapping, Wordings)) else "<all>"),
+    BeforeValidator(_tuple),
+]
+
+
 class TaskEntry(Entry):
     """One task of a file."""
 
     name: Annotated[str, Field(pattern=NAME)]
     start: str  # a path of the file's own site, or an address of a known pack's site
-    goal: Annotated[Wordings | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(_tuple)]
+    goal: Goal
     check: AnyCheck  # the episode is a success when this is met
     never: AnyCheck | None = None  # when this is met, it is lost, whatever the check says
     decided: AnyCheck | None = None  # once this is met, the episode is over: lost, unless the check is met

@@ -117,10 +117,10 @@ def names_in_pattern(pattern: str) -> list[str]:
 
 
 def fill_pattern(pattern: str, values: Mapping[str, Any]) -> str:
-    """A regular expression in which placeholders stand for their values, letter by letter.
+    r"""A regular expression in which placeholders stand for their values, letter by letter.
 
-    >>> fill_pattern(r"{item}: (\d{2})", {"item": "tea (hot)"})
-    'tea\\ \\(hot\\):\\ (\\d{2})'
+    >>> print(fill_pattern(r"{item}: (\d{2})", {"item": "tea (hot)"}))
+    tea\ \(hot\): (\d{2})
     """
     return _PLACEHOLDER.sub(lambda token: re.escape(fill_text(token[0], values)), pattern)
 
