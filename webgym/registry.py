@@ -189,13 +189,13 @@ def _python_task(cls: type[PythonTask], task_id: str, sites: Sequence[Site], opt
     return Task(**{"id": task_id, "hosts": hosts, "oracle": oracle, **options}, start=written.start, check=written.check)
 
 
-def load(path: Path) -> list[str]:
+def load(path: str | Path) -> list[str]:
     """The ids of the tasks in a task file or a pack's folder, which become known by them and to Gymnasium.
 
     A folder holds a task file (`tasks.yaml`, or .yml, .json, .jsonl) or a Python package with `tasks()` and `sites()`. A file that has
     changed since it was loaded is loaded anew. Raises TaskFileError.
     """
-    source = _source(path)
+    source = _source(Path(path))
     stat = source.stat()
     stamp = (stat.st_mtime_ns, stat.st_size)
     if source in _loaded and _loaded[source][0] == stamp:

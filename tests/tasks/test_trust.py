@@ -1,48 +1,40 @@
-"""Every task with an oracle: the oracle earns 1, doing nothing earns 0. Found by discovery."""
+"""Every task of every pack, found by discovery: its oracle earns 1, and whoever wants the reward without the work does not."""
 
 import pytest
 
-from webgym import registry
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
-from webgym.types import Infeasible, Stop, Wait
+from webgym import registry, trust
+from webgym.arena import Arena
 
-SOLVED = [task_id for task_id in registry.task_ids() if registry.task(task_id).oracle]
+TASKS = registry.task_ids()
 SEEDS = (3, 1_000_003)
+AT_ONCE = ("stop", "infeasible", "parrot")  # they need one turn
 
 
 @pytest.fixture(scope="module")
-def play():
-    """Plays an episode and returns how it ended: (kind, reward, turns)."""
-    loop = loop_thread()
-    env = AsyncWebEnv()
-
-    async def episode(task_id, seed, policy):
-        observation = await env.reset(task_id, seed)
-        turns = 0
-        while True:
-            step = await env.step(policy(observation))
-            observation, turns = step.observation, turns + 1
-            if step.kind:
-                return step.kind, step.reward, turns
-
-    yield lambda *episode_of: loop.run(episode(*episode_of))
-    loop.run(env.close())
+def arena():
+    with Arena(2) as found:
+        yield found
 
 
-@pytest.mark.parametrize("task_id", SOLVED)
-def test_oracle_earns_one(play, task_id):
-    for seed in SEEDS:
-        kind, reward, turns = play(task_id, seed, registry.task(task_id).oracle())
-        assert (kind, reward) == ("success", 1.0), f"seed {seed}, {turns} turns"
+def problems(task_id, arena, adversaries, oracle=False):
+    return trust.audit(task_id, arena, SEEDS, adversaries, oracle=oracle).problems
 
 
-@pytest.mark.parametrize("task_id", SOLVED)
-def test_doing_nothing_earns_nothing(play, task_id):
-    assert play(task_id, SEEDS[0], lambda _: Wait()) == ("truncated", 0.0, registry.task(task_id).max_turns)
+@pytest.mark.parametrize("task_id", TASKS)
+def test_the_oracle_earns_one_and_doing_nothing_nothing(arena, task_id):
+    assert problems(task_id, arena, ("no-op",), oracle=registry.task(task_id).oracle is not None) == ()
 
 
-@pytest.mark.parametrize("end", [Stop(), Stop("done"), Infeasible("no")])
-def test_saying_so_earns_nothing(play, end):
-    for task_id in SOLVED[::20]:
-        assert play(task_id, SEEDS[0], lambda _: end)[1:] == (0.0, 1)
+@pytest.mark.parametrize("task_id", TASKS[::8])
+def test_saying_so_earns_nothing(arena, task_id):
+    assert problems(task_id, arena, AT_ONCE) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_id", TASKS)
+def test_no_adversary_wins_more_than_the_task_allows(arena, task_id):
+    assert problems(task_id, arena, None) == ()
+
+
+def test_most_tasks_have_an_oracle():
+    assert sum(registry.task(task_id).oracle is not None for task_id in TASKS) >= 100

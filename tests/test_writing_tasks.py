@@ -1,0 +1,109 @@
+"""What docs/writing-tasks.md shows works: its files, its fragments of them, its Python and its commands."""
+
+import contextlib
+import importlib.metadata
+import io
+import re
+import shlex
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import cli
+from webgym import registry, trust
+from webgym.arena import Arena
+from webgym.task_file import TaskEntry, read
+
+PAGE = (Path(__file__).parents[1] / "docs/writing-tasks.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def blocks(kind):
+    return [text for found, text in BLOCKS if found == kind]
+
+
+FILE, *FRAGMENTS = blocks("yaml")
+SPLITS, LAMP, ADVERSARY = blocks("python")
+COMMANDS = [line.partition("  #")[0] for _, text in BLOCKS for line in text.splitlines() if line.startswith("webgym ")]
+
+
+@pytest.fixture(scope="module")
+def arena():
+    with Arena(2) as found:
+        yield found
+
+
+@pytest.fixture
+def tips(tmp_path):
+    """The folder of the page's two files; what was loaded or registered is forgotten in the end."""
+    folder = tmp_path / "tips"
+    (folder / "pages").mkdir(parents=True)
+    (folder / "tasks.yaml").write_text(FILE, "utf-8")
+    (folder / "pages/tip.html").write_text(blocks("html")[0], "utf-8")
+    yield folder
+    for task_id in list(registry._registered):
+        registry._remove(task_id)
+    registry._loaded.clear()
+
+
+def test_the_task_file_can_be_trusted(tips, arena):
+    audit = trust.audit(registry.load(tips)[0], arena, trust.audit_seeds(3))
+    assert audit.problems == () and audit.notes == ()
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_fragments_are_read(tmp_path, fragment):
+    entry = {"name": "x", "start": "http://miniwob.localhost/", "goal": "Go.", "check": "{url: /}"}
+    given = re.findall(r"^(\w+):", fragment, re.MULTILINE)
+    text = "tasks:\n  - " + "\n    ".join(f"{name}: {value}" for name, value in entry.items() if name not in given)
+    (tmp_path / "x.yaml").write_text(f"{text}\n{textwrap.indent(fragment, '    ')}", "utf-8")
+    (task,), _ = read(tmp_path / "x.yaml")
+    assert task.id == "x.x" and given and set(given) <= set(TaskEntry.model_fields)
+
+
+def test_the_splits_are_as_shown(tips, monkeypatch):
+    monkeypatch.chdir(tips.parent)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(SPLITS, "writing-tasks.md", "exec"), {})
+    shown = PAGE.partition(f"{SPLITS}```\n\n```\n")[2].partition("```")[0]
+    assert shown and printed.getvalue() == shown
+
+
+def test_the_python_task_can_be_trusted(tips, arena):
+    exec(compile(LAMP, "writing-tasks.md", "exec"), {"__name__": "lamp"})
+    assert trust.audit("lamp.switch", arena, (0, 1, 2, 3)).problems == ()
+
+
+def test_the_adversary_is_held_against_tasks(tips, arena, monkeypatch):
+    monkeypatch.setattr(trust, "ADVERSARIES", {})
+    exec(compile(ADVERSARY, "writing-tasks.md", "exec"), {})
+    audit = trust.audit(registry.load(tips)[0], arena, (0,))
+    assert [trial.name for trial in audit.trials] == ["oracle", "enter"] and audit.trusted
+
+
+def test_every_field_is_explained_and_every_adversary_named():
+    fields = PAGE.partition("| field | |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in fields.splitlines()[2:]))) == set(TaskEntry.model_fields)
+    tried = PAGE.partition("| policy | does | may win |")[2].partition("\n\n")[0]
+    assert {name.strip() for line in tried.splitlines()[2:] for name in line.split("|")[1].split(",")} == {"oracle", *trust.ADVERSARIES}
+
+
+def test_the_entry_point_is_of_our_group():
+    declared = tomllib.loads(blocks("toml")[0])["project"]["entry-points"]
+    assert list(declared) == [registry.ENTRY_POINTS]
+    entry = importlib.metadata.EntryPoint("shop", declared[registry.ENTRY_POINTS]["shop"], registry.ENTRY_POINTS)
+    assert entry.module == "acme_shop.tasks"
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_exist_with_their_options(line):
+    command: Any = typer.main.get_command(cli.app)
+    words = shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context("webgym", words, resilient_parsing=False)
