@@ -4,7 +4,7 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, SupportsFloat, get_args
 
@@ -18,6 +18,8 @@ from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, did_you_me
 from webgym.page import PageMode, page_text
 from webgym.spaces import ActionText, UnicodeText
 from webgym.task import Evidence, Task, Verdict
+
+TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,11 @@ class AsyncWebEnv:
         return observation
 
     @property
+    def goal(self) -> str:
+        """The goal of this episode."""
+        return self._goal
+
+    @property
     def session(self) -> Any:
         """The browser session of this episode. Raises EpisodeStateError before the first reset."""
         if self._session is None:
@@ -199,30 +206,10 @@ class AsyncWebEnv:
             self._session = None
 
 
-class WebEnv(gym.Env[dict[str, Any], str]):
-    """A task as a Gymnasium environment: observations are dicts of text, actions are text.
+class TextFace:
+    """How a task looks to Gymnasium: its spaces, text to actions, observations and infos as dicts."""
 
-    ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
-    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``
-    and ``state_hash``.
-
-    >>> import gymnasium, webgym
-    >>> env = gymnasium.make("webgym/miniwob.click-button-v0")      # doctest: +SKIP
-    >>> observation, info = env.reset(seed=0)                       # doctest: +SKIP
-    """
-
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
-
-    def __init__(
-        self,
-        task_id: str,
-        *,
-        dialect: str = "call",
-        page: PageMode = "full",
-        max_turns: int | None = None,
-        screenshot: bool = False,
-        render_mode: str | None = None,
-    ) -> None:
+    def __init__(self, task_id: str, *, dialect: str, page: PageMode, max_turns: int | None, screenshot: bool) -> None:
         if dialect not in DIALECTS:
             raise ConfigError(f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}")
         if page not in get_args(PageMode):
@@ -232,12 +219,9 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self.task = registry.task(task_id)
         self.dialect = dialect
         self.page: PageMode = page
-        self.render_mode = render_mode
-        self._screenshot = screenshot
-        self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot)
+        self.screenshot = screenshot
         limit = max_turns or self.task.max_turns
-        text = UnicodeText()
-        spaces: dict[str, gym.Space[Any]] = {key: text for key in ("goal", "url", "title", "tabs", "page", "error", "notices")}
+        spaces: dict[str, gym.Space[Any]] = {key: UnicodeText() for key in TEXTS}
         spaces["focus"] = gym.spaces.Box(-1, np.iinfo(np.int32).max, (), np.int32)
         spaces["turn"] = gym.spaces.Box(0, limit, (), np.int32)
         spaces["turns_left"] = gym.spaces.Box(0, limit, (), np.int32)
@@ -247,32 +231,16 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self.observation_space = gym.spaces.Dict(spaces)
         self.action_space = ActionText(dialect)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
-        super().reset(seed=seed)
-        episode = seed if seed is not None else int(self.np_random.integers(2**31))
-        observation = _run(self._env.reset(self.task.id, episode))
-        return self._dict(observation), self._info(observation, "", 0.0, "")
-
-    def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
-        """Perform one action, given as text. Raises EpisodeStateError, Fault."""
-        if not isinstance(action, str):
+    def action(self, text: str, goal: str) -> t.Action | t.InvalidAction:
+        """What `text` asks for. Raises ConfigError where it is no text at all."""
+        if not isinstance(text, str):
             raise ConfigError(
-                f"an action is text in the {self.dialect} dialect, such as {self.action_space.sample()!r}; got {type(action).__name__}"
+                f"an action is text in the {self.dialect} dialect, such as {self.action_space.sample()!r}; got {type(text).__name__}"
             )
-        step = _run(self._env.step(parse(action, self.dialect, self._env._goal)))
-        info = self._info(step.observation, step.kind, step.raw_reward, step.message)
-        return self._dict(step.observation), step.reward, step.terminated, step.truncated, info
+        return parse(text, self.dialect, goal)
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """The page's pixels in mode rgb_array, [height, width, 3] uint8."""
-        return _run(self._env.screenshot()) if self.render_mode == "rgb_array" else None
-
-    def close(self) -> None:
-        """Give the browser session back."""
-        _run(self._env.close())
-
-    def _dict(self, observation: t.Observation) -> dict[str, Any]:
+    def observation(self, observation: t.Observation) -> dict[str, Any]:
+        """The observation as an element of the observation space."""
         seen: dict[str, Any] = {
             "goal": observation.goal,
             "url": observation.url,
@@ -285,11 +253,12 @@ class WebEnv(gym.Env[dict[str, Any], str]):
             "turn": np.array(observation.turn, np.int32),
             "turns_left": np.array(observation.turns_left, np.int32),
         }
-        if self._screenshot:
+        if self.screenshot:
             seen["screenshot"] = observation.screenshot
         return seen
 
-    def _info(self, observation: t.Observation, kind: str, raw_reward: float, message: str) -> dict[str, Any]:
+    def info(self, observation: t.Observation, kind: str = "", raw_reward: float = 0.0, message: str = "") -> dict[str, Any]:
+        """The info that goes with an observation."""
         return {
             "outcome": kind,
             "raw_reward": raw_reward,
@@ -297,6 +266,87 @@ class WebEnv(gym.Env[dict[str, Any], str]):
             "observation_hash": observation.hash,
             "state_hash": observation.state_hash,
         }
+
+
+class WebEnv(gym.Env[dict[str, Any], str]):
+    """A task as a Gymnasium environment: observations are dicts of text, actions are text.
+
+    ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
+    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``
+    and ``state_hash``.
+
+    ``render_mode="human"`` shows the browser's window. Where there is no display or no browser with a window, it says so in a
+    warning, and keeps the picture of the latest turn in a file that the warning names.
+
+    >>> import gymnasium, webgym
+    >>> env = gymnasium.make("webgym/miniwob.click-button-v0")      # doctest: +SKIP
+    >>> observation, info = env.reset(seed=0)                       # doctest: +SKIP
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 4}
+
+    def __init__(
+        self,
+        task_id: str,
+        *,
+        dialect: str = "call",
+        page: PageMode = "full",
+        max_turns: int | None = None,
+        screenshot: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self._face = TextFace(task_id, dialect=dialect, page=page, max_turns=max_turns, screenshot=screenshot)
+        self.task = self._face.task
+        self.render_mode = _render_mode(render_mode, self.metadata)
+        self.observation_space = self._face.observation_space
+        self.action_space = self._face.action_space
+        self._window = _window(self.metadata["render_fps"]) if render_mode == "human" else None
+        self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=self._window is None or not self._window.visible)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
+        super().reset(seed=seed)
+        observation = _run(self._env.reset(self.task.id, episode_seed(seed, self.np_random)))
+        self._show()
+        return self._face.observation(observation), self._face.info(observation)
+
+    def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
+        """Perform one action, given as text. Raises EpisodeStateError, Fault."""
+        step = _run(self._env.step(self._face.action(action, self._env.goal)))
+        self._show()
+        info = self._face.info(step.observation, step.kind, step.raw_reward, step.message)
+        return self._face.observation(step.observation), step.reward, step.terminated, step.truncated, info
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """The page's pixels in mode rgb_array, [height, width, 3] uint8. Mode human shows every turn by itself."""
+        return _run(self._env.screenshot()) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Give the browser session back."""
+        _run(self._env.close())
+        if self._window is not None:
+            self._window.close()
+
+    def _show(self) -> None:
+        if self._window is not None:
+            self._window.show(None if self._window.visible else _run(self._env.screenshot()))
+
+
+def episode_seed(seed: int | None, stream: np.random.Generator) -> int:
+    """The seed of an episode: the given one, or the next of an environment's own stream."""
+    return seed if seed is not None else int(stream.integers(2**31))
+
+
+def _render_mode(mode: str | None, metadata: Mapping[str, Any]) -> str | None:
+    if mode is not None and mode not in metadata["render_modes"]:
+        raise ConfigError(f"there is no render mode {mode!r}: expected None or one of {', '.join(metadata['render_modes'])}")
+    return mode
+
+
+def _window(turns_per_s: float) -> Any:
+    from webgym.browser.window import Window
+
+    return Window(turns_per_s)
 
 
 def _run(coroutine: Any) -> Any:

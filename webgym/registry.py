@@ -280,7 +280,12 @@ def register_all() -> None:
 
 
 def _register_gym(task_id: str, name: str) -> None:
-    gym.register(f"webgym/{task_id}-v0", entry_point="webgym.env:WebEnv", kwargs={"task_id": name})
+    gym.register(
+        f"webgym/{task_id}-v0",
+        entry_point="webgym.env:WebEnv",
+        vector_entry_point="webgym.vector:WebVectorEnv",
+        kwargs={"task_id": name},
+    )
 
 
 @functools.cache

@@ -5,17 +5,20 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from PIL import Image
 
 import webgym
-from tests.webgym.pages import visitor
+from tests.webgym.pages import run, visitor
 from webgym import registry, task_sets
 from webgym.actions import DIALECTS, parse
+from webgym.browser.window import why_none
 from webgym.env import WebEnv
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTaskError
 from webgym.spaces import UnicodeText
@@ -26,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 DEFAULT = task_sets.choose(["default"])
 CLICK = "webgym/miniwob.click-button-v0"
 REPLAYED = DEFAULT[::3]
+SAMPLE = registry.select(["miniwob.*"])[::11]
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +45,20 @@ def at():
         yield found
 
 
-@pytest.mark.parametrize("task_id", DEFAULT)
-def test_gymnasium_finds_nothing_wrong(task_id):
-    env = gym.make(registry.task(task_id).gym_id).unwrapped
+def check(task_id):
+    env = gym.make(f"webgym/{task_id}-v0").unwrapped
     check_env(env, skip_render_check=True)  # it makes a second environment from the spec, and it closes this one
+
+
+@pytest.mark.parametrize("task_id", SAMPLE)
+def test_gymnasium_finds_nothing_wrong(task_id):
+    check(task_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_id", [task_id for task_id in registry.task_ids() if task_id not in SAMPLE])
+def test_gymnasium_finds_nothing_wrong_with_the_others(task_id):
+    check(task_id)
 
 
 def test_gymnasium_finds_nothing_wrong_with_pictures():
@@ -234,6 +248,8 @@ def test_arguments_are_checked_in_words():
         gym.make(CLICK, dialect="cal")
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         gym.make(CLICK, max_turns=0)
+    with pytest.raises(ConfigError, match="there is no render mode 'rgb': expected None or one of rgb_array, human"):
+        WebEnv("miniwob.click-button", render_mode="rgb")
     with pytest.raises(ConfigError, match="there is no page mode 'ful'"):
         gym.make(CLICK, page="ful")
     with pytest.raises(UnknownTaskError, match=r"did you mean 'miniwob\.click-button'"):
@@ -268,16 +284,71 @@ def test_pictures():
         assert np.array_equal(env.render(), picture) and picture.min() < 128 < picture.max()
 
 
+# --- what a person sees ----------------------------------------------------------------------------------------------------
+
+
+def test_human_without_a_display_keeps_the_latest_picture_in_a_file(monkeypatch, caplog):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    env = gym.make(CLICK, render_mode="human")
+    picture = env.unwrapped._window.picture
+    assert f"there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set): look at {picture}" in caplog.text
+    with pytest.raises(FileNotFoundError):
+        Image.open(picture)
+    shown = []
+    for turn in (lambda: env.reset(seed=0), lambda: env.step("fill('0', 'x')"), lambda: env.reset(seed=1)):
+        turn()
+        shown.append(np.asarray(Image.open(picture)))
+        assert np.array_equal(shown[-1], run(env.unwrapped._env.screenshot())) and env.render() is None
+    assert not np.array_equal(shown[0], shown[2])
+    env.close()
+    assert not picture.parent.exists()
+
+
+def test_human_without_a_browser_that_has_windows_says_which(tmp_path):
+    assert why_none({"DISPLAY": ":0", "PATH": str(tmp_path)}, "Linux", ()).startswith("No usable full Chromium was found")
+    assert "there is no display" in why_none({"PATH": str(tmp_path)}, "Linux", ())
+    assert "there is no display" not in why_none({"PATH": str(tmp_path)}, "Darwin", ())
+
+
+def test_human_with_a_display_opens_a_window(monkeypatch):
+    monkeypatch.setattr("webgym.browser.window.why_none", lambda *_: "")
+    env = WebEnv("miniwob.click-button", render_mode="human")
+    assert env._window.visible and not env._env._headless
+    env.close()
+
+
 # --- wrappers and vectors --------------------------------------------------------------------------------------------------
 
 
-def test_gymnasiums_wrappers():
-    env = gym.wrappers.RecordEpisodeStatistics(gym.wrappers.TimeLimit(gym.make(CLICK), 2))
-    env.reset(seed=0)
-    assert env.step("noop(1)")[3] is False
-    *_, terminated, truncated, info = env.step("noop(1)")
-    assert (terminated, truncated, info["episode"]["l"], info["episode"]["r"]) == (False, True, 2, 0.0)
+def test_gymnasiums_wrappers(monkeypatch, tmp_path):
+    """The video writer is not installed with us: what RecordVideo hands to it is looked at instead."""
+    films = []
+
+    class Film:
+        def __init__(self, frames, fps):
+            films.append((frames, fps))
+
+        def write_videofile(self, path, logger=None):
+            films[-1] = (*films[-1], path)
+
+    for name in ("moviepy", "moviepy.video", "moviepy.video.io", "moviepy.video.io.ImageSequenceClip"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules["moviepy.video.io.ImageSequenceClip"].ImageSequenceClip = Film
+    filmed = gym.wrappers.RecordVideo(gym.make(CLICK, render_mode="rgb_array"), str(tmp_path / "films"), episode_trigger=lambda _: True)
+    env = gym.wrappers.RecordEpisodeStatistics(gym.wrappers.TimeLimit(filmed, 2))
+    for _ in range(2):
+        env.reset(seed=0)
+        assert env.step("noop(1)")[3] is False
+        *_, terminated, truncated, info = env.step("noop(1)")
+        assert (terminated, truncated, info["episode"]["l"], info["episode"]["r"]) == (False, True, 2, 0.0)
     env.close()
+    width, height = registry.task("miniwob.click-button").viewport
+    assert [(len(frames), fps, Path(path).name) for frames, fps, path in films] == [
+        (3, 4, f"rl-video-episode-{episode}.mp4") for episode in range(2)
+    ]
+    assert all(frame.shape == (height, width, 3) and frame.dtype == np.uint8 for frames, *_ in films for frame in frames)
 
 
 def make():

@@ -14,15 +14,9 @@ PASTED = "document.querySelector('textarea').value"
 
 
 @pytest.fixture(scope="module")
-def shared():
+def at():
     with visitor() as found:
         yield found
-
-
-@pytest.fixture
-def at(shared):
-    shared.env._session and shared.env.session.__setattr__("action_timeout_s", 60.0)
-    return shared
 
 
 def copy(at, keys="Control+c"):
