@@ -167,7 +167,7 @@ def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterabl
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
         keys = [EpisodeKey(task.id, seed, group=group) for group, seed in enumerate(played)]
-        found = arena.collect(policy, keys, retries=Retries(limit=1, backoff_s=0.0), record=Record(prompts=False, pages=False))
+        found = arena.collect(policy, keys, retries=Retries(backoff_s=0.0), record=Record(prompts=False, pages=False))
         trials.append(Trial(name, allowed, tuple(found)))
         return trials[-1]
 
