@@ -32,31 +32,38 @@ class FixedSeed:
 
 
 class Worker:
-    """Plays one episode after another, each in an environment of its own."""
+    """Plays one episode after another, in one environment per mode, which like any user's is reset from episode to episode."""
 
     def __init__(self) -> None:
+        self.envs: dict[str, Any] = {}
         self.env: Any = None
 
     def reset(self, mode: str, task: str, seed: int) -> dict[str, Any]:
         import gymnasium as gym
 
-        self.close()
-        self.env = gym.make(f"browsergym/miniwob.{task}", disable_env_checker=True, **OPTIONS[mode])
-        inner = self.env.unwrapped
-        make_task = inner.task_entrypoint
+        made = gym.make(f"browsergym/miniwob.{task}", disable_env_checker=True, **OPTIONS[mode])  # starts nothing yet
+        make_task = made.unwrapped.task_entrypoint
 
         def seeded(**options: Any) -> Any:
-            made = make_task(**options)
-            made.random = FixedSeed(seed)
-            return made
+            new = make_task(**options)
+            new.random = FixedSeed(seed)
+            return new
 
+        if mode not in self.envs:
+            self.envs[mode] = made
+            made.reset(seed=0)  # the first one has no browsers to close
+        self.env = self.envs[mode]
+        inner = self.env.unwrapped
         inner.task_entrypoint = seeded
         start = time.perf_counter()
         observation, _ = self.env.reset(seed=seed)
         return {"seconds": time.perf_counter() - start, "goal": observation["goal"], "version": inner.browser.version}
 
     def step(self, text: str, paths: "list[Any]") -> dict[str, Any]:
-        action = text.format(*(self.bid(path) for path in paths))
+        try:
+            action = text.format(*(self.bid(path) for path in paths))
+        except Exception as error:  # the element never came, because an action before did not work
+            return {"seconds": 0.0, "reward": 0.0, "done": False, "error": str(error)}
         start = time.perf_counter()
         observation, reward, done, _, _ = self.env.step(action)
         seconds = time.perf_counter() - start
@@ -71,9 +78,8 @@ class Worker:
         return handle.get_attribute("bid")
 
     def close(self) -> None:
-        if self.env is not None:
-            self.env.close()
-            self.env = None
+        for env in self.envs.values():
+            env.close()
 
 
 def main() -> None:
