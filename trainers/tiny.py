@@ -1,11 +1,11 @@
 """webgym-tiny: the architecture and the tokenizer of the model that the package brings.
 
-A Llama of about 1 M parameters that reads compact pages (`checkbox * abc #3`) and answers with one compact action (`click #3`).
+A Llama of about 1 M parameters that reads compact pages (`checkbox abc *3`) and answers with one compact action (`click *3`).
 The weights come from imitation (:mod:`trainers.imitation`).
 
 The tokenizer gives a word one and the same id wherever it stands (at the start of a line, behind a space, in quotes), since a
 small model must match words of the goal to words of the page: a word always bears the mark `▁`, and where no space precedes it,
-`⌁` stands before it. Lines cost nothing: a word at the start of a line needs no `⌁`. Refs (`#0` to `#199`), pointers into the goal
+`⌁` stands before it. Lines cost nothing: a word at the start of a line needs no `⌁`. Refs (`#0` to `#199`, marked ones `*0` to `*99`), pointers into the goal
 (`$1` to `$9`), roles and verbs are one token each. Other words are BPE, characters never seen are bytes, so any text but one that
 holds `▁` or `⌁` itself comes back as it was.
 """
@@ -37,11 +37,12 @@ ROLES = (
     "menuitem dialog tree treeitem group form region main navigation status alert progressbar canvas svg generic "
     "value checked selected disabled expanded collapsed readonly required focused pressed draggable clickable scrollable file"
 )
-WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i in range(200)) + tuple(f"${i}" for i in range(1, 10))
+WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i in range(200)) + tuple(f"*{i}" for i in range(100))
+WORDS += tuple(f"${i}" for i in range(1, 10))
 """Words that are one token whatever the training texts hold."""
 
 _WORD, _JOIN = "▁", "⌁"
-_STARTS = r"(?=\w|[#$]\d)"  # a word, a ref or a pointer begins here
+_STARTS = r"(?=\w|[#*$]\d)"  # a word, a ref or a pointer begins here
 
 
 class Shape(BaseModel):
@@ -89,7 +90,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1536, words: Iterabl
 
 def _pipeline(bpe: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(bpe)
-    glued = r"(?<=[^\s\w#$])(?=\w)|(?<=[#$])(?=[^\W\d])|(?<=\S)(?=[#$]\d)"  # a word begins and no space stands before it
+    glued = r"(?<=[^\s\w#*$])(?=\w)|(?<=[#*$])(?=[^\W\d])|(?<=\S)(?=[#*$]\d)"  # a word begins and no space stands before it
     spaced = rf"(?:(?<=\s )|(?<=\A )|(?<=[^\S\n ])){_STARTS}"  # a space that stands for itself
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -97,7 +98,7 @@ def _pipeline(bpe: models.BPE) -> Tokenizer:
             normalizers.Replace(Regex(rf"(?<=\S) {_STARTS}|(?<![^\n{_JOIN}]){_STARTS}"), _WORD),
         ]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{_WORD}[#$]?\w+|\n+|[^\w{_WORD}\n]+|."), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{_WORD}[#*$]?\w+|\n+|[^\w{_WORD}\n]+|."), "isolated")
     return tokenizer
 
 

@@ -18,7 +18,7 @@ class Demonstrator(OraclePolicy):
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """The oracle's action with its prompt."""
         action = self.action(observation, key)
-        return Completion(demonstration(action, observation.goal, self._prompts), prompt_text(observation, history, self._prompts))
+        return Completion(demonstration(action, observation, self._prompts), prompt_text(observation, history, self._prompts))
 
 
 def demo_keys(tasks: Sequence[str], episodes: int, seeds: range, seed: int = 0) -> list[EpisodeKey]:

@@ -31,10 +31,12 @@ def full_line(node: Node) -> str:
 
 
 def compact_line(node: Node, mark: str = "") -> str:
-    """One node in few tokens; at the end its mark and its ref, side by side, since a small model binds neighbours first.
+    """One node in few tokens, its ref at the end. The mark `*` is one word with the ref, so that to point at the thing is to copy it.
 
     >>> compact_line(Node("button", "Submit", ref=0), "*")
-    'button Submit * #0'
+    'button Submit *0'
+    >>> compact_line(Node("text", "Ann, today"), "+")
+    'text Ann, today +'
     >>> compact_line(Node("checkbox", "abc", ref=4, states=("checked",)))
     'checkbox abc checked #4'
     >>> compact_line(Node("textbox", "Name", ref=1, value="bob"))
@@ -44,9 +46,10 @@ def compact_line(node: Node, mark: str = "") -> str:
     if node.value:
         parts.append(f"= {node.value}")
     parts.extend(node.states)
-    parts.append(mark)
-    if node.ref is not None:
-        parts.append(f"#{node.ref}")
+    if node.ref is None:
+        parts.append(mark)
+    else:
+        parts.extend([f"*{node.ref}"] if mark == "*" else [mark, f"#{node.ref}"])
     return " ".join(part for part in parts if part)
 
 

@@ -4,8 +4,9 @@ Two styles. `chat` is for pretrained language models: a system message with the 
 `compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
 the matching of words that a small model learns late (string-overlap features have a long history in agents for MiniWoB):
 
-- a mark behind a page text, beside its ref, says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
-  (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more;
+- a mark behind a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
+  (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more; `*` takes the place of the `#` of a ref,
+  so that the thing to act on is found and copied in one step (docs/lab-notes.md has what that gains);
 - `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
 """
 
@@ -72,20 +73,27 @@ def prompt_text(observation: Observation, history: Sequence[Turn], settings: Pro
     return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + "\n\nAction:"
 
 
-def demonstration(action: Action, goal: str, settings: PromptSettings) -> str:
-    """How a model should have written `action`; in the compact dialect it points at the goal's strings where it can.
+def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:
+    """How a model that saw this observation should have written `action`.
 
-    >>> demonstration(Fill(3, "ann"), 'Enter "ann" and press Save.', COMPACT)
-    'type #3 $1'
+    In the compact dialect a ref is written as the prompt has it, and a text points at the goal's strings where it can: `type *3 $1`.
     """
     if settings.dialect != "compact":
         return render(action, settings.dialect)
+    strings = goal_strings(observation.goal)
     match action:
-        case Fill(_, text) | Type(text) | Select(_, (text,)) if text in goal_strings(goal):
-            plain = render(_with_text(action, "x"), "compact")
-            return f"{plain[:-1]}${goal_strings(goal).index(text) + 1}"
+        case Fill(_, text) | Type(text) | Select(_, (text,)) if text in strings:
+            written = f"{render(_with_text(action, 'x'), 'compact')[:-1]}${strings.index(text) + 1}"
         case _:
-            return render(action, "compact")
+            written = render(action, "compact")
+    if not settings.marks:
+        return written
+    found = marks(observation.nodes, observation.goal)
+    marked = {str(node.ref) for node, mark in zip(observation.nodes, found, strict=True) if mark == "*"}
+    return _REFS.sub(lambda refs: re.sub(r"#(\d+)", lambda ref: f"*{ref[1]}" if ref[1] in marked else ref[0], refs[0]), written)
+
+
+_REFS = re.compile(r"\A\w+ #\d+(?: #\d+\Z)?")  # the verb and its one or two refs; texts come later
 
 
 def _with_text(action: Action, text: str) -> Action:
@@ -147,7 +155,7 @@ def _line(node: Node, mark: str) -> str:
 
 def _plain(text: str) -> str:
     """Lower case on one line, with nothing in it that looks like a ref or a pointer."""
-    return re.sub(r"([#$])(?=\d)", r"\1 ", re.sub(r"\s+", " ", text).strip().lower())
+    return re.sub(r"([#$*])(?=\d)", r"\1 ", re.sub(r"\s+", " ", text).strip().lower())
 
 
 def _pointed(goal: str) -> str:
@@ -159,7 +167,7 @@ def _pointed(goal: str) -> str:
 def _named(turn: Turn) -> str:
     """A past action with its ref replaced by what the page line said, since refs are of that page only."""
     text = turn.completion.text.strip().splitlines()[-1] if turn.completion.text.strip() else "nothing"
-    ref = re.search(r"#\d+", text)
+    ref = re.search(r"[#*]\d+", text)
     if ref is None:
         return _plain(text)[:60]
     lines = turn.completion.prompt.splitlines()

@@ -30,7 +30,7 @@ LOSSES = ("mse", "bce", "hl-gauss")
 
 @pytest.fixture(scope="module")
 def policy():
-    tokenizer = build_tokenizer(["ok"] * 3, vocab_size=800)
+    tokenizer = build_tokenizer(["ok"] * 3, vocab_size=1000)
     return prepare(build_model(tokenizer, Shape(hidden=32, layers=2, heads=2, mlp=64, context=64)))
 
 

@@ -24,7 +24,7 @@ def some_examples(count):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer([e.prompt + e.completion for e in some_examples(8)], vocab_size=800)
+    return build_tokenizer([e.prompt + e.completion for e in some_examples(8)], vocab_size=1000)
 
 
 def fresh(tokenizer):

@@ -44,7 +44,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned nothing but writes short actions at random."""
-    tokenizer = build_tokenizer(["goal: click on the ok button.\npage:\nbutton ok #0\ndo:", "click #1"] * 8, vocab_size=800)
+    tokenizer = build_tokenizer(["goal: click on the ok button.\npage:\nbutton ok #0\ndo:", "click #1"] * 8, vocab_size=1000)
     source = PolicyModel(prepare(build_model(tokenizer, Shape(hidden=32, layers=1, heads=2, mlp=64))), tokenizer, COMPACT)
     folder = tmp_path_factory.mktemp("model")
     source.save(folder)

@@ -7,10 +7,10 @@ import pytest
 
 import webgym.page
 import webgym.prompt
-from webgym.actions import describe
+from webgym.actions import describe, parse
 from webgym.errors import ConfigError
 from webgym.prompt import COMPACT, PromptSettings, demonstration, goal_names, marks, messages, prompt_text
-from webgym.types import Click, Completion, Fill, Node, Observation, Press, Select, Turn, Type
+from webgym.types import Click, Completion, Drag, Fill, Node, Observation, Press, Select, Turn, Type
 
 NODES = (
     Node("heading", "Sign up"),
@@ -40,7 +40,7 @@ def turn(text, action, prompt="", error=""):
 
 HISTORY = [
     turn("clck 3", "", error="unknown action"),
-    turn("click #4", "click('4')", prompt="page:\nlink * Start #4\nbutton End #40\ndo:"),
+    turn("click #4", "click('4')", prompt="page:\nlink Start #4\nbutton End #40\ndo:"),
     turn("type #0 $1", "fill('0', 'Bob')", prompt="page:\ntextbox user name #0\ndo:", error="it is gone"),
 ]
 
@@ -89,7 +89,7 @@ def test_compact_prompt_as_a_whole():
         'goal: enter $1 "bob" as name by ann, then press $2 "save".\n'
         "left 5\n"
         "done: clck 3\n"
-        "done: click link * Start\n"
+        "done: click link Start\n"
         "done: type textbox user name $1 failed\n"
         "error: element # 7 is gone\n"
         "note: a new tab was opened\n"
@@ -98,7 +98,7 @@ def test_compact_prompt_as_a_whole():
         "textbox user name focused #0\n"
         "textbox story = two lines #1\n"
         "text [2] and # 2 cost $ 3\n"
-        "button save * #2\n"
+        "button save *2\n"
         "cut 1\n"
         "do:"
     )
@@ -115,23 +115,34 @@ def test_without_marks_there_are_none():
     assert "button save #2" in prompt_text(SEEN, (), dataclasses.replace(COMPACT, marks=False))
 
 
-@pytest.mark.parametrize("text", ["#3", "x #12 y", "$1", "price $20", "##4", "a\n#5\n$2"])
+@pytest.mark.parametrize("text", ["#3", "x #12 y", "$1", "price $20", "##4", "a\n#5\n$2", "*6"])
 def test_page_text_never_looks_like_a_ref_or_a_pointer(text):
     page = dataclasses.replace(SEEN, nodes=(Node("text", text), Node("link", text, ref=0, value=text)), error=text, notices=(text,))
     body = prompt_text(dataclasses.replace(page, goal="go"), (), COMPACT).splitlines()
     assert len(body) == 8
-    assert [word for line in body for word in line.split() if word[:1] in "#$" and word[1:].isdigit()] == ["#0"]
+    assert [word for line in body for word in line.split() if word[:1] in "#$*" and word[1:].isdigit()] == ["#0"]
 
 
 def test_demonstrations_point_at_the_goal_where_they_can():
-    goal = 'Type "a b" and "c".'
-    assert demonstration(Fill(3, "c"), goal, COMPACT) == "type #3 $2"
-    assert demonstration(Type("a b"), goal, COMPACT) == "write $1"
-    assert demonstration(Select(4, ("c",)), goal, COMPACT) == "select #4 $2"
-    assert demonstration(Fill(3, "d"), goal, COMPACT) == "type #3 d"
-    assert demonstration(Click(3), goal, COMPACT) == "click #3"
-    assert demonstration(Fill(3, "c"), goal, PromptSettings()) == "fill('3', 'c')"
-    assert demonstration(Press("Enter"), goal, PromptSettings(dialect="json")).startswith('{"name": ')
+    seen = dataclasses.replace(SEEN, goal='Type "a b" and "c".', nodes=NODES)
+    assert demonstration(Fill(3, "c"), seen, COMPACT) == "type #3 $2"
+    assert demonstration(Type("a b"), seen, COMPACT) == "write $1"
+    assert demonstration(Select(4, ("c",)), seen, COMPACT) == "select #4 $2"
+    assert demonstration(Fill(3, "d"), seen, COMPACT) == "type #3 d"
+    assert demonstration(Click(3), seen, COMPACT) == "click #3"
+    assert demonstration(Fill(3, "c"), seen, PromptSettings()) == "fill('3', 'c')"
+    assert demonstration(Press("Enter"), seen, PromptSettings(dialect="json")).startswith('{"name": ')
+
+
+def test_demonstrations_write_a_ref_as_the_prompt_has_it():
+    assert "button save *2" in prompt_text(SEEN, (), COMPACT)
+    assert demonstration(Click(2), SEEN, COMPACT) == "click *2"
+    assert demonstration(Click(0), SEEN, COMPACT) == "click #0"
+    assert demonstration(Drag(0, 2), SEEN, COMPACT) == "drag #0 *2"
+    assert demonstration(Fill(2, "see #2 and *2"), SEEN, COMPACT) == "type *2 see #2 and *2"
+    assert demonstration(Fill(0, "#2"), SEEN, COMPACT) == 'type #0 "#2"'
+    assert demonstration(Click(2), SEEN, dataclasses.replace(COMPACT, marks=False)) == "click #2"
+    assert parse("type *2 see #2", "compact") == parse("type #2 see #2", "compact") == Fill(2, "see #2")
 
 
 def test_settings_come_back_from_json_and_mistakes_do_not():

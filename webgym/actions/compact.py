@@ -1,4 +1,7 @@
-"""The `compact` dialect: one short line, for small models and their grammar."""
+"""The `compact` dialect: one short line, for small models and their grammar.
+
+A ref is `#3`, or `*3` where the prompt marks the thing so (:mod:`webgym.prompt`); both mean the same.
+"""
 
 import json
 import re
@@ -55,7 +58,7 @@ from webgym.types import (
 )
 
 _LINE = re.compile(r"(?:action:\s*+)?([A-Za-z]{1,30})(?:[ \t]++(.*))?", re.DOTALL | re.IGNORECASE)
-_COMPACT_REF = re.compile(r"#(\d{1,9})(?!\S)[ \t]*+", re.ASCII)
+_COMPACT_REF = re.compile(r"[#*](\d{1,9})(?!\S)[ \t]*+", re.ASCII)
 _COMPACT_POINT = re.compile(rf"({NUMBER.pattern})[ \t]{{0,3}},[ \t]{{0,3}}({NUMBER.pattern})[ \t]*+", re.ASCII)
 _GOAL_STRING = re.compile(r"\$(\d{1,4})", re.ASCII)
 
@@ -295,7 +298,7 @@ def read(text: str, goal: str) -> Action:
             return verb.read(_Rest(rest, goal))
         except Wrong as wrong:
             error = f"{word}: {wrong}; expected {verb.syntax}"
-            if not rest or rest[0] in '#$"-0123456789':
+            if not rest or rest[0] in '#*$"-0123456789':
                 raise Wrong(error) from None
             fallback = fallback or error  # "type the name first" is prose: look further up
     raise Wrong(fallback or "no action found in an empty text; end with one action, such as click #3")

@@ -20,7 +20,7 @@ SIZE = Shape(hidden=32, layers=2, heads=2, mlp=64, context=256)
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(["goal: press ok.\nbutton ok #0\ndo:click #0"] * 3, vocab_size=800)
+    return build_tokenizer(["goal: press ok.\nbutton ok #0\ndo:click #0"] * 3, vocab_size=1000)
 
 
 def make_model(tokenizer, seed=0, sharpness=8.0):
