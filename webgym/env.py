@@ -4,7 +4,8 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, SupportsFloat, get_args
 
@@ -178,6 +179,11 @@ class AsyncWebEnv:
         return observation
 
     @property
+    def opened(self) -> bool:
+        """Whether there is a browser session to give back."""
+        return self._session is not None
+
+    @property
     def goal(self) -> str:
         """The goal of this episode."""
         return self._goal
@@ -302,6 +308,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self.action_space = self._face.action_space
         self._window = _window(self.metadata["render_fps"]) if render_mode == "human" else None
         self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=self._window is None or not self._window.visible)
+        release_with(self, [self._env])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
@@ -335,6 +342,19 @@ class WebEnv(gym.Env[dict[str, Any], str]):
 def episode_seed(seed: int | None, stream: np.random.Generator) -> int:
     """The seed of an episode: the given one, or the next of an environment's own stream."""
     return seed if seed is not None else int(stream.integers(2**31))
+
+
+def release_with(owner: object, envs: Sequence[AsyncWebEnv]) -> None:
+    """Give the sessions back when `owner` is dropped without having been closed (Gymnasium's own checker does so)."""
+    weakref.finalize(owner, _release, envs).atexit = False  # at the end of the process, the browser closes as a whole
+
+
+def _release(envs: Sequence[AsyncWebEnv]) -> None:
+    from webgym.browser.thread import loop_thread
+
+    for env in envs:
+        if env.opened:
+            loop_thread().start(env.close())
 
 
 def _render_mode(mode: str | None, metadata: Mapping[str, Any]) -> str | None:

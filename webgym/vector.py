@@ -16,7 +16,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
-from webgym.env import AsyncWebEnv, TextFace, episode_seed
+from webgym.env import AsyncWebEnv, TextFace, episode_seed, release_with
 from webgym.errors import ConfigError, EpisodeStateError, Fault, did_you_mean
 from webgym.page import PageMode
 from webgym.types import Action, InvalidAction, Observation
@@ -94,6 +94,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._slots = [_Slot(AsyncWebEnv(max_turns=max_turns, screenshots=screenshot)) for _ in range(num_envs)]
+        release_with(self, [slot.env for slot in self._slots])
 
     def reset(  # type: ignore[override]
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

@@ -1,9 +1,12 @@
 """The environment's contract, by Gymnasium's own checker and by episodes of the default tasks."""
 
+import asyncio
+import gc
 import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +25,7 @@ from webgym.browser.window import why_none
 from webgym.env import WebEnv
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTaskError
 from webgym.spaces import UnicodeText
-from webgym.task import FAILURE, SUCCESS, Verdict
+from webgym.task import FAILURE, SUCCESS, Start, Verdict
 from webgym.types import Click, Fill, Infeasible, InvalidAction, Message, Stop, Wait
 
 ROOT = Path(__file__).parents[2]
@@ -103,17 +106,26 @@ print(json.dumps(loop_thread().run(main(json.loads(sys.argv[1]), int(sys.argv[2]
 
 def replay(tasks, neighbours):
     command = [sys.executable, "-c", PLAY, json.dumps(tasks), str(neighbours)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+@pytest.mark.timeout(600)  # sixteen sessions on whatever cores there are
 def test_same_seed_and_actions_give_the_same_in_any_process_and_beside_others():
     first = replay(REPLAYED, 0)
     assert [ended for *_, ended in first.values()] == ["success"] * len(REPLAYED)
     assert len({pair[0] for *pairs, _ in first.values() for pair in pairs}) > 2 * len(REPLAYED)
     assert replay(REPLAYED, 0) == first
-    assert replay(REPLAYED, 4) == first
+    assert replay(REPLAYED, 15) == first
+
+
+def test_timers_that_the_page_script_starts_get_all_of_the_time(at):
+    at.open("<p>x")
+    script = "(setTimeout(() => document.title = 'later', 400), {goal: 'goal'})"
+    start = Start("http://pages.localhost/", page_script=script, site_state={"/": "<p>x"})
+    at.task = replace(at.task, start=lambda _: start)
+    assert [run(at.env.reset("pages.test", 0)).title for _ in range(20)] == ["later"] * 20
 
 
 def test_seeds_differ_and_reset_without_one_goes_on(env):
@@ -163,6 +175,17 @@ def test_text_that_is_no_action_costs_a_turn(env):
     observation, *_ = env.step("click('999')")
     assert "there is no element #999" in observation["error"] and observation["page"] == before["page"]
     assert env.step("noop(1)")[0]["error"] == ""
+
+
+def test_environment_that_is_dropped_gives_its_session_back():
+    env = gym.make(CLICK)
+    env.reset(seed=0)
+    context = env.unwrapped._env.session._context
+    closed = asyncio.Event()
+    context.on("close", lambda _: closed.set())
+    del env
+    gc.collect()
+    run(closed.wait())
 
 
 def test_turn_limit_truncates_without_reward():

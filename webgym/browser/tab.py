@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text("utf-8")
 SNAPSHOT = importlib.resources.files("webgym.browser").joinpath("snapshot.js").read_text("utf-8")
+INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 
 
@@ -153,11 +154,18 @@ class Tab:
 
     async def interrupt(self) -> None:
         """Give up what holds the page: a script that does not end, a request that nobody answers."""
-        # Loading first: while a navigation waits for its answer, the renderer does not hear of time.
-        await self.send("Page.stopLoading")
-        await self.send("Runtime.terminateExecution")
-        await self.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
-        await self.page_value("1")
+        for left in reversed(range(INTERRUPTS)):
+            try:
+                # Loading first: while a navigation waits for its answer, the renderer does not hear of time.
+                await self.send("Page.stopLoading")
+                await self.send("Runtime.terminateExecution")
+                await self.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
+                await self.page_value("1")
+                break
+            except PlaywrightError:
+                if self.page.is_closed() or not left:
+                    raise
+                await asyncio.sleep(0.05)  # it is on its way from one document to the next: the next one is stopped
         self._navigating = self._loading = False
 
     async def _grant(self, budget_ms: float) -> None:
@@ -222,6 +230,7 @@ class Tab:
     async def page_promise(self, expression: str) -> Any:
         """Like :meth:`page_value` for a promise, with time passing until it is kept."""
         asked = asyncio.create_task(self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}))
+        await asyncio.sleep(0)  # it is sent before time is granted: else how much of it the timers that it starts get is a race
         try:
             while True:
                 await self.settle()

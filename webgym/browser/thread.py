@@ -33,6 +33,10 @@ class LoopThread:
             future.cancel()
             raise
 
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run the coroutine without waiting for it, from whichever thread."""
+        asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
 
 _threads: dict[int, LoopThread] = {}
 _lock = threading.Lock()

@@ -1,0 +1,85 @@
+"""Pages and agents that overdo it: each gets an error in words, or an observation that says so, and the next episode is well."""
+
+import pytest
+
+from tests.webgym.pages import HOST, lines, visitor
+from webgym.errors import BrowserFault
+from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with visitor() as found:
+        yield found
+
+
+@pytest.fixture
+def at(shared):
+    if shared.env._session is not None:
+        shared.env.session.action_timeout_s = 60.0  # a busy machine is no failure; tests of the deadline set their own
+    yield shared
+    assert lines(shared.open("<p>next")) == ["text next"]
+
+
+def test_start_page_that_never_loads_is_a_fault(at, monkeypatch):
+    at.open()
+    begin = at.env.session.begin
+    monkeypatch.setattr(at.env.session, "begin", lambda *given, **named: begin(*given, **named, timeout_s=2.0))
+    with pytest.raises(BrowserFault, match=r"the start page http://pages\.localhost/hang did not load: .* within 2 s"):
+        at.open(path="/hang")
+
+
+def test_redirects_without_end(at):
+    at.open("<a href=/loop>loop</a>", {"/loop": (302, {"location": "/loop"}, "")})
+    seen = at.do(Click(at.ref("loop")))
+    assert (seen.nodes, any("could not be opened" in notice for notice in seen.notices)) == ((), True)
+    assert "could not be opened: net::ERR_TOO_MANY_REDIRECTS" in at.fails(Goto(f"http://{HOST}/loop"))
+    assert at.do(Goto(f"http://{HOST}/")).nodes
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<p>on<script>location = '/on?' + Math.random()</script>", "<p>on<meta http-equiv=refresh content='0;url=/on'>"],
+    ids=["script", "meta"],
+)
+def test_page_that_forever_goes_on_to_the_next(at, page):
+    at.open("<a href=/on>on</a>", {"/on": page})
+    at.env.session.action_timeout_s = 3.0
+    assert at.fails(Click(at.ref("on"))) == "the page did not come to rest within 3 s"
+    at.env.session.action_timeout_s = 60.0
+    assert lines(at.do(Goto(f"http://{HOST}/"))) == ["link on"]
+
+
+def test_hundred_popups(at):
+    at.open("<button onclick='for (let i = 0; i < 100; i++) window.open(`/popup?${i}`)'>x</button>", {"/popup": "<p>popup"})
+    seen = at.do(Click(at.ref("x")))
+    assert 1 < len(seen.tabs) <= 10
+    assert "a new tab was opened" in seen.notices and "a popup was closed: 10 tabs are open already" in seen.notices
+    assert lines(at.do(FocusTab(0))) == ["button x (focused)"]
+
+
+def test_page_of_fifty_thousand_elements(at):
+    seen = at.open("<button onclick='document.title = 5'>first</button>" + "<button>more</button>" * 50_000)
+    assert len(seen.nodes) == 2500 and "the page is long: only its first 2500 lines are shown" in seen.notices
+    assert at.do(Click(0)).title == "5"
+
+
+def test_alerts_without_end(at):
+    at.open("<button onclick='for (;;) alert(1)'>x</button><p>y")
+    at.env.session.action_timeout_s = 3.0
+    seen = at.step(Click(at.ref("x"))).observation
+    assert seen.error == "the page did not come to rest within 3 s" and 'alert dialog "1" was accepted' in seen.notices
+
+
+def test_megabyte_of_text(at):
+    at.open("<input aria-label=field><textarea aria-label=area></textarea>")
+    seen = at.do(Fill(at.ref("field"), "x" * 1_000_000))
+    at.do(Click(at.ref("area")))
+    at.do(Type("y" * 1_000_000))
+    assert at.js("[...document.querySelectorAll('input, textarea')].map(field => field.value.length)") == [1_000_000] * 2
+    assert sum(len(node.value or "") for node in seen.nodes) < 100_000
+
+
+def test_time_goes_on_after_all_that(at):
+    at.open("<p>x<script>setTimeout(() => document.title = 'later', 600)</script>")
+    assert at.do(Wait(1000)).title == "later"
