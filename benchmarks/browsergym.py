@@ -11,7 +11,8 @@ done, beforehand; the worker finds the same elements in its own page. A table go
 What is measured is one call of `env.step` or `env.reset` of an environment from `gym.make` that is reset from episode to episode; the
 first reset, which opens what stays open, is not counted. Ours gives the page as text. BrowserGym gives its trees; that they are not
 flattened to text, and that it reads its pages from files (as it documents) while ours come over HTTP, is in its favour; that it also
-takes a screenshot is not, but it cannot be told not to. Times of episodes in which its clicks time out are left out.
+takes a screenshot is not, but it cannot be told not to. Times of episodes in which its clicks time out, or in which ours does not end
+as rehearsed, are left out and counted as unsolved.
 """
 
 import argparse
@@ -177,18 +178,22 @@ def plain(goal: str) -> str:
     return " ".join(goal.split())
 
 
-def play_ours(env: gym.Env[Any, Any], seed: int, moves: Sequence[Move], times: Times) -> None:
-    """One episode, timed."""
+def play_ours(env: gym.Env[Any, Any], seed: int, moves: Sequence[Move], times: Times) -> str:
+    """One episode, timed; where the rehearsed actions do not solve it, it is only counted, and the words say what the last page said."""
     start = perf_counter()
     env.reset(seed=seed)
-    times.reset.append(perf_counter() - start)
-    reward: Any = 0.0
+    reset_s, steps_s = perf_counter() - start, []
+    reward, seen = 0.0, {}
     for move in moves:
         start = perf_counter()
-        _, reward, *_ = env.step(move.ours)
-        times.step.append(perf_counter() - start)
+        seen, reward, *_ = env.step(move.ours)
+        steps_s.append(perf_counter() - start)
     if reward != 1.0:
-        raise SystemExit(f"the rehearsed actions did not solve {env.spec}, seed {seed}: the environment is not deterministic")
+        times.unsolved += 1
+        return f"ours, seed {seed}: the rehearsed actions did not solve it this time; {seen['error'] or 'no error'} on\n{seen['page']}"
+    times.reset.append(reset_s)
+    times.step += steps_s
+    return ""
 
 
 def compare(python: Path, tasks: Sequence[str], episodes: int, minutes: float, say: Callable[[str], None]) -> dict[str, Any]:
@@ -210,7 +215,8 @@ def compare(python: Path, tasks: Sequence[str], episodes: int, minutes: float, s
                 for turn in range(3):
                     name = ("ours", "default", "tuned")[(number + turn) % 3]
                     if name == "ours":
-                        play_ours(envs[task], seed, moves, times[task, name])
+                        if words := play_ours(envs[task], seed, moves, times[task, name]):
+                            say(f"{task}: {words}")
                     else:
                         theirs.play(name, task, seed, goal, moves, times[task, name])
                 say(f"{task}: {number + 1} of {episodes} episodes")
@@ -221,6 +227,7 @@ def compare(python: Path, tasks: Sequence[str], episodes: int, minutes: float, s
     found = {task: {name: times[task, name] for name in ("ours", "default", "tuned")} for task in tasks}
     rows = {task: row(by_name) for task, by_name in found.items() if all(each.reset for each in by_name.values())}
     met = {bar: len(rows) == len(tasks) and all(r[bar] >= at for r in rows.values()) for bar, at in BARS.items()}
+    met["ours_always_solved"] = all(times[task, "ours"].unsolved == 0 for task in tasks)
     return {"tasks": rows, "bars": BARS, "met": met, **versions}
 
 

@@ -42,7 +42,8 @@ class Worker:
         import gymnasium as gym
 
         made = gym.make(f"browsergym/miniwob.{task}", disable_env_checker=True, **OPTIONS[mode])  # starts nothing yet
-        make_task = made.unwrapped.task_entrypoint
+        inner: Any = made.unwrapped
+        make_task = inner.task_entrypoint
 
         def seeded(**options: Any) -> Any:
             new = make_task(**options)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import browsergym
-from benchmarks.browsergym import BARS, WORKER, Times, rehearse, row, tables, with_holes
+from benchmarks.browsergym import BARS, WORKER, Move, Times, play_ours, rehearse, row, tables, with_holes
 from webgym import types as t
 from webgym.actions import parse
 from webgym.browser.thread import loop_thread
@@ -39,6 +39,30 @@ def test_ratios_are_of_medians():
     found = row({"ours": Times([0.01, 0.02, 5.0], [0.05, 0.05]), "default": theirs, "tuned": Times([0.3], [1.0])})
     assert (found["steps"], found["resets"]) == (3, 2)
     assert (found["step_default"], found["step_tuned"], found["reset_default"], found["reset_tuned"]) == (30.0, 15.0, 40.0, 20.0)
+
+
+class FakeEnv:
+    """Pays `reward` at its second step."""
+
+    def __init__(self, reward):
+        self.reward, self.asked = reward, []
+
+    def reset(self, *, seed):
+        self.asked = [seed]
+
+    def step(self, text):
+        self.asked.append(text)
+        return {"error": "stale", "page": "the last page"}, self.reward if len(self.asked) == 3 else 0.0, False, False, {}
+
+
+def test_an_episode_counts_only_where_it_is_solved():
+    moves = [Move("click('1')", "", ()), Move("click('2')", "", ())]
+    times, solved = Times(), FakeEnv(1.0)
+    assert play_ours(solved, 9, moves, times) == "" and solved.asked == [9, "click('1')", "click('2')"]
+    assert (len(times.reset), len(times.step), times.unsolved) == (1, 2, 0)
+    words = play_ours(FakeEnv(0.0), 9, moves, times)
+    assert "seed 9" in words and "stale on\nthe last page" in words
+    assert (len(times.reset), len(times.step), times.unsolved) == (1, 2, 1)
 
 
 def test_tables_show_every_ratio_and_which_bar_is_missed():
