@@ -11,13 +11,15 @@ done, beforehand; the worker finds the same elements in its own page. A table go
 What is measured is one call of `env.step` or `env.reset` of an environment from `gym.make` that is reset from episode to episode; the
 first reset, which opens what stays open, is not counted. Ours gives the page as text. BrowserGym gives its trees; that they are not
 flattened to text, and that it reads its pages from files (as it documents) while ours come over HTTP, is in its favour; that it also
-takes a screenshot is not, but it cannot be told not to. Times of episodes in which its clicks time out, or in which ours does not end
-as rehearsed, are left out and counted as unsolved.
+takes a screenshot is not, but it cannot be told not to. Times of episodes in which it hangs or its clicks time out, or in which
+ours does not end as rehearsed, are left out and counted as unsolved.
 """
 
 import argparse
 import json
 import os
+import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -45,6 +47,7 @@ from webgym.page import page_text
 TASKS = ("click-test-2", "click-checkboxes", "enter-text", "email-inbox", "login-user", "use-autocomplete")
 WORKER = Path(__file__).with_name("browsergym_worker.py")
 BARS = {"step_default": 40.0, "step_tuned": 15.0, "reset_default": 20.0}
+HANG_S = 90.0  # no call of BrowserGym's takes longer, but one that never ends
 
 # An element as the nearest ancestor with an id ("" for the document) and the way down from it.
 PATH = """((el) => {
@@ -122,9 +125,14 @@ class Theirs:
         environ = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(home), "MINIWOB_URL": f"{pages.as_uri()}/"}
         link_browser(python, browser, environ)
         # -I: the folder of the worker, which has a file named like its import, stays off the path
-        command = [str(python), "-I", str(WORKER)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+        self._command, self._environ = [str(python), "-I", str(WORKER)], environ
+        self._process = self._start()
         self.version = ""
+
+    def _start(self) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
+        )
 
     def __enter__(self) -> "Theirs":
         return self
@@ -135,28 +143,41 @@ class Theirs:
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
+
+    def _kill(self) -> None:
+        """End the worker and all that it started."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def play(self, mode: str, task: str, seed: int, goal: str, moves: Sequence[Move], times: Times) -> None:
-        """One episode, timed; one that the same actions do not solve (BrowserGym's clicks time out after 0.5 s) is only counted.
+        """One episode, timed; one that hangs, or that the same actions do not solve (its clicks time out after 0.5 s), is only counted.
 
         Raises SystemExit where its page shows another problem.
         """
-        begun = self._ask(call="reset", mode=mode, task=task, seed=seed)
-        self.version = begun["version"]
-        if plain(begun["goal"]) != plain(goal):
-            raise SystemExit(f"{task}, seed {seed}: BrowserGym shows another problem: {begun['goal']!r}, not {goal!r}")
-        done = [self._ask(call="step", text=move.theirs, paths=move.paths) for move in moves]
-        if not (done[-1]["done"] and done[-1]["reward"] > 0):
+        try:
+            begun = self._ask(call="reset", mode=mode, task=task, seed=seed)
+            self.version = begun["version"]
+            if plain(begun["goal"]) != plain(goal):
+                raise SystemExit(f"{task}, seed {seed}: BrowserGym shows another problem: {begun['goal']!r}, not {goal!r}")
+            done = [self._ask(call="step", text=move.theirs, paths=move.paths) for move in moves]
+        except TimeoutError:
+            self._kill()
+            self._process = self._start()
+            done = []
+        if not done or not (done[-1]["done"] and done[-1]["reward"] > 0):
             times.unsolved += 1
             return
         times.reset.append(begun["seconds"])
         times.step += [each["seconds"] for each in done]
 
     def _ask(self, **asked: Any) -> dict[str, Any]:
+        """The worker's answer. Raises TimeoutError where none comes within HANG_S."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], HANG_S)[0]:
+            raise TimeoutError
         if not (line := self._process.stdout.readline()):
             raise SystemExit(f"BrowserGym's process ended on {asked}: its own words stand above")
         return json.loads(line)

@@ -5,12 +5,13 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from benchmarks import browsergym
-from benchmarks.browsergym import BARS, WORKER, Move, Times, play_ours, rehearse, row, tables, with_holes
+from benchmarks.browsergym import BARS, WORKER, Move, Theirs, Times, play_ours, rehearse, row, tables, with_holes
 from webgym import types as t
 from webgym.actions import parse
 from webgym.browser.thread import loop_thread
@@ -101,3 +102,17 @@ def test_the_worker_says_what_it_lacks_where_there_is_no_browsergym():
 def test_docstring_examples():
     results = doctest.testmod(browsergym)
     assert results.attempted and not results.failed
+
+
+def test_a_worker_that_hangs_is_replaced_and_its_episode_counted(tmp_path, monkeypatch):
+    silent = tmp_path / "silent.py"
+    silent.write_text("import sys\nfor line in sys.stdin: pass\n")
+    monkeypatch.setattr(browsergym, "link_browser", lambda *_: None)
+    monkeypatch.setattr(browsergym, "WORKER", silent)
+    monkeypatch.setattr(browsergym, "HANG_S", 0.01)
+    times = Times()
+    with Theirs(Path(sys.executable), tmp_path / "browser") as theirs:
+        first = theirs._process
+        theirs.play("default", "click-link", 1, "the goal", [Move("", "", ())], times)
+        assert first.poll() is not None and theirs._process is not first and theirs._process.poll() is None
+    assert (times.unsolved, times.reset, times.step) == (1, [], [])
