@@ -162,6 +162,10 @@ def demos(
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
     style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    slips: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Chance that a turn is a random action, as people slip; failed episodes are then kept too."),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Which training seeds are drawn.")] = 0,
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
@@ -179,17 +183,19 @@ def demos(
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
     with Arena(sessions) as arena, console.status("recording") as status:
         found = arena.collect(
-            Demonstrator(prompts), keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes")
+            Demonstrator(prompts, slips, seed), keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes")
         )
     out.mkdir(parents=True, exist_ok=True)
+    kept = 0
     with TrajectoryStore(path) as store:
         for trajectory in found:
-            if trajectory.outcome.success:
+            if trajectory.outcome.success or (slips and not trajectory.outcome.faulted):
                 store.append(trajectory)
+                kept += 1
     (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     result = report(found)
     console.print(result.table("demonstrations"))
-    console.print(f"{result.overall.successes} demonstrations in {path}")
+    console.print(f"{kept} demonstrations in {path}")
 
 
 @app.command()

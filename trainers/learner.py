@@ -64,6 +64,8 @@ class OptimConfig(BaseModel):
     """The gradient is scaled down to this norm where it is longer."""
     warmup_steps: int = Field(default=0, ge=0)
     """Optimiser steps over which the learning rate rises linearly from lr / warmup_steps."""
+    final: float = Field(default=1.0, ge=0, le=1)
+    """What is left of the learning rate in the run's last iteration; it falls linearly from the first one on."""
 
 
 class Learner:
@@ -80,6 +82,7 @@ class Learner:
     ) -> None:
         self.config = config
         self.steps = 0
+        self._left = 1.0  # of the learning rate
         self._forward = forward
         self._failed_batch = failed_batch
         self._device = device
@@ -88,11 +91,13 @@ class Learner:
             self._parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
         )
 
-    def update(self, steps: Sequence[Step], spec: LossSpec) -> dict[str, float]:
+    def update(self, steps: Sequence[Step], spec: LossSpec, done: float = 0.0) -> dict[str, float]:
         """Metrics of one optimiser step after the other, by the names of METRICS; for several epochs pass the steps of each.
 
+        `done` is the part of the run that lies behind, from 0 to 1, on which the learning rate depends.
         Raises DivergenceError before a step whose loss or gradient is not finite; the batch is then in `failed_batch`.
         """
+        self._left = 1 - (1 - self.config.final) * done
         taken = [metrics for step in steps if (metrics := self._step(step, spec))]
         skipped = sum(step.skipped_tokens for step in steps)
         result = {name: float(np.sum([m[name] for m in taken])) for name in _SUMS[:-1]} | {_SUMS[-1]: float(skipped)}
@@ -128,7 +133,7 @@ class Learner:
 
     def _rate(self, step: int) -> float:
         warmup = self.config.warmup_steps
-        return self.config.lr * min(1.0, (step + 1) / warmup) if warmup else self.config.lr
+        return self.config.lr * self._left * (min(1.0, (step + 1) / warmup) if warmup else 1.0)
 
     def _refuse(self, what: str, batches: Sequence[PackedBatch], spec: LossSpec, logprobs: Tensor | None) -> None:
         """Keep the evidence, drop the gradients, raise."""

@@ -278,7 +278,7 @@ class Trainer:
                 keep_zero_advantage=spec.acts_on_every_turn,
             )
         self.source.model.train()
-        return self.learner.update(steps, spec)
+        return self.learner.update(steps, spec, (self.iteration - 1) / max(1, config.iterations - 1))
 
     def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray] | None:
         """log π_ref of every sampled token, one array per trajectory; None where the loss has no reference."""

@@ -1,24 +1,41 @@
 """Demonstrations: oracles play, and each turn is recorded as the prompt a model would have seen and what it should have written."""
 
+import random
 from collections.abc import Sequence
 
 from webgym import registry
-from webgym.policy import OraclePolicy
+from webgym.errors import JudgeFault
+from webgym.policy import OraclePolicy, random_action
 from webgym.prompt import PromptSettings, demonstration, prompt_text
-from webgym.types import Completion, EpisodeKey, Observation, Turn, seed_from
+from webgym.types import Action, Completion, EpisodeKey, Observation, Turn, seed_from
 
 
 class Demonstrator(OraclePolicy):
-    """An oracle that writes as a model with these prompt settings should."""
+    """An oracle that writes as a model with these prompt settings should.
 
-    def __init__(self, prompts: PromptSettings) -> None:
+    It may slip as people do: with chance `slips` a turn is a sensible action at random (:func:`webgym.policy.random_action`), after
+    which the oracle goes on from what it then sees. `seed` says which turns those are.
+    """
+
+    def __init__(self, prompts: PromptSettings, slips: float = 0.0, seed: int = 0) -> None:
         super().__init__(registry.task, prompts.dialect)
-        self._prompts = prompts
+        self._prompts, self._slips, self._seed = prompts, slips, seed
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
-        """The oracle's action with its prompt."""
-        action = self.action(observation, key)
+        """The oracle's action, or a slip, with its prompt."""
+        action = self._chosen(observation, key)
         return Completion(demonstration(action, observation, self._prompts), prompt_text(observation, history, self._prompts))
+
+    def _chosen(self, observation: Observation, key: EpisodeKey) -> Action:
+        if not self._slips:
+            return self.action(observation, key)
+        rng = random.Random(seed_from(self._seed, "slip", key.task_id, key.seed, key.group, key.member, observation.turn))
+        slips = rng.random() < self._slips
+        try:
+            action = self.action(observation, key)
+        except JudgeFault:  # an oracle that a slip has led where it knows no way on
+            slips = True
+        return random_action(observation, rng) if slips else action
 
 
 def demo_keys(tasks: Sequence[str], episodes: int, seeds: range, seed: int = 0) -> list[EpisodeKey]:

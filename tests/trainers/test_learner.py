@@ -207,13 +207,17 @@ def test_resume_is_bitwise(tmp_path: Path) -> None:
     assert torch.equal(other.table, table.table)
 
 
-def test_warm_up_and_gradient_clipping(tmp_path: Path) -> None:
+def test_learning_rate_and_gradient_clipping(tmp_path: Path) -> None:
     table = Table(VOCABULARY, seed=1)
     many, advantages = batch_of_8(table)
     (step,) = steps_of(many, advantages, 100)
     learner = learner_of(table, tmp_path, lr=0.08, warmup_steps=4)
     rates = [learner.update([step], LossSpec())["optim/lr"] for _ in range(6)]
     np.testing.assert_allclose(rates, [0.02, 0.04, 0.06, 0.08, 0.08, 0.08])
+
+    falling = learner_of(table, tmp_path, lr=0.08, final=0.25)
+    rates = [falling.update([step], LossSpec(), done)["optim/lr"] for done in (0.0, 0.5, 1.0)]
+    np.testing.assert_allclose(rates, [0.08, 0.05, 0.02])
 
     norms: list[float] = []
     clipped = learner_of(table, tmp_path, grad_clip=1e-3)
