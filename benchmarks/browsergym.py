@@ -138,17 +138,21 @@ class Theirs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
+        assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._kill()
+        self._process.stdout.close()
 
     def _kill(self) -> None:
         """End the worker and all that it started."""
+        assert self._process.stdin and self._process.stdout
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
 
     def play(self, mode: str, task: str, seed: int, goal: str, moves: Sequence[Move], times: Times) -> None:
         """One episode, timed; one that hangs, or that the same actions do not solve (its clicks time out after 0.5 s), is only counted.
