@@ -44,9 +44,9 @@ train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHe
 eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
-tiny: browser  ## make webgym-tiny anew: oracle demonstrations on training seeds, then imitation
-	$(WEBGYM) demos --out demos/tiny --episodes 200
-	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.6 --set batch_tokens=2048 --threads 1 $(ARGS)
+tiny: browser  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
+	$(WEBGYM) demos --out demos/tiny --episodes 200 --slips 0.35
+	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.4 --set batch_tokens=2048 --threads 1 $(ARGS)
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)

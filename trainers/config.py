@@ -45,13 +45,13 @@ class TrainConfig(BaseModel):
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
     seed: int = 0
     """Seed of the run: sampling, task choice, minibatches."""
-    iterations: int = Field(default=60, ge=1)
+    iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
-    minutes: float | None = Field(default=13.0, gt=0)
+    minutes: float | None = Field(default=14.0, gt=0)
     """Stop after the iteration in which this much time has passed, if that comes first."""
-    groups: int = Field(default=16, ge=1)
+    groups: int = Field(default=40, ge=1)
     """Groups (a task with a seed) per iteration."""
-    group_size: int = Field(default=8, ge=1)
+    group_size: int = Field(default=4, ge=1)
     """Episodes per group."""
     sessions: int = Field(default=8, ge=1)
     """Browser sessions that collect at the same time."""
@@ -67,7 +67,7 @@ class TrainConfig(BaseModel):
     """Optimiser steps per pass."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
-    optim: OptimConfig = OptimConfig(lr=1e-4, warmup_steps=12)
+    optim: OptimConfig = OptimConfig(lr=4e-4, warmup_steps=12, final=0.05)
     """The policy's optimiser."""
     critic: CriticConfig = CriticConfig()
     """The critic, where the algorithm has one."""

@@ -11,6 +11,7 @@ The default differs from the paper where later work found it biased; :meth:`Conf
     clip 1 ± 0.2                    1 − 0.2 to 1 + 0.28 (clip-higher of DAPO, arXiv 2503.14476)
     β = 0.04                        no KL, no reference model in memory
     groups without spread stay      dropped from numerator and denominator, and counted (dynamic sampling of DAPO)
+    negative advantages count       left out: with few episodes, pushing failures down unlearns more than it teaches (docs/lab-notes.md)
 
 Members that faulted are masked, so a group may have fewer of them; its mean is over the others.
 """
@@ -35,8 +36,8 @@ class Config(BaseModel):
     """Divide by the standard deviation of the group."""
     drop_dead_groups: bool = True
     """Leave groups whose members all have the same return out of the loss, its divisor and its KL."""
-    negative: float = Field(default=1.0, ge=0, le=1)
-    """Factor on negative advantages; below 1, what failed is pushed down less than what succeeded is pushed up."""
+    negative: float = Field(default=0.0, ge=0, le=1)
+    """Factor on negative advantages: at 0, only what did better than its group is learned from, at 1, what did worse is pushed down too."""
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.28)
     """Loss of the policy."""
 
@@ -44,7 +45,7 @@ class Config(BaseModel):
     def published(cls, kl_coef: float = 0.04) -> "Config":
         """The form of the paper."""
         loss = LossSpec(clip_low=0.2, clip_high=0.2, divisor="trajectories", kl="k3", kl_coef=kl_coef)
-        return cls(std=True, drop_dead_groups=False, loss=loss)
+        return cls(std=True, drop_dead_groups=False, negative=1.0, loss=loss)
 
 
 def needs_values(config: Config) -> Literal[""]:
