@@ -6,7 +6,8 @@ work in a page as they would over https.
 
 The token is a request header that the browser context adds to every request. It never reaches a site: the gateway strips it,
 answers the preflights that it causes, and looks up the episode's state. A request without a live token, or for a host that the
-episode may not reach, gets 403.
+episode may not reach, gets 403. What a browser caches is good for its episode only, unless the site says that it is immutable
+(`cache-control: ... immutable`), which means: the same bytes for every episode.
 """
 
 import asyncio
@@ -134,11 +135,24 @@ class Gateway:
             return await _answer(send, 403, {})
         inner = {**scope, "headers": headers, "webgym.state": episode.states[host]}
         try:
-            await self._sites[host].app(inner, receive, send)
+            await self._sites[host].app(inner, receive, _for_this_episode(send))
         except Exception as error:
             log.exception("site %s failed at %s", host, scope.get("path"))
             episode.error = episode.error or error
             raise
+
+
+def _for_this_episode(send: Any) -> Any:
+    """`send`, with every response but the immutable ones bound to the token that it was asked with, in the browser's cache too."""
+
+    async def bound(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"cache-control" and b"immutable" in value.lower() for name, value in headers):
+                message = {**message, "headers": [*headers, (b"vary", _TOKEN)]}
+        await send(message)
+
+    return bound
 
 
 def _asks_for_token(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -552,6 +552,48 @@ def test_nothing_of_an_episode_is_left_in_the_next(at):
         assert [path for _, path, _, _ in at.visit.requests] == ["/"]
 
 
+def test_caches_serve_no_episode_but_their_own(at):
+    kept = {"cache-control": "max-age=1000"}
+    forever = {"cache-control": "max-age=1000, immutable"}
+    for mark in ("one", "two", "three"):
+        pages = {
+            "/fetched": (200, kept, mark),
+            "/script.js": (200, {**kept, "content-type": "text/javascript"}, f"loaded = '{mark}'"),
+            "/style.css": (200, {**kept, "content-type": "text/css"}, f"p {{ content: '{mark}' }}"),
+            "/frame": (200, kept, f"<p>{mark}"),
+            "/same.js": (200, {**forever, "content-type": "text/javascript"}, "same = 1"),
+        }
+        at.open(
+            """<p>x</p><script src=/script.js></script><script src=/same.js></script><link rel=stylesheet href=/style.css>
+            <iframe src=/frame></iframe>""",
+            pages,
+        )
+        assert at.promise("fetch('/fetched').then(r => r.text())") == mark
+        assert at.js("[loaded, getComputedStyle(document.querySelector('p')).content, frames[0].document.body.innerText, same]") == [
+            mark,
+            f'"{mark}"',
+            mark,
+            1,
+        ]
+        at.promise("fetch('/fetched').then(r => r.text())")
+        asked = sorted(path for _, path, _, _ in at.visit.requests)
+        assert asked == ["/", "/fetched", "/frame", *(["/same.js"] if mark == "one" else []), "/script.js", "/style.css"]
+
+
+def test_permissions_are_as_at_first_in_every_episode(at):
+    names = ["geolocation", "notifications", "camera", "midi", "persistent-storage", "clipboard-read", "clipboard-write"]
+    states = f"Promise.all({names}.map(name => navigator.permissions.query({{name}}).then(found => found.state)))"
+    asks = """Promise.allSettled([Notification.requestPermission(), navigator.storage.persist(), navigator.requestMIDIAccess(),
+        new Promise((got, failed) => navigator.geolocation.getCurrentPosition(got, failed))]).then(all => all.map(one => one.status))"""
+    with visitor() as fresh:
+        fresh.open("<p>x")
+        first = fresh.promise(states)
+    for _ in range(2):
+        at.open("<p>x")
+        assert at.promise(states) == first == ["prompt"] * len(names)
+        assert at.promise(asks) == ["fulfilled", "fulfilled", "rejected", "rejected"]
+
+
 def test_first_and_later_episodes_of_a_session_see_the_same():
     page = "<script>seen = [history.length, document.referrer, name, Math.random(), Date.now(), performance.now(), innerWidth]</script>"
     with visitor() as fresh:
