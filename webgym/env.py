@@ -72,7 +72,7 @@ class AsyncWebEnv:
         task = self._find(task_id)
         self._end_episode()
         self._pool = self._pool or await shared_pool(self._headless)
-        if self._session is not None and not self._session.alive:
+        if self._session is not None and (self._session.spent or not self._session.alive):
             await self._session.close()
             self._session = None
         if self._session is None:

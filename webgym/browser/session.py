@@ -30,6 +30,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+EPISODES = 500  # of one session: the driver keeps a request and a response of every document until its context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
@@ -68,6 +69,7 @@ class Session:
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
+        self._episodes = 0
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
         context.on("dialog", self._answer_dialog)
@@ -100,6 +102,11 @@ class Session:
         return self._browser.is_connected() and not self._broken
 
     @property
+    def spent(self) -> bool:
+        """Whether a new session should play the next episode, so that what is held for this one is freed."""
+        return self._episodes >= EPISODES
+
+    @property
     def tab(self) -> Tab:
         """The tab that the agent looks at."""
         return self._tabs[self._current]
@@ -121,6 +128,7 @@ class Session:
         timeout_s: float = 30.0,
     ) -> Any:
         """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
+        self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
