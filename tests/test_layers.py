@@ -161,6 +161,7 @@ def test_import_webgym_is_light():
         "playwright",
         "trainers",
         "tasks",
+        "webgym_tasks",  # the packs
         "cli",
         "miniwob",
         "selenium",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from tests.webgym.pages import pool, run
+from tests.webgym.pages import run
 from webgym.errors import ConfigError, EpisodeStateError, SiteFault
 from webgym.vector import RESETS, WebVectorEnv
 
@@ -226,13 +226,16 @@ def test_arguments_are_checked_in_words(make):
 
 def test_close_gives_every_session_back_once(make):
     envs = make(3)
-    before = len(pool()._browser.contexts) if pool()._browser else 0
     envs.reset(seed=0)
-    assert len(pool()._browser.contexts) == before + 3
+    closed = [asyncio.Event() for _ in envs._slots]
+    for slot, event in zip(envs._slots, closed, strict=True):
+        slot.env.session._context.on("close", lambda _, event=event: event.set())
     crash(envs._slots[0])
     envs.close()
     envs.close()
-    assert len(pool()._browser.contexts) == before
+    for event in closed:
+        run(event.wait())
+    assert not any(slot.env.opened for slot in envs._slots)
     for call in (envs.reset, lambda: envs.step(("noop(1)",) * 3)):
         with pytest.raises(EpisodeStateError, match="the vector environment is closed: make a new one"):
             call()
