@@ -182,9 +182,8 @@ def demos(
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
     with Arena(sessions) as arena, console.status("recording") as status:
-        found = arena.collect(
-            Demonstrator(prompts, slips, seed), keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes")
-        )
+        demonstrator = Demonstrator(prompts, slips, seed)
+        found = arena.collect(demonstrator, keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes"))
     out.mkdir(parents=True, exist_ok=True)
     kept = 0
     with TrajectoryStore(path) as store:
