@@ -481,6 +481,7 @@ def test_links_out_of_the_task_lead_nowhere(at):
 
 
 def test_pages_reach_the_task_and_nothing_else(at):
+    OTHER_SITE.visits.clear()
     at.open("<p>x<iframe src='file:///etc/passwd'></iframe><iframe src='http://example.com/'></iframe>", {"/here": "yes"})
     assert lines(at.observation) == ["text x"]
     assert at.promise("fetch('/here').then(r => r.text())") == "yes"
