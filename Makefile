@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow lint format wheel wheel smollm2 clean
+.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow lint format wheel smollm2 clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

@@ -119,6 +119,7 @@ class Task:
     difficulty: int = 1  # 1..5 by required turns: 1-3, 4-6, 7-12, 13-20, 21-30
     description: str = ""
     splits: Splits = field(default=Splits(), repr=False, hash=False)
+    twin: str = ""  # the id of the task with the same wordings that is feasible where this one is not, or the other way round
 
     @property
     def gym_id(self) -> str:

@@ -8,12 +8,13 @@ this module, so a new adversary, one function under :func:`adversary`, is at onc
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webgym import registry
 from webgym.actions import goal_strings, render
 from webgym.arena import Arena
+from webgym.errors import JudgeFault
 from webgym.evaluate import wilson
 from webgym.policy import NoopPolicy, OraclePolicy, Policy, RandomPolicy
 from webgym.rollout import Record, Retries
@@ -109,6 +110,27 @@ def eager() -> Policy:
     return Reflex(press)
 
 
+@adversary("wrong target", "doing the right thing to another seed's target", by_chance)
+class Mistaken:
+    """The oracle, told the goal of another seed; where a task's page draws its own goal, it waits."""
+
+    dialect = "call"
+
+    def __init__(self) -> None:
+        self._oracle = OraclePolicy(registry.task)
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        task = registry.task(key.task_id)
+        goals = (task.start(key.seed + other).goal for other in range(1, 9))
+        other = next((goal for goal in goals if goal not in (None, observation.goal)), None)
+        if task.oracle is None or other is None:
+            return Completion(render(Wait(), self.dialect))
+        try:
+            return await self._oracle.act(replace(observation, goal=other), history, key)
+        except JudgeFault:  # what it looks for is not there
+            return Completion(render(Stop(), self.dialect))
+
+
 # --- the audit -------------------------------------------------------------------------------------------------------------
 
 
@@ -180,8 +202,8 @@ def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterabl
         notes += _tight(task, solved)
     for name in ADVERSARIES if adversaries is None else adversaries:
         other = ADVERSARIES[name]
-        if name == "infeasible" and solved is not None and _gives_up(solved):
-            continue
+        if name in ("infeasible", "wrong target") and solved is not None and _gives_up(solved):
+            continue  # whatever the target, to give up is right: the task's twin tells who looks from who does not
         most = other.most(task)
         trial = play(name, f"at most {most:.0%}" if most else "none", other.policy(), other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)

@@ -14,13 +14,12 @@ observation, yields actions and is sent the observations that follow.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import cache
 
+from webgym.oracle import Memory, remembering
 from webgym.task import Oracle
-from webgym.types import Action, Observation
-
-Memory = Generator[Action, Observation, None]
+from webgym.types import Observation
 
 _makers: dict[str, Callable[[], Oracle]] = {}
 
@@ -41,24 +40,10 @@ def remembers(*names: str) -> Callable[[Callable[[Observation], Memory]], Callab
 
     def register(program: Callable[[Observation], Memory]) -> Callable[[Observation], Memory]:
         for name in names:
-            _register(name, lambda: _Remembering(program))
+            _register(name, remembering(program))
         return program
 
     return register
-
-
-class _Remembering:
-    """One episode of a generator oracle."""
-
-    def __init__(self, program: Callable[[Observation], Memory]) -> None:
-        self._program = program
-        self._running: Memory | None = None
-
-    def __call__(self, page: Observation) -> Action:
-        if self._running is None:
-            self._running = self._program(page)
-            return next(self._running)
-        return self._running.send(page)
 
 
 def _register(name: str, maker: Callable[[], Oracle]) -> None:

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
-
-from . import Memory, remembers, solves
-from .reading import (
+from webgym.oracle import (
+    Memory,
     click,
     fields,
     fill,
@@ -21,6 +19,9 @@ from .reading import (
     tick,
     wanted,
 )
+from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
+
+from . import remembers, solves
 
 
 @solves("click-test", "click-test-2", "click-test-transfer")

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from webgym.oracle import Memory, click, fields, fill, seek, things
 from webgym.types import Action, Node, Observation
 
-from . import Memory, remembers, solves
-from .reading import click, fields, fill, seek, things
+from . import remembers, solves
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import re
 
+from webgym.oracle import click, fields, fill_in, hover, ordinal, press, quoted, seek, texts, things, wanted
 from webgym.types import Action, Node, Observation, Wait
 
 from . import solves
-from .reading import click, fields, fill_in, hover, ordinal, press, quoted, seek, texts, things, wanted
 
 
 @solves("click-tab")

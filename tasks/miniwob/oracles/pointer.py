@@ -2,10 +2,10 @@
 
 import re
 
+from webgym.oracle import Memory, click, fields, fill, ordinal, press, quoted, seek, things, tick, wanted
 from webgym.types import Action, Drag, MouseDrag, Node, Observation, Scroll
 
-from . import Memory, remembers, solves
-from .reading import click, fields, fill, ordinal, press, quoted, seek, things, tick, wanted
+from . import remembers, solves
 
 
 def drag(source: Node, target: Node) -> Drag:

@@ -2,10 +2,10 @@
 
 import re
 
+from webgym.oracle import click, press, quoted, wanted
 from webgym.types import Action, Node, Observation
 
 from . import solves
-from .reading import click, press, quoted, wanted
 
 ICONS = {"Reply": "reply", "Retweet": "retweet", "Like": "like", "Share": "share"}
 

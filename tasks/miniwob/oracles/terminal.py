@@ -2,10 +2,10 @@
 
 import re
 
+from webgym.oracle import click, things
 from webgym.types import Action, Observation, Press, Type
 
 from . import solves
-from .reading import click, things
 
 
 @solves("terminal")

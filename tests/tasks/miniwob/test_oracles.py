@@ -6,7 +6,7 @@ from webgym import registry
 from webgym.types import Node, Observation
 
 PACK = registry._pack("miniwob").__name__  # packs are loaded by path, under a private name
-oracles, mail, reading = (import_module(f"{PACK}.{name}") for name in ("oracles", "oracles.mail", "oracles.reading"))
+oracles, mail = (import_module(f"{PACK}.{name}") for name in ("oracles", "oracles.mail"))
 
 ROWS = ("Jo Ann Sed. Amet..", "Karla Quis. Dolor..", "Paul Ante. Nulla..")
 
@@ -36,23 +36,6 @@ def inbox(goal):
 )
 def test_goals_of_any_wording(goal, request_):
     assert mail.read_request(inbox(goal)) == mail.Request(*request_)
-
-
-def test_find_prefers_exact_case_and_what_can_be_clicked():
-    nodes = (Node("text", "Ok"), Node("button", "ok", 0), Node("button", "Ok", 1), Node("link", "OK", 2))
-    assert reading.find(page("", *nodes), "Ok").ref == 1
-    assert reading.find(page("", *nodes), "oK").ref == 0
-    assert reading.find(page("", *nodes), "Ok", "link").ref == 2
-    assert reading.seek(page("", *nodes), "Cancel") is None
-    with pytest.raises(LookupError, match="Cancel"):
-        reading.find(page("", *nodes), "Cancel")
-
-
-def test_tick_clicks_wrong_boxes_only():
-    boxes = [Node("checkbox", "a", 0, states=("checked",)), Node("checkbox", "b", 1), Node("checkbox", "c", 2)]
-    assert reading.tick(boxes, [boxes[0], boxes[2]]).ref == 2
-    assert reading.tick(boxes, []).ref == 0
-    assert reading.tick(boxes, [boxes[0]]) is None
 
 
 def test_oracle_with_memory_begins_afresh_each_episode():

@@ -1,9 +1,23 @@
-"""How the oracles read a page: find things by what they say, and read the goal."""
+"""What oracles are written with: find things of a page by what they say, read the goal, remember what was seen on the way.
+
+An oracle is a function from :class:`~webgym.types.Observation` to the next action; it sees what an agent sees, and nothing else. One
+that must remember something is a generator: it receives the first observation, yields actions and is sent the observations that
+follow. :func:`remembering` makes what a task wants of it::
+
+    def cheapest(page: Observation) -> Memory:
+        page = yield press(page, "Tea")
+        ...
+
+    Task(..., oracle=remembering(cheapest))
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
+from webgym.task import Oracle
 from webgym.types import Action, Click, Fill, Hover, Node, Observation
+
+Memory = Generator[Action, Observation, None]
 
 NUMBERS = {"first": 1, "second": 2, "third": 3}
 FIELDS = ("textbox", "searchbox", "spinbutton")
@@ -89,3 +103,22 @@ def tick(boxes: Sequence[Node], chosen: Iterable[Node]) -> Action | None:
 def texts(page: Observation) -> list[str]:
     """What the page says, without what can be acted on."""
     return [n.text for n in page.nodes if n.ref is None and n.text]
+
+
+class _Remembering:
+    """One episode of a generator oracle."""
+
+    def __init__(self, program: Callable[[Observation], Memory]) -> None:
+        self._program = program
+        self._running: Memory | None = None
+
+    def __call__(self, page: Observation) -> Action:
+        if self._running is None:
+            self._running = self._program(page)
+            return next(self._running)
+        return self._running.send(page)
+
+
+def remembering(program: Callable[[Observation], Memory]) -> Callable[[], Oracle]:
+    """What makes a fresh oracle for one episode out of a generator."""
+    return lambda: _Remembering(program)
