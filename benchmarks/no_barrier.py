@@ -81,6 +81,9 @@ class SleepingEnv:
         over = self.turn == len(self.episode.page_s)
         return FakeStep(self._observation(), float(over), over, False, "success" if over else "")
 
+    async def screenshot(self) -> np.ndarray:
+        return np.zeros((1, 1, 3), np.uint8)
+
     async def close(self) -> None:
         return None
 

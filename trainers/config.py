@@ -61,6 +61,8 @@ class TrainConfig(BaseModel):
     """Sampling temperature of evaluations."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
+    screenshots: int = Field(default=0, ge=0)
+    """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
     epochs: int = Field(default=2, ge=1)
     """Passes over each batch."""
     minibatches: int = Field(default=2, ge=1)

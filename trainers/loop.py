@@ -39,7 +39,10 @@ from webgym.arena import Arena
 from webgym.assess import Assessment
 from webgym.errors import UsageError
 from webgym.evaluate import Report, report, wilson
+from webgym.rollout import Event, Record
 from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
+from webgym.view import live
+from webgym.view.live import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +99,7 @@ class Trainer:
         self.config, self.own = resolve(config.model_dump())
         self.run, self.source = run, source
         self.display = display or Display()
+        self.monitor = Monitor(run.path / live.FILE, config.sessions)
         self.algorithm = algorithms.get(config.algo)
         self.tasks = task_sets.choose(config.tasks)
         self.iteration = 0
@@ -188,7 +192,7 @@ class Trainer:
         """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
         config, started = self.config, time.monotonic()
         self.display.begin(self)
-        with self._interruptible(), Arena(config.sessions) as arena, self._sampler() as sampler:
+        with self._interruptible(), Arena(config.sessions) as arena, self._sampler() as sampler, self.monitor:
             if self.iteration == 0:
                 if config.eval_seeds:
                     self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
@@ -217,10 +221,13 @@ class Trainer:
         # collect: groups of episodes with one policy version
         busy = sampler.counters.busy_s
         policy = LanguagePolicy(self.source, sampler, Sampling(config.temperature, max_tokens=config.max_tokens), config.seed)
-        trajectories = arena.collect(policy, self._keys(), on_event=self.display.collecting)
+        self.monitor.phase("collecting", self.iteration)
         with self.run.trajectories(self.iteration) as store:
+            record = Record(screenshot=store.save_screenshot, pictured=lambda key: key.group < config.screenshots)
+            trajectories = arena.collect(policy, self._keys(), record=record, on_event=self._hear)
             for trajectory in trajectories:
                 store.append(trajectory)
+        self.monitor.phase("updating", self.iteration)
         self.curriculum.update(trajectories)
         clock.lap("collect")
 
@@ -349,11 +356,16 @@ class Trainer:
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
         policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
-        found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self.display.collecting))
+        self.monitor.phase("evaluating", self.iteration)
+        found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self._hear))
         self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})
         if split == "valid":
             self._score = found.overall.success
         self.display.evaluated(found, title)
+
+    def _hear(self, event: Event) -> None:
+        self.monitor.hear(event)
+        self.display.collecting(event)
 
     def _rollout_metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         counted = [x for x in trajectories if not x.outcome.faulted]

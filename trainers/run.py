@@ -6,6 +6,7 @@
     ├── config.toml                the resolved configuration; `webgym train --config` takes it as it is
     ├── run.json                   algorithm, seed, versions, command, start time
     ├── metrics.jsonl              one row per iteration (and more for evaluations); values.jsonl beside it for the viewer
+    ├── live.json                  what every session does right now, for `webgym watch`
     ├── tensorboard/
     ├── trajectories/iter-000012.jsonl
     └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json

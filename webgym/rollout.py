@@ -22,8 +22,14 @@ from webgym.policy import Policy
 from webgym.types import (
     Action,
     Completion,
+    Drag,
     EpisodeKey,
     InvalidAction,
+    MouseClick,
+    MouseDown,
+    MouseDrag,
+    MouseMove,
+    MouseUp,
     Observation,
     Outcome,
     OutcomeKind,
@@ -55,9 +61,13 @@ class StepLike(Protocol):
 
 
 class Env(Protocol):
-    """One session, reset to any task in turn (`webgym.env.AsyncWebEnv`). After `close`, `reset` begins a new session."""
+    """One session, reset to any task in turn (`webgym.env.AsyncWebEnv`). After `close`, `reset` begins a new session.
+
+    `screenshot` is asked for only where the record wants pictures and the observations hold none.
+    """
 
     async def reset(self, task_id: str, seed: int) -> Observation: ...
+    async def screenshot(self) -> np.ndarray: ...
     async def step(self, action: Action | InvalidAction) -> StepLike: ...
     async def close(self) -> None: ...
 
@@ -82,11 +92,16 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a trajectory keeps besides actions and rewards. `screenshot` writes pixels to a file and returns its name."""
+    """What a trajectory keeps besides actions and rewards.
+
+    `screenshot` writes pixels to a file and returns its name. Pictures that come with observations are all kept; where they do not
+    come by themselves, those of the episodes that are `pictured` are taken (33 ms a turn).
+    """
 
     prompts: bool = True
     pages: bool = True
     screenshot: Callable[[EpisodeKey, int, np.ndarray], str] | None = None
+    pictured: Callable[[EpisodeKey], bool] = lambda key: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +126,17 @@ EventKind = Literal["begin", "thinking", "acting", "turn", "retry", "end"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a live display may want to show. `trajectory` comes with "end", `message` with "retry"."""
+    """Something that a live display may want to show. `trajectory` comes with "end", `message` with "retry".
+
+    `session` numbers the environments from 0.
+    """
 
     kind: EventKind
     key: EpisodeKey
     counts: Counts
     trajectory: Trajectory | None = None
     message: str = ""
+    session: int = 0
 
 
 Listener = Callable[[Event], None]
@@ -144,11 +163,11 @@ async def collect(
     found: dict[int, Trajectory] = {}
     queue = enumerate(keys)
 
-    async def work(env: Env) -> None:
+    async def work(env: Env, session: int) -> None:
         for index, key in queue:
-            found[index] = await _Episode(key, env, policy, board, deadlines, retries, record).play()
+            found[index] = await _Episode(key, env, policy, board.of(session), deadlines, retries, record).play()
 
-    await _all([work(env) for env in envs])
+    await _all([work(env, session) for session, env in enumerate(envs)])
     return [found[index] for index in sorted(found)]
 
 
@@ -191,12 +210,27 @@ class _Board:
         self.counts = Counts()
         self._listener = listener
 
-    def tell(self, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None = None, message: str = "", **changes: int) -> None:
-        """Add the changes to the counts and tell the listener."""
+    def of(self, session: int) -> "_Place":
+        """This board as one session writes on it."""
+        return _Place(self, session)
+
+    def tell(self, session: int, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None, message: str, **changes: int) -> None:
         added = {name: getattr(self.counts, name) + change for name, change in changes.items()}
         self.counts = replace(self.counts, **added)
         if self._listener is not None:
-            self._listener(Event(kind, key, self.counts, trajectory, message))
+            self._listener(Event(kind, key, self.counts, trajectory, message, session))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A session's place on the board."""
+
+    board: _Board
+    session: int
+
+    def tell(self, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None = None, message: str = "", **changes: int) -> None:
+        """Add the changes to the counts and tell the listener."""
+        self.board.tell(self.session, kind, key, trajectory, message, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +246,7 @@ class _Episode:
     """One episode, through as many sessions as it takes."""
 
     def __init__(
-        self, key: EpisodeKey, env: Env, policy: Policy, board: _Board, deadlines: Deadlines, retries: Retries, record: Record
+        self, key: EpisodeKey, env: Env, policy: Policy, board: _Place, deadlines: Deadlines, retries: Retries, record: Record
     ) -> None:
         self.key, self.env, self.policy, self.board = key, env, policy, board
         self.deadlines, self.retries, self.record = deadlines, retries, record
@@ -279,6 +313,7 @@ class _Episode:
 
     async def _turn(self, observation: Observation) -> StepLike:
         """Choose (unless that was done before a fault), perform and record one turn."""
+        observation = await self._pictured(observation)
         if self.choice is None:
             self.choice = await self._choose(observation)
         choice, start = self.choice, _now()
@@ -289,6 +324,13 @@ class _Episode:
         self.choice = None
         self.board.tell("turn", self.key, turns=1)
         return step
+
+    async def _pictured(self, observation: Observation) -> Observation:
+        """The observation with its picture, where one is wanted and does not come by itself."""
+        if self.record.screenshot is None or observation.screenshot is not None or not self.record.pictured(self.key):
+            return observation
+        pixels = await within(self.env.screenshot(), self.deadlines.step_s, f"a picture of {self.key.task_id}")
+        return replace(observation, screenshot=pixels)
 
     async def _choose(self, observation: Observation) -> _Choice:
         start = _now()
@@ -316,6 +358,7 @@ class _Episode:
             page=page_text(observation.nodes) if self.record.pages else "",
             screenshot=save(self.key, observation.turn, picture) if save is not None and picture is not None else "",
             times=Times(choice.policy_s, browser_s),
+            box=_target(choice.action, observation),
         )
 
     async def _after(self, fault: Fault) -> Trajectory | None:
@@ -349,6 +392,18 @@ class _Episode:
     def _ended(self, outcome: Outcome) -> Trajectory:
         last = self.hashes[len(self.turns)] if len(self.hashes) > len(self.turns) else ""
         return Trajectory(self.key, self.goal, tuple(self.turns), outcome, last)
+
+
+def _target(action: Action | InvalidAction, observation: Observation) -> tuple[float, float, float, float] | None:
+    """Where on the page the action takes place: the box of the thing it names, or the point; None for one without a place."""
+    match action:
+        case MouseMove(x, y) | MouseClick(x, y) | MouseDown(x, y) | MouseUp(x, y) | MouseDrag(x, y):
+            return (x, y, 0.0, 0.0)
+        case InvalidAction():
+            return None
+    ref = getattr(action, "source" if isinstance(action, Drag) else "ref", None)
+    node = observation.node(ref) if ref is not None else None
+    return node.box if node else None
 
 
 def _now() -> float:

@@ -196,6 +196,8 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
     record: dict[str, Any] = {name: getattr(turn, name) for name in _TURN_FIELDS}
     record["reward"] = _number(turn.reward)
     record["times"] = [_number(turn.times.policy_s), _number(turn.times.browser_s)]
+    if turn.box is not None:
+        record["box"] = [_number(x) for x in turn.box]
     record["completion"] = {
         "text": completion.text,
         "prompt": completion.prompt,
@@ -221,6 +223,7 @@ def _turn(record: dict[str, Any]) -> Turn:
         temperature, top_p, *limits = completion["sampling"]
         completion["sampling"] = Sampling(_float(temperature), _float(top_p), *limits)
     policy_s, browser_s = record["times"]
+    fields["box"] = tuple(_float(x) for x in record["box"]) if record.get("box") else None
     return Turn(completion=Completion(**completion), times=Times(_float(policy_s), _float(browser_s)), **fields)
 
 

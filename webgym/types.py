@@ -332,6 +332,7 @@ class Turn:
     page: str = ""  # the page as text, as the agent saw it
     screenshot: str = ""  # file name beside the trajectory file
     times: Times = Times()
+    box: tuple[float, float, float, float] | None = None  # x, y, width, height of what was acted on, in pixels of the screenshot
 
 
 OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated", "fault", "agent_caused"]

@@ -103,6 +103,9 @@ class FakeEnv:
             kind = "truncated"
         return FakeStep(self.see(), float(kind == "success"), kind not in ("", "truncated"), kind == "truncated", kind, 0.5)
 
+    async def screenshot(self) -> np.ndarray:
+        return np.full((2, 2, 3), 10 + self.turn, np.uint8)
+
     async def close(self) -> None:
         self.log.append("close")
         self.open = False
@@ -208,6 +211,32 @@ def test_prompts_and_pages_can_be_left_out_and_pictures_kept() -> None:
     assert {t.completion.prompt for t in bare.turns} == {t.page for t in bare.turns} == {t.screenshot for t in bare.turns} == {""}
     [shot] = play(collect([Camera()], Clicker(), keys(2), record=Record(screenshot=save)))
     assert [t.screenshot for t in shot.turns] == ["0.png", "1.png"] and saved == [(0, 0), (1, 1)]
+
+    saved.clear()
+    chosen = Record(screenshot=save, pictured=lambda key: key.seed == 3)
+    two, three = play(collect([FakeEnv()], Clicker(), keys(2, 3), record=chosen))
+    assert [t.screenshot for t in two.turns] == ["", ""] and [t.screenshot for t in three.turns] == ["0.png", "1.png", "2.png"]
+    assert saved == [(0, 10), (1, 11), (2, 12)], "a picture shows the page that is acted on, not the one after"
+
+
+def test_where_an_action_takes_place_is_kept() -> None:
+    class Boxed(FakeEnv):
+        def see(self) -> Observation:
+            seen = super().see()
+            return dataclasses.replace(seen, nodes=(*seen.nodes[:1], dataclasses.replace(seen.nodes[1], box=(1.0, 2.0, 30.0, 4.0))))
+
+    words = {0: "click('0')", 1: "mouse_click(7, 9)", 2: "scroll(0, 100)", 3: "click('5')", 4: "nonsense"}
+    [trajectory] = play(collect([Boxed()], Clicker(words), keys(9)))
+    assert [t.box for t in trajectory.turns[:5]] == [(1.0, 2.0, 30.0, 4.0), (7.0, 9.0, 0.0, 0.0), None, None, None]
+
+
+def test_events_name_their_session() -> None:
+    heard: list[Event] = []
+    play(collect([FakeEnv(), FakeEnv()], Clicker(), keys(2, 3, 4, 5), on_event=heard.append))
+    assert {e.session for e in heard} == {0, 1}
+    for session in (0, 1):  # a session plays one episode after the other
+        order = [e.key.seed for e in heard if e.session == session]
+        assert len(set(order)) == sum(a != b for a, b in zip([None, *order], order, strict=False))
 
 
 # --- scheduling ----------------------------------------------------------------------------------------------------------

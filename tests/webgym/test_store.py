@@ -35,7 +35,7 @@ completions = st.builds(
 )
 turns = st.builds(
     Turn, completions, any_text, any_text, numbers, st.booleans(), st.booleans(), any_text, any_text, any_text, any_text, any_text,
-    st.builds(Times, numbers, numbers),
+    st.builds(Times, numbers, numbers), st.none() | st.tuples(numbers, numbers, numbers, numbers),
 )  # fmt: skip
 keys = st.builds(EpisodeKey, any_text, st.integers(0, 2**63), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 outcomes = st.builds(Outcome, st.sampled_from(["success", "failure", "fault"]), numbers, numbers, any_text, st.integers(0, 5))

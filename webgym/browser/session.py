@@ -234,8 +234,13 @@ class Session:
         return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
 
     async def screenshot(self) -> np.ndarray:
-        """What the tab shows, [height, width, 3] uint8."""
-        return await self._guard(self._screenshot(), self.action_timeout_s)
+        """What the tab shows, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        try:
+            return await self._guard(self._screenshot(), self.action_timeout_s)
+        except PageError as error:
+            log.debug("no picture: %s", error)
+            width, height = self._viewport
+            return np.full((height, width, 3), 255, np.uint8)
 
     async def _screenshot(self) -> np.ndarray:
         import base64
