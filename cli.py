@@ -174,10 +174,13 @@ def demos(
     from webgym.demos import Demonstrator, demo_keys
     from webgym.evaluate import report
     from webgym.prompt import COMPACT, PromptSettings
+    from webgym.rehearsal import rehearse
     from webgym.store import TrajectoryStore
 
     prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
-    keys = demo_keys(task_sets.choose(tasks), episodes, task_sets.seeds_of("train"), seed)
+    chosen = task_sets.choose(tasks)
+    rehearse(chosen)
+    keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
     path = out / "demos.jsonl"
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")

@@ -8,7 +8,7 @@ from trainers.run import RunFolder, open_checkpoint
 from trainers.samplers.local import LocalSampler
 from webgym.assess import Assessment
 from webgym.errors import CheckpointError
-from webgym.evaluate import Comparison, Report, compare, report
+from webgym.evaluate import Comparison, Report, compare
 from webgym.types import Sampling, Trajectory
 
 
@@ -36,7 +36,7 @@ def assess_checkpoints(
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
     first = _play(wanted, path, greedy, temperature, seed)
-    return report(first), compare(_play(wanted, against, greedy, temperature, seed), first) if against else None
+    return wanted.report(first), compare(_play(wanted, against, greedy, temperature, seed), first) if against else None
 
 
 def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int) -> list[Trajectory]:

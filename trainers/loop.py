@@ -38,7 +38,8 @@ from webgym import task_sets
 from webgym.arena import Arena
 from webgym.assess import Assessment
 from webgym.errors import UsageError
-from webgym.evaluate import Report, report, wilson
+from webgym.evaluate import Report, wilson
+from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
 from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
 from webgym.view import live
@@ -128,7 +129,7 @@ class Trainer:
         from trainers.trackers import trackers
 
         resolved, _ = resolve(config.model_dump())
-        task_sets.choose(resolved.tasks)
+        rehearse(task_sets.choose(resolved.tasks))
         source = PolicyModel.load(resolved.model, device=resolved.device, dtype=resolved.dtype)
         run = RunFolder.create(
             resolved.algo,
@@ -357,7 +358,8 @@ class Trainer:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
         policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
         self.monitor.phase("evaluating", self.iteration)
-        found = report(Assessment(tuple(self.tasks), split, seeds).play(policy, arena, self._hear))
+        assessment = Assessment(tuple(self.tasks), split, seeds)
+        found = assessment.report(assessment.play(policy, arena, self._hear))
         self.run.log(self.iteration, {"eval/success": found.overall.success, "eval/split": split, "eval/seeds": seeds})
         if split == "valid":
             self._score = found.overall.success

@@ -1,10 +1,10 @@
 """An evaluation: which tasks, which seeds of which split; played by any policy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webgym import task_sets
+from webgym import registry, task_sets
 from webgym.arena import Arena
 from webgym.browser.thread import loop_thread
 from webgym.demos import Demonstrator
@@ -13,6 +13,7 @@ from webgym.openai_client import OpenAIClient, Server
 from webgym.openai_policy import OpenAIPolicy, View
 from webgym.policy import NoopPolicy, Policy, RandomPolicy
 from webgym.prompt import PromptSettings
+from webgym.rehearsal import rehearse
 from webgym.rollout import Record
 from webgym.types import EpisodeKey, Sampling, Trajectory
 
@@ -35,15 +36,23 @@ class Assessment:
         return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
 
     def play(self, policy: Policy, arena: Arena | None = None, on_event: Callable[[Any], None] | None = None) -> list[Trajectory]:
-        """The episodes, without prompts and pages; in sessions of its own unless an arena is given."""
+        """The episodes, without prompts and pages; in sessions of its own unless an arena is given.
+
+        Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.rehearsal.rehearse`).
+        """
         if arena is None:
+            rehearse(task_sets.choose(self.tasks))
             with Arena(self.sessions) as own:
                 return self.play(policy, own, on_event)
         return arena.collect(policy, self.keys(), record=Record(prompts=True, pages=False), on_event=on_event)
 
+    def report(self, trajectories: Iterable[Trajectory]) -> Report:
+        """The figures of these episodes, twins among the tasks in pairs."""
+        return report(trajectories, twins=registry.twins(task_sets.choose(self.tasks)))
+
     def of_model_free(self, name: str, seed: int = 0) -> Report:
         """Report on a policy without a model: oracle, random or noop. Raises UsageError for the oracle on a task that has none."""
-        return report(self.play(model_free(name, seed)))
+        return self.report(self.play(model_free(name, seed)))
 
     def of_server(
         self,
@@ -62,7 +71,7 @@ class Assessment:
             loop_thread().run(client.check(model))
             policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, extra=extra, run_seed=seed)
             with Arena(self.sessions, screenshots=view != "text") as arena:
-                return report(self.play(policy, arena))
+                return self.report(self.play(policy, arena))
         finally:
             loop_thread().run(client.close())
 

@@ -18,7 +18,7 @@ from webgym.actions import DIALECTS, parse
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, did_you_mean
 from webgym.page import PageMode, page_text
 from webgym.spaces import ActionText, UnicodeText
-from webgym.task import Evidence, Task, Verdict
+from webgym.task import Evidence, Start, Task, Verdict
 
 TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
@@ -78,7 +78,7 @@ class AsyncWebEnv:
         if self._session is None:
             self._session = await self._pool.session()
         self._pool.serve(registry.sites_of(task))
-        start = task.start(seed)
+        start = _start(task, seed)
         self._token = secrets.token_hex(16)
         self._pool.gateway.open(self._token, task.hosts, seed, start.site_state)
         begun = await self._session.begin(
@@ -210,6 +210,14 @@ class AsyncWebEnv:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _start(task: Task, seed: int) -> Start:
+    """How the episode begins; what the task's own program raises is a JudgeFault."""
+    try:
+        return task.start(seed)
+    except Exception as error:
+        raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
 
 
 class TextFace:

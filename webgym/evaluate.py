@@ -114,12 +114,28 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A task that can be done and its twin that cannot, on the same seeds and so with the same goals: solved where both are.
+
+    Who always gives up solves half of the episodes and none of the pairs. `pairs` counts those without faults of the machinery;
+    `interval` is Wilson's for `success`.
+    """
+
+    name: str
+    pairs: int
+    solved: int
+    success: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation: one row per task (or other group), one over all, and the :func:`clustered_bootstrap` over tasks."""
+    """An evaluation: one row per task (or other group), one over all, the :func:`clustered_bootstrap` over tasks, and pairs of twins."""
 
     rows: tuple[Row, ...]
     overall: Row
     task_interval: Interval | None
+    pairs: tuple[Pair, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; NaN as null."""
@@ -127,6 +143,7 @@ class Report:
             "overall": _plain(asdict(self.overall)),
             "task_interval": None if self.task_interval is None else asdict(self.task_interval),
             "rows": [_plain(asdict(row)) for row in self.rows],
+            "pairs": [_plain(asdict(pair)) for pair in self.pairs],
         }
 
     def table(self, title: str = "") -> "Table":
@@ -144,6 +161,10 @@ class Report:
         table.add_row(*_cells(self.overall, faulted), style="bold")
         if self.task_interval is not None:
             table.add_row("interval over tasks", "", "", _range(self.task_interval))
+        if self.pairs:
+            table.add_section()
+        for pair in self.pairs:
+            table.add_row(f"pair {pair.name}", str(pair.pairs), _percent(pair.success), _range(pair.interval))
         return table
 
 
@@ -179,12 +200,14 @@ def report(
     trajectories: Iterable[Trajectory],
     *,
     by: Callable[[Trajectory], str] = lambda trajectory: trajectory.key.task_id,
+    twins: Iterable[tuple[str, str]] = (),
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Report:
     """The figures of an evaluation; `by` names the row of a trajectory (its task, its split ...), rows are sorted by name.
 
-    `seed` fixes the bootstrap. Tasks stay the clusters of the bootstrap whatever `by` says.
+    `twins` are the ids of tasks that are scored in pairs (:class:`Pair`). `seed` fixes the bootstrap. Tasks stay the clusters of the
+    bootstrap whatever `by` says.
     """
     given = list(trajectories)
     named: dict[str, list[Trajectory]] = {}
@@ -195,7 +218,8 @@ def report(
             clusters.setdefault(trajectory.key.task_id, []).append(float(trajectory.outcome.success))
     rows = tuple(row_of(name, named[name], confidence) for name in sorted(named))
     spread = clustered_bootstrap([clusters[task] for task in sorted(clusters)], confidence, seed=seed)
-    return Report(rows, row_of("all", given, confidence), spread)
+    pairs = tuple(pair_of(first, second, given, confidence) for first, second in twins)
+    return Report(rows, row_of("all", given, confidence), spread, pairs)
 
 
 def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.95) -> Row:
@@ -222,6 +246,21 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
         retries=sum(t.outcome.retries for t in trajectories),
         outcomes=dict(sorted(outcomes.items())),
     )
+
+
+def pair_of(first: str, second: str, trajectories: Iterable[Trajectory], confidence: float = 0.95) -> Pair:
+    """How often both tasks are solved on one seed; where a seed was played several times, the n-th of one goes with the n-th of the other.
+
+    An episode in which the machinery failed takes its pair out; one that the agent's own action killed is not solved.
+    """
+    played: dict[str, dict[int, list[Trajectory]]] = {first: {}, second: {}}
+    for trajectory in trajectories:
+        if trajectory.key.task_id in played:
+            played[trajectory.key.task_id].setdefault(trajectory.key.seed, []).append(trajectory)
+    both = [pair for seed, found in played[first].items() for pair in zip(found, played[second].get(seed, ()), strict=False)]
+    whole = [pair for pair in both if all(one.outcome.kind != "fault" for one in pair)]
+    solved = sum(all(one.outcome.success for one in pair) for pair in whole)
+    return Pair(f"{first} + {second}", len(whole), solved, _share(solved, len(whole)), wilson(solved, len(whole), confidence))
 
 
 def _share(part: float, whole: int) -> float:

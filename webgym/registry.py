@@ -104,6 +104,31 @@ def task(task_id: str) -> Task:
     found = _pack(pack).tasks().get(name)
     if found is None:
         raise TaskFileError(f"the manifest of the pack {pack!r} has a task {name!r}, but the tasks() of its module do not")
+    if found.id != plain:
+        raise TaskFileError(f"the pack {pack!r} gives its task {name!r} the id {found.id!r}: expected {plain!r}")
+    return found
+
+
+def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs of a task and its twin of which both are among these tasks, each once."""
+    ids = dict.fromkeys(task_ids)
+    found = {tuple(sorted((task_id, twin))): None for task_id in ids if (twin := task(task_id).twin) in ids}
+    return [(first, second) for first, second in found]
+
+
+def by_name(pack: str, tasks: Iterable[Task]) -> dict[str, Task]:
+    """What the `tasks()` of a Python pack gives: its tasks by the part of the id behind the pack's name.
+
+    Raises TaskFileError for two tasks with one id, and for an id of another pack.
+    """
+    found: dict[str, Task] = {}
+    for new in tasks:
+        name = new.id.removeprefix(f"{pack}.")
+        if name == new.id:
+            raise TaskFileError(f"the pack {pack!r} has a task {new.id!r}: expected an id that begins with '{pack}.'")
+        if name in found:
+            raise TaskFileError(f"the pack {pack!r} has two tasks with the id {new.id!r}: give one of them another")
+        found[name] = new
     return found
 
 

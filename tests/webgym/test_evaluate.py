@@ -228,3 +228,32 @@ def test_intervals_overlap() -> None:
 def test_documentation_examples() -> None:
     result = doctest.testmod(webgym.evaluate)
     assert result.attempted and not result.failed
+
+
+# --- pairs of twins ------------------------------------------------------------------------------------------------------
+
+
+def test_a_pair_is_solved_where_both_twins_are() -> None:
+    possible, not_possible = outcomes("a.can", "++-+?+!"), outcomes("a.cannot", "+-+++ +")
+    result = report([*possible, *not_possible], twins=[("a.can", "a.cannot")])
+    (pair,) = result.pairs
+    assert (pair.name, pair.pairs, pair.solved, pair.success) == ("a.can + a.cannot", 5, 2, 2 / 5)  # seeds 0 to 3 and 6; 4 is a fault
+    assert pair.interval == wilson(2, 5)
+    assert json.loads(json.dumps(result.to_json()))["pairs"][0]["solved"] == 2
+    assert report(possible).pairs == () and report(possible).to_json()["pairs"] == []
+
+
+def test_giving_up_always_solves_no_pair() -> None:
+    result = report([*outcomes("a.can", "----"), *outcomes("a.cannot", "++++")], twins=[("a.can", "a.cannot")])
+    assert result.overall.success == 0.5 and result.pairs[0].success == 0.0
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(result.table())
+        line = next(line for line in console.export_text().splitlines() if "pair a.can + a.cannot" in line)
+    assert [cell.strip() for cell in line.strip("│┃ ").split("│")][:4] == ["pair a.can + a.cannot", "4", "0.0%", "0.0 … 49.0%"]
+
+
+def test_members_of_one_seed_pair_up_in_order() -> None:
+    twice = [*outcomes("a.can", "+", 0), *outcomes("a.can", "-", 1), *outcomes("a.cannot", "+", 0), *outcomes("a.cannot", "+", 1)]
+    (pair,) = report(twice, twins=[("a.can", "a.cannot")]).pairs
+    assert (pair.pairs, pair.solved) == (2, 1)

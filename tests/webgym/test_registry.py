@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import pytest
@@ -112,75 +113,75 @@ def python(code, folder):
 
 FOREIGN = {
     "acme/__init__.py": "",
-    "acme/shop/pack.toml": "[pack]\ntitle = 'Shop'\nhosts = ['shop.localhost']\n[tasks.buy]\nmax_turns = 3\n[tasks.lost]\nmax_turns = 3\n",
-    "acme/shop/__init__.py": """
+    "acme/store/pack.toml": "[pack]\ntitle = 'Store'\nhosts = ['store.localhost']\n[tasks.buy]\n[tasks.lost]\n",
+    "acme/store/__init__.py": """
 from webgym.task import PENDING, Start, Task
-class Shop:
-    host = "shop.localhost"
+class Store:
+    host = "store.localhost"
 def tasks():
-    start = Start("http://shop.localhost/", "Buy.")
-    return {"buy": Task("shop.buy", lambda seed: start, lambda evidence: PENDING, hosts=("shop.localhost",))}
+    start = Start("http://store.localhost/", "Buy.")
+    return {"buy": Task("store.buy", lambda seed: start, lambda evidence: PENDING, hosts=("store.localhost",))}
 def sites():
-    return (Shop(),)
+    return (Store(),)
 """,
 }
 
 
 def test_foreign_packs_come_by_entry_point_and_are_imported_when_asked_for(site_packages):
-    folder = site_packages("shop", "acme.shop", FOREIGN)
+    folder = site_packages("store", "acme.store", FOREIGN)
     code = """
 import sys, gymnasium, webgym
 from webgym import registry
-assert "webgym/shop.buy-v0" in gymnasium.registry and "shop.buy" in webgym.task_ids() and "acme" not in sys.modules
-task = registry.task("shop.buy")
-print(task.id, [site.host for site in registry.sites_of(task)], "acme.shop" in sys.modules)
+assert "webgym/store.buy-v0" in gymnasium.registry and "store.buy" in webgym.task_ids() and "acme" not in sys.modules
+task = registry.task("store.buy")
+print(task.id, [site.host for site in registry.sites_of(task)], "acme.store" in sys.modules)
 try:
-    registry.task("shop.lost")
+    registry.task("store.lost")
 except webgym.errors.TaskFileError as error:
     print(error)
 """
     said = python(code, folder).splitlines()
-    assert said[0] == "shop.buy ['shop.localhost'] True"
-    assert said[1] == "the manifest of the pack 'shop' has a task 'lost', but the tasks() of its module do not"
+    assert said[0] == "store.buy ['store.localhost'] True"
+    assert said[1] == "the manifest of the pack 'store' has a task 'lost', but the tasks() of its module do not"
 
 
 def test_a_foreign_pack_that_cannot_be_imported_harms_no_other(site_packages):
-    broken = {**FOREIGN, "acme/shop/__init__.py": "import no_such_module"}
-    folder = site_packages("shop", "acme.shop", broken)
+    broken = {**FOREIGN, "acme/store/__init__.py": "import no_such_module"}
+    folder = site_packages("store", "acme.store", broken)
     code = """
 import webgym
 print(webgym.task("miniwob.click-test").id)
 try:
-    webgym.task("shop.buy")
+    webgym.task("store.buy")
 except webgym.errors.TaskFileError as error:
     print(error)
 """
     said = python(code, folder).splitlines()
     assert said[0] == "miniwob.click-test"
-    assert said[1].startswith("the pack 'shop' (entry point 'acme.shop') cannot be loaded: ModuleNotFoundError")
+    assert said[1].startswith("the pack 'store' (entry point 'acme.store') cannot be loaded: ModuleNotFoundError")
 
 
 @pytest.mark.parametrize(
     ("module", "manifest", "words"),
     [
-        ("acme.shop", None, "expected a pack's manifest there"),
-        ("acme.shop", "[tasks", "not valid TOML"),
-        ("acme.shop", "title = 'Shop'", "expected a table [tasks.NAME] for each task"),
-        ("nowhere.shop", "", "there is no package 'nowhere.shop'"),
+        ("acme.store", None, "expected a pack's manifest there"),
+        ("acme.store", "[tasks", "not valid TOML"),
+        ("acme.store", "title = 'Store'", "expected a table [tasks.NAME] for each task"),
+        ("nowhere.store", "", "there is no package 'nowhere.store'"),
     ],
 )
 def test_a_foreign_pack_without_a_good_manifest_is_left_out_with_a_warning(site_packages, module, manifest, words):
-    files = {**FOREIGN, "acme/shop/pack.toml": manifest}
-    folder = site_packages("shop", module, {name: text for name, text in files.items() if text is not None})
+    files = {**FOREIGN, "acme/store/pack.toml": manifest}
+    folder = site_packages("store", module, {name: text for name, text in files.items() if text is not None})
     code = """
 import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import webgym
-print(*[warning.message for warning in caught], "shop.buy" in webgym.task_ids(), "miniwob.click-test" in webgym.task_ids())
+print(*[warning.message for warning in caught], "store.buy" in webgym.task_ids(), "miniwob.click-test" in webgym.task_ids())
 """
     said = python(code, folder)
-    assert "the pack 'shop' (entry point" in said and "is left out" in said and words in said
+    assert "the pack 'store' (entry point" in said and "is left out" in said and words in said
     assert said.split()[-2:] == ["False", "True"]
 
 
@@ -374,3 +375,32 @@ def test_choose_takes_sets_ids_and_patterns():
     assert task_sets.choose(["default", default[0], "miniwob.click-test"]) == [*default, "miniwob.click-test"]
     with pytest.raises(UnknownTaskError, match=r"no task set is called 'defualt'; did you mean 'default'\? \(sets: default"):
         task_sets.choose(["defualt"])
+
+
+# --- packs written in Python -----------------------------------------------------------------------------------------------
+
+
+def named(task_id, **changes):
+    return Task(task_id, lambda seed: Start("http://p.localhost/", "Go."), lambda evidence: PENDING, **changes)
+
+
+def test_two_tasks_of_a_pack_with_one_id():
+    assert list(registry.by_name("p", [named("p.one"), named("p.two")])) == ["one", "two"]
+    with pytest.raises(TaskFileError, match=r"the pack 'p' has two tasks with the id 'p\.one': give one of them another"):
+        registry.by_name("p", [named("p.one"), named("p.two"), named("p.one")])
+    with pytest.raises(TaskFileError, match=r"the pack 'p' has a task 'q\.one': expected an id that begins with 'p\.'"):
+        registry.by_name("p", [named("q.one")])
+
+
+def test_a_pack_that_gives_a_task_another_id(monkeypatch):
+    monkeypatch.setattr(registry, "manifests", lambda: {"p": {"tasks": {"one": {}}}})
+    monkeypatch.setattr(registry, "_pack", lambda name: SimpleNamespace(tasks=lambda: {"one": named("p.two")}))
+    with pytest.raises(TaskFileError, match=r"the pack 'p' gives its task 'one' the id 'p\.two': expected 'p\.one'"):
+        registry.task("p.one")
+
+
+def test_twins_are_paired_where_both_are_chosen(clean):
+    for task_id, twin in (("twins.a", "twins.b"), ("twins.b", "twins.a"), ("twins.c", "")):
+        registry.register(named(task_id, twin=twin))
+    assert registry.twins(["twins.b", "twins.c", "twins.a"]) == [("twins.a", "twins.b")]
+    assert registry.twins(["twins.a", "twins.c"]) == []

@@ -30,11 +30,11 @@ _TOKEN = TOKEN_HEADER.encode()
 
 @dataclass
 class _Episode:
-    """What the gateway knows of one running episode: its sites, their states, and the first error of a site."""
+    """What the gateway knows of one running episode: its sites, their states, and the first failure of a site, with where."""
 
     hosts: frozenset[str]
     states: dict[str, Any] = field(default_factory=dict)
-    error: BaseException | None = None
+    failure: tuple[str, Exception] | None = None
 
 
 class Gateway:
@@ -53,7 +53,7 @@ class Gateway:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app,
+            self.app,
             interface="asgi3",
             lifespan="off",
             proxy_headers=False,
@@ -82,6 +82,8 @@ class Gateway:
 
     def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any) -> None:
         """Begin an episode: every site that it may reach gets a fresh state. Raises SiteFault."""
+        if self._serving is not None and self._serving.done():
+            raise SiteFault("the site server has stopped: no page can be served any more")
         episode = _Episode(frozenset(hosts))
         for host in hosts:
             site = self._sites.get(host)
@@ -98,8 +100,9 @@ class Gateway:
     def snapshot(self, token: str) -> Any:
         """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed."""
         episode = self._episodes[token]
-        if episode.error:
-            raise SiteFault(f"a site failed while answering: {episode.error!r}") from episode.error
+        if episode.failure:
+            where, error = episode.failure
+            raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
         states = {host: self._sites[host].snapshot(state) for host, state in episode.states.items()}
         return next(iter(states.values())) if len(states) == 1 else states
 
@@ -114,7 +117,8 @@ class Gateway:
         """How many episodes are open now."""
         return len(self._episodes)
 
-    async def _app(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def app(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer one request, as ASGI."""
         if scope["type"] not in ("http", "websocket"):
             return
         token, headers = "", []
@@ -138,7 +142,7 @@ class Gateway:
             await self._sites[host].app(inner, receive, _for_this_episode(send))
         except Exception as error:
             log.exception("site %s failed at %s", host, scope.get("path"))
-            episode.error = episode.error or error
+            episode.failure = episode.failure or (f"{host}{scope.get('path')}", error)
             raise
 
 

@@ -139,7 +139,7 @@ def test_site_that_fails_is_a_fault_of_its_episode_only(caplog):
         gateway.open("a", ("count.localhost",), 1, None)
         gateway.open("b", ("count.localhost",), 2, None)
         assert (await ask(gateway, "/broken", token="a"))[0] == 500
-        with pytest.raises(SiteFault, match="a site failed while answering: RuntimeError"):
+        with pytest.raises(SiteFault, match=r"the site count\.localhost/broken failed while answering: RuntimeError"):
             gateway.snapshot("a")
         assert gateway.snapshot("b") == 0
         assert (await ask(gateway, token="a"))[0] == 200
@@ -164,3 +164,12 @@ def test_several_sites_and_what_cannot_be_opened():
         assert gateway.open_episodes == 1
 
     serve(test, *sites)
+
+
+def test_a_server_that_has_stopped_is_told_before_an_episode():
+    async def test(gateway):
+        await gateway.close()
+        with pytest.raises(SiteFault, match="the site server has stopped"):
+            gateway.open("a", ("count.localhost",), 1, None)
+
+    serve(test, Counter())
