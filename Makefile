@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow lint format wheel smollm2 clean
+.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow trust lint format wheel smollm2 clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -73,6 +73,9 @@ test: browser  ## all tests but the slow ones
 
 test-slow: browser  ## the tests that take minutes
 	$(PY) -m pytest -q -m slow $(ARGS)
+
+trust: browser  ## every task of every pack: its oracle and all adversaries on 20 seeds (hours; goes on where it was cut off)
+	$(WEBGYM) tasks validate '*' --seeds 20 --sessions 4 --ledger runs/trust.jsonl $(ARGS)
 
 lint: $(STAMP)  ## ruff and pyright
 	$(VENV)/bin/ruff check .

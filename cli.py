@@ -125,6 +125,7 @@ def tasks_validate(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each policy; the splits take turns.")] = 6,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 2,
+    ledger: Annotated[Path | None, typer.Option(help="File that keeps what was found; tasks of ours trusted in it are skipped.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Try tasks in the browser: the oracle must always win, whoever does nothing, stops at once or acts at random must not."""
@@ -132,10 +133,16 @@ def tasks_validate(
     from webgym.arena import Arena
 
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
+    kept = trust.Ledger(ledger) if ledger else None
     audits = []
     with Arena(sessions) as arena:
         for task_id in chosen:
+            if kept and kept.knows(task_id, seeds):
+                print(f"{task_id}: trusted before", file=sys.stderr if as_json else sys.stdout, flush=True)
+                continue
             audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds)))
+            if kept:
+                kept.add(audits[-1], seeds)
             if not as_json:
                 print("\n".join(audits[-1].lines()), flush=True)
     if as_json:

@@ -5,21 +5,27 @@ says, or acts at random; each may win at most as often as it is allowed to. `web
 this module, so a new adversary, one function under :func:`adversary`, is at once held against all tasks.
 """
 
+import hashlib
+import json
 import random
 import re
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from webgym import registry
 from webgym.actions import goal_strings, render
 from webgym.arena import Arena
-from webgym.errors import JudgeFault
+from webgym.errors import JudgeFault, WebGymError
 from webgym.evaluate import wilson
-from webgym.policy import NoopPolicy, OraclePolicy, Policy, RandomPolicy
+from webgym.policy import NoopPolicy, OraclePolicy, Policy, RandomPolicy, random_action
+from webgym.rehearsal import rehearse
 from webgym.rollout import Record, Retries
 from webgym.task import SEEDS, SPLITS, Task
-from webgym.types import Action, Click, Completion, EpisodeKey, Infeasible, Observation, Stop, Trajectory, Turn, Wait, seed_from
+from webgym.types import Action, Click, Completion, EpisodeKey, Infeasible, Observation, Stop, Trajectory, Turn, Wait, digest, seed_from
 
 CONFIDENCE = 0.99
 RANDOM_SEEDS = range(3_000_000, 3_000_024)  # of no split: nothing is tuned on what is reported
@@ -110,6 +116,19 @@ def eager() -> Policy:
     return Reflex(press)
 
 
+@adversary("guess", "acting at random and stopping with words of the page", by_chance)
+def guesses() -> Policy:
+    """Wanders, and sooner or later says that it is done; its answer is a word or line that it sees."""
+
+    def act(page: Observation, rng: random.Random) -> Action:
+        if page.turns_left > 1 and rng.random() > 0.3:
+            return random_action(page, rng)
+        said = [node.text for node in page.nodes if node.text] + [word for node in page.nodes for word in node.text.split()]
+        return Stop(rng.choice(["", *said]))
+
+    return Reflex(act)
+
+
 @adversary("wrong target", "doing the right thing to another seed's target", by_chance)
 class Mistaken:
     """The oracle, told the goal of another seed; where a task's page draws its own goal, it waits."""
@@ -184,6 +203,10 @@ def audit_seeds(count: int) -> list[int]:
 def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterable[str] | None = None, oracle: bool = True) -> Audit:
     """Plays the oracle (if wanted) and the adversaries (all unless named) on the seeds and says what is wrong with the task."""
     task = registry.task(task_id)
+    try:
+        rehearse([task_id])
+    except WebGymError as error:
+        return Audit(task, (), (str(error),))
     problems, notes = [], []
     trials: list[Trial] = []
 
@@ -274,3 +297,41 @@ def _tight(task: Task, solved: Trial) -> list[str]:
     if longest < task.max_turns:
         return []
     return [f"the oracle needs all {longest} turns on some seed: a learner has none left to recover from a slip"]
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------------
+
+
+class Ledger:
+    """Which tasks were found trustworthy, in a file of one JSON line each, so that a long audit goes on where it was cut off.
+
+    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        self._known = {(entry["id"], entry["files"], entry["seeds"]) for entry in map(json.loads, lines) if entry["trusted"]}
+
+    def knows(self, task_id: str, seeds: int) -> bool:
+        """Whether this task was trusted with these seeds, as it is now."""
+        return (task_id, files_digest(task_id), seeds) in self._known
+
+    def add(self, found: Audit, seeds: int) -> None:
+        """Write an audit down."""
+        entry = {**found.to_json(), "files": files_digest(found.task.id), "seeds": seeds}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def files_digest(task_id: str) -> str:
+    """A digest of all files that decide what becomes of a task of our packs; a new one each time for a task from elsewhere."""
+    pack = registry.PACKS_FOLDER / task_id.partition(".")[0]
+    return _folders_digest(pack, Path(__file__).parent) if pack.is_dir() else secrets.token_hex(8)
+
+
+@cache
+def _folders_digest(*folders: Path) -> str:
+    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    return digest([[file.as_posix(), hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()] for file in files])

@@ -48,8 +48,8 @@ def audited(arena, tmp_path):
 def test_a_good_task_is_trusted_against_all_adversaries(audited):
     audit = audited(adversaries=None)
     assert audit.trusted and audit.problems == ()
-    assert {trial.name: len(trial.wins) for trial in audit.trials if trial.name != "random"} == {
-        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0,
+    assert {trial.name: len(trial.wins) for trial in audit.trials if trial.name not in ("random", "guess")} == {
+        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0,
     }  # fmt: skip
     assert len(next(trial for trial in audit.trials if trial.name == "random").trajectories) == 24
     assert audit.lines()[0] == "audited.order: can be trusted"
@@ -169,3 +169,25 @@ def test_an_adversary_is_held_against_tasks_once_it_is_registered(audited, monke
     audit = audited(adversaries=None, check="{site: {path: order, count: 0}}", seeds=(0,))
     assert [trial.name for trial in audit.trials] == ["oracle", "sleeper"]
     assert "sleeping wins 1 of 1 episodes, first on seed 0 at turn 1; it must never win" in audit.problems
+
+
+def test_a_task_that_cannot_begin_is_told_without_playing():
+    task = registry.task("miniwob.click-test")
+    registry.register(Task("lost.one", task.start, task.check, probe=task.probe, hosts=("lost.localhost",)))
+    try:
+        audit = trust.audit("lost.one", None, (5,))
+    finally:
+        registry._remove("lost.one")
+    assert audit.problems == ("task lost.one: expected a site that serves 'lost.localhost', there is none",) and audit.trials == ()
+
+
+def test_a_ledger_skips_what_was_trusted_as_it_is_now(tmp_path, monkeypatch):
+    path = tmp_path / "runs/trust.jsonl"
+    task = registry.task("miniwob.click-button")
+    trust.Ledger(path).add(trust.Audit(task, (), ()), 20)
+    trust.Ledger(path).add(trust.Audit(registry.task("miniwob.click-test"), (), ("the check passes at the start",)), 20)
+    ledger = trust.Ledger(path)
+    assert ledger.knows("miniwob.click-button", 20) and not ledger.knows("miniwob.click-button", 21)
+    assert not ledger.knows("miniwob.click-test", 20), "it was not trusted"
+    monkeypatch.setattr(trust, "files_digest", lambda task_id: "of other files")
+    assert not trust.Ledger(path).knows("miniwob.click-button", 20), "the pack has changed"
