@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers import algorithms
-from trainers.critic import FitConfig, HeadConfig
+from trainers.critic import HeadConfig
+from trainers.critic_fit import FitConfig
 from trainers.curriculum import CurriculumConfig
 from trainers.learner import OptimConfig
 from webgym.errors import ConfigError, did_you_mean
@@ -26,6 +27,11 @@ class CriticConfig(BaseModel):
     """How the scalar head reads and what loss it has."""
     fit: FitConfig = FitConfig(epochs=1, lr=5e-4)
     """How it is fitted to each batch's targets."""
+    values_from: Literal["earlier", "cross_fit", "same"] = "earlier"
+    """Values of the critic as it was before this batch, of critics fitted on the other folds of task groups, or (as published) of the
+    critic fitted on this very batch, which can memorise its outcomes and drive advantages to 0."""
+    folds: int = Field(default=4, ge=2)
+    """Folds of cross-fitting; each costs one fit."""
     warmup_iterations: int = Field(default=2, ge=0)
     """Iterations that fit the critic only; their episodes count as training episodes."""
 

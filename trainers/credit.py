@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from trainers.calibration import calibration_error, explained_variance, explained_variance_within
 from webgym.errors import ConfigError
 from webgym.types import Group, Trajectory, digest
 
@@ -32,6 +33,9 @@ METRICS: Mapping[str, str] = {
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
     "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
+    "critic/held_out_ev_within": "the same once the mean of each task and turn is taken off: what V knows beyond which task and turn it is",
+    "critic/calibration_error": "held out, in ten bins of V: mean distance of V from the returns that came",
+    "critic/bias": "mean of V − G over turns, held out",
     "critic/residual_variance": "Var(G − V) over turns, held out",
     "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
     "critic/gate": "1 while the critic beats the group mean; while it is 0, a gated algorithm uses the group mean in its place",
@@ -201,12 +205,6 @@ def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> l
     return [a / sigma for a in advantages] if sigma > ROUNDING else [a.copy() for a in advantages]
 
 
-def explained_variance(target: Float[np.ndarray, " n"], prediction: Float[np.ndarray, " n"]) -> float:
-    """1 − Var(G − V)/Var(G): 1 is perfect, 0 no better than a constant; NaN when there is nothing to explain."""
-    variance = float(np.var(target)) if len(target) else 0.0
-    return 1 - float(np.var(target - prediction)) / variance if variance > 0 else float("nan")
-
-
 class Gate(NamedTuple):
     """Whether a critic is worth using (`open`), and the two variances that decide it."""
 
@@ -230,16 +228,30 @@ def critic_gate(
 
 
 def critic_stats(
-    targets: Sequence[np.ndarray], values: Sequence[np.ndarray], baselines: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+    trajectories: Sequence[Trajectory],
+    targets: Sequence[np.ndarray],
+    values: Sequence[np.ndarray],
+    baselines: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
 ) -> dict[str, float]:
-    """The critic's stats by the names of METRICS, the gate's verdict among them."""
+    """The critic's stats by the names of METRICS, the gate's verdict among them; all arrays are [T_i] per turn."""
     gate = critic_gate(targets, values, baselines, weights)
+    g, v = _live(targets, weights), _live(values, weights)
     return {
-        "critic/held_out_ev": explained_variance(_live(targets, weights), _live(values, weights)),
+        "critic/held_out_ev": explained_variance(g, v),
+        "critic/held_out_ev_within": explained_variance_within(g, v, _live(task_turn_cells(trajectories), weights).astype(np.int64)),
+        "critic/calibration_error": calibration_error(g, v),
+        "critic/bias": float(np.mean(v - g)) if len(g) else float("nan"),
         "critic/residual_variance": gate.residual_variance,
         "critic/baseline_variance": gate.baseline_variance,
         "critic/gate": float(gate.open),
     }
+
+
+def task_turn_cells(trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
+    """One number for each pair of task and turn, [T_i] each: the cells of the explained variance within."""
+    known: dict[tuple[str, int], int] = {}
+    return [np.array([known.setdefault((x.key.task_id, t), len(known)) for t in range(len(x))], dtype=np.float64) for x in trajectories]
 
 
 def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:

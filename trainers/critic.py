@@ -1,4 +1,11 @@
-"""V(s_t): a copy of the policy's backbone with a scalar head, read at the last prompt token of each turn.
+"""V(s_t): a backbone with a scalar head, read at the last prompt token of each turn.
+
+The backbone is one of three:
+
+- copy: a model of its own that starts from the policy's weights (ArCHer, arXiv 2402.19446): twice the memory, no interference;
+- adapter: the policy's own, with low-rank matrices of the critic's beside every linear layer (LoRA, arXiv 2106.09685), which the
+  critic alone trains and the policy never sees. The base is as the policy has it now;
+- trunk: the policy's own as it is. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns.
 
 The head starts at zero weights and the bias that the caller sets (the mean success), so an untrained critic says the same of every
 state. Three losses, all of them on targets in [0, 1] but mse, which takes any:
@@ -11,38 +18,48 @@ state. Three losses, all of them on targets in [0, 1] but mse, which takes any:
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.func import functional_call
 from transformers import AutoModel, PreTrainedModel
 
-from trainers.credit import explained_variance
 from trainers.model import packed_hidden, prepare
 from trainers.rows import PackedBatch
-from webgym.errors import CheckpointError, UsageError
-from webgym.types import seed_from
+from webgym.errors import CheckpointError
 
 Loss = Literal["mse", "bce", "hl-gauss"]
 
 HEAD_FILE = "value_head.safetensors"
 HEAD_CONFIG = "value_head.json"
+ADAPTER_FILE = "value_adapter.safetensors"
 
 
 class HeadConfig(BaseModel):
-    """How the scalar head reads and what it is trained on."""
+    """What the critic stands on, where the scalar head reads, and what it is trained on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    backbone: Literal["copy", "adapter", "trunk"] = Field(
+        default="copy", description="a copy of the policy's, low-rank matrices of its own on the policy's, or the policy's as it is"
+    )
+    rank: int = Field(default=16, ge=1, description="adapter: rank of its matrices")
+    trunk_lr: float = Field(default=0.0, ge=0, description="trunk: its learning rate as a share of the head's; 0 trains the head only")
+    readout: Literal["prompt", "observation", "mean", "action"] = Field(
+        default="prompt",
+        description="last prompt token; last token of the observation, before what ends every prompt; mean over the turn's prompt; "
+        "last sampled token of the turn, which sees the action and so is no baseline (for comparison)",
+    )
+    tail: int = Field(default=0, ge=0, description="observation: tokens that every prompt ends with; a run finds them out itself")
     loss: Loss = Field(
         default="bce", description="mse (published ArCHer), bce with soft targets, or hl-gauss; the last two want targets in [0, 1]"
     )
@@ -50,36 +67,91 @@ class HeadConfig(BaseModel):
     smear: float = Field(default=0.75, gt=0, description="hl-gauss: width of the Gaussian in bins")
 
 
-class FitConfig(BaseModel):
-    """How a critic is fitted to targets."""
+class Adapter(nn.Module):
+    """y + B(Ax) for every linear layer of a decoder, while :meth:`on` holds; B starts at 0, so it begins as nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __init__(self, decoder: nn.Module, rank: int) -> None:
+        super().__init__()
+        layers = _linears(decoder)
+        self.down = nn.ParameterList(_normal(rank, x.in_features, x.weight) for x in layers)
+        self.up = nn.ParameterList(torch.zeros(x.out_features, rank, device=x.weight.device) for x in layers)
 
-    epochs: int = Field(default=1, ge=0, description="passes over the batches")
-    lr: float = Field(default=1e-3, gt=0, description="AdamW's step size")
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled decay")
-    grad_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient of a step")
-    batches_per_step: int = Field(
-        default=1, ge=1, description="packed batches of one optimiser step; the divisor counts the turns of all of them"
-    )
+    @contextmanager
+    def on(self, decoder: nn.Module) -> Iterator[None]:
+        """The decoder with the adapter in it."""
+
+        def add(down: Tensor, up: Tensor) -> Callable[..., Tensor]:
+            return lambda _, inputs, output: output + F.linear(F.linear(inputs[0], down.to(output.dtype)), up.to(output.dtype))
+
+        parts = zip(_linears(decoder), self.down, self.up, strict=True)
+        handles = [layer.register_forward_hook(add(down, up)) for layer, down, up in parts]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _linears(decoder: nn.Module) -> list[nn.Linear]:
+    """Its linear layers, a policy's own adapters left out."""
+    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear) and "lora_" not in name]
+
+
+def _normal(rows: int, columns: int, like: Tensor) -> Tensor:
+    """A seeded start of the adapter, so that equal runs begin equal: N(0, 1/columns)."""
+    generator = torch.Generator().manual_seed(rows * columns)
+    return (torch.randn(rows, columns, generator=generator) / columns**0.5).to(like.device)
 
 
 class Critic(nn.Module):
-    """A value model over packed rows. `backbone` is a decoder without a language-model head."""
+    """A value model over packed rows. `decoder` is a decoder without a language-model head.
 
-    def __init__(self, backbone: PreTrainedModel, config: HeadConfig | None = None) -> None:
+    A copy is part of this module. A borrowed decoder (adapter, trunk) is not: it belongs to the policy, is saved with it, and its
+    parameters are none of this module's.
+    """
+
+    def __init__(self, decoder: PreTrainedModel, config: HeadConfig | None = None) -> None:
         super().__init__()
         self.config = config or HeadConfig()
-        self.backbone = backbone
-        self.head = nn.Linear(cast(Any, backbone).config.get_text_config().hidden_size, self._outputs, bias=True)
-        self.head.to(device=backbone.device)  # the head stays fp32 whatever the backbone is
+        self._borrowed: tuple[PreTrainedModel, ...] = (
+            () if self.config.backbone == "copy" else (decoder,)
+        )  # a tuple hides it from nn.Module
+        self.backbone = decoder if self.config.backbone == "copy" else None
+        self.adapter = Adapter(decoder, self.config.rank) if self.config.backbone == "adapter" else None
+        self.head = nn.Linear(cast(Any, decoder).config.get_text_config().hidden_size, self._outputs, bias=True)
+        self.head.to(device=decoder.device)  # the head stays fp32 whatever the backbone is
         nn.init.zeros_(self.head.weight)
         self.set_bias(0.5)
 
     @classmethod
     def of(cls, policy: nn.Module, config: HeadConfig | None = None) -> "Critic":
-        """A critic that starts from a copy of the policy's backbone."""
-        return cls(prepare(deepcopy(cast(Any, policy).get_decoder())), config)
+        """A critic that starts from the policy's backbone: from a copy of it unless the configuration says otherwise."""
+        decoder = cast(Any, policy).get_decoder()
+        borrowed = config is not None and config.backbone != "copy"
+        return cls(decoder if borrowed else prepare(deepcopy(decoder)), config)
+
+    def clone(self) -> "Critic":
+        """A critic of its own with the same weights, for a fit that must not be seen elsewhere; a base that nobody fits is shared."""
+        if self.config.backbone == "adapter":
+            twin = Critic(self._borrowed[0], self.config)
+            twin.load_state_dict(self.state_dict())
+            return twin
+        return deepcopy(self)
+
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that a fit may move."""
+        own = list(self.parameters())
+        return own + [p for d in self._borrowed for p in d.parameters() if p.requires_grad] if self._trains_trunk else own
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """The same as groups of an optimiser, a shared trunk with its own learning rate."""
+        own = list(self.parameters())
+        trunk = self.trained()[len(own) :]
+        return [{"params": own}, *([{"params": trunk, "lr": lr * self.config.trunk_lr}] if trunk else [])]
+
+    @property
+    def _trains_trunk(self) -> bool:
+        return self.config.backbone == "trunk" and self.config.trunk_lr > 0
 
     @property
     def _outputs(self) -> int:
@@ -102,11 +174,43 @@ class Critic(nn.Module):
 
     def get_decoder(self) -> PreTrainedModel:
         """The backbone, under the name that transformers' models have for it."""
-        return self.backbone
+        return self.backbone if self.backbone is not None else self._borrowed[0]
 
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
-        """What the head says at `batch.value_index`: values (mse) or logits (bce, hl-gauss), fp32."""
-        return self.head(packed_hidden(self, batch)[batch.value_index].float())
+        """What the head says of each turn of the batch: values (mse) or logits (bce, hl-gauss), fp32."""
+        return self.head(self._read_out(self._hidden(batch), batch).float())
+
+    def _hidden(self, batch: PackedBatch) -> Float[Tensor, "n d"]:
+        if self.backbone is not None:
+            return packed_hidden(self, batch)
+        decoder = self._borrowed[0]
+        training = decoder.training
+        decoder.eval()  # another model's dropout is no business of this one
+        try:
+            if self._trains_trunk:
+                return packed_hidden(self, batch)
+            if self.adapter is None:
+                with torch.no_grad():
+                    return packed_hidden(self, batch)
+            with self.adapter.on(decoder):
+                return packed_hidden(cast(nn.Module, _Detached(decoder)), batch)
+        finally:
+            decoder.train(training)
+
+    def _read_out(self, hidden: Float[Tensor, "n d"], batch: PackedBatch) -> Float[Tensor, "v d"]:
+        match self.config.readout:
+            case "prompt":
+                return hidden[batch.value_index]
+            case "observation":
+                return hidden[torch.maximum(batch.value_index - self.config.tail, batch.prompt_start)]
+            case "action":
+                return hidden[batch.action_end]
+            case "mean":
+                sizes = batch.value_index + 1 - batch.prompt_start
+                turn = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+                within = torch.arange(len(turn), device=sizes.device) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+                zeros = torch.zeros(len(sizes), hidden.shape[1], dtype=torch.float32, device=hidden.device)
+                return zeros.index_add(0, turn, hidden[batch.prompt_start[turn] + within].float()) / sizes[:, None]
 
     def values(self, batch: PackedBatch) -> Float[Tensor, " v"]:
         """V of each turn of the batch, in the order of `batch.value_index`."""
@@ -141,23 +245,62 @@ class Critic(nn.Module):
     # --- disk --------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Writes a folder in Hugging Face format (the backbone, which AutoModel loads) with the head beside it."""
+        """Writes a folder in Hugging Face format: a copy's backbone, which AutoModel loads, and the head (and adapter) beside it."""
         folder = Path(folder)
-        self.backbone.save_pretrained(folder)
-        save_file({name: t.detach().cpu().contiguous() for name, t in self.head.state_dict().items()}, folder / HEAD_FILE)
+        if self.backbone is not None:
+            self.backbone.save_pretrained(folder)
+        _save(self.head, folder / HEAD_FILE)
+        if self.adapter is not None:
+            _save(self.adapter, folder / ADAPTER_FILE)
         (folder / HEAD_CONFIG).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str = "cpu") -> "Critic":
-        """The critic that :meth:`save_pretrained` wrote. Raises CheckpointError where the folder holds none."""
+    def load(cls, folder: Path | str, *, policy: nn.Module | None = None, device: str = "cpu") -> "Critic":
+        """The critic that :meth:`save_pretrained` wrote; one that stands on the policy's backbone needs that policy.
+
+        Raises CheckpointError where the folder holds none.
+        """
         folder = Path(folder)
-        missing = [name for name in ("config.json", "model.safetensors", HEAD_FILE, HEAD_CONFIG) if not (folder / name).is_file()]
-        if missing and not (missing == ["model.safetensors"] and list(folder.glob("model-*.safetensors"))):
+        if missing := _missing(folder):
             raise CheckpointError(f"{folder} is no critic: {', '.join(missing)} missing")
         config = HeadConfig.model_validate(json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")))
-        critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto")), config)
+        if config.backbone == "copy":
+            critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto")), config)
+        elif policy is not None:
+            critic = cls.of(policy, config)
+        else:
+            raise CheckpointError(f"the critic in {folder} stands on the policy's backbone ({config.backbone}): load it with that policy")
         critic.head.load_state_dict(load_file(folder / HEAD_FILE))
+        if critic.adapter is not None:
+            critic.adapter.load_state_dict(load_file(folder / ADAPTER_FILE))
         return critic.to(device)
+
+
+class _Detached:
+    """A decoder whose own parameters get no gradient, under the name that :func:`packed_hidden` calls it by."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        self._decoder = decoder
+        self._parameters = {name: p.detach() for name, p in decoder.named_parameters()}
+
+    def get_decoder(self) -> Callable[..., Any]:
+        return lambda **inputs: functional_call(self._decoder, self._parameters, (), inputs)
+
+
+def _save(module: nn.Module, path: Path) -> None:
+    save_file({name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}, path)
+
+
+def _missing(folder: Path) -> list[str]:
+    """Files that a critic's folder lacks."""
+    missing = [name for name in (HEAD_FILE, HEAD_CONFIG) if not (folder / name).is_file()]
+    if missing:
+        return missing
+    backbone = json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")).get("backbone", "copy")
+    if backbone == "copy" and not list(folder.glob("model*.safetensors")):
+        return ["model.safetensors"]
+    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,), "trunk": ()}[backbone]
+    return [name for name in wanted if not (folder / name).is_file()]
 
 
 def _tilted(centres: Tensor, mean: float) -> Tensor:
@@ -167,131 +310,3 @@ def _tilted(centres: Tensor, mean: float) -> Tensor:
         middle = (low + high) / 2
         low, high = (middle, high) if float(torch.softmax(middle * centres.double(), -1) @ centres.double()) < mean else (low, middle)
     return (low * centres.double()).to(centres.dtype)
-
-
-# --- fitting -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How well values match targets over some turns. `explained_variance` is 1 - Var(target - value) / Var(target)."""
-
-    turns: int
-    loss: float
-    explained_variance: float
-    bias: float  # mean of value - target
-
-
-@dataclass(frozen=True, slots=True)
-class FitReport:
-    """What fitting did: before and after on the turns that were fitted, and on those held out."""
-
-    train_before: Quality
-    train_after: Quality
-    held_out_before: Quality | None
-    held_out_after: Quality | None
-    steps: int
-    tokens: int
-
-
-class CriticOptimizer:
-    """The critic's own AdamW; its state goes into checkpoints, so that a resumed run is the same run."""
-
-    def __init__(self, critic: Critic, config: FitConfig) -> None:
-        self.config = config
-        self.steps = 0
-        self.adamw = torch.optim.AdamW(critic.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that :meth:`load_state_dict` needs to go on bitwise."""
-        return {"steps": self.steps, "adamw": self.adamw.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a saved state."""
-        self.steps = int(state["steps"])
-        self.adamw.load_state_dict(state["adamw"])
-
-
-def fit(
-    critic: Critic,
-    batches: Sequence[PackedBatch],
-    targets: Float[np.ndarray, " turns"],
-    optimizer: CriticOptimizer,
-    *,
-    seed: int = 0,
-    held_out: Sequence[PackedBatch] = (),
-) -> FitReport:
-    """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
-
-    The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns: packing does not matter.
-    `held_out` batches are only measured; their targets are in the same array.
-    """
-    config = optimizer.config
-    table = torch.as_tensor(np.asarray(targets), dtype=torch.float32)
-    before, held_before = measure(critic, batches, table), _measured(critic, held_out, table)
-    tokens = 0
-    critic.train()
-    for epoch in range(config.epochs):
-        order = sorted(range(len(batches)), key=lambda i: seed_from(seed, "critic", epoch, i))
-        for start in range(0, len(order), config.batches_per_step):
-            chosen = [batches[i] for i in order[start : start + config.batches_per_step]]
-            _step(critic, chosen, table, optimizer)
-            tokens += sum(batch.tokens for batch in chosen)
-    after, held_after = measure(critic, batches, table), _measured(critic, held_out, table)
-    return FitReport(before, after, held_before, held_after, optimizer.steps, tokens)
-
-
-def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, optimizer: CriticOptimizer) -> None:
-    turns = sum(int((~table[batch.value_turn.cpu()].isnan()).sum()) for batch in batches)
-    if turns == 0:
-        return
-    optimizer.adamw.zero_grad(set_to_none=True)
-    for batch in batches:
-        target = table.to(batch.value_turn.device)[batch.value_turn]
-        known = ~target.isnan()
-        if known.any():
-            (critic.losses(critic(batch)[known], target[known]).sum() / turns).backward()
-    norm = nn.utils.clip_grad_norm_(critic.parameters(), optimizer.config.grad_clip)
-    if not torch.isfinite(norm):
-        raise FloatingPointError(f"the critic's gradient is {float(norm)}; its weights were left as they are")
-    optimizer.adamw.step()
-    optimizer.steps += 1
-
-
-@torch.no_grad()
-def predict(critic: Critic, batches: Sequence[PackedBatch], turns: int) -> Float[np.ndarray, " turns"]:
-    """V of every turn by its global id, float64; NaN for a turn in none of the batches."""
-    critic.eval()
-    values = np.full(turns, np.nan)
-    for batch in batches:
-        values[batch.value_turn.cpu().numpy()] = critic.values(batch).double().cpu().numpy()
-    return values
-
-
-@torch.no_grad()
-def measure(critic: Critic, batches: Sequence[PackedBatch], targets: Float[Tensor, " turns"]) -> Quality:
-    """How well the critic matches `targets` (by global turn id) over the turns of these batches."""
-    critic.eval()
-    values, wanted, losses = [], [], []
-    for batch in batches:
-        target = targets.to(batch.value_turn.device)[batch.value_turn]
-        known = ~target.isnan()
-        outputs = critic(batch)[known]
-        values.append(critic.read(outputs).double().cpu())
-        wanted.append(target[known].double().cpu())
-        losses.append(critic.losses(outputs, target[known]).double().cpu())
-    v, g, loss = (torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64) for parts in (values, wanted, losses))
-    if len(g) == 0:
-        return Quality(0, math.nan, math.nan, math.nan)
-    return Quality(len(g), float(loss.mean()), explained_variance(g.numpy(), v.numpy()), float((v - g).mean()))
-
-
-def _measured(critic: Critic, batches: Sequence[PackedBatch], targets: Tensor) -> Quality | None:
-    return measure(critic, batches, targets) if batches else None
-
-
-def check_targets(config: HeadConfig, targets: Float[np.ndarray, " turns"]) -> None:
-    """Raises UsageError where the loss wants targets in [0, 1] and some lie outside."""
-    known = targets[~np.isnan(targets)]
-    if config.loss != "mse" and len(known) and (known.min() < 0 or known.max() > 1):
-        raise UsageError(f"{config.loss} wants targets in [0, 1], got {known.min():.3g} to {known.max():.3g}; use loss = 'mse'")

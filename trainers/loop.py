@@ -24,24 +24,25 @@ from torch import Tensor
 from trainers import algorithms
 from trainers.config import TrainConfig, resolve
 from trainers.credit import METRICS as CREDIT_METRICS
-from trainers.credit import Credit, Values, cross_fit_folds, kl_penalties, with_penalties
-from trainers.critic import Critic, CriticOptimizer, fit, predict
+from trainers.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.curriculum import Curriculum
 from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
+from trainers.probe import probe_rows, probe_set
 from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
 from trainers.run import RunFolder
 from trainers.samplers.local import LocalSampler
+from trainers.valuation import METRICS as VALUATION_METRICS
+from trainers.valuation import Valuation
 from webgym import task_sets
 from webgym.arena import Arena
 from webgym.assess import Assessment
-from webgym.errors import UsageError
 from webgym.evaluate import Report, wilson
 from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
-from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
+from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
 from webgym.view import live
 from webgym.view.live import Monitor
 
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 METRICS: Mapping[str, str] = {
     **CREDIT_METRICS,
     **LEARNER_METRICS,
+    **VALUATION_METRICS,
     "rollout/episodes": "episodes of this iteration",
     "rollout/episodes_total": "episodes since the start, those of the critic's warm-up and faulted ones included",
     "rollout/turns_total": "environment steps since the start",
@@ -59,7 +61,6 @@ METRICS: Mapping[str, str] = {
     "rollout/turns": "mean turns per episode",
     "rollout/invalid": "share of turns whose text was no action",
     "rollout/retries": "episodes that were played again because the machinery failed",
-    "critic/loss": "loss of the critic on this batch after it was fitted to it",
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds of the whole iteration",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it",
@@ -109,12 +110,12 @@ class Trainer:
         self.learner = Learner(
             source.model.parameters(), self._forward, config.optim, failed_batch=run.path / "failed_batch.pt", device=config.device
         )
-        self.critic: Critic | None = None
-        self.critic_optimizer: CriticOptimizer | None = None
-        if needs := self.algorithm.needs_values(self.own):
-            if needs != "turn":
-                raise UsageError(f"algorithm {config.algo} wants values per {needs}; this loop reads them per turn")
-            self._set_critic(Critic.of(source.model, config.critic.head))
+        self.valuation: Valuation | None = None
+        if self.algorithm.needs_values(self.own):
+            self.valuation = Valuation(
+                self.algorithm, self.own, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
+            )
+        self._probe: list[Trajectory] | None = None
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
         self._stop = False
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
@@ -159,18 +160,12 @@ class Trainer:
         self.iteration, self.episodes, self.turns = state["iteration"], state["episodes"], state["turns"]
         self.learner.load_state_dict(state["learner"])
         self.curriculum.load_state_dict(state["curriculum"])
-        if self.critic is not None:
-            self._set_critic(Critic.load(checkpoint.folder("critic"), device=self.config.device))
-            assert self.critic_optimizer is not None
-            self.critic_optimizer.load_state_dict(state["critic_optimizer"])
+        if self.valuation is not None:
+            self.valuation.restore(checkpoint.folder("critic"), state["critic_optimizer"])
         if self._reference is not None:
             self._reference = PolicyModel.load(self.config.model, device=self.config.device, dtype=self.config.dtype).model.requires_grad_(
                 False
             )
-
-    def _set_critic(self, critic: Critic) -> None:
-        self.critic = critic
-        self.critic_optimizer = CriticOptimizer(critic, self.config.critic.fit)
 
     def save(self) -> None:
         """Write a checkpoint of this iteration."""
@@ -182,10 +177,18 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "curriculum": self.curriculum.state_dict(),
         }
-        if self.critic is not None and self.critic_optimizer is not None:
-            folders["critic"] = self.critic.save_pretrained
-            state["critic_optimizer"] = self.critic_optimizer.state_dict()
+        if self.valuation is not None:
+            folders["critic"] = self.valuation.save
+            state["critic_optimizer"] = self.valuation.state_dict()
+            self._probe_values(self.valuation)
         self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
+
+    def _probe_values(self, valuation: Valuation) -> None:
+        """V per turn on the probe set, for the viewer; the set is fixed by the first iteration and there before it."""
+        if self._probe is None and self.iteration:
+            self._probe = probe_set(self.run.trajectory_path(1))
+        for row in probe_rows(self._probe or [], valuation.turn_values(self._probe or []), self.iteration):
+            self.run.values.append(self.iteration, row)
 
     # --- the run -----------------------------------------------------------------------------------------------------------
 
@@ -241,12 +244,15 @@ class Trainer:
         groups = [rewarded[i : i + config.group_size] for i in range(0, len(rewarded), config.group_size)]
 
         # the critic: values that never saw these outcomes, then the fit to them
-        values, fitted = self._values_and_fit(groups, trajectories, rows)
+        values: Values | None = None
+        fitted: dict[str, float] = {}
+        if self.valuation is not None:
+            values, fitted = self.valuation.values_and_fit(groups, trajectories, rows, self.iteration)
         clock.lap("critic")
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.own)
-        warming = self.critic is not None and self.iteration <= config.critic.warmup_iterations
+        warming = self.valuation is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self._update(trajectories, rows, credit, reference)
         sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
@@ -304,50 +310,6 @@ class Trainer:
         if entropy:
             return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True)
         return logprobs_at(self.source.model, hidden, batch, self.config.temperature), None
-
-    # --- the critic --------------------------------------------------------------------------------------------------------
-
-    def _values_and_fit(
-        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row]
-    ) -> tuple[Values | None, dict[str, float]]:
-        """Held-out values of every turn, and the critic fitted to this batch for the next."""
-        if self.critic is None or self.critic_optimizer is None or self.algorithm.targets is None:
-            return None, {}
-        lengths = [len(x) for x in trajectories]
-        flat = np.concatenate(
-            [
-                t if not x.outcome.faulted else np.full(len(x), np.nan)
-                for t, x in zip(self.algorithm.targets(groups, self.own), trajectories, strict=True)
-            ]
-        )
-        if self.critic_optimizer.steps == 0:
-            self.critic.set_bias(float(np.clip(np.nanmean(flat), 0.02, 0.98)))
-        batches = [batch.to(self.config.device) for batch in pack(rows, self.config.token_budget)]
-        if getattr(self.own, "values_from", "earlier") == "cross_fit":
-            values = self._cross_fitted(groups, rows, flat)
-        else:
-            values = predict(self.critic, batches, sum(lengths))
-        fitted = fit(self.critic, batches, flat, self.critic_optimizer, seed=seed_from(self.config.seed, "critic", self.iteration))
-        ends = np.cumsum(lengths)
-        return Values([values[end - n : end] for end, n in zip(ends, lengths, strict=True)]), {"critic/loss": fitted.train_after.loss}
-
-    def _cross_fitted(self, groups: Sequence[Group], rows: Sequence[Row], flat: np.ndarray) -> np.ndarray:
-        """Values of each fold of groups from a copy of the critic that was fitted to the other folds."""
-        assert self.critic is not None and self.critic_optimizer is not None
-        folds = cross_fit_folds(groups, self.own.folds, seed_from(self.config.seed, "folds", self.iteration))
-        fold_of = [fold for fold, group in zip(folds, groups, strict=True) for _ in group]
-        values = np.full(len(flat), np.nan)
-        for fold in range(self.own.folds):
-            inside = [row for row in rows if fold_of[row.trajectory] == fold]
-            outside = [row for row in rows if fold_of[row.trajectory] != fold]
-            critic = copy.deepcopy(self.critic)
-            optimizer = CriticOptimizer(critic, self.config.critic.fit)
-            optimizer.load_state_dict(copy.deepcopy(self.critic_optimizer.state_dict()))
-            batches = [[b.to(self.config.device) for b in pack(part, self.config.token_budget)] for part in (outside, inside)]
-            fit(critic, batches[0], flat, optimizer, seed=seed_from(self.config.seed, "fold", self.iteration, fold))
-            found = predict(critic, batches[1], len(flat))
-            values[~np.isnan(found)] = found[~np.isnan(found)]
-        return values
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 

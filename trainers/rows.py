@@ -187,7 +187,8 @@ class PackedBatch:
     """S rows laid end to end: N tokens, of which A were sampled, in V turns. No padding.
 
     `action_index` says at which token the logits predict an action token (one before it); `value_index` is the last prompt token
-    of each turn. `turn_size` and `sequence_size` count the sampled tokens with weight > 0 of the token's turn and of its whole
+    of each turn, `prompt_start` where the turn's prompt begins (in a merged row: behind the turn before), `action_end` its last
+    sampled token. `turn_size` and `sequence_size` count the sampled tokens with weight > 0 of the token's turn and of its whole
     trajectory, also those that lie in other batches. Streams that :func:`pack` was not given are NaN.
     """
 
@@ -202,6 +203,8 @@ class PackedBatch:
     sequence_size: Int[Tensor, " a"]  # [A] int64
     value_index: Int[Tensor, " v"]  # [V] int64
     value_turn: Int[Tensor, " v"]  # [V] int64, global turn id
+    prompt_start: Int[Tensor, " v"]  # [V] int64
+    action_end: Int[Tensor, " v"]  # [V] int64
     advantage: Float[Tensor, " a"]  # [A] float32
     weight: Float[Tensor, " a"]  # [A] float32
     behaviour_logprob: Float[Tensor, " a"]  # [A] float32
@@ -323,12 +326,20 @@ def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> Pack
         sequence_size=repeat([sizes.sequence[int(s)] for s in sequences]),
         value_index=torch.tensor([start + span.prompt_end for start, _, span in spans], dtype=torch.int64),
         value_turn=torch.from_numpy(turns),
+        prompt_start=torch.tensor([start + _prompt_start(row, span) for start, row, span in spans], dtype=torch.int64),
+        action_end=torch.tensor([start + span.end - 1 for start, _, span in spans], dtype=torch.int64),
         advantage=advantage,
         weight=weight,
         behaviour_logprob=behaviour,
         old_logprob=None if streams is None else gather(streams.old_logprob),
         reference_logprob=None if streams is None else gather(streams.reference_logprob),
     )
+
+
+def _prompt_start(row: Row, span: Span) -> int:
+    """Where the part of the row begins that is this turn's prompt alone."""
+    before = [other.end for other in row.spans if other.turn < span.turn]
+    return max(before, default=0)
 
 
 def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " _"]], trajectories: int) -> list[np.ndarray]:

@@ -176,7 +176,7 @@ def test_knowing_which_tasks_are_hard_does_not_open_the_gate() -> None:
     groups = [[episode(x, 1, seed=s) for x in outcomes] for s, outcomes in enumerate([easy, hard])]
     returns = c.monte_carlo_targets(c.flatten(groups), 1.0)
     values = [np.array([v]) for v in [0.55] * 16 + [0.45] * 16]
-    stats = c.critic_stats(returns, values, c.group_baselines(groups, returns), [np.ones(1)] * 32)
+    stats = c.critic_stats(c.flatten(groups), returns, values, c.group_baselines(groups, returns), [np.ones(1)] * 32)
     assert stats["critic/held_out_ev"] == pytest.approx(0.09)
     assert stats["critic/residual_variance"] == pytest.approx(0.2275)
     assert stats["critic/baseline_variance"] == pytest.approx(0.21333, abs=1e-5)

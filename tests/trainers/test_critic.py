@@ -9,19 +9,12 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from trainers.credit import explained_variance
-from trainers.critic import (
-    Critic,
-    CriticOptimizer,
-    FitConfig,
-    HeadConfig,
-    check_targets,
-    fit,
-    measure,
-    predict,
-)
+from tests.trainers.episodes import trajectory, turn
+from trainers.calibration import explained_variance
+from trainers.critic import Critic, HeadConfig
+from trainers.critic_fit import CriticOptimizer, FitConfig, check_targets, first_tokens, fit, measure, per_token, predict
 from trainers.model import packed_hidden, prepare
-from trainers.rows import Row, Span, pack
+from trainers.rows import Row, Span, pack, rows_of_all
 from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import CheckpointError, UsageError
 
@@ -180,3 +173,108 @@ def test_targets_outside_the_unit_interval_need_mse():
     with pytest.raises(UsageError, match="-1 to 2"):
         check_targets(HeadConfig(loss="hl-gauss"), np.array([-1.0, 2.0]))
     assert json.loads(HeadConfig().model_dump_json())["loss"] == "bce"
+
+
+# --- what it stands on, and where it reads -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [HeadConfig(backbone="adapter", rank=4), HeadConfig(backbone="trunk")], ids=lambda c: c.backbone)
+def test_a_borrowed_backbone_is_never_moved_and_gets_no_gradient(config):
+    tokenizer = build_tokenizer(["ok"] * 3, vocab_size=1000)
+    model = prepare(build_model(tokenizer, Shape(hidden=32, layers=2, heads=2, mlp=64, context=64), seed=3))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rows, targets = good_and_bad_states(160)
+    hidden = packed_hidden(model, pack(rows, 4000)[0])
+    critic = Critic.of(model, config)
+    report = fit(
+        critic, pack(rows[:120], 240), targets, CriticOptimizer(critic, FitConfig(epochs=12, lr=1e-2)), held_out=pack(rows[120:], 240)
+    )
+    assert report.held_out_after and report.held_out_after.explained_variance > 0.6
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    torch.testing.assert_close(packed_hidden(model, pack(rows, 4000)[0]), hidden, rtol=0, atol=0)  # the policy never sees the adapter
+    assert not any(name.startswith("backbone") for name in critic.state_dict())
+
+
+def test_an_adapter_that_has_learned_nothing_changes_nothing(policy):
+    rows, _ = good_and_bad_states(4)
+    (batch,) = pack(rows, 100)
+    plain, adapted = (Critic.of(policy, HeadConfig(loss="mse", backbone=b)) for b in ("copy", "adapter"))
+    for critic in (plain, adapted):
+        with torch.no_grad():
+            critic.head.weight.fill_(0.1)
+    torch.testing.assert_close(plain.values(batch), adapted.values(batch))
+    with torch.no_grad():
+        adapted.adapter.up[0].fill_(1.0)
+    assert (plain.values(batch) - adapted.values(batch)).abs().min() > 1e-4
+
+
+def test_a_shared_trunk_learns_with_the_head():
+    tokenizer = build_tokenizer(["ok"] * 3, vocab_size=1000)
+    model = prepare(build_model(tokenizer, Shape(hidden=32, layers=1, heads=2, mlp=64, context=64)))
+    before = model.get_decoder().embed_tokens.weight.clone()
+    rows, targets = good_and_bad_states(16)
+    critic = Critic.of(model, HeadConfig(backbone="trunk", trunk_lr=0.5))
+    optimizer = CriticOptimizer(critic, FitConfig(epochs=3, lr=1e-3))
+    assert [group["lr"] for group in optimizer.adamw.param_groups] == [1e-3, 5e-4]
+    twin = critic.clone()
+    fit(critic, pack(rows, 100), targets, optimizer)
+    assert not torch.equal(model.get_decoder().embed_tokens.weight, before)
+    assert torch.equal(twin.get_decoder().embed_tokens.weight, before)  # a clone's trunk is its own
+
+
+def test_a_clone_of_an_adapter_shares_the_base_and_nothing_else(policy):
+    rows, targets = good_and_bad_states(16)
+    critic = Critic.of(policy, HeadConfig(backbone="adapter"))
+    twin = critic.clone()
+    fit(twin, pack(rows, 100), targets, CriticOptimizer(twin, FitConfig(epochs=2)))
+    assert twin.get_decoder() is policy.get_decoder()
+    assert not critic.adapter.up[0].any() and twin.adapter.up[0].any()
+
+
+@pytest.mark.parametrize("backbone", ["adapter", "trunk"])
+def test_a_saved_borrowed_critic_needs_its_policy(policy, tmp_path, backbone):
+    rows, targets = good_and_bad_states(12)
+    critic = Critic.of(policy, HeadConfig(backbone=backbone))
+    fit(critic, pack(rows, 100), targets, CriticOptimizer(critic, FitConfig(epochs=2)))
+    critic.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="load it with that policy"):
+        Critic.load(tmp_path)
+    again = Critic.load(tmp_path, policy=policy)
+    np.testing.assert_array_equal(predict(again, pack(rows, 100), 12), predict(critic, pack(rows, 100), 12))
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_readouts(policy):
+    """Two turns that share a row: prompts 0..4 and 8..13, actions 5..7 and 14..19; and a row of its own, prompt 20..22, action 23..25."""
+    rows = [
+        Row(0, 0, tuple(range(20)), (Span(0, 4, 5, 8, 0), Span(1, 13, 14, 20, 3))),
+        Row(1, 2, tuple(range(30, 36)), (Span(0, 2, 3, 6, 0),)),
+    ]
+    (batch,) = pack(rows, 100)
+    hidden = packed_hidden(policy, batch)
+    wanted = {
+        "prompt": hidden[[4, 13, 22]],
+        "observation": hidden[[0, 9, 20]],  # four tokens earlier, but not before the turn's own prompt
+        "action": hidden[[7, 19, 25]],
+        "mean": torch.stack([hidden[0:5].mean(0), hidden[8:14].mean(0), hidden[20:23].mean(0)]),
+    }
+    for readout, states in wanted.items():
+        critic = Critic.of(policy, HeadConfig(loss="mse", readout=readout, tail=4))
+        with torch.no_grad():
+            critic.head.weight.copy_(torch.linspace(-1, 1, 32)[None])
+        torch.testing.assert_close(critic.values(batch), critic.head(states)[:, 0])
+
+
+def test_values_per_token_are_read_before_each_sampled_token(policy):
+    """Global ids of tokens follow trajectories and turns, however the rows are packed."""
+    many = [trajectory([turn([1, 2], [3, 4]), turn([5], [6, 7, 8])]), trajectory([turn([9, 10], [11])])]
+    starts = first_tokens(many)
+    assert starts.tolist() == [0, 2, 5, 6]
+    critic = Critic.of(policy, HeadConfig(loss="mse"))
+    with torch.no_grad():
+        critic.head.weight.copy_(torch.linspace(-1, 1, 32)[None])
+    found = [predict(critic, [per_token(b, starts) for b in pack(rows_of_all(many), budget)], 6) for budget in (4, 100)]
+    alone = pack([Row(0, 0, (5, 6, 7, 8), (Span(0, 0, 1, 4, 0),))], 100)[0]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    np.testing.assert_allclose(found[0][2:5], critic.head(packed_hidden(policy, alone)[:3]).detach()[:, 0], atol=1e-5)

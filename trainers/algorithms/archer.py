@@ -10,9 +10,9 @@ Notation: turns t = 0..T−1, r_t = 0 but r_{T−1} = R, V(s_T) = 0.
 The text's own advantage is V(s_{t+1}) − V(s_t), and R − V(s_{T−1}) at the end: λ = 0 and no γ. With a critic of discounted
 targets its mean is (1−γ) E[V'] > 0 on every ordinary turn, so it rewards going on as such; `published_td` gives it.
 
-A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out: of the critic as it
-was before this batch (`values_from="earlier"`), or of critics fitted on the other groups ("cross_fit"). And they must earn their
-place: while Var(G − V) ≥ Var(G − b), with b the leave-one-out group mean, A_t = G_t − b_t is used instead (critic/gate is 0).
+A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out (critic.values_from),
+and they must earn their place: while Var(G − V) ≥ Var(G − b), with b the leave-one-out group mean, A_t = G_t − b_t is used instead
+(critic/gate is 0).
 """
 
 from collections.abc import Sequence
@@ -41,10 +41,6 @@ class Config(BaseModel):
     """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
-    values_from: Literal["earlier", "cross_fit"] = "earlier"
-    """Held-out values: of the critic before this batch, or of critics fitted on the other folds of groups."""
-    folds: int = Field(default=4, ge=2)
-    """Folds of cross-fitting; each costs one fit."""
     gate: bool = True
     """Fall back to the leave-one-out group mean while the critic explains less than it."""
     loss: LossSpec = LossSpec()
@@ -68,7 +64,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     returns = targets(groups, config)
     v = c.turn_values(values, trajectories)
     b = c.group_baselines(groups, returns)
-    critic = c.critic_stats(returns, v, b, weights)
+    critic = c.critic_stats(trajectories, returns, v, b, weights)
     if config.gate and not critic["critic/gate"]:
         advantages = [g - baseline for g, baseline in zip(returns, b, strict=True)]
     else:

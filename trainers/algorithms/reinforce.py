@@ -61,5 +61,5 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     advantages = c.masked([g - b for g, b in zip(returns, baselines, strict=True)], weights)
     stats = c.rollout_stats(groups) | {"rollout/advantage_std": c.live_std(advantages, weights)}
     if config.baseline == "value":
-        stats |= c.critic_stats(returns, baselines, c.group_baselines(groups, returns), weights)
+        stats |= c.critic_stats(trajectories, returns, baselines, c.group_baselines(groups, returns), weights)
     return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats)

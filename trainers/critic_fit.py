@@ -1,0 +1,195 @@
+"""Fitting a critic to targets, reading its values, and measuring how well they match.
+
+Targets and values are flat arrays over ids: global turn ids, or, with batches made by :func:`per_token`, global ids of sampled tokens.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from trainers.calibration import explained_variance
+from trainers.critic import Critic, HeadConfig
+from trainers.rows import PackedBatch
+from webgym.errors import UsageError
+from webgym.types import Trajectory, seed_from
+
+
+class FitConfig(BaseModel):
+    """How a critic is fitted to targets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=1, ge=0, description="passes over the batches")
+    lr: float = Field(default=1e-3, gt=0, description="AdamW's step size")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled decay")
+    grad_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient of a step")
+    batches_per_step: int = Field(
+        default=1, ge=1, description="packed batches of one optimiser step; the divisor counts the turns of all of them"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well values match targets over some turns. `explained_variance` is 1 - Var(target - value) / Var(target)."""
+
+    turns: int
+    loss: float
+    explained_variance: float
+    bias: float  # mean of value - target
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What fitting did: before and after on the turns that were fitted, and on those held out, where that was measured.
+
+    `loss` is the mean loss of the turns as they were met, each before the step that it is part of.
+    """
+
+    train_before: Quality | None
+    train_after: Quality | None
+    held_out_before: Quality | None
+    held_out_after: Quality | None
+    loss: float
+    steps: int
+    tokens: int
+
+
+class CriticOptimizer:
+    """The critic's own AdamW; its state goes into checkpoints, so that a resumed run is the same run."""
+
+    def __init__(self, critic: Critic, config: FitConfig) -> None:
+        self.config = config
+        self.steps = 0
+        self.adamw = torch.optim.AdamW(
+            critic.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs to go on bitwise."""
+        return {"steps": self.steps, "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a saved state."""
+        self.steps = int(state["steps"])
+        self.adamw.load_state_dict(state["adamw"])
+
+
+def fit(
+    critic: Critic,
+    batches: Sequence[PackedBatch],
+    targets: Float[np.ndarray, " turns"],
+    optimizer: CriticOptimizer,
+    *,
+    seed: int = 0,
+    held_out: Sequence[PackedBatch] = (),
+    measured: bool = True,
+) -> FitReport:
+    """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
+
+    The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns: packing does not matter.
+    `held_out` batches are only measured; their targets are in the same array. Without `measured`, `batches` are not read before and
+    after, which saves two forward passes.
+    """
+    config = optimizer.config
+    table = torch.as_tensor(np.asarray(targets), dtype=torch.float32)
+    again = batches if measured else ()
+    before, held_before = _measured(critic, again, table), _measured(critic, held_out, table)
+    tokens, losses, turns = 0, 0.0, 0
+    critic.train()
+    for epoch in range(config.epochs):
+        order = sorted(range(len(batches)), key=lambda i: seed_from(seed, "critic", epoch, i))
+        for start in range(0, len(order), config.batches_per_step):
+            chosen = [batches[i] for i in order[start : start + config.batches_per_step]]
+            loss, known = _step(critic, chosen, table, optimizer)
+            losses, turns = losses + loss, turns + known
+            tokens += sum(batch.tokens for batch in chosen)
+    after, held_after = _measured(critic, again, table), _measured(critic, held_out, table)
+    return FitReport(before, after, held_before, held_after, losses / turns if turns else math.nan, optimizer.steps, tokens)
+
+
+def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, optimizer: CriticOptimizer) -> tuple[float, int]:
+    """The summed loss and the number of turns of one optimiser step."""
+    turns = sum(int((~table[batch.value_turn.cpu()].isnan()).sum()) for batch in batches)
+    if turns == 0:
+        return 0.0, 0
+    total = 0.0
+    optimizer.adamw.zero_grad(set_to_none=True)
+    for batch in batches:
+        target = table.to(batch.value_turn.device)[batch.value_turn]
+        known = ~target.isnan()
+        if known.any():
+            loss = critic.losses(critic(batch)[known], target[known]).sum()
+            (loss / turns).backward()
+            total += float(loss.detach())
+    norm = nn.utils.clip_grad_norm_(critic.trained(), optimizer.config.grad_clip)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the critic's gradient is {float(norm)}; its weights were left as they are")
+    optimizer.adamw.step()
+    optimizer.steps += 1
+    return total, turns
+
+
+@torch.no_grad()
+def predict(critic: Critic, batches: Sequence[PackedBatch], turns: int) -> Float[np.ndarray, " turns"]:
+    """V of every turn by its global id, float64; NaN for a turn in none of the batches."""
+    critic.eval()
+    values = np.full(turns, np.nan)
+    for batch in batches:
+        values[batch.value_turn.cpu().numpy()] = critic.values(batch).double().cpu().numpy()
+    return values
+
+
+@torch.no_grad()
+def measure(critic: Critic, batches: Sequence[PackedBatch], targets: Float[Tensor, " turns"]) -> Quality:
+    """How well the critic matches `targets` (by global turn id) over the turns of these batches."""
+    critic.eval()
+    values, wanted, losses = [], [], []
+    for batch in batches:
+        target = targets.to(batch.value_turn.device)[batch.value_turn]
+        known = ~target.isnan()
+        outputs = critic(batch)[known]
+        values.append(critic.read(outputs).double().cpu())
+        wanted.append(target[known].double().cpu())
+        losses.append(critic.losses(outputs, target[known]).double().cpu())
+    v, g, loss = (torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64) for parts in (values, wanted, losses))
+    if len(g) == 0:
+        return Quality(0, math.nan, math.nan, math.nan)
+    return Quality(len(g), float(loss.mean()), explained_variance(g.numpy(), v.numpy()), float((v - g).mean()))
+
+
+def _measured(critic: Critic, batches: Sequence[PackedBatch], targets: Tensor) -> Quality | None:
+    return measure(critic, batches, targets) if batches else None
+
+
+def check_targets(config: HeadConfig, targets: Float[np.ndarray, " turns"]) -> None:
+    """Raises UsageError where the loss wants targets in [0, 1] and some lie outside."""
+    known = targets[~np.isnan(targets)]
+    if config.loss != "mse" and len(known) and (known.min() < 0 or known.max() > 1):
+        raise UsageError(f"{config.loss} wants targets in [0, 1], got {known.min():.3g} to {known.max():.3g}; use loss = 'mse'")
+
+
+def first_tokens(trajectories: Sequence[Trajectory]) -> np.ndarray:
+    """The global id of each turn's first sampled token, [turns + 1]; the last number counts all sampled tokens."""
+    sizes = [len(turn.completion.action_ids) for x in trajectories for turn in x.turns]
+    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def per_token(batch: PackedBatch, first_token: np.ndarray) -> PackedBatch:
+    """The batch with a value read before each sampled token in place of one per turn; `first_token` comes from :func:`first_tokens`.
+
+    The state of a turn's first token is the last prompt token, the state of the next ones the token before.
+    """
+    turn = batch.turn_of_action
+    begins = torch.ones_like(turn, dtype=torch.bool)
+    begins[1:] = turn[1:] != turn[:-1]  # tokens of one turn lie together
+    place = torch.arange(len(turn), device=turn.device)
+    start = torch.where(begins, place, 0).cummax(0).values
+    ids = torch.as_tensor(first_token, device=turn.device)[turn] + place - start
+    return replace(batch, value_index=batch.action_index, value_turn=ids, prompt_start=batch.action_index, action_end=batch.action_index)

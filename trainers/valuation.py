@@ -1,0 +1,136 @@
+"""The critic's part of an iteration: values of a batch that never saw its outcomes, and the fit to them.
+
+What is held out and how is `critic.values_from`: "earlier" costs nothing (the critic of the iterations before), "cross_fit" one fit
+per fold, and "same" is the published order, kept to show what it does.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.algorithms import Algorithm
+from trainers.config import CriticConfig
+from trainers.credit import Values, cross_fit_folds
+from trainers.critic import Critic
+from trainers.critic_fit import CriticOptimizer, check_targets, first_tokens, fit, per_token, predict
+from trainers.model import encode_prompt
+from trainers.policy import PolicyModel
+from trainers.rows import PackedBatch, Row, pack, rows_of_all
+from webgym.prompt import prompt_text
+from webgym.types import Group, Node, Observation, Trajectory, seed_from
+
+METRICS: Mapping[str, str] = {
+    "critic/loss": "mean loss of the critic on this batch as it was fitted to it, each turn before its first step",
+}
+
+
+class Valuation:
+    """A critic with its optimiser, for algorithms that want V per turn or per token."""
+
+    def __init__(
+        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+    ) -> None:
+        self._algorithm, self._own, self._config, self._source = algorithm, own, config, source
+        self._seed, self._budget, self._device = seed, token_budget, device
+        self._per_token = algorithm.needs_values(own) == "token"
+        head = config.head.model_copy(update={"tail": prompt_tail(source)})
+        self._set(Critic.of(source.model, head))
+
+    def _set(self, critic: Critic) -> None:
+        self.critic = critic
+        self.optimizer = CriticOptimizer(critic, self._config.fit)
+
+    # --- one iteration -----------------------------------------------------------------------------------------------------
+
+    def values_and_fit(
+        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int
+    ) -> tuple[Values, dict[str, float]]:
+        """Values of a batch and the metrics of the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded."""
+        assert self._algorithm.targets is not None
+        targets = self._algorithm.targets(groups, self._own)
+        faulted = [x.outcome.faulted for x in trajectories]
+        flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
+        check_targets(self._config.head, flat)
+        if self.optimizer.steps == 0 and np.isfinite(flat).any():
+            self.critic.set_bias(float(np.nanmean(flat)))
+        batches = self._batches(trajectories, rows)
+        late = self._config.values_from == "same"
+        values = np.zeros(0) if late else self._held_out(groups, trajectories, rows, batches, flat, iteration)
+        fitted = fit(self.critic, batches, flat, self.optimizer, seed=seed_from(self._seed, "critic", iteration), measured=False)
+        if late:
+            values = predict(self.critic, batches, len(flat))
+        return Values(_split(values, [len(t) for t in targets])), {"critic/loss": fitted.loss}
+
+    def _held_out(
+        self,
+        groups: Sequence[Group],
+        trajectories: Sequence[Trajectory],
+        rows: Sequence[Row],
+        batches: Sequence[PackedBatch],
+        flat: np.ndarray,
+        iteration: int,
+    ) -> np.ndarray:
+        """Values of the critic before this batch, or of each fold of task groups from a clone fitted to the other folds."""
+        if self._config.values_from == "earlier":
+            return predict(self.critic, batches, len(flat))
+        folds = cross_fit_folds(groups, self._config.folds, seed_from(self._seed, "folds", iteration))
+        fold_of = [fold for fold, group in zip(folds, groups, strict=True) for _ in group]
+        values = np.full(len(flat), np.nan)
+        for fold in sorted(set(fold_of)):
+            inside = [row for row in rows if fold_of[row.trajectory] == fold]
+            outside = [row for row in rows if fold_of[row.trajectory] != fold]
+            critic = self.critic.clone()
+            optimizer = CriticOptimizer(critic, self._config.fit)
+            optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
+            seed = seed_from(self._seed, "fold", iteration, int(fold))
+            fit(critic, self._batches(trajectories, outside), flat, optimizer, seed=seed, measured=False)
+            found = predict(critic, self._batches(trajectories, inside), len(flat))
+            values[~np.isnan(found)] = found[~np.isnan(found)]
+        return values
+
+    def _batches(self, trajectories: Sequence[Trajectory], rows: Sequence[Row]) -> list[PackedBatch]:
+        batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
+        if not self._per_token:
+            return batches
+        starts = first_tokens(trajectories)
+        return [per_token(batch, starts) for batch in batches]
+
+    def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
+        """V(s_t) of any trajectories as the critic is now, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
+        lengths = [len(x) for x in trajectories]
+        batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
+        return _split(predict(self.critic, batches, sum(lengths)), lengths)
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write the critic's folder of a checkpoint."""
+        self.critic.save_pretrained(folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`restore` needs beside the folder."""
+        return self.optimizer.state_dict()
+
+    def restore(self, folder: Path, state: dict[str, Any]) -> None:
+        """Go on where `save` and `state_dict` were taken."""
+        self._set(Critic.load(folder, policy=self._source.model, device=self._device))
+        self.optimizer.load_state_dict(state)
+
+
+def prompt_tail(source: PolicyModel) -> int:
+    """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
+    pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
+    seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
+    one, other = (encode_prompt(source.tokenizer, prompt_text(o, (), source.prompts)) for o in seen)
+    same = 0
+    while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
+        same += 1
+    return same
+
+
+def _split(flat: np.ndarray, lengths: Sequence[int]) -> list[np.ndarray]:
+    ends = np.cumsum(lengths)
+    return [flat[end - n : end] for end, n in zip(ends, lengths, strict=True)]
