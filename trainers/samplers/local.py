@@ -2,21 +2,24 @@
 
 A result depends on its own prompt, seed, sampling settings and the weights only, never on what else is running, bit for bit on CPU:
 
-- a prompt is read alone and without padding, so its length is the only shape;
-- decoding runs all linear layers at one fixed shape [slots, 1], where a row ignores its neighbours (fp32 products at *other* batch
-  sizes do differ), and attention runs per row over exactly the row's own keys and values;
+- a prompt is read without padding, in pieces that depend on the prompt alone (:mod:`trainers.samplers.prompts`); prompts that wait
+  are read in one pass where the processor's matrix products give each row the same bits in any company, which is tried first;
+- decoding runs all linear layers at one fixed shape [slots, 1], where a row ignores its neighbours (fp32 products of fewer than 16
+  rows do differ), and attention runs per row over exactly the row's own keys and values;
 - the random numbers of a request come from a counter-based generator of its own seed;
 - the worker's thread count is pinned.
 
-No barrier: a request joins as soon as a slot is free and leaves at its end token. Prompts that were read already (the first page of
-all members of a group, a page that several of them reached) are not read again: their keys and values are kept up to a limit.
+No barrier: a request joins as soon as a slot is free and leaves at its end token. What was read already is not read again: the first
+page of all members of a group, a page that several of them reached, the turns before in a conversation. Keys and values are kept up to
+a limit.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from copy import deepcopy
@@ -29,34 +32,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.model import causal, context_of, end_ids
+from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
+from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
 from webgym.errors import UsageError
 from webgym.types import Sampling
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """A completion: sampled ids, the end token included where it was sampled, and their log-probabilities.
-
-    `logprobs` are fp32 values of the full distribution at the sampling temperature, before top-k or top-p cut it.
-    `text` leaves the end token out. `version` names the weights.
-    """
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    text: str
-    version: int
-
-
-@dataclass
-class Counters:
-    """What the sampler has done since it started."""
-
-    completions: int = 0
-    prompt_tokens: int = 0
-    reused_prompt_tokens: int = 0  # of prompts that were read before
-    sampled_tokens: int = 0
-    decode_steps: int = 0
-    busy_s: float = 0.0
+READ_TOKENS = 2048  # of one pass over prompts: what it computes is held in memory
 
 
 @dataclass(eq=False)
@@ -91,17 +74,6 @@ class _Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """Attention while a prompt is read: causal; `keys` collects each layer's keys and values [2, kv_heads, n, d]."""
-
-    keys: list[Tensor]
-
-    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
-        self.keys.append(torch.stack([key[0], value[0]]))
-        return causal(query, key, value, **settings).transpose(1, 2)
-
-
-@dataclass(frozen=True, slots=True)
 class _Decode:
     """Attention of one new token per slot over the slot's own past; empty slots attend to nothing."""
 
@@ -125,8 +97,9 @@ class _Decode:
 class LocalSampler:
     """Samples from a private copy of `model` in a worker thread; use it as a context manager or call :meth:`close`.
 
-    `slots` requests decode together; more wait. `cache_mb` limits what is kept of prompts that were read. The model must come from
-    :func:`trainers.model.load` or :func:`trainers.model.prepare`.
+    `slots` requests decode together; more wait. `block` is the size of the pieces in which prompts are read and kept, for prompts that
+    begin alike; 0 reads each in one piece. `cache_mb` limits what is kept. The model must come from :func:`trainers.model.load` or
+    :func:`trainers.model.prepare`.
     """
 
     def __init__(
@@ -137,10 +110,11 @@ class LocalSampler:
         version: int = 0,
         slots: int = 8,
         threads: int = 1,
+        block: int = 0,
         cache_mb: float = 256.0,
     ) -> None:
-        if slots < 1 or threads < 1:
-            raise UsageError(f"expected at least one slot and one thread, got slots={slots}, threads={threads}")
+        if slots < 1 or threads < 1 or block < 0:
+            raise UsageError(f"expected slots >= 1, threads >= 1 and block >= 0, got slots={slots}, threads={threads}, block={block}")
         self.counters = Counters()
         self.context = context_of(model)
         self._model = deepcopy(model).eval().requires_grad_(False)
@@ -149,7 +123,9 @@ class LocalSampler:
         self._version = version
         self._slots: list[_Request | None] = [None] * slots
         self._threads = threads
-        self._known = _Known(int(cache_mb * 2**20))
+        self._block = block
+        self._together: bool | None = None  # whether prompts may be read in one pass; None: not tried yet
+        self._known = Known(int(cache_mb * 2**20))
         self._inbox: queue.SimpleQueue[_Request | _Publish | _Stop] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
@@ -206,8 +182,7 @@ class LocalSampler:
                 f"together {need:,}, but the model reads at most {self.context:,}; show less of the page or fewer past turns, "
                 "lower max_tokens, or take a model with a longer context"
             )
-        if sampling.max_tokens < 1 or sampling.top_k < 0 or not 0 < sampling.top_p <= 1 or sampling.temperature <= 0:
-            raise UsageError(f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}")
+        check_sampling(sampling)
 
     def _send(self, message: "_Request | _Publish") -> None:
         with self._lock:
@@ -254,17 +229,21 @@ class LocalSampler:
 
     def _admit(self, waiting: "deque[_Request | _Publish]") -> None:
         """Messages in their order: requests into free slots, new weights once all slots are empty."""
+        begun: list[_Request] = []
         while waiting:
             message = waiting[0]
             if isinstance(message, _Publish):
                 if any(self._slots):
-                    return
+                    break
                 self._publish(message)
             elif None not in self._slots:
-                return
+                break
             elif message.done.set_running_or_notify_cancel():
-                self._begin(message)
+                self._slots[self._slots.index(None)] = message
+                begun.append(message)
             waiting.popleft()
+        if begun:
+            self._begin(begun)
 
     def _publish(self, publish: _Publish) -> None:
         try:
@@ -276,26 +255,75 @@ class LocalSampler:
         self._version = publish.version
         publish.done.set_result(None)
 
-    def _begin(self, request: _Request) -> None:
-        found = self._known.get(request.prompt)
-        if found is None:
-            found = self._read(request.prompt)
-            self._known.put(request.prompt, found)
-        else:
-            self.counters.reused_prompt_tokens += len(request.prompt)
-        past, logits = found
-        layers, two, heads, n, d = past.shape
-        request.keys = past.new_empty(layers, two, heads, n + request.sampling.max_tokens, d)
-        request.keys[:, :, :, :n] = past
-        if not self._choose(request, logits):
-            self._slots[self._slots.index(None)] = request
+    def _begin(self, requests: Sequence[_Request]) -> None:
+        """Reads the prompts of requests that have just got their slots, and draws the first token of each."""
+        readings = {request.prompt: Reading(request.prompt, ends(len(request.prompt), self._block)) for request in requests}
+        left = list(readings.values())
+        self.counters.reused_prompt_tokens += sum(len(request.prompt) for request in requests)
+        for reading in left:
+            reading.take(self._known.get)
+        while left := [reading for reading in left if not reading.done]:
+            found: dict[Prefix, Piece] = {}
+            for group in passes(left, READ_TOKENS, self._reads_agree):
+                found |= self._read(group)
+            for reading in left:
+                reading.take(found.get)
+        for request in requests:
+            reading = readings[request.prompt]
+            last = reading.pieces[-1]
+            layers, two, heads, _, d = last.past.shape
+            request.keys = last.past.new_empty(layers, two, heads, len(request.prompt) + request.sampling.max_tokens, d)
+            reading.fill(request.keys)
+            assert last.logits is not None
+            if self._choose(request, last.logits):
+                self._slots[self._slots.index(request)] = None
 
-    def _read(self, prompt: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Keys and values of a prompt [layers, 2, kv_heads, n, d] and the logits behind it [vocabulary], fp32."""
-        self.counters.prompt_tokens += len(prompt)
-        reading = _Read([])
-        hidden = self._hidden(torch.tensor([prompt]), torch.arange(len(prompt))[None], reading)
-        return torch.stack(reading.keys), self._logits(hidden[:, -1])[0]
+    def _read(self, group: Sequence[Reading]) -> dict[Prefix, Piece]:
+        """The next piece of each reading, from one forward pass."""
+        spans = [range(reading.start, len(reading.next)) for reading in group]
+        layout = ReadLayout([len(span) for span in spans], [reading.pieces for reading in group], [])
+        ids = torch.tensor([[i for reading, span in zip(group, spans, strict=True) for i in reading.prompt[span.start : span.stop]]])
+        positions = torch.tensor([[i for span in spans for i in span]])
+        hidden = self._hidden(ids, positions, layout)
+        pasts = torch.stack(layout.keys).split(layout.lengths, dim=3)  # each [layers, 2, kv_heads, n, d]
+        found, end = {}, 0
+        for reading, past in zip(group, pasts, strict=True):
+            end += past.shape[3]
+            logits = self._logits(hidden[:, end - 1])[0] if reading.next == reading.prompt else None
+            found[reading.next] = Piece(past.contiguous() if len(group) > 1 else past, logits)
+        for prefix, piece in found.items():
+            self._known.put(prefix, piece)
+        self.counters.reads += 1
+        self.counters.prompt_tokens += end
+        self.counters.reused_prompt_tokens -= end
+        return found
+
+    def _reads_agree(self) -> bool:
+        """Whether a pass over several prompts gives each the bits that it gets alone: tried once, on made-up ids, and kept.
+
+        On an accelerator nothing is bitwise, and the answer is yes.
+        """
+        if self._together is None:
+            self._together = self._model.device.type != "cpu" or self._try_reads()
+            log.debug("prompts are read %s", "together" if self._together else "one by one: this processor's products depend on their size")
+        return self._together
+
+    def _try_reads(self) -> bool:
+        vocabulary = cast(Any, self._model).get_input_embeddings().weight.shape[0]
+        readings = []
+        for n in (16, 37, 100, 203):
+            n = min(n, self.context)
+            readings.append(Reading(tuple((7 * n + 31 * i) % vocabulary for i in range(n)), (n,)))
+        known, counters = self._known, self.counters
+        self._known, self.counters = Known(0), Counters()
+        together = self._read(readings)
+        alone = [self._read([reading])[reading.prompt] for reading in readings]
+        self._known, self.counters = known, counters
+        return all(
+            torch.equal(one.past, together[reading.prompt].past)
+            and torch.equal(cast(Tensor, one.logits), cast(Tensor, together[reading.prompt].logits))
+            for reading, one in zip(readings, alone, strict=True)
+        )
 
     def _step(self) -> None:
         """One token for every slot that is taken."""
@@ -307,7 +335,7 @@ class LocalSampler:
             if request is not None and self._choose(request, logits[i]):
                 self._slots[i] = None
 
-    def _hidden(self, ids: Tensor, positions: Tensor, layout: _Read | _Decode) -> Tensor:
+    def _hidden(self, ids: Tensor, positions: Tensor, layout: ReadLayout | _Decode) -> Tensor:
         device = self._model.device
         decoder = cast(Any, self._model).get_decoder()
         return decoder(input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False).last_hidden_state
@@ -328,57 +356,3 @@ class LocalSampler:
         self.counters.sampled_tokens += len(request.ids)
         request.done.set_result(Generated(tuple(request.ids), tuple(request.logprobs), text, self._version))
         return True
-
-
-def draw(logits: Tensor, uniform: float, sampling: Sampling) -> tuple[int, float]:
-    """A token and its log-probability at the sampling temperature; the inverse of the distribution function at `uniform` in [0, 1).
-
-    `logits` are [vocabulary] fp32.
-    """
-    logprobs = torch.log_softmax(logits / sampling.temperature, -1)
-    if sampling.greedy:
-        token = int(logprobs.argmax())
-        return token, float(logprobs[token])
-    chances = logprobs.double().exp()
-    if sampling.top_k or sampling.top_p < 1.0:
-        chances = _cut(chances, sampling)
-    reached = chances.cumsum(-1)
-    token = int(torch.searchsorted(reached, uniform * float(reached[-1]), right=True))
-    return token, float(logprobs[token])
-
-
-def _cut(chances: Tensor, sampling: Sampling) -> Tensor:
-    """The chances with those that top-k or top-p leave out at 0; the likeliest token always stays."""
-    ordered, order = chances.sort(descending=True, stable=True)
-    keep = ordered.cumsum(-1) - ordered < sampling.top_p
-    if sampling.top_k:
-        keep[sampling.top_k :] = False
-    return torch.zeros_like(chances).scatter(0, order[keep], ordered[keep])
-
-
-class _Known:
-    """What is kept of prompts that were read: keys and values with the logits behind them, the longest unused dropped first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
-        self._entries: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
-
-    def get(self, prompt: tuple[int, ...]) -> tuple[Tensor, Tensor] | None:
-        if prompt in self._entries:
-            self._entries.move_to_end(prompt)
-        return self._entries.get(prompt)
-
-    def put(self, prompt: tuple[int, ...], entry: tuple[Tensor, Tensor]) -> None:
-        self._entries[prompt] = entry
-        self._size += _bytes(entry)
-        while self._size > self._limit:
-            _, dropped = self._entries.popitem(last=False)
-            self._size -= _bytes(dropped)
-
-    def clear(self) -> None:
-        self._entries.clear()
-        self._size = 0
-
-
-def _bytes(entry: tuple[Tensor, Tensor]) -> int:
-    return sum(t.nbytes for t in entry)

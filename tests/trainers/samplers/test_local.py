@@ -10,7 +10,8 @@ import torch
 
 from trainers.model import end_ids, logprobs_at, packed_hidden, prepare
 from trainers.rows import Row, Span, pack
-from trainers.samplers.local import Generated, LocalSampler, draw
+from trainers.samplers.local import LocalSampler
+from trainers.samplers.sampling import Generated, draw
 from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import UsageError
 from webgym.types import Sampling
@@ -38,7 +39,7 @@ def model(tokenizer):
 
 
 def some_requests(count, vocabulary, seed=0):
-    """(prompt, seed, sampling) of all lengths and settings; every third prompt repeats an earlier one."""
+    """(prompt, seed, sampling) of all lengths and settings; every third prompt repeats an earlier one, every sixth goes on from one."""
     generator = random.Random(seed)
     settings = [
         Sampling(max_tokens=6),
@@ -51,6 +52,8 @@ def some_requests(count, vocabulary, seed=0):
         prompt = [generator.randrange(vocabulary) for _ in range(generator.randint(1, 60))]
         if i % 3 == 2:
             prompt = generator.choice(requests)[0]
+        if i % 6 == 5:
+            prompt = (prompt + [generator.randrange(vocabulary) for _ in range(generator.randint(1, 60))])[:240]
         requests.append((prompt, i, generator.choice(settings)))
     return requests
 
@@ -60,21 +63,22 @@ def run(sampler, requests, order):
     return [futures[i].result(60) for i in range(len(requests))]
 
 
-def orders_agree(model, tokenizer, count, trials):
+def orders_agree(model, tokenizer, count, trials, block=0):
     """Completions alone, one after the other, are those of any arrival order, with and without memory of prompts."""
     requests = some_requests(count, model.config.vocab_size)
-    with LocalSampler(model, tokenizer, slots=4, cache_mb=0) as sampler:
+    with LocalSampler(model, tokenizer, slots=4, block=block, cache_mb=0) as sampler:
         alone = [sampler.submit(*request).result(60) for request in requests]
     generator = random.Random(1)
     for trial in range(trials):
         order = generator.sample(range(count), count)
-        with LocalSampler(model, tokenizer, slots=4, cache_mb=(0, 1, 64)[trial % 3]) as sampler:
+        with LocalSampler(model, tokenizer, slots=4, block=block, cache_mb=(0, 1, 64)[trial % 3]) as sampler:
             assert run(sampler, requests, order) == alone  # ids, logprobs bit for bit, text, version
     return alone
 
 
-def test_arrival_order_changes_nothing(model, tokenizer):
-    alone = orders_agree(model, tokenizer, 90, 3)
+@pytest.mark.parametrize("block", [0, 20])
+def test_arrival_order_changes_nothing(model, tokenizer, block):
+    alone = orders_agree(model, tokenizer, 90, 3, block)
     assert len({result.ids for result in alone}) > 60
     assert {len(result.ids) for result in alone} >= {1, 2, 3, 4, 5, 6, 9}
 
@@ -82,12 +86,13 @@ def test_arrival_order_changes_nothing(model, tokenizer):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_arrival_order_changes_nothing_in_ten_thousand_requests(model, tokenizer):
-    orders_agree(model, tokenizer, 10_000, 1)
+    orders_agree(model, tokenizer, 10_000, 1, block=20)
 
 
-def test_logprobs_are_those_of_a_forward_pass(model, tokenizer):
+@pytest.mark.parametrize("block", [0, 24])
+def test_logprobs_are_those_of_a_forward_pass(model, tokenizer, block):
     requests = [r for r in some_requests(40, model.config.vocab_size) if not r[2].truncated_support]
-    with LocalSampler(model, tokenizer, slots=3) as sampler:
+    with LocalSampler(model, tokenizer, slots=3, block=block) as sampler:
         results = run(sampler, requests, range(len(requests)))
     for (prompt, _, sampling), result in zip(requests, results, strict=True):
         n = len(prompt)
@@ -225,7 +230,7 @@ def test_closing_ends_what_waits(model, tokenizer):
 
 def test_a_crash_of_the_worker_reaches_the_callers(model, tokenizer, monkeypatch):
     sampler = LocalSampler(model, tokenizer)
-    monkeypatch.setattr(sampler, "_read", lambda prompt: 1 / 0)
+    monkeypatch.setattr(sampler, "_read", lambda group: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sampler.submit([1], 0, Sampling()).result(60)
     with pytest.raises(UsageError, match="closed"):
@@ -237,6 +242,29 @@ def test_prompts_that_were_read_are_not_read_again(model, tokenizer):
         for seed in range(5):
             sampler.submit([3, 1, 4, 1, 5], seed, Sampling(max_tokens=2)).result(60)
         assert sampler.counters.prompt_tokens == 5 and sampler.counters.reused_prompt_tokens == 20
+
+
+def test_a_conversation_reads_its_earlier_turns_once(model, tokenizer):
+    prompt = [(13 * i + 5) % 90 for i in range(100)]
+    longer = prompt + [3, 1, 4] + [(7 * i + 2) % 90 for i in range(60)]
+    with LocalSampler(model, tokenizer, block=32) as sampler:
+        sampler.submit(prompt, 0, Sampling(max_tokens=2)).result(60)
+        assert sampler.counters.prompt_tokens == 100
+        after = sampler.submit(longer, 1, Sampling(max_tokens=6)).result(60)
+        assert sampler.counters.prompt_tokens == 100 + 163 - 64  # 64 is the last block's end that both share with 16 tokens to spare
+        assert sampler.counters.reused_prompt_tokens == 64
+    with LocalSampler(model, tokenizer, block=32, cache_mb=0) as sampler:
+        assert sampler.submit(longer, 1, Sampling(max_tokens=6)).result(60) == after
+
+
+def test_prompts_are_read_one_by_one_where_company_changes_bits(model, tokenizer, monkeypatch):
+    requests = [([i + 1] * 30, i, Sampling(max_tokens=2)) for i in range(4)]
+    with LocalSampler(model, tokenizer) as sampler:
+        together = run(sampler, requests, range(4))
+    with LocalSampler(model, tokenizer) as sampler:
+        monkeypatch.setattr(sampler, "_together", False)
+        assert run(sampler, requests, range(4)) == together
+        assert sampler.counters.reads == 4
 
 
 def test_other_threads_keep_their_thread_count(model, tokenizer):
