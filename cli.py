@@ -24,6 +24,7 @@ console = Console()
 TasksOption = Annotated[
     list[str], typer.Option("--tasks", "-t", help="Task set, id or pattern such as 'miniwob.click-*'; may be given again.")
 ]
+RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4; may be given again.")
 ]
@@ -365,6 +366,18 @@ def bench_step(
     else:
         for table in tables(result):
             console.print(table)
+
+
+@app.command()
+def view(
+    run: RunArgument = Path("runs"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    browse: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+) -> None:
+    """Look at runs in a browser page: curves, episodes with screenshots, who gets the credit, sessions live. Reads only."""
+    from webgym.view.server import view as serve
+
+    serve(run, port=port, browse=browse, say=lambda words: console.print(words, soft_wrap=True, highlight=False))
 
 
 @app.callback()

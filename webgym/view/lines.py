@@ -1,0 +1,74 @@
+"""JSON lines of a file that may be written to while it is read: only what is new is read again, what is damaged is counted."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Lines:
+    """The whole lines of a file; each is given once. A file that was replaced or cut is read anew (`generation` then rises)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.generation = 0
+        self._place = 0  # the end of the last whole line
+        self._inode = 0
+
+    def fresh(self) -> Iterator[tuple[int, bytes]]:
+        """(place in the file, line) of each whole line that was not given yet. A line that is still being written waits."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            self._restart(0)
+            return
+        if status.st_ino != self._inode or status.st_size < self._place:
+            self._restart(status.st_ino)
+        if status.st_size == self._place:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._place)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                place, self._place = self._place, self._place + len(line)
+                yield place, line
+
+    def _restart(self, inode: int) -> None:
+        if self._place:
+            self.generation += 1
+        self._place, self._inode = 0, inode
+
+
+class Records:
+    """The JSON objects of such a file, all that are there; `problems` names the lines that are none."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+        self._generation = 0
+        self._number = 0
+        self._lock = threading.Lock()
+        self.rows: list[dict[str, Any]] = []
+        self.problems: list[str] = []
+
+    def refresh(self) -> list[dict[str, Any]]:
+        """The rows, after a look for new ones. May be called from any thread."""
+        with self._lock:
+            self._read()
+        return self.rows
+
+    def _read(self) -> None:
+        for _, line in self._lines.fresh():
+            if self._lines.generation != self._generation:
+                self._generation, self._number = self._lines.generation, 0
+                self.rows, self.problems = [], []
+            self._number += 1
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if isinstance(row, dict):
+                self.rows.append(row)
+            elif line.strip():
+                self.problems.append(f"{self._lines.path.name}, line {self._number} is damaged and left out")

@@ -1,0 +1,323 @@
+"""Runs as the viewer sees them: configuration, curves, values and episodes of each, read from disk and never written.
+
+Everything is read with patience: a run may be empty, may be written to at this moment, or may hold a damaged line. What is wrong
+is said in `problems` and the rest is shown.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from webgym.errors import UsageError, did_you_mean
+from webgym.evaluate import wilson
+from webgym.types import EpisodeKey
+from webgym.view import live
+from webgym.view.episodes import Episode, Episodes
+from webgym.view.lines import Records
+from webgym.view.tokens import Tokens
+
+Probe = tuple[str, int, int, int, int]
+"""task, seed, iteration, group and member: names a trajectory of a run in values.jsonl and truth.jsonl."""
+
+
+class Run:
+    """One run folder, or one trajectory file with nothing beside it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.folder = path if path.is_dir() else path.parent
+        self.episodes = Episodes(path if path.is_file() else _trajectories(path))
+        self._metrics = Records(self.folder / "metrics.jsonl")
+        self._values = Records(self.folder / "values.jsonl")
+        self._truth = Records(self.folder / "truth.jsonl")
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What run.json says; {} without one."""
+        try:
+            found = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; {} without one."""
+        try:
+            return tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """How the run's policy writes token ids as text."""
+        return Tokens.of(self.folder)
+
+    def refresh(self) -> None:
+        """Look for what was written since."""
+        self.episodes.refresh()
+        self._metrics.refresh()
+
+    # --- what the pages show ---------------------------------------------------------------------------------------------------
+
+    def card(self) -> dict[str, Any]:
+        """A line in the list of runs."""
+        rows = [row for row in self._metrics.refresh() if "rollout/success" in row]
+        now = live.read(self.folder)
+        return {
+            "name": self.name,
+            "algo": self.about.get("algo", ""),
+            "seed": self.about.get("seed"),
+            "started": self.about.get("started", ""),
+            "iterations": len(rows),
+            "success": [row["rollout/success"] for row in rows],
+            "lives": bool(now and now["lives"]),
+        }
+
+    def pulse(self) -> dict[str, Any]:
+        """Small numbers that change whenever there is something new to show."""
+        self.refresh()
+        now = live.read(self.folder)
+        return {
+            "rows": len(self._metrics.rows),
+            "episodes": len(self.episodes),
+            "lives": bool(now and now["lives"]),
+            "phase": now["phase"] if now else "",
+            "iteration": now["iteration"] if now else 0,
+        }
+
+    def overview(self) -> dict[str, Any]:
+        """The run page but for its task table."""
+        self.refresh()
+        rows = self._metrics.rows
+        training = [row for row in rows if not any(key.startswith("eval/") for key in row) and _is_number(row.get("iteration"))]
+        names = sorted({key for row in training for key, value in row.items() if _is_number(value)} - {"iteration"})
+        return {
+            "name": self.name,
+            "about": self.about,
+            "config": self.config,
+            "iterations": [row["iteration"] for row in training],
+            "metrics": {name: [row.get(name) if _is_number(row.get(name)) else None for row in training] for name in names},
+            "evaluations": [row for row in rows if any(key.startswith("eval/") for key in row)],
+            "episodes": len(self.episodes),
+            "problems": self._metrics.problems + self.episodes.problems + self._values.problems + self._truth.problems,
+            "pulse": self.pulse(),
+        }
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The task table: success over the run, in its first and in its last third, and by iteration."""
+        self.episodes.refresh()
+        found: dict[str, list[Episode]] = {}
+        for episode in self.episodes:
+            found.setdefault(episode.task_id, []).append(episode)
+        iterations = sorted({episode.iteration for table in found.values() for episode in table})
+        third = max(1, len(iterations) // 3)
+        first, last = set(iterations[:third]), set(iterations[-third:])
+        return [_task_row(task, found[task], iterations, first, last) for task in sorted(found)]
+
+    def episode(self, name: str, number: int) -> dict[str, Any]:
+        """The episode page. Raises KeyError."""
+        episode = self._find(name, number)
+        before, after = self.episodes.neighbours(episode)
+        algorithm = self.config.get("algorithm", {})
+        return {
+            **self._whole(episode),
+            "siblings": [self._brief(x) for x in self.episodes.siblings(episode)],
+            "values": self._of_probe(self._values.refresh(), episode),
+            "truth": self._of_probe(self._truth.refresh(), episode),
+            "gamma": algorithm.get("gamma", 0.99),
+            "lam": algorithm.get("lam", 0.95),
+            "algo": self.about.get("algo", ""),
+            "before": before,
+            "after": after,
+        }
+
+    def group(self, name: str, number: int) -> dict[str, Any]:
+        """The group page: every sibling of the episode, turn by turn. Raises KeyError."""
+        episode = self._find(name, number)
+        siblings = self.episodes.siblings(episode)
+        values = self._values.refresh()
+        members = [{**self._whole(x, text_limit=0), "values": self._of_probe(values, x)[-1:]} for x in siblings]
+        return {"id": episode.id, "members": members}
+
+    def text(self, name: str, number: int, turn: int, part: str) -> str:
+        """The whole text of a turn: page, prompt or text (the completion). Raises KeyError."""
+        turns = self.episodes.load(self._find(name, number)).turns
+        if not 0 <= turn < len(turns):
+            raise KeyError(f"{name}/{number} has no turn {turn}")
+        it = turns[turn]
+        return {"page": it.page, "prompt": it.completion.prompt, "text": it.completion.text}[part]
+
+    def _find(self, name: str, number: int) -> Episode:
+        """The episode of this address, which may have been written just now. Raises KeyError."""
+        self.episodes.refresh()
+        return self.episodes.find(name, number)
+
+    def _whole(self, episode: Episode, text_limit: int = 60_000) -> dict[str, Any]:
+        """A trajectory as the pages want it; long texts are cut to `text_limit`, with their whole length beside them."""
+        trajectory = self.episodes.load(episode)
+        turns = []
+        for turn in trajectory.turns:
+            completion = turn.completion
+            turns.append(
+                {
+                    "action": turn.action,
+                    "thing": thing(turn.action, turn.page),
+                    "error": turn.error,
+                    "reward": _finite(turn.reward),
+                    "url": turn.url,
+                    "page": _cut(turn.page, text_limit),
+                    "prompt": _cut(completion.prompt, text_limit),
+                    "text": _cut(completion.text, max(text_limit, 400)),
+                    "tokens": self.tokens.pieces(completion.action_ids) if text_limit else [],
+                    "logprobs": [_finite(x) for x in completion.behaviour_logprobs],
+                    "prompt_tokens": len(completion.prompt_ids),
+                    "version": completion.policy_version,
+                    "screenshot": turn.screenshot if self.episodes.picture(turn.screenshot) else "",
+                    "box": turn.box,
+                    "policy_s": turn.times.policy_s,
+                    "browser_s": turn.times.browser_s,
+                    "state": turn.state_hash,
+                    "observation": turn.observation_hash,
+                }
+            )
+        outcome = trajectory.outcome
+        return {
+            **episode.to_json(),
+            "goal": trajectory.goal,
+            "message": outcome.message,
+            "raw_reward": _finite(outcome.raw_reward),
+            "retries": outcome.retries,
+            "final": trajectory.final_hash,
+            "turns": turns,
+        }
+
+    def _brief(self, episode: Episode) -> dict[str, Any]:
+        rewards = [_finite(turn.reward) for turn in self.episodes.load(episode).turns]
+        return {"id": episode.id, "member": episode.member, "kind": episode.kind, "rewards": rewards}
+
+    def _of_probe(self, rows: Iterable[dict[str, Any]], episode: Episode) -> list[dict[str, Any]]:
+        """The rows that speak of this episode, by iteration of the checkpoint."""
+        probe = (episode.task_id, episode.seed, episode.iteration, episode.group, episode.member)
+        return sorted((row for row in rows if _probe(row) == probe), key=lambda row: row.get("iteration") or 0)
+
+    def probed(self) -> list[dict[str, Any]]:
+        """The episodes that values.jsonl or truth.jsonl speaks of."""
+        self.episodes.refresh()
+        named = {_probe(row) for row in (*self._values.refresh(), *self._truth.refresh())}
+        return [x.to_json() for x in self.episodes if (x.task_id, x.seed, x.iteration, x.group, x.member) in named]
+
+
+class Library:
+    """The runs that can be chosen from; `focus` is the one that was asked for, "" where it was a folder of several."""
+
+    def __init__(self, runs: Sequence[Run], focus: str = "") -> None:
+        self.runs = {run.name: run for run in runs}
+        self.focus = focus
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Library":
+        """The runs at `path`: a run folder (its neighbours can be laid over it), a folder of run folders, or a trajectory file.
+
+        Raises UsageError where there is none of these.
+        """
+        path = Path(path)
+        if path.is_file() and path.suffix == ".jsonl":
+            return cls([Run(path.resolve(), path.stem)], path.stem)
+        path = path.resolve()
+        if not path.is_dir():
+            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise UsageError(f"there is no run folder {path}{did_you_mean(path.name, near)}")
+        if _is_run(path):
+            neighbours = [x for x in _run_folders(path.parent) if x != path]
+            return cls([Run(x, x.name) for x in (path, *neighbours)], path.name)
+        folders = _run_folders(path)
+        if not folders:
+            raise UsageError(
+                f"{path} holds no run: expected a folder written by `webgym train`, a folder of such folders, or a file of trajectories"
+            )
+        return cls([Run(x, x.name) for x in folders], folders[0].name if len(folders) == 1 else "")
+
+    def run(self, name: str) -> Run:
+        """The run of this name. Raises KeyError."""
+        return self.runs[name]
+
+
+def _trajectories(folder: Path) -> Path:
+    """Where a folder's trajectories are: in `trajectories/`, or (demonstrations) right in it."""
+    inside = folder / "trajectories"
+    return inside if inside.is_dir() or (folder / "run.json").is_file() else folder
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "run.json").is_file() or (path / "trajectories").is_dir() or (path / "demos.jsonl").is_file()
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """The run folders in it, the newest first; links (`latest`) are no runs of their own."""
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and _is_run(path)]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _task_row(task: str, episodes: list[Episode], iterations: list[int], first: set[int], last: set[int]) -> dict[str, Any]:
+    counted = [x for x in episodes if x.kind not in ("fault", "agent_caused")]
+    wins = sum(x.kind == "success" for x in counted)
+    interval = wilson(wins, len(counted))
+    early, late = _rate(x for x in counted if x.iteration in first), _rate(x for x in counted if x.iteration in last)
+    return {
+        "task": task,
+        "episodes": len(episodes),
+        "faults": len(episodes) - len(counted),
+        "success": wins / len(counted) if counted else None,
+        "low": interval.low,
+        "high": interval.high,
+        "first": early,
+        "last": late,
+        "change": None if early is None or late is None or first & last else late - early,
+        "turns": sum(x.turns for x in counted) / len(counted) if counted else None,
+        "trend": [_rate(x for x in counted if x.iteration == i) for i in iterations],
+    }
+
+
+def _rate(episodes: Iterable[Episode]) -> float | None:
+    wins = [x.kind == "success" for x in episodes]
+    return sum(wins) / len(wins) if wins else None
+
+
+_REF = re.compile(r"\A\w+\('(\d+)'")
+
+
+def thing(action: str, page: str) -> str:
+    """What the action's ref names on the page, as the page says it; "" for an action without a ref, or where pages were not kept.
+
+    >>> thing("click('4')", '[3] link "Help"\\n  [4] button "Pay now" (focused)')
+    'button "Pay now"'
+    """
+    ref = _REF.match(action)
+    line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", page, re.MULTILINE)
+    return re.sub(r'(?<=") (?:value=|\().*', "", line[1]) if line else ""
+
+
+def _probe(row: dict[str, Any]) -> Probe | None:
+    try:
+        key = EpisodeKey(row["task_id"], int(row["seed"]), int(row["trajectory_iteration"]), int(row["group"]), int(row["member"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return key.task_id, key.seed, key.iteration, key.group, key.member
+
+
+def _cut(text: str, limit: int) -> dict[str, Any]:
+    text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate, which an agent can write, is no JSON for a browser
+    return {"text": text[:limit], "chars": len(text)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None
