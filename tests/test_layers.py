@@ -36,7 +36,7 @@ HOMES = {
 FLOORS = [
     {"errors", "types", "task"},
     {"actions", "prompt", "checks", "oracle", "page", "placeholders", "template"},
-    {"browser", "sites", "openai_client"},
+    {"browser", "sites", "text", "openai_client"},
     {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
     {"rollout", "evaluate", "store", "view"},
     {"arena", "assess", "bench", "card", "demos", "doctor", "rehearsal", "starter", "trust"},

@@ -5,17 +5,20 @@ from types import TracebackType
 from typing import Any
 
 from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.env import AsyncWebEnv, Backend
 from webgym.policy import Policy
 from webgym.rollout import Deadlines, Record, Retries, collect
 from webgym.types import EpisodeKey, Trajectory
 
 
 class Arena:
-    """`sessions` browser sessions; a context manager. Sessions open when they are first used and live until the end."""
+    """`sessions` browser sessions, or sessions of the text twin; a context manager.
 
-    def __init__(self, sessions: int = 8, *, screenshots: bool = False) -> None:
-        self._envs = [AsyncWebEnv(screenshots=screenshots) for _ in range(sessions)]
+    Sessions open when they are first used and live until the end.
+    """
+
+    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend = "browser") -> None:
+        self._envs = [AsyncWebEnv(screenshots=screenshots, backend=backend) for _ in range(sessions)]
 
     def collect(
         self,

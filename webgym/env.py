@@ -7,7 +7,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, SupportsFloat, get_args
+from typing import Any, ClassVar, Literal, SupportsFloat, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +18,10 @@ from webgym.actions import DIALECTS, parse
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, did_you_mean
 from webgym.page import PageMode, page_text
 from webgym.spaces import ActionText, UnicodeText
-from webgym.task import Evidence, Start, Task, Verdict
+from webgym.task import Evidence, Site, Start, Task, Verdict
+
+Backend = Literal["browser", "text"]
+"""Where episodes are played: in Chromium, or on the text twin that packs with plain pages have (:mod:`webgym.text`)."""
 
 TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
@@ -39,7 +42,8 @@ class Step:
 class AsyncWebEnv:
     """One browser session that plays one episode after another, of any task. Runs on the browser's loop (see `webgym.browser.thread`).
 
-    `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation.
+    `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation. With `backend="text"` the session is
+    one of the text twin: the same episodes for packs whose pages are plain, without a browser and on any loop.
     """
 
     def __init__(
@@ -48,8 +52,10 @@ class AsyncWebEnv:
         max_turns: int | None = None,
         screenshots: bool = False,
         headless: bool = True,
+        backend: Backend = "browser",
         find: Callable[[str], Task] = registry.task,
     ) -> None:
+        self._backend = known_backend(backend)
         self._max_turns = max_turns
         self._screenshots = screenshots
         self._headless = headless
@@ -66,18 +72,21 @@ class AsyncWebEnv:
         self._messages: list[str] = []
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
-        """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault."""
-        from webgym.browser.pool import shared_pool
-
+        """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task
+        without a text twin.
+        """
         task = self._find(task_id)
+        sites = registry.sites_of(task)
         self._end_episode()
-        self._pool = self._pool or await shared_pool(self._headless)
+        self._pool = self._pool or await self._open_pool()
+        if self._backend == "text":
+            _must_have_twin(task, sites)
         if self._session is not None and (self._session.spent or not self._session.alive):
             await self._session.close()
             self._session = None
         if self._session is None:
             self._session = await self._pool.session()
-        self._pool.serve(registry.sites_of(task))
+        self._pool.serve(sites)
         start = _start(task, seed)
         self._token = secrets.token_hex(16)
         self._pool.gateway.open(self._token, task.hosts, seed, start.site_state)
@@ -98,6 +107,15 @@ class AsyncWebEnv:
         self._limit = self._max_turns or task.max_turns
         self._messages = []
         return await self._observe("")
+
+    async def _open_pool(self) -> Any:
+        if self._backend == "text":
+            from webgym.text.session import TextPool
+
+            return TextPool()
+        from webgym.browser.pool import shared_pool
+
+        return await shared_pool(self._headless)
 
     async def step(self, action: t.Action | t.InvalidAction) -> Step:
         """Perform one turn. Raises EpisodeStateError, Fault."""
@@ -134,21 +152,15 @@ class AsyncWebEnv:
 
     async def _judge(self, ended: str, answer: str) -> Verdict:
         """The task's check, when it is due."""
-        from webgym.browser.tab import PageError
-
         task = self._task
         assert task is not None
         if task.ends == "stop" and not ended:
             return Verdict("pending")
-        try:
-            state = await self._session.page_state(task.probe) if task.probe else None
-        except PageError:
-            state = None  # the page was left, or is broken: then it cannot be solved on it
         evidence = Evidence(
             seed=self._seed,
-            url=self._session.tab.page.url,
+            url=self._session.url,
             site_state=self._pool.gateway.snapshot(self._token),
-            page_state=state,
+            page_state=await self._probed(task.probe) if task.probe else None,
             ended=ended,  # type: ignore[arg-type]
             answer=answer,
             messages=tuple(self._messages),
@@ -157,6 +169,14 @@ class AsyncWebEnv:
             return task.check(evidence)
         except Exception as error:
             raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
+
+    async def _probed(self, probe: str) -> Any:
+        from webgym.browser.tab import PageError
+
+        try:
+            return await self._session.page_state(probe)
+        except PageError:
+            return None  # the page was left, or is broken: then it cannot be solved on it
 
     async def _observe(self, error: str) -> t.Observation:
         view = await self._session.view()
@@ -218,6 +238,20 @@ def _start(task: Task, seed: int) -> Start:
         return task.start(seed)
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
+
+
+def known_backend(backend: str) -> Backend:
+    """The backend, or a ConfigError that names the known ones."""
+    if backend not in get_args(Backend):
+        raise ConfigError(f"there is no backend {backend!r}: expected one of {', '.join(get_args(Backend))}")
+    return backend  # type: ignore[return-value]
+
+
+def _must_have_twin(task: Task, sites: Sequence[Site]) -> None:
+    from webgym.text.session import why_no_twin
+
+    if problem := why_no_twin(task, sites):
+        raise ConfigError(problem)
 
 
 class TextFace:

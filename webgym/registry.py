@@ -1,7 +1,8 @@
 """All tasks by id. Packs are found by their manifest and imported when one of their tasks is first asked for.
 
 A pack is a folder with a `pack.toml` (title, hosts, and a table per task with at least `max_turns`) and a Python module of the same name
-that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). Ours lie in `tasks/` beside this package and are loaded from that path
+that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). A `pattern` in its table [pack] allows names beyond the listed ones, whose
+tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package and are loaded from that path
 under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others come
 
 - from installed distributions, through the entry-point group `webgym.tasks`: the value names a package with a `pack.toml` beside its
@@ -15,6 +16,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 import tomllib
 import types
@@ -101,7 +103,7 @@ def task(task_id: str) -> Task:
     pack, _, name = plain.partition(".")
     if not _is_listed(plain):
         raise UnknownTaskError(f"there is no task {task_id!r}{did_you_mean(plain, task_ids())} (`webgym tasks list` shows all)")
-    found = _pack(pack).tasks().get(name)
+    found = _pack(pack).tasks().get(name) if name in manifests()[pack]["tasks"] else _made(pack, name)
     if found is None:
         raise TaskFileError(f"the manifest of the pack {pack!r} has a task {name!r}, but the tasks() of its module do not")
     if found.id != plain:
@@ -133,8 +135,20 @@ def by_name(pack: str, tasks: Iterable[Task]) -> dict[str, Task]:
 
 
 def _is_listed(task_id: str) -> bool:
+    """Whether a pack has this task: listed in its manifest, or of a name that the manifest's `pattern` allows."""
     pack, _, name = task_id.partition(".")
-    return pack in manifests() and name in manifests()[pack]["tasks"]
+    if pack not in manifests():
+        return False
+    pattern = manifests()[pack].get("pack", {}).get("pattern")
+    return name in manifests()[pack]["tasks"] or (pattern is not None and re.fullmatch(pattern, name) is not None)
+
+
+def _made(pack: str, name: str) -> Task:
+    """A task that its pack makes from its name."""
+    make = getattr(_pack(pack), "make", None)
+    if make is None:
+        raise TaskFileError(f"the manifest of the pack {pack!r} has a pattern for names of tasks, but its module has no make(name)")
+    return make(name)
 
 
 def sites_of(found: Task) -> Sequence[Site]:
@@ -159,7 +173,7 @@ def select(patterns: Iterable[str]) -> list[str]:
     ids, chosen = task_ids(), {}
     for pattern in patterns:
         plain = pattern.removeprefix("webgym/").removesuffix("-v0")
-        matches = [i for i in ids if fnmatchcase(i, plain)]
+        matches = [i for i in ids if fnmatchcase(i, plain)] or ([plain] if _is_listed(plain) else [])
         if not matches:
             raise UnknownTaskError(f"no task matches {pattern!r}{did_you_mean(plain, ids)}")
         chosen.update(dict.fromkeys(matches))

@@ -4,7 +4,7 @@ A task is data and pure functions; it never touches the browser. The environment
 there (packs whose page draws its own problem return the goal from it), and after every turn hands `check` the :class:`Evidence`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -92,6 +92,22 @@ Oracle = Callable[[Observation], Action]
 """A program that solves one episode: from each observation to the next action. It may keep state; it sees only what agents see."""
 
 
+Chances = Callable[[Sequence[tuple[Observation, Sequence[Action]]]], Sequence[Sequence[float]]]
+"""A policy without memory: for each observation the chance of each of the actions beside it; what is left is for all other texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactValue:
+    """V^π of a state, and Q^π by the action in the `call` dialect ("" for any action or text that is none of the others)."""
+
+    v: float
+    q: Mapping[str, float]
+
+
+ExactValues = Mapping[tuple[str, int], ExactValue]
+"""By state hash and turn."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A family of episodes, one per seed.
@@ -101,6 +117,7 @@ class Task:
     `probe`: a JavaScript expression read in the page's own world after each turn for `Evidence.page_state`.
     `chance`: the success rate that a random policy may reach at most.
     `splits`: which seeds and goal wordings are for training, validation and test.
+    `exact`: the exact values of a policy on a seed, with a discount per turn, where they can be computed; no agent ever sees them.
     """
 
     id: str  # "<pack>.<task>", e.g. "miniwob.click-test-2"
@@ -119,6 +136,7 @@ class Task:
     difficulty: int = 1  # 1..5 by required turns: 1-3, 4-6, 7-12, 13-20, 21-30
     description: str = ""
     splits: Splits = field(default=Splits(), repr=False, hash=False)
+    exact: Callable[[int, Chances, float], ExactValues] | None = field(default=None, repr=False)
     twin: str = ""  # the id of the task with the same wordings that is feasible where this one is not, or the other way round
 
     @property
@@ -140,6 +158,7 @@ class Site(Protocol):
 
     The gateway calls `app` as ASGI with `scope["webgym.state"]` set to the episode's state. `snapshot` returns the JSON-able
     state that checks and state hashes see. A site whose state lives elsewhere (its own process and database) resets it in `open`.
+    A site may have an attribute `plain`, which is true where its pages can be read without a browser (:mod:`webgym.text`).
     """
 
     host: str

@@ -22,6 +22,7 @@ from webgym import types as t
 from webgym.browser.clipboard import Clipboard
 from webgym.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault
+from webgym.sites.address import allowed_address, not_allowed
 from webgym.sites.gateway import TOKEN_HEADER
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
-CLICKABLE_SCHEMES = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,11 @@ class Session:
     def tab(self) -> Tab:
         """The tab that the agent looks at."""
         return self._tabs[self._current]
+
+    @property
+    def url(self) -> str:
+        """The address of the page that the agent looks at."""
+        return self.tab.page.url
 
     # --- an episode --------------------------------------------------------------------------------------------------------
 
@@ -389,16 +394,10 @@ class Session:
 
     def _allowed(self, url: str) -> str:
         """`url` made absolute, if it lies within the task."""
-        if "://" not in url and not url.lower().startswith(("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")):
-            url = f"http://{url}"
-        try:
-            parts = urlsplit(url)
-            allowed = parts.scheme in CLICKABLE_SCHEMES and parts.hostname in self._hosts and parts.port is None
-        except ValueError:  # no address at all, such as http://[ or a port beyond all ports
-            allowed = False
-        if not allowed:
-            raise PageError(f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in self._hosts)}")
-        return url
+        address = allowed_address(url, self._hosts)
+        if address is None:
+            raise PageError(not_allowed(url, self._hosts))
+        return address
 
     async def _history(self, step: int) -> None:
         history = await self.tab.send("Page.getNavigationHistory")

@@ -25,7 +25,8 @@ class RenderedSite(Generic[State]):
     :func:`state_of` and answer with :func:`page` or :func:`see_other`. What is in `static` is the same for every episode and cached by
     the browser for ever; everything else is not cached. Text in templates is escaped, an unknown name in one is an error.
 
-    `context(state)` gives every template what all pages show (a cart's count, who is signed in).
+    `context(state)` gives every template what all pages show (a cart's count, who is signed in). `plain` promises that all pages are
+    plain (:mod:`webgym.text.plain`), so that the site's tasks can be played without a browser.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class RenderedSite(Generic[State]):
         shown: Callable[[State], Any],
         context: Callable[[State], dict[str, Any]] = lambda state: {},
         filters: dict[str, Callable[..., Any]] | None = None,
+        plain: bool = False,
     ) -> None:
-        self.host = host
+        self.host, self.plain = host, plain
         self._begin, self._shown, self._context = begin, shown, context
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(folder / "templates"),

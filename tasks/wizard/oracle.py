@@ -1,0 +1,20 @@
+"""The oracle of the workflows: it takes the agreed option where there is one, by its spelling, and the first one where there is none."""
+
+from webgym.oracle import click, quoted, things
+from webgym.types import Action, Node, Observation, Wait
+
+
+class Clerk:
+    """Plays one episode. It remembers nothing but what it has tried on the page it was led back to."""
+
+    def __call__(self, page: Observation) -> Action:
+        options = [node for node in things(page, "button") if node.text != "Back"]
+        if not options:
+            return Wait()
+        return click(min(options, key=lambda node: self._distance(node, quoted(page))))
+
+    @staticmethod
+    def _distance(option: Node, wanted: list[str]) -> int:
+        """Letters by which the option differs from the nearest agreed answer of its length; many where there is none."""
+        same_length = [answer for answer in wanted if len(answer) == len(option.text)]
+        return min((sum(a != b for a, b in zip(answer, option.text, strict=True)) for answer in same_length), default=99)

@@ -1,0 +1,187 @@
+"""The workflow as a model: its parameters, what a seed draws, and how a choice changes the progress. Pure; site and truth both use it.
+
+A workflow of N pages asks one thing a page. On a decisive page one option is right; on a distractor page every option leads on and none
+matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest): for good, or, where mistakes
+are reversible, by leading back to the page where it was made. Until then the pages look as if all were well.
+"""
+
+import random
+import re
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from webgym.errors import ConfigError, did_you_mean
+from webgym.types import seed_from
+
+from .words import FIELDS
+
+LISTED = 4  # fields whose answers the goal lists, at most
+MOST_TURNS, MOST_CHOICES = 50, 8
+
+
+@dataclass(frozen=True)
+class Wizard:
+    """The parameters of a workflow; `name` is the task's name, and :meth:`named` reads it back.
+
+    `horizon`: turns that the best policy needs, 1 to 50. `choices`: options a page, 2 to 8. `distractors`: pages of the horizon on which
+    nothing depends. `delay`: pages between a mistake and its consequence. `reversible`: a mistake leads back instead of ending the episode,
+    and a button goes back a page. `noise`: chance in percent that an option is shown misspelt. `slack`: turns beyond the horizon until
+    the episode is truncated; without it, half the horizon, at least 2.
+
+    >>> Wizard(12, delay=3, reversible=True).name
+    'h12-late3-undo'
+    >>> Wizard.named("h12-late3-undo") == Wizard(12, delay=3, reversible=True)
+    True
+    """
+
+    horizon: int
+    choices: int = 4
+    distractors: int = 0
+    delay: int = 0
+    reversible: bool = False
+    noise: int = 0
+    slack: int | None = None
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "horizon": (1, MOST_TURNS),
+            "choices": (2, MOST_CHOICES),
+            "distractors": (0, self.horizon - 1),
+            "delay": (0, self.horizon),
+            "noise": (0, 100),
+            "slack": (0, 200),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigError(f"wizard: expected {name} from {low} to {high}, got {value}")
+
+    @property
+    def name(self) -> str:
+        """The shortest name that says every parameter that is not the default."""
+        parts = [f"h{self.horizon}"]
+        for letters, field in _SUFFIXES.items():
+            value = getattr(self, field)
+            if value != _DEFAULTS[field]:
+                parts.append(letters if value is True else f"{letters}{value}")
+        return "-".join(parts)
+
+    @classmethod
+    def named(cls, name: str) -> "Wizard":
+        """The parameters that a name says. Raises ConfigError."""
+        first, *rest = name.split("-")
+        values: dict[str, Any] = {}
+        for part in rest:
+            match = re.fullmatch(r"([a-z]+)(\d*)", part)
+            field = _SUFFIXES.get(match[1]) if match else None
+            if match is None or field is None or field in values or (match[2] == "") != (field == "reversible"):
+                letters = ["undo" if word == "undo" else f"{word}NUMBER" for word in _SUFFIXES]
+                known = did_you_mean(match[1] if match else part, _SUFFIXES)
+                raise ConfigError(f"wizard.{name}: {part!r} is no parameter, or stands twice{known} (there are {', '.join(letters)})")
+            values[field] = int(match[2]) if match[2] else True
+        if not (horizon := re.fullmatch(r"h(\d+)", first)):
+            raise ConfigError(f"wizard.{name}: expected a name that begins with the horizon, such as h12")
+        return cls(int(horizon[1]), **values)
+
+    @property
+    def max_turns(self) -> int:
+        """The turn limit of an episode."""
+        return self.horizon + (max(2, self.horizon // 2) if self.slack is None else self.slack)
+
+    @property
+    def difficulty(self) -> int:
+        """1 to 5 by the turns that are needed: 1-3, 4-6, 7-12, 13-20, more."""
+        return 1 + sum(self.horizon > most for most in (3, 6, 12, 20))
+
+
+_SUFFIXES = {"k": "choices", "x": "distractors", "late": "delay", "undo": "reversible", "noise": "noise", "slack": "slack"}
+_DEFAULTS = {field.name: field.default for field in fields(Wizard)}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: what is asked, the options as they are shown, and the number of the right one (None: every one leads on)."""
+
+    field: str
+    options: tuple[str, ...]
+    right: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """What a seed draws. `wanted` are the answers that the goal lists."""
+
+    wizard: Wizard
+    pages: tuple[Page, ...]
+    wanted: tuple[str, ...]
+
+
+Status = Literal["open", "done", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an episode has come. `wrong` is the page of the earliest mistake that has not shown itself yet, `told` whether the page
+    has just been come back to because of one. Only `page` and `told` can be seen.
+    """
+
+    page: int = 0
+    wrong: int | None = None
+    told: bool = False
+    status: Status = "open"
+
+
+@lru_cache(512)
+def draw(wizard: Wizard, seed: int) -> Workflow:
+    """The workflow of this seed."""
+    rng = random.Random(seed_from("wizard", wizard.name, seed))
+    decisive = [True] * (wizard.horizon - wizard.distractors) + [False] * wizard.distractors
+    rng.shuffle(decisive)
+    names = rng.sample(sorted(FIELDS), len(FIELDS))
+    listed = names[: min(LISTED, sum(decisive))]
+    wanted = {name: rng.choice(FIELDS[name]) for name in listed}
+    order = _spread(listed, sum(decisive), rng)
+    asked = [order.pop() if counts else rng.choice(names[LISTED:]) for counts in decisive]
+    pages = [_page(name, wanted, wizard, rng) for name in asked]
+    return Workflow(wizard, tuple(pages), tuple(wanted.values()))
+
+
+def _spread(names: list[str], count: int, rng: random.Random) -> list[str]:
+    """`count` of the names, each as often as the others, give or take one, in any order."""
+    found = [names[number % len(names)] for number in range(count)]
+    rng.shuffle(found)
+    return found
+
+
+def _page(field: str, wanted: dict[str, str], wizard: Wizard, rng: random.Random) -> Page:
+    answer = wanted.get(field)
+    others = rng.sample([option for option in FIELDS[field] if option != answer], wizard.choices - (answer is not None))
+    options = [*others, answer] if answer is not None else others
+    rng.shuffle(options)
+    shown = tuple(_misspelt(option, rng) if rng.random() < wizard.noise / 100 else option for option in options)
+    return Page(field, shown, None if answer is None else options.index(answer))
+
+
+def _misspelt(word: str, rng: random.Random) -> str:
+    """The word with one of its letters replaced by another."""
+    place = rng.choice([i for i, letter in enumerate(word) if letter != " "])
+    other = rng.choice([letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter != word[place]])
+    return f"{word[:place]}{other}{word[place + 1 :]}"
+
+
+def chosen(workflow: Workflow, progress: Progress, option: int) -> Progress:
+    """The progress after this option was chosen on the page that is shown."""
+    wizard, at = workflow.wizard, progress.page
+    right = workflow.pages[at].right
+    wrong = at if progress.wrong is None and right is not None and option != right else progress.wrong
+    last = at + 1 == wizard.horizon
+    if wrong is not None and (at - wrong >= wizard.delay or last):
+        return Progress(wrong, told=True) if wizard.reversible else Progress(at, wrong, status="refused")
+    return replace(progress, page=at, status="done", told=False) if last else Progress(at + 1, wrong)
+
+
+def gone_back(progress: Progress) -> Progress:
+    """The progress after the button that goes back a page: what was chosen there is taken back."""
+    page = max(0, progress.page - 1)
+    return Progress(page, None if progress.wrong is not None and progress.wrong >= page else progress.wrong)
