@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.model import causal, context_of, end_ids
+from trainers.samplers.lean import LeanDecoder
 from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
 from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
 from webgym.errors import UsageError
@@ -124,6 +125,7 @@ class LocalSampler:
         self._slots: list[_Request | None] = [None] * slots
         self._threads = threads
         self._block = block
+        self._lean: LeanDecoder | None = None  # found by the worker
         self._together: bool | None = None  # whether prompts may be read in one pass; None: not tried yet
         self._known = Known(int(cache_mb * 2**20))
         self._inbox: queue.SimpleQueue[_Request | _Publish | _Stop] = queue.SimpleQueue()
@@ -198,6 +200,7 @@ class LocalSampler:
         end: BaseException = UsageError("the sampler was closed before this was done")
         try:
             with torch.inference_mode():
+                self._lean = LeanDecoder.of(self._model)
                 while self._receive(waiting):
                     started = time.perf_counter()
                     self._admit(waiting)
@@ -252,6 +255,8 @@ class LocalSampler:
             publish.done.set_exception(UsageError(f"these weights do not fit the sampler's model: {error}"))
             return
         self._known.clear()
+        if self._lean is not None:
+            self._lean.refresh()
         self._version = publish.version
         publish.done.set_result(None)
 
@@ -336,6 +341,8 @@ class LocalSampler:
                 self._slots[i] = None
 
     def _hidden(self, ids: Tensor, positions: Tensor, layout: ReadLayout | _Decode) -> Tensor:
+        if self._lean is not None:
+            return self._lean(ids, positions, layout)
         device = self._model.device
         decoder = cast(Any, self._model).get_decoder()
         return decoder(input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False).last_hidden_state
