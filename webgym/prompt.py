@@ -8,6 +8,10 @@ the matching of words that a small model learns late (string-overlap features ha
   (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more; `*` takes the place of the `#` of a ref,
   so that the thing to act on is found and copied in one step (docs/lab-notes.md has what that gains);
 - `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
+
+And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
+grows: each prompt is the one before, the answer to it, and the new page, so that nothing is read twice and no page is forgotten, for
+models that read enough tokens. Its prompts here are the new message only; whoever samples puts it behind the tokens that are there.
 """
 
 import itertools
@@ -26,7 +30,7 @@ from webgym.types import Action, Fill, Node, Observation, Select, Turn, Type
 class PromptSettings:
     """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
 
-    `history` is how many of the last actions are listed; `max_nodes` how many lines of the page are shown (a cut is announced);
+    `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is announced);
     `marks` whether page texts are marked against the goal (compact only).
     """
 
@@ -35,6 +39,7 @@ class PromptSettings:
     history: int = 5
     max_nodes: int = 400
     marks: bool = False
+    context: Literal["window", "conversation"] = "window"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,6 +54,11 @@ class PromptSettings:
         settings = cls(**data)
         if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
             raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
+        if settings.context not in ("window", "conversation"):
+            near = did_you_mean(str(settings.context), ("window", "conversation"))
+            raise ConfigError(f"prompt context {settings.context!r}: expected window or conversation{near}")
+        if settings.history < 0 or settings.max_nodes < 1:
+            raise ConfigError(f"expected history >= 0 and max_nodes >= 1, got {settings.history} and {settings.max_nodes}")
         return settings
 
 
@@ -56,21 +66,44 @@ COMPACT = PromptSettings(style="compact", dialect="compact", history=4, max_node
 """The settings of webgym-tiny."""
 
 
+CUE = "\n\nAction:"
+"""What ends a prompt in the chat style for a model without a chat template."""
+
+
 def messages(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> list[dict[str, str]]:
-    """The prompt as chat messages, for a model with a chat template."""
-    system = (
+    """The prompt as chat messages, for a model with a chat template; behind the first turn of a conversation, the new message only."""
+    user = {"role": "user", "content": _full(observation, history, settings)}
+    return [user] if _continues(history, settings) else [{"role": "system", "content": _system(settings)}, user]
+
+
+def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    """The prompt as one text, as it is recorded and as a model without a chat template reads it."""
+    if settings.style == "compact":
+        return _compact(observation, history, settings)
+    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + CUE
+
+
+def as_messages(prompt: str, settings: PromptSettings) -> list[dict[str, str]]:
+    """The chat messages that a recorded prompt was made of: :func:`messages` again from :func:`prompt_text`."""
+    if settings.style == "compact":
+        return [{"role": "user", "content": prompt}]
+    system, text = _system(settings), prompt.removesuffix(CUE)
+    if not text.startswith(f"{system}\n\n"):
+        return [{"role": "user", "content": text}]
+    return [{"role": "system", "content": system}, {"role": "user", "content": text[len(system) + 2 :]}]
+
+
+def _system(settings: PromptSettings) -> str:
+    return (
         "You are an agent that operates a web browser. Each turn you see the page; a thing that can be acted on bears a ref in "
         "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n"
         + describe(settings.dialect)
     )
-    return [{"role": "system", "content": system}, {"role": "user", "content": _full(observation, history, settings)}]
 
 
-def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
-    """The prompt as one text, for a model without a chat template."""
-    if settings.style == "compact":
-        return _compact(observation, history, settings)
-    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + "\n\nAction:"
+def _continues(history: Sequence[Turn], settings: PromptSettings) -> bool:
+    """Whether a prompt stands behind others, so that goal and past actions were told already."""
+    return settings.context == "conversation" and len(history) > 0
 
 
 def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:
@@ -110,8 +143,10 @@ def _with_text(action: Action, text: str) -> Action:
 
 
 def _full(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
-    parts = [f"Goal: {observation.goal}", f"Turns left: {observation.turns_left}"]
-    if recent := history[-settings.history :] if settings.history else ():
+    parts = [f"Turns left: {observation.turns_left}"]
+    if not _continues(history, settings):
+        parts.insert(0, f"Goal: {observation.goal}")
+    if recent := _recent(history, settings):
         parts.append("Your last actions, oldest first:\n" + "\n".join(_past(turn) for turn in recent))
     if observation.error:
         parts.append(f"The last action did not work: {observation.error}")
@@ -125,6 +160,11 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
     return "\n\n".join(parts)
 
 
+def _recent(history: Sequence[Turn], settings: PromptSettings) -> Sequence[Turn]:
+    """The past turns that a prompt lists."""
+    return history[-settings.history :] if settings.history and settings.context == "window" else ()
+
+
 def _past(turn: Turn) -> str:
     words = turn.action or "(no action)"
     return f"{words}  -> {turn.error}" if turn.error else words
@@ -134,8 +174,10 @@ def _past(turn: Turn) -> str:
 
 
 def _compact(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
-    lines = [f"goal: {_pointed(_plain(observation.goal))}", f"left {observation.turns_left}"]
-    lines.extend(f"done: {_named(turn)}" for turn in history[-settings.history :] if settings.history)
+    lines = [f"left {observation.turns_left}"]
+    if not _continues(history, settings):
+        lines.insert(0, f"goal: {_pointed(_plain(observation.goal))}")
+    lines.extend(f"done: {_named(turn)}" for turn in _recent(history, settings))
     if observation.error:
         lines.append(f"error: {_plain(observation.error)[:80]}")
     lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices)

@@ -9,7 +9,7 @@ import webgym.page
 import webgym.prompt
 from webgym.actions import describe, parse
 from webgym.errors import ConfigError
-from webgym.prompt import COMPACT, PromptSettings, demonstration, goal_names, marks, messages, prompt_text
+from webgym.prompt import COMPACT, PromptSettings, as_messages, demonstration, goal_names, marks, messages, prompt_text
 from webgym.types import Click, Completion, Drag, Fill, Node, Observation, Press, Select, Turn, Type
 
 NODES = (
@@ -152,6 +152,37 @@ def test_settings_come_back_from_json_and_mistakes_do_not():
     for wrong in ({"style": "chatty"}, {"dialect": "xml"}):
         with pytest.raises(ConfigError, match="is not known"):
             PromptSettings.from_json(wrong)
+
+
+def test_a_conversation_tells_the_goal_once_and_each_page_once():
+    chat = PromptSettings(context="conversation", max_nodes=5)
+    first, later = messages(SEEN, (), chat), messages(SEEN, HISTORY, chat)
+    assert first == messages(SEEN, (), PromptSettings(max_nodes=5))
+    assert [m["role"] for m in later] == ["user"]
+    assert later[0]["content"].startswith("Turns left: 5\n\nThe last action did not work: element #7 is gone")
+    assert "Goal:" not in later[0]["content"] and "click('4')" not in later[0]["content"] and "[2] button" in later[0]["content"]
+    compact = dataclasses.replace(COMPACT, context="conversation")
+    assert prompt_text(SEEN, (), compact) == prompt_text(SEEN, (), COMPACT)
+    assert prompt_text(SEEN, HISTORY, compact).splitlines()[0] == "left 5"
+    assert "done:" not in prompt_text(SEEN, HISTORY, compact) and "button save *2" in prompt_text(SEEN, HISTORY, compact)
+
+
+@pytest.mark.parametrize("settings", [PromptSettings(), PromptSettings(context="conversation"), PromptSettings(dialect="json")])
+@pytest.mark.parametrize("history", [(), HISTORY])
+def test_recorded_prompts_give_their_messages_back(settings, history):
+    assert as_messages(prompt_text(SEEN, history, settings), settings) == messages(SEEN, history, settings)
+
+
+def test_a_compact_prompt_is_one_message():
+    text = prompt_text(SEEN, HISTORY, COMPACT)
+    assert as_messages(text, COMPACT) == [{"role": "user", "content": text}]
+
+
+def test_wrong_context_and_sizes_are_refused():
+    with pytest.raises(ConfigError, match="'conversations': expected window or conversation; did you mean 'conversation'"):
+        PromptSettings.from_json({"context": "conversations"})
+    with pytest.raises(ConfigError, match="max_nodes >= 1"):
+        PromptSettings.from_json({"max_nodes": 0})
 
 
 @pytest.mark.parametrize("module", [webgym.page, webgym.prompt])
