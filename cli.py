@@ -25,8 +25,14 @@ TasksOption = Annotated[
     list[str], typer.Option("--tasks", "-t", help="Task set, id or pattern such as 'miniwob.click-*'; may be given again.")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4; may be given again.")
+]
+
+
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="Where episodes are played: browser, or text (packs with plain pages, without a browser).")
 ]
 
 
@@ -175,11 +181,13 @@ def demos(
         typer.Option(min=0, max=1, help="Chance that a turn is a random action, as people slip; failed episodes are then kept too."),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Which training seeds are drawn.")] = 0,
+    backend: BackendOption = "browser",
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
     from webgym import task_sets
     from webgym.arena import Arena
     from webgym.demos import Demonstrator, demo_keys
+    from webgym.env import known_backend
     from webgym.evaluate import report
     from webgym.prompt import COMPACT, PromptSettings
     from webgym.rehearsal import rehearse
@@ -187,12 +195,12 @@ def demos(
 
     prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
     chosen = task_sets.choose(tasks)
-    rehearse(chosen)
+    rehearse(chosen, known_backend(backend))
     keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
     path = out / "demos.jsonl"
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions) as arena, console.status("recording") as status:
+    with Arena(sessions, backend=known_backend(backend)) as arena, console.status("recording") as status:
         demonstrator = Demonstrator(prompts, slips, seed)
         found = arena.collect(demonstrator, keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes"))
     out.mkdir(parents=True, exist_ok=True)
@@ -243,6 +251,7 @@ def train(
     settings: SetOption = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "",
+    backend: BackendOption = "",
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
@@ -254,7 +263,7 @@ def train(
     from trainers.model import no_progress_bars
 
     no_progress_bars()
-    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device}
+    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device, "backend": backend}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     display = display_for(console)
     if resume is not None:
@@ -286,19 +295,21 @@ def evaluate(
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
+    backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
     from webgym.assess import SPLITS, Assessment
+    from webgym.env import known_backend
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
-    wanted = Assessment(chosen, split, seeds, sessions)  # type: ignore[arg-type]
+    wanted = Assessment(chosen, split, seeds, sessions, known_backend(backend))  # type: ignore[arg-type]
     if policy is ModelFree.openai:
         from webgym.openai_client import Server
         from webgym.prompt import PromptSettings
@@ -371,13 +382,36 @@ def bench_step(
 @app.command()
 def view(
     run: RunArgument = Path("runs"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    export: Annotated[Path | None, typer.Option(help="Write one self-contained HTML file instead of serving a page.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of an exported file.")] = 100,
+    port: PortOption = 0,
     browse: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
 ) -> None:
     """Look at runs in a browser page: curves, episodes with screenshots, who gets the credit, sessions live. Reads only."""
+    from webgym.view.export import export as write
     from webgym.view.server import view as serve
 
-    serve(run, port=port, browse=browse, say=lambda words: console.print(words, soft_wrap=True, highlight=False))
+    if export is not None:
+        write(run, export, episodes, say=_say)
+    else:
+        serve(run, port=port, browse=browse, say=_say)
+
+
+@app.command()
+def watch(
+    run: RunArgument = Path("runs/latest"),
+    page: Annotated[bool, typer.Option(help="Serve the viewer's page beside it.")] = True,
+    once: Annotated[bool, typer.Option("--once", help="Show how it stands now, and end.")] = False,
+    port: PortOption = 0,
+) -> None:
+    """Watch a training run: its curve, and what every browser session does right now."""
+    from webgym.view.terminal import watch as show
+
+    show(run, console, page=page, once=once, port=port)
+
+
+def _say(words: str) -> None:
+    console.print(words, soft_wrap=True, highlight=False)
 
 
 @app.callback()

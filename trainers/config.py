@@ -13,6 +13,7 @@ from trainers.critic import HeadConfig
 from trainers.critic_fit import FitConfig
 from trainers.curriculum import CurriculumConfig
 from trainers.learner import OptimConfig
+from webgym.env import Backend
 from webgym.errors import ConfigError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -49,12 +50,18 @@ class TrainConfig(BaseModel):
     """Built-in name, local folder or hub name of a causal language model."""
     tasks: tuple[str, ...] = ("default",)
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
+    backend: Backend = "browser"
+    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
+    prompts: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
     seed: int = 0
     """Seed of the run: sampling, task choice, minibatches."""
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
     minutes: float | None = Field(default=14.0, gt=0)
     """Stop after the iteration in which this much time has passed, if that comes first."""
+    steps: int | None = Field(default=None, ge=1)
+    """Stop after the iteration in which so many environment steps (turns) have been taken since the start, if that comes first."""
     groups: int = Field(default=40, ge=1)
     """Groups (a task with a seed) per iteration."""
     group_size: int = Field(default=4, ge=1)

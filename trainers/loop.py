@@ -40,6 +40,7 @@ from webgym import task_sets
 from webgym.arena import Arena
 from webgym.assess import Assessment
 from webgym.evaluate import Report, wilson
+from webgym.prompt import PromptSettings
 from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -130,8 +131,9 @@ class Trainer:
         from trainers.trackers import trackers
 
         resolved, _ = resolve(config.model_dump())
-        rehearse(task_sets.choose(resolved.tasks))
+        rehearse(task_sets.choose(resolved.tasks), resolved.backend)
         source = PolicyModel.load(resolved.model, device=resolved.device, dtype=resolved.dtype)
+        source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
         run = RunFolder.create(
             resolved.algo,
             resolved.model_dump(mode="json"),
@@ -196,18 +198,18 @@ class Trainer:
         """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
         config, started = self.config, time.monotonic()
         self.display.begin(self)
-        with self._interruptible(), Arena(config.sessions) as arena, self._sampler() as sampler, self.monitor:
+        with self._interruptible(), Arena(config.sessions, backend=config.backend) as arena, self._sampler() as sampler, self.monitor:
             if self.iteration == 0:
                 if config.eval_seeds:
                     self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
                 self.save()
-            while self.iteration < config.iterations and not self._stop:
+            while not self.done and not self._stop:
                 row = self.iterate(arena, sampler)
                 if config.eval_every and self.iteration % config.eval_every == 0:
                     self._evaluate(arena, sampler, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
                 over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
                 self.display.iterated(Progress(self.iteration, config.iterations, row, time.monotonic() - started))
-                if over or self._stop or self.iteration == config.iterations or self.iteration % config.checkpoint_every == 0:
+                if over or self._stop or self.done or self.iteration % config.checkpoint_every == 0:
                     self.save()
                 if over:
                     self.display.say(f"stopped after {config.minutes:g} minutes, as asked")
@@ -216,6 +218,17 @@ class Trainer:
                 self.display.say(f"interrupted and saved; `webgym train --resume {self.run.path}` goes on")
             elif config.eval_seeds:
                 self._evaluate(arena, sampler, "test", config.eval_seeds, "after training")
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has had all its iterations or environment steps."""
+        config = self.config
+        return self.iteration >= config.iterations or (config.steps is not None and self.turns >= config.steps)
+
+    def _progress(self) -> float:
+        """How much of the run lies behind it before this iteration's update, 0 to 1: what the learning rate falls by."""
+        by_iterations = (self.iteration - 1) / max(1, self.config.iterations - 1)
+        return max(by_iterations, min(1.0, self.turns / self.config.steps)) if self.config.steps else by_iterations
 
     def iterate(self, arena: Arena, sampler: LocalSampler) -> dict[str, float]:
         """One iteration; returns the row that was logged."""
@@ -292,7 +305,7 @@ class Trainer:
                 keep_zero_advantage=spec.acts_on_every_turn,
             )
         self.source.model.train()
-        return self.learner.update(steps, spec, (self.iteration - 1) / max(1, config.iterations - 1))
+        return self.learner.update(steps, spec, self._progress())
 
     def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray] | None:
         """log π_ref of every sampled token, one array per trajectory; None where the loss has no reference."""

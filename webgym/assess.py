@@ -8,6 +8,7 @@ from webgym import registry, task_sets
 from webgym.arena import Arena
 from webgym.browser.thread import loop_thread
 from webgym.demos import Demonstrator
+from webgym.env import Backend
 from webgym.evaluate import Report, report
 from webgym.openai_client import OpenAIClient, Server
 from webgym.openai_policy import OpenAIPolicy, View
@@ -28,6 +29,7 @@ class Assessment:
     split: task_sets.Split = "test"
     seeds: int = 40
     sessions: int = 8
+    backend: Backend = "browser"
 
     def keys(self) -> list[EpisodeKey]:
         """One episode per task and seed, the tasks taking turns."""
@@ -41,8 +43,8 @@ class Assessment:
         Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.rehearsal.rehearse`).
         """
         if arena is None:
-            rehearse(task_sets.choose(self.tasks))
-            with Arena(self.sessions) as own:
+            rehearse(task_sets.choose(self.tasks), self.backend)
+            with Arena(self.sessions, backend=self.backend) as own:
                 return self.play(policy, own, on_event)
         return arena.collect(policy, self.keys(), record=Record(prompts=True, pages=False), on_event=on_event)
 
@@ -70,7 +72,7 @@ class Assessment:
         try:
             loop_thread().run(client.check(model))
             policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, extra=extra, run_seed=seed)
-            with Arena(self.sessions, screenshots=view != "text") as arena:
+            with Arena(self.sessions, screenshots=view != "text", backend=self.backend) as arena:
                 return self.report(self.play(policy, arena))
         finally:
             loop_thread().run(client.close())

@@ -80,7 +80,7 @@ class AsyncWebEnv:
         self._end_episode()
         self._pool = self._pool or await self._open_pool()
         if self._backend == "text":
-            _must_have_twin(task, sites)
+            must_have_twin(task, sites)
         if self._session is not None and (self._session.spent or not self._session.alive):
             await self._session.close()
             self._session = None
@@ -247,7 +247,8 @@ def known_backend(backend: str) -> Backend:
     return backend  # type: ignore[return-value]
 
 
-def _must_have_twin(task: Task, sites: Sequence[Site]) -> None:
+def must_have_twin(task: Task, sites: Sequence[Site]) -> None:
+    """Raises ConfigError for a task that cannot be played on the text twin."""
     from webgym.text.session import why_no_twin
 
     if problem := why_no_twin(task, sites):

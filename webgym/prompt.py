@@ -31,7 +31,8 @@ class PromptSettings:
     """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
 
     `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is announced);
-    `marks` whether page texts are marked against the goal (compact only).
+    `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and notices are
+    told. Without history and errors, a prompt is a function of the page and the turns left, and the policy has no memory.
     """
 
     style: Literal["chat", "compact"] = "chat"
@@ -40,6 +41,12 @@ class PromptSettings:
     max_nodes: int = 400
     marks: bool = False
     context: Literal["window", "conversation"] = "window"
+    errors: bool = True
+
+    @property
+    def memoryless(self) -> bool:
+        """Whether a prompt tells nothing of the turns before."""
+        return self.history == 0 and not self.errors and self.context == "window"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -148,9 +155,9 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
         parts.insert(0, f"Goal: {observation.goal}")
     if recent := _recent(history, settings):
         parts.append("Your last actions, oldest first:\n" + "\n".join(_past(turn) for turn in recent))
-    if observation.error:
+    if settings.errors and observation.error:
         parts.append(f"The last action did not work: {observation.error}")
-    parts.extend(f"Note: {notice}" for notice in observation.notices)
+    parts.extend(f"Note: {notice}" for notice in observation.notices if settings.errors)
     if len(observation.tabs) > 1:
         parts.append("Tabs:\n" + "\n".join(f"{i}: {tab}" for i, tab in enumerate(observation.tabs)))
     shown = observation.nodes[: settings.max_nodes]
@@ -178,9 +185,9 @@ def _compact(observation: Observation, history: Sequence[Turn], settings: Prompt
     if not _continues(history, settings):
         lines.insert(0, f"goal: {_pointed(_plain(observation.goal))}")
     lines.extend(f"done: {_named(turn)}" for turn in _recent(history, settings))
-    if observation.error:
+    if settings.errors and observation.error:
         lines.append(f"error: {_plain(observation.error)[:80]}")
-    lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices)
+    lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices if settings.errors)
     lines.append("page:")
     nodes = observation.nodes[: settings.max_nodes]
     found = marks(nodes, observation.goal) if settings.marks else [""] * len(nodes)

@@ -6,14 +6,19 @@ A rehearsal draws a task on the first seed of each split, opens its sites with w
 from collections.abc import Iterable
 
 from webgym import registry
+from webgym.env import Backend, must_have_twin
 from webgym.errors import Fault, JudgeFault, SiteFault, TaskFileError, did_you_mean
 from webgym.task import SPLITS, Evidence, Start, Task
 
 
-def rehearse(task_ids: Iterable[str]) -> None:
-    """Raises unless every task can begin: TaskFileError (what it draws, its hosts, its twin), SiteFault, JudgeFault (its check)."""
+def rehearse(task_ids: Iterable[str], backend: Backend = "browser") -> None:
+    """Raises unless every task can begin: TaskFileError (what it draws, its hosts, its twin), SiteFault, JudgeFault (its check),
+    ConfigError (it cannot be played on this backend).
+    """
     for task_id in task_ids:
         task = registry.task(task_id)
+        if backend == "text":
+            must_have_twin(task, registry.sites_of(task))
         _has_its_twin(task)
         for split in SPLITS:
             seed = task.splits.seeds[split][0]

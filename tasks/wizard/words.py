@@ -1,16 +1,19 @@
-"""What the pages ask, and the answers there are. No answer stands in two fields."""
+"""What the pages ask, and the answers there are.
+
+Any two answers of one length differ in three letters or more, so that a misspelt one can be told.
+"""
 
 FIELDS: dict[str, tuple[str, ...]] = {
-    "Colour": ("amber", "blue", "crimson", "green", "ivory", "olive", "purple", "silver", "teal", "violet"),
+    "Colour": ("amber", "blue", "crimson", "green", "ivory", "olive", "purple", "silver", "turquoise", "violet"),
     "City": ("athens", "bergen", "cairo", "dublin", "geneva", "lima", "madrid", "oslo", "prague", "tokyo"),
-    "Drink": ("cider", "cocoa", "coffee", "juice", "lemonade", "milk", "punch", "soda", "tea", "water"),
-    "Tree": ("ash", "beech", "larch", "cedar", "elm", "fir", "maple", "oak", "pine", "willow"),
-    "Instrument": ("banjo", "bassoon", "cello", "clarinet", "drum", "flute", "guitar", "harp", "piano", "violin"),
-    "Fabric": ("canvas", "cotton", "denim", "felt", "linen", "satin", "silk", "suede", "velvet", "wool"),
-    "Metal": ("brass", "bronze", "chrome", "copper", "iron", "nickel", "steel", "tin", "titanium", "zinc"),
-    "Fruit": ("apple", "banana", "cherry", "fig", "grape", "lemon", "mango", "peach", "pear", "plum"),
+    "Drink": ("eggnog", "cocoa", "coffee", "juice", "lemonade", "buttermilk", "smoothie", "soda", "tea", "espresso"),
+    "Tree": ("ash", "poplar", "larch", "cedar", "elm", "juniper", "sycamore", "chestnut", "hemlock", "willow"),
+    "Instrument": ("mandolin", "bassoon", "cello", "clarinet", "marimba", "flute", "guitar", "harp", "piano", "fiddle"),
+    "Fabric": ("canvas", "cotton", "denim", "fleece", "linen", "satin", "silk", "corduroy", "velvet", "wool"),
+    "Metal": ("brass", "bronze", "chrome", "copper", "iron", "nickel", "steel", "cobalt", "titanium", "zinc"),
+    "Fruit": ("apple", "banana", "cherry", "fig", "grape", "tangerine", "mango", "peach", "pear", "apricot"),
     "Animal": ("badger", "beaver", "camel", "falcon", "goat", "heron", "lynx", "otter", "rabbit", "zebra"),
-    "Vehicle": ("barge", "bicycle", "bus", "canoe", "ferry", "wagon", "scooter", "sledge", "tram", "van"),
-    "Room": ("attic", "balcony", "cellar", "garage", "hall", "kitchen", "library", "nursery", "pantry", "studio"),
-    "Tool": ("chisel", "drill", "file", "hammer", "ladder", "pliers", "rake", "saw", "spade", "wrench"),
+    "Vehicle": ("barge", "bicycle", "bus", "canoe", "ferry", "wagon", "scooter", "sledge", "tramway", "minibus"),
+    "Room": ("attic", "balcony", "cellar", "garage", "corridor", "kitchen", "library", "nursery", "pantry", "studio"),
+    "Tool": ("chisel", "drill", "crowbar", "hammer", "screwdriver", "pliers", "rake", "hacksaw", "spade", "wrench"),
 }

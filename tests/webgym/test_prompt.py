@@ -189,3 +189,14 @@ def test_wrong_context_and_sizes_are_refused():
 def test_examples(module):
     found = doctest.testmod(module)
     assert found.attempted and not found.failed
+
+
+@pytest.mark.parametrize("settings", [dataclasses.replace(COMPACT, history=0, errors=False), PromptSettings(history=0, errors=False)])
+def test_a_prompt_without_history_and_errors_is_a_function_of_the_page(settings):
+    page = Observation("Press OK.", "http://a.localhost/", "A", (Node("button", "OK", ref=0),), turn=2, turns_left=3)
+    after = dataclasses.replace(page, error="there is no element #7", notices=("a popup was closed",))
+    past = (Turn(Completion("click #7", "..."), "click('7')", "", 0.0, False, False, "", ""),)
+    assert settings.memoryless and not dataclasses.replace(settings, history=1).memoryless
+    assert prompt_text(after, past, settings) == prompt_text(page, (), settings)
+    assert "there is no element" in prompt_text(after, past, dataclasses.replace(settings, errors=True))
+    assert PromptSettings.from_json({"history": 0}).errors  # what older checkpoints say
