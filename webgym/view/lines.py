@@ -65,7 +65,7 @@ class Records:
                 self.rows, self.problems = [], []
             self._number += 1
             try:
-                row = json.loads(line)
+                row = json.loads(line, parse_constant=lambda name: None)  # NaN and infinities are no JSON for a browser
             except ValueError:
                 row = None
             if isinstance(row, dict):

@@ -20,6 +20,8 @@ from webgym.view.episodes import Episode, Episodes
 from webgym.view.lines import Records
 from webgym.view.tokens import Tokens
 
+TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
+
 Probe = tuple[str, int, int, int, int]
 """task, seed, iteration, group and member: names a trajectory of a run in values.jsonl and truth.jsonl."""
 
@@ -119,13 +121,13 @@ class Run:
         first, last = set(iterations[:third]), set(iterations[-third:])
         return [_task_row(task, found[task], iterations, first, last) for task in sorted(found)]
 
-    def episode(self, name: str, number: int) -> dict[str, Any]:
-        """The episode page. Raises KeyError."""
+    def episode(self, name: str, number: int, text_limit: int = TEXT) -> dict[str, Any]:
+        """The episode page, its long texts cut. Raises KeyError."""
         episode = self._find(name, number)
         before, after = self.episodes.neighbours(episode)
         algorithm = self.config.get("algorithm", {})
         return {
-            **self._whole(episode),
+            **self._whole(episode, text_limit),
             "siblings": [self._brief(x) for x in self.episodes.siblings(episode)],
             "values": self._of_probe(self._values.refresh(), episode),
             "truth": self._of_probe(self._truth.refresh(), episode),
@@ -157,7 +159,7 @@ class Run:
         self.episodes.refresh()
         return self.episodes.find(name, number)
 
-    def _whole(self, episode: Episode, text_limit: int = 60_000) -> dict[str, Any]:
+    def _whole(self, episode: Episode, text_limit: int) -> dict[str, Any]:
         """A trajectory as the pages want it; long texts are cut to `text_limit`, with their whole length beside them."""
         trajectory = self.episodes.load(episode)
         turns = []

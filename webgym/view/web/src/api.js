@@ -22,7 +22,8 @@ export async function get(path) {
 }
 
 function fromReport(path) {
-  if (path in embedded.paths) return embedded.paths[path];
+  const found = embedded.paths[path];
+  if (found) return found.same ? { ...embedded.paths[found.same], id: found.id } : found;
   const [place, query] = path.split("?");
   if (place.endsWith("/episodes")) return listed(embedded.paths[place], new URLSearchParams(query));
   throw new Error("this report does not hold it");

@@ -17,7 +17,7 @@ export function EpisodePage({ run, id, query }) {
 }
 
 function Episode({ run, data, query }) {
-  const turn = Math.min(data.turns.length - 1, Math.max(0, Number(query.turn ?? data.turns.length) - 1));
+  const turn = Math.min(data.turns.length - 1, Math.max(0, Number(query.turn ?? 1) - 1));
   const gamma = Number(query.gamma ?? data.gamma), lam = Number(query.lam ?? data.lam), std = query.std === "1";
   const checkpoints = data.values.filter((row) => Array.isArray(row.values) && row.values.length === data.turns.length);
   const wanted = checkpoints.findIndex((row) => String(row.iteration) === query.checkpoint);
