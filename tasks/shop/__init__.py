@@ -1,0 +1,26 @@
+"""Larkfield, an online shop: a catalogue of 2,112 made-up products, a cart, a checkout in four steps, orders, returns and policies.
+
+Every page is rendered by the server, the state of an episode lives in memory (:mod:`.world`), and success is decided from that state
+and the agent's answer alone.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+from webgym import registry
+from webgym.task import Site, Task
+
+from .site import site
+
+
+@cache
+def tasks() -> Mapping[str, Task]:
+    """All tasks by their name."""
+    from .goals import TASKS
+
+    return registry.by_name("shop", TASKS)
+
+
+def sites() -> tuple[Site, ...]:
+    """The one site."""
+    return (site(),)
