@@ -410,6 +410,25 @@ def watch(
     show(run, console, page=page, once=once, port=port)
 
 
+@app.command()
+def replay(
+    episode: Annotated[str, typer.Argument(help="RUN/iter-000003/7, or FILE.jsonl#7 for a line of a file, as `webgym view` names it.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Exit with 1 unless every page and the end are as recorded.")] = False,
+    headed: Annotated[bool, typer.Option("--headed", help="Show it in a browser window, slowly.")] = False,
+    pause: Annotated[float | None, typer.Option(min=0, help="Seconds between actions; 1 with --headed, else 0.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Write a film: .webp, .gif, or with ffmpeg .webm, .mp4.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write a Playwright trace (a zip file), for `playwright show-trace`.")] = None,
+) -> None:
+    """Play an episode's recorded actions again in a browser and compare every page with what was recorded."""
+    from webgym import replay as again
+
+    pause_s = pause if pause is not None else 1.0 if headed else 0.0
+    result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace)
+    _say("\n".join([*result.lines(), *(f"  written: {path}" for path in (video, trace) if path)]))
+    if verify and not result.same:
+        raise typer.Exit(1)
+
+
 def _say(words: str) -> None:
     console.print(words, soft_wrap=True, highlight=False)
 

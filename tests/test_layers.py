@@ -39,7 +39,7 @@ FLOORS = [
     {"browser", "sites", "text", "openai_client"},
     {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
     {"rollout", "evaluate", "store", "view"},
-    {"arena", "assess", "bench", "card", "demos", "doctor", "rehearsal", "starter", "trust"},
+    {"arena", "assess", "bench", "card", "demos", "doctor", "film", "play", "rehearsal", "replay", "starter", "trust"},
 ]
 
 
