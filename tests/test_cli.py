@@ -36,6 +36,8 @@ def test_tasks_list_as_json():
         "gym_id": "webgym/miniwob.click-button-v0",
         "max_turns": registry.task("miniwob.click-button").max_turns,
         "difficulty": 1,
+        "turns": "1-3",
+        "twin": "",
         "trust": "page",
         "oracle": True,
     }

@@ -88,6 +88,9 @@ PENDING = Verdict("pending")
 SUCCESS = Verdict("success", 1.0)
 FAILURE = Verdict("failure")
 
+DIFFICULTIES = ("1-3", "4-6", "7-12", "13-20", "21-30")
+"""Turns that a good agent needs, by difficulty 1 to 5; longer tasks have difficulty 5 too."""
+
 Oracle = Callable[[Observation], Action]
 """A program that solves one episode: from each observation to the next action. It may keep state; it sees only what agents see."""
 
@@ -142,6 +145,11 @@ class Task:
     @property
     def gym_id(self) -> str:
         return f"webgym/{self.id}-v0"
+
+    @property
+    def turns(self) -> str:
+        """The turns that a good agent needs, as the difficulty says, such as "4-6"."""
+        return DIFFICULTIES[self.difficulty - 1]
 
 
 class PythonTask(Protocol):

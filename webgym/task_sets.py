@@ -16,11 +16,23 @@ SETS_FILE = PACKS_FOLDER / "sets.toml"
 
 @dataclass(frozen=True)
 class TaskSet:
-    """Tasks that are trained and evaluated together."""
+    """Tasks that are trained or evaluated together. Those of a set that is `held_out` belong to no set for training."""
 
     name: str
     description: str
-    tasks: tuple[str, ...]  # ids, "<pack>.<task>"
+    patterns: tuple[str, ...]  # ids, "<pack>.<task>", or patterns of them
+
+    @property
+    def held_out(self) -> bool:
+        return self.name.startswith("test-")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The ids. Raises TaskFileError where a pattern fits none."""
+        try:
+            return tuple(select(self.patterns))
+        except UnknownTaskError as error:
+            raise TaskFileError(f"{SETS_FILE}: in the set {self.name!r}, {error}") from error
 
 
 @functools.cache

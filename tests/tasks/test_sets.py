@@ -1,7 +1,10 @@
 from itertools import combinations
 
+import pytest
+
 from webgym import registry
-from webgym.task_sets import seeds_of, task_sets
+from webgym.errors import TaskFileError
+from webgym.task_sets import TaskSet, seeds_of, task_sets
 
 
 def test_sets_name_tasks_that_exist_once():
@@ -24,3 +27,33 @@ def test_splits_share_no_seed():
     splits = [seeds_of(split) for split in ("train", "valid", "test")]
     assert all(len(split) >= 10_000 for split in splits)
     assert all(a.stop <= b.start or b.stop <= a.start for a, b in combinations(splits, 2))
+
+
+def test_what_is_held_out_is_in_no_set_for_training():
+    held_out = {task for chosen in task_sets().values() if chosen.held_out for task in chosen.tasks}
+    assert held_out
+    for name, chosen in task_sets().items():
+        assert chosen.held_out or not held_out & set(chosen.tasks), name
+
+
+def test_a_held_out_site_is_held_out_as_a_whole():
+    packs = {task.partition(".")[0] for task in task_sets()["test-site"].tasks}
+    known = {task for task in registry.task_ids() if task.partition(".")[0] in packs}
+    assert set(task_sets()["test-site"].tasks) == known
+
+
+def test_twins_are_in_the_same_sets():
+    for name, chosen in task_sets().items():
+        for task_id in chosen.tasks:
+            twin = registry.task(task_id).twin
+            assert not twin or twin in chosen.tasks, f"{name} has {task_id} without its twin"
+
+
+def test_the_long_set_is_long_and_the_easy_one_is_not():
+    assert all(registry.task(task_id).difficulty >= 4 for task_id in task_sets()["long"].tasks)
+    assert all(registry.task(task_id).difficulty <= 3 for task_id in task_sets()["easy"].tasks)
+
+
+def test_a_set_of_what_is_not_there_is_named():
+    with pytest.raises(TaskFileError, match=r"sets\.toml: in the set 'mine', no task matches 'mniwob\.click-button'; did you mean"):
+        _ = TaskSet("mine", "", ("mniwob.click-button",)).tasks

@@ -41,7 +41,7 @@ def holds(instance: Instance, evidence: Evidence) -> bool:
         case float():
             return read_number(evidence.answer.replace("$", "")) == wanted.answer
         case _:
-            return squash(evidence.answer).casefold().rstrip(".") == wanted.answer.casefold()
+            return squash(evidence.answer).casefold().rstrip(".") == str(wanted.answer).casefold()
 
 
 def must(*refusals: str) -> None:
