@@ -1,0 +1,6 @@
+"""Programs that solve the chores from what an agent sees: the goal and the pages, nothing else of this pack."""
+
+from . import calendar, filing, people, reading, settings, writing
+from .walk import ORACLES
+
+__all__ = ["ORACLES", "calendar", "filing", "people", "reading", "settings", "writing"]

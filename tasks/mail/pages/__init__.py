@@ -1,0 +1,1 @@
+"""The site's pages: each module has the endpoints of one section and their routes."""
