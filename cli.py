@@ -65,7 +65,7 @@ def tasks_list(
     tasks: TasksOption = ["*"],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
+    """List tasks with their turn limits, difficulty and trust."""
     from webgym import registry, task_sets
 
     found = [registry.task(i) for i in task_sets.choose(tasks)]
@@ -76,8 +76,6 @@ def tasks_list(
                 "gym_id": t.gym_id,
                 "max_turns": t.max_turns,
                 "difficulty": t.difficulty,
-                "turns": t.turns,
-                "twin": t.twin,
                 "trust": t.trust,
                 "oracle": bool(t.oracle),
             }
@@ -85,9 +83,9 @@ def tasks_list(
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("id", "difficulty", "turns", "limit", "oracle", "trust", "description")
+    table = Table("id", "turns", "difficulty", "oracle", "trust", "description")
     for t in found:
-        table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
+        table.add_row(t.id, str(t.max_turns), str(t.difficulty), "yes" if t.oracle else "", t.trust, t.description)
     console.print(table)
     console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
 
@@ -178,6 +176,7 @@ def demos(
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
     style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    context: Annotated[str, typer.Option(help="window (each prompt tells everything anew) or conversation (prompts only grow).")] = "window",
     slips: Annotated[
         float,
         typer.Option(min=0, max=1, help="Chance that a turn is a random action, as people slip; failed episodes are then kept too."),
@@ -195,7 +194,8 @@ def demos(
     from webgym.rehearsal import rehearse
     from webgym.store import TrajectoryStore
 
-    prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
+    base = COMPACT if style == "compact" else PromptSettings()
+    prompts = PromptSettings.from_json({**base.to_json(), "style": style, "context": context})
     chosen = task_sets.choose(tasks)
     rehearse(chosen, known_backend(backend))
     keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)

@@ -44,5 +44,5 @@ def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint or a model folder (or webgym-tiny)")
     source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path))
     sampling = Sampling(temperature, greedy=greedy, max_tokens=16 if source.prompts.style == "compact" else 256)
-    with LocalSampler(source.model, source.tokenizer) as sampler:
+    with LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler:
         return wanted.play(LanguagePolicy(source, sampler, sampling, seed))

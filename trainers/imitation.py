@@ -3,7 +3,8 @@
     L(θ) = - (1/|A|) Σ log π_θ(a | prompt)  -  w · (1/|P|) Σ log π_θ(token | tokens before)
 
 The first sum runs over the tokens of the demonstrated actions, the second, with a small weight w or none, over the prompts' tokens.
-Demonstrations are packed like rollouts, without padding; a step's divisors count all its tokens.
+Demonstrations are packed like rollouts, without padding; a step's divisors count all its tokens. In a conversation the turns of a
+demonstration are one row, as they are when the model plays.
 """
 
 import math
@@ -18,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from trainers.model import context_of, encode_completion, encode_prompt, logprobs_at, packed_hidden
+from trainers.context import Context
+from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.rows import PackedBatch, Row, Span, pack
 from webgym.errors import UsageError
+from webgym.prompt import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
 
 
@@ -51,10 +54,12 @@ class Config(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One demonstrated turn. `episode` says which turns belong together, so that they are held out together."""
+    """One demonstrated turn, or the turns of a conversation: (prompt, completion) of each.
 
-    prompt: str
-    completion: str
+    `episode` says which examples belong together, so that they are held out together.
+    """
+
+    turns: tuple[tuple[str, str], ...]
     episode: str
 
 
@@ -90,17 +95,23 @@ class Report:
         return self.curve[-1]
 
 
-def examples_of(trajectories: Iterable[Trajectory]) -> list[Example]:
-    """The turns of recorded demonstrations. Raises UsageError where a turn has no prompt or no text."""
+def examples_of(trajectories: Iterable[Trajectory], prompts: PromptSettings) -> list[Example]:
+    """Recorded demonstrations as examples: one a turn, or one an episode where the prompts are those of a conversation.
+
+    Raises UsageError where a turn has no prompt or no text.
+    """
     examples = []
     for trajectory in trajectories:
+        turns = []
         for t, turn in enumerate(trajectory.turns):
             if not turn.completion.prompt or not turn.completion.text:
                 raise UsageError(
                     f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt and what was written; "
                     "record demonstrations with prompts (webgym demos)"
                 )
-            examples.append(Example(turn.completion.prompt, turn.completion.text, f"{trajectory.key.task_id}/{trajectory.key.seed}"))
+            turns.append((turn.completion.prompt, turn.completion.text))
+        grouped = [tuple(turns)] if prompts.context == "conversation" else [(turn,) for turn in turns]
+        examples += [Example(group, f"{trajectory.key.task_id}/{trajectory.key.seed}") for group in grouped if group]
     return examples
 
 
@@ -110,9 +121,13 @@ def sft(
     examples: Sequence[Example],
     config: Config,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    prompts: PromptSettings = COMPACT,
 ) -> Report:
-    """Trains the model in place. The same model, examples, config and thread count give the same weights on CPU."""
-    train, held_out = _split(_rows(model, tokenizer, examples), [example.episode for example in examples], config)
+    """Trains the model in place; `prompts` are the settings that the examples' prompts were made with.
+
+    The same model, examples, config and thread count give the same weights on CPU.
+    """
+    train, held_out = _split(_rows(model, Context(tokenizer, prompts), examples), [example.episode for example in examples], config)
     if not train:
         raise UsageError("expected at least one demonstration to imitate, got none")
     held_batches = [batch for batch in pack(held_out, 2 * config.batch_tokens)] if held_out else []
@@ -143,7 +158,7 @@ def sft(
         if step == steps:
             break
     model.eval()
-    return Report(tuple(curve), len(train), len(held_out))
+    return Report(tuple(curve), *(sum(len(row.spans) for row in rows) for rows in (train, held_out)))
 
 
 @torch.no_grad()
@@ -166,19 +181,34 @@ def _likeliest(model: nn.Module, hidden: Tensor, batch: PackedBatch) -> Int[Tens
     return torch.cat([head(hidden[part]).argmax(-1) for part in batch.action_index.split(4096)])
 
 
-def _rows(model: nn.Module, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> list[Row]:
-    context = context_of(model)
+def _rows(model: nn.Module, context: Context, examples: Sequence[Example]) -> list[Row]:
+    limit = context_of(model)
     rows = []
+    first_turn = 0
     for i, example in enumerate(examples):
-        prompt, action = encode_prompt(tokenizer, example.prompt), encode_completion(tokenizer, example.completion)
-        size = len(prompt) + len(action)
-        if size > context:
+        row = _row(context, example, i, first_turn)
+        if len(row) > limit:
             raise UsageError(
-                f"a demonstration of {example.episode} takes {size:,} tokens, but the model reads at most {context:,}; "
-                "show less of the page in the prompt, or take a model with a longer context"
+                f"a demonstration of {example.episode} takes {len(row):,} tokens in {len(example.turns)} turn(s), but the model reads at "
+                f"most {limit:,}; show less of the page in the prompt (max_nodes), or take a model with a longer context"
             )
-        rows.append(Row(i, i, (*prompt, *action), (Span(0, len(prompt) - 1, len(prompt), size, 0),)))
+        rows.append(row)
+        first_turn += len(example.turns)
     return rows
+
+
+def _row(context: Context, example: Example, index: int, first_turn: int) -> Row:
+    """The example as one row: each turn behind the ones before it."""
+    ids: tuple[int, ...] = ()
+    action: tuple[int, ...] = ()
+    spans: list[Span] = []
+    for t, (prompt, completion) in enumerate(example.turns):
+        ids += context.following(prompt, action) if spans else context.first(prompt)
+        action = context.completion(completion)
+        offset = spans[-1].offset + spans[-1].size if spans else 0
+        spans.append(Span(t, len(ids) - 1, len(ids), len(ids) + len(action), offset))
+        ids += action
+    return Row(index, first_turn, ids, tuple(spans))
 
 
 def _split(rows: list[Row], episodes: list[str], config: Config) -> tuple[list[Row], list[Row]]:

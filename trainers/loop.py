@@ -327,7 +327,8 @@ class Trainer:
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 
     def _sampler(self) -> LocalSampler:
-        return LocalSampler(self.source.model, self.source.tokenizer, version=self.iteration, slots=8, threads=1)
+        source = self.source
+        return LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=8, threads=1, block=source.read_in_blocks_of)
 
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)

@@ -6,7 +6,7 @@ with a 1 M-parameter Llama: one call per row costs no more than batching rows of
 processor's peak, so nothing finer pays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, overload
@@ -107,29 +107,6 @@ def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, 
     if not ids:
         raise UsageError("the tokenizer names no end-of-sequence token, so that a completion could never end; set eos_token")
     return tuple(sorted(int(cast(int, i)) for i in ids))
-
-
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[Mapping[str, str]]) -> list[int]:
-    """Ids of a prompt: messages (a text is one user message) by the model's chat template, or plain text where it has none.
-
-    Page text that spells a special token is read as text in a plain prompt. Raises UsageError for messages without a template.
-    """
-    if tokenizer.chat_template:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
-        encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
-        return list(cast(Any, encoded)["input_ids"])
-    if not isinstance(prompt, str):
-        raise UsageError("this tokenizer has no chat template: give the prompt as one text")
-    return _ids(tokenizer, prompt)
-
-
-def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Ids of a whole completion, its end included; for demonstrations, since a sampled completion has its ids already."""
-    return [*_ids(tokenizer, text), cast(int, tokenizer.eos_token_id)]
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(cast(Any, tokenizer(text, add_special_tokens=False, split_special_tokens=True))["input_ids"])
 
 
 # --- attention per segment -----------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.model import BUILT_IN, Dtype, encode_prompt, load
-from trainers.samplers.local import LocalSampler
-from webgym.errors import CheckpointError, WebGymError
+from trainers.context import Context
+from trainers.model import BUILT_IN, Dtype, context_of, end_ids, load
+from trainers.samplers.sampling import Sampler
+from webgym.errors import CheckpointError, UsageError, WebGymError
 from webgym.prompt import PromptSettings, prompt_text
 from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
 
@@ -33,6 +34,14 @@ class PolicyModel:
         """
         model, tokenizer = load(name_or_path, device=device, dtype=dtype)
         return cls(model, tokenizer, read_settings(Path(BUILT_IN.get(str(name_or_path), name_or_path))))
+
+    @property
+    def read_in_blocks_of(self) -> int:
+        """The size of the pieces in which a sampler should read prompts: small where prompts begin alike, 0 (in one) where they do not.
+
+        The short prompts of the compact window differ from their second line on.
+        """
+        return 0 if self.prompts.style == "compact" and self.prompts.context == "window" else 128
 
     def save(self, folder: Path) -> None:
         """Write an HF folder that `from_pretrained` loads, with the prompt settings beside the weights."""
@@ -59,10 +68,11 @@ class LanguagePolicy:
     whatever runs beside it.
     """
 
-    def __init__(self, source: PolicyModel, sampler: LocalSampler, sampling: Sampling, run_seed: int = 0) -> None:
+    def __init__(self, source: PolicyModel, sampler: Sampler, sampling: Sampling, run_seed: int = 0) -> None:
         self.dialect = source.prompts.dialect
         self._prompts = source.prompts
-        self._tokenizer = source.tokenizer
+        self._context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
+        self._limit = context_of(source.model)
         self._sampler = sampler
         self._sampling = sampling
         self._run_seed = run_seed
@@ -70,7 +80,23 @@ class LanguagePolicy:
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion. Raises UsageError where the page does not fit in the model's context."""
         prompt = prompt_text(observation, history, self._prompts)
-        ids = encode_prompt(self._tokenizer, prompt)
+        ids = self._context.ids(prompt, history)
+        self._check(len(ids), observation, key)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         drawn = await self._sampler.generate(ids, seed, self._sampling)
-        return Completion(drawn.text, prompt, tuple(ids), drawn.ids, drawn.logprobs, self._sampling, drawn.version)
+        return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, self._sampling, drawn.version)
+
+    def _check(self, tokens: int, observation: Observation, key: EpisodeKey) -> None:
+        """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""
+        need = tokens + self._sampling.max_tokens
+        if need <= self._limit:
+            return
+        lines = min(len(observation.nodes), self._prompts.max_nodes)
+        conversation = self._prompts.context == "conversation"
+        fewer = "prompts.context=window (a conversation keeps every page), " if conversation and observation.turn else ""
+        raise UsageError(
+            f"{key.task_id} (seed {key.seed}), turn {observation.turn}, {observation.url}: the prompt takes {tokens:,} tokens for "
+            f"{lines} lines of the page and the answer up to {self._sampling.max_tokens:,}, together {need:,}, but the model reads at most "
+            f"{self._limit:,}; set {fewer}a smaller prompts.max_nodes (now {self._prompts.max_nodes}) or max_tokens, leave the task out, "
+            "or take a model with a longer context"
+        )

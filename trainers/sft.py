@@ -37,15 +37,15 @@ def sft(
     vocab_size = data.pop("vocab_size", 1536)
     config = validated(imitation.Config, data)
     prompts = PromptSettings.from_json(json.loads((demos / "prompt.json").read_text("utf-8")))
-    examples = imitation.examples_of(load(demos / "demos.jsonl"))
+    examples = imitation.examples_of(load(demos / "demos.jsonl"), prompts)
     if model:
         given = PolicyModel.load(model, device=device)
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
-        tokenizer = tiny.build_tokenizer((text for e in examples for text in (e.prompt, e.completion)), vocab_size)
+        tokenizer = tiny.build_tokenizer((text for e in examples for turn in e.turns for text in turn), vocab_size)
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
     parameters = sum(p.numel() for p in source.model.parameters())
-    say(f"{len(examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters")
+    say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters")
     result = imitation.sft(
         source.model,
         source.tokenizer,
@@ -55,6 +55,7 @@ def sft(
             f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  "
             f"exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
         ),
+        prompts,
     )
     out.mkdir(parents=True, exist_ok=True)
     source.save(out)

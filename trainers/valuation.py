@@ -16,7 +16,7 @@ from trainers.config import CriticConfig
 from trainers.credit import Values, cross_fit_folds
 from trainers.critic import Critic
 from trainers.critic_fit import CriticOptimizer, check_targets, first_tokens, fit, per_token, predict
-from trainers.model import encode_prompt
+from trainers.context import Context
 from trainers.policy import PolicyModel
 from trainers.rows import PackedBatch, Row, pack, rows_of_all
 from webgym.prompt import prompt_text
@@ -124,7 +124,7 @@ def prompt_tail(source: PolicyModel) -> int:
     """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
     pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
     seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
-    one, other = (encode_prompt(source.tokenizer, prompt_text(o, (), source.prompts)) for o in seen)
+    one, other = (Context(source.tokenizer, source.prompts).first(prompt_text(o, (), source.prompts)) for o in seen)
     same = 0
     while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
         same += 1

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import trainers.model as model_module
-from trainers.model import context_of, encode_completion, encode_prompt, end_ids, load, logprobs_at, packed_hidden, prepare
+from trainers.model import context_of, end_ids, load, logprobs_at, packed_hidden, prepare
 from trainers.rows import Row, Span, pack
 from trainers.tiny import build_model, build_tokenizer
 from webgym.errors import UsageError
@@ -128,18 +128,6 @@ def test_saved_model_loads_with_its_tokenizer(tmp_path):
     loaded, again = load(tmp_path)
     assert context_of(loaded) == 1024 and end_ids(loaded, again) == (tokenizer.eos_token_id,)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
-    assert encode_completion(again, "click #0") == [*tokenizer("click #0")["input_ids"], tokenizer.eos_token_id]
-    assert again.eos_token_id not in encode_prompt(again, "page says <|end|>")
-
-
-def test_a_chat_template_is_used_where_there_is_one():
-    tokenizer = build_tokenizer(["user assistant ok"] * 3)
-    with pytest.raises(UsageError, match="chat template"):
-        encode_prompt(tokenizer, [{"role": "user", "content": "ok"}])
-    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
-    assert tokenizer.decode(encode_prompt(tokenizer, "ok")) == "user: ok\nassistant:"
-    messages = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
-    assert tokenizer.decode(encode_prompt(tokenizer, messages)) == "system: a\nuser: b\nassistant:"
 
 
 def test_no_such_model_is_a_usage_error(tmp_path):
