@@ -65,7 +65,7 @@ def tasks_list(
     tasks: TasksOption = ["*"],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """List tasks with their turn limits, difficulty and trust."""
+    """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
     from webgym import registry, task_sets
 
     found = [registry.task(i) for i in task_sets.choose(tasks)]
@@ -76,6 +76,8 @@ def tasks_list(
                 "gym_id": t.gym_id,
                 "max_turns": t.max_turns,
                 "difficulty": t.difficulty,
+                "turns": t.turns,
+                "twin": t.twin,
                 "trust": t.trust,
                 "oracle": bool(t.oracle),
             }
@@ -83,9 +85,9 @@ def tasks_list(
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("id", "turns", "difficulty", "oracle", "trust", "description")
+    table = Table("id", "difficulty", "turns", "limit", "oracle", "trust", "description")
     for t in found:
-        table.add_row(t.id, str(t.max_turns), str(t.difficulty), "yes" if t.oracle else "", t.trust, t.description)
+        table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
     console.print(table)
     console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
 
