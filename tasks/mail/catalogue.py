@@ -20,7 +20,7 @@ POOL = 640  # threads to choose from
 SHOWN = {"inbox": 44, "archive": 40, "sent": 10, "trash": 5, "spam": 4}  # threads of the background in an episode, by folder
 FOLDERS = ("Invoices", "Clients", "Travel", "House")
 LABELS = ("Urgent", "Waiting", "Personal", "Later")
-CONTACTS, FILES, EVENTS = 26, 14, 9
+CONTACTS, FILES, EVENTS = 26, 14, 20
 DAYS = 118  # how far the old mail goes back
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

@@ -174,7 +174,8 @@ def handover(scene: Scene):
     scene.mail(
         boss,
         subject,
-        f'Three things, please.\n1. Vacation responder from {first} to {last}, text: "{text}"\n2. Forward "{give}" to {deputy.name}.\n'
+        f'Three things, please.\n1. Vacation responder from {first} to {last}, no subject, text: "{text}"\n'
+        f'2. Forward "{give}" to {deputy.name}, with no text of your own.\n'
         f'3. Move "{keep}" to the folder {folder}.',
     )
     settings = {"vacation": True, "first": first.isoformat(), "last": last.isoformat(), "vacation_text": text}

@@ -116,8 +116,8 @@ def handover(page: Observation) -> Memory:
     name, subject = quoted(page)
     page = yield click(row(page, name, subject))
     said = texts_of(page)
-    first, last, text = re.findall(r'responder from (\S+) to (\S+), text: "([^"]*)"', said)[0]
-    given, deputy = re.findall(r'Forward "([^"]*)" to ([^.]*)\.', said)[0]
+    first, last, text = re.findall(r'responder from (\S+) to (\S+), no subject, text: "([^"]*)"', said)[0]
+    given, deputy = re.findall(r'Forward "([^"]*)" to ([^,]*),', said)[0]
     kept, folder = re.findall(r'Move "([^"]*)" to the folder (\w+)', said)[0]
     page = yield from walk(page, "Settings", "Vacation")
     page = yield press(page, "Responder on", "checkbox")
