@@ -178,7 +178,9 @@ def demos(
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
     style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
-    context: Annotated[str, typer.Option(help="window (each prompt tells everything anew) or conversation (prompts only grow).")] = "window",
+    context: Annotated[
+        str, typer.Option(help="window (each prompt tells everything anew) or conversation (prompts only grow).")
+    ] = "window",
     slips: Annotated[
         float,
         typer.Option(min=0, max=1, help="Chance that a turn is a random action, as people slip; failed episodes are then kept too."),
@@ -364,6 +366,36 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     return value
 
 
+@app.command()
+def truth(
+    run: Annotated[Path, typer.Option("--run", help="Run folder; its newest checkpoint's policy continues the episodes.")],
+    iteration: Annotated[int | None, typer.Option(min=1, help="Whose episodes; the newest iteration unless given.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to branch from.")] = 8,
+    turns: Annotated[list[int], typer.Option("--turn", min=0, help="A turn to branch from, from 0; all unless given.")] = [],  # noqa: B006
+    continuations: Annotated[int, typer.Option("--continuations", "-n", min=1, help="Continuations of each state.")] = 32,
+    gamma: Annotated[float | None, typer.Option(help="Discount per turn; the algorithm's unless given.")] = None,
+    backend: BackendOption = "",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the continuations.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
+    from trainers.model import no_progress_bars
+    from trainers.truth import FILE, Wanted, find_truth, table
+    from webgym.env import known_backend
+
+    no_progress_bars()
+    chosen = known_backend(backend) if backend else None
+    wanted = Wanted(iteration, episodes, tuple(turns), continuations, gamma, chosen, sessions, seed)
+    rows = find_truth(run, wanted, say=(lambda words: None) if as_json else _say)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        console.print(table(row))
+    _say(f"{len(rows)} rows added to {run / FILE}")
+
+
 @bench_app.command("step")
 def bench_step(
     tasks: TasksOption = ["default"],  # noqa: B006
@@ -431,6 +463,23 @@ def replay(
     _say("\n".join([*result.lines(), *(f"  written: {path}" for path in (video, trace) if path)]))
     if verify and not result.same:
         raise typer.Exit(1)
+
+
+@app.command()
+def play(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="Task id, or FILE#ID for a task of a file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; the next ones follow.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the demonstrations, for `webgym sft`.")] = Path("demos/mine"),
+    style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    port: PortOption = 0,
+    browse: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+) -> None:
+    """Play a task yourself: clicks and typing on its live picture become an agent's actions, successes are kept as demonstrations."""
+    from webgym.play import play as begin
+    from webgym.prompt import COMPACT, PromptSettings
+
+    prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
+    begin(task_id, seed=seed, out=out, prompts=prompts, port=port, browse=browse, say=_say)
 
 
 def _say(words: str) -> None:

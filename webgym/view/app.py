@@ -7,7 +7,7 @@ host, so that neither another user of the machine nor a page in the user's brows
 
 import importlib.resources
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -42,8 +42,8 @@ def create_app(library: Library, token: str) -> Any:
     """The app; its pages are under `/TOKEN/`. Answers GET only."""
     at = f"/{token}"
     routes = [
-        Route(f"{at}/", _asset("index.html")),
-        *(Route(f"{at}/{name}", _asset(name)) for name in ("app.js", "app.css")),
+        Route(f"{at}/", asset("index.html")),
+        *(Route(f"{at}/{name}", asset(name)) for name in ("app.js", "app.css")),
         Route(f"{at}/api/library", lambda request: JSONResponse(_library(library))),
         _api(library, at, "", lambda run, request: run.overview()),
         _api(library, at, "/pulse", lambda run, request: run.pulse()),
@@ -56,10 +56,11 @@ def create_app(library: Library, token: str) -> Any:
         Route(f"{at}/api/run/{{run}}/text/{{file}}/{{number:int}}/{{turn:int}}/{{part}}", _found(library, _text)),
         Route(f"{at}/api/run/{{run}}/shot/{{name:path}}", _found(library, _shot)),
     ]
-    return _guarded(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=2000)]))
+    return guarded(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=2000)]))
 
 
-def _asset(name: str) -> Callable[[Request], Response]:
+def asset(name: str) -> Callable[[Request], Response]:
+    """The endpoint of a file that the front end was built to."""
     body = STATIC.joinpath(name).read_bytes()
     kind = KINDS[name[name.rindex(".") :]]
     return lambda request: Response(body, media_type=kind)
@@ -119,8 +120,8 @@ def _shot(run: Run, request: Request) -> Response:
     return FileResponse(path, media_type="image/png")
 
 
-def _guarded(app: Any) -> Any:
-    """`app` for GET requests to a loopback host only, every answer with the security headers."""
+def guarded(app: Any, methods: Sequence[str] = ("GET", "HEAD")) -> Any:
+    """`app` for requests of these methods to a loopback host only, every answer with the security headers."""
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def guard(scope: Any, receive: Any, send: Any) -> None:
@@ -133,7 +134,7 @@ def _guarded(app: Any) -> Any:
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
             if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
                 return await PlainTextResponse("this page is served to loopback addresses only", 403)(scope, receive, with_headers)
-            if scope["method"] not in ("GET", "HEAD"):
+            if scope["method"] not in methods:
                 return await PlainTextResponse("read-only", 405)(scope, receive, with_headers)
         await app(scope, receive, with_headers)
 

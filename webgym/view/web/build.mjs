@@ -6,7 +6,7 @@ import { build } from "esbuild";
 const out = new URL("../static/", import.meta.url).pathname;
 mkdirSync(out, { recursive: true });
 await build({
-  entryPoints: { app: "src/main.jsx" },
+  entryPoints: { app: "src/main.jsx", play: "src/play.jsx" },
   outdir: out,
   bundle: true,
   minify: true,
@@ -17,7 +17,7 @@ await build({
   legalComments: "none",
   loader: { ".html": "text" },
 });
-for (const page of ["index.html"]) writeFileSync(out + page, readFileSync(`src/${page}`));
+for (const page of ["index.html", "play.html"]) writeFileSync(out + page, readFileSync(`src/${page}`));
 
 const licences = ["preact", "uplot"].map((name) => {
   const about = JSON.parse(readFileSync(`node_modules/${name}/package.json`));

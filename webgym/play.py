@@ -1,0 +1,243 @@
+"""People play: a page shows the live screenshot, what is clicked and typed there becomes the actions that an agent would write.
+
+The person is a policy like any other, so the collector records the episode, and what it records is a demonstration for `webgym sft`.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from webgym import registry
+from webgym import types as t
+from webgym.actions import parse
+from webgym.arena import Arena
+from webgym.errors import UsageError
+from webgym.prompt import COMPACT, PromptSettings, demonstration, prompt_text
+from webgym.rollout import Deadlines
+from webgym.store import TrajectoryStore, png
+from webgym.types import Completion, EpisodeKey, Observation, Trajectory, Turn
+from webgym.view.app import asset, guarded, new_token
+from webgym.view.server import Server, open_browser
+
+PATIENCE_S = 24 * 3600.0  # a person may think
+
+
+class Deed(BaseModel):
+    """What the page says the person did on observation number `page`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    page: int
+    verb: Literal[
+        "click", "double_click", "fill", "type", "press", "select", "hover", "scroll", "drag", "point", "back", "reload", "wait",
+        "message", "stop", "infeasible",
+    ]  # fmt: skip
+    ref: int = 0
+    target: int = 0
+    text: str = ""
+    x: float = 0.0
+    y: float = 0.0
+
+    def action(self) -> t.Action:
+        """The action that it is."""
+        match self.verb:
+            case "click" | "double_click":
+                return t.Click(self.ref, count=2 if self.verb == "double_click" else 1)
+            case "fill":
+                return t.Fill(self.ref, self.text)
+            case "select":
+                return t.Select(self.ref, (self.text,))
+            case "hover":
+                return t.Hover(self.ref)
+            case "drag":
+                return t.Drag(self.ref, self.target)
+            case "scroll":
+                return t.Scroll(self.x, self.y)
+            case "point":
+                return t.MouseClick(round(self.x), round(self.y))
+        plain: dict[str, Callable[[], t.Action]] = {
+            "type": lambda: t.Type(self.text),
+            "press": lambda: t.Press(self.text),
+            "back": t.Back,
+            "reload": t.Reload,
+            "wait": t.Wait,
+            "message": lambda: t.Message(self.text),
+            "stop": lambda: t.Stop(self.text),
+            "infeasible": lambda: t.Infeasible(self.text),
+        }
+        return plain[self.verb]()
+
+
+class Person:
+    """The policy that asks a person. `state` is what the page shows; `do` hands it a deed; both may be called from any thread."""
+
+    def __init__(self, prompts: PromptSettings) -> None:
+        self.dialect = prompts.dialect
+        self._prompts = prompts
+        self._page = 0
+        self._observation: Observation | None = None
+        self._history: Sequence[Turn] = ()
+        self._picture = b""
+        self._answer: Future[t.Action] = Future()
+        self._over: dict[str, Any] | None = None
+        self._saved = ""
+        self._changed = threading.Condition()
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        """What the person does, as the model with these prompt settings should have written it."""
+        picture = png(observation.screenshot) if observation.screenshot is not None else b""
+        with self._changed:
+            self._page += 1
+            self._observation, self._history, self._picture, self._over = observation, history, picture, None
+            self._answer = Future()
+            self._changed.notify_all()
+        action = await asyncio.wrap_future(self._answer)
+        return Completion(demonstration(action, observation, self._prompts), prompt_text(observation, history, self._prompts))
+
+    def do(self, deed: Deed) -> str:
+        """ "" where the deed is under way, else why it cannot be done."""
+        with self._changed:
+            if deed.page != self._page or self._answer.done() or self._observation is None or self._over is not None:
+                return "the page has changed meanwhile: look again"
+            action = deed.action()
+            written = demonstration(action, self._observation, self._prompts)
+            if parse(written, self.dialect, self._observation.goal) != action:
+                return f"this cannot be written as an action of the {self.dialect} dialect: {written}"
+            self._answer.set_result(action)
+        return ""
+
+    def finish(self, trajectory: Trajectory, saved: str) -> None:
+        """Say how the episode ended, and where it was saved."""
+        with self._changed:
+            self._page += 1
+            self._over = {"kind": trajectory.outcome.kind, "reward": trajectory.outcome.reward if not trajectory.outcome.faulted else None}
+            self._over["message"] = trajectory.outcome.message
+            self._saved, self._history = saved, trajectory.turns
+            self._changed.notify_all()
+
+    def state(self, after: int, wait_s: float = 20.0) -> dict[str, Any]:
+        """What to show; waits until there is something newer than page `after`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._page > after, wait_s)
+            seen = self._observation
+            if seen is None:
+                return {"page": 0}
+            nodes = [
+                {"ref": n.ref, "role": n.role, "text": n.text, "value": n.value, "states": n.states, "box": n.box, "depth": n.depth}
+                for n in seen.nodes
+                if n.ref is not None
+            ]
+            return {
+                "page": self._page,
+                "goal": seen.goal,
+                "url": seen.url,
+                "title": seen.title,
+                "turn": seen.turn,
+                "turns_left": seen.turns_left,
+                "error": seen.error,
+                "notices": seen.notices,
+                "nodes": nodes,
+                "done": [turn.action or "no action" for turn in self._history],
+                "over": self._over,
+                "saved": self._saved if self._over else "",
+            }
+
+    @property
+    def picture(self) -> bytes:
+        """The screenshot of the page that is shown."""
+        return self._picture
+
+
+def play(
+    task_id: str,
+    *,
+    seed: int = 0,
+    out: Path = Path("demos/mine"),
+    prompts: PromptSettings = COMPACT,
+    port: int = 0,
+    browse: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Let a person play episodes of a task, seed after seed, until Ctrl-C; those that succeed are added to `out`.
+
+    Raises UnknownTaskError, and UsageError where `out` holds demonstrations with other prompts.
+    """
+    task = registry.task(task_id)
+    _check_prompts(out, prompts)
+    person, go_on, token = Person(prompts), threading.Event(), new_token()
+    with Server(create_app(person, go_on, token), port) as server, Arena(1, screenshots=True) as arena:
+        address = f"http://127.0.0.1:{server.port}/{token}/"
+        say(f"play {task.id} at {address}  (Ctrl-C ends it)")
+        if browse:
+            open_browser(address)
+        try:
+            while True:
+                key = EpisodeKey(task.id, seed)
+                [trajectory] = arena.collect(person, [key], deadlines=Deadlines(policy_s=PATIENCE_S))
+                saved = save(trajectory, out, prompts)
+                person.finish(trajectory, saved)
+                say(f"seed {seed}: {trajectory.outcome.kind} after {len(trajectory)} turns{f'; saved in {saved}' if saved else ''}")
+                while not go_on.wait(0.5):
+                    pass
+                go_on.clear()
+                seed += 1
+        except KeyboardInterrupt:
+            say("")
+
+
+def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:
+    """Add a success to the demonstrations in `out`; the file, or "" for an episode that did not succeed."""
+    if not trajectory.outcome.success:
+        return ""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "demos.jsonl"
+    with TrajectoryStore(path) as store:
+        store.append(trajectory)
+    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    return str(path)
+
+
+def _check_prompts(out: Path, prompts: PromptSettings) -> None:
+    path = out / "prompt.json"
+    if path.is_file() and PromptSettings.from_json(json.loads(path.read_text("utf-8"))) != prompts:
+        raise UsageError(f"{out} holds demonstrations with other prompt settings: give another --out, or the --style that they have")
+
+
+def create_app(person: Person, go_on: threading.Event, token: str) -> Any:
+    """The page's server: state, picture, and what the person did."""
+    at = f"/{token}"
+
+    def state(request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        return JSONResponse(person.state(int(after) if after.isdigit() else 0))
+
+    async def act(request: Request) -> Response:
+        try:
+            deed = Deed.model_validate_json(await request.body())
+        except ValidationError as error:
+            return JSONResponse({"error": f"this is no deed: {error.errors()[0]['msg']}"}, 400)
+        return JSONResponse({"error": person.do(deed)})
+
+    def again(request: Request) -> Response:
+        go_on.set()
+        return JSONResponse({"error": ""})
+
+    routes = [
+        Route(f"{at}/", asset("play.html")),
+        *(Route(f"{at}/{name}", asset(name)) for name in ("play.js", "play.css")),
+        Route(f"{at}/state", state),
+        Route(f"{at}/picture", lambda request: Response(person.picture, media_type="image/png")),
+        Route(f"{at}/act", act, methods=["POST"]),
+        Route(f"{at}/next", again, methods=["POST"]),
+    ]
+    return guarded(Starlette(routes=routes), methods=("GET", "HEAD", "POST"))
