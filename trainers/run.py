@@ -8,6 +8,7 @@
     ├── metrics.jsonl              one row per iteration (and more for evaluations); values.jsonl beside it for the viewer
     ├── live.json                  what every session does right now, for `webgym watch`
     ├── tensorboard/
+    ├── truth.jsonl                what V, Q and advantage really are at some turns (`webgym truth`); a row per episode
     ├── trajectories/iter-000012.jsonl
     └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json
 

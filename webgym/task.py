@@ -106,6 +106,13 @@ class ExactValue:
     v: float
     q: Mapping[str, float]
 
+    def of(self, action: str) -> float:
+        """Q of a recorded action; to stop and to give up are worth the same whatever was said with them."""
+        verb = action.partition("(")[0]
+        if verb in ("stop", "infeasible"):
+            return next(worth for known, worth in self.q.items() if known.startswith(verb))
+        return self.q.get(action, self.q[""])
+
 
 ExactValues = Mapping[tuple[str, int], ExactValue]
 """By state hash and turn."""
