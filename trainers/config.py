@@ -33,6 +33,8 @@ class CriticConfig(BaseModel):
     critic fitted on this very batch, which can memorise its outcomes and drive advantages to 0."""
     folds: int = Field(default=4, ge=2)
     """Folds of cross-fitting; each costs one fit."""
+    target_lam: float = Field(default=1.0, ge=0, le=1)
+    """λ of the critic's targets: 1 the outcome (Monte Carlo), 0 r + γ V of the next turn, between λ-returns."""
     warmup_iterations: int = Field(default=2, ge=0)
     """Iterations that fit the critic only; their episodes count as training episodes."""
 
@@ -136,7 +138,7 @@ def with_settings(
 ) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
-    A key that is not `known` (by default: to TrainConfig) nor like one is put under `otherwise`: it may be one of the algorithm's.
+    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it is like none known.
     Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["group_size=4", "optim.lr=1e-3", "lam=0.9"])
@@ -144,12 +146,13 @@ def with_settings(
     """
     changed = json.loads(json.dumps(data))
     names = list(known) or list(TrainConfig.model_fields)
+    own = set() if known else {field for algorithm in algorithms.discover().values() for field in algorithm.Config.model_fields}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and not did_you_mean(path[0], names):
+        if path[0] not in names and (path[0] in own or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
         for part in path[:-1]:

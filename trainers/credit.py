@@ -31,6 +31,8 @@ METRICS: Mapping[str, str] = {
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups with at least one episode that did not fault",
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
+    "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
+    "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
     "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
     "critic/held_out_ev_within": "the same once the mean of each task and turn is taken off: what V knows beyond which task and turn it is",
@@ -45,14 +47,15 @@ METRICS: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups.
+    """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups (or [n_i] before each sampled token).
 
     They must be held out: from a critic that never saw the outcomes of these trajectories (an earlier one, or cross-fitted).
-    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit.
+    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions.
     """
 
     turns: Sequence[Ragged]
     final: Sequence[float] | None = None
+    actions: Sequence[Ragged] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,23 @@ def rewards(trajectory: Trajectory) -> Turns:
 def learnable(trajectory: Trajectory) -> bool:
     """Whether anything may be learned from it: it has turns, and it did not end in a fault."""
     return len(trajectory) > 0 and not trajectory.outcome.faulted
+
+
+def turn_sizes(trajectory: Trajectory) -> list[int]:
+    """Sampled tokens of each turn, [T]."""
+    return [len(turn.completion.action_ids) for turn in trajectory.turns]
+
+
+def turn_starts(trajectory: Trajectory) -> Int[np.ndarray, " t"]:
+    """Where each turn begins among the sampled tokens of the trajectory, [T]; the state there is the turn's."""
+    return np.cumsum([0, *turn_sizes(trajectory)], dtype=np.int64)[: len(trajectory)]
+
+
+def token_rewards(trajectory: Trajectory) -> Ragged:
+    """The reward of each turn at its last sampled token, 0 at the others, [n]."""
+    r = np.zeros(sum(turn_sizes(trajectory)))
+    r[np.cumsum(turn_sizes(trajectory), dtype=np.int64) - 1] = rewards(trajectory)
+    return r
 
 
 def discounts(turns: int, gamma: float, last: float = 0.0) -> Turns:
@@ -227,6 +247,12 @@ def critic_gate(
     return Gate(residual < baseline, residual, baseline)
 
 
+def lambda_returns(trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float) -> list[Ragged]:
+    """G^λ_t = V(s_t) + A_t with A the GAE at λ: targets between r_t + γ V(s_{t+1}) (λ=0) and the Monte Carlo return (λ=1)."""
+    pairs = zip(trajectories, values, strict=True)
+    return [v + gae(rewards(x), discounts(len(x), gamma), v, lam) for x, v in pairs]
+
+
 def critic_stats(
     trajectories: Sequence[Trajectory],
     targets: Sequence[np.ndarray],
@@ -256,12 +282,25 @@ def task_turn_cells(trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
 
 def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
     """V(s_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
+    return _checked(None if values is None else values.turns, [len(x) for x in trajectories], "turns")
+
+
+def token_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """V before each sampled token of each trajectory, [n_i]. Raises ValueError where there are none, or not one per token."""
+    return _checked(None if values is None else values.turns, [sum(turn_sizes(x)) for x in trajectories], "sampled tokens")
+
+
+def action_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """Q(s_t, a_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
+    return _checked(None if values is None else values.actions, [len(x) for x in trajectories], "turns")
+
+
+def _checked(values: Sequence[Ragged] | None, wanted: list[int], what: str) -> list[Ragged]:
     if values is None:
         raise ValueError("expected a critic's values, got none: this configuration needs_values")
-    found, wanted = [len(v) for v in values.turns], [len(x) for x in trajectories]
-    if found != wanted:
-        raise ValueError(f"expected values for {wanted} turns, got {found}")
-    return [np.asarray(v, dtype=np.float64) for v in values.turns]
+    if (found := [len(v) for v in values]) != wanted:
+        raise ValueError(f"expected values for {wanted} {what}, got {found}")
+    return [np.asarray(v, dtype=np.float64) for v in values]
 
 
 def final_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[float]:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from trainers import algorithms
+from trainers.best_of import BestOf
 from trainers.config import TrainConfig, resolve
 from trainers.credit import METRICS as CREDIT_METRICS
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
@@ -31,19 +33,22 @@ from trainers.learner import Learner, score
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
+from trainers.q_valuation import Draw, QValuation
 from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
 from trainers.run import RunFolder
-from trainers.samplers.local import LocalSampler
+from trainers.samplers.local import Generated, LocalSampler
 from trainers.valuation import METRICS as VALUATION_METRICS
 from trainers.valuation import Valuation
 from webgym import task_sets
 from webgym.arena import Arena
 from webgym.assess import Assessment
 from webgym.evaluate import Report, wilson
+from webgym.policy import Policy
 from webgym.prompt import PromptSettings
 from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
-from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
+from webgym.store import load
+from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
 from webgym.view import live
 from webgym.view.live import Monitor
 
@@ -111,9 +116,11 @@ class Trainer:
         self.learner = Learner(
             source.model.parameters(), self._forward, config.optim, failed_batch=run.path / "failed_batch.pt", device=config.device
         )
-        self.valuation: Valuation | None = None
-        if self.algorithm.needs_values(self.own):
-            self.valuation = Valuation(
+        self.practice = self.algorithm.practice(self.own)
+        self.valuation: Valuation | QValuation | None = None
+        if needs := self.algorithm.needs_values(self.own):
+            kind = QValuation if needs == "action" else Valuation
+            self.valuation = kind(
                 self.algorithm, self.own, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
             )
         self._probe: list[Trajectory] | None = None
@@ -185,7 +192,7 @@ class Trainer:
             self._probe_values(self.valuation)
         self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
 
-    def _probe_values(self, valuation: Valuation) -> None:
+    def _probe_values(self, valuation: Valuation | QValuation) -> None:
         """V per turn on the probe set, for the viewer; the set is fixed by the first iteration and there before it."""
         if self._probe is None and self.iteration:
             self._probe = probe_set(self.run.trajectory_path(1))
@@ -237,7 +244,8 @@ class Trainer:
 
         # collect: groups of episodes with one policy version
         busy = sampler.counters.busy_s
-        policy = LanguagePolicy(self.source, sampler, Sampling(config.temperature, max_tokens=config.max_tokens), config.seed)
+        sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
+        policy = self._policy(sampler, sampling, explore=True)
         self.monitor.phase("collecting", self.iteration)
         with self.run.trajectories(self.iteration) as store:
             record = Record(screenshot=store.save_screenshot, pictured=lambda key: key.group < config.screenshots)
@@ -248,25 +256,27 @@ class Trainer:
         self.curriculum.update(trajectories)
         clock.lap("collect")
 
-        rows = rows_of_all(trajectories)
-        check_context(rows, trajectories, context_of(self.source.model))
-        reference = self._reference_logprobs(rows, len(trajectories))
-        rewarded = trajectories
+        batch = [*self._earlier(), *trajectories]
+        rows = rows_of_all(batch)
+        check_context(rows, batch, context_of(self.source.model))
+        reference = self._reference_logprobs(rows, len(batch))
+        rewarded = batch
         if reference is not None and self.own.loss.kl == "k1":  # a KL that belongs into the reward
-            rewarded = with_penalties(trajectories, kl_penalties(trajectories, reference, self.own.loss.kl_coef))
-        groups = [rewarded[i : i + config.group_size] for i in range(0, len(rewarded), config.group_size)]
+            rewarded = with_penalties(batch, kl_penalties(batch, reference, self.own.loss.kl_coef))
+        groups: Sequence[Group] = [list(group) for _, group in groupby(rewarded, key=lambda x: (x.key.iteration, x.key.group))]
 
         # the critic: values that never saw these outcomes, then the fit to them
         values: Values | None = None
         fitted: dict[str, float] = {}
         if self.valuation is not None:
-            values, fitted = self.valuation.values_and_fit(groups, trajectories, rows, self.iteration)
+            valued = self.valuation.values_and_fit(groups, batch, rows, self.iteration, self._draw(sampler, sampling))
+            groups, batch, rows, values, fitted = valued.groups, valued.trajectories, valued.rows, valued.values, valued.metrics
         clock.lap("critic")
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.own)
         warming = self.valuation is not None and self.iteration <= config.critic.warmup_iterations
-        learned = {} if warming else self._update(trajectories, rows, credit, reference)
+        learned = {} if warming else self._update(batch, rows, credit, reference)
         sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
 
@@ -277,6 +287,30 @@ class Trainer:
         row["time/sampling_s"] = sampler.counters.busy_s - busy
         self.run.log(self.iteration, row)
         return row
+
+    def _policy(self, sampler: LocalSampler, sampling: Sampling, explore: bool = False) -> Policy:
+        """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
+        seed, best_of = self.config.seed, self.practice.best_of
+        if best_of == 1 or not isinstance(self.valuation, QValuation):
+            return LanguagePolicy(self.source, sampler, sampling, seed)
+        seeds = [seed, *(seed_from(seed, "proposal", n) for n in range(1, best_of))]
+        proposers = [LanguagePolicy(self.source, sampler, sampling, s) for s in seeds]
+        return BestOf(proposers, self.valuation.best, self.own.explore if explore else 0.0, seed)
+
+    def _earlier(self) -> list[Trajectory]:
+        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
+        first = max(1, self.iteration - self.practice.replay + 1)
+        return [x for i in range(first, self.iteration) for x in load(self.run.trajectory_path(i))]
+
+    @staticmethod
+    def _draw(sampler: LocalSampler, sampling: Sampling) -> Draw:
+        """Completions of prompts by the policy that the sampler holds."""
+
+        def draw(prompts: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[Generated]:
+            waiting = [sampler.submit(prompt, seed, sampling) for prompt, seed in zip(prompts, seeds, strict=True)]
+            return [future.result() for future in waiting]
+
+        return draw
 
     def _keys(self) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
@@ -332,7 +366,7 @@ class Trainer:
 
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
-        policy = LanguagePolicy(self.source, sampler, sampling, self.config.seed)
+        policy = self._policy(sampler, sampling)
         self.monitor.phase("evaluating", self.iteration)
         assessment = Assessment(tuple(self.tasks), split, seeds)
         found = assessment.report(assessment.play(policy, arena, self._hear))

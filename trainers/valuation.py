@@ -6,6 +6,7 @@ per fold, and "same" is the published order, kept to show what it does.
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,33 @@ import numpy as np
 
 from trainers.algorithms import Algorithm
 from trainers.config import CriticConfig
-from trainers.credit import Values, cross_fit_folds
+from trainers.context import Context
+from trainers.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critic import Critic
 from trainers.critic_fit import CriticOptimizer, check_targets, first_tokens, fit, per_token, predict
-from trainers.context import Context
 from trainers.policy import PolicyModel
 from trainers.rows import PackedBatch, Row, pack, rows_of_all
+from webgym.errors import ConfigError
 from webgym.prompt import prompt_text
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
 
 METRICS: Mapping[str, str] = {
     "critic/loss": "mean loss of the critic on this batch as it was fitted to it, each turn before its first step",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Valued:
+    """What credit is given on: a batch with its values, and the metrics of the critic's fit.
+
+    It is the batch that came, unless the algorithm gives credit to other actions than the recorded ones.
+    """
+
+    groups: Sequence[Group]
+    trajectories: Sequence[Trajectory]
+    rows: Sequence[Row]
+    values: Values
+    metrics: dict[str, float]
 
 
 class Valuation:
@@ -46,9 +62,9 @@ class Valuation:
     # --- one iteration -----------------------------------------------------------------------------------------------------
 
     def values_and_fit(
-        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int
-    ) -> tuple[Values, dict[str, float]]:
-        """Values of a batch and the metrics of the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded."""
+        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int, draw: object = None
+    ) -> Valued:
+        """Values of a batch and the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded; `draw` is not used."""
         assert self._algorithm.targets is not None
         targets = self._algorithm.targets(groups, self._own)
         faulted = [x.outcome.faulted for x in trajectories]
@@ -58,11 +74,13 @@ class Valuation:
             self.critic.set_bias(float(np.nanmean(flat)))
         batches = self._batches(trajectories, rows)
         late = self._config.values_from == "same"
+        flat = self._ahead(groups, batches, flat)
         values = np.zeros(0) if late else self._held_out(groups, trajectories, rows, batches, flat, iteration)
         fitted = fit(self.critic, batches, flat, self.optimizer, seed=seed_from(self._seed, "critic", iteration), measured=False)
         if late:
             values = predict(self.critic, batches, len(flat))
-        return Values(_split(values, [len(t) for t in targets])), {"critic/loss": fitted.loss}
+        found = Values(split(values, [len(t) for t in targets]))
+        return Valued(groups, trajectories, rows, found, {"critic/loss": fitted.loss})
 
     def _held_out(
         self,
@@ -91,6 +109,18 @@ class Valuation:
             values[~np.isnan(found)] = found[~np.isnan(found)]
         return values
 
+    def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
+        """The targets, or with `critic.target_lam` < 1 the λ-returns that look ahead by the critic as it is."""
+        lam = self._config.target_lam
+        if lam == 1.0:
+            return flat
+        if self._per_token:
+            raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
+        trajectories = flatten(groups)
+        values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
+        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, lam))
+        return np.where(np.isnan(flat), np.nan, ahead)
+
     def _batches(self, trajectories: Sequence[Trajectory], rows: Sequence[Row]) -> list[PackedBatch]:
         batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
         if not self._per_token:
@@ -102,7 +132,7 @@ class Valuation:
         """V(s_t) of any trajectories as the critic is now, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
         lengths = [len(x) for x in trajectories]
         batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
-        return _split(predict(self.critic, batches, sum(lengths)), lengths)
+        return split(predict(self.critic, batches, sum(lengths)), lengths)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
 
@@ -131,6 +161,7 @@ def prompt_tail(source: PolicyModel) -> int:
     return same
 
 
-def _split(flat: np.ndarray, lengths: Sequence[int]) -> list[np.ndarray]:
+def split(flat: np.ndarray, lengths: Sequence[int]) -> list[np.ndarray]:
+    """A flat array as one array per trajectory."""
     ends = np.cumsum(lengths)
     return [flat[end - n : end] for end, n in zip(ends, lengths, strict=True)]

@@ -15,11 +15,12 @@ def turn(
     reward: float = 0.0,
     logprobs: Sequence[float] = (),
     sampling: Sampling | None = None,
+    state: str = "",
 ) -> Turn:
-    """One turn; log-probabilities default to −1 each."""
+    """One turn; log-probabilities default to −1 each. `state` is its state hash."""
     given = tuple(logprobs) or (-1.0,) * len(action)
     completion = Completion("", "", tuple(prompt), tuple(action), given, sampling)
-    return Turn(completion, "", "", reward, False, False, "", "", url="http://page")
+    return Turn(completion, "", "", reward, False, False, "", state, url="http://page")
 
 
 def trajectory(turns: Sequence[Turn], kind: OutcomeKind | None = None, *, task: str = "pack.task", seed: int = 0) -> Trajectory:

@@ -2,9 +2,11 @@
 
 - a docstring: the paper and the equation, and where the default differs;
 - `Config`: frozen pydantic, a default and a doc line per field, among them `loss: LossSpec`;
-- `needs_values(config)`: "" for no critic, "turn" for V(s_t) at each turn, "token" for one at each sampled token;
+- `needs_values(config)`: "" for no critic, "turn" for V(s_t) at each turn, "token" for one at each sampled token, "action" for
+  Q(s_t, a_t) beside V(s_t), from a critic that `config.q` (:class:`trainers.q_critic.QSpec`) describes;
 - `credit(groups, values, config) -> Credit`;
-- with a critic, `targets(groups, config)`: what it is fitted to, one array per trajectory, before credit is given.
+- with a critic of states, `targets(groups, config)`: what it is fitted to, one array per trajectory, before credit is given;
+- off-policy, `practice(config) -> Practice`: which episodes, and whose actions, the credit is given to.
 """
 
 import importlib
@@ -21,12 +23,21 @@ from trainers.credit import Credit, Values
 from webgym.errors import ConfigError, did_you_mean
 from webgym.types import Group
 
-NeedsValues = Literal["", "turn", "token"]
+NeedsValues = Literal["", "turn", "token", "action"]
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """What an off-policy algorithm asks of the loop; the default is on-policy."""
+
+    replay: int = 1  # iterations whose episodes a batch holds, the newest included
+    fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
+    best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What an algorithm's file defines. `targets` is None where no configuration of it has a critic."""
+    """What an algorithm's file defines. `targets` is None where no configuration of it has a critic of states."""
 
     name: str
     summary: str  # first line of its docstring
@@ -34,6 +45,7 @@ class Algorithm:
     needs_values: Callable[[Any], NeedsValues]
     credit: Callable[[Sequence[Group], Values | None, Any], Credit]
     targets: Callable[[Sequence[Group], Any], list[np.ndarray]] | None
+    practice: Callable[[Any], Practice]
 
 
 def names() -> list[str]:
@@ -58,4 +70,5 @@ def _read(module: ModuleType) -> Algorithm:
     if missing := [part for part in ("Config", "needs_values", "credit") if not hasattr(module, part)]:
         raise ConfigError(f"algorithm file {name}.py: expected it to define {', '.join(missing)}")
     summary = (module.__doc__ or "").strip().partition("\n")[0]
-    return Algorithm(name, summary, module.Config, module.needs_values, module.credit, getattr(module, "targets", None))
+    practice = getattr(module, "practice", lambda config: Practice())
+    return Algorithm(name, summary, module.Config, module.needs_values, module.credit, getattr(module, "targets", None), practice)

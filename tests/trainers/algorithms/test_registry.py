@@ -1,5 +1,8 @@
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,19 +14,27 @@ from trainers import algorithms
 from trainers import credit as c
 from trainers import learner as ln
 from trainers import rows as r
+from trainers.config import resolve, with_settings
 from trainers.losses import LossSpec
+from trainers.q_critic import QSpec
 from webgym.errors import ConfigError
 from webgym.types import Trajectory
 
 ALL = algorithms.names()
-FIRST, GOOD, BAD = 0, 1, 2  # states of the two-step problem, as tokens
+FIRST, GOOD, BAD, LAST = 0, 1, 2, 3  # states of the two-step problem, as tokens
 ARMS = 4
 
 
+FAMILY = {
+    "actor_critic", "archer", "archer_q", "dapo", "digirl", "dr_grpo", "filtered_bc", "gigpo", "grpo", "gspo", "ppo", "q_learning",
+    "reinforce", "rloo",
+}  # fmt: skip
+
+
 def test_the_folder_is_the_registry() -> None:
-    assert {"archer", "grpo", "reinforce"} <= set(ALL) == set(algorithms.discover())
-    with pytest.raises(ConfigError, match=r"no algorithm is called 'gpro'; did you mean 'grpo'\?"):
-        algorithms.get("gpro")
+    assert set(ALL) >= FAMILY and set(ALL) == set(algorithms.discover())
+    with pytest.raises(ConfigError, match=r"no algorithm is called 'archr'; did you mean 'archer' or 'archer_q'\?"):
+        algorithms.get("archr")
 
 
 def test_a_file_that_lacks_a_part_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -49,97 +60,239 @@ def test_config_is_frozen_closed_and_documented(name: str) -> None:
         config.loss = LossSpec()  # type: ignore[attr-defined]
 
 
+NEW = '''"""Signs: what ended well is right in every turn, what did not is wrong.
+
+A_t = 2R − 1.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from trainers import credit as c
+from trainers.losses import LossSpec
+from webgym.types import Group
+
+
+class Config(BaseModel):
+    """Options of signs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    loss: LossSpec = LossSpec()
+    """Loss of the policy."""
+
+
+def needs_values(config: Config) -> str:
+    """No critic."""
+    return ""
+
+
+def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:
+    """2R − 1 for each turn."""
+    many = c.flatten(groups)
+    weights = c.turn_weights(many)
+    return c.Credit(c.masked([np.full(len(x), 2 * c.rewards(x).sum() - 1) for x in many], weights), weights, None, c.rollout_stats(groups))
+'''
+
+
+def test_an_algorithm_is_one_new_file(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """A file in the folder is all it takes to be found, configured by key=value, and to learn."""
+    (tmp_path / "signs.py").write_text(NEW)
+    monkeypatch.setattr(algorithms, "__path__", [*algorithms.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "trainers.algorithms.signs", raising=False)
+    assert "signs" in algorithms.names()
+    config, own = resolve(with_settings({"algo": "signs"}, ["loss.clip_high=0.3"]))
+    assert config.algorithm["loss"]["clip_high"] == own.loss.clip_high == 0.3
+    with pytest.raises(ConfigError, match="algorithm signs: unknown key 'lam'"):
+        resolve({"algo": "signs", "algorithm": {"lam": 1}})
+    assert bandit_solved("signs", tmp_path) > 0.9
+    assert len(NEW.splitlines()) < 100
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_algorithm_is_short(name: str) -> None:
+    assert len(Path(str(sys.modules[algorithms.get(name).credit.__module__].__file__)).read_text("utf-8").splitlines()) < 100
+
+
 # --- each algorithm learns -----------------------------------------------------------------------------------------------
 
 
-def sample(table: Table, state: int, actions: int, rng: np.random.Generator) -> tuple[int, float]:
-    """An action token (those behind the states) and its log-probability under the whole table."""
-    logprobs = torch.log_softmax(table.table.detach()[state], -1).double().numpy()
-    p = np.exp(logprobs)
-    token = int(rng.choice(len(p), p=p / p.sum()))
-    return token, float(logprobs[token])
+@dataclass
+class Chooser:
+    """Acts by the table, or by the best of N of its proposals where the algorithm asks for that. States are tokens."""
+
+    table: Table
+    best_of: int
+    q: "Means"
+
+    def __call__(self, prompt: tuple[int, ...], rng: np.random.Generator) -> tuple[int, float]:
+        """An action token and its log-probability under the whole table."""
+        logprobs = torch.log_softmax(self.table.table.detach()[prompt[-1]], -1).double().numpy()
+        reached = np.exp(logprobs).cumsum()
+        drawn = np.searchsorted(reached, rng.random(self.best_of) * reached[-1], side="right").tolist()
+        token = max(drawn, key=lambda a: self.q.value(*prompt, a)) if self.best_of > 1 else drawn[0]
+        return token, float(logprobs[token])
+
+    def solved(self, prompt: tuple[int, ...], action: int) -> float:
+        """How often it takes this action, of the times that the action is proposed to it."""
+        rng = np.random.default_rng(1)
+        chance = torch.softmax(self.table.table.detach()[prompt[-1]], -1)[action].item()
+        taken = np.mean([self(prompt, rng)[0] == action for _ in range(400)])
+        return float(taken) / (1 - (1 - chance) ** self.best_of if self.best_of > 1 else 1.0)
 
 
-def bandit(table: Table, seed: int, rng: np.random.Generator) -> Trajectory:
+def bandit(act: Chooser, seed: int, rng: np.random.Generator) -> Trajectory:
     """One turn, four arms that pay with probability 0.1, 0.3, 0.5 and 0.9."""
-    arm, logprob = sample(table, FIRST, ARMS, rng)
+    arm, logprob = act((FIRST,), rng)
     reward = float(rng.random() < (0.1, 0.3, 0.5, 0.9)[arm])
-    return trajectory([turn([FIRST], [arm], reward, [logprob])], seed=seed)
+    return trajectory([turn([FIRST], [arm], reward, [logprob], state="first")], seed=seed)
 
 
-def two_steps(table: Table, seed: int, rng: np.random.Generator) -> Trajectory:
-    """The first action decides which state comes next; only from GOOD does the second action count, and a third turn is noise."""
-    first, p_first = sample(table, FIRST, ARMS, rng)
+def two_steps(act: Chooser, seed: int, rng: np.random.Generator) -> Trajectory:
+    """The first action decides which state comes next; only from GOOD does the second action count, and the third is noise.
+
+    The third prompt shows how the second went, so that the problem is Markov; the table cannot see that.
+    """
+    first, p_first = act((FIRST,), rng)
     state = GOOD if first == 1 else BAD
-    second, p_second = sample(table, state, ARMS, rng)
-    third, p_third = sample(table, 3, ARMS, rng)
-    reward = float(rng.random() < (0.9 if first == 1 and second == 2 else 0.1))
+    second, p_second = act((state,), rng)
+    shown = (GOOD if first == 1 and second == 2 else BAD, LAST)
+    third, p_third = act(shown, rng)
+    reward = float(rng.random() < (0.9 if shown[0] == GOOD else 0.1))
     turns = [
-        turn([FIRST], [first], 0.0, [p_first]),
-        turn([state], [second], 0.0, [p_second]),
-        turn([3], [third], reward, [p_third]),
+        turn([FIRST], [first], 0.0, [p_first], state="first"),
+        turn([state], [second], 0.0, [p_second], state=f"second {state}"),
+        turn(shown, [third], reward, [p_third], state=f"third {shown}"),
     ]
     return trajectory(turns, seed=seed)
 
 
-class RunningMean:
-    """A tabular critic fitted on earlier batches: V(s) is the mean of the targets seen in s, 0.5 before any."""
+class Means:
+    """Tabular critics fitted on earlier batches: V(s) and Q(s, a) are averages of what was seen there, 0.5 before any."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, list[float]] = {}
+        self.seen: dict[tuple[int, ...], tuple[int, float]] = {}
 
-    def values(self, trajectories: list[Trajectory]) -> c.Values:
-        return c.Values([np.array([self.value(t.completion.prompt_ids[-1]) for t in x.turns]) for x in trajectories])
+    def value(self, *place: int) -> float:
+        return self.seen.get(place, (0, 0.5))[1]
 
-    def value(self, state: int) -> float:
-        return float(np.mean(self.seen[state][-400:])) if state in self.seen else 0.5
+    def add(self, place: tuple[int, ...], target: float) -> None:
+        count, mean = self.seen.get(place, (0, 0.0))
+        self.seen[place] = (count + 1, mean + (target - mean) * max(1 / (count + 1), 0.005))
 
-    def fit(self, trajectories: list[Trajectory], targets: list[np.ndarray]) -> None:
+    def values(self, trajectories: Sequence[Trajectory]) -> c.Values:
+        return c.Values([np.array([self.value(*t.completion.prompt_ids) for t in x.turns]) for x in trajectories])
+
+    def token_values(self, trajectories: Sequence[Trajectory]) -> c.Values:
+        return c.Values([np.array([self.value(*place) for place in _token_states(x)]) for x in trajectories])
+
+    def fit(self, trajectories: Sequence[Trajectory], targets: Sequence[np.ndarray]) -> None:
         for x, g_t in zip(trajectories, targets, strict=True):
-            for t, g in zip(x.turns, g_t, strict=True):
-                self.seen.setdefault(t.completion.prompt_ids[-1], []).append(g)
+            per_turn = [t.completion.prompt_ids for t in x.turns]
+            for place, g in zip(per_turn if len(g_t) == len(x) else _token_states(x), g_t, strict=True):
+                self.add(place, g)
+
+    def look_ahead(self, act: Chooser, spec: QSpec, trajectories: Sequence[Trajectory]) -> None:
+        """Q(s, a) towards r + γ V(s')."""
+        for x in trajectories:
+            for t, this in enumerate(x.turns):
+                ahead = self.state(act, spec, x.turns[t + 1].completion.prompt_ids) if t + 1 < len(x) else 0.0
+                self.add((*this.completion.prompt_ids, *this.completion.action_ids), this.reward + spec.gamma * ahead)
+
+    def state(self, act: Chooser, spec: QSpec, prompt: tuple[int, ...]) -> float:
+        """V(s): the policy's mean of Q, or its best action's, as the spec says."""
+        q = np.array([self.value(*prompt, a) for a in range(ARMS)])
+        policy = torch.softmax(act.table.table.detach()[prompt[-1]], -1).double().numpy()
+        return float(q.max() if spec.backup == "optimality" else q @ policy)
+
+    def valued(self, act: Chooser, spec: QSpec, trajectories: Sequence[Trajectory]) -> c.Values:
+        q = [np.array([self.value(*t.completion.prompt_ids, *t.completion.action_ids) for t in x.turns]) for x in trajectories]
+        v = [np.array([self.state(act, spec, t.completion.prompt_ids) for t in x.turns]) for x in trajectories]
+        return c.Values(v, actions=q)
 
 
-def train(name: str, episode: Callable[[Table, int, np.random.Generator], Trajectory], iterations: int, tmp_path) -> Table:
+def _token_states(trajectory: Trajectory) -> list[tuple[int, ...]]:
+    """What was there before each sampled token."""
+    each = [t.completion for t in trajectory.turns]
+    return [(*x.prompt_ids, *x.action_ids[:k]) for x in each for k in range(len(x.action_ids))]
+
+
+def fresh(chooser: Chooser, groups: Sequence[Sequence[Trajectory]], count: int, rng: np.random.Generator) -> list[list[Trajectory]]:
+    """The same states with the best of `count` new actions in them."""
+    best_of = replace(chooser, best_of=count)
+
+    def again(x: Trajectory) -> Trajectory:
+        drawn = [best_of(t.completion.prompt_ids, rng) for t in x.turns]
+        pairs = zip(x.turns, drawn, strict=True)
+        turns = [replace(t, completion=replace(t.completion, action_ids=(a,), behaviour_logprobs=(p,))) for t, (a, p) in pairs]
+        return replace(x, turns=tuple(turns))
+
+    return [[again(x) for x in group] for group in groups]
+
+
+Play = Callable[[Chooser, int, np.random.Generator], Trajectory]
+
+
+def train(name: str, episode: Play, iterations: int, tmp_path) -> Chooser:
     """The whole way: sample, credit, rows, pack, two optimiser steps, with the algorithm's default Config."""
-    found, table, critic, rng = algorithms.get(name), Table(ARMS), RunningMean(), np.random.default_rng(0)
+    found, table, critic, rng = algorithms.get(name), Table(ARMS), Means(), np.random.default_rng(0)
     config = found.Config()
+    practice, needs = found.practice(config), found.needs_values(config)
+    chooser = Chooser(table, practice.best_of, critic)
     learner = ln.Learner(table.parameters(), table, ln.OptimConfig(lr=0.1), failed_batch=tmp_path / "failed.pt")
+    played: list[list[list[Trajectory]]] = []
     for iteration in range(iterations):
-        groups = [[episode(table, g, rng) for _ in range(8)] for g in range(8)]
-        flat = c.flatten(groups)
-        values = critic.values(flat) if found.needs_values(config) else None
+        played.append([[episode(chooser, g, rng) for _ in range(8)] for g in range(8)])
+        groups = [group for batch in played[-practice.replay :] for group in batch]
+        values = None
+        if needs == "action":
+            critic.look_ahead(chooser, config.q, c.flatten(played[-1]))  # type: ignore[attr-defined]
+            groups = fresh(chooser, groups, config.q.candidates, rng) if practice.fresh else groups  # type: ignore[attr-defined]
+            values = critic.valued(chooser, config.q, c.flatten(groups))  # type: ignore[attr-defined]
+        elif needs:
+            values = critic.token_values(c.flatten(groups)) if needs == "token" else critic.values(c.flatten(groups))
         credit = found.credit(groups, values, config)
         if found.targets is not None:
-            critic.fit(flat, found.targets(groups, config))
-        streams = r.streams_of(flat, credit.advantages, credit.weights)
+            critic.fit(c.flatten(played[-1]), found.targets(played[-1], config))
         spec: LossSpec = config.loss  # type: ignore[attr-defined]
-        learner.update(r.plan(r.rows_of_all(flat), streams, 64, minibatches=2, seed=iteration), spec)
-    return table
+        flat = c.flatten(groups)
+        streams = r.streams_of(flat, credit.advantages, credit.weights)
+        if spec.needs_reference:
+            uniform = [np.full(len(b), -math.log(ARMS), dtype=np.float32) for b in streams.behaviour_logprob]
+            streams = replace(streams, reference_logprob=uniform)
+        keep = spec.acts_on_every_turn
+        steps = r.plan(r.rows_of_all(flat), streams, 64, minibatches=2, seed=iteration, whole=spec.whole, keep_zero_advantage=keep)
+        learner.update(steps, spec)
+    return chooser
+
+
+def bandit_solved(name: str, tmp_path) -> float:
+    return train(name, bandit, 40, tmp_path).solved((FIRST,), 3)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_solves_a_bandit(name: str, tmp_path) -> None:
-    table = train(name, bandit, 40, tmp_path)
-    assert torch.softmax(table.table[FIRST], -1)[3].item() > 0.9
+    assert bandit_solved(name, tmp_path) > 0.9
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_solves_a_two_step_credit_problem(name: str, tmp_path) -> None:
-    table = train(name, two_steps, 60, tmp_path)
-    p = torch.softmax(table.table, -1)
-    assert p[FIRST, 1].item() > 0.9 and p[GOOD, 2].item() > 0.9
+    chooser = train(name, two_steps, 60, tmp_path)
+    assert chooser.solved((FIRST,), 1) > 0.9 and chooser.solved((GOOD,), 2) > 0.9
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_credit_fits_ragged_groups_with_faults_and_explains_its_stats(name: str) -> None:
-    found, rng, table = algorithms.get(name), np.random.default_rng(1), Table(ARMS)
+    found, rng, table = algorithms.get(name), np.random.default_rng(1), Chooser(Table(ARMS), 1, Means())
     broken = trajectory([turn([FIRST], [1]), turn([GOOD], [2], math.nan)], "fault", seed=0)
     never = trajectory([], "fault", seed=1)
     groups = [[two_steps(table, 0, rng), broken, two_steps(table, 0, rng)], [never, bandit(table, 1, rng)], [never]]
     flat = c.flatten(groups)
     config = found.Config()
-    credit = found.credit(groups, RunningMean().values(flat), config)
+    values = replace(Means().values(flat), actions=Means().values(flat).turns)
+    credit = found.credit(groups, values, config)
     for arrays in (credit.advantages, credit.weights, credit.targets or credit.weights):
         assert [len(a) for a in arrays] == [len(x) for x in flat]
         assert np.isfinite(np.concatenate(arrays)).all()
@@ -154,5 +307,5 @@ def test_credit_fits_ragged_groups_with_faults_and_explains_its_stats(name: str)
 @pytest.mark.parametrize("name", ALL)
 def test_credit_of_nothing_is_nothing(name: str) -> None:
     found = algorithms.get(name)
-    credit = found.credit([], c.Values([]), found.Config())
+    credit = found.credit([], c.Values([], actions=[]), found.Config())
     assert credit.advantages == [] and credit.weights == []

@@ -1,0 +1,64 @@
+"""Actor-critic: the TD residual of each turn, or its generalised form, as advantage of the turn.
+
+Sutton et al. (2000), "Policy gradient methods"; Schulman et al. (2016), arXiv 1506.02438, eq. 16, over turns:
+
+    δ_t = r_t + γ V(s_{t+1}) − V(s_t),   A_t = δ_t + γλ A_{t+1},   ∇J = E Σ_t A_t ∇log π(a_t | s_t)
+
+λ = 0 (the default) is TD(0): one step of reality and then the critic's word, so the least variance and all of the critic's bias. λ = 1
+is REINFORCE with V. Nothing is clipped and nothing guards against a bad critic; ArCHer-PPO is this with both, and a λ near 1.
+The critic's own targets are Monte Carlo returns unless `critic.target_lam` says otherwise (0: r_t + γ V(s_{t+1})).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainers import credit as c
+from trainers.losses import LossSpec
+from webgym.types import Group, Trajectory
+
+
+class Config(BaseModel):
+    """Options of actor-critic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    """Discount per turn, of the critic's targets and of the advantage."""
+    lam: float = Field(default=0.0, ge=0, le=1)
+    """λ of turn-level GAE: 0 is TD(0), 1 the return minus V."""
+    bootstrap_at_limit: bool = False
+    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
+    whiten: bool = True
+    """Divide advantages by their standard deviation over turns, without centring."""
+    loss: LossSpec = LossSpec(policy="reinforce")
+    """Loss of the policy."""
+
+
+def needs_values(config: Config) -> Literal["turn"]:
+    """V(s_t) of each turn."""
+    return "turn"
+
+
+def targets(groups: Sequence[Group], config: Config) -> list[np.ndarray]:
+    """Monte Carlo returns G_t = γ^{T−1−t} R."""
+    return c.monte_carlo_targets(c.flatten(groups), config.gamma)
+
+
+def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:
+    """Turn-level GAE."""
+    trajectories = c.flatten(groups)
+    weights, returns, v = c.turn_weights(trajectories), targets(groups, config), c.turn_values(values, trajectories)
+    final = c.final_values(values, trajectories) if config.bootstrap_at_limit else [0.0] * len(trajectories)
+    advantages = [_advantage(x, v_t, v_end, config) for x, v_t, v_end in zip(trajectories, v, final, strict=True)]
+    advantages = c.masked(advantages, weights)
+    stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), weights)
+    stats |= {"rollout/advantage_std": c.live_std(advantages, weights)}
+    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats)
+
+
+def _advantage(trajectory: Trajectory, v_t: np.ndarray, final_value: float, config: Config) -> np.ndarray:
+    discount_t = c.discounts(len(trajectory), config.gamma, last=config.gamma if final_value else 0.0)
+    return c.gae(c.rewards(trajectory), discount_t, v_t, config.lam, final_value)

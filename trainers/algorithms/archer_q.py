@@ -1,0 +1,59 @@
+"""ArCHer as published: an off-policy critic of whole turns (double Q and V with target copies), and an actor of tokens under it.
+
+Zhou et al. (2024), arXiv 2402.19446, section 3.3 and 4.2, over the episodes of the last iterations:
+
+    critic   Q_i(s_t, a_t) → r_t + γ V̄_i(s_{t+1}),   V_i(s_t) → Q̄_i(s_t, a'),  a' ~ π now,   i = 1, 2
+    actor    a ~ π(· | s_t) drawn anew in every state of the replay,   A = min(Q_1, Q_2)(s_t, a) − min(V_1, V_2)(s_t)
+             L = −E A Σ_l log π(a^l | s_t, a^{<l})
+
+The actor learns from actions of the policy as it is, so there is no ratio and no clip, and old episodes serve as states only.
+The published critic reads observation and action by a RoBERTa of its own; ours is a copy of the policy's backbone. Fresh actions are
+drawn once an iteration, not for every minibatch: one draw fits `q.epochs` passes.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainers import credit as c
+from trainers.algorithms import Practice
+from trainers.losses import LossSpec
+from trainers.q_critic import QSpec
+from webgym.types import Group
+
+
+class Config(BaseModel):
+    """Options of ArCHer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    replay: int = Field(default=4, ge=1)
+    """Iterations whose episodes are kept, the newest included."""
+    q: QSpec = QSpec()
+    """The critic."""
+    whiten: bool = True
+    """Divide advantages by their standard deviation over turns, without centring (not published; it frees the step from Q's scale)."""
+    loss: LossSpec = LossSpec(policy="reinforce")
+    """Loss of the policy."""
+
+
+def needs_values(config: Config) -> Literal["action"]:
+    """Q(s_t, a_t) and V(s_t)."""
+    return "action"
+
+
+def practice(config: Config) -> Practice:
+    """States of the last iterations, with actions of the policy as it is."""
+    return Practice(replay=config.replay, fresh=True)
+
+
+def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:
+    """A = Q − V of each turn; the smaller of each pair was taken when the values were read."""
+    trajectories = c.flatten(groups)
+    weights = c.turn_weights(trajectories)
+    pairs = zip(c.action_values(values, trajectories), c.turn_values(values, trajectories), strict=True)
+    advantages: list[np.ndarray] = c.masked([q - v for q, v in pairs], weights)
+    stats = c.rollout_stats(groups) | {"rollout/advantage_std": c.live_std(advantages, weights)}
+    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, None, stats)

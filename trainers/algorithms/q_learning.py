@@ -1,0 +1,66 @@
+"""Q-learning over whole actions: the policy proposes, Q chooses the best of N.
+
+Watkins (1989); double Q by van Hasselt et al. (2016); DigiQ: Bai et al. (2025), arXiv 2502.15760. No equation has a policy in it:
+
+    rerank   Q_i(s_t, a_t) → r_t + γ max over N proposals a' of min_j Q̄_j(s_{t+1}, a'),   π(s) = argmax over N proposals of min_j Q_j
+    digiq    the critic is fitted by expectation as in ArCHer, and the policy imitates: of N fresh actions in each state of the replay
+             the one with the largest Q is learned where Q − V > `margin`, L = −log π(a* | s)
+
+With "rerank" the language model stays as it is, and better acting comes from choosing among what it proposes; so evaluate with the
+same choice. `explore` of the training turns take the first proposal unseen, or Q would only ever see what it likes.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainers import credit as c
+from trainers.algorithms import Practice
+from trainers.losses import LossSpec
+from trainers.q_critic import QSpec
+from webgym.types import Group
+
+
+class Config(BaseModel):
+    """Options of Q-learning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    form: Literal["rerank", "digiq"] = "rerank"
+    """Choose by Q when acting, or imitate what Q would choose."""
+    replay: int = Field(default=8, ge=1)
+    """Iterations whose episodes are kept, the newest included."""
+    explore: float = Field(default=0.1, ge=0, le=1)
+    """rerank: chance of a training turn to take the first proposal."""
+    margin: float = Field(default=0.05, ge=0)
+    """digiq: the advantage from which on an action is imitated."""
+    q: QSpec = QSpec(backup="optimality", candidates=4)
+    """The critic; `candidates` is N. For digiq set q.backup=expectation."""
+    loss: LossSpec = LossSpec(policy="reinforce", divisor="tokens")
+    """Loss of the policy in the form digiq."""
+
+
+def needs_values(config: Config) -> Literal["action"]:
+    """Q(s_t, a_t), and V(s_t) for digiq."""
+    return "action"
+
+
+def practice(config: Config) -> Practice:
+    """Replay; proposals re-ranked when acting, or imitated."""
+    digiq = config.form == "digiq"
+    return Practice(replay=config.replay, fresh=digiq, best_of=1 if digiq else config.q.candidates)
+
+
+def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:
+    """Nothing for the policy to learn (rerank), or advantage 1 where the best of N is better than V by the margin (digiq)."""
+    trajectories = c.flatten(groups)
+    live = c.turn_weights(trajectories)
+    q, v = c.action_values(values, trajectories), c.turn_values(values, trajectories)
+    if config.form == "rerank":
+        weights: list[np.ndarray] = [np.zeros_like(w) for w in live]
+    else:
+        weights = [w * (a - b > config.margin) for w, a, b in zip(live, q, v, strict=True)]
+    stats = c.rollout_stats(groups) | {"rollout/imitated": float(sum(w.sum() for w in weights)), "rollout/advantage_std": 0.0}
+    return c.Credit([w.copy() for w in weights], weights, None, stats)
