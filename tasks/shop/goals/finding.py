@@ -43,22 +43,26 @@ def read_spec(page: Observation) -> Memory:
     yield done(line(page, rf"^{re.escape(label)}: (-?[\d.]+)")[1])
 
 
-def draw_cheapest(rng: random.Random) -> Instance:
-    dearest = rng.random() < 0.5
+PLACES = ("", "second ", "third ", "fourth ", "fifth ")
+
+
+def draw_extreme(rng: random.Random) -> Instance:
+    dearest, place = rng.random() < 0.5, rng.randrange(len(PLACES))
     while True:
         shelf = rng.choice(list(catalogue().categories.values()))
         ranked = sorted(shelf.products, key=lambda item: -item.price if dearest else item.price)
-        if ranked[0].price != ranked[1].price:
+        if sum(item.price == ranked[place].price for item in ranked) == 1:
             break
-    values = {"shelf": shelf.title, "extreme": "most expensive" if dearest else "cheapest"}
-    return due(Opening(), values, answer=ranked[0].name, path=f"/d/{shelf.department}")
+    values = {"shelf": shelf.title, "extreme": f"{PLACES[place]}{'most expensive' if dearest else 'cheapest'}"}
+    return due(Opening(), values, answer=ranked[place].name, path=f"/d/{shelf.department}")
 
 
-def read_cheapest(page: Observation) -> Memory:
+def read_extreme(page: Observation) -> Memory:
     (shelf,) = quoted(page)
+    place = next((at for at, words in enumerate(PLACES) if words and words in page.goal), 0)
     page = yield press(page, shelf, "link")
     page = yield press(page, "Price, high to low" if "expensive" in page.goal else "Price, low to high", "link")
-    yield done(below(page, find(page, "Filter", "button"), "link")[0].text)
+    yield done(below(page, find(page, "Filter", "button"), "link")[place].text)
 
 
 # --- shelves and reviews ---------------------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ GUESS = 0.05  # an answer may be guessed
 
 TASKS = [
     shop_task("product-price", draw_price, read_price, chance=GUESS),
-    shop_task("shelf-extreme", draw_cheapest, read_cheapest, chance=GUESS),
+    shop_task("shelf-extreme", draw_extreme, read_extreme, chance=GUESS),
     shop_task("product-spec", draw_spec, read_spec, chance=GUESS),
     shop_task("save-wish", draw_wish, wish),
     shop_task("newest-reviewer", draw_reviewer, read_reviewer, chance=GUESS),
