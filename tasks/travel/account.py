@@ -83,6 +83,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
+    phone: str = "704512986"
     seat: str = SEAT_WISHES[0]
     newsletter: bool = True
 
@@ -227,7 +228,7 @@ def shown(account: Account) -> dict[str, Any]:
         "trips": {reference: trip_shown(trip) for reference, trip in account.trips.items()},
         "travellers": {key: [p.name, p.passport] for key, p in account.travellers.items()},
         "alerts": {key: [a.origin, a.destination, a.below] for key, a in account.alerts.items()},
-        "preferences": [account.preferences.seat, account.preferences.newsletter],
+        "preferences": [account.preferences.phone, account.preferences.seat, account.preferences.newsletter],
         "credit": account.credit,
         "draft": account.draft and draft_shown(account.draft),
     }

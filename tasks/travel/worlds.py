@@ -37,6 +37,11 @@ def people(rng: random.Random, count: int) -> tuple[Passenger, ...]:
     return tuple(found)
 
 
+def phone(rng: random.Random) -> str:
+    """A telephone number."""
+    return str(rng.randrange(600_000_000, 800_000_000))
+
+
 def policy(rng: random.Random) -> Policy:
     """Rules of the house. Nothing can be had back to the card with a Light fare; Flex gives back more than Standard."""
     front = rng.choice((18, 22, 24, 28, 32))
@@ -151,7 +156,7 @@ def world(rng: random.Random, trips: Sequence[Trip] = (), travellers: Sequence[P
         trips=tuple(everything),
         travellers=tuple(saved),
         alerts=alerts(rng, rng.randint(2, 4)),
-        preferences=Preferences(rng.choice(SEAT_WISHES), rng.random() < 0.5),
+        preferences=Preferences(phone(rng), rng.choice(SEAT_WISHES), rng.random() < 0.5),
         credit=rng.randrange(0, 60),
         policy=policy(rng),
     )

@@ -6,10 +6,9 @@ from datetime import date
 
 from webgym.template import Instance
 
-from ..account import SEAT_WISHES
 from ..asking import month_name
 from ..timetable import flights, month_days
-from ..worlds import alerts, cities, direct, flying_day, person, short_route, trip, world
+from ..worlds import alerts, cities, direct, flying_day, person, phone, short_route, trip, world
 from .errand import Errand, answers_date, answers_number, answers_text
 
 
@@ -29,11 +28,11 @@ def delete_alert(rng: random.Random) -> Instance:
     return Instance({"origin": gone.origin, "to": gone.destination}, {"alerts": kept}, drawn, "/account/alerts")
 
 
-def seat_wish(rng: random.Random) -> Instance:
-    """Another seat preference."""
-    drawn = world(rng)
-    wish = rng.choice([wish for wish in SEAT_WISHES if wish != drawn.preferences.seat])
-    return Instance({"wish": wish}, {"preferences": [wish, drawn.preferences.newsletter]}, drawn, "/account")
+def change_phone(rng: random.Random) -> Instance:
+    """Another telephone number."""
+    drawn, new = world(rng), phone(rng)
+    kept = drawn.preferences
+    return Instance({"phone": new}, {"preferences": [new, kept.seat, kept.newsletter]}, drawn, "/account")
 
 
 def set_alert(rng: random.Random) -> Instance:
@@ -80,7 +79,7 @@ def cheapest_city(rng: random.Random) -> Instance:
 FINDING = (
     Errand("trip-time", trip_time, holds=answers_text),
     Errand("delete-alert", delete_alert),
-    Errand("seat-preference", seat_wish),
+    Errand("change-phone", change_phone),
     Errand("set-alert", set_alert),
     Errand("direct-price", direct_price, holds=answers_number),
     Errand("cheapest-day", cheapest_day, holds=answers_date),

@@ -10,7 +10,7 @@ from . import booking, finding, managing
 ORACLES: Mapping[str, Callable[[Observation], Memory]] = {
     "trip-time": finding.trip_time,
     "delete-alert": finding.delete_alert,
-    "seat-preference": finding.seat_preference,
+    "change-phone": finding.change_phone,
     "set-alert": finding.set_alert,
     "direct-price": finding.direct_price,
     "cheapest-day": finding.cheapest_day,

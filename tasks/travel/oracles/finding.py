@@ -22,8 +22,8 @@ def delete_alert(page: Observation) -> Memory:
     yield Stop()
 
 
-def seat_preference(page: Observation) -> Memory:
-    page = yield press(page, quoted(page)[0], "radio")
+def change_phone(page: Observation) -> Memory:
+    page = yield fill(find(page, "Phone", "textbox"), quoted(page)[0])
     page = yield press(page, "Save preferences", "button")
     yield Stop()
 
