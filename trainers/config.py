@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers import algorithms
 from trainers.critic import HeadConfig
@@ -70,6 +70,9 @@ class TrainConfig(BaseModel):
     """Episodes per group."""
     sessions: int = Field(default=8, ge=1)
     """Browser sessions that collect at the same time."""
+    overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
+    """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
+    by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
     temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature of training episodes."""
     eval_temperature: float = Field(default=1.0, gt=0)
@@ -111,7 +114,12 @@ class TrainConfig(BaseModel):
 def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
     config = validated(TrainConfig, data)
-    own = validated(algorithms.get(config.algo).Config, config.algorithm, f"algorithm {config.algo}: ")
+    algorithm = algorithms.get(config.algo)
+    own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
+    if config.overlap and algorithm.practice(own).best_of > 1:
+        raise ConfigError(
+            f"overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: leave it out"
+        )
     return config.model_copy(update={"algorithm": own.model_dump()}), own
 
 
@@ -145,7 +153,7 @@ def with_settings(
     {'group_size': 4, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
     changed = json.loads(json.dumps(data))
-    names = list(known) or list(TrainConfig.model_fields)
+    names = list(known) or [*TrainConfig.model_fields, "async"]
     own = set() if known else {field for algorithm in algorithms.discover().values() for field in algorithm.Config.model_fields}
     for setting in settings:
         key, equals, text = setting.partition("=")

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from trainers import algorithms
 from trainers.best_of import BestOf
+from trainers.collection import Collection
 from trainers.config import TrainConfig, resolve
 from trainers.credit import METRICS as CREDIT_METRICS
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
@@ -69,7 +70,7 @@ METRICS: Mapping[str, str] = {
     "rollout/retries": "episodes that were played again because the machinery failed",
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds of the whole iteration",
-    "time/collect_s": "seconds of collecting: browser and sampling overlap in it",
+    "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
     "time/browser_s": "seconds that sessions spent in the browser, summed over sessions, in this iteration",
     "time/sampling_s": "seconds that the sampler was busy",
     "time/critic_s": "seconds of reading and fitting the critic",
@@ -123,8 +124,10 @@ class Trainer:
             self.valuation = kind(
                 self.algorithm, self.own, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
             )
+        self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
         self._probe: list[Trajectory] | None = None
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
+        self._collection = Collection()
         self._stop = False
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
 
@@ -169,6 +172,7 @@ class Trainer:
         self.iteration, self.episodes, self.turns = state["iteration"], state["episodes"], state["turns"]
         self.learner.load_state_dict(state["learner"])
         self.curriculum.load_state_dict(state["curriculum"])
+        self._behaviour = state.get("behaviour")
         if self.valuation is not None:
             self.valuation.restore(checkpoint.folder("critic"), state["critic_optimizer"])
         if self._reference is not None:
@@ -186,6 +190,8 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "curriculum": self.curriculum.state_dict(),
         }
+        if self._behaviour is not None:
+            state["behaviour"] = self._behaviour
         if self.valuation is not None:
             folders["critic"] = self.valuation.save
             state["critic_optimizer"] = self.valuation.state_dict()
@@ -205,7 +211,13 @@ class Trainer:
         """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
         config, started = self.config, time.monotonic()
         self.display.begin(self)
-        with self._interruptible(), Arena(config.sessions, backend=config.backend) as arena, self._sampler() as sampler, self.monitor:
+        with (
+            self._interruptible(),
+            Arena(config.sessions, backend=config.backend) as arena,
+            self._sampler() as sampler,
+            self.monitor,
+            self._collection,
+        ):
             if self.iteration == 0:
                 if config.eval_seeds:
                     self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
@@ -245,15 +257,11 @@ class Trainer:
         # collect: groups of episodes with one policy version
         busy = sampler.counters.busy_s
         sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
-        policy = self._policy(sampler, sampling, explore=True)
-        self.monitor.phase("collecting", self.iteration)
-        with self.run.trajectories(self.iteration) as store:
-            record = Record(screenshot=store.save_screenshot, pictured=lambda key: key.group < config.screenshots)
-            trajectories = arena.collect(policy, self._keys(), record=record, on_event=self._hear)
-            for trajectory in trajectories:
-                store.append(trajectory)
-        self.monitor.phase("updating", self.iteration)
+        trajectories = self._collection.take(self._collecting(arena, sampler, sampling, self.iteration))
         self.curriculum.update(trajectories)
+        if config.overlap:
+            self._begin_next(arena, sampler, sampling, trajectories)
+        self.monitor.phase("updating", self.iteration)
         clock.lap("collect")
 
         batch = [*self._earlier(), *trajectories]
@@ -277,7 +285,8 @@ class Trainer:
         credit = self.algorithm.credit(groups, values, self.own)
         warming = self.valuation is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self._update(batch, rows, credit, reference)
-        sampler.set_weights(self.source.model, self.iteration)
+        if not config.overlap:
+            sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
 
         self.episodes += len(trajectories)
@@ -287,6 +296,31 @@ class Trainer:
         row["time/sampling_s"] = sampler.counters.busy_s - busy
         self.run.log(self.iteration, row)
         return row
+
+    def _collecting(self, arena: Arena, sampler: LocalSampler, sampling: Sampling, iteration: int) -> Callable[[], list[Trajectory]]:
+        """What collects the episodes of an iteration and writes them down."""
+        policy, keys = self._policy(sampler, sampling, explore=True), self._keys(iteration)
+
+        def collect() -> list[Trajectory]:
+            self.monitor.phase("collecting", iteration)
+            with self.run.trajectories(iteration) as store:
+                record = Record(screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.screenshots)
+                trajectories = arena.collect(policy, keys, record=record, on_event=self._hear)
+                for trajectory in trajectories:
+                    store.append(trajectory)
+            return trajectories
+
+        return collect
+
+    def _begin_next(self, arena: Arena, sampler: LocalSampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
+        """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
+        config, turns = self.config, self.turns + sum(map(len, taken))
+        weights = {name: x.detach().cpu().clone() for name, x in self.source.model.state_dict().items()}
+        self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
+        if self.iteration >= config.iterations or (config.steps is not None and turns >= config.steps):
+            return
+        sampler.set_weights(weights, self.iteration - 1)
+        self._collection.begin(self._collecting(arena, sampler, sampling, self.iteration + 1))
 
     def _policy(self, sampler: LocalSampler, sampling: Sampling, explore: bool = False) -> Policy:
         """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
@@ -312,12 +346,12 @@ class Trainer:
 
         return draw
 
-    def _keys(self) -> list[EpisodeKey]:
+    def _keys(self, iteration: int) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
         keys = []
-        for group, task in enumerate(self.curriculum.draw(self.iteration, config.groups)):
-            seed = seeds[seed_from(config.seed, "episode", self.iteration, group) % len(seeds)]
-            keys += [EpisodeKey(task, seed, self.iteration, group, member) for member in range(config.group_size)]
+        for group, task in enumerate(self.curriculum.draw(iteration, config.groups)):
+            seed = seeds[seed_from(config.seed, "episode", iteration, group) % len(seeds)]
+            keys += [EpisodeKey(task, seed, iteration, group, member) for member in range(config.group_size)]
         return keys
 
     def _update(
@@ -326,6 +360,11 @@ class Trainer:
         """The policy's optimiser steps on one batch."""
         config, spec = self.config, self.own.loss
         streams = replace(streams_of(trajectories, credit.advantages, credit.weights), reference_logprob=reference)
+        if (
+            config.overlap
+        ):  # the sampler is one update behind: the ratio starts from our own log-probabilities
+            old = score(self._forward, pack(rows, config.token_budget), len(trajectories), config.device)
+            streams, spec = replace(streams, old_logprob=old), spec.model_copy(update={"importance_cap": spec.importance_cap or 2.0})
         steps = []
         for epoch in range(config.epochs):
             seed = seed_from(config.seed, "minibatches", self.iteration, epoch)
@@ -361,11 +400,17 @@ class Trainer:
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 
     def _sampler(self) -> LocalSampler:
-        source = self.source
-        return LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=8, threads=1, block=source.read_in_blocks_of)
+        source, behind = self.source, self._behaviour
+        sampler = LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=8, threads=1, block=source.read_in_blocks_of)
+        if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
+            sampler.set_weights(behind["weights"], behind["version"])
+        return sampler
 
     def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
+        if self.config.overlap:
+            self._collection.wait()
+            sampler.set_weights(self.source.model, self.iteration)
         policy = self._policy(sampler, sampling)
         self.monitor.phase("evaluating", self.iteration)
         assessment = Assessment(tuple(self.tasks), split, seeds)

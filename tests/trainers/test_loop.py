@@ -20,6 +20,7 @@ from trainers.run import RunFolder
 from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.browser.pool import shared_pool
 from webgym.browser.thread import loop_thread
+from webgym.errors import ConfigError
 from webgym.prompt import COMPACT
 from webgym.store import load
 
@@ -95,14 +96,29 @@ def assert_same_run(one: Path, other: Path, names: tuple[str, ...]) -> None:
         assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_resumed_run_is_the_run_that_was_never_interrupted(model: Path, tmp_path: Path) -> None:
-    straight = run(config_for(model, "archer"), tmp_path, "straight")
-    halves = run(config_for(model, "archer", iterations=2), tmp_path, "halves")
+@pytest.mark.parametrize("overlap", [False, True])
+def test_resumed_run_is_the_run_that_was_never_interrupted(model: Path, tmp_path: Path, overlap: bool) -> None:
+    straight = run(config_for(model, "archer", overlap=overlap), tmp_path, "straight")
+    halves = run(config_for(model, "archer", overlap=overlap, iterations=2), tmp_path, "halves")
     trainer = Trainer.resume(halves, changes={"iterations": 4})
     with trainer.run:
         trainer.train()
     assert_same_run(straight, halves, ("policy", "critic"))
     assert {name for row in rows(straight) for name in row if "/" in name} <= METRICS.keys()
+
+
+def test_overlapped_batches_have_one_version_each_one_update_behind(model: Path, tmp_path: Path) -> None:
+    config = config_for(model, "grpo", **{"async": True})
+    assert config.overlap
+    path = run(config, tmp_path, "overlapped")
+    with RunFolder.open(path, write=False) as folder:
+        batches = [load(folder.trajectory_path(iteration)) for iteration in (1, 2, 3, 4)]
+    assert [{turn.completion.policy_version for x in batch for turn in x.turns} for batch in batches] == [{0}, {0}, {1}, {2}]
+
+
+def test_overlap_is_refused_where_the_critic_acts(model: Path) -> None:
+    with pytest.raises(ConfigError, match="q_learning, which chooses its actions by the values"):
+        config_for(model, "q_learning", overlap=True)
 
 
 def test_run_goes_on_after_kill(model: Path, tmp_path: Path) -> None:

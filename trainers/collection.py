@@ -1,0 +1,42 @@
+"""Where the batches of a run come from: collected when they are asked for, or already under way while the last one is learned from."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from webgym.types import Trajectory
+
+Work = Callable[[], list[Trajectory]]
+
+
+class Collection:
+    """At most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="collect")
+        self._under_way: Future[list[Trajectory]] | None = None
+
+    def begin(self, work: Work) -> None:
+        """Collect the next batch beside what the caller does."""
+        assert self._under_way is None, "a batch is under way already"
+        self._under_way = self._thread.submit(work)
+
+    def take(self, work: Work) -> list[Trajectory]:
+        """The batch under way; where there is none, `work` collects it now. Raises what collecting raised."""
+        if self._under_way is None:
+            return work()
+        try:
+            return self._under_way.result()
+        finally:
+            self._under_way = None
+
+    def wait(self) -> None:
+        """Return when nothing is under way any more; the batch stays to be taken."""
+        if self._under_way is not None:
+            self._under_way.exception()
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown(wait=True)
