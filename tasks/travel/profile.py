@@ -1,5 +1,7 @@
 """The customer's own pages: preferences, saved travellers, price alerts; and the help pages with the rules of the house."""
 
+import re
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,21 +16,25 @@ from .places import read_place
 from .search import wrong_place
 
 TOPICS = {"cancellations": "Cancellations and refunds", "changes": "Changes", "baggage": "Baggage", "seats": "Seats"}
+PHONE = re.compile(r"\+?\d{6,15}", re.ASCII)
 MOST_ENTRIES = 12  # saved travellers, and price alerts
 
 
 async def overview(request: Request) -> Response:
     """Who is signed in, the credit, and the preferences."""
     account: Account = state_of(request)
+    typed, problems = account.preferences, {}
     if request.method == "POST":
         asked = await form(request)
-        if asked.get("seat") not in SEAT_WISHES:
+        typed = Preferences(asked.get("phone", ""), asked.get("seat", ""), "newsletter" in asked)
+        problems = {} if PHONE.fullmatch(typed.phone) else {"phone": "A phone number has 6 to 15 digits."}
+        if typed.seat not in SEAT_WISHES:
             raise HTTPException(404, "There is no such preference.")
-        account.preferences = Preferences(asked["seat"], "newsletter" in asked)
-        return see_other("/account?done=1")
-    return page(
-        request, "account.html", wishes=SEAT_WISHES, preferences=account.preferences, credit=account.credit, done="done" in query(request)
-    )
+        if not problems:
+            account.preferences = typed
+            return see_other("/account?done=1")
+    values = {"wishes": SEAT_WISHES, "preferences": typed, "credit": account.credit, "done": "done" in query(request)}
+    return page(request, "account.html", status=422 if problems else 200, problems=problems, **values)
 
 
 async def travellers(request: Request) -> Response:
