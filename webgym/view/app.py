@@ -6,6 +6,7 @@ host, so that neither another user of the machine nor a page in the user's brows
 """
 
 import importlib.resources
+import json
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from webgym.view import live
@@ -44,7 +45,7 @@ def create_app(library: Library, token: str) -> Any:
     routes = [
         Route(f"{at}/", asset("index.html")),
         *(Route(f"{at}/{name}", asset(name)) for name in ("app.js", "app.css")),
-        Route(f"{at}/api/library", lambda request: JSONResponse(_library(library))),
+        Route(f"{at}/api/library", lambda request: answered(_library(library))),
         _api(library, at, "", lambda run, request: run.overview()),
         _api(library, at, "/pulse", lambda run, request: run.pulse()),
         _api(library, at, "/tasks", lambda run, request: run.tasks()),
@@ -67,7 +68,7 @@ def asset(name: str) -> Callable[[Request], Response]:
 
 
 def _api(library: Library, at: str, path: str, answer: Callable[[Run, Request], Any]) -> Route:
-    return Route(f"{at}/api/run/{{run}}{path}", _found(library, lambda run, request: JSONResponse(answer(run, request))))
+    return Route(f"{at}/api/run/{{run}}{path}", _found(library, lambda run, request: answered(answer(run, request))))
 
 
 def _found(library: Library, answer: Callable[[Run, Request], Response]) -> Callable[[Request], Response]:
@@ -77,9 +78,15 @@ def _found(library: Library, answer: Callable[[Run, Request], Response]) -> Call
         try:
             return answer(library.run(request.path_params["run"]), request)
         except KeyError as error:
-            return JSONResponse({"error": f"there is no {error.args[0]}"}, 404)
+            return answered({"error": f"there is no {error.args[0]}"}, 404)
 
     return endpoint
+
+
+def answered(data: Any, status: int = 200) -> Response:
+    """`data` as JSON; half a surrogate pair, which an agent can write and UTF-8 cannot, as a question mark."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
 
 
 def _library(library: Library) -> dict[str, Any]:

@@ -35,6 +35,7 @@ export function Chart({ title, words, lines, range, wide }) {
 
   useEffect(() => {
     if (!drawn.length) return;
+    const box = place.current;
     const tables = [], series = [{}], bands = [];
     for (const line of drawn) {
       const colour = css(line.colour);
@@ -50,7 +51,7 @@ export function Chart({ title, words, lines, range, wide }) {
     }
     const axis = { stroke: css("--dim"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const plot = new uPlot({
-      width: place.current.clientWidth, height: 170, series, bands,
+      width: box.clientWidth, height: 170, series, bands,
       legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: false }, points: { size: 6 }, drag: { x: true, y: false } },
       scales: { x: { time: false }, y: range ? { range } : { range: (u, low, high) => {
@@ -59,9 +60,9 @@ export function Chart({ title, words, lines, range, wide }) {
       } } },
       axes: [{ ...axis, size: 24, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] }, { ...axis, size: 46, values: (u, ticks) => ticks.map((v) => number(v)) }],
       hooks: { setCursor: [(u) => setAt(u.cursor.idx == null ? null : u.data[0][u.cursor.idx])] },
-    }, uPlot.join(tables), place.current);
-    const watch = new ResizeObserver(() => plot.setSize({ width: place.current.clientWidth, height: 170 }));
-    watch.observe(place.current);
+    }, uPlot.join(tables), box);
+    const watch = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 170 }));
+    watch.observe(box);
     return () => { watch.disconnect(); plot.destroy(); };
   }, [fingerprint]);
 

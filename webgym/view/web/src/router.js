@@ -6,9 +6,13 @@ export const link = (parts, query = {}) => {
   return `#/${parts.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 };
 
+function decoded(part) {
+  try { return decodeURIComponent(part); } catch { return part; } // an address that was typed wrongly
+}
+
 function here() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { parts: path.split("/").filter(Boolean).map(decodeURIComponent), query: Object.fromEntries(new URLSearchParams(query ?? "")) };
+  return { parts: path.split("/").filter(Boolean).map(decoded), query: Object.fromEntries(new URLSearchParams(query ?? "")) };
 }
 
 export const go = (parts, query) => { location.hash = link(parts, query); };
