@@ -5,9 +5,10 @@ to act on are links and the buttons of forms, and the page fits its viewport. Wh
 another way than the browser reads it would be worse than none.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from html.parser import HTMLParser
+from html import unescape
 
 from webgym.errors import SiteFault
 from webgym.types import Node
@@ -58,10 +59,36 @@ class PlainPage:
 def read(html: str) -> PlainPage:
     """The page that this HTML gives. Raises SiteFault where it is not plain."""
     reader = _Reader()
-    reader.feed(html)
-    reader.close()
+    at = 0
+    while at < len(html):
+        token = _TOKEN.match(html, at)
+        if token is None:
+            raise SiteFault(f"this page is not plain: {html[at : at + 40]!r} is no tag of plain HTML")
+        at = token.end()
+        slash, tag, attributes, text = token.groups()
+        if text is not None:
+            reader.say(unescape(text) if "&" in text else text)
+        elif tag is not None and slash:
+            reader.end(tag.lower())
+        elif tag is not None:
+            reader.start(tag.lower(), _given(attributes))
     reader.flush("text", 0)
     return PlainPage(" ".join(reader.title.split()), tuple(reader.nodes), tuple(reader.finished_controls()))
+
+
+# A comment or doctype; a tag with its attributes; text. Comments and doctypes fill no group.
+_VALUE = r"""\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+)"""
+_TOKEN = re.compile(
+    rf"<!--.*?-->|<!doctype[^>]*>|<(/?)([a-z][a-z0-9]*)((?:\s+[a-z-]+(?:{_VALUE})?)*)\s*/?>|([^<]+)", re.IGNORECASE | re.DOTALL
+)
+_ATTRIBUTE = re.compile(r"""([a-z-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=<>`]+)))?""", re.IGNORECASE)
+
+
+def _given(attributes: str) -> dict[str, str]:
+    """The attributes of a tag, by name in lower case."""
+    if not attributes:
+        return {}
+    return {name.lower(): unescape(a or b or c) for name, a, b, c in _ATTRIBUTE.findall(attributes)}
 
 
 @dataclass
@@ -83,11 +110,10 @@ class _OpenForm:
     fields: list[tuple[str, str]] = field(default_factory=list)
 
 
-class _Reader(HTMLParser):
+class _Reader:
     """Walks the page as webgym/browser/snapshot.js does."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.title = ""
         self.nodes: list[Node] = []
         self._controls: list[Control | tuple[_OpenForm, tuple[tuple[str, str], ...]]] = []
@@ -111,6 +137,8 @@ class _Reader(HTMLParser):
 
     def flush(self, role: str, depth: int) -> None:
         """Make a node of the text so far."""
+        if not self._buffer:
+            return
         text = " ".join("".join(self._buffer).split())
         self._buffer.clear()
         if text and self._named is not None:
@@ -118,16 +146,15 @@ class _Reader(HTMLParser):
         elif text:
             self.nodes.append(Node(role, _clipped(text, TEXT_LIMIT), depth=depth))
 
-    def handle_data(self, data: str) -> None:
+    def say(self, data: str) -> None:
         self._after_inline = False
         if self._open and self._open[-1].tag == "title":
             self.title += data
         elif not self._open or self._open[-1].tag not in UNSEEN:
             self._buffer.append(data)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if unknown := given.keys() - ATTRIBUTES:
+    def start(self, tag: str, given: dict[str, str]) -> None:
+        if given and (unknown := given.keys() - ATTRIBUTES):
             raise SiteFault(f"this page is not plain: <{tag}> has the attribute {min(unknown)!r}")
         if self._after_inline:
             self._buffer.append(" ")
@@ -172,7 +199,7 @@ class _Reader(HTMLParser):
             sent = ((given["name"], given.get("value", "")),) if given.get("name") else ()
             self._controls.append((self._form, sent))
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         if tag in VOID:
             return
         if not self._open or self._open[-1].tag != tag:

@@ -41,6 +41,7 @@ def test_nodes_and_controls():
         ("<form><button></button></form>", "has no text"),
         ("<p>a<div>b</p></div>", "closes what is not open"),
         ("<table></table>", "it has a <table>"),
+        ("<p>a < b</p>", "'< b</p>' is no tag"),
     ],
 )
 def test_what_is_not_plain_is_refused(html, words):
