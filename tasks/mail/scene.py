@@ -64,6 +64,15 @@ class Scene:
         self._avoid.append(found)
         return found
 
+    def firm(self) -> str:
+        """A firm that is nowhere in the background, and that no other mail is from."""
+        content = self.content
+        found = f"{self.rng.choice(content['firm_names'].split())} {self.rng.choice(content['firm_trades'].split())}"
+        if found in self._avoid:
+            return self.firm()
+        self._avoid.append(found)
+        return found
+
     def topic(self) -> str:
         """A thing that no other mail is about."""
         found = self._topics.pop()

@@ -1,7 +1,7 @@
 """The search language of the mailbox: words, "phrases", and operators such as `from:ann has:attachment after:2025-12-01`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -36,16 +36,21 @@ def parse(text: str, folders: Mapping[str, str], labels: Mapping[str, str]) -> S
     for operator, phrase, word in _PART.findall(text):
         value = (phrase or word).casefold().strip()
         if not operator:
+            if word.endswith(":") and word[:-1] in OPERATORS:
+                raise SearchError(f"“{word}” needs a word right behind it.")
             if value:
                 tests.append(_contains(value))
             continue
         if operator not in OPERATORS:
-            raise SearchError(f"There is no search operator “{operator}:”{did_you_mean(operator, OPERATORS)}.")
-        if not value:
-            raise SearchError(f"“{operator}:” needs a word behind it.")
+            raise SearchError(f"There is no search operator “{operator}:”{_hint(operator, OPERATORS)}")
         everywhere = everywhere or operator == "in"
         tests.append(OPERATORS[operator](value, folders if operator == "in" else labels))
     return Search(tuple(tests), everywhere)
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that says what else there is."""
+    return did_you_mean(word, known).replace("'", "") or "."
 
 
 def _contains(words: str) -> Test:
@@ -83,14 +88,14 @@ def _in(name: str, folders: Mapping[str, str]) -> Test:
         return lambda thread: thread.mine
     chosen = next((id for id, shown in folders.items() if name in (id, shown.casefold())), None)
     if chosen is None:
-        raise SearchError(f"There is no folder “{name}”{did_you_mean(name, folders)}.")
+        raise SearchError(f"There is no folder “{name}”{_hint(name, folders)}")
     return lambda thread: thread.folder == chosen
 
 
 def _label(name: str, labels: Mapping[str, str]) -> Test:
     chosen = next((id for id, shown in labels.items() if name in (id, shown.casefold())), None)
     if chosen is None:
-        raise SearchError(f"There is no label “{name}”{did_you_mean(name, labels)}.")
+        raise SearchError(f"There is no label “{name}”{_hint(name, labels)}")
     return lambda thread: chosen in thread.labels
 
 

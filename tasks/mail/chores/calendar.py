@@ -62,6 +62,7 @@ def meeting(scene: Scene):
 def invitations(scene: Scene):
     """Accept the invitations that fit into the week, and decline those that clash with the calendar."""
     person, count = scene.person("colleague", "client"), scene.rng.choice((6, 7))
+    monday = DAY + timedelta(days=7 * scene.rng.randrange(3))
     scene.busy = False
     slots = [(day, hour) for day in range(5) for hour in (9, 11, 13, 15)]
     scene.rng.shuffle(slots)
@@ -70,15 +71,15 @@ def invitations(scene: Scene):
     answers = {}
     for number, clash in enumerate(clashes):
         day, hour = slots[number]
-        start = DAY + timedelta(days=day, hours=hour, minutes=scene.rng.choice((0, 15)))
+        start = monday + timedelta(days=day, hours=hour, minutes=scene.rng.choice((0, 15)))
         found = invite(scene, person, title_of(scene), start, scene.rng.choice((60, 75)), hours=(0.3, 5))
         answers[str(found.id)] = {"answer": "no" if clash else "yes"}
         if clash:
             offset = scene.rng.choice((-30, 0, 30))
             scene.event(_own(scene), start + timedelta(minutes=offset), 60, place=scene.rng.choice(scene.content["places"]))
     for day, hour in slots[count : count + 3]:
-        scene.event(_own(scene), DAY + timedelta(days=day, hours=hour), 60, place=scene.rng.choice(scene.content["places"]))
-    return {"name": person.name, "week": in_words(DAY)}, Wanted({"events": {"changed": answers}})
+        scene.event(_own(scene), monday + timedelta(days=day, hours=hour), 60, place=scene.rng.choice(scene.content["places"]))
+    return {"name": person.name, "week": in_words(monday)}, Wanted({"events": {"changed": answers}})
 
 
 def _own(scene: Scene) -> str:

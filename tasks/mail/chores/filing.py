@@ -9,10 +9,6 @@ from ..scene import Scene, Wanted, moved, newsletter_address
 from .chore import chore
 from .reading import decoys
 
-FIRMS = (
-    "Nimbus Bikes", "Pebble Bank", "Saffron Kitchen", "Tidewater Ferries", "Juniper Gym", "Beacon Radio", "Fig & Thistle",
-    "Oriel Museum",
-)  # fmt: skip
 NEWS = (
     "News of the month", "Your statement", "A word before the weekend", "What members say", "New opening hours",
     "Thank you for your visit", "Only this week", "We have moved", "Please rate us", "The spring programme", "Good to know",
@@ -33,9 +29,8 @@ def news(scene: Scene, firm: str, count: int, folder: str, least_h: float, most_
 @chore("tidy")
 def tidy(scene: Scene):
     """Tick the mails of one sender on the first page, and archive or throw them away."""
-    firm, other = scene.rng.sample(FIRMS, 2)
+    firm, other = scene.firm(), scene.firm()
     folder = scene.rng.choice(("archive", "trash"))
-    scene.avoid(firm, other)
     found = news(scene, firm, scene.rng.choice((2, 3)), "inbox", 0.2, 9)
     news(scene, other, 1, "inbox", 0.2, 9)
     news(scene, firm, 1, "invoices", 30, 90)
@@ -69,8 +64,7 @@ def file_under(scene: Scene):
 @chore("sweep")
 def sweep(scene: Scene):
     """Make a folder and move all mails of a sender into it, over two pages of results; others only mention the sender."""
-    firm, person = scene.rng.choice(FIRMS), scene.person("friend")
-    scene.avoid(firm)
+    firm, person = scene.firm(), scene.person("friend")
     topic = scene.topic()
     name = f"{firm.split()[0]} {scene.rng.choice(('mail', 'papers', 'news', 'post'))}"
     found = news(scene, firm, scene.rng.randrange(9, 14), "inbox", 1, 1600)
@@ -85,8 +79,7 @@ def sweep(scene: Scene):
 @chore("wrong-filter")
 def wrong_filter(scene: Scene):
     """Delete the filter that throws mail away, and bring back what it threw away."""
-    firm, other, third = scene.rng.sample(FIRMS, 3)
-    scene.avoid(firm, other)
+    firm, other, third = scene.firm(), scene.firm(), scene.firm()
     rules = [
         {"sender": newsletter_address(firm), "folder": "trash"},
         {"sender": newsletter_address(other), "folder": scene.rng.choice(FOLDERS).lower()},

@@ -4,10 +4,6 @@ from ..catalogue import address
 from ..scene import Scene, Wanted
 from .chore import chore
 
-FIRMS = (
-    "Corbel Stone", "Heath & Hale", "Lumen Studio", "Tern Acoustics", "Wolde Gardens", "Yarrow Legal", "Basalt Survey",
-    "Cinder Heating",
-)  # fmt: skip
 PARTIES = (
     "Supper club", "Board game night", "Harvest lunch", "Lantern walk", "Farewell tea", "Film evening", "Bonfire", "Quiz night",
 )  # fmt: skip
@@ -20,7 +16,7 @@ def phone(scene: Scene) -> str:
 @chore("new-contact")
 def new_contact(scene: Scene):
     """Fill in the form of a new contact."""
-    person, firm, number = scene.person(), scene.rng.choice(FIRMS), phone(scene)
+    person, firm, number = scene.person(), scene.firm(), phone(scene)
     email = address(person.name, firm)
     values = {"name": person.name, "email": email, "phone": number, "company": firm}
     return values, Wanted({"contacts": {"added": [dict(values)]}})
@@ -29,9 +25,8 @@ def new_contact(scene: Scene):
 @chore("new-numbers")
 def new_numbers(scene: Scene):
     """Read the new phone numbers of some people in their mails, and put each into the address book."""
-    firm, count = scene.rng.choice(FIRMS), scene.rng.choice((2, 3, 3))
+    firm, count = scene.firm(), scene.rng.choice((2, 3, 3))
     subject = f"New phone number, {firm}"
-    scene.avoid(firm)
     changed = {}
     for person in scene.people(count, "friend"):
         old, new = phone(scene), phone(scene)

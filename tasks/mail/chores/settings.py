@@ -6,7 +6,7 @@ from ..catalogue import FOLDERS
 from ..mailbox import NOW
 from ..scene import Scene, Wanted, moved, newsletter_address
 from .chore import chore
-from .filing import FIRMS, news
+from .filing import news
 
 TITLES = ("Project lead", "Architect", "Chief of models", "Associate", "Head of drawings", "Partner")
 AWAY = (
@@ -37,9 +37,8 @@ def vacation(scene: Scene):
 @chore("filter")
 def filter(scene: Scene):
     """Make a filter for a sender and apply it to what has come already."""
-    firm, other = scene.rng.sample(FIRMS, 2)
+    firm, other = scene.firm(), scene.firm()
     folder = scene.rng.choice(FOLDERS)
-    scene.avoid(firm, other)
     found = news(scene, firm, scene.rng.randrange(2, 5), "inbox", 1, 600)
     news(scene, other, 1, "inbox", 1, 30)
     news(scene, firm, 1, "archive", 100, 900)

@@ -75,7 +75,8 @@ def find_forward(scene: Scene):
 @chore("best-offer")
 def best_offer(scene: Scene):
     """Compare what suppliers ask, delivery included, and accept the cheapest."""
-    thing, text, count = scene.rng.choice(THINGS), scene.rng.choice(REPLIES[:3]), scene.rng.choice((4, 5))
+    thing = f"{scene.rng.choice(THINGS)} for the {scene.rng.choice(scene.content['projects'])}"
+    text, count = scene.rng.choice(REPLIES[:3]), scene.rng.choice((4, 5))
     subject = f"Offer: {thing}"
     scene.avoid(thing)
     goods, carriage = scene.rng.sample(range(90, 240), count), scene.rng.sample(range(1, 60), count)
@@ -84,9 +85,7 @@ def best_offer(scene: Scene):
     offers = {}
     for price, extra in zip(goods, carriage, strict=True):
         person = scene.person("supplier", "client", "friend")
-        body = (
-            f"Good day,\nfor the {thing} we ask €{10 * price}. Delivery is another €{5 * extra}. The offer holds until the end of January."
-        )
+        body = f"Good day,\nfor the {thing} we ask €{10 * price}. Delivery is another €{5 * extra}. The offer holds until March."
         when = scene.hours_ago(3, 200)
         offers[10 * price + 5 * extra] = (person, scene.mail(person, subject, body, sent=when))
     other = scene.person("supplier")

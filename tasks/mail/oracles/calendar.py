@@ -38,8 +38,11 @@ def meeting(page: Observation) -> Memory:
 
 @solves("invitations")
 def invitations(page: Observation) -> Memory:
-    name = quoted(page)[0]
-    page = yield from walk(page, "Calendar", "Later")
+    name, week = quoted(page)
+    weekday, day, month = week.split()
+    page = yield press(page, "Calendar", "link")
+    while not any(text.startswith(f"{weekday[:3]} {day} {month[:3]} 2026 –") for text in texts_of(page).splitlines()):
+        page = yield press(page, "Later", "link")
     busy = _week(page)
     page = yield press(page, "Wrenpost", "link")
     titles = [found.text.split("Invitation: ")[1] for found in rows(page, name, "Invitation: ")]
