@@ -108,6 +108,16 @@ def add_iteration(path: Path, iteration: int, groups: int = 5, size: int = 4, *,
         _append(path / "values.jsonl", value)
 
 
+def add_truth(path: Path) -> None:
+    """Measured values of the first episode, its middle turn not asked for."""
+    row = {
+        "iteration": 6, "task_id": "shop.task-0", "seed": 40, "group": 0, "member": 0, "trajectory_iteration": 1, "continuations": 32,
+        "values": [0.25, None, 0.75], "standard_errors": [0.05, None, 0.05], "advantages": [0.5, None, -0.25],
+        "advantage_standard_errors": [0.1, None, 0.1], "exact": None, "reward": 1.0,
+    }  # fmt: skip
+    _append(path / "truth.jsonl", row)
+
+
 def _append(path: Path, row: dict) -> None:
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.webgym.view.runs import add_iteration, run_folder, start, trajectory
+from tests.webgym.view.runs import add_iteration, add_truth, run_folder, start, trajectory
 from webgym.rollout import Counts, Event
 from webgym.store import TrajectoryStore
 from webgym.types import EpisodeKey
@@ -22,6 +22,7 @@ def bars(page: Page, row: str) -> list[str]:
 
 def test_from_the_run_to_a_turn_and_back(viewer, tmp_path: Path) -> None:
     run_folder(tmp_path / "first", pictures=True)
+    add_truth(tmp_path / "first")
     run_folder(tmp_path / "second", iterations=3, lr=0.5)
     with viewer(tmp_path / "first") as v:
         page = v.go("")
@@ -74,6 +75,12 @@ def test_from_the_run_to_a_turn_and_back(viewer, tmp_path: Path) -> None:
         page.reload()
         expect(page.locator(".deed h2")).to_contain_text("Turn 2")
         assert bars(page, "gae") == bars(page, "td"), "the address holds the sliders"
+
+        # one whose values were measured
+        v.go("run/first/episode/iter-000001/1")
+        expect(page.locator(".truth circle")).to_have_count(2)
+        assert bars(page, "measured") == ["+0.50", "−0.25"]
+        page.go_back()
 
         # its group
         page.keyboard.press("g")

@@ -4,7 +4,7 @@ import { api, exported, useAnswer } from "./api.js";
 import { estimators } from "./credit.js";
 import { useKeys } from "./keys.js";
 import { amend, go, link } from "./router.js";
-import { Sheet } from "./sheet.jsx";
+import { measured, Sheet } from "./sheet.jsx";
 import { TurnView } from "./turn.jsx";
 import { good, outcomes, plural, shortTask } from "./words.js";
 
@@ -24,7 +24,8 @@ function Episode({ run, data, query }) {
   const at = wanted >= 0 ? wanted : checkpoints.length - 1;
   const group = data.siblings.filter(learnable), me = group.findIndex((x) => x.id === data.id);
   const values = checkpoints[at]?.values ?? null;
-  const rows = me < 0 ? null : estimators({ rewards: group[me].rewards, group: group.map((x) => x.rewards), me, values, gamma, lam, std });
+  const truth = data.truth.findLast((row) => row.iteration === checkpoints[at]?.iteration) ?? data.truth.at(-1);
+  const rows = me < 0 ? null : [...measured(truth, data.turns.length), ...estimators({ rewards: group[me].rewards, group: group.map((x) => x.rewards), me, values, gamma, lam, std })];
   const choose = (n) => amend({ turn: Math.min(data.turns.length, Math.max(1, n + 1)) });
   const checkpoint = (n) => checkpoints[n] && amend({ checkpoint: checkpoints[n].iteration });
   const to = (where) => where && go(["run", run, "episode", ...where.split("/")]);
@@ -64,7 +65,7 @@ function Episode({ run, data, query }) {
         </div>
       </section>
       {data.turns.length === 0 ? <p class="empty card">This episode has no turns.</p> : <>
-        <Sheet run={run} data={data} rows={rows} turn={turn} choose={choose} values={values} checkpoints={checkpoints} at={at} truth={data.truth.at(-1)}
+        <Sheet run={run} data={data} rows={rows} turn={turn} choose={choose} values={values} checkpoints={checkpoints} at={at} truth={truth}
           query={query} settings={{ gamma, lam, std }} controls={{ checkpoint, play, playing }} />
         {!checkpoints.length && <NoValues run={run} />}
         <TurnView key={turn} run={run} data={data} turn={turn} />

@@ -64,7 +64,7 @@ function Curve({ data, values, checkpoints, at, truth, turn, choose }) {
   const known = truthOf(truth, data.turns.length);
   if (!values && !known) return null;
   const turns = data.turns.length;
-  const numbers = [...checkpoints.flatMap((row) => row.values), ...(known ? known.flatMap((x) => [x.v - x.half, x.v + x.half]) : []), 0, data.reward ?? 0].filter(Number.isFinite);
+  const numbers = [...checkpoints.flatMap((row) => row.values), ...(known ? known.flatMap((x) => (x ? [x.v - x.half, x.v + x.half] : [])) : []), 0, data.reward ?? 0].filter(Number.isFinite);
   const low = Math.min(...numbers), high = Math.max(...numbers), room = (high - low) * 0.12 || 0.1;
   const x = (t) => `${((t + 0.5) / turns) * 100}%`;
   const y = (v) => `${(1 - (v - low + room) / (high - low + 2 * room)) * 100}%`;
@@ -76,23 +76,31 @@ function Curve({ data, values, checkpoints, at, truth, turn, choose }) {
         <svg width="100%" height="100%" aria-hidden="true">
           <line class="zero" x1="0" x2="100%" y1={y(0)} y2={y(0)} />
           {checkpoints.map((row, i) => i !== at && path(row.values, "ghost"))}
-          {known?.map(({ v, half }, t) => Number.isFinite(v) && <g key={t} class="truth"><line x1={x(t)} x2={x(t)} y1={y(v - half)} y2={y(v + half)} /><circle cx={x(t)} cy={y(v)} r="3.5" /></g>)}
+          {known?.map((it, t) => it && <g key={t} class="truth"><line x1={x(t)} x2={x(t)} y1={y(it.v - it.half)} y2={y(it.v + it.half)} /><circle cx={x(t)} cy={y(it.v)} r="3.5" /></g>)}
           {values && path(values, "now")}
           {values?.map((v, t) => <circle key={t} class={`now ${t === turn ? "at" : ""}`} cx={x(t)} cy={y(v)} r={t === turn ? 6 : 4} />)}
         </svg>
         {data.turns.map((_, t) => <button key={t} class={`over ${t === turn ? "at" : ""}`} style={{ left: `${(t / turns) * 100}%`, width: `${100 / turns}%` }} onClick={() => choose(t)} tabIndex={-1}
-          title={[values && `V = ${values[t].toFixed(3)}`, known && `measured ${known[t].v.toFixed(3)} ± ${known[t].half.toFixed(3)}`].filter(Boolean).join("\n")}>
-          <span>{values ? values[t].toFixed(2) : known[t].v.toFixed(2)}</span></button>)}
+          title={[values && `V = ${values[t].toFixed(3)}`, known?.[t] && `measured ${known[t].v.toFixed(3)} ± ${known[t].half.toFixed(3)}`].filter(Boolean).join("\n")}>
+          <span>{values ? values[t].toFixed(2) : known[t]?.v.toFixed(2)}</span></button>)}
       </div>
     </div>
   );
 }
 
+// The measured row of bars: Q(s_t, a_t) − V(s_t) by continuations of the episode, with half of its 95% interval.
+export function measured(row, turns) {
+  const a = row?.advantages, errors = row?.advantage_standard_errors ?? [];
+  if (!Array.isArray(a) || !a.some(Number.isFinite)) return [];
+  return [{ key: "measured", name: "Measured", formula: "Q(s_t, a_t) − V(s_t)", words: `the truth, by ${row.continuations ?? "many"} continuations of each state`,
+    a: Array.from({ length: turns }, (_, t) => a[t] ?? null), half: errors.map((x) => (x == null ? null : 1.96 * x)) }];
+}
+
 // Ground truth of each turn as {v, half}: the mean and half of its 95% interval; null where there is none.
 function truthOf(row, turns) {
-  const v = row?.values ?? row?.v, se = row?.standard_errors ?? row?.se ?? row?.v_se ?? [];
-  if (!Array.isArray(v) || v.length < turns) return null;
-  return Array.from({ length: turns }, (_, t) => ({ v: v[t], half: 1.96 * (se[t] ?? 0) }));
+  const v = row?.values, errors = row?.standard_errors ?? [];
+  if (!Array.isArray(v) || !v.some(Number.isFinite)) return null;
+  return Array.from({ length: turns }, (_, t) => (Number.isFinite(v[t]) ? { v: v[t], half: 1.96 * (errors[t] ?? 0) } : null));
 }
 
 function Bars({ row, turns, turn, choose, largest }) {
@@ -103,11 +111,11 @@ function Bars({ row, turns, turn, choose, largest }) {
         const a = row.a?.[t];
         const size = a == null ? 0 : Math.min(1, Math.abs(a) / largest) * 50;
         return (
-          <button key={t} class={`cell ${t === turn ? "at" : ""}`} onClick={() => choose(t)} tabIndex={-1} aria-label={`${row.name}, turn ${t + 1}: ${a == null ? "no values" : signed(a)}`}>
+          <button key={t} class={`cell ${t === turn ? "at" : ""}`} onClick={() => choose(t)} tabIndex={-1} aria-label={`${row.name}, turn ${t + 1}: ${a == null ? "no values" : signed(a)}`} title={row.half?.[t] != null ? `${a.toFixed(3)} ± ${row.half[t].toFixed(3)}` : undefined}>
             {a != null && <><i class={a >= 0 ? "up" : "down"} style={{ height: `${size}%` }} /><span class={a >= 0 ? "" : "low"}>{signed(a)}</span></>}
           </button>);
       })}
-      <p class="aside">{row.words}</p>
+      <p class="aside"><span>{row.words}</span></p>
     </div>
   );
 }

@@ -13,7 +13,7 @@ export function number(x) {
 }
 
 export const signed = (x) => (x == null ? "–" : `${x >= 0.005 ? "+" : x <= -0.005 ? "−" : ""}${Math.abs(x).toFixed(2)}`);
-export const seconds = (s) => (s < 1 ? `${(1000 * s).toFixed(0)} ms` : s < 90 ? `${s.toFixed(1)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`);
+export const seconds = (s) => (s < 1 ? `${(1000 * s).toFixed(0)} ms` : s < 90 ? `${s.toFixed(1)} s` : s < 5400 ? `${(s / 60).toFixed(s < 600 ? 1 : 0)} min` : `${(s / 3600).toFixed(1)} h`);
 export const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 export const shortTask = (id) => id.replace(/^[\w-]+\./, "");
 export const outcomes = { success: "success", failure: "failure", stopped: "stopped", infeasible: "infeasible", truncated: "out of turns", fault: "fault", agent_caused: "fault by agent" };
