@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-browsergym doctor test test-slow trust lint format wheel smollm2 viewer clean
+.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym doctor test test-slow trust lint format wheel smollm2 viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -61,6 +61,9 @@ $(BROWSERGYM)/.installed:
 
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
+
+bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the table of templates in docs/sites.md
+	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
 
 soak: browser  ## 2,000 episodes in one browser: what it holds before and after
 	$(PY) -m benchmarks.soak $(ARGS)
