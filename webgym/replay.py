@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 from webgym.actions import parse
 from webgym.browser.thread import loop_thread
 from webgym.browser.trace import Trace
+from webgym.browser.window import why_none
 from webgym.env import AsyncWebEnv
 from webgym.errors import UsageError
 from webgym.film import Film
@@ -97,10 +100,13 @@ def replay(
 ) -> Replayed:
     """Play the recorded actions again. `pause_s` is the time between two of them, for people; `video` and `trace` are written.
 
-    Raises UsageError for an episode whose machinery failed before its first turn, Fault where it fails now.
+    Raises UsageError for an episode whose machinery failed before its first turn and where no window can be shown, Fault where the
+    machinery fails now.
     """
     if not trajectory.turns:
         raise UsageError(f"the episode of {trajectory.key.task_id} (seed {trajectory.key.seed}) has no turns to replay")
+    if headed and (reason := why_none(os.environ, platform.system())):
+        raise UsageError(f"no window can be shown: {reason}; --video and --trace show a replay without one")
     return loop_thread().run(_replay(trajectory, headed, pause_s, Film(video) if video else None, trace, say))
 
 

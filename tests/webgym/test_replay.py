@@ -59,6 +59,14 @@ def test_episodes_are_found_by_their_address(recorded: Trajectory, tmp_path: Pat
             r.find(address)
 
 
+def test_where_there_is_no_display_a_window_is_refused_in_words(recorded: Trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(r.platform, "system", lambda: "Linux")
+    with pytest.raises(UsageError, match="no window can be shown: there is no display"):
+        r.replay(recorded, headed=True)
+
+
 def test_films_of_other_kinds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected a name that ends in \.webp"):
         Film(tmp_path / "film.avi")
