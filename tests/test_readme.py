@@ -1,28 +1,21 @@
 """What the README shows is what happens."""
 
-import contextlib
-import io
-import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
 import cli
+from tests.documents import ROOT, session
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [line.partition("#")[0] for line in README.splitlines() if line.startswith("webgym ")]
 
 
 def test_session_prints_what_it_shows() -> None:
-    shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)
-    assert shown
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(shown[1], "README.md", "exec"), {})
-    assert printed.getvalue() == shown[2]
+    printed, shown = session("README.md")
+    assert printed == shown
 
 
 @pytest.mark.parametrize("line", [part.strip() for command in COMMANDS for part in command.split("&&")])

@@ -1,8 +1,6 @@
 """What docs/writing-tasks.md shows works: its files, its fragments of them, its Python and its commands."""
 
-import contextlib
 import importlib.metadata
-import io
 import re
 import shlex
 import textwrap
@@ -14,6 +12,7 @@ import pytest
 import typer.main
 
 import cli
+from tests.documents import printed
 from webgym import registry, trust
 from webgym.arena import Arena
 from webgym.task_file import TaskEntry, read
@@ -67,11 +66,8 @@ def test_fragments_are_read(tmp_path, fragment):
 
 def test_the_splits_are_as_shown(tips, monkeypatch):
     monkeypatch.chdir(tips.parent)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(SPLITS, "writing-tasks.md", "exec"), {})
     shown = PAGE.partition(f"{SPLITS}```\n\n```\n")[2].partition("```")[0]
-    assert shown and printed.getvalue() == shown
+    assert shown and printed(SPLITS, "writing-tasks.md") == shown
 
 
 def test_the_python_task_can_be_trusted(tips, arena):

@@ -20,6 +20,7 @@ class Demonstrator(OraclePolicy):
     def __init__(self, prompts: PromptSettings, slips: float = 0.0, seed: int = 0) -> None:
         super().__init__(registry.task, prompts.dialect)
         self._prompts, self._slips, self._seed = prompts, slips, seed
+        self._slipped: set[EpisodeKey] = set()
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """The oracle's action, or a slip, with its prompt."""
@@ -31,10 +32,16 @@ class Demonstrator(OraclePolicy):
             return self.action(observation, key)
         rng = random.Random(seed_from(self._seed, "slip", key.task_id, key.seed, key.group, key.member, observation.turn))
         slips = rng.random() < self._slips
+        if observation.turn == 0:
+            self._slipped.discard(key)
         try:
             action = self.action(observation, key)
-        except JudgeFault:  # an oracle that a slip has led where it knows no way on
-            slips = True
+        except JudgeFault:
+            if key not in self._slipped:
+                raise
+            slips = True  # a slip has led the oracle where it knows no way on
+        if slips:
+            self._slipped.add(key)
         return random_action(observation, rng) if slips else action
 
 

@@ -1,12 +1,9 @@
 """BrowserGym's observations: its own functions read them unmodified, and its bids are our refs."""
 
-import contextlib
-import io
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -19,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.documents import session
 from webgym import browsergym
 from webgym.browsergym import MAX_NESTING, BrowserGymEnv, axtree_object, dom_object, extra_element_properties
 from webgym.errors import ConfigError, UnknownTaskError
@@ -231,10 +229,5 @@ def test_browsergym_is_not_needed():
 
 
 def test_page_of_the_docs_shows_what_happens():
-    page = (Path(__file__).parents[2] / "docs/from-browsergym.md").read_text("utf-8")
-    shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.DOTALL)
-    assert shown
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(shown[1], "from-browsergym.md", "exec"), {})
-    assert printed.getvalue() == shown[2]
+    printed, shown = session("docs/from-browsergym.md")
+    assert printed == shown
