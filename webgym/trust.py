@@ -22,6 +22,7 @@ from webgym.arena import Arena
 from webgym.errors import JudgeFault, WebGymError
 from webgym.evaluate import wilson
 from webgym.policy import NoopPolicy, OraclePolicy, Policy, RandomPolicy, random_action
+from webgym.prompt import goal_names
 from webgym.rehearsal import rehearse
 from webgym.rollout import Record, Retries
 from webgym.task import SEEDS, SPLITS, Task
@@ -131,7 +132,7 @@ def guesses() -> Policy:
 
 @adversary("wrong target", "doing the right thing to another seed's target", by_chance)
 class Mistaken:
-    """The oracle, told the goal of another seed; where a task's page draws its own goal, it waits."""
+    """The oracle, told the goal of another seed that names something else; where none does, or the page draws its own goal, it waits."""
 
     dialect = "call"
 
@@ -141,7 +142,8 @@ class Mistaken:
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         task = registry.task(key.task_id)
         goals = (task.start(key.seed + other).goal for other in range(1, 9))
-        other = next((goal for goal in goals if goal not in (None, observation.goal)), None)
+        named = set(goal_names(observation.goal))  # another wording alone is no other target
+        other = next((goal for goal in goals if goal is not None and set(goal_names(goal)) != named), None)
         if task.oracle is None or other is None:
             return Completion(render(Wait(), self.dialect))
         try:

@@ -41,7 +41,8 @@ def holds(instance: Instance, evidence: Evidence) -> bool:
         case float():
             return read_number(evidence.answer.replace("$", "")) == wanted.answer
         case _:
-            return squash(evidence.answer).casefold().rstrip(".") == str(wanted.answer).casefold()
+            given, right = (squash(text).casefold().rstrip(".") for text in (evidence.answer, str(wanted.answer)))
+            return given == right
 
 
 def must(*refusals: str) -> None:

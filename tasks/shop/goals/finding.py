@@ -102,7 +102,7 @@ def read_reviewer(page: Observation) -> Memory:
     page = yield from product(page, name)
     page = yield press(page, next(node.text for node in things(page, "link") if node.text.endswith("reviews")), "link")
     page = yield press(page, next(node.text for node in things(page, "link") if node.text.startswith(f"{stars} stars: ")), "link")
-    yield done(line(page, rf"^{stars} stars, (\w+),")[1])
+    yield done(line(page, rf"^{stars} stars, (\w+ \w\.),")[1])
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------------
