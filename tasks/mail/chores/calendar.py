@@ -72,7 +72,7 @@ def invitations(scene: Scene):
     for number, clash in enumerate(clashes):
         day, hour = slots[number]
         start = monday + timedelta(days=day, hours=hour, minutes=scene.rng.choice((0, 15)))
-        found = invite(scene, person, title_of(scene), start, scene.rng.choice((60, 75)), hours=(0.3, 5))
+        found = invite(scene, person, title_of(scene), start, scene.rng.choice((60, 75)), hours=(0.1, 1.8))
         answers[str(found.id)] = {"answer": "no" if clash else "yes"}
         if clash:
             offset = scene.rng.choice((-30, 0, 30))

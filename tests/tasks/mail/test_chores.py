@@ -160,3 +160,17 @@ def test_every_wording_names_the_same_things_in_the_same_order(task_id):
     named = {tuple(dict.fromkeys(re.findall(r'"\{(\w+)\}"', wording))) for split in ("train", "test") for wording in templates[split]}
     assert len(named) == 1
     assert len(templates["train"]) >= 5 and len(templates["test"]) >= 2
+
+
+ON_TOP = ("look-up", "star", "respond", "respond-cancelled", "tidy", "file-under", "reply", "invitations", "handover")
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+def test_new_mail_that_a_chore_is_about_stands_on_the_inboxs_first_page(name):
+    per_page = module("pages.form").PER_PAGE
+    for seed in range(150):
+        world = drawn(f"mail.{name}", seed).site_state
+        inbox = [thread for thread in module("catalogue").open_mailbox(world).threads if thread.folder == "inbox"]
+        first = sorted(inbox, key=lambda thread: thread.last.sent, reverse=True)[:per_page]
+        fresh = [t for t in world.threads if t.folder == "inbox" and t.last.sent > module("mailbox").NOW.replace(day=4, hour=11)]
+        assert fresh and {t.id for t in fresh} <= {t.id for t in first}, seed
