@@ -102,7 +102,7 @@ class Episodes:
         self._found: dict[Path, list[Episode]] = {}
         self._numbers: Counter[Path] = Counter()
         self._damaged: dict[Path, list[int]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def refresh(self) -> None:
         """Look for what was written since."""
@@ -136,10 +136,12 @@ class Episodes:
     @property
     def problems(self) -> list[str]:
         """One sentence for each damaged line."""
-        return [f"{path.name}, line {number} is damaged and left out" for path, lines in self._damaged.items() for number in lines]
+        with self._lock:
+            return [f"{path.name}, line {number} is damaged and left out" for path, lines in self._damaged.items() for number in lines]
 
     def __len__(self) -> int:
-        return sum(map(len, self._found.values()))
+        with self._lock:
+            return sum(map(len, self._found.values()))
 
     def __iter__(self) -> Iterator[Episode]:
         """All episodes, in the order of their files and lines."""
@@ -149,11 +151,13 @@ class Episodes:
 
     def find(self, name: str, number: int) -> Episode:
         """The episode of this address. Raises KeyError."""
-        for path, table in list(self._found.items()):
-            if path.stem == name:
-                for episode in table[max(0, number - 1 - len(self._damaged.get(path, []))) :]:
-                    if episode.number == number:
-                        return episode
+        with self._lock:
+            path = self._path_of(name)
+            table = self._found.get(path, [])
+            start = max(0, number - 1 - len(self._damaged.get(path, [])))  # no line is earlier in the table than this
+            for episode in table[start:]:
+                if episode.number == number:
+                    return episode
         raise KeyError(f"{name}/{number}")
 
     def load(self, episode: Episode) -> Trajectory:
@@ -167,7 +171,8 @@ class Episodes:
             raise KeyError(f"{episode.id} cannot be read: {error}") from None
 
     def _path_of(self, name: str) -> Path:
-        return next((path for path in self._files if path.stem == name), self.path / f"{name}.jsonl")
+        with self._lock:
+            return next((path for path in self._files if path.stem == name), self.path / f"{name}.jsonl")
 
     def picture(self, name: str) -> Path | None:
         """The file of a screenshot by its name in the trajectory; None for one that is missing or lies elsewhere."""
@@ -179,7 +184,8 @@ class Episodes:
         """The group that the episode belongs to, itself included, by member."""
         path = self._path_of(episode.name)
         same = (episode.group, episode.task_id, episode.seed, episode.iteration)
-        found = [x for x in self._found.get(path, []) if (x.group, x.task_id, x.seed, x.iteration) == same]
+        with self._lock:
+            found = [x for x in self._found.get(path, []) if (x.group, x.task_id, x.seed, x.iteration) == same]
         return sorted(found, key=lambda x: (x.member, x.number))
 
     def neighbours(self, episode: Episode) -> tuple[str, str]:

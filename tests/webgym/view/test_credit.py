@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.trainers.episodes import trajectory, turn
 from tests.webgym.view.runs import run_folder
@@ -11,11 +10,11 @@ from trainers import credit as c
 from trainers.algorithms import archer, grpo, reinforce
 
 
-@pytest.mark.parametrize("gamma", [1.0, 0.9])
-def test_every_estimator_gives_what_its_algorithm_gives(viewer, tmp_path: Path, gamma: float) -> None:
+def test_every_estimator_gives_what_its_algorithm_gives(viewer, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cases, wanted = [], []
-    for _ in range(40):
+    for number in range(40):
+        gamma = 1.0 if number % 2 else 0.9
         group = [[float(rng.normal()) for _ in range(rng.integers(1, 7))] for _ in range(rng.integers(1, 5))]
         if rng.random() < 0.2:
             group = [[1.0], [0.0, 1.0]]  # no spread
