@@ -192,5 +192,3 @@ def test_oracles_know_only_what_they_see():
                 for name in names:
                     allowed = name in ("webgym.oracle", "webgym.types") or not str(name).startswith(("webgym", "tasks"))
                     assert allowed, f"{file.name}: {name}"
-                        f"{file.name}: {name}"
-                    )

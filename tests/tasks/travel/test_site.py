@@ -366,37 +366,10 @@ PATHS = (
     *(f"/trips/ABCDEF{rest}" for rest in ("", "/seats", "/bags", "/passengers", "/change", "/change/confirm", "/cancel", "/restore")),
     "/account/alerts/a1/forget", "/account/travellers/t1/forget", "/help/changes", "/help/nothing", "/trips/NOSUCH", "/nowhere",
 )  # fmt: skip
-NAMES = [
-    "origin",
-    "destination",
-    "depart",
-    "back",
-    "trip",
-    "passengers",
-    "sort",
-    "page",
-    "out",
-    "flights",
-    "fare",
-    "month",
-    "leg",
-    "who",
-    "zone",
-    "seat",
-    "flight",
-    "date",
-    "bags1",
-    "name1",
-    "passport1",
-    "add",
-    "go",
-    "way",
-    "terms",
-    "refund",
-    "sure",
-    "below",
-    "phone",
-]
+NAMES = (
+    "origin", "destination", "depart", "back", "trip", "passengers", "sort", "page", "out", "flights", "fare", "month", "leg", "who",
+    "zone", "seat", "flight", "date", "bags1", "name1", "passport1", "add", "go", "way", "terms", "refund", "sure", "below", "phone",
+)  # fmt: skip
 JUNK = (
     "", "0", "1", "-1", "99999999999", "Lisbon", "Rome", "2026-03-14", "2026-13-99", "<b>", "ß", "return", "price", "front", "1A", "on",
     "Light", "NV-100.2026-03-14", "SO-٣.2026-03-14", "t1", "credit", "Travel credit", "x" * 500, "\x00", "a.b,c.d", "²",
@@ -439,7 +412,8 @@ def test_episodes_share_the_catalogue_and_nothing_else():
 
 def test_the_catalogue_is_the_same_in_every_process():
     program = (
-        "import sys; from datetime import date; from webgym import registry; from webgym.types import digest; registry.task('travel.rebook');"
+        "import sys; from datetime import date; from webgym import registry; from webgym.types import digest;"
+        "registry.task('travel.rebook');"
         "t = sys.modules['webgym_tasks.travel.timetable']; f = t.flights('Lisbon', 'Rome', date(2026, 3, 14));"
         "print(digest([[x.key, x.price, x.service.departs, x.service.stops, sorted(t.taken_seats(x.service.number, x.day))] for x in f]))"
     )
