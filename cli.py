@@ -16,9 +16,11 @@ from webgym.errors import WebGymError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL.")
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
+study_app = typer.Typer(no_args_is_help=True, help="Experiments over many runs, which go on where they were stopped.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(bench_app, name="bench")
+app.add_typer(study_app, name="study")
 console = Console()
 
 TasksOption = Annotated[
@@ -394,6 +396,41 @@ def truth(
     for row in rows:
         console.print(table(row))
     _say(f"{len(rows)} rows added to {run / FILE}")
+
+
+@study_app.command("learning")
+def study_learning(
+    grid: Annotated[
+        Path | None, typer.Option(help="TOML file with tasks, contenders and budgets; the published grid unless given.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/learning"),
+    stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
+    only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
+    most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
+) -> None:
+    """Learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
+    from trainers.model import no_progress_bars
+    from trainers.study import LEARNING, STAGES, Study, tables
+
+    if stage not in (*STAGES, "all"):
+        raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
+    no_progress_bars()
+    study = Study(grid or LEARNING, out)
+    if plan:
+        for line in study.plan():
+            _say(line)
+        return
+    if not report:
+        study.run(STAGES if stage == "all" else (stage,), only, most, _say)  # type: ignore[arg-type]
+    found = study.report()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for table in tables(found):
+        console.print(table)
 
 
 @bench_app.command("step")

@@ -38,7 +38,7 @@ FLOORS = [
     {"actions", "prompt", "checks", "oracle", "page", "placeholders", "template"},
     {"browser", "sites", "text", "openai_client"},
     {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
-    {"branch", "rollout", "evaluate", "store", "view"},
+    {"aggregate", "branch", "rollout", "evaluate", "store", "view"},
     {"arena", "assess", "bench", "card", "demos", "doctor", "film", "play", "rehearsal", "replay", "starter", "trust"},
 ]
 

@@ -1,0 +1,146 @@
+"""The smallest study: tuned, measured, killed in the middle and gone on with."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trainers.model import prepare
+from trainers.policy import PolicyModel
+from trainers.study import LEARNING, Cell, Study, cells, read_grid, scores, settings_of, tables
+from trainers.tiny import Shape, build_model, build_tokenizer
+from webgym.errors import ConfigError, UsageError
+from webgym.prompt import COMPACT
+
+ROOT = Path(__file__).parents[2]
+
+SMALL = """
+goal = 0.5
+window = 2
+[train]
+model = "{model}"
+backend = "text"
+groups = 2
+group_size = 2
+max_tokens = 4
+[train.optim]
+lr = 1e-3
+[[contenders]]
+label = "grpo"
+train = {{algo = "grpo"}}
+candidates = [{{}}, {{optim = {{lr = 1e-2}}}}]
+[[contenders]]
+label = "reinforce-mean"
+train = {{algo = "reinforce", algorithm = {{baseline = "mean"}}}}
+candidates = [{{}}, {{algorithm = {{whiten = true}}}}]
+[tuning]
+tasks = {{"wizard.h1" = 20}}
+seeds = [100]
+[[blocks]]
+contenders = ["grpo", "reinforce-mean"]
+tasks = {{"wizard.h1" = 25}}
+seeds = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A study of a model that has learned nothing."""
+    folder = tmp_path_factory.mktemp("grid")
+    tokenizer = build_tokenizer(["goal: click on the ok button.\npage:\nbutton ok #0\ndo:", "click #1"] * 8, vocab_size=1000)
+    PolicyModel(prepare(build_model(tokenizer, Shape(hidden=32, layers=1, heads=2, mlp=64))), tokenizer, COMPACT).save(folder / "model")
+    (folder / "small.toml").write_text(SMALL.format(model=folder / "model"), "utf-8")
+    return folder / "small.toml"
+
+
+@pytest.mark.timeout(600)  # nine short runs and a process of its own
+def test_a_study_that_is_killed_loses_no_finished_cell(grid, tmp_path):
+    code = f"from pathlib import Path; from trainers.study import Study; Study(Path({str(grid)!r}), Path({str(tmp_path)!r})).run()"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (first := list(tmp_path.glob("tune/*/*.json"))):
+        assert process.poll() is None, "the study ended before its first cell"
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {file: file.read_bytes() for file in first}
+
+    study, said = Study(grid, tmp_path), []
+    left = len(study.todo("tune"))
+    assert 0 < left < 4
+    played = study.run(say=said.append)
+    assert played == left + 4 and all(file.read_bytes() == data for file, data in kept.items())
+    assert not list((tmp_path / "work").rglob("*.jsonl"))  # runs are removed once their row is there
+    assert study.run(say=said.append) == 0
+
+    rows = study.rows("measure")
+    assert {(row["label"], row["seed"]) for row in rows} == {(a, s) for a in ("grpo", "reinforce-mean") for s in (0, 1)}
+    for row in rows:
+        assert row["candidate"] == study.best()[row["label"]]
+        assert row["curve"][-1]["steps"] >= 25 > (row["curve"][-2]["steps"] if len(row["curve"]) > 1 else 0)
+    report = study.report()
+    assert [row["runs"] for row in report["tasks"]] == [2, 2]
+    one, other = report["pairs"]
+    assert one["probability"] + other["probability"] == pytest.approx(1.0)
+    assert [table.row_count for table in tables(report)] == [2, 2]
+    with pytest.raises(ConfigError, match="holds rows of another grid"):
+        Study(LEARNING, tmp_path)
+
+
+def test_cells_can_be_chosen_and_counted(grid, tmp_path):
+    study = Study(grid, tmp_path)
+    assert study.run(["tune"], only="grpo/*", most=1, say=lambda words: None) == 1
+    assert [cell.label for cell in study.todo("tune")].count("grpo") == 1
+    with study._claim(study.todo("tune")[0]) as mine, study._claim(study.todo("tune")[0]) as theirs:
+        assert mine and not theirs
+    with pytest.raises(ConfigError, match="grpo is not tuned yet: 1 of 2 cells are there"):
+        study.best()
+
+
+def test_scores_by_hand():
+    curve = [{"steps": s, "success": p} for s, p in ((10, 0.0), (20, 0.5), (30, 1.0), (45, 1.0))]
+    found = scores(curve, budget=40, goal=0.75, window=2)
+    assert found["area"] == pytest.approx((0 * 10 + 0.5 * 10 + 1 * 10 + 1 * 10) / 40)  # what goes beyond the budget does not count
+    assert found["final"] == 1.0 and found["steps_to_goal"] == 30
+    assert scores(curve[:1], 40, 0.75, 2)["steps_to_goal"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("candidates = [{}, {algorithm", "candidates = [{algorithm"), "expected as many candidates for every contender"),
+        (("seeds = [100]", "seeds = [1]"), "seed 1 is tuned on and measured"),
+        (('contenders = ["grpo", ', 'contenders = ["gpro", '), "no contender has the label 'gpro'"),
+        (('algo = "grpo"', 'algo = "gpro"'), "no algorithm is called 'gpro'; did you mean"),
+        (("whiten = true", "whitened = true"), "unknown key 'whitened'"),
+        (('tasks = {"wizard.h1" = 25}', 'tasks = {"wizard.one" = 25}'), "wizard.one"),
+        (("window = 2", "windows = 2"), "unknown key 'windows'"),
+    ],
+)
+def test_a_wrong_grid_is_refused_before_anything_is_played(grid, tmp_path, change, words):
+    text = grid.read_text("utf-8")
+    assert change[0] in text
+    (tmp_path / "wrong.toml").write_text(text.replace(*change), "utf-8")
+    with pytest.raises(UsageError) as wrong:
+        read_grid(tmp_path / "wrong.toml")
+    assert words in str(wrong.value)
+
+
+def test_the_published_grid():
+    grid = read_grid(LEARNING)
+    measured = cells(grid, "measure", {contender.label: 0 for contender in grid.contenders})
+    assert len(measured) == len(set(measured))
+    per = {
+        (label, task): sum((c.label, c.task) == (label, task) for c in measured)
+        for label in ("grpo", "reinforce-mean", "archer")
+        for task in {c.task for c in measured}
+    }
+    assert all(count >= 10 for count in per.values())
+    assert {sum(1 for c in measured if c.label == x.label) >= 3 for x in grid.contenders} == {True}
+    for cell in cells(grid, "tune"):
+        config = settings_of(grid, cell)
+        assert config["backend"] == "text" and config["steps"] == cell.steps and config["minutes"] is None
+    assert settings_of(grid, Cell("measure", "archer", 0, measured[0].task, 0, 10))["algo"] == "archer"

@@ -1,0 +1,386 @@
+"""Learning curves of many algorithms on many tasks and seeds: a grid of cells, each one training run with a budget of environment steps.
+
+::
+
+    OUT/
+    ├── grid.toml                  the grid that was asked for; another one is refused in the same folder
+    ├── tune/LABEL/N-TASK-SEED.json      one row per finished cell
+    ├── measure/LABEL/TASK-SEED.json
+    └── work/                      runs under way; what a killed process left there is begun again
+
+Every algorithm is tuned with the same budget: each has as many candidates, played on the grid's tuning tasks and seeds; the candidate with
+the highest mean score is measured. All environment steps count, those of a critic's warm-up and of faulted episodes too.
+
+A cell's row is written in one go when its run has ended, so a process that is killed loses the cell under way and no other. Several
+processes may work on one folder: a cell that another one plays is left to it.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from rich.table import Table
+
+from trainers.config import resolve, validated
+from trainers.disk import write_atomically
+from trainers.loop import Display, Trainer
+from webgym import task_sets
+from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
+from webgym.errors import ConfigError
+from webgym.evaluate import Interval
+
+LEARNING = Path(__file__).parent / "studies" / "learning.toml"
+"""The grid of the published learning curves."""
+
+Stage = Literal["tune", "measure"]
+STAGES: tuple[Stage, ...] = ("tune", "measure")
+
+
+class Contender(BaseModel):
+    """An algorithm with its candidates: settings over the grid's `train`, of which the best is measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    label: str = Field(pattern=r"^[\w-]+$")
+    """Name in rows and tables."""
+    train: dict[str, Any]
+    """Configuration keys, among them `algo`."""
+    candidates: tuple[dict[str, Any], ...] = Field(min_length=1)
+    """What is tuned: as many for every contender."""
+
+
+class Block(BaseModel):
+    """Cells of the measurement: every contender named, on every task, with every seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    contenders: tuple[str, ...] = Field(min_length=1)
+    """Labels."""
+    tasks: dict[str, int] = Field(min_length=1)
+    """Environment steps by task id."""
+    seeds: int = Field(ge=1)
+    """Runs of each: seeds from 0 on."""
+
+
+class Tuning(BaseModel):
+    """What candidates are chosen by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    tasks: dict[str, int] = Field(min_length=1)
+    """Environment steps by task id."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """Seeds that no measurement uses."""
+
+
+class Grid(BaseModel):
+    """A study, as its file says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Configuration keys of every run."""
+    goal: float = Field(default=0.8, gt=0, le=1)
+    """The success whose first steps are told."""
+    window: int = Field(default=3, ge=1)
+    """Iterations that success is averaged over."""
+    contenders: tuple[Contender, ...] = Field(min_length=1)
+    """Who is compared."""
+    tuning: Tuning
+    """How each is tuned."""
+    blocks: tuple[Block, ...] = Field(min_length=1)
+    """What is measured."""
+
+
+def read_grid(path: Path) -> Grid:
+    """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the grid {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    grid = validated(Grid, data, f"{path}: ")
+    labels = [contender.label for contender in grid.contenders]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"{path}: two contenders have the same label (there are {', '.join(labels)})")
+    if len({len(contender.candidates) for contender in grid.contenders}) > 1:
+        raise ConfigError(f"{path}: expected as many candidates for every contender, so that all are tuned with the same budget")
+    measured = {seed for block in grid.blocks for seed in range(block.seeds)}
+    if shared := measured & set(grid.tuning.seeds):
+        raise ConfigError(f"{path}: seed {min(shared)} is tuned on and measured: expected tuning seeds of their own")
+    for label in (label for block in grid.blocks for label in block.contenders):
+        if label not in labels:
+            raise ConfigError(f"{path}: no contender has the label {label!r} (there are {', '.join(labels)})")
+    for cell in [*cells(grid, "tune"), *cells(grid, "measure", {label: 0 for label in labels})]:
+        task_sets.choose([cell.task])
+        settings_of(grid, cell)
+    return grid
+
+
+# --- cells -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run: a contender's candidate on a task with a seed, for so many environment steps."""
+
+    stage: Stage
+    label: str
+    candidate: int
+    task: str
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Where its row lies, without ending."""
+        number = f"{self.candidate}-" if self.stage == "tune" else ""
+        return f"{self.stage}/{self.label}/{number}{self.task}-{self.seed}"
+
+
+def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> list[Cell]:
+    """The cells of a stage, seeds outermost, so that a study that is stopped has something of everything. `best`: the tuned candidates."""
+    if stage == "tune":
+        return [
+            Cell(stage, contender.label, number, task, seed, steps)
+            for seed in grid.tuning.seeds
+            for task, steps in grid.tuning.tasks.items()
+            for contender in grid.contenders
+            for number in range(len(contender.candidates))
+        ]
+    best = best or {}
+    found = {
+        Cell(stage, label, best[label], task, seed, steps): None
+        for seed in range(max(block.seeds for block in grid.blocks))
+        for block in grid.blocks
+        if seed < block.seeds
+        for task, steps in block.tasks.items()
+        for label in block.contenders
+    }
+    return list(found)
+
+
+def settings_of(grid: Grid, cell: Cell) -> dict[str, Any]:
+    """The resolved configuration of a cell's run. Raises ConfigError."""
+    contender = next(contender for contender in grid.contenders if contender.label == cell.label)
+    merged: dict[str, Any] = {}
+    for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
+        merged = _over(merged, layer)
+    own = {"tasks": [cell.task], "seed": cell.seed, "steps": cell.steps, "iterations": 1_000_000, "trackers": [], "eval_seeds": 0}
+    config, _ = resolve({"minutes": None, **merged, **own, "checkpoint_every": 1_000_000})
+    return config.model_dump()
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The mappings merged, key by key at every depth."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def play(grid: Grid, cell: Cell, out: Path) -> dict[str, Any]:
+    """The row of a cell: its run, played from the start. Raises KeyboardInterrupt where the run was stopped before its budget."""
+    work = out / "work" / cell.name
+    shutil.rmtree(work, ignore_errors=True)
+    config, _ = resolve(settings_of(grid, cell))
+    started = time.monotonic()
+    trainer = Trainer.start(config, parent=work, name="run", display=Display())
+    with trainer.run:
+        trainer.train()
+        if not trainer.done:
+            raise KeyboardInterrupt
+        curve = [_point(row) for row in trainer.run.metrics if "rollout/success" in row]
+    shutil.rmtree(work, ignore_errors=True)
+    return {
+        **asdict(cell),
+        "curve": curve,
+        **scores(curve, cell.steps, grid.goal, grid.window),
+        "seconds": round(time.monotonic() - started, 1),
+        "candidate_settings": next(x for x in grid.contenders if x.label == cell.label).candidates[cell.candidate],
+    }
+
+
+def _point(row: Mapping[str, Any]) -> dict[str, float]:
+    return {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
+
+
+def scores(curve: Sequence[Mapping[str, float]], budget: int, goal: float, window: int) -> dict[str, float | None]:
+    """What a learning curve comes to. Success is that of the training episodes, which are fresh instances played by the policy of then.
+
+    `area`: mean success over the budget's steps; `final`: mean of the last `window` iterations; `steps_to_goal`: the steps after which the
+    mean of `window` iterations first reached the goal, null where it never did.
+    """
+    steps = np.array([point["steps"] for point in curve], float)
+    success = np.array([point["success"] for point in curve], float)
+    taken = np.diff(np.minimum(steps, budget), prepend=0.0)
+    smooth = np.convolve(success, np.ones(window) / window, "valid") if len(success) >= window else np.array([])
+    reached = np.flatnonzero(smooth >= goal)
+    return {
+        "area": float((success * taken).sum() / max(taken.sum(), 1.0)),
+        "final": float(success[-window:].mean()),
+        "steps_to_goal": float(steps[reached[0] + window - 1]) if len(reached) else None,
+    }
+
+
+# --- the study -------------------------------------------------------------------------------------------------------------
+
+
+class Study:
+    """A grid in its folder. Raises ConfigError where the folder holds another grid."""
+
+    def __init__(self, grid_file: Path, out: Path) -> None:
+        self.grid, self.out = read_grid(grid_file), out
+        kept, text = out / "grid.toml", grid_file.read_bytes()
+        if kept.exists() and kept.read_bytes() != text:
+            raise ConfigError(f"{out} holds rows of another grid than {grid_file}: give another --out, or the grid that lies there")
+        out.mkdir(parents=True, exist_ok=True)
+        if not kept.exists():
+            write_atomically(kept, text)
+
+    def rows(self, stage: Stage) -> list[dict[str, Any]]:
+        """The rows of the finished cells of a stage."""
+        return [json.loads(file.read_text("utf-8")) for file in sorted((self.out / stage).glob("*/*.json"))]
+
+    def best(self) -> dict[str, int]:
+        """The candidate with the highest mean area of each contender, the first of equals. Raises ConfigError before all are tuned."""
+        areas: dict[tuple[str, int], list[float]] = {}
+        for row in self.rows("tune"):
+            areas.setdefault((row["label"], row["candidate"]), []).append(row["area"])
+        due = len(self.grid.tuning.seeds) * len(self.grid.tuning.tasks)
+        found = {}
+        for contender in self.grid.contenders:
+            tried = [areas.get((contender.label, number), []) for number in range(len(contender.candidates))]
+            if len(tried) > 1 and any(len(x) < due for x in tried):
+                raise ConfigError(f"{contender.label} is not tuned yet: {sum(map(len, tried))} of {due * len(tried)} cells are there")
+            found[contender.label] = int(np.argmax([np.mean(x) for x in tried])) if len(tried) > 1 else 0
+        return found
+
+    def todo(self, stage: Stage) -> list[Cell]:
+        """The cells of a stage that are not finished. One candidate alone needs no tuning."""
+        if stage == "tune" and all(len(contender.candidates) == 1 for contender in self.grid.contenders):
+            return []
+        found = cells(self.grid, stage, self.best() if stage == "measure" else None)
+        return [cell for cell in found if not self._file(cell).exists()]
+
+    def run(self, stages: Sequence[Stage] = STAGES, only: str = "*", most: int | None = None, say: Callable[[str], None] = print) -> int:
+        """How many cells were played now: those of the stages whose name matches `only`, at most `most`."""
+        played = 0
+        for stage in stages:
+            waiting = [cell for cell in self.todo(stage) if fnmatchcase(cell.name, f"{stage}/{only}")]
+            if waiting:
+                say(f"{stage}: {len(waiting)} cells to play, {sum(cell.steps for cell in waiting):,} environment steps")
+            for cell in waiting:
+                if played == most:
+                    return played
+                with self._claim(cell) as mine:
+                    if not mine or self._file(cell).exists():
+                        continue
+                    row = play(self.grid, cell, self.out)
+                    self._file(cell).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(self._file(cell), json.dumps(row).encode())
+                played += 1
+                say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
+        return played
+
+    def plan(self) -> list[str]:
+        """What the whole study costs and how much of it is done, a line a stage."""
+        lines = []
+        for stage in STAGES:
+            all_cells = cells(self.grid, stage, {contender.label: 0 for contender in self.grid.contenders})
+            done = len(self.rows(stage))
+            lines.append(
+                f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"
+            )
+        return lines
+
+    def _file(self, cell: Cell) -> Path:
+        return self.out / f"{cell.name}.json"
+
+    @contextmanager
+    def _claim(self, cell: Cell) -> Iterator[bool]:
+        """Whether this process may play the cell; the system lets go of the claim when the process ends, however it ends."""
+        file = self.out / "work" / f"{cell.name}.lock"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    # --- report ----------------------------------------------------------------------------------------------------------
+
+    def report(self) -> dict[str, Any]:
+        """What the measured cells come to, as plain data: by task and contender, and each pair of contenders on their common tasks."""
+        by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in self.rows("measure"):
+            by.setdefault((row["task"], row["label"]), []).append(row)
+        labels = [x.label for x in self.grid.contenders if any(label == x.label for _, label in by)]
+        areas = {label: {task: [r["area"] for r in rows] for (task, who), rows in by.items() if who == label} for label in labels}
+        pairs = [(a, b) for a in labels for b in labels if a != b and set(areas[a]) & set(areas[b])]
+        return {
+            "tasks": [{"task": task, "contender": label, **_figures(rows, self.grid.goal)} for (task, label), rows in sorted(by.items())],
+            "pairs": [{"first": a, "second": b, **_improvement(areas[a], areas[b])} for a, b in pairs],
+        }
+
+
+def _figures(rows: Sequence[Mapping[str, Any]], goal: float) -> dict[str, Any]:
+    reached = [row["steps_to_goal"] for row in rows if row["steps_to_goal"] is not None]
+    return {
+        "runs": len(rows),
+        **{name: _with_interval({"": [row[name] for row in rows]}) for name in ("area", "final")},
+        "goal": goal,
+        "reached_goal": len(reached),
+        "median_steps_to_goal": float(np.median(reached)) if 2 * len(reached) > len(rows) else None,
+        "seconds": float(np.mean([row["seconds"] for row in rows])),
+    }
+
+
+def _with_interval(found: Scores) -> dict[str, float]:
+    interval = stratified_bootstrap(aggregate_iqm, found)
+    return {"iqm": aggregate_iqm(found), "low": interval.low, "high": interval.high}
+
+
+def _improvement(first: Scores, second: Scores) -> dict[str, Any]:
+    shared = sorted(set(first) & set(second))
+    pair = ({task: first[task] for task in shared}, {task: second[task] for task in shared})
+    interval: Interval = stratified_bootstrap(probability_of_improvement, *pair)
+    return {"tasks": shared, "probability": probability_of_improvement(*pair), "low": interval.low, "high": interval.high}
+
+
+def tables(report: Mapping[str, Any]) -> list[Table]:
+    """The report for a terminal."""
+    learned = Table("task", "contender", "runs", "area (IQM)", "final (IQM)", "reached", "median steps to goal", "s a run")
+    for row in report["tasks"]:
+        steps = row["median_steps_to_goal"]
+        spans = [f"{row[x]['iqm']:.3f} [{row[x]['low']:.3f}, {row[x]['high']:.3f}]" for x in ("area", "final")]
+        reached = f"{row['reached_goal']} of {row['runs']} to {row['goal']:.0%}"
+        cells_ = [
+            row["task"],
+            row["contender"],
+            str(row["runs"]),
+            *spans,
+            reached,
+            f"{steps:,.0f}" if steps else "–",
+            f"{row['seconds']:.0f}",
+        ]
+        learned.add_row(*cells_)
+    better = Table("contender", "beats", "on tasks", "probability of improvement")
+    for row in report["pairs"]:
+        span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
+    return [learned, better]
