@@ -3,18 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
+from trainers.model import BUILT_IN
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.run import RunFolder, open_checkpoint
 from trainers.samplers.local import LocalSampler
 from webgym.assess import Assessment
 from webgym.errors import CheckpointError
 from webgym.evaluate import Comparison, Report, compare
+from webgym.prompt import PromptSettings
 from webgym.types import Sampling, Trajectory
 
 
 def model_folder(path: Path) -> Path:
     """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
-    if (path / "config.json").is_file():
+    if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
         return path
     return open_checkpoint(path).folder("policy")
 
@@ -29,6 +31,16 @@ def tasks_of(path: Path) -> tuple[str, ...]:
     return ("default",)
 
 
+def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
+    """The longest answer that a run's policy was trained to give; for a model of no run, one that its style of prompts asks for."""
+    folder = path.resolve()
+    for candidate in (folder, *folder.parents[:2]):
+        if (candidate / "run.json").is_file():
+            with RunFolder.open(candidate, write=False) as run:
+                return int(run.config["max_tokens"])
+    return 16 if prompts.style == "compact" else 256
+
+
 def assess_checkpoints(
     wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int
 ) -> tuple[Report, Comparison | None]:
@@ -40,9 +52,10 @@ def assess_checkpoints(
 
 
 def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int) -> list[Trajectory]:
-    if not path.is_dir() and str(path) != "webgym-tiny":
-        raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint or a model folder (or webgym-tiny)")
+    if not path.is_dir() and str(path) not in BUILT_IN:
+        names = " or ".join(BUILT_IN)
+        raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
     source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path))
-    sampling = Sampling(temperature, greedy=greedy, max_tokens=16 if source.prompts.style == "compact" else 256)
+    sampling = Sampling(temperature, greedy=greedy, max_tokens=max_tokens_of(path, source.prompts))
     with LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler:
         return wanted.play(LanguagePolicy(source, sampler, sampling, seed))

@@ -13,6 +13,7 @@ from trainers.critic import HeadConfig
 from trainers.critic_fit import FitConfig
 from trainers.curriculum import CurriculumConfig
 from trainers.learner import OptimConfig
+from trainers.lora import LoraSettings
 from webgym.env import Backend
 from webgym.errors import ConfigError, did_you_mean
 
@@ -105,6 +106,10 @@ class TrainConfig(BaseModel):
     """Where the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the policy."""
+    lora: LoraSettings = LoraSettings()
+    """Train a low-rank adapter instead of all weights: lora.rank above 0."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
     threads: int = Field(default=1, ge=1)
     """Threads of the update; results depend on it bit by bit. One is the safe choice on a busy machine: two wait for each other."""
     trackers: tuple[str, ...] = ("tensorboard",)

@@ -31,6 +31,7 @@ from trainers.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.curriculum import Curriculum
 from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
+from trainers.lora import plain_state
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
@@ -142,7 +143,7 @@ class Trainer:
 
         resolved, _ = resolve(config.model_dump())
         rehearse(task_sets.choose(resolved.tasks), resolved.backend)
-        source = PolicyModel.load(resolved.model, device=resolved.device, dtype=resolved.dtype)
+        source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
         run = RunFolder.create(
             resolved.algo,
@@ -164,7 +165,7 @@ class Trainer:
         first.close()
         run = RunFolder.open(path, trackers=trackers(config.trackers))
         checkpoint = run.resume()
-        trainer = cls(config, run, PolicyModel.load(checkpoint.folder("policy"), device=config.device, dtype=config.dtype), display)
+        trainer = cls(config, run, _load(checkpoint.folder("policy"), config), display)
         trainer._restore(checkpoint.state(), checkpoint)
         return trainer
 
@@ -315,7 +316,7 @@ class Trainer:
     def _begin_next(self, arena: Arena, sampler: LocalSampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
         config, turns = self.config, self.turns + sum(map(len, taken))
-        weights = {name: x.detach().cpu().clone() for name, x in self.source.model.state_dict().items()}
+        weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         if self.iteration >= config.iterations or (config.steps is not None and turns >= config.steps):
             return
@@ -458,6 +459,18 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, old)
+
+
+def _load(model: str | Path, config: TrainConfig) -> PolicyModel:
+    """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
+    return PolicyModel.load(
+        model,
+        device=config.device,
+        dtype=config.dtype,
+        lora=config.lora,
+        seed=config.seed,
+        gradient_checkpointing=config.gradient_checkpointing,
+    )
 
 
 class _Clock:

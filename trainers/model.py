@@ -6,7 +6,7 @@ with a 1 M-parameter Llama: one call per row costs no more than batching rows of
 processor's peak, so nothing finer pays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, overload
@@ -25,14 +25,15 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from trainers import smollm2
 from trainers.tiny import FOLDER as TINY_FOLDER
 from webgym.errors import UsageError
 
 ATTENTION = "webgym_segments"
 """Name of :func:`segment_attention` in transformers' registry; :func:`prepare` puts it on a model."""
 
-BUILT_IN = {"webgym-tiny": TINY_FOLDER}
-"""Model names that the package itself brings."""
+BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
+"""Models that need no hub, by name: where each lies; asking for the folder may make it first."""
 
 LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
 
@@ -65,10 +66,10 @@ class PackedActions(Protocol):
 def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model, ready for packed rows, and its tokenizer.
 
-    `name_or_path` is a local folder, the name of a model that the package brings (:data:`BUILT_IN`), or a hub name (which needs the
-    network or the hub's cache). Raises UsageError where there is no such model.
+    `name_or_path` is a local folder, the name of a model that needs no hub (:data:`BUILT_IN`), or a hub name (which needs the network
+    or the hub's cache). Raises UsageError where there is no such model, or where its rows cannot be packed.
     """
-    source = BUILT_IN.get(str(name_or_path), name_or_path)
+    source = folder_of(name_or_path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
@@ -77,7 +78,16 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
             f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
         ) from error
-    return cast(Any, prepare(model)).to(device), tokenizer
+    model = cast(Any, prepare(model)).to(device)
+    check_rows_apart(model)
+    return model, tokenizer
+
+
+def folder_of(name_or_path: str | Path) -> str | Path:
+    """The folder of a built-in name; a folder (absolute, so that an adapter finds its base from anywhere) or hub name as it is."""
+    if find := BUILT_IN.get(str(name_or_path)):
+        return find()
+    return Path(name_or_path).resolve() if Path(name_or_path).is_dir() else name_or_path
 
 
 def no_progress_bars() -> None:
@@ -86,13 +96,28 @@ def no_progress_bars() -> None:
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with attention per segment. Raises UsageError for an architecture whose logits need more than its head."""
-    config = model.config.get_text_config()
-    names = ("logit_scale", "logits_scaling", "final_logit_softcapping")
-    if scaled := [name for name in names if getattr(config, name, None) not in (None, 1.0)]:
-        raise UsageError(f"{type(model).__name__} scales its logits ({', '.join(scaled)}); packed log-probabilities do not")
+    """The model with attention per segment. Raises UsageError for an architecture that takes no attention of ours."""
     model.set_attn_implementation(ATTENTION)
+    if model.config.get_text_config()._attn_implementation != ATTENTION:
+        raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
     return model
+
+
+@torch.no_grad()
+def check_rows_apart(model: nn.Module) -> None:
+    """Raises UsageError for a model whose rows see each other in a pack: one with layers that carry state past our attention."""
+    decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
+    last = []
+    for first in (1, 2):  # two packs that differ in their first row only
+        ids = torch.tensor([[first, first + 1, first, 3, 4, 5]], device=device)
+        positions = torch.tensor([[0, 1, 2, 0, 1, 2]], device=device)
+        last.append(decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False).last_hidden_state[0, 3:])
+    one, other = (x.float() for x in last)
+    if float((one - other).abs().max()) > 16 * torch.finfo(last[0].dtype).eps * float(one.abs().max()):  # rounding, at most
+        raise UsageError(
+            f"{type(model).__name__} carries state from one row of a pack to the next (a recurrent or convolutional layer, perhaps); "
+            "take a model whose layers are attention and feed-forward only"
+        )
 
 
 def context_of(model: nn.Module) -> int:
@@ -188,6 +213,19 @@ def packed_hidden(model: nn.Module, batch: Packed) -> Float[Tensor, "n d"]:
     return output.last_hidden_state[0]
 
 
+def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... vocabulary"]:
+    """What the model's head makes of hidden states, fp32; scaled and capped as its architecture does (Cohere, Granite, Gemma)."""
+    config = cast(Any, model).config.get_text_config()
+    logits = cast(Any, model).get_output_embeddings()(hidden).float()
+    if (scale := getattr(config, "logit_scale", None)) is not None:
+        logits = logits * scale
+    if (divisor := getattr(config, "logits_scaling", None)) is not None:
+        logits = logits / divisor
+    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
 @overload
 def logprobs_at(
     model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[False] = ...
@@ -208,12 +246,11 @@ def logprobs_at(
 
     Logits exist at action positions only, a block at a time; where there are several blocks, the backward pass computes them again.
     """
-    head = cast(Any, model).get_output_embeddings()
-    rows = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    rows = max(1, LOGITS_AT_ONCE // cast(Any, model).get_output_embeddings().weight.shape[0])
     blocks = zip(batch.action_index.split(rows), batch.action_ids.split(rows), strict=True)
 
     def block(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        logits = head(states).float() / temperature  # [a, vocabulary]
+        logits = logits_of(model, states) / temperature  # [a, vocabulary]
         log_z = logits.logsumexp(-1)
         logprob = logits.gather(1, ids[:, None])[:, 0] - log_z
         spread = log_z - (torch.softmax(logits, -1) * logits).sum(-1) if entropy else log_z

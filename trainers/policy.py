@@ -8,7 +8,8 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.context import Context
-from trainers.model import BUILT_IN, Dtype, context_of, end_ids, load
+from trainers.lora import LoraSettings, add_lora, has_lora
+from trainers.model import Dtype, context_of, end_ids, folder_of, load
 from trainers.samplers.sampling import Sampler
 from webgym.errors import CheckpointError, UsageError, WebGymError
 from webgym.prompt import PromptSettings, prompt_text
@@ -27,13 +28,28 @@ class PolicyModel:
     prompts: PromptSettings
 
     @classmethod
-    def load(cls, name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> "PolicyModel":
+    def load(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: Dtype = "float32",
+        lora: LoraSettings = LoraSettings(),  # noqa: B008
+        seed: int = 0,
+        gradient_checkpointing: bool = False,
+    ) -> "PolicyModel":
         """A model folder, built-in name or hub name; one without prompt settings of ours is prompted in the chat style.
 
+        `lora` with a rank puts an adapter on it, drawn by `seed`; a folder that holds an adapter brings its own, which is then all that
+        is trained. `gradient_checkpointing` computes activations again in the backward pass instead of keeping them.
         Raises UsageError where there is no such model, CheckpointError where its prompt settings cannot be read.
         """
         model, tokenizer = load(name_or_path, device=device, dtype=dtype)
-        return cls(model, tokenizer, read_settings(Path(BUILT_IN.get(str(name_or_path), name_or_path))))
+        if lora.rank or has_lora(model):
+            add_lora(model, lora, seed)
+        if gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        return cls(model, tokenizer, read_settings(Path(folder_of(name_or_path))))
 
     @property
     def read_in_blocks_of(self) -> int:

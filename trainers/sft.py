@@ -8,6 +8,7 @@ import torch
 
 from trainers import imitation, tiny
 from trainers.config import validated, with_settings
+from trainers.lora import LoraSettings
 from trainers.model import prepare
 from trainers.policy import PolicyModel
 from webgym.errors import UsageError
@@ -27,25 +28,30 @@ def sft(
 ) -> imitation.Report:
     """Imitate the demonstrations in `demos` and save the model in `out`. Raises UsageError, ConfigError.
 
-    `settings` are key=value texts over :class:`trainers.imitation.Config`; with the prefix `shape.` over :class:`trainers.tiny.Shape`.
+    `settings` are key=value texts over :class:`trainers.imitation.Config`; with the prefix `shape.` over :class:`trainers.tiny.Shape`,
+    with `lora.` over :class:`trainers.lora.LoraSettings`; `dtype` and `gradient_checkpointing` are those of a given model.
     """
     if not (demos / "demos.jsonl").is_file():
         raise UsageError(f"{demos} holds no demos.jsonl: record demonstrations with `webgym demos --out {demos}`")
     torch.set_num_threads(threads)
-    data = with_settings({}, settings, known=("shape", "vocab_size", *imitation.Config.model_fields))
+    data = with_settings({}, settings, known=("shape", "vocab_size", "lora", "dtype", "gradient_checkpointing", *imitation.Config.model_fields))
     shape = validated(tiny.Shape, data.pop("shape", {}))
     vocab_size = data.pop("vocab_size", 1536)
+    lora = validated(LoraSettings, data.pop("lora", {}))
+    dtype, checkpointing = data.pop("dtype", "float32"), data.pop("gradient_checkpointing", False)
     config = validated(imitation.Config, data)
     prompts = PromptSettings.from_json(json.loads((demos / "prompt.json").read_text("utf-8")))
     examples = imitation.examples_of(load(demos / "demos.jsonl"), prompts)
     if model:
-        given = PolicyModel.load(model, device=device)
+        given = PolicyModel.load(
+            model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing
+        )
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
         tokenizer = tiny.build_tokenizer((text for e in examples for turn in e.turns for text in turn), vocab_size)
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
-    parameters = sum(p.numel() for p in source.model.parameters())
-    say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters")
+    parameters = sum(p.numel() for p in source.model.parameters() if p.requires_grad)
+    say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters to learn")
     result = imitation.sft(
         source.model,
         source.tokenizer,

@@ -6,10 +6,29 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 import trainers.model as model_module
-from trainers.model import context_of, end_ids, load, logprobs_at, packed_hidden, prepare
+from trainers.model import check_rows_apart, context_of, end_ids, load, logprobs_at, packed_hidden, prepare
 from trainers.rows import Row, Span, pack
 from trainers.tiny import build_model, build_tokenizer
 from webgym.errors import UsageError
@@ -27,6 +46,15 @@ ARCHITECTURES = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
     "mistral-window": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=5)),
+    "gemma3-windows": lambda: Gemma3ForCausalLM(
+        Gemma3TextConfig(**SIZES, head_dim=8, sliding_window=5, layer_types=["sliding_attention", "full_attention"])
+    ),
+    "granite-scaled": lambda: GraniteForCausalLM(GraniteConfig(**SIZES, logits_scaling=3.0)),
+    "cohere-scaled": lambda: CohereForCausalLM(CohereConfig(**SIZES, logit_scale=0.5, bos_token_id=1, eos_token_id=2)),
+    "gemma-capped": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, head_dim=8, final_logit_softcapping=0.1)),
+    "qwen3-experts": lambda: Qwen3MoeForCausalLM(
+        Qwen3MoeConfig(**SIZES, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2)
+    ),
 }
 
 
@@ -138,3 +166,16 @@ def test_no_such_model_is_a_usage_error(tmp_path):
 def test_stock_forward_of_a_prepared_model_is_refused():
     with pytest.raises(UsageError, match="packed_hidden"):
         prepare(ARCHITECTURES["llama"]())(torch.tensor([[1, 2, 3]]))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_of_attention_models_are_apart(architecture):
+    check_rows_apart(prepare(ARCHITECTURES[architecture]().eval()))
+
+
+def test_models_whose_rows_would_mix_are_refused():
+    torch.manual_seed(0)
+    with pytest.raises(UsageError, match="carries state from one row"):
+        check_rows_apart(prepare(Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"])).eval()))
+    with pytest.raises(UsageError, match="BloomForCausalLM has attention of its own"):
+        prepare(BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=4)))

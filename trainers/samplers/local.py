@@ -22,7 +22,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -31,7 +30,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.model import causal, context_of, end_ids
+from trainers.lora import plain_copy, plain_state
+from trainers.model import causal, context_of, end_ids, logits_of
 from trainers.samplers.lean import LeanDecoder
 from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
 from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
@@ -96,7 +96,7 @@ class _Decode:
 
 
 class LocalSampler:
-    """Samples from a private copy of `model` in a worker thread; use it as a context manager or call :meth:`close`.
+    """Samples from a private copy of `model` (an adapter added in) in a worker thread; use it as a context manager or call :meth:`close`.
 
     `slots` requests decode together; more wait. `block` is the size of the pieces in which prompts are read and kept, for prompts that
     begin alike; 0 reads each in one piece. `cache_mb` limits what is kept. The model must come from :func:`trainers.model.load` or
@@ -118,7 +118,7 @@ class LocalSampler:
             raise UsageError(f"expected slots >= 1, threads >= 1 and block >= 0, got slots={slots}, threads={threads}, block={block}")
         self.counters = Counters()
         self.context = context_of(model)
-        self._model = deepcopy(model).eval().requires_grad_(False)
+        self._model = plain_copy(model).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._ends = frozenset(end_ids(model, tokenizer))
         self._version = version
@@ -161,7 +161,7 @@ class LocalSampler:
 
         Requests sent before are completed with the old weights, requests sent after get the new ones; no completion mixes two.
         """
-        state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+        state = plain_state(weights) if isinstance(weights, nn.Module) else weights
         publish = _Publish(state, version, Future())
         self._send(publish)
         publish.done.result()
@@ -348,7 +348,7 @@ class LocalSampler:
         return decoder(input_ids=ids.to(device), position_ids=positions.to(device), layout=layout, use_cache=False).last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return cast(Any, self._model).get_output_embeddings()(hidden).float().cpu()
+        return logits_of(self._model, hidden).cpu()
 
     def _choose(self, request: _Request, logits: Tensor) -> bool:
         """Adds one token to the request; True when that ends it."""

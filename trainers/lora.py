@@ -1,0 +1,88 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) by peft: few weights are learned, the model's own stay as they are.
+
+    y = W x + (α / r) B A x,   A [r, in] at random, B [out, r] zero at the start, so that the first step begins at the model itself
+
+A model with an adapter is still the transformers model that it was. Saved, it is a small folder that `from_pretrained` puts on its base.
+Whoever only reads it (the sampler, a server) gets :func:`plain_state`, the weights with the adapter added in.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from webgym.errors import UsageError
+
+
+class LoraSettings(BaseModel):
+    """An adapter's size and place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    rank: int = Field(default=0, ge=0)
+    """r above; 0 trains all weights of the model. 8 to 32 is usual."""
+    alpha: float | None = Field(default=None, gt=0)
+    """α above; twice the rank unless given."""
+    targets: str | tuple[str, ...] = "all-linear"
+    """Names of the layers that get an adapter, or all-linear for every one but the head."""
+
+
+def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
+    """Puts an adapter on the model and freezes everything else; an adapter that is there already goes on being trained.
+
+    Adapter weights are fp32 whatever the model is. Raises UsageError where peft is missing or no layer has one of the names.
+    """
+    if not has_lora(model):
+        if importlib.util.find_spec("peft") is None:
+            raise UsageError("an adapter needs peft, which is not installed: pip install 'webgym-rl[lora]', or set lora.rank=0")
+        from peft import LoraConfig
+
+        targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+        config = LoraConfig(r=settings.rank, lora_alpha=cast(int, settings.alpha or 2 * settings.rank), target_modules=targets)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                model.add_adapter(config)
+            except ValueError as error:  # peft finds no such layer
+                raise UsageError(f"lora.targets {settings.targets!r} fit no layer of {type(model).__name__}: {error}") from error
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+
+
+def has_lora(model: nn.Module) -> bool:
+    """Whether the model bears an adapter."""
+    return next(_layers(model), None) is not None
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights by the names that they have without an adapter, which is added in."""
+    state = {name.replace(".base_layer.", "."): x for name, x in model.state_dict().items() if "lora_" not in name}
+    with torch.no_grad():
+        for name, layer in _layers(model):
+            weight = layer.base_layer.weight
+            state[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight.dtype)
+    return state
+
+
+def plain_copy(model: nn.Module) -> Any:
+    """A copy of the model with its adapter added in: the same outputs, and no trace of the adapter."""
+    copied = deepcopy(model)
+    state = plain_state(model) if has_lora(model) else None
+    for name, layer in list(_layers(copied)):
+        parent, _, child = name.rpartition(".")
+        setattr(copied.get_submodule(parent), child, layer.base_layer)
+    if state is not None:
+        copied.load_state_dict(state)
+        cast(Any, copied)._hf_peft_config_loaded = False  # so that saving it writes a whole model
+    return copied
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    return ((name, module) for name, module in model.named_modules() if hasattr(module, "lora_A") and hasattr(module, "base_layer"))
