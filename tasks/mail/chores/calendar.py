@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from ..records import plain
 from ..scene import Scene, Wanted, in_words
-from .chore import chore
+from .chore import Told, chore
 
 WORDS = {"yes": "accept", "no": "decline", "maybe": "answer maybe to"}
 MEETINGS = (
@@ -30,7 +30,7 @@ def title_of(scene: Scene) -> str:
 
 
 @chore("respond")
-def respond(scene: Scene):
+def respond(scene: Scene) -> Told:
     """Answer an invitation; in the twin its organiser has cancelled it."""
     person, other = scene.people(2, "colleague", "client", "friend")
     title, answer = title_of(scene), scene.rng.choice(list(WORDS))
@@ -42,7 +42,7 @@ def respond(scene: Scene):
 
 
 @chore("meeting")
-def meeting(scene: Scene):
+def meeting(scene: Scene) -> Told:
     """Put an appointment that a mail proposes into the calendar."""
     person, subject, title = scene.person("client", "supplier", "colleague"), scene.subject(), title_of(scene)
     scene.contact(person)
@@ -59,7 +59,7 @@ def meeting(scene: Scene):
 
 
 @chore("invitations")
-def invitations(scene: Scene):
+def invitations(scene: Scene) -> Told:
     """Accept the invitations that fit into the week, and decline those that clash with the calendar."""
     person, count = scene.person("colleague", "client"), scene.rng.choice((6, 7))
     monday = DAY + timedelta(days=7 * scene.rng.randrange(3))

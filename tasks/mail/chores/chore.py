@@ -10,8 +10,11 @@ from webgym.template import Instance
 
 from ..scene import Scene, Wanted
 
-Chore = Callable[[Scene], tuple[Mapping[str, Any], Wanted]]
-"""Fills a scene; gives the values of the goal's placeholders, and what is wanted."""
+Told = tuple[Mapping[str, Any], Wanted]
+"""The values of the goal's placeholders, and what is wanted."""
+
+Chore = Callable[[Scene], Told]
+"""Fills a scene."""
 
 CHORES: dict[str, Chore] = {}
 

@@ -1,12 +1,12 @@
 """Chores of order: moving, labelling, throwing away, and taking back what went wrong."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ..catalogue import FOLDERS, LABELS
 from ..mailbox import NOW
 from ..records import Thread
 from ..scene import Scene, Wanted, moved, newsletter_address
-from .chore import chore
+from .chore import Told, chore
 from .reading import decoys
 
 NEWS = (
@@ -27,7 +27,7 @@ def news(scene: Scene, firm: str, count: int, folder: str, least_h: float, most_
 
 
 @chore("tidy")
-def tidy(scene: Scene):
+def tidy(scene: Scene) -> Told:
     """Tick the mails of one sender on the first page, and archive or throw them away."""
     firm, other = scene.firm(), scene.firm()
     folder = scene.rng.choice(("archive", "trash"))
@@ -38,7 +38,7 @@ def tidy(scene: Scene):
 
 
 @chore("restore")
-def restore(scene: Scene):
+def restore(scene: Scene) -> Told:
     """Take a mail out of the trash into the folder where it belongs."""
     person, subject, folder = scene.person(), scene.subject(), scene.rng.choice(FOLDERS)
     sent = scene.hours_ago(1, 40)
@@ -50,7 +50,7 @@ def restore(scene: Scene):
 
 
 @chore("file-under")
-def file_under(scene: Scene):
+def file_under(scene: Scene) -> Told:
     """Label a mail and move it to a folder."""
     person, subject = scene.person(), scene.subject()
     folder, label = scene.rng.choice(FOLDERS), scene.rng.choice(LABELS)
@@ -62,7 +62,7 @@ def file_under(scene: Scene):
 
 
 @chore("sweep")
-def sweep(scene: Scene):
+def sweep(scene: Scene) -> Told:
     """Make a folder and move all mails of a sender into it, over two pages of results; others only mention the sender."""
     firm, person = scene.firm(), scene.person("friend")
     topic = scene.topic()
@@ -77,7 +77,7 @@ def sweep(scene: Scene):
 
 
 @chore("wrong-filter")
-def wrong_filter(scene: Scene):
+def wrong_filter(scene: Scene) -> Told:
     """Delete the filter that throws mail away, and bring back what it threw away."""
     firm, other, third = scene.firm(), scene.firm(), scene.firm()
     rules = [
@@ -94,7 +94,7 @@ def wrong_filter(scene: Scene):
     return values, Wanted({**moved(found, "inbox"), "rules": {"removed": [str(wrong.id)]}})
 
 
-def december(scene: Scene, hour: int = 9) -> list:
+def december(scene: Scene, hour: int = 9) -> list[datetime]:
     """Mornings of last December, in a drawn order."""
     days = [NOW.replace(month=12, year=2025, day=day, hour=hour) + timedelta(minutes=scene.rng.randrange(300)) for day in range(2, 31)]
     scene.rng.shuffle(days)

@@ -2,7 +2,7 @@
 
 from ..catalogue import address
 from ..scene import Scene, Wanted
-from .chore import chore
+from .chore import Told, chore
 
 PARTIES = (
     "Supper club", "Board game night", "Harvest lunch", "Lantern walk", "Farewell tea", "Film evening", "Bonfire", "Quiz night",
@@ -14,7 +14,7 @@ def phone(scene: Scene) -> str:
 
 
 @chore("new-contact")
-def new_contact(scene: Scene):
+def new_contact(scene: Scene) -> Told:
     """Fill in the form of a new contact."""
     person, firm, number = scene.person(), scene.firm(), phone(scene)
     email = address(person.name, firm)
@@ -23,7 +23,7 @@ def new_contact(scene: Scene):
 
 
 @chore("new-numbers")
-def new_numbers(scene: Scene):
+def new_numbers(scene: Scene) -> Told:
     """Read the new phone numbers of some people in their mails, and put each into the address book."""
     firm, count = scene.firm(), scene.rng.choice((2, 3, 3))
     subject = f"New phone number, {firm}"
@@ -42,7 +42,7 @@ def new_numbers(scene: Scene):
 
 
 @chore("guests")
-def guests(scene: Scene):
+def guests(scene: Scene) -> Told:
     """Find out from the answers who comes to a party, some change their minds, and make a group of them."""
     party, month = scene.rng.choice(PARTIES), scene.rng.choice(("in January", "in February", "in March"))
     title = f"{party} {month}"

@@ -1,7 +1,7 @@
 """Chores that a single mail answers."""
 
 from ..scene import Scene, Wanted
-from .chore import chore
+from .chore import Told, chore
 
 FACTS = {  # what is asked for: the sentence that gives it, and how it is drawn
     "door code": ("The door code is {}.", lambda rng: str(rng.randrange(1000, 9999))),
@@ -20,7 +20,7 @@ def decoys(scene: Scene, name_taken: str, subject: str) -> None:
 
 
 @chore("star")
-def star(scene: Scene):
+def star(scene: Scene) -> Told:
     """Find a mail by sender and subject, and star it."""
     person, subject = scene.person(), scene.subject()
     found = scene.mail(person, subject, scene.small_talk(subject))
@@ -31,7 +31,7 @@ def star(scene: Scene):
 
 
 @chore("look-up")
-def look_up(scene: Scene):
+def look_up(scene: Scene) -> Told:
     """Read a fact in a mail, where an older mail of the same thread has another."""
     person, subject = scene.person("colleague", "friend", "client"), scene.subject()
     what = scene.rng.choice(list(FACTS))

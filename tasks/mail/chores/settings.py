@@ -5,7 +5,7 @@ from datetime import timedelta
 from ..catalogue import FOLDERS
 from ..mailbox import NOW
 from ..scene import Scene, Wanted, moved, newsletter_address
-from .chore import chore
+from .chore import Told, chore
 from .filing import news
 
 TITLES = ("Project lead", "Architect", "Chief of models", "Associate", "Head of drawings", "Partner")
@@ -16,14 +16,14 @@ AWAY = (
 
 
 @chore("signature")
-def signature(scene: Scene):
+def signature(scene: Scene) -> Told:
     """Change the signature."""
     text = f"{scene.rng.choice(('Nora Vance', 'N. Vance', 'Nora'))}, {scene.rng.choice(TITLES)}, phone {scene.rng.randrange(100, 999)}"
     return {"text": text}, Wanted({"settings": {"signature": text}})
 
 
 @chore("vacation")
-def vacation(scene: Scene):
+def vacation(scene: Scene) -> Told:
     """Turn the vacation responder on."""
     first = NOW.date() + timedelta(days=scene.rng.randrange(3, 60))
     last = first + timedelta(days=scene.rng.randrange(2, 16))
@@ -35,7 +35,7 @@ def vacation(scene: Scene):
 
 
 @chore("filter")
-def filter(scene: Scene):
+def filter(scene: Scene) -> Told:
     """Make a filter for a sender and apply it to what has come already."""
     firm, other = scene.firm(), scene.firm()
     folder = scene.rng.choice(FOLDERS)

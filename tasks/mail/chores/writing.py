@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from ..scene import Scene, Wanted, sent
-from .chore import chore
+from .chore import Told, chore
 from .filing import december
 from .reading import decoys
 
@@ -29,7 +29,7 @@ def reply_change(thread: int, email: str, subject: str, body: str) -> dict:
 
 
 @chore("reply")
-def reply(scene: Scene):
+def reply(scene: Scene) -> Told:
     """Answer a mail with a given text."""
     person, subject, text = scene.person(), scene.subject(), scene.rng.choice(REPLIES)
     found = scene.mail(person, subject, scene.small_talk(subject))
@@ -39,7 +39,7 @@ def reply(scene: Scene):
 
 
 @chore("send-file")
-def send_file(scene: Scene):
+def send_file(scene: Scene) -> Told:
     """Write a mail with a file of the account; in the twin the account has no such file."""
     person, text = scene.person(), scene.rng.choice(NOTES)
     subject = f"{scene.topic().capitalize()} for the {scene.rng.choice(scene.content['projects'])}"
@@ -55,7 +55,7 @@ def send_file(scene: Scene):
 
 
 @chore("find-forward")
-def find_forward(scene: Scene):
+def find_forward(scene: Scene) -> Told:
     """Find an old mail by sender and subject and forward it; in the twin only somebody else has written such a mail."""
     person, other, subject, text = scene.person(), scene.person("client"), scene.subject(), scene.rng.choice(NOTES)
     target = scene.person("colleague", "friend")
@@ -73,7 +73,7 @@ def find_forward(scene: Scene):
 
 
 @chore("best-offer")
-def best_offer(scene: Scene):
+def best_offer(scene: Scene) -> Told:
     """Compare what suppliers ask, delivery included, and accept the cheapest."""
     thing = f"{scene.rng.choice(THINGS)} for the {scene.rng.choice(scene.content['projects'])}"
     text, count = scene.rng.choice(REPLIES[:3]), scene.rng.choice((4, 5))
@@ -95,7 +95,7 @@ def best_offer(scene: Scene):
 
 
 @chore("approval")
-def approval(scene: Scene):
+def approval(scene: Scene) -> Told:
     """Read in the rules who has to approve an invoice of this height, and forward it to them."""
     small, middle, large, copy = scene.people(4, "colleague")
     for person in (small, middle, large, copy):
@@ -123,7 +123,7 @@ def approval(scene: Scene):
 
 
 @chore("claim")
-def claim(scene: Scene):
+def claim(scene: Scene) -> Told:
     """Add up the receipts of December, and mail the total."""
     firm, person = scene.rng.choice(RIDES), scene.person("colleague")
     scene.contact(person)
@@ -156,7 +156,7 @@ def claim(scene: Scene):
 
 
 @chore("handover")
-def handover(scene: Scene):
+def handover(scene: Scene) -> Told:
     """Do all that a mail asks for before a holiday: responder, a forward, a move."""
     boss, deputy = scene.people(2, "colleague")
     scene.contact(deputy)
