@@ -71,7 +71,10 @@ def picture(run: Run, width: int, now: float) -> RenderableType:
     if successes := overview["metrics"].get("rollout/success"):
         parts.append(Text.assemble(("success  ", "dim"), sparkline(successes, max(10, width - 20)), f"  {successes[-1] or 0:.3f}"))
         parts.append(_figures(overview["metrics"]))
-    parts += _sessions(found, width, now if found["lives"] else found["written"]) if found else [Text("nothing is known of its sessions yet", style="dim")]
+    if found:
+        parts += _sessions(found, width, now if found["lives"] else found["written"])
+    else:
+        parts.append(Text("nothing is known of its sessions yet", style="dim"))
     return Panel(Group(*parts), title=f"{run.name}: {_phase(overview, found)}", title_align="left")
 
 
