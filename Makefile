@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym doctor test test-slow trust lint format wheel smollm2 viewer clean
+.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -58,6 +58,10 @@ $(BROWSERGYM)/.installed:
 	$(BROWSERGYM_PYTHON) -m venv $(BROWSERGYM)
 	$(BROWSERGYM)/bin/python -m pip install -qq --disable-pip-version-check browsergym-core==0.14.3 browsergym-miniwob==0.14.3 playwright==1.44.0
 	@touch $@
+
+bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens per second, in one run
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
+	$(PY) -m benchmarks.trl $(ARGS)
 
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)

@@ -252,7 +252,7 @@ def sft(
 
 @app.command()
 def train(
-    algo: Annotated[str, typer.Option(help="grpo, archer, reinforce: a file of trainers/algorithms/.")] = "",
+    algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
     tasks: TasksOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder or hub name.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
