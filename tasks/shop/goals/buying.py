@@ -214,8 +214,9 @@ def buy(page: Observation) -> Memory:
 
 
 def draw_gift(rng: random.Random) -> Instance:
-    (item,) = products(rng, 1, sized)
-    wish, terms, pieces, words = variant(rng, item), Terms.drawn(rng), rng.randint(2, 4), rng.choice(MESSAGES)
+    (item,) = products(rng, 1, lambda item: sized(item) and len(item.colours) > 1)
+    wish = rng.choice([one for one in item.variants if one.colour != item.colours[0]])  # another colour than the page has chosen
+    terms, pieces, words = Terms.drawn(rng), rng.randint(2, 4), rng.choice(MESSAGES)
     code = f"{rng.choice(CODES)}{rng.randint(5, 30)}"
     values = {"product": item.name, "variant": told(wish), "pieces": pieces, "coupon": code, "message": words, **terms.values}
 
