@@ -14,6 +14,7 @@ from trainers.critic_fit import FitConfig
 from trainers.curriculum import CurriculumConfig
 from trainers.learner import OptimConfig
 from trainers.lora import LoraSettings
+from trainers.samplers.openai import SamplerConfig
 from webgym.env import Backend
 from webgym.errors import ConfigError, did_you_mean
 
@@ -102,6 +103,8 @@ class TrainConfig(BaseModel):
     """Iterations between checkpoints."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Newest checkpoints that are kept, beside the best."""
+    sampler: SamplerConfig = SamplerConfig()
+    """Where completions are generated."""
     device: str = "cpu"
     """Where the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

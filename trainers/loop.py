@@ -39,6 +39,7 @@ from trainers.q_valuation import Draw, QValuation
 from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
 from trainers.run import RunFolder
 from trainers.samplers.local import Generated, LocalSampler
+from trainers.samplers.openai import OpenAISampler
 from trainers.valuation import METRICS as VALUATION_METRICS
 from trainers.valuation import Valuation
 from webgym import task_sets
@@ -250,7 +251,7 @@ class Trainer:
         by_iterations = (self.iteration - 1) / max(1, self.config.iterations - 1)
         return max(by_iterations, min(1.0, self.turns / self.config.steps)) if self.config.steps else by_iterations
 
-    def iterate(self, arena: Arena, sampler: LocalSampler) -> dict[str, float]:
+    def iterate(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> dict[str, float]:
         """One iteration; returns the row that was logged."""
         config, clock = self.config, _Clock()
         self.iteration += 1
@@ -298,7 +299,9 @@ class Trainer:
         self.run.log(self.iteration, row)
         return row
 
-    def _collecting(self, arena: Arena, sampler: LocalSampler, sampling: Sampling, iteration: int) -> Callable[[], list[Trajectory]]:
+    def _collecting(
+        self, arena: Arena, sampler: LocalSampler | OpenAISampler, sampling: Sampling, iteration: int
+    ) -> Callable[[], list[Trajectory]]:
         """What collects the episodes of an iteration and writes them down."""
         policy, keys = self._policy(sampler, sampling, explore=True), self._keys(iteration)
 
@@ -313,7 +316,7 @@ class Trainer:
 
         return collect
 
-    def _begin_next(self, arena: Arena, sampler: LocalSampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
+    def _begin_next(self, arena: Arena, sampler: LocalSampler | OpenAISampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
         config, turns = self.config, self.turns + sum(map(len, taken))
         weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
@@ -323,7 +326,7 @@ class Trainer:
         sampler.set_weights(weights, self.iteration - 1)
         self._collection.begin(self._collecting(arena, sampler, sampling, self.iteration + 1))
 
-    def _policy(self, sampler: LocalSampler, sampling: Sampling, explore: bool = False) -> Policy:
+    def _policy(self, sampler: LocalSampler | OpenAISampler, sampling: Sampling, explore: bool = False) -> Policy:
         """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or not isinstance(self.valuation, QValuation):
@@ -338,7 +341,7 @@ class Trainer:
         return [x for i in range(first, self.iteration) for x in load(self.run.trajectory_path(i))]
 
     @staticmethod
-    def _draw(sampler: LocalSampler, sampling: Sampling) -> Draw:
+    def _draw(sampler: LocalSampler | OpenAISampler, sampling: Sampling) -> Draw:
         """Completions of prompts by the policy that the sampler holds."""
 
         def draw(prompts: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[Generated]:
@@ -400,14 +403,19 @@ class Trainer:
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 
-    def _sampler(self) -> LocalSampler:
-        source, behind = self.source, self._behaviour
-        sampler = LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=8, threads=1, block=source.read_in_blocks_of)
+    def _sampler(self) -> LocalSampler | OpenAISampler:
+        source, behind, config = self.source, self._behaviour, self.config.sampler
+        if config.kind == "openai":
+            sampler = OpenAISampler(config, source.model, source.tokenizer, self.run.path / "weights", version=self.iteration)
+            sampler.set_weights(source.model, self.iteration)  # whatever the server was started with
+        else:
+            block = source.read_in_blocks_of
+            sampler = LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=config.slots, threads=1, block=block)
         if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(behind["weights"], behind["version"])
         return sampler
 
-    def _evaluate(self, arena: Arena, sampler: LocalSampler, split: task_sets.Split, seeds: int, title: str) -> None:
+    def _evaluate(self, arena: Arena, sampler: LocalSampler | OpenAISampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
         if self.config.overlap:
             self._collection.wait()

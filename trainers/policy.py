@@ -48,7 +48,7 @@ class PolicyModel:
         if lora.rank or has_lora(model):
             add_lora(model, lora, seed)
         if gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         return cls(model, tokenizer, read_settings(Path(folder_of(name_or_path))))
 
     @property

@@ -34,7 +34,9 @@ def sft(
     if not (demos / "demos.jsonl").is_file():
         raise UsageError(f"{demos} holds no demos.jsonl: record demonstrations with `webgym demos --out {demos}`")
     torch.set_num_threads(threads)
-    data = with_settings({}, settings, known=("shape", "vocab_size", "lora", "dtype", "gradient_checkpointing", *imitation.Config.model_fields))
+    data = with_settings(
+        {}, settings, known=("shape", "vocab_size", "lora", "dtype", "gradient_checkpointing", *imitation.Config.model_fields)
+    )
     shape = validated(tiny.Shape, data.pop("shape", {}))
     vocab_size = data.pop("vocab_size", 1536)
     lora = validated(LoraSettings, data.pop("lora", {}))
@@ -43,9 +45,7 @@ def sft(
     prompts = PromptSettings.from_json(json.loads((demos / "prompt.json").read_text("utf-8")))
     examples = imitation.examples_of(load(demos / "demos.jsonl"), prompts)
     if model:
-        given = PolicyModel.load(
-            model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing
-        )
+        given = PolicyModel.load(model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing)
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
         tokenizer = tiny.build_tokenizer((text for e in examples for turn in e.turns for text in turn), vocab_size)

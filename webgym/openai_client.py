@@ -286,6 +286,11 @@ class OpenAIClient:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
             raise ConfigError(f"{self.server.base_url} has no model {model!r}{did_you_mean(model, known)} (it has: {shown})")
 
+    async def control(self, path: str, body: Mapping[str, Any]) -> None:
+        """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault."""
+        root = self.server.base_url.removesuffix("/v1")
+        self._accepted(await self._answered("POST", f"{root}{path}", body), path)
+
     # --- requests ------------------------------------------------------------------------------------------------------------
 
     async def _post(self, path: str, body: Mapping[str, Any], extra: Mapping[str, Any] | None, kind: type[A]) -> A:

@@ -132,7 +132,8 @@ def test_uniform_and_hand_computed_distributions():
     head = torch.nn.Linear(1, 3, bias=False)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[0.0], [0.0], [math.log(2.0)]]))
-    model = cast(Any, SimpleNamespace(get_output_embeddings=lambda: head))
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace())
+    model = cast(Any, SimpleNamespace(get_output_embeddings=lambda: head, config=config))
     at = SimpleNamespace(action_index=torch.tensor([0, 1, 1]), action_ids=torch.tensor([1, 2, 0]))
     hidden = torch.tensor([[0.0], [1.0]])  # uniform, then chances 1/4, 1/4, 1/2
     logprob, entropy = logprobs_at(model, hidden, at, entropy=True)

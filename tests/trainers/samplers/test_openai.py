@@ -1,0 +1,112 @@
+"""A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
+
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from tests.trainers.chat_model import chat_model, chat_tokenizer
+from tests.webgym.model_server import Asked, model_server
+from trainers.lora import LoraSettings, add_lora
+from trainers.model import prepare
+from trainers.samplers.local import LocalSampler
+from trainers.samplers.openai import OpenAISampler, SamplerConfig
+from webgym.errors import ConfigError, PolicyFault, UsageError
+from webgym.openai_client import Patience
+from webgym.types import Sampling
+
+SAMPLING = Sampling(max_tokens=6)
+PROMPTS = [list(range(i, i + 20)) for i in range(5)]
+HASTY = Patience(tries=1)
+
+
+class Backend:
+    """A server whose model is a sampler of this process; it loads the weights that it is told to, as vLLM and SGLang do."""
+
+    def __init__(self, sampler: LocalSampler) -> None:
+        self.sampler = sampler
+        self.loaded: list[str] = []
+
+    async def answer(self, asked: Asked):
+        body = asked.body
+        if asked.path == "/v1/models":
+            return {"data": [{"id": "m"}]}
+        if asked.path in ("/collective_rpc", "/update_weights_from_disk"):
+            folder = body["kwargs"]["weights_path"] if "kwargs" in body else body["model_path"]
+            weights = prepare(AutoModelForCausalLM.from_pretrained(folder))
+            self.loaded.append(folder)
+            self.sampler.set_weights(weights, len(self.loaded))
+            return {"success": True}
+        if asked.path == "/reset_prefix_cache":
+            return (200, "")
+        sampling = Sampling(body["temperature"], max_tokens=body["max_tokens"])
+        found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
+        logprobs = {"token_logprobs": found.logprobs}
+        return {"choices": [{"text": found.text, "token_ids": found.ids, "prompt_token_ids": body["prompt"], "logprobs": logprobs}]}
+
+
+def drawn(sampler):
+    futures = [sampler.submit(prompt, seed, SAMPLING) for seed, prompt in enumerate(PROMPTS)]
+    return [(x.ids, x.logprobs, x.text) for x in (future.result(60) for future in futures)]
+
+
+@pytest.mark.parametrize("reload", ["vllm", "sglang"])
+def test_samples_and_published_weights_are_those_of_the_model(tmp_path: Path, reload):
+    old, tokenizer, new = chat_model(0), chat_tokenizer(), chat_model(1)
+    with LocalSampler(old, tokenizer) as behind, model_server(Backend(behind).answer) as server:
+        config = SamplerConfig(kind="openai", base_url=server.url, model="m", reload=reload)
+        with OpenAISampler(config, old, tokenizer, tmp_path) as sampler, LocalSampler(old, tokenizer) as local:
+            before = drawn(local)
+            assert drawn(sampler) == before
+            sampler.set_weights(new, 7)
+            local.set_weights(new, 7)
+            after = drawn(local)
+            assert drawn(sampler) == after != before
+            assert sampler.submit(PROMPTS[0], 0, SAMPLING).result(60).version == 7
+            sampler.set_weights(old, 8)
+            assert drawn(sampler) == before
+            assert [x.name for x in tmp_path.iterdir()] == ["version-000008"]
+            assert sampler.counters.completions == 16 and sampler.counters.busy_s > 0
+
+
+def test_an_adapter_is_published_added_in(tmp_path: Path):
+    model, tokenizer = chat_model(), chat_tokenizer()
+    add_lora(model, LoraSettings(rank=2))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.1)
+    with LocalSampler(chat_model(), tokenizer) as behind, model_server(Backend(behind).answer) as server:
+        config = SamplerConfig(kind="openai", base_url=server.url, model="m")
+        with OpenAISampler(config, model, tokenizer, tmp_path) as sampler, LocalSampler(model, tokenizer) as local:
+            sampler.set_weights(model, 1)
+            assert drawn(sampler) == drawn(local)
+
+
+def test_what_cannot_work_is_said(tmp_path: Path):
+    model, tokenizer = chat_model(), chat_tokenizer()
+    with model_server(lambda asked: {"data": [{"id": "other"}]}) as server:
+        with pytest.raises(ConfigError, match="has no model 'm'"):
+            OpenAISampler(SamplerConfig(base_url=server.url, model="m"), model, tokenizer, tmp_path)
+        with pytest.raises(ConfigError, match=r"sampler\.model"):
+            OpenAISampler(SamplerConfig(base_url=server.url), model, tokenizer, tmp_path)
+
+    def refusing(asked: Asked):
+        return {"data": []} if asked.method == "GET" else (400, {"message": "weights do not fit"})
+
+    with (
+        model_server(refusing) as server,
+        OpenAISampler(SamplerConfig(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+    ):
+        with pytest.raises(UsageError, match="weights do not fit"):
+            sampler.set_weights(model, 1)
+        with pytest.raises(UsageError, match="reads at most 8,192"):
+            sampler.submit([1] * 9000, 0, SAMPLING)
+        with pytest.raises(ConfigError, match="temperature"):
+            sampler.submit([1], 0, Sampling(temperature=0.5)).result(60)
+
+
+def test_a_server_that_fails_is_a_fault(tmp_path: Path):
+    with model_server(lambda asked: {"data": []} if asked.method == "GET" else (503, "busy")) as server:
+        config = SamplerConfig(base_url=server.url, model="m")
+        with OpenAISampler(config, chat_model(), chat_tokenizer(), tmp_path, patience=HASTY) as sampler, pytest.raises(PolicyFault):
+            sampler.submit([1], 0, SAMPLING).result(60)

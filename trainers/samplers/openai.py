@@ -1,0 +1,176 @@
+"""Generation on a server that speaks the OpenAI protocol and gives token ids and log-probabilities: vLLM or SGLang.
+
+Prompts go out as ids and come back as the sampled ids with their log-probabilities, so nothing is tokenised twice. New weights are
+published by file: a Hugging Face folder (an adapter added in) that the server can read too, and a call that makes it load them:
+
+    vLLM     POST /collective_rpc {"method": "reload_weights", "kwargs": {"weights_path": ...}}, then POST /reset_prefix_cache
+             (`VLLM_SERVER_DEV_MODE=1 vllm serve MODEL`)
+    SGLang   POST /update_weights_from_disk {"model_path": ...}   (`python -m sglang.launch_server --model-path MODEL`)
+
+Log-probabilities must be those of the distribution that was sampled from: temperature 1 without top-p and top-k, or a server that
+processes them (`vllm serve --logprobs-mode processed_logprobs`, and `sampler.logprobs=processed` here).
+"""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from trainers.disk import disk_errors
+from trainers.lora import plain_copy
+from trainers.model import context_of, end_ids
+from trainers.samplers.sampling import Counters, Generated, check_sampling
+from webgym.errors import ConfigError, UsageError
+from webgym.openai_client import Logprobs, OpenAIClient, Patience, Server
+from webgym.types import Sampling
+
+Reload = Literal["vllm", "sglang"]
+
+
+class SamplerConfig(BaseModel):
+    """Where completions are generated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: Literal["local", "openai"] = "local"
+    """local: in this process; openai: on a server that gives token ids and log-probabilities."""
+    slots: int = Field(default=8, ge=1)
+    """local: completions that are decoded together; samples do not depend on it beyond rounding."""
+    base_url: str = ""
+    """openai: the server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
+    model: str = ""
+    """openai: the model's name on the server."""
+    reload: Reload = "vllm"
+    """openai: whose call makes the server load new weights."""
+    logprobs: Logprobs = "raw"
+    """openai: what the server's log-probabilities are of (see above)."""
+
+
+class OpenAISampler:
+    """Samples on a server; use it as a context manager or call :meth:`close`.
+
+    `folder` is where weights are published, one folder a version, the newest only; the server must see it under the same path.
+    """
+
+    def __init__(
+        self,
+        config: SamplerConfig,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        folder: Path,
+        *,
+        version: int = 0,
+        patience: Patience = Patience(),  # noqa: B008
+    ) -> None:
+        if not config.model:
+            raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
+        found = Server.from_environment(config.base_url)
+        self.counters = Counters()
+        self.context = context_of(model)
+        self._config = config
+        self._client = OpenAIClient(Server(found.base_url, found.key, config.logprobs), patience)
+        self._plain = plain_copy(model)  # what is published: its weights are replaced each time
+        self._tokenizer = tokenizer
+        self._ends = frozenset(end_ids(model, tokenizer))
+        self._folder = folder.resolve()
+        self._version = version
+        self._under_way = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="openai-sampler", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._client.check(config.model))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "OpenAISampler":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
+        """A completion of the prompt; may be awaited on any event loop of any thread, by many callers at once.
+
+        Raises UsageError where prompt and answer do not fit or the server's log-probabilities are of no use, PolicyFault where it fails.
+        """
+        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling))
+
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+        """Like :meth:`generate`, for callers without an event loop."""
+        check_sampling(sampling)
+        if len(prompt_ids) + sampling.max_tokens > self.context:
+            raise UsageError(
+                f"the prompt takes {len(prompt_ids):,} tokens and the answer up to {sampling.max_tokens:,} (max_tokens), but the model "
+                f"reads at most {self.context:,}"
+            )
+        return asyncio.run_coroutine_threadsafe(self._complete(tuple(prompt_ids), seed, sampling), self._loop)
+
+    async def _complete(self, prompt: tuple[int, ...], seed: int, sampling: Sampling) -> Generated:
+        version, begun = self._version, time.perf_counter()
+        if not self._under_way:
+            self._since = begun
+        self._under_way += 1
+        try:
+            reply = await self._client.complete(self._config.model, prompt, sampling, seed)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self.counters.busy_s += time.perf_counter() - self._since
+        self.counters.completions += 1
+        self.counters.prompt_tokens += len(prompt)
+        self.counters.sampled_tokens += len(reply.ids)
+        written = reply.ids[:-1] if reply.ids and reply.ids[-1] in self._ends else reply.ids
+        return Generated(reply.ids, reply.logprobs, cast(str, self._tokenizer.decode(list(written))), version)
+
+    def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
+        """Writes the weights to a folder of this version, has the server load them, and removes the folder before.
+
+        No request may be under way: the caller publishes between two batches. Raises UsageError where the server refuses.
+        """
+        source = plain_copy(weights).state_dict() if isinstance(weights, nn.Module) else weights
+        target = self._folder / f"version-{version:06d}"
+        with disk_errors(self._folder), torch.no_grad():
+            self._plain.load_state_dict(source)
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            self._plain.save_pretrained(target)
+            self._tokenizer.save_pretrained(target)
+        self._run(self._load(str(target)))
+        self._version = version
+        for old in self._folder.glob("version-*"):
+            if old != target:
+                shutil.rmtree(old, ignore_errors=True)
+
+    async def _load(self, path: str) -> None:
+        calls: dict[Reload, list[tuple[str, dict[str, Any]]]] = {
+            "vllm": [
+                ("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": path}}),
+                ("/reset_prefix_cache", {}),
+            ],
+            "sglang": [("/update_weights_from_disk", {"model_path": path})],
+        }
+        for call, body in calls[self._config.reload]:
+            await self._client.control(call, body)
+
+    def close(self) -> None:
+        """Closes the connections; a second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
