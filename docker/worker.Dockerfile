@@ -1,0 +1,14 @@
+# Browsers for a model that runs elsewhere: evaluates what OPENAI_BASE_URL serves. docker build -f docker/worker.Dockerfile -t webgym-worker .
+FROM python:3.12-slim-bookworm
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends chromium chromium-sandbox fonts-liberation git make \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home webgym
+USER webgym
+WORKDIR /home/webgym/app
+COPY --chown=webgym . .
+ARG TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+RUN make venv TORCH_ARGS="$TORCH_ARGS"
+RUN make browser
+ENV MODEL=""
+CMD ["make", "eval-server"]
