@@ -1,11 +1,14 @@
 """The audit finds what is wrong with a task, in words. Played in the browser on tasks that are wrong in one way each."""
 
+import asyncio
+
 import pytest
 
 from webgym import registry, trust
 from webgym.arena import Arena
 from webgym.policy import NoopPolicy
-from webgym.task import Task
+from webgym.task import PENDING, Start, Task
+from webgym.types import EpisodeKey, Observation, Stop
 
 PAGE = """<!doctype html><title>Order</title><form method="post" action="/order.html">
 <label>Name <input name="name"></label><button>Order</button></form>"""
@@ -191,3 +194,23 @@ def test_a_ledger_skips_what_was_trusted_as_it_is_now(tmp_path, monkeypatch):
     assert not ledger.knows("miniwob.click-test", 20), "it was not trusted"
     monkeypatch.setattr(trust, "files_digest", lambda task_id: "of other files")
     assert not trust.Ledger(path).knows("miniwob.click-button", 20), "the pack has changed"
+
+
+@pytest.mark.parametrize(("goals", "told"), [(["Tidy up.", "Clean up."], ""), (['Buy "tea".', 'Get "tea".', 'Buy "milk".'], 'Buy "milk".')])
+def test_the_wrong_target_is_another_thing_and_not_another_wording(goals, told):
+    def start(seed):
+        return Start("http://p.localhost/", goals[seed % len(goals)])
+
+    heard = []
+
+    def oracle(page):
+        heard.append(page.goal)
+        return Stop()
+
+    registry.register(Task("mistaken.one", start, lambda evidence: PENDING, oracle=lambda: oracle))
+    try:
+        page = Observation(goals[0], "", "", ())
+        said = asyncio.run(trust.Mistaken().act(page, (), EpisodeKey("mistaken.one", 0)))
+    finally:
+        registry._remove("mistaken.one")
+    assert heard == ([told] if told else []) and said.text.startswith("stop" if told else "wait")
