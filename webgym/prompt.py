@@ -30,9 +30,9 @@ from webgym.types import Action, Fill, Node, Observation, Select, Turn, Type
 class PromptSettings:
     """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
 
-    `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is announced);
-    `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and notices are
-    told. Without history and errors, a prompt is a function of the page and the turns left, and the policy has no memory.
+    `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is
+    announced); `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and
+    notices are told. Without history and errors, a prompt is a function of the page and the turns left: the policy has no memory.
     """
 
     style: Literal["chat", "compact"] = "chat"
