@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from trainers.context import Context
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.rows import PackedBatch, Row, Span, pack
-from webgym.errors import UsageError
+from webgym.errors import DivergenceError, UsageError
 from webgym.prompt import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
 
@@ -273,7 +273,7 @@ def _step(model: nn.Module, batch: PackedBatch, optimizers: Sequence[torch.optim
     loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
     if not torch.isfinite(norm):
-        raise FloatingPointError(f"the gradient is {float(norm)}; the weights were left as they are, lower lr")
+        raise DivergenceError(f"the gradient is {float(norm)}; the weights were left as they are: set a lower lr")
     for optimizer in optimizers:
         optimizer.step()
     return action.detach().sum().cpu(), len(action)

@@ -32,6 +32,7 @@ from trainers.curriculum import Curriculum
 from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
 from trainers.lora import plain_state
+from trainers.memory import memory_errors
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
@@ -225,7 +226,8 @@ class Trainer:
                     self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
                 self.save()
             while not self.done and not self._stop:
-                row = self.iterate(arena, sampler)
+                with memory_errors(config):
+                    row = self.iterate(arena, sampler)
                 if config.eval_every and self.iteration % config.eval_every == 0:
                     self._evaluate(arena, sampler, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
                 over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
