@@ -7,8 +7,9 @@ A trajectory is a conversation, the one layout that both know: page, action, pag
 micro-batch padded to its own longest only (by itself it pads the whole batch alike), every micro-batch size tried and the fastest kept,
 tensors made before the clock starts. Our clock runs from trajectories' rows on: packing is part of it. Both end with AdamW's step.
 
-Tokens per second count each real token once, whatever was padded or read. Rounds of all candidates take turns, so that a busy machine
-slows all alike; the ratio is the median over rounds of TRL's best time to ours in the same round.
+Tokens per second count each real token once, whatever was padded or read. The clock is the processor time of this process, so
+that other work on the machine costs little, and rounds of all candidates take turns, so that what it does cost slows all alike;
+the ratio is the median over rounds of TRL's best time to ours in the same round.
 """
 
 import argparse
@@ -216,7 +217,7 @@ def compare_losses(folder: Path, found: Problem, out: Path) -> dict[str, dict[st
 
 
 def compare_time(folder: Path, found: Problem, out: Path, rounds: int) -> dict[str, Any]:
-    """Seconds of one update of each candidate in each round; the first round warms up and is not counted."""
+    """Processor seconds of one update of each candidate in each round; the first round warms up and is not counted."""
     order = sorted(range(len(found.trajectories)), key=lambda i: len(rows_of_all([found.trajectories[i]])[0]))
     candidates: dict[str, Callable[[], object]] = {}
     for size in MICRO_BATCHES:
@@ -231,9 +232,9 @@ def compare_time(folder: Path, found: Problem, out: Path, rounds: int) -> dict[s
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):
         for name, run in candidates.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     return summary({name: times[1:] for name, times in seconds.items()}, found.tokens)
 
 
@@ -270,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name:16} ours {row['ours']:+.8f}  TRL {row['trl']:+.8f}  apart {row['difference']:.1e}")
         times = compare_time(folder, found, Path(temporary), chosen.rounds)
     for name, rate in times["tokens_per_s"].items():
-        print(f"{name:24} {rate:9,.0f} tokens/s{'  (best of its side)' if name in times['best'].values() else ''}")
+        print(f"{name:24} {rate:9,.0f} tokens per processor second{'  (best of its side)' if name in times['best'].values() else ''}")
     ratio = f"{times['ratio']:.2f} [{times['ratio_low']:.2f}, {times['ratio_high']:.2f}]"
     print(f"{times['tokens']:,} tokens an update; ours / TRL at their best: {ratio}")
     if chosen.json:
