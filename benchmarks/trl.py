@@ -35,7 +35,7 @@ from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 BUDGETS = (2048, 4096, 8192, 16384)
 MICRO_BATCHES = (1, 2, 4, 8, 16)
 MAX_COMPLETION = 1024  # TRL's constant divisor; ours is told the same
-CLIP = {"clip_low": 0.2, "clip_high": 0.28}
+CLIP: dict[str, Any] = {"clip_low": 0.2, "clip_high": 0.28}
 
 SETTINGS: dict[str, tuple[LossSpec, dict[str, Any]]] = {
     "GRPO, 1/|o_i|": (LossSpec(divisor="trajectories", **CLIP), {"loss_type": "grpo"}),
@@ -172,7 +172,7 @@ def trl_trainer(folder: Path, out: Path, micro_batch: int, batch: int, options: 
     trainer = Given(model=model, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=config, train_dataset=data,
                     processing_class=tokenizer)  # fmt: skip
     trainer.current_gradient_accumulation_steps = steps
-    trainer.model.train()
+    model.train()
     return trainer
 
 

@@ -366,9 +366,7 @@ class Trainer:
         """The policy's optimiser steps on one batch."""
         config, spec = self.config, self.own.loss
         streams = replace(streams_of(trajectories, credit.advantages, credit.weights), reference_logprob=reference)
-        if (
-            config.overlap
-        ):  # the sampler is one update behind: the ratio starts from our own log-probabilities
+        if config.overlap:  # the sampler is one update behind: the ratio starts from our own log-probabilities
             old = score(self._forward, pack(rows, config.token_budget), len(trajectories), config.device)
             streams, spec = replace(streams, old_logprob=old), spec.model_copy(update={"importance_cap": spec.importance_cap or 2.0})
         steps = []

@@ -56,7 +56,7 @@ def _convert(source: Path, target: Path) -> None:
     settings = read.config.to_dict()
     settings.pop("quantization_config", None)  # the weights are plain now
     config = LlamaConfig(**settings)
-    plain = LlamaForCausalLM(config).to(torch.bfloat16)
+    plain = LlamaForCausalLM(config).to(dtype=torch.bfloat16)  # pyright: ignore[reportCallIssue]
     plain.load_state_dict(read.state_dict())
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     plain.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end)

@@ -55,7 +55,7 @@ def test_equal_seeds_draw_equal_adapters():
     for seed in (1, 1, 2):
         model = chat_model()
         add_lora(model, LoraSettings(rank=2), seed)
-        drawn.append(model.model.layers[0].self_attn.q_proj.lora_A["default"].weight)
+        drawn.append(model.get_parameter("model.layers.0.self_attn.q_proj.lora_A.default.weight"))
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
 

@@ -40,9 +40,9 @@ def coin_flips(groups: int, seed: int) -> list[list[Trajectory]]:
 def explained(source: PolicyModel, values_from: str) -> float:
     groups = coin_flips(12, seed=1)
     flat = [x for group in groups for x in group]
-    values, metrics = valuation(source, values_from=values_from).values_and_fit(groups, flat, rows_of_all(flat), 1)
-    assert metrics["critic/loss"] > 0
-    v, g = np.concatenate(values.turns), np.array([x.outcome.reward for x in flat])
+    valued = valuation(source, values_from=values_from).values_and_fit(groups, flat, rows_of_all(flat), 1)
+    assert valued.metrics["critic/loss"] > 0
+    v, g = np.concatenate(valued.values.turns), np.array([x.outcome.reward for x in flat])
     return 1 - float(np.var(g - v) / np.var(g))
 
 
@@ -73,7 +73,7 @@ def test_a_saved_valuation_goes_on_bitwise(source: PolicyModel, tmp_path) -> Non
     straight.values_and_fit(groups, flat, rows_of_all(flat), 1)
     straight.save(tmp_path)
     resumed.restore(tmp_path, copy.deepcopy(straight.state_dict()))
-    results = [np.concatenate(v.values_and_fit(groups, flat, rows_of_all(flat), 2)[0].turns) for v in (straight, resumed)]
+    results = [np.concatenate(v.values_and_fit(groups, flat, rows_of_all(flat), 2).values.turns) for v in (straight, resumed)]
     np.testing.assert_array_equal(*results)
     np.testing.assert_array_equal(np.concatenate(straight.turn_values(flat)), np.concatenate(resumed.turn_values(flat)))
 

@@ -308,10 +308,11 @@ class LocalSampler:
 
         On an accelerator nothing is bitwise, and the answer is yes.
         """
-        if self._together is None:
-            self._together = self._model.device.type != "cpu" or self._try_reads()
-            log.debug("prompts are read %s", "together" if self._together else "one by one: this processor's products depend on their size")
-        return self._together
+        together = self._together
+        if together is None:
+            self._together = together = self._model.device.type != "cpu" or self._try_reads()
+            log.debug("prompts are read %s", "together" if together else "one by one: this processor's products depend on their size")
+        return together
 
     def _try_reads(self) -> bool:
         vocabulary = cast(Any, self._model).get_input_embeddings().weight.shape[0]

@@ -199,10 +199,11 @@ class Tab:
 
     async def make_world(self) -> int:
         """The isolated world of the current document, for what comes next; it need not be waited for. Returns its id."""
-        if self._bare_world is None:
+        world = self._bare_world
+        if world is None:
             parameters = {"frameId": self._frame, "worldName": "webgym", "grantUniveralAccess": True}
-            self._bare_world = (await self.send("Page.createIsolatedWorld", parameters))["executionContextId"]
-        return self._bare_world
+            world = self._bare_world = int((await self.send("Page.createIsolatedWorld", parameters))["executionContextId"])
+        return world
 
     async def _enter_world(self, expression: str) -> list[Any] | None:
         """Bring the snapshot's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
