@@ -3,8 +3,8 @@
 Yu et al. (2025), arXiv 2503.14476, eq. 8 and section 3. Against GRPO as published:
 
     clip_high          0.28 over 0.2 below: a rare good token may rise further (clip-higher, 3.1)
-    drop_dead_groups   groups whose members all did the same are left out (dynamic sampling, 3.2); others are drawn in their place
-                       where the run asks for it (`resample`)
+    drop_dead_groups   groups whose members all did the same are left out; the paper draws others in their place (dynamic sampling, 3.2),
+                       here the curriculum makes them rare instead
     divisor            the tokens of the whole batch: long trajectories count by their length (3.3)
     kl                 none (2.3)
 
