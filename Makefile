@@ -76,7 +76,7 @@ doctor: $(STAMP)  ## what this machine has and what it lacks
 	$(WEBGYM) doctor $(ARGS)
 
 test: browser  ## all tests but the slow ones
-	$(PY) -m pytest -q -m 'not slow' $(ARGS)
+	$(PY) -m pytest -q -m 'not slow' -n 2 --dist loadfile $(ARGS)
 
 test-slow: browser  ## the tests that take minutes
 	$(PY) -m pytest -q -m slow $(ARGS)

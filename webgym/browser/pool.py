@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 
 ARGUMENTS = (
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
-    # A navigation within a site keeps its frame instead of making a new one: a tenth less work in a reset. Of Playwright's own list,
-    # which this replaces, the first name only matters to a browser without accounts.
-    "--enable-features=CDPScreenshotNewSurface,RenderDocument:level/crashed-frame",
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
     "--disable-background-networking",

@@ -16,7 +16,7 @@ from webgym.view.server import Server
 expect.set_options(timeout=60_000)  # a busy machine is no failure
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, Playwright's own loop runs in this thread, and no test can run another
 def chromium() -> Iterator[Browser]:
     found = executable.find()
     with sync_playwright() as p:
