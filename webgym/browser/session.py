@@ -159,12 +159,9 @@ class Session:
             self._replace_hook(),
         )
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode left in the tab goes before that. (Commands to
-        # a page are carried out in the order in which they are sent.)
-        await asyncio.gather(
-            tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())"),
-            tab.settle(),
-        )
+        # The new document stands still until time is granted: what the last episode left in the tab goes now.
+        await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")
+        await tab.settle()
         _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.make_world())
         return begun
 

@@ -40,7 +40,7 @@ def draw_colour(rng: random.Random) -> Instance:
 
 def read_colour(page: Observation) -> Memory:
     (name,) = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     text = below(page, find(page, name, "link"), "text")[0].text
     yield done(text.partition(" × ")[2].partition(",")[0])
@@ -64,7 +64,7 @@ def draw_redirect(feasible: bool) -> Draw:
 
 def redirect(page: Observation) -> Memory:
     (label,) = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     if not says(page, "Processing."):
         yield impossible("the order is on its way already")
@@ -90,7 +90,7 @@ def draw_again(rng: random.Random) -> Instance:
 
 def cancel_and_order_again(page: Observation) -> Memory:
     address, delivery, payment = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     page = yield from pressed(page, "Cancel order", "Yes, cancel it", "Order again")
     page = yield from ordered(page, address, delivery, payment)
@@ -120,7 +120,7 @@ def draw_return(feasible: bool) -> Draw:
 
 def return_item(page: Observation) -> Memory:
     name, reason, refund = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     page = yield from sent_back(page, name, reason, refund)
     if says(page, "could be returned until"):
@@ -148,7 +148,7 @@ def draw_return_what_can_go(rng: random.Random) -> Instance:
 
 def return_what_can_go(page: Observation) -> Memory:
     reason, refund = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     names = [node.text for node in below(page, find(page, "Your orders", "link"), "link") if _is_line(page, node.text)]
     for name in names:
@@ -182,7 +182,7 @@ def draw_exchange(rng: random.Random) -> Instance:
 
 def exchange(page: Observation) -> Memory:
     name, reason, refund, wish, address, delivery, payment = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     page = yield from order_page(page, number)
     page = yield from sent_back(page, name, reason, refund)
     page = yield from added(page, name, wish)
@@ -214,7 +214,7 @@ def draw_review(rng: random.Random) -> Instance:
 
 def write_review(page: Observation) -> Memory:
     name, title, text = quoted(page)
-    (number,) = wanted(page, r"order (\d+)")
+    (number,) = wanted(page, r"[oO]rder (\d+)")
     (stars,) = wanted(page, r"(\d)[ -]stars?")
     page = yield from order_page(page, number)
     page = yield click(next(node for node in below(page, find(page, name, "link"), "link") if node.text == "Review"))
