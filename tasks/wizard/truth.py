@@ -216,14 +216,18 @@ def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, g
         rest = max(0.0, 1.0 - math.fsum((*clicks, stop, infeasible)))
         return {**dict(zip(moves, clicks, strict=True)), GIVE_UP: stop + infeasible, NOTHING: rest}
 
-    values = truth.of(policy)
+    values, visits = truth.of(policy), truth.visits(policy)
+    place = {what: number for number, what in enumerate(asked)}
     found: dict[tuple[str, int], ExactValue] = {}
     for state in truth.states:
         _, actions = asked[seen(state)]
         worth = list(values.q[state].values())  # clicks, nothing, give up
         clicked, nothing, given_up = worth[:-2], worth[-2], worth[-1]
         named = dict(zip((render(action, "call") for action in actions), [*clicked, given_up, given_up], strict=True))
-        found[pages[state.progress].state_hash, state.turn] = ExactValue(values.v[state], {**named, "": nothing})
+        worth_of = {**named, "": nothing}
+        found[pages[state.progress].state_hash, state.turn] = ExactValue(
+            values.v[state], worth_of, visits.get(state, 0.0), place[seen(state)]
+        )
     return found
 
 
