@@ -514,6 +514,9 @@ def study_learning(
     stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
     only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")
+    ] = [],  # noqa: B006
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
@@ -525,7 +528,7 @@ def study_learning(
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
     no_progress_bars()
-    study = Study(grid or LEARNING, out)
+    study = Study(grid or LEARNING, out, settings)
     if plan:
         for line in study.plan():
             _say(line)
