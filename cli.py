@@ -305,6 +305,7 @@ def evaluate(
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -345,7 +346,9 @@ def evaluate(
 
         no_progress_bars()
         assert checkpoint is not None
-        found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
+        found, comparison = assess_checkpoints(
+            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device
+        )
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
         print(json.dumps(result, indent=2))
