@@ -515,7 +515,9 @@ def study_learning(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/learning"),
     stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
-    only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
+    only: Annotated[
+        list[str], typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'; may be given again.")
+    ] = ["*"],  # noqa: B006
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
     settings: Annotated[
         list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")

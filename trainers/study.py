@@ -283,22 +283,28 @@ class Study:
             found[contender.label] = int(np.argmax([np.mean(x) for x in tried])) if len(tried) > 1 else 0
         return found
 
-    def todo(self, stage: Stage, only: str = "*") -> list[Cell]:
-        """The cells of a stage whose name fits `only` and that are not finished. One candidate alone needs no tuning.
+    def todo(self, stage: Stage, only: Sequence[str] = ("*",)) -> list[Cell]:
+        """The cells of a stage whose name fits one of `only` and that are not finished. One candidate alone needs no tuning.
 
         Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
         """
         if stage == "tune" and all(len(contender.candidates) == 1 for contender in self.grid.contenders):
             return []
         first = {contender.label: 0 for contender in self.grid.contenders}
-        found = [cell for cell in cells(self.grid, stage, first) if fnmatchcase(cell.name, f"{stage}/{only}")]
+        found = [cell for cell in cells(self.grid, stage, first) if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)]
         if stage == "measure":
             best = self.best({cell.label for cell in found})
             found = [replace(cell, candidate=best[cell.label]) for cell in found]
         return [cell for cell in found if not self._cells.done(cell.name)]
 
-    def run(self, stages: Sequence[Stage] = STAGES, only: str = "*", most: int | None = None, say: Callable[[str], None] = print) -> int:
-        """How many cells were played now: those of the stages whose name matches `only`, at most `most`."""
+    def run(
+        self,
+        stages: Sequence[Stage] = STAGES,
+        only: Sequence[str] = ("*",),
+        most: int | None = None,
+        say: Callable[[str], None] = print,
+    ) -> int:
+        """How many cells were played now: those of the stages whose name fits one of `only`, at most `most`."""
         played = 0
         for stage in stages:
             waiting = self.todo(stage, only)

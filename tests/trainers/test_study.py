@@ -92,14 +92,14 @@ def test_a_study_that_is_killed_loses_no_finished_cell(grid, tmp_path):
 
 def test_cells_can_be_chosen_and_counted(grid, tmp_path):
     study = Study(grid, tmp_path)
-    assert study.run(["tune"], only="grpo/*", most=1, say=lambda words: None) == 1
+    assert study.run(["tune"], only=["grpo/*"], most=1, say=lambda words: None) == 1
     assert [cell.label for cell in study.todo("tune")].count("grpo") == 1
     with study._claim(study.todo("tune")[0]) as mine, study._claim(study.todo("tune")[0]) as theirs:
         assert mine and not theirs
     with pytest.raises(ConfigError, match="grpo is not tuned yet: 1 of 2 cells are there"):
         study.best()
-    study.run(["tune"], only="grpo/*", say=lambda words: None)
-    assert len(study.todo("measure", "grpo/*")) == 2, "who is tuned need not wait for the others"
+    study.run(["tune"], only=["grpo/*"], say=lambda words: None)
+    assert len(study.todo("measure", ["grpo/*"])) == 2, "who is tuned need not wait for the others"
     with pytest.raises(ConfigError, match="reinforce-mean is not tuned yet: 0 of 2"):
         study.todo("measure")
 
