@@ -79,11 +79,12 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
         LocalSampler(source.model, source.tokenizer) as sampler,
         Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
     ):
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed))
+        held = bool(config.get("grammar"))
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
     journal = Journal(run.path / FILE)
-    chances = chances_of(source, sampling.temperature)
+    chances = chances_of(source, sampling, grammar=held)
     for x, turns in zip(chosen, found, strict=True):
         row = {
             "policy_version": checkpoint.iteration,
@@ -147,24 +148,26 @@ def exact_row(x: Trajectory, source: PolicyModel, chances: Chances, gamma: float
     return {"values": v, "q": q, "advantages": [b - a for a, b in zip(v, q, strict=True)]}
 
 
-def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192) -> Chances:
-    """The chance that the model writes each action, in any of its usual spellings, its end token included, at this temperature.
+def chances_of(source: PolicyModel, sampling: Sampling, token_budget: int = 8192, *, grammar: bool = False) -> Chances:
+    """The chance that the model writes each action, in any of its usual spellings, its end token included, under this sampling.
 
     Each spelling is scored with the tokens that the tokenizer gives it; what the model could write with others counts as other text.
     """
     context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
     end = next(iter(end_ids(source.model, source.tokenizer)))
+    replay = TokenGrammar.of(source.model, source.tokenizer) if grammar else None
 
     def chances(asked: Sequence[tuple[Observation, Sequence[Action]]]) -> list[list[float]]:
         texts: list[tuple[int, int, Trajectory]] = []  # question, action, a one-turn episode of that spelling
         for question, (observation, actions) in enumerate(asked):
             prompt = prompt_text(observation, (), source.prompts)
             ids = context.ids(prompt, ())
+            drawn = replace(sampling, grammar=grammar_for(observation, source.prompts)) if grammar else sampling
             for number, action in enumerate(actions):
                 for text in spellings(action, observation, source):
                     written = tuple(source.tokenizer(text, add_special_tokens=False)["input_ids"])
-                    texts.append((question, number, _spelt(ids, (*written, end), temperature)))
-        logprobs = _scored(source.model, [x for _, _, x in texts], temperature, token_budget)
+                    texts.append((question, number, _spelt(ids, (*written, end), drawn)))
+        logprobs = _scored(source.model, [x for _, _, x in texts], sampling.temperature, token_budget, replay)
         found = [[0.0] * len(actions) for _, actions in asked]
         for (question, number, _), values in zip(texts, logprobs, strict=True):
             found[question][number] += float(np.exp(values.sum()))
@@ -178,18 +181,20 @@ def spellings(action: Action, observation: Observation, source: PolicyModel) -> 
     return list(dict.fromkeys([demonstration(action, observation, source.prompts), render(action, source.prompts.dialect)]))
 
 
-def _spelt(prompt: tuple[int, ...], written: tuple[int, ...], temperature: float) -> Trajectory:
-    completion = Completion("", "", prompt, written, (0.0,) * len(written), Sampling(temperature))
+def _spelt(prompt: tuple[int, ...], written: tuple[int, ...], sampling: Sampling) -> Trajectory:
+    completion = Completion("", "", prompt, written, (0.0,) * len(written), sampling)
     turn = Turn(completion, "", "", 0.0, True, False, "", "")
     return Trajectory(EpisodeKey("", 0), "", (turn,), Outcome("success", 0.0))
 
 
-def _scored(model: PreTrainedModel, texts: Sequence[Trajectory], temperature: float, token_budget: int) -> list[np.ndarray]:
+def _scored(
+    model: PreTrainedModel, texts: Sequence[Trajectory], temperature: float, token_budget: int, grammar: TokenGrammar | None
+) -> list[np.ndarray]:
     """log π of every token of the texts."""
     model.eval()
     batches = pack(rows_of_all(texts), token_budget)
 
     def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        return logprobs_at(model, packed_hidden(model, batch), batch, temperature), None
+        return logprobs_at(model, packed_hidden(model, batch), batch, temperature, grammar=grammar), None
 
     return score(forward, batches, len(texts))
