@@ -30,9 +30,10 @@ from webgym.prompt import PromptSettings
 from webgym.types import Observation
 
 Context = int
-"""What decoding depends on besides the entry itself: START until something was written, with JOINED behind a mark that joins words."""
+"""What decoding depends on besides the entry itself: START until something was written, JOINED behind a mark that joins words, LOW and
+HIGH behind an entry that is a byte below or beyond ASCII (where bytes that follow each other are no UTF-8, all of them are lost)."""
 
-START, JOINED = 1, 2
+START, JOINED, LOW, HIGH = 1, 2, 4, 8
 
 
 def grammar_for(observation: Observation, prompts: PromptSettings) -> str:
@@ -51,6 +52,7 @@ Spell = Callable[[str, Context], tuple[bytes, Context] | None]
 def _tiny(entry: str, context: Context) -> tuple[bytes, Context] | None:
     """webgym-tiny's marks: see :mod:`trainers.tiny`."""
     written = bytearray()
+    context &= START | JOINED
     for character in entry:
         if context & JOINED:
             if character != WORD:
@@ -148,7 +150,9 @@ class TokenGrammar:
         """The place before the first token. Raises UsageError where no action fits in `max_tokens`, or there is no such grammar."""
         place = self._place(grammar(name), self._start)
         if place.need > max_tokens:
-            raise UsageError(f"the shortest action of the grammar {name!r} may take {place.need} tokens: raise max_tokens (now {max_tokens})")
+            raise UsageError(
+                f"the shortest action of the grammar {name!r} may take {place.need} tokens: raise max_tokens (now {max_tokens})"
+            )
         return place
 
     def allowed(self, place: Place, left: int) -> Bool[Tensor, " vocabulary"]:
@@ -203,7 +207,7 @@ class TokenGrammar:
         left = [(self._tree(context), state)]
         while left:
             branch, reached = left.pop()
-            states.update((token, (reached, behind)) for token, behind in branch.entries)
+            states.update((token, (reached, behind)) for token, behind in branch.entries if self._goes_on(reached, behind))
             for byte, below in branch.below.items():
                 if (following := reached.step(byte)) is not None:
                     left.append((below, following))
@@ -247,10 +251,19 @@ class TokenGrammar:
     def _context_at_start(self) -> Context:
         """START, once it is certain that every byte that a grammar may ask for is an entry by itself in every context."""
         for context in (START, 0):
-            alone = {byte for byte, branch in self._tree(context).below.items() if branch.entries}
-            if missing := set(range(0x21 if context else 0x20, 0x7F)) - alone:  # no action begins with a blank
+            if missing := set(range(0x21 if context else 0x20, 0x7F)) - self._alone(context):  # no action begins with a blank
                 raise UsageError(f"no grammar can be laid over a tokenizer that has no token for {bytes([min(missing)])!r} alone")
         return START
+
+    def _alone(self, context: Context) -> set[int]:
+        """The bytes that are an entry by themselves."""
+        return {byte for byte, branch in self._tree(context).below.items() if branch.entries}
+
+    def _goes_on(self, state: State, context: Context) -> bool:
+        """Whether the shortest ending can be written from here, byte by byte; behind a byte beyond ASCII some may be missing."""
+        if not context & HIGH or state.need == 0:
+            return True
+        return any((after := state.step(byte)) is not None and after.need < state.need for byte in self._alone(context))
 
 
 def _need(state: State, context: Context) -> int:
@@ -263,4 +276,5 @@ def _fallback(entry: str) -> int | None:
 
 
 def _one_byte(byte: int) -> Spell:
-    return lambda entry, context: None if context & JOINED else (bytes([byte]), 0)
+    other, own = (HIGH, LOW) if byte < 0x80 else (LOW, HIGH)
+    return lambda entry, context: None if context & (JOINED | other) else (bytes([byte]), own)

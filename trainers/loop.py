@@ -29,10 +29,10 @@ from trainers.config import TrainConfig, resolve
 from trainers.credit import METRICS as CREDIT_METRICS
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.curriculum import Curriculum
+from trainers.grammar import TokenGrammar
 from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
 from trainers.lora import plain_state
-from trainers.grammar import TokenGrammar
 from trainers.memory import memory_errors
 from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel

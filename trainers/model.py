@@ -250,7 +250,13 @@ def logprobs_at(
 ) -> Tensor: ...
 @overload
 def logprobs_at(
-    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[True], grammar: Replay | None = ...
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[True],
+    grammar: Replay | None = ...,
 ) -> tuple[Tensor, Tensor]: ...
 def logprobs_at(
     model: nn.Module,
@@ -297,8 +303,8 @@ def _allowed(batch: PackedActions, grammar: Replay | None) -> tuple[Tensor | Non
     if grammar is None:
         name = next(turn.grammar for turn in batch.held if turn.grammar)
         raise UsageError(
-            f"these turns were sampled under the grammar {name!r}, so their log-probabilities are over the tokens that it allowed, and here "
-            "no grammar is replayed: train with grammar=true, or on episodes that were sampled without one"
+            f"these turns were sampled under the grammar {name!r}, so their log-probabilities are over the tokens that it allowed, and no "
+            "grammar is replayed here: train with grammar=true, or on episodes that were sampled without one"
         )
     masks, which = grammar.replay(batch.held, batch.action_ids.tolist())
     return masks.to(batch.action_ids.device), which.to(batch.action_ids.device)

@@ -204,8 +204,8 @@ class PackedBatch:
     `action_index` says at which token the logits predict an action token (one before it); `value_index` is the last prompt token
     of each turn, `prompt_start` where the turn's prompt begins (in a merged row: behind the turn before), `action_end` its last
     sampled token. `turn_size` and `sequence_size` count the sampled tokens with weight > 0 of the token's turn and of its whole
-    trajectory, also those that lie in other batches. Streams that :func:`pack` was not given are NaN. Log-probabilities of turns that were `held`
-    to a grammar are those of the tokens that it allowed (:mod:`trainers.grammar`).
+    trajectory, also those that lie in other batches. Streams that :func:`pack` was not given are NaN.
+    Log-probabilities of turns that were `held` to a grammar are over the tokens that it allowed (:mod:`trainers.grammar`).
     """
 
     ids: Int[Tensor, " n"]  # [N] int64

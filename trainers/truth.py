@@ -15,7 +15,7 @@ What was not asked for is null. A later row for the same episode and checkpoint 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 
 from trainers.context import Context
 from trainers.credit import learnable
+from trainers.grammar import TokenGrammar, grammar_for
 from trainers.journal import Journal
 from trainers.learner import score
 from trainers.model import end_ids, logprobs_at, packed_hidden
@@ -76,7 +77,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
-        LocalSampler(source.model, source.tokenizer) as sampler,
+        LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
         Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
     ):
         held = bool(config.get("grammar"))

@@ -99,7 +99,9 @@ def _characters(allowed: frozenset[int], escape: Part | None = None, least: int 
 
 def _json_string(least: int = 0) -> Part:
     """A text in JSON's double quotes."""
-    surrogate_free = either(chain(one_of(b"0123456789abcefABCEF"), repeat(_HEX, 3, 3)), chain(one_of(b"dD"), one_of(b"01234567"), _HEX, _HEX))
+    surrogate_free = either(
+        chain(one_of(b"0123456789abcefABCEF"), repeat(_HEX, 3, 3)), chain(one_of(b"dD"), one_of(b"01234567"), _HEX, _HEX)
+    )
     escape = chain(text("\\"), either(one_of(b'"\\/bfnrt'), chain(text("u"), surrogate_free)))
     return chain(text('"'), _characters((_PRINTABLE | _HIGH | {*b" "}) - {*b'"\\'}, escape, least), text('"'))
 
@@ -202,7 +204,7 @@ def _call(refs: int) -> Part:
 
     literals: Mapping[Callable[[object], Any], Part] = {
         read_ref: one_quoted(texts(str(n) for n in range(refs))),
-        read_index: one_quoted(_INDEX),
+        read_index: _INDEX,
         read_text: quoted,
         read_texts: either(quoted, listed(quoted)),
         read_keys: _quoted(least=1),
