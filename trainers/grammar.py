@@ -232,7 +232,7 @@ class TokenGrammar:
         return tree
 
     def _read(self, tokenizer: Any) -> dict[int, tuple[str, Spell]]:
-        """Each id that writes text, with its entry and how that is spelt. Added entries, special ones above all, write nothing here."""
+        """Each id that writes text, with its entry and how that is spelt. What ends a completion writes nothing, nor do added entries."""
         spelling = _spelling(tokenizer)
         if spelling is None:
             raise UsageError(
@@ -242,7 +242,7 @@ class TokenGrammar:
         bytewise = spelling is _byte_level
         entries: dict[int, tuple[str, Spell]] = {}
         for entry, token in tokenizer.get_vocab().items():
-            if token in tokenizer.added_tokens_decoder or token >= self.size:
+            if token in tokenizer.added_tokens_decoder or token in self._ends or token >= self.size:
                 continue
             byte = None if bytewise else _fallback(entry)
             entries[token] = (entry, spelling if byte is None else _one_byte(byte))
