@@ -131,7 +131,8 @@ def test_arrival_order_changes_nothing(model, tokenizer):
 
 def played(model, tokenizer, names=(NAME, "", "compact strings=0 refs=3"), count=40):
     """Trajectories of two turns each, sampled without truncation."""
-    asked = [(prompt, seed, replace(sampling, top_k=0, temperature=1.5)) for prompt, seed, sampling in requests(count, model.config.vocab_size, names)]
+    drawn_from = requests(count, model.config.vocab_size, names)
+    asked = [(prompt, seed, replace(sampling, top_k=0, temperature=1.5)) for prompt, seed, sampling in drawn_from]
     results = drawn(model, tokenizer, asked)
     turns = [turn(p, r.ids, logprobs=r.logprobs, sampling=s) for (p, _, s), r in zip(asked, results, strict=True)]
     return [trajectory(turns[i : i + 2]) for i in range(0, count, 2)]
