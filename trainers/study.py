@@ -15,13 +15,11 @@ A cell's row is written in one go when its run has ended, so a process that is k
 processes may work on one folder: a cell that another one plays is left to it.
 """
 
-import fcntl
-import json
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,8 +29,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
+from trainers.cells import CellFolder
 from trainers.config import resolve, validated
-from trainers.disk import write_atomically
 from trainers.loop import Display, Trainer
 from webgym import task_sets
 from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
@@ -243,16 +241,11 @@ class Study:
 
     def __init__(self, grid_file: Path, out: Path) -> None:
         self.grid, self.out = read_grid(grid_file), out
-        kept, text = out / "grid.toml", grid_file.read_bytes()
-        if kept.exists() and kept.read_bytes() != text:
-            raise ConfigError(f"{out} holds rows of another grid than {grid_file}: give another --out, or the grid that lies there")
-        out.mkdir(parents=True, exist_ok=True)
-        if not kept.exists():
-            write_atomically(kept, text)
+        self._cells = CellFolder(out, grid_file.read_bytes(), grid_file)
 
     def rows(self, stage: Stage) -> list[dict[str, Any]]:
         """The rows of the finished cells of a stage."""
-        return [json.loads(file.read_text("utf-8")) for file in sorted((self.out / stage).glob("*/*.json"))]
+        return self._cells.rows(f"{stage}/*/*")
 
     def best(self) -> dict[str, int]:
         """The candidate with the highest mean area of each contender, the first of equals. Raises ConfigError before all are tuned."""
@@ -273,7 +266,7 @@ class Study:
         if stage == "tune" and all(len(contender.candidates) == 1 for contender in self.grid.contenders):
             return []
         found = cells(self.grid, stage, self.best() if stage == "measure" else None)
-        return [cell for cell in found if not self._file(cell).exists()]
+        return [cell for cell in found if not self._cells.done(cell.name)]
 
     def run(self, stages: Sequence[Stage] = STAGES, only: str = "*", most: int | None = None, say: Callable[[str], None] = print) -> int:
         """How many cells were played now: those of the stages whose name matches `only`, at most `most`."""
@@ -286,11 +279,10 @@ class Study:
                 if played == most:
                     return played
                 with self._claim(cell) as mine:
-                    if not mine or self._file(cell).exists():
+                    if not mine or self._cells.done(cell.name):
                         continue
                     row = play(self.grid, cell, self.out)
-                    self._file(cell).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(self._file(cell), json.dumps(row).encode())
+                    self._cells.keep(cell.name, row)
                 played += 1
                 say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
         return played
@@ -306,21 +298,8 @@ class Study:
             )
         return lines
 
-    def _file(self, cell: Cell) -> Path:
-        return self.out / f"{cell.name}.json"
-
-    @contextmanager
-    def _claim(self, cell: Cell) -> Iterator[bool]:
-        """Whether this process may play the cell; the system lets go of the claim when the process ends, however it ends."""
-        file = self.out / "work" / f"{cell.name}.lock"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+    def _claim(self, cell: Cell) -> AbstractContextManager[bool]:
+        return self._cells.claim(cell.name)
 
     # --- report ----------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from trainers.policy import PolicyModel
 from trainers.truth import Wanted, chances_of, exact_row, find_truth, spellings, table
 from webgym.errors import UsageError
 from webgym.store import load
-from webgym.types import Click, Sampling, Stop
+from webgym.types import Click, Stop
 from webgym.view.runs import Run
 
 CONFIG = {
@@ -54,7 +54,7 @@ def test_the_viewer_shows_it_beside_the_episode(run):
 def test_chances_are_those_of_the_sampler(run):
     source = PolicyModel.load(run / "checkpoints/iter-000001/policy")
     x = load(run / "trajectories/iter-000001.jsonl")[0]
-    chances = chances_of(source, Sampling(max_tokens=16))
+    chances = chances_of(source, 1.0)
     task_values = {}
     exact_row(x, source, lambda asked: task_values.setdefault("asked", asked) and chances(asked), 1.0)
     observation, actions = task_values["asked"][0]
@@ -64,8 +64,6 @@ def test_chances_are_those_of_the_sampler(run):
     assert spellings(Stop(), observation, source) == ["stop"]
     assert found[[Click(0) == action for action in actions].index(True)] > 0
     assert exact_row(x, replace(source, prompts=replace(source.prompts, history=2)), chances, 1.0) is None
-    held = chances_of(source, Sampling(max_tokens=16), grammar=True)([(observation, actions)])[0]
-    assert all(a <= b + 1e-6 for a, b in zip(found, held, strict=True)) and sum(found) < sum(held) <= 1 + 1e-6
 
 
 def test_what_cannot_be_found_is_explained(run, tmp_path):
