@@ -272,11 +272,11 @@ class CriticStudy:
 
 
 def exact_rows(played: Sequence[Trajectory], exact: ExactTruth, gamma: float) -> list[dict[str, list[float]]]:
-    """What is true of each episode. Raises ConfigError for a policy with a memory."""
+    """What is true of each episode. Raises ConfigError for a policy with a memory or a grammar."""
     found = [exact.row(x, gamma) for x in played]
     known = [row for row in found if row is not None]
     if len(known) < len(found):
-        raise ConfigError("exact values need a policy without memory: train with prompts.history = 0 and prompts.errors = false")
+        raise ConfigError("exact values need a policy without memory or grammar: train with prompts.history = 0, prompts.errors = false")
     return known
 
 

@@ -112,8 +112,9 @@ def test_every_completion_is_an_action_and_is_decoded_as_the_grammar_read_it(kin
         read, context = b"", START
         for token in result.ids[: len(result.ids) - (result.ids[-1] in ends)]:
             entry, spell = grammar._entries[token]
-            piece, context = spell(entry, context)
-            read += piece
+            spelt = spell(entry, context)
+            assert spelt is not None
+            read, context = read + spelt[0], spelt[1]
         if read.isascii():
             assert result.text == read.decode()
     assert 0 < cut < len(asked)  # some were cut by the limit, and were actions all the same
