@@ -308,6 +308,7 @@ def evaluate(
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -349,7 +350,7 @@ def evaluate(
         no_progress_bars()
         assert checkpoint is not None
         found, comparison = assess_checkpoints(
-            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, grammar=grammar
+            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
         )
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
@@ -519,6 +520,9 @@ def study_learning(
     stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
     only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")
+    ] = [],  # noqa: B006
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
@@ -530,7 +534,7 @@ def study_learning(
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
     no_progress_bars()
-    study = Study(grid or LEARNING, out)
+    study = Study(grid or LEARNING, out, settings)
     if plan:
         for line in study.plan():
             _say(line)

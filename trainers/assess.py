@@ -8,7 +8,7 @@ from typing import Any
 from trainers.model import BUILT_IN
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.run import RunFolder, open_checkpoint
-from trainers.samplers.local import LocalSampler
+from trainers.samplers.batched import in_this_process
 from webgym.assess import Assessment
 from webgym.errors import CheckpointError
 from webgym.evaluate import Comparison, Report, compare
@@ -52,7 +52,15 @@ def grammar_of(path: Path) -> bool:
 
 
 def assess_checkpoints(
-    wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int, grammar: bool | None = None
+    wanted: Assessment,
+    path: Path,
+    against: Path | None,
+    *,
+    greedy: bool,
+    temperature: float,
+    seed: int,
+    device: str = "cpu",
+    grammar: bool | None = None,
 ) -> tuple[Report, Comparison | None]:
     """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError.
 
@@ -61,16 +69,20 @@ def assess_checkpoints(
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
     sampling = Sampling(temperature, greedy=greedy)
-    first = _play(wanted, path, sampling, seed, grammar)
-    return wanted.report(first), compare(_play(wanted, against, sampling, seed, grammar), first) if against else None
+    first = _play(wanted, path, sampling, seed, device, grammar)
+    if against is None:
+        return wanted.report(first), None
+    return wanted.report(first), compare(_play(wanted, against, sampling, seed, device, grammar), first)
 
 
-def _play(wanted: Assessment, path: Path, sampling: Sampling, seed: int, grammar: bool | None) -> list[Trajectory]:
+def _play(wanted: Assessment, path: Path, sampling: Sampling, seed: int, device: str, grammar: bool | None) -> list[Trajectory]:
     if not path.is_dir() and str(path) not in BUILT_IN:
         names = " or ".join(BUILT_IN)
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
-    source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path))
+    dtype = "float32" if device == "cpu" else "bfloat16"
+    source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path), device=device, dtype=dtype)
     sampling = replace(sampling, max_tokens=max_tokens_of(path, source.prompts))
     held = grammar_of(path) if grammar is None else grammar
-    with LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler:
+    slots = 8 if device == "cpu" else wanted.sessions
+    with in_this_process(source.model, source.tokenizer, block=source.read_in_blocks_of, slots=slots) as sampler:
         return wanted.play(LanguagePolicy(source, sampler, sampling, seed, grammar=held))
