@@ -302,6 +302,9 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
+    grammar: Annotated[
+        bool | None, typer.Option(help="Hold answers to the action syntax and the page's refs; as it was trained unless given.")
+    ] = None,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
@@ -347,7 +350,7 @@ def evaluate(
         no_progress_bars()
         assert checkpoint is not None
         found, comparison = assess_checkpoints(
-            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device
+            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
         )
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:

@@ -1,7 +1,9 @@
 """Evaluation of checkpoints: one, or two compared on the same episodes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trainers.model import BUILT_IN
 from trainers.policy import LanguagePolicy, PolicyModel
@@ -21,45 +23,66 @@ def model_folder(path: Path) -> Path:
     return open_checkpoint(path).folder("policy")
 
 
-def tasks_of(path: Path) -> tuple[str, ...]:
-    """The tasks that a run was trained on; the default set for a model that belongs to no run."""
+def _config_of(path: Path) -> Mapping[str, Any] | None:
+    """The configuration of the run that a checkpoint belongs to; None for a model that belongs to no run."""
     folder = path.resolve()
     for candidate in (folder, *folder.parents[:2]):
         if (candidate / "run.json").is_file():
             with RunFolder.open(candidate, write=False) as run:
-                return tuple(run.config["tasks"])
-    return ("default",)
+                return run.config
+    return None
+
+
+def tasks_of(path: Path) -> tuple[str, ...]:
+    """The tasks that a run was trained on; the default set for a model that belongs to no run."""
+    config = _config_of(path)
+    return tuple(config["tasks"]) if config else ("default",)
 
 
 def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
     """The longest answer that a run's policy was trained to give; for a model of no run, one that its style of prompts asks for."""
-    folder = path.resolve()
-    for candidate in (folder, *folder.parents[:2]):
-        if (candidate / "run.json").is_file():
-            with RunFolder.open(candidate, write=False) as run:
-                return int(run.config["max_tokens"])
-    return 16 if prompts.style == "compact" else 256
+    config = _config_of(path)
+    return int(config["max_tokens"]) if config else 16 if prompts.style == "compact" else 256
+
+
+def grammar_of(path: Path) -> bool:
+    """Whether a run's policy was held to a grammar when it was trained; a model of no run was not."""
+    config = _config_of(path)
+    return bool(config and config.get("grammar"))
 
 
 def assess_checkpoints(
-    wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int, device: str = "cpu"
+    wanted: Assessment,
+    path: Path,
+    against: Path | None,
+    *,
+    greedy: bool,
+    temperature: float,
+    seed: int,
+    device: str = "cpu",
+    grammar: bool | None = None,
 ) -> tuple[Report, Comparison | None]:
-    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError."""
+    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError.
+
+    `grammar` says whether answers are held to the action syntax; None: as each was trained.
+    """
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
-    first = _play(wanted, path, greedy, temperature, seed, device)
+    sampling = Sampling(temperature, greedy=greedy)
+    first = _play(wanted, path, sampling, seed, device, grammar)
     if against is None:
         return wanted.report(first), None
-    return wanted.report(first), compare(_play(wanted, against, greedy, temperature, seed, device), first)
+    return wanted.report(first), compare(_play(wanted, against, sampling, seed, device, grammar), first)
 
 
-def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int, device: str) -> list[Trajectory]:
+def _play(wanted: Assessment, path: Path, sampling: Sampling, seed: int, device: str, grammar: bool | None) -> list[Trajectory]:
     if not path.is_dir() and str(path) not in BUILT_IN:
         names = " or ".join(BUILT_IN)
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
     dtype = "float32" if device == "cpu" else "bfloat16"
     source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path), device=device, dtype=dtype)
-    sampling = Sampling(temperature, greedy=greedy, max_tokens=max_tokens_of(path, source.prompts))
+    sampling = replace(sampling, max_tokens=max_tokens_of(path, source.prompts))
+    held = grammar_of(path) if grammar is None else grammar
     slots = 8 if device == "cpu" else wanted.sessions
     with in_this_process(source.model, source.tokenizer, block=source.read_in_blocks_of, slots=slots) as sampler:
-        return wanted.play(LanguagePolicy(source, sampler, sampling, seed))
+        return wanted.play(LanguagePolicy(source, sampler, sampling, seed, grammar=held))

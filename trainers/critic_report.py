@@ -73,13 +73,13 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:
         rehearse(task_sets.choose(names), backend)
-    exact = ExactTruth(source, settings.temperature)
+    exact = ExactTruth(source, settings.temperature, grammar=settings.grammar)
     with (
         LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
         Arena(wanted.sessions, backend=backend) as arena,
     ):
         sampling = Sampling(settings.temperature, max_tokens=settings.max_tokens)
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed))
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed), grammar=settings.grammar)
         for name, names, held_out in sets:
             played = [x for x in arena.collect(policy, _keys(names, held_out, wanted)) if learnable(x)]
             values = values_of(critic, played)

@@ -205,14 +205,14 @@ class CriticStudy:
     def _play(self, seed: int, files: Sequence[Path]) -> dict[str, Any]:
         source, config = self._source(), self.config
         sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
-        exact = ExactTruth(source, config.temperature)
+        exact = ExactTruth(source, config.temperature, grammar=config.grammar)
         row: dict[str, Any] = {}
         parts = (("train", self.grid.train, "train", files[0]), ("held_out", self.grid.held_out, "valid", files[1]))
         with (
             LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
             Arena(8, backend="text") as arena,
         ):
-            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed))
+            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed), grammar=config.grammar)
             for part, size, seeds, file in parts:
                 played = [x for x in arena.collect(policy, self._keys(size, seeds, seed)) if learnable(x)]
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -272,11 +272,11 @@ class CriticStudy:
 
 
 def exact_rows(played: Sequence[Trajectory], exact: ExactTruth, gamma: float) -> list[dict[str, list[float]]]:
-    """What is true of each episode. Raises ConfigError for a policy with a memory."""
+    """What is true of each episode. Raises ConfigError for a policy with a memory or a grammar."""
     found = [exact.row(x, gamma) for x in played]
     known = [row for row in found if row is not None]
     if len(known) < len(found):
-        raise ConfigError("exact values need a policy without memory: train with prompts.history = 0 and prompts.errors = false")
+        raise ConfigError("exact values need a policy without memory or grammar: train with prompts.history = 0, prompts.errors = false")
     return known
 
 

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from trainers.context import Context
 from trainers.model import context_of, logprobs_at, packed_hidden
-from trainers.rows import PackedBatch, Row, Span, pack
+from trainers.rows import Held, PackedBatch, Row, Span, pack
 from webgym.errors import DivergenceError, UsageError
 from webgym.prompt import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
@@ -285,6 +285,7 @@ class _PromptTokens:
 
     action_index: Int[Tensor, " p"]
     action_ids: Int[Tensor, " p"]
+    held: tuple[Held, ...] = ()
 
     @classmethod
     def of(cls, batch: PackedBatch) -> "_PromptTokens":

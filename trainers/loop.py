@@ -29,6 +29,7 @@ from trainers.config import TrainConfig, resolve
 from trainers.credit import METRICS as CREDIT_METRICS
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.curriculum import Curriculum
+from trainers.grammar import TokenGrammar
 from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
 from trainers.lora import plain_state
@@ -37,7 +38,7 @@ from trainers.model import context_of, logprobs_at, packed_hidden
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
-from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
+from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, sampling_temperature, streams_of
 from trainers.run import RunFolder
 from trainers.samplers.batched import in_this_process
 from trainers.samplers.local import Generated, LocalSampler
@@ -53,7 +54,7 @@ from webgym.prompt import PromptSettings
 from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
 from webgym.store import load
-from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
+from webgym.types import EpisodeKey, Group, Sampling, Trajectory, Turn, seed_from
 from webgym.view import live
 from webgym.view.live import Monitor
 
@@ -128,6 +129,7 @@ class Trainer:
             self.valuation = kind(
                 self.algorithm, self.own, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
             )
+        self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.grammar else None  # replayed over the action ids
         self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
         self._probe: list[Trajectory] | None = None
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
@@ -269,6 +271,7 @@ class Trainer:
         self.monitor.phase("updating", self.iteration)
         clock.lap("collect")
 
+        sampling_temperature(trajectories)  # refuses what no ratio can be computed for
         batch = [*self._earlier(), *trajectories]
         rows = rows_of_all(batch)
         check_context(rows, batch, context_of(self.source.model))
@@ -333,9 +336,9 @@ class Trainer:
         """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or not isinstance(self.valuation, QValuation):
-            return LanguagePolicy(self.source, sampler, sampling, seed)
+            return LanguagePolicy(self.source, sampler, sampling, seed, grammar=self.config.grammar)
         seeds = [seed, *(seed_from(seed, "proposal", n) for n in range(1, best_of))]
-        proposers = [LanguagePolicy(self.source, sampler, sampling, s) for s in seeds]
+        proposers = [LanguagePolicy(self.source, sampler, sampling, s, grammar=self.config.grammar) for s in seeds]
         return BestOf(proposers, self.valuation.best, self.own.explore if explore else 0.0, seed)
 
     def _earlier(self) -> list[Trajectory]:
@@ -347,8 +350,12 @@ class Trainer:
     def _draw(sampler: LocalSampler | OpenAISampler, sampling: Sampling) -> Draw:
         """Completions of prompts by the policy that the sampler holds."""
 
-        def draw(prompts: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[Generated]:
-            waiting = [sampler.submit(prompt, seed, sampling) for prompt, seed in zip(prompts, seeds, strict=True)]
+        def like(turn: Turn) -> Sampling:
+            return replace(sampling, grammar=turn.completion.sampling.grammar if turn.completion.sampling else "")
+
+        def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
+            asked = zip(turns, seeds, strict=True)
+            waiting = [sampler.submit(turn.completion.prompt_ids, seed, like(turn)) for turn, seed in asked]
             return [future.result() for future in waiting]
 
         return draw
@@ -392,15 +399,16 @@ class Trainer:
             return None
 
         def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return logprobs_at(reference, packed_hidden(reference, batch), batch, self.config.temperature), None
+            hidden = packed_hidden(reference, batch)
+            return logprobs_at(reference, hidden, batch, self.config.temperature, grammar=self._grammar), None
 
         return score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
 
     def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
         hidden = packed_hidden(self.source.model, batch)
         if entropy:
-            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True)
-        return logprobs_at(self.source.model, hidden, batch, self.config.temperature), None
+            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True, grammar=self._grammar)
+        return logprobs_at(self.source.model, hidden, batch, self.config.temperature, grammar=self._grammar), None
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ processor's peak, so nothing finer pays. On a GPU, in bfloat16 or float16, all r
 rows of different lengths (:func:`flash`), where a trial at the start shows that it computes the same.
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Literal, Protocol, cast, overload
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -29,6 +30,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers import smollm2
+from trainers.rows import Held
 from trainers.tiny import FOLDER as TINY_FOLDER
 from webgym.errors import UsageError
 
@@ -64,6 +66,16 @@ class PackedActions(Protocol):
     def action_index(self) -> Int[Tensor, " a"]: ...
     @property
     def action_ids(self) -> Int[Tensor, " a"]: ...
+    @property
+    def held(self) -> Sequence[Held]: ...
+
+
+class Replay(Protocol):
+    """Says again what could be sampled: :class:`trainers.grammar.TokenGrammar`."""
+
+    def replay(self, held: Sequence[Held], ids: Sequence[int]) -> tuple[Bool[Tensor, "m vocabulary"], Int[Tensor, " a"]]:
+        """What was allowed at each id of the turns: different sets as rows, and the row of each id."""
+        ...
 
 
 # --- loading -------------------------------------------------------------------------------------------------------------
@@ -277,11 +289,23 @@ def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor,
 
 @overload
 def logprobs_at(
-    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[False] = ...
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[False] = ...,
+    grammar: Replay | None = ...,
 ) -> Tensor: ...
 @overload
 def logprobs_at(
-    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[True]
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[True],
+    grammar: Replay | None = ...,
 ) -> tuple[Tensor, Tensor]: ...
 def logprobs_at(
     model: nn.Module,
@@ -290,25 +314,53 @@ def logprobs_at(
     temperature: float = 1.0,
     *,
     entropy: bool = False,
+    grammar: Replay | None = None,
 ) -> Float[Tensor, " a"] | tuple[Float[Tensor, " a"], Float[Tensor, " a"]]:
     """log π(action token) at the sampling temperature, [A] fp32; with `entropy=True` also the entropy of π there, [A].
 
-    Logits exist at action positions only, a block at a time; where there are several blocks, the backward pass computes them again.
+    Under a grammar π is the distribution over the tokens that it allowed: `grammar` replays it. Logits exist at action positions only,
+    a block at a time; where there are several blocks, the backward pass computes them again.
+    Raises UsageError where turns were held to a grammar and none is given to replay it.
     """
     at_once = LOGITS_AT_ONCE if hidden.device.type == "cpu" else LOGITS_AT_ONCE_GPU
     rows = max(1, at_once // cast(Any, model).get_output_embeddings().weight.shape[0])
-    blocks = zip(batch.action_index.split(rows), batch.action_ids.split(rows), strict=True)
+    masks, which = _allowed(batch, grammar)
 
-    def block(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def block(states: Tensor, ids: Tensor, row: Tensor | None) -> tuple[Tensor, Tensor]:
         logits = logits_of(model, states) / temperature  # [a, vocabulary]
-        log_z = logits.logsumexp(-1)
+        chances = logits
+        if masks is not None:
+            logits = torch.where(masks[row], logits, 0.0)  # no −∞ · 0 in the entropy
+            chances = logits.masked_fill(~masks[row], -torch.inf)
+        log_z = chances.logsumexp(-1)
         logprob = logits.gather(1, ids[:, None])[:, 0] - log_z
-        spread = log_z - (torch.softmax(logits, -1) * logits).sum(-1) if entropy else log_z
+        spread = log_z - (torch.softmax(chances, -1) * logits).sum(-1) if entropy else log_z
         return logprob, spread
 
+    parts = list(_blocks(batch, which, rows))
     if len(batch.action_index) <= rows or not torch.is_grad_enabled():
-        done = [block(hidden[index], ids) for index, ids in blocks]
+        done = [block(hidden[index], ids, row) for index, ids, row in parts]
     else:
-        done = [cast(Any, checkpoint(block, hidden[index], ids, use_reentrant=False)) for index, ids in blocks]
-    logprob, spread = (torch.cat(parts) for parts in zip(*done, strict=True))
+        done = [cast(Any, checkpoint(block, hidden[index], ids, row, use_reentrant=False)) for index, ids, row in parts]
+    logprob, spread = (torch.cat(found) for found in zip(*done, strict=True))
     return (logprob, spread) if entropy else logprob
+
+
+def _allowed(batch: PackedActions, grammar: Replay | None) -> tuple[Tensor | None, Tensor | None]:
+    """Sets of allowed tokens, [M, vocabulary], and the set of each action, [A]; nothing for turns that were held to no grammar."""
+    if not batch.held:
+        return None, None
+    if grammar is None:
+        name = next(turn.grammar for turn in batch.held if turn.grammar)
+        raise UsageError(
+            f"these turns were sampled under the grammar {name!r}, so their log-probabilities are over the tokens that it allowed, and no "
+            "grammar is replayed here: train with grammar=true, or on episodes that were sampled without one"
+        )
+    masks, which = grammar.replay(batch.held, batch.action_ids.tolist())
+    return masks.to(batch.action_ids.device), which.to(batch.action_ids.device)
+
+
+def _blocks(batch: PackedActions, which: Tensor | None, rows: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Index, id and set of the actions, at most `rows` at a time."""
+    sets = itertools.repeat(None) if which is None else which.split(rows)
+    return zip(batch.action_index.split(rows), batch.action_ids.split(rows), sets, strict=False)

@@ -19,8 +19,8 @@ from trainers.samplers.local import Generated
 from trainers.valuation import Valued, split
 from webgym.types import Group, Trajectory, Turn, seed_from
 
-Draw = Callable[[Sequence[tuple[int, ...]], Sequence[int]], list[Generated]]
-"""Completions of prompts, each with its seed, by the policy as it is."""
+Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
+"""Completions of the prompts of turns, each with its seed, by the policy as it is; under the turn's grammar, where it had one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,9 @@ class Proposals:
     @classmethod
     def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
         """`count` proposals per turn; equal ones are read once."""
-        prompts = [turn.completion.prompt_ids for turn in turns for _ in range(count)]
-        drawn = draw(prompts, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
+        asked = [turn for turn in turns for _ in range(count)]
+        prompts = [turn.completion.prompt_ids for turn in asked]
+        drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
         known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
         return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])

@@ -7,7 +7,8 @@
     gamma, continuations        discount per turn, and how many continuations there are of each state
     values, standard_errors     V(s_t) of each turn t; q, q_standard_errors: Q(s_t, a_t); advantages, advantage_standard_errors
     faults                      continuations that were lost (:mod:`webgym.branch`)
-    exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory; else null
+    exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory and without
+                                a grammar; else null
     reward                      how the recorded episode ended
 
 What was not asked for is null. A later row for the same episode and checkpoint takes the place of an earlier one.
@@ -73,10 +74,11 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
-        LocalSampler(source.model, source.tokenizer) as sampler,
+        LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
         Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
     ):
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed))
+        held = bool(config.get("grammar"))
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
     journal = Journal(run.path / FILE)
@@ -92,7 +94,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
             "gamma": gamma,
             "continuations": wanted.continuations,
             **truth_row(x, turns),
-            "exact": exact_row(x, source, chances, gamma),
+            "exact": None if held else exact_row(x, source, chances, gamma),
             "reward": x.outcome.reward,
         }
         journal.append(checkpoint.iteration, row)
@@ -167,15 +169,16 @@ class Remembered:
 class ExactTruth:
     """:func:`exact_row` of many episodes of one policy: every instance is worked out once for each discount, and asked once."""
 
-    def __init__(self, source: PolicyModel, temperature: float) -> None:
+    def __init__(self, source: PolicyModel, temperature: float, *, grammar: bool = False) -> None:
+        self._grammar = grammar
         self._source, self._chances = source, chances_of(source, temperature)
         self._asked: dict[tuple[str, int], Remembered] = {}
         self._known: dict[tuple[str, int, float], ExactValues] = {}
 
     def row(self, x: Trajectory, gamma: float) -> dict[str, list[float]] | None:
-        """V, Q and advantage at the turns of an episode; None where they are not known."""
+        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy that is held to a grammar."""
         find, instance = registry.task(x.key.task_id).exact, (x.key.task_id, x.key.seed)
-        if find is None or not self._source.prompts.memoryless:
+        if find is None or self._grammar or not self._source.prompts.memoryless:
             return None
         asked = self._asked.setdefault(instance, Remembered(self._chances))
         if (*instance, gamma) not in self._known:

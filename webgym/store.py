@@ -206,7 +206,14 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
         "behaviour_logprobs": [_number(x) for x in completion.behaviour_logprobs],
         "sampling": None
         if sampling is None
-        else [_number(sampling.temperature), _number(sampling.top_p), sampling.top_k, sampling.max_tokens, sampling.greedy],
+        else [
+            _number(sampling.temperature),
+            _number(sampling.top_p),
+            sampling.top_k,
+            sampling.max_tokens,
+            sampling.greedy,
+            *([sampling.grammar] if sampling.grammar else []),
+        ],
         "policy_version": completion.policy_version,
     }
     return record

@@ -278,13 +278,17 @@ class InvalidAction:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution."""
+    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
+
+    `grammar` names what the completion was held to (:mod:`webgym.actions.grammar`), so that it can be replayed over the action ids.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0  # 0: no limit
     max_tokens: int = 64
     greedy: bool = False
+    grammar: str = ""  # none
 
     @property
     def truncated_support(self) -> bool:
@@ -296,7 +300,7 @@ class Completion:
     """What a policy wrote. Token fields are empty for a policy without a model.
 
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
-    log-probabilities at the sampling temperature, one each.
+    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one.
     """
 
     text: str

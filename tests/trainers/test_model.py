@@ -145,7 +145,7 @@ def test_uniform_and_hand_computed_distributions():
         head.weight.copy_(torch.tensor([[0.0], [0.0], [math.log(2.0)]]))
     config = SimpleNamespace(get_text_config=lambda: SimpleNamespace())
     model = cast(Any, SimpleNamespace(get_output_embeddings=lambda: head, config=config))
-    at = SimpleNamespace(action_index=torch.tensor([0, 1, 1]), action_ids=torch.tensor([1, 2, 0]))
+    at = SimpleNamespace(action_index=torch.tensor([0, 1, 1]), action_ids=torch.tensor([1, 2, 0]), held=())
     hidden = torch.tensor([[0.0], [1.0]])  # uniform, then chances 1/4, 1/4, 1/2
     logprob, entropy = logprobs_at(model, hidden, at, entropy=True)
     torch.testing.assert_close(logprob.exp(), torch.tensor([1 / 3, 1 / 2, 1 / 4]))
@@ -156,7 +156,7 @@ def test_uniform_and_hand_computed_distributions():
 
 def test_no_actions_give_no_logprobs():
     model = prepare(ARCHITECTURES["llama"]())
-    at = SimpleNamespace(action_index=torch.zeros(0, dtype=torch.long), action_ids=torch.zeros(0, dtype=torch.long))
+    at = SimpleNamespace(action_index=torch.zeros(0, dtype=torch.long), action_ids=torch.zeros(0, dtype=torch.long), held=())
     assert logprobs_at(model, torch.zeros(4, 32), at).shape == (0,)
 
 

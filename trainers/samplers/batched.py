@@ -164,6 +164,7 @@ class BatchedSampler(LocalSampler):
 
     def _draw(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"], slots: Sequence[int]) -> None:
         """A token for each request; who is done leaves its slot."""
+        logits = self._held(requests, logits)
         plan = np.array([[r.uniforms[len(r.ids)], r.sampling.temperature, r.sampling.greedy] for r in requests]).T
         tokens, logprobs = draw_many(logits, *torch.from_numpy(np.ascontiguousarray(plan)).to(self._device))
         both = torch.stack([tokens.double(), logprobs.double()]).cpu().numpy()  # the step's one wait for the device
@@ -174,6 +175,18 @@ class BatchedSampler(LocalSampler):
             if self._add(request, token, logprob):
                 self._slots[slot] = None
                 self._released[slot] = self._released.max() + 1
+
+    def _held(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
+        """The logits, -inf for what a request's grammar does not allow."""
+        rows = [row for row, request in enumerate(requests) if request.place]
+        if not rows or self._grammar is None:
+            return logits
+        sees = torch.ones(logits.shape, dtype=torch.bool)
+        for row in rows:
+            place, left = requests[row].place, requests[row].sampling.max_tokens - len(requests[row].ids)
+            assert place is not None
+            sees[row] = self._grammar.allowed(place, left)
+        return logits.masked_fill(~sees.to(self._device), -torch.inf)
 
     # --- the forward passes --------------------------------------------------------------------------------------------
 

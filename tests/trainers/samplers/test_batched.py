@@ -46,9 +46,9 @@ def alike(one, other):
     )
 
 
-@pytest.mark.parametrize("slots", [1, 7, 64])
-def test_completions_are_those_of_the_local_sampler(model, tokenizer, slots):
-    requests = some_requests(80, model.config.vocab_size)
+@pytest.mark.parametrize(("slots", "grammar"), [(1, ""), (7, ""), (64, ""), (7, "compact strings=1 refs=5")])
+def test_completions_are_those_of_the_local_sampler(model, tokenizer, slots, grammar):
+    requests = some_requests(80, model.config.vocab_size, grammar=grammar)
     with LocalSampler(model, tokenizer) as local, BatchedSampler(model, tokenizer, slots=slots) as batched:
         wanted, found = played(local, requests), played(batched, requests)
     assert sum(map(alike, wanted, found)) >= 79  # a draw may fall on the border between two tokens
