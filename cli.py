@@ -437,19 +437,22 @@ def study_learning(
 def bench_step(
     tasks: TasksOption = ["default"],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 8,
-    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8",
+    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and steps per second by sessions."""
+    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
     from webgym import task_sets
     from webgym.bench import bench, tables
 
+    if not all(n.strip().isdigit() for n in sessions.split(",")):
+        raise WebGymError(f"--sessions {sessions!r}: expected counts separated by commas, such as 1,2,4")
     result = bench(task_sets.choose(tasks), episodes, [int(n) for n in sessions.split(",")])
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         for table in tables(result):
             console.print(table)
+        _say("\n".join(result["missed"]) or "every bar is met")
 
 
 @app.command()

@@ -30,6 +30,7 @@ from webgym.browser.session import EPISODES
 from webgym.browser.thread import loop_thread
 from webgym.env import AsyncWebEnv
 from webgym.errors import ConfigError, UsageError
+from webgym.processes import descendants, pss_mb
 from webgym.types import seed_from
 
 WARM_UP = 2  # episodes of every task before the first figures
@@ -139,29 +140,6 @@ def _of_driver(pool: BrowserPool) -> dict[str, float]:
 def _memory(browser: int) -> dict[str, float]:
     tree = descendants(browser)
     return {"processes": len(tree), "pss_mb": round(sum(map(pss_mb, tree)), 1), "python_mb": round(pss_mb(os.getpid()), 1)}
-
-
-def descendants(process: int) -> list[int]:
-    """The process and all below it."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError):  # it ended meanwhile
-            continue
-    found = [process]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def pss_mb(process: int) -> float:
-    """The process's share of physical memory, in MB; 0 for one that ended."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def growth(found: Sequence[dict[str, Any]], sessions: int) -> dict[str, str]:

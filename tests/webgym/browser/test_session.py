@@ -226,6 +226,32 @@ def test_select_boxes(at):
     assert at.do(Click(at.ref("a"))).nodes[at.ref("many")].value == "b, c"
 
 
+FILES = """<form action=/sent method=post enctype=multipart/form-data><input type=file name=f aria-label=CV>
+    <input type=file multiple aria-label=More><button>Send</button></form><button onclick="document.querySelector('input').click()">browse</button>"""
+
+
+def test_files_of_the_episode_are_uploaded(at):
+    files = {"cv.txt": "Ann Lee", "photo.png": b"\x89PNG"}
+    asked = at.open(FILES, {"/sent": "<p>thanks"}, files=files)
+    assert [node.role for node in asked.nodes][:2] == ["file", "file"]
+    words = "the page asks for a file: give it one with upload_file; the files are: cv.txt, photo.png"
+    for name in ("CV", "browse"):
+        assert at.do(Click(at.ref(name))).notices == (words,)
+    assert at.fails(Upload(at.ref("CV"), ("../cv.txt",))) == "there is no file '../cv.txt'; the files are: cv.txt, photo.png"
+    assert at.fails(Upload(at.ref("CV"), ("/etc/passwd",))).startswith("there is no file '/etc/passwd'")
+    assert at.fails(Upload(at.ref("Send"), ("cv.txt",))) == f"element #{at.ref('Send')} is no file field: it takes no files"
+    assert at.do(Upload(at.ref("More"), ("cv.txt", "photo.png"))).node(at.ref("More")).value == "cv.txt, photo.png"
+    assert at.do(Upload(at.ref("CV"), ("cv.txt",))).node(at.ref("CV")).value == "cv.txt"
+    assert lines(at.do(Click(at.ref("Send")))) == ["text thanks"]
+    body = at.visit.requests[-1][3]
+    assert 'name="f"; filename="cv.txt"' in body and "Ann Lee" in body
+    at.open(FILES)
+    assert at.do(Click(at.ref("CV"))).notices == (
+        "the page asks for a file: give it one with upload_file; this task has no files to upload",
+    )
+    assert at.fails(Upload(at.ref("CV"), ("cv.txt",))) == "this task has no files to upload"
+
+
 def test_mouse(at):
     at.open("""<style>#h:hover::after{content:' over'} div{width:100px;height:40px}</style>
         <div id=h onclick="" onmouseenter="document.title='hover'">hover</div>
