@@ -196,6 +196,7 @@ def demos(
     from webgym.demos import Demonstrator, demo_keys
     from webgym.env import known_backend
     from webgym.evaluate import report
+    from webgym.progress import shown
     from webgym.prompt import COMPACT, PromptSettings
     from webgym.rehearsal import rehearse
     from webgym.store import TrajectoryStore
@@ -208,9 +209,8 @@ def demos(
     path = out / "demos.jsonl"
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions, backend=known_backend(backend)) as arena, console.status("recording") as status:
-        demonstrator = Demonstrator(prompts, slips, seed)
-        found = arena.collect(demonstrator, keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes"))
+    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
+        found = arena.collect(Demonstrator(prompts, slips, seed), keys, on_event=listener)
     out.mkdir(parents=True, exist_ok=True)
     kept = 0
     with TrajectoryStore(path) as store:
@@ -311,13 +311,21 @@ def evaluate(
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
     from webgym.assess import SPLITS, Assessment
     from webgym.env import known_backend
+    from webgym.progress import shown
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
-    wanted = Assessment(chosen, split, seeds, sessions, known_backend(backend))  # type: ignore[arg-type]
+    wanted = Assessment(
+        chosen,
+        split,  # type: ignore[arg-type]
+        seeds,
+        sessions,
+        known_backend(backend),
+        shown=lambda total: shown(total, Console(stderr=True)),
+    )
     if policy is ModelFree.openai:
         from webgym.openai_client import Server
         from webgym.prompt import PromptSettings

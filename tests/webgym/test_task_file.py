@@ -119,7 +119,7 @@ def test_files_to_upload(written):
     assert task.start(0).files == {"order.txt": f"{name}: {count}"}
     page = Observation(task.start(0).goal, "", "", (Node("file", "List", 4),))
     assert task.oracle()(page) == Upload(4, ("order.txt",))
-    with pytest.raises(TaskFileError, match=r"files\.a/b: expected text of the form"):
+    with pytest.raises(TaskFileError, match=r"tasks\.0\.files\.a/b.*: expected text of the form"):
         written(HEAD + before + "    files: {a/b: x}\n" + steps)
 
 
