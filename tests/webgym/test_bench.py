@@ -7,18 +7,19 @@ from webgym.errors import ConfigError
 
 
 def row(sessions, turns_per_s, best=40.0, mb=15.0):
-    return {"sessions": sessions, "turns_per_s": turns_per_s, "share": turns_per_s / best, "session_mb": mb}
+    return {"sessions": sessions, "turns_per_s": turns_per_s, "share": turns_per_s / best, "session_mb": mb, "unsolved": 0}
 
 
 def test_every_bar_that_is_missed_is_told():
-    good = {"all": {"ratio": 2.5}, "throughput": [row(1, 30.0), row(2, 40.0), row(4, 37.0)]}
+    good = {"all": {"ratio": 2.5, "unsolved": 0}, "throughput": [row(1, 30.0), row(2, 40.0), row(4, 37.0)]}
     assert missed(good) == []
-    bad = {"all": {"ratio": 3.5}, "throughput": [row(1, 30.0, 36.0), row(2, 36.0, 36.0), row(4, 30.0, 36.0, mb=26.0)]}
+    bad = {"all": {"ratio": 3.5, "unsolved": 2}, "throughput": [row(1, 30.0, 36.0), row(2, 36.0, 36.0), row(4, 30.0, 36.0, mb=26.0)]}
     assert missed(bad) == [
         "a step takes 3.50 times the bare commands, bar 3",
         "the best count of sessions (2) is 1.20 times as fast as one, bar 1.25",
         "4 sessions reach 83% of the best count, bar 90%",
         "4 sessions take 26.0 MB each, bar 25",
+        "2 episodes were not solved: their actions ran past their deadlines",
     ]
 
 
