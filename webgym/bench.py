@@ -31,7 +31,7 @@ from webgym.types import seed_from
 
 BARS = {"ratio": 3.0, "gain": 1.25, "share": 0.9, "session_mb": 25.0}
 """At most so many times the bare commands; the best count of sessions at least so many times the single one; every larger count
-at least this share of the best; at most so many MB a session, of the most sessions: with few, what the browser itself grows by counts too."""
+at least this share of the best; at most so many MB a session at the largest count (with few, what the browser itself grows by counts)."""
 SESSIONS = (1, 2, 4, 8, 16, 32)
 ROUNDS = 2  # of the counts of sessions
 
