@@ -196,6 +196,7 @@ def demos(
     from webgym.demos import Demonstrator, demo_keys
     from webgym.env import known_backend
     from webgym.evaluate import report
+    from webgym.progress import shown
     from webgym.prompt import COMPACT, PromptSettings
     from webgym.rehearsal import rehearse
     from webgym.store import TrajectoryStore
@@ -208,9 +209,8 @@ def demos(
     path = out / "demos.jsonl"
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions, backend=known_backend(backend)) as arena, console.status("recording") as status:
-        demonstrator = Demonstrator(prompts, slips, seed)
-        found = arena.collect(demonstrator, keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes"))
+    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
+        found = arena.collect(Demonstrator(prompts, slips, seed), keys, on_event=listener)
     out.mkdir(parents=True, exist_ok=True)
     kept = 0
     with TrajectoryStore(path) as store:
@@ -315,13 +315,21 @@ def evaluate(
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
     from webgym.assess import SPLITS, Assessment
     from webgym.env import known_backend
+    from webgym.progress import shown
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
-    wanted = Assessment(chosen, split, seeds, sessions, known_backend(backend))  # type: ignore[arg-type]
+    wanted = Assessment(
+        chosen,
+        split,  # type: ignore[arg-type]
+        seeds,
+        sessions,
+        known_backend(backend),
+        shown=lambda total: shown(total, Console(stderr=True)),
+    )
     if policy is ModelFree.openai:
         from webgym.openai_client import Server
         from webgym.prompt import PromptSettings
@@ -555,19 +563,22 @@ def study_learning(
 def bench_step(
     tasks: TasksOption = ["default"],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 8,
-    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8",
+    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and steps per second by sessions."""
+    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
     from webgym import task_sets
     from webgym.bench import bench, tables
 
+    if not all(n.strip().isdigit() for n in sessions.split(",")):
+        raise WebGymError(f"--sessions {sessions!r}: expected counts separated by commas, such as 1,2,4")
     result = bench(task_sets.choose(tasks), episodes, [int(n) for n in sessions.split(",")])
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         for table in tables(result):
             console.print(table)
+        _say("\n".join(result["missed"]) or "every bar is met")
 
 
 @app.command()

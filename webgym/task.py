@@ -53,13 +53,15 @@ class Start:
     """How one episode begins.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
-    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence.
+    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
+    the agent may upload, by their plain names.
     """
 
     url: str
     goal: str | None = None
     page_script: str | None = None
     site_state: Any = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

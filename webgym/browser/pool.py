@@ -6,11 +6,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.browser import executable
+from webgym.browser.admission import Admission, places
 from webgym.browser.session import Session
 from webgym.browser.thread import loop_thread
 from webgym.errors import BrowserFault
@@ -33,10 +35,14 @@ ARGUMENTS = (
 
 
 class BrowserPool:
-    """One browser and one gateway for any number of sessions of this process. All methods run on the pool's event loop."""
+    """One browser and one gateway for any number of sessions of this process, `at_once` of which act at a time.
 
-    def __init__(self, headless: bool = True) -> None:
+    All methods run on the pool's event loop.
+    """
+
+    def __init__(self, headless: bool = True, at_once: int | None = None) -> None:
         self.gateway = Gateway()
+        self.admission = Admission(at_once or places())
         self.headless = headless
         self.generation = 0  # counts the browser processes started
         self._playwright: Playwright | None = None
@@ -51,6 +57,10 @@ class BrowserPool:
                 return await Session.open(browser)
         except (PlaywrightError, TimeoutError) as error:
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """A place among the sessions that act; to be held while a page is reset, acted on or read."""
+        return self.admission.place()
 
     def serve(self, sites: Iterable[Site]) -> None:
         """Let the gateway answer for these sites."""
