@@ -24,7 +24,7 @@ app.add_typer(study_app, name="study")
 console = Console()
 
 TasksOption = Annotated[
-    list[str], typer.Option("--tasks", "-t", help="Task set, id or pattern such as 'miniwob.click-*'; may be given again.")
+    list[str], typer.Option("--tasks", "-t", help="Task set, pack, id or pattern such as 'miniwob.click-*'; may be given again.")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
