@@ -177,7 +177,7 @@ def test_a_foreign_pack_without_a_good_manifest_is_left_out_with_a_warning(site_
 import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    import webgym
+    import webgym, gymnasium
 print(*[warning.message for warning in caught], "store.buy" in webgym.task_ids(), "miniwob.click-test" in webgym.task_ids())
 """
     said = python(code, folder)

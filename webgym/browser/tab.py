@@ -9,6 +9,7 @@ import asyncio
 import importlib.resources
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from playwright.async_api import BrowserContext, CDPSession, Page
@@ -79,6 +80,10 @@ class Tab:
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
         return await self._cdp.send(method, params)
+
+    def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
+        """Call `heard` at each such CDP event."""
+        self._cdp.on(event, heard)
 
     # --- navigation and time -----------------------------------------------------------------------------------------------
 
