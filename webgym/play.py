@@ -133,6 +133,11 @@ class Person:
                 await self._hands.rest()
         return Completion(demonstration(action, observation, self._prompts), prompt_text(observation, history, self._prompts))
 
+    @property
+    def windowed(self) -> bool:
+        """Whether the person acts in the browser's window."""
+        return self._hands is not None
+
     def do(self, deed: Deed) -> str:
         """ "" where the deed is under way, else why it cannot be done."""
         with self._changed:
@@ -144,6 +149,11 @@ class Person:
                 return f"this cannot be written as an action of the {self.dialect} dialect: {written}"
             self._answer.set_result(action)
         return ""
+
+    async def enter(self) -> None:
+        """Take the window, which shows a page already."""
+        if self._hands and self._tab:
+            await self._hands.enter(self._tab())
 
     async def _turn_in_window(self, error: str = "") -> None:
         if self._hands is None or self._tab is None or self._answer.done():
@@ -211,7 +221,7 @@ class Person:
             ]
             return {
                 "page": self._page,
-                "window": self._hands is not None,
+                "window": self.windowed,
                 "goal": seen.goal,
                 "url": seen.url,
                 "title": seen.title,
@@ -279,6 +289,9 @@ def _play_on(
     if address:
         open_browser(address)
     try:
+        if person.windowed:  # a page to come to, before the first one counts
+            loop_thread().run(arena.envs[0].reset(task_id, seed))
+            loop_thread().run(person.enter())
         while True:
             [trajectory] = arena.collect(person, [EpisodeKey(task_id, seed)], deadlines=Deadlines(policy_s=PATIENCE_S))
             saved = save(trajectory, out, prompts)

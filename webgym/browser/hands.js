@@ -20,9 +20,10 @@
   };
   for (const kind of EVENTS) addEventListener(kind, (event) => {
     const hands = top.webgymHands;
-    if (!hands?.turn || !event.isTrusted) return;
+    if (!(hands?.turn || hands?.told) || !event.isTrusted) return;
     event.stopImmediatePropagation();
     if (event.cancelable) event.preventDefault();
+    if (!hands.turn) return;
     const [x, y] = offset();
     hands.hear(event, event.clientX + x, event.clientY + y);
   }, { capture: true, passive: false });
@@ -39,6 +40,7 @@
     .field.all span { background: #b4d5fe; } .field i { border-left: 1.5px solid #1c1e22; margin-left: 1px; } small { display: block; font-size: 11px; color: #676d76; margin-top: 2px; }
     .field div { padding: 1px 4px; border-radius: 3px; } .field div.at { background: #ffe3f2; }
     .bar { position: absolute; left: 8px; right: 8px; background: #191c20f2; border-radius: 8px; padding: 6px 12px; box-shadow: 0 2px 12px #0005; } .bar, .bar b { color: #fff; } .bar b { font-weight: 600; }
+    .bar.small { padding: 3px 8px; } .bar.small * { font-size: 11px; line-height: 1.25; }
     .bar em { display: block; font-style: normal; color: #ff9d94; font-weight: 600; } .bar.good { background: #1d6b35f5; } .bar.over { border-left: 5px solid #ff8a80; } .bar.good { border-color: #6fd08a; } .bar small { color: #b9c0c9; }`);
   root.adoptedStyleSheets = [sheet];
   const made = (name, parent = root, text = "") => { const el = document.createElement(name.split(".")[0]); el.className = name.split(".").slice(1).join(" "); el.textContent = text; parent.append(el); return el; };
@@ -46,8 +48,9 @@
 
   let down = null, over = null, editing = null, wheel = [0, 0], low = true;
   const tell = (deed) => {
-    const page = hands.turn.page;
+    const { page } = hands.turn;
     hands.rest();
+    hands.told = true;
     hands.tell(JSON.stringify({ page, ...deed }));
   };
   const draw = () => {
@@ -68,12 +71,10 @@
     if (field.getBoundingClientRect().bottom > innerHeight) field.style.top = `${Math.max(0, innerHeight - field.offsetHeight)}px`;
   };
   const drawBar = (turn) => {
-    const small = innerWidth < 450 && !turn.over; // such a page says itself what is wanted, and has no room
-    if (small && !turn.error) return;
-    const bar = made(`div.bar${turn.over ? ".over" : ""}${turn.over?.success ? ".good" : ""}`);
+    const bar = made(`div.bar${innerWidth < 450 ? ".small" : ""}${turn.over ? ".over" : ""}${turn.over?.success ? ".good" : ""}`);
     Object.assign(bar.style, low ? { bottom: "8px" } : { top: "8px" });
     if (turn.over) { made("b", bar, turn.over.words); made("small", bar, turn.over.more); }
-    else if (!small) { made("b", bar, turn.goal); made("small", bar, `turn ${turn.turn + 1}, ${turn.turns_left} left`); }
+    else { made("b", bar, turn.goal); made("small", bar, `turn ${turn.turn + 1}, ${turn.turns_left} left`); }
     if (turn.error) made("em", bar, turn.error);
   };
   // The smallest thing at the point: what a person means.
@@ -144,11 +145,13 @@
   };
   const hands = globalThis.webgymHands = {
     turn: null,
+    told: false, // a deed was told and is not performed yet: the rest of the same click or key is nobody's
     tell: () => {},
     // Give the person their turn: {page, nodes, focus, goal, turn, turns_left, error, over}.
     begin(turn, name) {
       hands.tell = globalThis[name];
       hands.turn = turn;
+      hands.told = false;
       editing = over = down = null;
       document.documentElement.append(host);
       if (host.showPopover) { host.popover = "manual"; host.showPopover(); }
@@ -157,6 +160,7 @@
     // Nothing of it is left in the page, and the page hears what comes.
     rest() {
       hands.turn = null;
+      hands.told = false;
       wheel = [0, 0];
       host.remove();
     },
@@ -179,6 +183,6 @@
         case "paste": if (editing) { insert(event.clipboardData?.getData("text/plain") ?? ""); draw(); } break;
       }
     },
-    scrolled() { if (hands.turn) tell({ verb: "scroll", x: Math.round(wheel[0]), y: Math.round(wheel[1]) }); },
+    scrolled() { if (hands.turn?.scrolling) tell({ verb: "scroll", x: Math.round(wheel[0]), y: Math.round(wheel[1]) }); },
   };
 }

@@ -36,26 +36,27 @@ class Hands:
         self._tab: Tab | None = None
         self._turns: set[asyncio.Task[None]] = set()
 
+    async def enter(self, tab: Tab) -> None:
+        """Come into the window, in whose later documents nothing hears of what is done before these listeners do."""
+        self._known.append(tab)
+        tab.on("Runtime.bindingCalled", self._called)
+        tab.page.on("close", self._on_close)
+        await tab.send("Page.addScriptToEvaluateOnNewDocument", {"source": f"({SCRIPT})()", "worldName": "webgym"})
+
     async def begin(self, tab: Tab, turn: dict[str, Any]) -> None:
         """Give the person their turn on what `tab` shows: page, goal, nodes, focus, turn, turns_left, error, over."""
         if tab not in self._known:
-            await self._enter(tab)
+            await self.enter(tab)
         if tab is not self._tab:
             await tab.send("Page.bringToFront")
         self._tab = tab
+        await tab.send("Runtime.addBinding", {"name": self._name, "executionContextName": "webgym"})  # reaches the documents of now only
         await self._ask(f"(({SCRIPT})(), webgymHands.begin({json.dumps(turn)}, {json.dumps(self._name)}))")
+        await tab.hear_input(True)
 
     async def rest(self) -> None:
         """Take the turn back: the page is as it was, and hears what comes."""
         await self._ask("globalThis.webgymHands?.rest()")
-
-    async def _enter(self, tab: Tab) -> None:
-        self._known.append(tab)
-        tab.on("Runtime.bindingCalled", self._called)
-        tab.page.on("close", self._on_close)
-        await tab.send("Runtime.addBinding", {"name": self._name, "executionContextName": "webgym"})
-        # In later documents from their beginning, so that no listener of the page comes first.
-        await tab.send("Page.addScriptToEvaluateOnNewDocument", {"source": f"({SCRIPT})()", "worldName": "webgym"})
 
     def _called(self, event: dict[str, Any]) -> None:
         if event["name"] != self._name:
