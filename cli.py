@@ -639,13 +639,17 @@ def play(
     style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
     port: PortOption = 0,
     browse: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+    window: Annotated[
+        bool | None,
+        typer.Option(help="Play in the browser's own window (where there can be one, the default), or in a page."),
+    ] = None,
 ) -> None:
-    """Play a task yourself: clicks and typing on its live picture become an agent's actions, successes are kept as demonstrations."""
+    """Play a task yourself: your clicks and typing become an agent's actions, successes are kept as demonstrations."""
     from webgym.play import play as begin
     from webgym.prompt import COMPACT, PromptSettings
 
     prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
-    begin(task_id, seed=seed, out=out, prompts=prompts, port=port, browse=browse, say=_say)
+    begin(task_id, seed=seed, out=out, prompts=prompts, port=port, browse=browse, window=window, say=_say)
 
 
 def _say(words: str) -> None:

@@ -169,8 +169,14 @@ def test_import_webgym_is_light():
         "uvicorn",
         "rich",
         "typer",
+        "gymnasium",  # hears of the tasks when it is imported
+        "numpy",
     }
     assert heavy & loaded_by("import webgym") == set()
+
+
+def test_the_viewer_starts_without_what_only_episodes_need():
+    assert {"gymnasium", "numpy", "pydantic", "playwright", "PIL"} & loaded_by("import cli, webgym.view.server") == set()
 
 
 def test_the_command_line_imports_no_torch_before_it_is_needed():

@@ -14,11 +14,11 @@ from webgym.types import EpisodeKey, Trajectory
 class Arena:
     """`sessions` browser sessions, or sessions of the text twin; a context manager.
 
-    Sessions open when they are first used and live until the end.
+    Sessions open when they are first used and live until the end; without `headless` each has a window.
     """
 
-    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend = "browser") -> None:
-        self._envs = [AsyncWebEnv(screenshots=screenshots, backend=backend) for _ in range(sessions)]
+    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend = "browser", headless: bool = True) -> None:
+        self.envs = [AsyncWebEnv(screenshots=screenshots, backend=backend, headless=headless) for _ in range(sessions)]
 
     def collect(
         self,
@@ -33,7 +33,7 @@ class Arena:
         """The trajectories of all episodes, in the order of `keys`. See :func:`webgym.rollout.collect`."""
         return loop_thread().run(
             collect(
-                self._envs,
+                self.envs,
                 policy,
                 keys,
                 deadlines=deadlines or Deadlines(),
@@ -53,7 +53,7 @@ class Arena:
         """Give the sessions back."""
 
         async def close_all() -> None:
-            for env in self._envs:
+            for env in self.envs:
                 await env.close()
 
         loop_thread().run(close_all())

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from webgym.errors import UsageError
 from webgym.types import Trajectory
 
@@ -67,6 +65,8 @@ def clustered_bootstrap(
         return None
     if len({math.fsum(c) / len(c) for c in filled}) == 1:
         return None
+    import numpy as np
+
     sums = np.array([math.fsum(c) for c in filled])
     sizes = np.array([len(c) for c in filled])
     picks = np.random.default_rng(seed).integers(len(filled), size=(draws, len(filled)))

@@ -1,10 +1,14 @@
-"""People play: a page shows the live screenshot, what is clicked and typed there becomes the actions that an agent would write.
+"""People play: what they click and type in the browser's window becomes the actions that an agent would write. Where no window can be
+shown, a page with the live screenshot stands in for it.
 
 The person is a policy like any other, so the collector records the episode, and what it records is a demonstration for `webgym sft`.
 """
 
 import asyncio
 import json
+import logging
+import os
+import platform
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,6 +25,10 @@ from webgym import registry
 from webgym import types as t
 from webgym.actions import parse
 from webgym.arena import Arena
+from webgym.browser.hands import Hands
+from webgym.browser.tab import Tab
+from webgym.browser.thread import loop_thread
+from webgym.browser.window import why_none
 from webgym.errors import UsageError
 from webgym.prompt import COMPACT, PromptSettings, demonstration, prompt_text
 from webgym.rollout import Deadlines
@@ -29,6 +37,15 @@ from webgym.types import Completion, EpisodeKey, Observation, Trajectory, Turn
 from webgym.view.app import asset, guarded, new_token
 from webgym.view.server import Server, open_browser
 
+log = logging.getLogger(__name__)
+
+ENDS = {
+    "success": "Success",
+    "failure": "Failed for good",
+    "stopped": "Stopped, and it was not solved",
+    "infeasible": "It could have been done",
+    "truncated": "Out of turns",
+}
 PATIENCE_S = 24 * 3600.0  # a person may think
 
 
@@ -79,9 +96,16 @@ class Deed(BaseModel):
 
 
 class Person:
-    """The policy that asks a person. `state` is what the page shows; `do` hands it a deed; both may be called from any thread."""
+    """The policy that asks a person. `state` is what the page shows; `do` hands it a deed; both may be called from any thread.
 
-    def __init__(self, prompts: PromptSettings) -> None:
+    With `tab`, which gives the tab that is looked at, the person acts in its window too, and `go_on` is set where they ask for the
+    next episode there.
+    """
+
+    def __init__(self, prompts: PromptSettings, tab: Callable[[], Tab] | None = None, go_on: threading.Event | None = None) -> None:
+        self._tab, self._go_on = tab, go_on
+        self.left = False
+        self._hands = Hands(self._hear, self.leave) if tab else None
         self.dialect = prompts.dialect
         self._prompts = prompts
         self._page = 0
@@ -101,8 +125,18 @@ class Person:
             self._observation, self._history, self._picture, self._over = observation, history, picture, None
             self._answer = Future()
             self._changed.notify_all()
-        action = await asyncio.wrap_future(self._answer)
+        await self._turn_in_window()
+        try:
+            action = await asyncio.wrap_future(self._answer)
+        finally:
+            if self._hands:
+                await self._hands.rest()
         return Completion(demonstration(action, observation, self._prompts), prompt_text(observation, history, self._prompts))
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the person acts in the browser's window."""
+        return self._hands is not None
 
     def do(self, deed: Deed) -> str:
         """ "" where the deed is under way, else why it cannot be done."""
@@ -115,6 +149,54 @@ class Person:
                 return f"this cannot be written as an action of the {self.dialect} dialect: {written}"
             self._answer.set_result(action)
         return ""
+
+    async def enter(self) -> None:
+        """Take the window, which shows a page already."""
+        if self._hands and self._tab:
+            await self._hands.enter(self._tab())
+
+    async def _turn_in_window(self, error: str = "") -> None:
+        if self._hands is None or self._tab is None or self._answer.done():
+            return
+        state = self.state(-1)
+        focus = self._observation.focus if self._observation else None
+        await self._hands.begin(self._tab(), {**state, "focus": focus, "error": error or state.get("error", ""), "over": None})
+
+    def _hear(self, told: str) -> None:
+        """What the window says was done."""
+        if told == "next":
+            if self._go_on:
+                self._go_on.set()
+            return
+        try:
+            wrong = self.do(Deed.model_validate_json(told))
+        except ValidationError as error:
+            wrong = f"this is no deed: {error.errors()[0]['msg']}"
+        if wrong:
+            loop_thread().start(self._turn_in_window(wrong))
+
+    def leave(self) -> None:
+        """Say that the person has closed the window: whoever asks them gets EOFError."""
+        with self._changed:
+            asked = self._observation is not None and not self._answer.done()
+            if not asked and self._over is None:
+                return  # the machinery closed it
+            self.left = True
+            if asked:
+                self._answer.set_exception(EOFError("the window was closed"))
+        if self._go_on:
+            self._go_on.set()
+
+    async def show_end(self) -> None:
+        """Say in the window how the episode ended."""
+        if self._hands is None or self._tab is None or self._over is None:
+            return
+        kind = self._over["kind"]
+        words = ENDS.get(kind, "The machinery failed")
+        kept = f"Saved as a demonstration in {self._saved}." if self._saved else "Not saved: only successes are demonstrations."
+        over = {"success": kind == "success", "words": words, "more": f"{kept} {self._over['message']} Enter: the next episode".strip()}
+        turn = {"page": self._page, "nodes": [], "focus": None, "goal": "", "turn": 0, "turns_left": 0, "error": ""}
+        await self._hands.begin(self._tab(), {**turn, "over": over})
 
     def finish(self, trajectory: Trajectory, saved: str) -> None:
         """Say how the episode ended, and where it was saved."""
@@ -139,6 +221,7 @@ class Person:
             ]
             return {
                 "page": self._page,
+                "window": self.windowed,
                 "goal": seen.goal,
                 "url": seen.url,
                 "title": seen.title,
@@ -166,33 +249,65 @@ def play(
     prompts: PromptSettings = COMPACT,
     port: int = 0,
     browse: bool = True,
+    window: bool | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Let a person play episodes of a task, seed after seed, until Ctrl-C; those that succeed are added to `out`.
+    """Let a person play episodes of a task, seed after seed, until Ctrl-C or until the window is closed; successes are added to `out`.
 
-    Raises UnknownTaskError, and UsageError where `out` holds demonstrations with other prompts.
+    They play in the browser's own window; without a display, or where `window` is False, in a page with the live screenshot. With the
+    window, the page is still there, with the goal, everything that can be used and what was done. Raises UnknownTaskError, and
+    UsageError where `out` holds demonstrations with other prompts, or where a `window` is wanted that cannot be.
     """
     task = registry.task(task_id)
     _check_prompts(out, prompts)
-    person, go_on, token = Person(prompts), threading.Event(), new_token()
-    with Server(create_app(person, go_on, token), port) as server, Arena(1, screenshots=True) as arena:
-        address = f"http://127.0.0.1:{server.port}/{token}/"
-        say(f"play {task.id} at {address}  (Ctrl-C ends it)")
-        if browse:
-            open_browser(address)
-        try:
-            while True:
-                key = EpisodeKey(task.id, seed)
-                [trajectory] = arena.collect(person, [key], deadlines=Deadlines(policy_s=PATIENCE_S))
-                saved = save(trajectory, out, prompts)
-                person.finish(trajectory, saved)
-                say(f"seed {seed}: {trajectory.outcome.kind} after {len(trajectory)} turns{f'; saved in {saved}' if saved else ''}")
-                while not go_on.wait(0.5):
-                    pass
-                go_on.clear()
-                seed += 1
-        except KeyboardInterrupt:
-            say("")
+    reason = "" if window is False else why_none(os.environ, platform.system())
+    if window and reason:
+        raise UsageError(f"no window can be shown: {reason}; without --window you play in a page")
+    windowed = window is not False and not reason
+    go_on, token = threading.Event(), new_token()
+    with Arena(1, screenshots=not windowed, headless=not windowed) as arena:
+        person = Person(prompts, (lambda: arena.envs[0].session.tab) if windowed else None, go_on)
+        with Server(create_app(person, go_on, token), port) as server:
+            address = f"http://127.0.0.1:{server.port}/{token}/"
+            if reason:
+                say(f"no window is shown, since {reason}: you play in a page")
+            say(f"play {task.id} {'in its window; more at' if windowed else 'at'} {address}  (Ctrl-C ends it)")
+            _play_on(arena, person, task.id, seed, out, prompts, go_on, address if browse else "", say)
+
+
+def _play_on(
+    arena: Arena,
+    person: Person,
+    task_id: str,
+    seed: int,
+    out: Path,
+    prompts: PromptSettings,
+    go_on: threading.Event,
+    address: str,
+    say: Callable[[str], None],
+) -> None:
+    if address:
+        open_browser(address)
+    try:
+        if person.windowed:  # a page to come to, before the first one counts
+            loop_thread().run(arena.envs[0].reset(task_id, seed))
+            loop_thread().run(person.enter())
+        while True:
+            [trajectory] = arena.collect(person, [EpisodeKey(task_id, seed)], deadlines=Deadlines(policy_s=PATIENCE_S))
+            saved = save(trajectory, out, prompts)
+            person.finish(trajectory, saved)
+            loop_thread().run(person.show_end())
+            say(f"seed {seed}: {trajectory.outcome.kind} after {len(trajectory)} turns{f'; saved in {saved}' if saved else ''}")
+            while not go_on.wait(0.5):
+                pass
+            if person.left:
+                raise EOFError("the window was closed")
+            go_on.clear()
+            seed += 1
+    except EOFError as error:
+        say(str(error))
+    except KeyboardInterrupt:
+        say("")
 
 
 def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:

@@ -14,7 +14,7 @@ under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py`
 import dataclasses
 import functools
 import importlib
-import importlib.metadata
+import importlib.machinery
 import importlib.util
 import re
 import sys
@@ -23,14 +23,14 @@ import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, TypeVar, cast, overload
-
-import gymnasium as gym
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from webgym.errors import TaskFileError, UnknownTaskError, WebGymError, did_you_mean
 from webgym.task import Pack, PythonTask, Site, Task
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PACKS_FOLDER = Path(__file__).resolve().parent.parent / "tasks"
 ENTRY_POINTS = "webgym.tasks"
@@ -39,6 +39,7 @@ C = TypeVar("C", bound=type[PythonTask])
 T = TypeVar("T")
 
 _registered: dict[str, Task] = {}
+_found_by: dict[str, str] = {}  # what another process finds a registered task by
 _registered_sites: dict[str, Site] = {}  # by host
 _loaded: dict[Path, tuple[tuple[int, int], list[str]]] = {}  # a file's time and size when it was read, the ids in it
 
@@ -70,8 +71,10 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def _entry_points() -> dict[str, EntryPoint]:
+def _entry_points() -> "dict[str, EntryPoint]":
     """What other distributions offer, by pack name."""
+    import importlib.metadata
+
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
 
 
@@ -314,28 +317,63 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
     for site in sites:
         if site.host in taken or _registered_sites.setdefault(site.host, site) is not site:
             raise TaskFileError(f"task {new.id!r}: another site has the host {site.host!r} already: give this one another")
-    _registered[new.id] = new
-    _register_gym(new.id, name)
+    _registered[new.id], _found_by[new.id] = new, name
+    if "gymnasium" in sys.modules:
+        _register_gym(new.id)
 
 
 def _remove(task_id: str) -> None:
     for host in _registered.pop(task_id).hosts:
         _registered_sites.pop(host, None)
-    del gym.registry[f"webgym/{task_id}-v0"]
+    del _found_by[task_id]
+    if "gymnasium" in sys.modules:
+        import gymnasium as gym
+
+        del gym.registry[f"webgym/{task_id}-v0"]
 
 
 def register_all() -> None:
-    """Make all packs with a manifest known to Gymnasium; called by `import webgym`."""
+    """Make all tasks known to Gymnasium; called by `import webgym`.
+
+    Where Gymnasium is not imported yet, this waits until it is: it costs more than all of `import webgym`, and whoever only looks at
+    runs or asks for help never needs it.
+    """
+    if "gymnasium" not in sys.modules:
+        sys.meta_path.insert(0, _WhenGymnasiumIsImported())
+        return
     for task_id in task_ids():
-        _register_gym(task_id, task_id)
+        _register_gym(task_id)
 
 
-def _register_gym(task_id: str, name: str) -> None:
+class _WhenGymnasiumIsImported:
+    """Finds Gymnasium as ever, once, and registers the tasks right after it has been executed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "gymnasium":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: types.ModuleType) -> None:
+                execute(module)
+                register_all()
+
+            spec.loader.exec_module = execute_and_register
+        return spec
+
+
+def _register_gym(task_id: str) -> None:
+    import gymnasium as gym
+
     gym.register(
         f"webgym/{task_id}-v0",
         entry_point="webgym.env:WebEnv",
         vector_entry_point="webgym.vector:WebVectorEnv",
-        kwargs={"task_id": name},
+        kwargs={"task_id": _found_by.get(task_id, task_id)},
     )
 
 

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from io import SEEK_END, FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from webgym.errors import UsageError
 from webgym.types import Completion, EpisodeKey, Outcome, Sampling, Times, Trajectory, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class TrajectoryStore:
             self.close()  # opening it again cuts off what was written of this line
             raise
 
-    def save_screenshot(self, key: EpisodeKey, turn: int, pixels: np.ndarray) -> str:
+    def save_screenshot(self, key: EpisodeKey, turn: int, pixels: "np.ndarray") -> str:
         """Write pixels [height, width, 3] uint8 as PNG; its name beside the trajectory file, for `Turn.screenshot`."""
         task = re.sub(r"[^\w.-]", "_", key.task_id)
         name = f"{self.path.stem}-screenshots/{task}-{key.seed}-{key.iteration}-{key.group}-{key.member}-{turn}.png"
@@ -249,8 +250,10 @@ def _float(value: float | str | None) -> float:
 # --- pictures ------------------------------------------------------------------------------------------------------------
 
 
-def png(pixels: np.ndarray) -> bytes:
+def png(pixels: "np.ndarray") -> bytes:
     """Pixels [height, width, 3] uint8 as a PNG file (W3C PNG, 8-bit RGB, filter 0)."""
+    import numpy as np
+
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"expected pixels [height, width, 3] of uint8, got {list(pixels.shape)} of {pixels.dtype}")
     height, width, _ = pixels.shape

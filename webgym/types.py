@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:  # half of what a short command costs, and only pixels need it
+    import numpy as np
 
 # --- what the agent sees -------------------------------------------------------------------------------------------------
 
@@ -58,7 +59,7 @@ class Observation:
     error: str = ""
     notices: tuple[str, ...] = ()  # what happened besides: dialogs, downloads, popups, a cut page
     state_hash: str = ""
-    screenshot: np.ndarray | None = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
+    screenshot: "np.ndarray | None" = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
 
     @cached_property
     def hash(self) -> str:

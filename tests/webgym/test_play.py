@@ -3,15 +3,19 @@
 import json
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+from webgym.arena import Arena
 from webgym.browser import executable
+from webgym.browser.thread import loop_thread
 from webgym.errors import UsageError
-from webgym.play import Deed, Person, play
+from webgym.play import Deed, Person, play, save
 from webgym.prompt import COMPACT, PromptSettings
+from webgym.replay import replay
 from webgym.store import load
 from webgym.types import Click, Drag, EpisodeKey, Fill, Press, Select
 
@@ -31,7 +35,13 @@ def test_a_deed_on_a_page_that_is_gone_is_refused() -> None:
 def test_demonstrations_of_other_prompts_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "prompt.json").write_text('{"style": "chat"}')
     with pytest.raises(UsageError, match="other prompt settings"):
-        play("miniwob.login-user", out=tmp_path)
+        play("miniwob.login-user", out=tmp_path, window=False)
+
+
+def test_a_window_that_cannot_be_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webgym.play.why_none", lambda environ, system: "there is no display")
+    with pytest.raises(UsageError, match="no window can be shown: there is no display"):
+        play("miniwob.login-user", out=tmp_path, window=True)
 
 
 def test_clicks_and_typing_become_a_demonstration(tmp_path: Path) -> None:
@@ -44,7 +54,7 @@ def test_clicks_and_typing_become_a_demonstration(tmp_path: Path) -> None:
         addressed.set()
 
     thread = threading.Thread(
-        target=lambda: play("miniwob.login-user", out=tmp_path / "demos", browse=False, say=say), name="person", daemon=True
+        target=lambda: play("miniwob.login-user", out=tmp_path / "demos", browse=False, window=False, say=say), name="person", daemon=True
     )
     thread.start()
     assert addressed.wait(60)
@@ -79,3 +89,54 @@ def test_clicks_and_typing_become_a_demonstration(tmp_path: Path) -> None:
     assert [turn.action.partition("(")[0] for turn in demo.turns] == ["fill", "fill", "click"]
     assert demo.turns[0].completion.prompt.startswith("goal: ") and demo.turns[0].completion.text.startswith("type ")
     assert PromptSettings.from_json(json.loads((tmp_path / "demos/prompt.json").read_text())) == COMPACT
+
+
+def test_what_is_done_in_the_window_is_told_and_done_once(tmp_path: Path) -> None:
+    """The same form in the browser's own page: input of the kind that a window gives, which must reach the page only as actions."""
+    run, said = loop_thread().run, threading.Event()
+    with Arena(1) as arena:
+        tab = lambda: arena.envs[0].session.tab  # noqa: E731
+        person, found = Person(COMPACT, tab, said), []
+        key = EpisodeKey("miniwob.login-user", 0)
+        run(arena.envs[0].reset(key.task_id, key.seed))
+        run(person.enter())
+        thread = threading.Thread(target=lambda: found.extend(arena.collect(person, [key])), daemon=True)
+        thread.start()
+
+        def turn(after: int) -> dict:
+            state = person.state(after, 60)
+            while not run(tab().ask("!!globalThis.webgymHands?.turn")):
+                time.sleep(0.01)
+            return state
+
+        def click(state: dict, role: str, number: int = 0) -> None:
+            x, y, width, height = [n["box"] for n in state["nodes"] if n["role"] == role][number]
+            run(tab().click(x + width / 2, y + height / 2))
+
+        state = turn(0)
+        user, password = re.findall(r'"([^"]*)"', state["goal"])
+        run(tab().page_value("void (window.heard = [], addEventListener('click', e => heard.push(e.target.id), true))"))
+        click(state, "textbox")
+        run(tab().page.keyboard.type(user + "xx"))
+        for key_name in ("Backspace", "Backspace"):
+            run(tab().page.keyboard.press(key_name))
+        assert run(tab().page_value("document.querySelector('#username').value")) == ""
+        run(tab().page.keyboard.press("Enter"))
+        state = turn(state["page"])
+        assert run(tab().page_value("document.querySelector('#username').value")) == user
+        assert run(tab().ask("!document.querySelector('#wrap webgym-hands')"))
+        click(state, "textbox", 1)
+        run(tab().page.keyboard.type(password))
+        click(state, "button")  # beside the field: what was written goes in, and the button is not pressed
+        state = turn(state["page"])
+        assert run(tab().page_value("heard")) == [], "the page heard nothing but an agent's actions"
+        click(state, "button")
+        thread.join(60)
+        [trajectory] = found
+        person.finish(trajectory, save(trajectory, tmp_path, COMPACT))
+        run(person.show_end())
+        run(tab().page.keyboard.press("Enter"))
+        assert said.wait(10), "Enter asks for the next episode"
+    assert [turn.action for turn in trajectory.turns] == [f"fill('0', '{user}')", f"fill('1', '{password}')", "click('2')"]
+    assert trajectory.outcome.success and not person.left
+    assert replay(load(tmp_path / "demos.jsonl")[0]).same

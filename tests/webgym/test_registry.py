@@ -32,7 +32,7 @@ class Mine:
 def clean():
     yield
     for task_id in list(registry._registered):
-        del registry._registered[task_id], gym.registry[f"webgym/{task_id}-v0"]
+        registry._remove(task_id)
     registry._registered_sites.clear()
 
 
@@ -177,12 +177,22 @@ def test_a_foreign_pack_without_a_good_manifest_is_left_out_with_a_warning(site_
 import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    import webgym
+    import webgym, gymnasium
 print(*[warning.message for warning in caught], "store.buy" in webgym.task_ids(), "miniwob.click-test" in webgym.task_ids())
 """
     said = python(code, folder)
     assert "the pack 'store' (entry point" in said and "is left out" in said and words in said
     assert said.split()[-2:] == ["False", "True"]
+
+
+def test_gymnasium_knows_the_tasks_whichever_is_imported_first():
+    """Those of our packs, and those that were registered before Gymnasium was there."""
+    register = "webgym.register(webgym.task('miniwob.click-test').__class__('mine.early', lambda seed: None, lambda evidence: None))"
+    known = "[gymnasium.spec(f'webgym/{i}-v0').kwargs['task_id'] for i in ('miniwob.click-test', 'mine.early')]"
+    for order in (f"import webgym; {register}; import gymnasium", f"import gymnasium, webgym; {register}"):
+        code = f"{order}; print(*{known}, len([i for i in gymnasium.registry if i.startswith('webgym/')]) == len(webgym.task_ids()))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert done.stdout.split() == ["miniwob.click-test", "mine.early", "True"], order
 
 
 def test_a_class_with_three_methods_is_a_task(clean):

@@ -54,7 +54,7 @@ class BrowserPool:
         browser = await self._living()
         try:
             async with asyncio.timeout(30):
-                return await Session.open(browser)
+                return await Session.open(browser, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
 

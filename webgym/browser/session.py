@@ -31,6 +31,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+AHEAD_MS = 7 * 86_400_000  # of a session in a window, so that it paints (see tab.py)
 EPISODES = 500  # of one session: the driver keeps a request and a response of every document until its context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
@@ -53,9 +54,10 @@ class PageView:
 class Session:
     """A browser context that runs one episode after another. Use :meth:`open`; every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext) -> None:
+    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
         self._browser = browser
         self._context = context
+        self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
         self._notices: list[str] = []
@@ -75,17 +77,19 @@ class Session:
         context.on("dialog", self._answer_dialog)
 
     @classmethod
-    async def open(cls, browser: Browser) -> "Session":
-        """A session with one blank tab."""
+    async def open(cls, browser: Browser, shown: bool = False) -> "Session":
+        """A session with one blank tab; `shown` is one in a window."""
         context = await browser.new_context(
             viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
         )
-        session = cls(browser, context)
+        session = cls(browser, context, shown)
         await context.add_init_script(session._clipboard.script)
         page = await context.new_page()
         session._new_pages.clear()
         await session._add_tab(page)
         await session.tab.navigate("about:blank")  # else the first episode's page would replace the blank one and see a shorter history
+        if shown:
+            await session.tab.settle(AHEAD_MS)
         return session
 
     async def close(self) -> None:
@@ -206,6 +210,7 @@ class Session:
         try:
             if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
                 await self.tab.offer_clipboard()
+            await self.tab.hear_input(True)
             await self._perform(action)
             await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
         finally:
@@ -425,7 +430,7 @@ class Session:
     # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard)
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))

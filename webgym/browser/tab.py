@@ -3,12 +3,16 @@
 Time in a page is virtual: it stands still between actions and advances by exactly what :meth:`Tab.settle` grants, while the
 requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, policy `pauseIfNetworkFetchesPending`). A document
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
+
+A window paints while time stands still only where the page's time is ahead of the real one, since a frame waits for its moment.
+Tabs that are shown therefore begin a week ahead, which no document can tell (:func:`hook`).
 """
 
 import asyncio
 import importlib.resources
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from playwright.async_api import BrowserContext, CDPSession, Page
@@ -37,14 +41,18 @@ class PageError(Exception):
 
 
 class Tab:
-    """A page with its CDP session. `settle_ms` is the virtual time granted after every action."""
+    """A page with its CDP session. `settle_ms` is the virtual time granted after every action.
 
-    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard) -> None:
+    `shown` is a tab that people see: what they do there is ignored, but for their turns (:mod:`webgym.browser.hands`).
+    """
+
+    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> None:
         self.page = page
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self.choosing = False  # whether it asked for a file since then
         self._cdp = cdp
+        self.shown = shown
         self._frame = frame
         self._names = names
         self._clipboard = clipboard
@@ -68,7 +76,7 @@ class Tab:
         page.on("crash", self._on_crash)
 
     @classmethod
-    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard) -> "Tab":
+    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
         cdp = await context.new_cdp_session(page)
         _, tree, *_ = await asyncio.gather(
@@ -77,11 +85,20 @@ class Tab:
             cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
             cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
         )
-        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard)
+        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, shown)
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
         return await self._cdp.send(method, params)
+
+    def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
+        """Call `heard` at each such CDP event."""
+        self._cdp.on(event, heard)
+
+    async def hear_input(self, hears: bool) -> None:
+        """Whether a tab that is shown takes input, an agent's (which comes the same way) as well as a person's."""
+        if self.shown and not self.page.is_closed():
+            await self.send("Input.setIgnoreInputEvents", {"ignore": not hears})
 
     # --- navigation and time -----------------------------------------------------------------------------------------------
 
@@ -151,6 +168,7 @@ class Tab:
     async def settle(self, budget_ms: float | None = None) -> None:
         """Let time pass, follow the navigations that start meanwhile, and stop it again. A page that closes itself is settled."""
         budget = self.settle_ms if budget_ms is None else budget_ms
+        await self.hear_input(False)  # what a person does meanwhile is no part of the episode
         await self._grant(budget)
         for _ in range(ROUNDS):
             if self._navigating:

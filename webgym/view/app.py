@@ -57,7 +57,7 @@ def create_app(library: Library, token: str) -> Any:
         Route(f"{at}/api/run/{{run}}/text/{{file}}/{{number:int}}/{{turn:int}}/{{part}}", _found(library, _text)),
         Route(f"{at}/api/run/{{run}}/shot/{{name:path}}", _found(library, _shot)),
     ]
-    return guarded(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=2000)]))
+    return guarded(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=1)]))
 
 
 def asset(name: str) -> Callable[[Request], Response]:

@@ -12,9 +12,10 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from webgym.rollout import Counts, Event
+if TYPE_CHECKING:  # whoever only reads the file needs no collector
+    from webgym.rollout import Event
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Monitor:
     """
 
     def __init__(self, path: Path, sessions: int) -> None:
+        from webgym.rollout import Counts
+
         self._path = path
         self._cells = [Cell() for _ in range(sessions)]
         self._counts = Counts()
@@ -76,7 +79,7 @@ class Monitor:
         self._phase, self._iteration = name, iteration
         self._changed.set()
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: "Event") -> None:
         """A collector's event."""
         if event.session < len(self._cells):
             self._cells[event.session] = _after(self._cells[event.session], event)
@@ -112,7 +115,7 @@ class Monitor:
         return True
 
 
-def _after(cell: Cell, event: Event) -> Cell:
+def _after(cell: Cell, event: "Event") -> Cell:
     """The cell after an event."""
     key, now = event.key, time.time()
     match event.kind:

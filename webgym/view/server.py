@@ -29,7 +29,10 @@ class Server:
         except OSError as error:
             raise UsageError(f"port {port} cannot be used ({error.strerror}): give another --port, or none for a free one") from None
         self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="error", server_header=False, proxy_headers=False)
+        config = uvicorn.Config(
+            app, loop="asyncio", http="h11", ws="none", lifespan="off", access_log=False, log_level="error",
+            server_header=False, proxy_headers=False,
+        )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="webgym-view", daemon=True)
 
@@ -64,6 +67,8 @@ def view(path: Path, *, port: int = 0, browse: bool = True, say: Callable[[str],
         say(f"{address}  (Ctrl-C ends it)")
         if browse:
             open_browser(address)
+        if library.focus:  # while the browser begins, so that its first question is answered at once
+            threading.Thread(target=library.run(library.focus).refresh, name="webgym-view-ahead", daemon=True).start()
         server.wait()
 
 

@@ -62,13 +62,13 @@ export function useAnswer(path, version = 0) {
   return state.path === path || state.data ? state : { data: null, error: null };
 }
 
-// Asks every `seconds` while the page is seen; never in a report.
-export function usePolled(path, seconds) {
+// Asks every `seconds` while the page is seen, `atOnce` or after the first of them; never in a report but at once.
+export function usePolled(path, seconds, atOnce = true) {
   const [tick, set] = useState(0);
   useEffect(() => {
     if (!path || exported()) return;
     const timer = setInterval(() => document.hidden || set((n) => n + 1), seconds * 1000);
     return () => clearInterval(timer);
   }, [path, seconds]);
-  return useAnswer(path, tick);
+  return useAnswer(atOnce || tick ? path : null, tick);
 }

@@ -1,7 +1,7 @@
 // The shell: address → page, theme, help, and how fresh what is shown is.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { exported, open, useAnswer } from "./api.js";
+import { exported, get, open } from "./api.js";
 import * as credit from "./credit.js";
 import { EpisodePage } from "./episode.jsx";
 import { EpisodesPage } from "./episodes.jsx";
@@ -68,16 +68,12 @@ function Page({ parts, query, library }) {
   }
 }
 
-function App() {
+function App({ library }) {
   const { parts, query } = useRoute();
   const [theme, turnTheme] = useTheme();
   const [help, setHelp] = useState(false);
-  const { data: library, error } = useAnswer("library");
-  const run = parts[1] ?? library?.focus;
+  const run = parts[1] ?? library.focus;
   useEffect(() => { document.title = [...parts.slice(1).reverse(), "WebGym"].join(" · "); }, [parts.join()]);
-  useEffect(() => {
-    if (library?.focus && !parts.length) history.replaceState(null, "", link(["run", library.focus])), dispatchEvent(new HashChangeEvent("hashchange"));
-  }, [library]);
   useKeys({
     "?": { does: () => setHelp(!help), words: "this list" },
     t: { does: turnTheme, words: "light or dark" },
@@ -99,7 +95,7 @@ function App() {
         </div>
       </header>
       <main>
-        {error ? <p class="empty">{error.message}</p> : library && <Page parts={parts} query={query} library={library} />}
+        <Page parts={parts} query={query} library={library} />
       </main>
       {help && <Help close={() => setHelp(false)} />}
     </>
@@ -108,7 +104,10 @@ function App() {
 
 globalThis.webgymCredit = credit; // for whoever wants to check a bar from the console
 document.documentElement.dataset.theme = stored();
-open().then(
-  () => render(<App />, document.getElementById("app")),
-  (error) => { document.getElementById("app").textContent = `This report cannot be read: ${error.message}`; },
+open().then(() => get("library")).then(
+  (library) => {
+    if (library.focus && location.hash.length < 3) history.replaceState(null, "", link(["run", library.focus]));
+    render(<App library={library} />, document.getElementById("app"));
+  },
+  (error) => { document.getElementById("app").textContent = `This cannot be read: ${error.message}`; },
 );

@@ -71,16 +71,17 @@ function Play() {
         <p>{state.saved ? `Saved as a demonstration in ${state.saved}.` : "Not saved: only successes are demonstrations."} {state.over.message}</p>
         <button autofocus onClick={() => { setBusy(0); post("next", {}); }}>next episode</button></section>}
       <main class={waiting ? "busy" : ""}>
-        <Screen state={state} over={over} setOver={setOver} use={use} act={act} editing={editing} setEditing={setEditing} />
+        {!state.window && <Screen state={state} over={over} setOver={setOver} use={use} act={act} editing={editing} setEditing={setEditing} />}
         <aside>
           <div class="row"><input type="text" placeholder="answer, or why not" aria-label="answer" value={answer} onInput={(event) => setAnswer(event.target.value)} />
             <button onClick={() => act("stop", { text: answer })}>stop</button><button onClick={() => act("infeasible", { text: answer })}>infeasible</button></div>
           <div class="row"><button onClick={() => act("back")}>back</button><button onClick={() => act("scroll", { y: 300 })}>scroll down</button><button onClick={() => act("scroll", { y: -300 })}>scroll up</button><button onClick={() => act("wait")}>wait</button></div>
+          {state.window && editing && <Editor key={editing.node.ref} {...editing} act={act} close={() => setEditing(null)} style={{ position: "static" }} />}
           <h2>What can be used</h2>
           <ul>{state.nodes.filter((n) => n.role !== "option").map((node) => <li key={node.ref}><button class={over === node.ref ? "at" : ""} onMouseEnter={() => setOver(node.ref)} onMouseLeave={() => setOver(null)} onFocus={() => setOver(node.ref)} onClick={() => use(node)}>
             <b>{node.role}</b> {node.text}{node.value != null && <i> {node.value}</i>}{node.states.length > 0 && <small> {node.states.join(", ")}</small>}</button></li>)}</ul>
           {state.done.length > 0 && <><h2>What was done</h2><ol>{state.done.map((words, i) => <li key={i}><code>{words}</code></li>)}</ol></>}
-          <p class="dim">Click a thing to use it; click a field to write into it; drag one thing onto another. Enter, Tab, Escape and arrows go to the page.</p>
+          <p class="dim">{state.window && "The page is in a window of its own. "}Click a thing to use it; click a field to write into it; drag one thing onto another. Enter, Tab, Escape and arrows go to the page.</p>
         </aside>
       </main>
     </div>

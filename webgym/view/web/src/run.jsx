@@ -1,5 +1,5 @@
 // The run page: curves (of several runs, laid over each other), tasks, configuration and its differences.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, exported, get, useAnswer, usePolled } from "./api.js";
 import { Chart, COLOURS, smooth } from "./chart.jsx";
 import { useKeys } from "./keys.js";
@@ -23,10 +23,13 @@ const TIMES = [["collect", "time/collect_s"], ["critic", "time/critic_s"], ["upd
 const SHOWN = new Set([...CHARTS.flatMap((c) => [c.metric, c.low, c.high]), ...TIMES.map(([, name]) => name), "rollout/faults", "rollout/retries", "rollout/invalid"]);
 
 export function RunPage({ run, query, library }) {
-  const pulse = usePolled(api(run, "/pulse"), 2).data;
-  const version = pulse ? `${pulse.rows}/${pulse.episodes}` : "";
+  const pulse = usePolled(api(run, "/pulse"), 2, false).data;
+  const begun = useRef(null); // what the first answer was about: a pulse that says the same asks for nothing again
+  const said = pulse && `${pulse.rows}/${pulse.episodes}`;
+  const version = said === begun.current ? null : said;
   const { data, error } = useAnswer(api(run), version);
   const tasks = useAnswer(api(run, "/tasks"), version).data;
+  if (data && begun.current === null) begun.current = `${data.pulse.rows}/${data.pulse.episodes}`;
   const beside = (query.with ?? "").split(",").filter((name) => name && name !== run);
   const others = useOthers(beside);
   const span = Number(query.smooth ?? 1);
