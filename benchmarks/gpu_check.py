@@ -1,8 +1,8 @@
 """Whether the trainer computes on a GPU what it computes on the CPU: `python -m benchmarks.gpu_check --model smollm2-135m`.
 
-Three comparisons by relative distance, each with its tolerance: log-probabilities and gradients of packed rows (16 bits on the device, fp32 on the CPU), the
-kernel for packed rows against attention row by row, and what the sampler says of its tokens against what the learner computes for them.
-Then what a decoding step and a training token cost. Exit code 1 where a comparison fails.
+Comparisons by relative distance, each with its tolerance: log-probabilities and gradients of packed rows (16 bits on the device, fp32
+on the CPU), and what the sampler says of its tokens against what the learner computes for them; and whether the kernel for packed rows
+is in use. Then what a decoding step and a training token cost. Exit code 1 where a comparison fails.
 """
 
 import argparse
