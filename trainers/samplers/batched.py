@@ -8,6 +8,7 @@ and one transfer to the host. Here rounding depends on the company; where equal 
 """
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 WIDTH = 256  # columns of keys and values are added, and looked at, in steps of this and its one and a half, twofold ...
 READ_TOKENS = 16_384  # of one pass over prompts, its padding included
+SWITCH_S = 5e-4  # every call of torch lets other threads run, at Python's own interval for ten times as long as this thread works between
 SAME = 16  # tokens: a slot whose known tokens all but so few begin the prompt is gone on with in place
 
 
@@ -49,6 +51,7 @@ class BatchedSampler(LocalSampler):
 
     def _prepare(self) -> None:
         if self._device.type == "cuda":
+            sys.setswitchinterval(SWITCH_S)
             torch.cuda.synchronize()  # whoever made the weights used another stream
             torch.cuda.set_stream(torch.cuda.Stream())
 
@@ -63,8 +66,8 @@ class BatchedSampler(LocalSampler):
         self._seen_length[:] = 0
 
     def _ready(self, waiting: int) -> bool:
-        """A pass over few prompts costs what one over many does: it waits for an eighth of the slots, or until nothing else is to do."""
-        return waiting * 8 >= len(self._slots) or not any(self._slots)
+        """A pass over few prompts costs what one over many does: it waits for half the slots, or until nothing else is to do."""
+        return waiting * 2 >= len(self._slots) or not any(self._slots)
 
     def _place(self, request: _Request) -> int:
         """The free slot that knows the prompt's beginning, or the one that was free longest with a copy of that beginning."""
