@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from trainers.config import TrainConfig, resolve
-from trainers.loop import METRICS, Trainer
+from trainers.loop import Trainer
+from trainers.metrics import METRICS
 from trainers.model import prepare
 from trainers.policy import PolicyModel
 from trainers.run import RunFolder

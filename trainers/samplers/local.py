@@ -203,10 +203,12 @@ class LocalSampler:
                 self._lean = LeanDecoder.of(self._model)
                 while self._receive(waiting):
                     started = time.perf_counter()
+                    self.counters.watch(True)
                     self._admit(waiting)
                     if any(self._slots):
                         self._step()
                     self.counters.busy_s += time.perf_counter() - started
+                    self.counters.watch(False)
         except Exception as error:  # whatever it is, it belongs to those who wait, not to a thread that nobody watches
             end = error
         with self._lock:
