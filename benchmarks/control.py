@@ -10,7 +10,7 @@ Both are given the machine as it is; on a busy one say so beside the figures.
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,13 +97,7 @@ def control(arguments: argparse.Namespace) -> dict[str, Any]:
     console, config = Console(soft_wrap=True), run_config(arguments.run)
     if config is None:
         raise UsageError(f"{arguments.run} is no run folder")
-    minutes = arguments.minutes or minutes_of(arguments.run)
-    console.print(f"{config['model']} imitates {arguments.demos} for {minutes:.1f} minutes more")
-    budget = [f"minutes={minutes}", "epochs=1000", "batch_tokens=2048"]
-    taught = sft(
-        arguments.demos, arguments.out, model=config["model"], settings=[*budget, *arguments.settings], threads=arguments.threads,
-        say=console.print,
-    )  # fmt: skip
+    imitation = _imitate(arguments, config["model"], console.print)
     wanted = Assessment(tuple(config["tasks"]), "test", arguments.seeds, backend=config["backend"])
     contests = [
         Contest.of(decoding, wanted, _played(wanted, arguments.run, config["model"], arguments.out, decoding == "greedy"))
@@ -111,8 +105,19 @@ def control(arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     for contest in contests:
         console.print("\n".join(contest.lines()))
-    imitation = {"tokens": taught.final.tokens, "epochs": round(taught.final.epoch, 2), "exact": taught.final.exact}
-    return {"minutes": minutes, "imitation": imitation, "contests": [contest.to_json() for contest in contests]}
+    return {**imitation, "contests": [contest.to_json() for contest in contests]}
+
+
+def _imitate(arguments: argparse.Namespace, model: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Make the control's model, unless it is there; what it had."""
+    if (arguments.out / "config.json").is_file():
+        say(f"{arguments.out} is there already and is taken as the control; remove it to make it anew")
+        return {}
+    minutes = arguments.minutes or minutes_of(arguments.run)
+    say(f"{model} imitates {arguments.demos} for {minutes:.1f} minutes more")
+    settings = [f"minutes={minutes}", "epochs=1000", "batch_tokens=2048", *arguments.settings]
+    final = sft(arguments.demos, arguments.out, model=model, settings=settings, threads=arguments.threads, say=say).final
+    return {"minutes": minutes, "tokens": final.tokens, "epochs": round(final.epoch, 2), "exact": final.exact}
 
 
 def _played(wanted: Assessment, run: Path, model: str, out: Path, greedy: bool) -> dict[str, list[Trajectory]]:

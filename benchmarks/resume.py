@@ -10,16 +10,16 @@ log-probabilities, hashes of pages), and everything in the last checkpoint: weig
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
 
+from trainers.config import resolve, with_settings
+from trainers.loop import Trainer
+from trainers.model import no_progress_bars
 from trainers.run import RunFolder
 from webgym.errors import WebGymError
 from webgym.store import load
@@ -35,26 +38,26 @@ from webgym.types import Times, Trajectory
 
 ITERATIONS = 6
 COMMON = ("groups=2", "group_size=3", "sessions=2", f"iterations={ITERATIONS}", "checkpoint_every=3", "eval_seeds=0", "trackers=[]",
-          "minutes=1000", "critic.warmup_iterations=1")  # fmt: skip
-BROWSER = ("--tasks", "miniwob.click-button", "--tasks", "miniwob.login-user")
-TEXT = ("--backend", "text", "--tasks", "wizard.h3")
+          "minutes=null", "critic.warmup_iterations=1")  # fmt: skip
+BROWSER = {"tasks": ["miniwob.click-button", "miniwob.login-user"]}
+TEXT = {"tasks": ["wizard.h3"], "backend": "text"}
 PATIENCE_S = 1200.0
 """Longest wait for the next iteration of a run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One kind of run."""
 
     name: str
     algo: str
-    flags: tuple[str, ...]
+    where: Mapping[str, Any]
     settings: tuple[str, ...] = ()
 
-    def command(self, parent: Path, name: str) -> list[str]:
-        """What starts it."""
-        settings = [x for setting in (*COMMON, *self.settings) for x in ("--set", setting)]
-        return [sys.executable, "-m", "cli", "train", "--algo", self.algo, *self.flags, *settings, "--out", str(parent), "--name", name]
+    def start(self, parent: Path, name: str) -> Trainer:
+        """A new run of it."""
+        data = with_settings({"algo": self.algo, **self.where}, [*COMMON, *self.settings])
+        return Trainer.start(resolve(data)[0], parent=parent, name=name)
 
 
 CASES = (
@@ -78,7 +81,7 @@ class Kill:
 
 def straight(case: Case, parent: Path) -> tuple[Path, float]:
     """The run that nobody kills, and seconds of one of its iterations."""
-    subprocess.run(case.command(parent, "straight"), check=True, stdout=subprocess.DEVNULL)
+    _to_the_end(partial(case.start, parent, "straight"))
     rows = _rows(parent / "straight" / "metrics.jsonl")
     return parent / "straight", sum(row["time/iteration_s"] for row in rows) / len(rows)
 
@@ -88,32 +91,52 @@ def killed(case: Case, parent: Path, name: str, reference: Path, iteration_s: fl
     for attempt in range(20):
         moment, after_s = rng.randrange(1, ITERATIONS + 1), rng.random() * iteration_s
         path = parent / f"{name}-{attempt}"
-        if _kill_in(case.command(parent, path.name), path, moment, after_s):
+        if _kill_in(partial(case.start, parent, path.name), path, moment, after_s):
             break
     else:
         raise WebGymError("the trainer ended before its moment came, 20 times")
     with RunFolder.open(path, write=False) as run:
         resumed_from = run.latest().iteration
-    subprocess.run([sys.executable, "-m", "cli", "train", "--resume", str(path)], check=True, stdout=subprocess.DEVNULL)
+    _to_the_end(partial(Trainer.resume, path))
     found = tuple(differences(reference, path))
     if not found:
         shutil.rmtree(path)
     return Kill(case.name, moment, round(after_s, 3), resumed_from, found)
 
 
-def _kill_in(command: Sequence[str], path: Path, iteration: int, after_s: float) -> bool:
+def _process(begin: Callable[[], Trainer]) -> Any:
+    """The trainer in a process of its own, with its browser in one group that can be killed at once."""
+    process = multiprocessing.get_context("fork").Process(target=_train, args=(begin,))  # what is imported is imported once
+    process.start()
+    return process
+
+
+def _train(begin: Callable[[], Trainer]) -> None:
+    os.setsid()
+    trainer = begin()
+    with trainer.run:
+        trainer.train()
+
+
+def _to_the_end(begin: Callable[[], Trainer]) -> None:
+    process = _process(begin)
+    process.join()
+    if process.exitcode:
+        raise WebGymError(f"the trainer ended with {process.exitcode}")
+
+
+def _kill_in(begin: Callable[[], Trainer], path: Path, iteration: int, after_s: float) -> bool:
     """Kill the run so many seconds into an iteration; False where it had ended."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + PATIENCE_S
+    process, deadline = _process(begin), time.monotonic() + PATIENCE_S
     while _begun(path) < iteration:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise WebGymError(f"the trainer did not get to iteration {iteration}: it ended with {process.poll()}")
+        if not process.is_alive() or time.monotonic() > deadline:
+            raise WebGymError(f"the trainer did not get to iteration {iteration}: it ended with {process.exitcode}")
         time.sleep(0.005)
     time.sleep(after_s)
-    over = process.poll() is not None
+    over = not process.is_alive()
     if not over:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.join()
     return not over
 
 
@@ -143,7 +166,8 @@ def differences(one: Path, other: Path) -> list[str]:
     if files[0] != files[1]:
         return [*found, "the last checkpoints hold other files"]
     found += [f"{file}: other weights" for file in sorted(files[0]) if not same(*(load_file(end.path / file) for end in ends))]
-    return found if same(*(end.state() for end in ends)) else [*found, "another state"]
+    first, second = (end.state() for end in ends)
+    return found + [f"another state of {key}" for key in first.keys() | second.keys() if not same(first.get(key), second.get(key))]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -188,6 +212,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # a process that has threads cannot be forked
+    no_progress_bars()
     rng, found = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as folder:
         references: dict[Case, tuple[Path, float]] = {}

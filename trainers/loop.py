@@ -16,7 +16,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ class Trainer:
         self._collection = Collection()
         self.keeper = Timekeeper()
         self._rows: list[dict[str, float]] = []  # of this process's iterations
+        self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._stop = False
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
 
@@ -140,7 +141,6 @@ class Trainer:
             versions={"browser": find().version} if resolved.backend == "browser" else {},
             trackers=trackers(resolved.trackers),
         )
-        torch.manual_seed(seed_from(resolved.seed, "torch"))  # for models with dropout; nothing else draws from it
         return cls(resolved, run, source, display)
 
     @classmethod
@@ -154,9 +154,13 @@ class Trainer:
         with RunFolder.open(path, write=False) as first:
             config = _changed(first.config, changes or {})
         run = RunFolder.open(path, trackers=trackers(config.trackers))
-        checkpoint = run.resume()
-        trainer = cls(config, run, _load(checkpoint.folder("policy"), config), display)
-        trainer._restore(checkpoint.state(), checkpoint)
+        try:
+            checkpoint = run.resume()
+            trainer = cls(config, run, _load(checkpoint.folder("policy"), config), display)
+            trainer._restore(checkpoint.state(), checkpoint)
+        except BaseException:
+            run.close()
+            raise
         return trainer
 
     def _restore(self, state: Mapping[str, Any], checkpoint: Any) -> None:
@@ -164,8 +168,7 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         self.curriculum.load_state_dict(state["curriculum"])
         self._behaviour, self._score = state.get("behaviour"), state.get("score")
-        if "rng" in state:
-            restore_rng(state["rng"])
+        self._rng = state.get("rng")
         if self.valuation is not None:
             self.valuation.restore(checkpoint.folder("critic"), state["critic_optimizer"])
         if self._reference is not None:
@@ -221,6 +224,10 @@ class Trainer:
 
     def _train(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> None:
         config, started = self.config, time.monotonic()
+        if self._rng is None:  # last of all before the first iteration: building models draws from it too
+            torch.manual_seed(seed_from(config.seed, "torch"))
+        else:
+            restore_rng(self._rng)
         if self.iteration == 0:
             if config.eval_seeds:
                 self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
@@ -495,6 +502,8 @@ class Trainer:
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
+    optional = {name: None for name, field in TrainConfig.model_fields.items() if type(None) in get_args(field.annotation)}
+    kept = {**optional, **kept}  # TOML has no None: what was set to none is not there
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
     old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]

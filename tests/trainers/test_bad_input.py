@@ -57,6 +57,14 @@ def test_a_change_of_one_key_of_a_group_keeps_the_others(run: Path) -> None:
     finish(trainer)
 
 
+def test_a_limit_that_was_taken_off_stays_off(model: Path, tmp_path: Path) -> None:
+    path = finish(start(model, tmp_path, "run", "grpo", iterations=1, minutes=None)).run.path
+    trainer = Trainer.resume(path)
+    trainer.run.close()
+    assert trainer.config.minutes is None
+    finish(Trainer.resume(path, changes={"minutes": 5}))
+
+
 def test_a_cut_checkpoint_is_named_with_its_file(run: Path, model: Path, tmp_path: Path) -> None:
     weights = run / LAST / "policy/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -133,12 +141,13 @@ class Interrupts(Display):
 def test_ctrl_c_finishes_the_iteration_saves_and_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
     straight = finish(start(model, tmp_path, "straight", "grpo", iterations=4, checkpoint_every=4))
     trainer = start(model, tmp_path, "stopped", "grpo", iterations=4, checkpoint_every=4)
-    display = trainer.display = Interrupts()
+    display, before = Interrupts(), signal.getsignal(signal.SIGINT)
+    trainer.display = display
     finish(trainer)
     assert trainer.iteration == 2 and display.ended == 1
     assert display.said[0] == "Ctrl-C" and "stopping after this iteration" in display.said[1]
     assert display.said[-1] == f"interrupted and saved; `webgym train --resume {trainer.run.path}` goes on"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     resumed = finish(Trainer.resume(trainer.run.path))
     assert all(torch.equal(a, b) for a, b in zip(state(straight), state(resumed), strict=True))
     assert timeless(straight.run.path / "metrics.jsonl") == timeless(resumed.run.path / "metrics.jsonl")

@@ -40,7 +40,7 @@ def test_s_t_is_one_more_turn_at_the_end_of_its_row() -> None:
 
 
 def bootstrapping(source: PolicyModel, values_from: str) -> Valuation:
-    algorithm, fit = algorithms.get("archer"), {"epochs": 30, "lr": 1e-2}
+    algorithm, fit = algorithms.get("archer"), {"epochs": 1, "lr": 1e-3}
     config = CriticConfig.model_validate({"fit": fit, "folds": 3, "values_from": values_from})
     return Valuation(algorithm, algorithm.Config(bootstrap_at_limit=True), config, source, seed=0, token_budget=64, device="cpu")
 
@@ -49,16 +49,17 @@ def bootstrapping(source: PolicyModel, values_from: str) -> Valuation:
 def test_the_valuation_reads_the_critic_there(values_from: str, model: Path) -> None:
     valuation = bootstrapping(PolicyModel.load(model), values_from)
     torch.nn.init.normal_(valuation.critic.head.weight, generator=torch.Generator().manual_seed(0))
-    before = _read_alone(valuation)
     groups = [[x] for x in (*LIMIT, DONE)]
-    values = valuation.values_and_fit(groups, flatten(groups), rows_of_all(flatten(groups)), 1).values
+    valuation.values_and_fit(groups, flatten(groups), rows_of_all(flatten(groups)), 1)  # the first one sets the bias besides
+    before = _read_alone(valuation)
+    values = valuation.values_and_fit(groups, flatten(groups), rows_of_all(flatten(groups)), 2).values
     assert values.final is not None and np.isnan(values.final[-1]) and np.isfinite(values.final[:-1]).all()
     found, after = np.array(values.final[:-1]), _read_alone(valuation)
     expected = {"earlier": before, "same": after}.get(values_from)
     if expected is not None:
         np.testing.assert_allclose(found, expected, atol=1e-6)
     else:  # each fold by a critic of its own, neither the one before nor the one after
-        assert np.abs(found - before).min() > 1e-4 and np.abs(found - after).min() > 1e-4
+        assert np.abs(found - before).min() > 1e-5 and np.abs(found - after).min() > 1e-5
 
 
 def _read_alone(valuation: Valuation) -> np.ndarray:

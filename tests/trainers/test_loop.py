@@ -39,7 +39,7 @@ SMALL = {
     "trackers": (),
     "minutes": 100,
     "critic": {"warmup_iterations": 1},
-    "optim": {"lr": 1e-3},
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }
 
 

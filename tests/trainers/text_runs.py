@@ -14,8 +14,8 @@ from webgym.prompt import COMPACT
 
 SMALL = {
     "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 3, "group_size": 3, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1, "optim": {"lr": 1e-3}, "max_tokens": 4,
-    "epochs": 1, "critic": {"warmup_iterations": 1}, "sessions": 2,
+    "checkpoint_every": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1, "max_tokens": 4,
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "epochs": 1, "critic": {"warmup_iterations": 1}, "sessions": 2,
 }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def write_model(folder: Path) -> Path:
     return folder
 
 
-def start(model: Path, parent: Path, name: str, algo: str, **changes: object) -> Trainer:
+def start(model: Path | str, parent: Path, name: str, algo: str, **changes: object) -> Trainer:
     """A new run of SMALL with `changes`."""
     return Trainer.start(resolve({**SMALL, "model": str(model), "algo": algo, **changes})[0], parent=parent, name=name)
 
