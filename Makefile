@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -16,6 +16,7 @@ BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 ALGO   ?= grpo
+RUN    ?= runs/latest
 ARGS   ?=
 
 help:  ## this list
@@ -44,8 +45,7 @@ train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHe
 eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
-tiny: browser  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
-	$(WEBGYM) demos --out demos/tiny --episodes 200 --slips 0.35
+tiny: browser demos/tiny  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
 	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.4 --set batch_tokens=2048 --threads 1 $(ARGS)
 
 bench: browser  ## what a step costs
@@ -68,6 +68,15 @@ bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside B
 
 bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the table of templates in docs/sites.md
 	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
+
+demos/tiny:  # what webgym-tiny was taught with
+	$(WEBGYM) demos --out $@ --episodes 200 --slips 0.35
+
+control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on more imitation instead, both on the same held-out episodes
+	$(PY) -m benchmarks.control --run $(RUN) --demos demos/tiny $(ARGS)
+
+kill: browser  ## kill -9 of the trainer at 20 random moments: each resumed run must be the straight one, bit for bit
+	$(PY) -m benchmarks.resume $(ARGS)
 
 soak: browser  ## 2,000 episodes in one browser: what it holds before and after
 	$(PY) -m benchmarks.soak $(ARGS)

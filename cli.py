@@ -1,5 +1,6 @@
 """The command line: parses, validates and calls one function. `webgym --help` lists the commands."""
 
+import errno
 import json
 import logging
 import sys
@@ -228,7 +229,7 @@ def demos(
 def sft(
     demos: Annotated[Path, typer.Option(help="Folder written by `webgym demos`.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="Model to start from; without one, a webgym-tiny is built from scratch.")] = "",
+    model: Annotated[str, typer.Option(help="Model or run to go on with; without one, a webgym-tiny is built from scratch.")] = "",
     settings: SetOption = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
@@ -254,7 +255,7 @@ def sft(
 def train(
     algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
     tasks: TasksOption = [],  # noqa: B006
-    model: Annotated[str, typer.Option(help="Built-in name, folder or hub name.")] = "",
+    model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
     settings: SetOption = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
@@ -275,8 +276,6 @@ def train(
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     display = display_for(console)
     if resume is not None:
-        if refused := [f"--{key}" for key in ("algo", "model", "seed") if key in flags]:
-            raise WebGymError(f"{' and '.join(refused)} cannot change in a run that is resumed: start a new one")
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
         data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
@@ -669,12 +668,18 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
     try:
         app()
     except WebGymError as error:
         Console(stderr=True).print(f"[bold red]error[/] {type(error).__name__}: ", end="")
         print(error, file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        Console(stderr=True).print("[bold red]error[/] the disk is full: ", end="")
+        print(f"{error.filename or 'what was being written'} is incomplete; free some space and try again", file=sys.stderr)
         sys.exit(2)
 
 

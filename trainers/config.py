@@ -137,11 +137,28 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
-    """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it."""
+    """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
+
+    A group of keys that `data` gives in part keeps what the model says of the others: its own defaults, not those of the group's class.
+    """
+    defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
-        return model.model_validate(data)
+        return model.model_validate({**data, **merged({name: x for name, x in defaults.items() if name in data}, data)})
     except ValidationError as error:
         raise ConfigError(_explain(error, model, where)) from None
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, which go into nested groups of keys instead of taking their place.
+
+    >>> merged({"optim": {"lr": 1.0, "eps": 2.0}, "seed": 0}, {"optim": {"lr": 3.0}, "groups": 4})
+    {'optim': {'lr': 3.0, 'eps': 2.0}, 'seed': 0, 'groups': 4}
+    """
+    found = dict(base)
+    for key, value in changes.items():
+        old = found.get(key)
+        found[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -194,6 +211,20 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = list(model.model_fields)
-        return f"{where}unknown key {key!r}{did_you_mean(key, known)} (known: {', '.join(known)})"
+        *groups, name = map(str, problem["loc"])
+        known = list(_group(model, groups).model_fields)
+        near = did_you_mean(name, known)
+        return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
+    if not key:  # a rule over several keys says what to do
+        return f"{where}{problem['msg'].removeprefix('Value error, ')}"
     return f"{where}{key}: {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
+    """The model of a group of keys inside `model`; the outermost one that is known where a name leads to none."""
+    for name in names:
+        field = model.model_fields.get(name)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return model

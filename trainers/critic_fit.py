@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from trainers.calibration import explained_variance
 from trainers.critic import Critic, HeadConfig
 from trainers.rows import PackedBatch
-from webgym.errors import UsageError
+from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
 
 
@@ -135,7 +135,10 @@ def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts:
             total += float(loss.detach())
     norm = nn.utils.clip_grad_norm_(critic.trained(), optimizer.config.grad_clip)
     if not torch.isfinite(norm):
-        raise FloatingPointError(f"the critic's gradient is {float(norm)}; its weights were left as they are")
+        raise DivergenceError(
+            f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are in "
+            "the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
+        )
     optimizer.adamw.step()
     optimizer.steps += 1
     return total, turns

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, cast, overload
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -30,7 +31,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers import smollm2
+from trainers.checkpoint import MANIFEST
 from trainers.rows import Held
+from trainers.run import open_checkpoint
 from trainers.tiny import FOLDER as TINY_FOLDER
 from webgym.errors import UsageError
 
@@ -91,7 +94,11 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
-    except (OSError, ValueError) as error:  # what transformers raises for no such folder, no network, no causal LM
+    except (
+        OSError,
+        ValueError,
+        SafetensorError,
+    ) as error:  # no such folder, no network, no causal LM, cut weights
         raise UsageError(
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
             f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
@@ -102,10 +109,18 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
 
 
 def folder_of(name_or_path: str | Path) -> str | Path:
-    """The folder of a built-in name; a folder (absolute, so that an adapter finds its base from anywhere) or hub name as it is."""
+    """The folder of a built-in name; the policy's folder of a run or checkpoint, verified; any other folder or hub name as it is.
+
+    Folders are absolute, so that an adapter finds its base from anywhere. Raises CheckpointError for a run without a whole checkpoint.
+    """
     if find := BUILT_IN.get(str(name_or_path)):
         return find()
-    return Path(name_or_path).resolve() if Path(name_or_path).is_dir() else name_or_path
+    path = Path(name_or_path)
+    if not path.is_dir():
+        return name_or_path
+    if (path / "run.json").is_file() or (path / MANIFEST).is_file():
+        return open_checkpoint(path).folder("policy").resolve()
+    return path.resolve()
 
 
 def no_progress_bars() -> None:

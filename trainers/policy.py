@@ -97,13 +97,21 @@ class LanguagePolicy:
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion. Raises UsageError where the page does not fit in the model's context, or nothing can be held to a grammar."""
-        prompt = prompt_text(observation, history, self._prompts)
-        ids = self._context.ids(prompt, history)
-        self._check(len(ids), observation, key)
+        prompt, ids = self._prompt(observation, history, key)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         sampling = replace(self._sampling, grammar=grammar_for(observation, self._prompts)) if self._grammar else self._sampling
         drawn = await self._sampler.generate(ids, seed, sampling)
         return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, sampling, drawn.version)
+
+    def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
+        """What the model would read at this observation; raises as :meth:`act` does."""
+        return self._prompt(observation, history, key)[1]
+
+    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[str, tuple[int, ...]]:
+        prompt = prompt_text(observation, history, self._prompts)
+        ids = self._context.ids(prompt, history)
+        self._check(len(ids), observation, key)
+        return prompt, ids
 
     def _check(self, tokens: int, observation: Observation, key: EpisodeKey) -> None:
         """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""

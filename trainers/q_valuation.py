@@ -118,12 +118,8 @@ class QValuation:
         return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
 
     def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
-        """Which of the actions has the highest Q behind this prompt; the first of equals."""
-        different = list(dict.fromkeys(actions))
-        if len(different) == 1:
-            return 0
-        q = read(self.critic, self._batches([_row(k, prompt, a) for k, a in enumerate(different)]), len(different))[0].min(1)
-        return actions.index(different[int(q.argmax())])
+        """:func:`best_action` by the critic as it is now."""
+        return best_action(self.critic, prompt, actions, self._budget, self._device)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +137,15 @@ class QValuation:
         self._set(*(QCritic.load(place, device=self._device) for place in (folder, folder / "target")))
         self._started = bool(state["started"])
         self.optimizer.load_state_dict(state["adamw"])
+
+
+def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:
+    """Which of the actions has the highest Q behind this prompt, the smaller of each pair; the first of equals."""
+    different = list(dict.fromkeys(actions))
+    if len(different) == 1:
+        return 0
+    batches = [batch.to(device) for batch in pack([_row(k, prompt, a) for k, a in enumerate(different)], token_budget)]
+    return actions.index(different[int(read(critic, batches, len(different))[0].min(1).argmax())])
 
 
 def _transitions(trajectories: Sequence[Trajectory]) -> Transitions:

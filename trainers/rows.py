@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from webgym.errors import UsageError
-from webgym.types import Completion, Trajectory, seed_from
+from webgym.types import Completion, Trajectory, Turn, seed_from
 
 Whole = Literal["row", "trajectory"]
 """What may not be divided between micro-batches."""
@@ -115,6 +115,19 @@ def rows_of_all(trajectories: Iterable[Trajectory]) -> list[Row]:
         rows += rows_of(trajectory, index, first_turn)
         first_turn += len(trajectory)
     return rows
+
+
+def final_rows(trajectories: Sequence[Trajectory]) -> tuple[list[Row], list[int]]:
+    """The rows that end with the prompt behind a trajectory's last turn, and the global turn id of s_T of every trajectory.
+
+    s_T counts as one more turn, of no sampled token: trajectory i has T_i + 1 of them here. One without a prompt has no row.
+    """
+    after = [Turn(Completion("", prompt_ids=x.final_prompt_ids), "", "", 0.0, False, False, "", "") for x in trajectories]
+    longer = [replace(x, turns=(*x.turns, turn) if x.final_prompt_ids else x.turns) for x, turn in zip(trajectories, after, strict=True)]
+    last = [rows_of(x, i)[-1:] if x.final_prompt_ids else [] for i, x in enumerate(longer)]
+    starts = np.concatenate([[0], np.cumsum([len(x) + 1 for x in trajectories], dtype=np.int64)])
+    rows = [replace(row, first_turn=int(starts[row.trajectory])) for found in last for row in found]
+    return rows, [int(start) + len(x) for start, x in zip(starts, trajectories, strict=False)]
 
 
 def check_context(rows: Iterable[Row], trajectories: Sequence[Trajectory], context: int) -> None:

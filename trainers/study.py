@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from trainers.cells import CellFolder
-from trainers.config import resolve, validated, with_settings
+from trainers.config import merged, resolve, validated, with_settings
 from trainers.loop import Display, Trainer
 from webgym import task_sets
 from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
@@ -175,21 +175,12 @@ def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> li
 def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, Any]:
     """The resolved configuration of a cell's run; `here` are `key=value` texts that say where and how it runs. Raises ConfigError."""
     contender = next(contender for contender in grid.contenders if contender.label == cell.label)
-    merged: dict[str, Any] = {}
+    train: dict[str, Any] = {}
     for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
-        merged = _over(merged, layer)
+        train = merged(train, layer)
     own = {"tasks": [cell.task], "seed": cell.seed, "steps": cell.steps, "iterations": 1_000_000, "trackers": [], "eval_seeds": 0}
-    config, _ = resolve(with_settings({"minutes": None, **merged, **own, "checkpoint_every": 1_000_000}, here))
+    config, _ = resolve(with_settings({"minutes": None, **train, **own, "checkpoint_every": 1_000_000}, here))
     return config.model_dump()
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The mappings merged, key by key at every depth."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[str, Any]:

@@ -377,13 +377,17 @@ class EpisodeKey:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """The record of an episode. Immutable; T = len(turns); turns may be empty when the first reset faulted."""
+    """The record of an episode. Immutable; T = len(turns); turns may be empty when the first reset faulted.
+
+    `final_prompt_ids` is what a model would have read next where the turn limit ended the episode and someone asked for it (s_T).
+    """
 
     key: EpisodeKey
     goal: str
     turns: tuple[Turn, ...]
     outcome: Outcome
     final_hash: str = ""  # hash of the observation after the last turn
+    final_prompt_ids: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.turns)

@@ -2,8 +2,8 @@
 
 A workflow of N pages asks one thing a page. On a decisive page one option is right; on a distractor page every option leads on and none
 matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest): for good, or, where mistakes
-are reversible, by leading back to the page where it was made. Until then the pages look as if all were well, or, where mistakes are visible,
-every page says that something is wrong.
+are reversible, by leading back to the page where it was made. Until then the pages look as if all were well, or, where mistakes are
+visible, every page says that something is wrong.
 """
 
 import random
@@ -27,8 +27,9 @@ class Wizard:
 
     `horizon`: turns that the best policy needs, 1 to 50. `choices`: options a page, 2 to 8. `distractors`: pages of the horizon on which
     nothing depends. `delay`: pages between a mistake and its consequence. `reversible`: a mistake leads back instead of ending the episode,
-    and a button goes back a page. `visible`: from a mistake to its consequence, every page says that there is one. `noise`: chance in percent that an option is shown misspelt. `slack`: turns beyond the horizon until
-    the episode is truncated; without it, half the horizon, at least 2.
+    and a button goes back a page. `visible`: from a mistake to its consequence, every page says that there is one. `noise`: chance in
+    percent that an option is shown misspelt. `slack`: turns beyond the horizon until the episode is truncated; without it, half the
+    horizon, at least 2.
 
     >>> Wizard(12, delay=3, reversible=True).name
     'h12-late3-undo'
@@ -97,7 +98,15 @@ class Wizard:
         return 1 + sum(self.horizon > most for most in (3, 6, 12, 20))
 
 
-_SUFFIXES = {"k": "choices", "x": "distractors", "late": "delay", "undo": "reversible", "seen": "visible", "noise": "noise", "slack": "slack"}
+_SUFFIXES = {
+    "k": "choices",
+    "x": "distractors",
+    "late": "delay",
+    "undo": "reversible",
+    "seen": "visible",
+    "noise": "noise",
+    "slack": "slack",
+}
 _DEFAULTS = {field.name: field.default for field in fields(Wizard)}
 
 

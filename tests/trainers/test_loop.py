@@ -15,7 +15,8 @@ import torch
 
 from trainers.assess import grammar_of
 from trainers.config import TrainConfig, resolve
-from trainers.loop import METRICS, Trainer
+from trainers.loop import Trainer
+from trainers.metrics import METRICS
 from trainers.model import prepare
 from trainers.policy import PolicyModel
 from trainers.run import RunFolder
@@ -40,7 +41,7 @@ SMALL = {
     "trackers": (),
     "minutes": 100,
     "critic": {"warmup_iterations": 1},
-    "optim": {"lr": 1e-3},
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }
 
 

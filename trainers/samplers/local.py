@@ -216,11 +216,13 @@ class LocalSampler:
                 self._prepare()
                 while self._receive(waiting):
                     started = time.perf_counter()
+                    self.counters.watch(True)
                     if self._ready(len(waiting)):
                         self._admit(waiting)
                     if any(self._slots):
                         self._step()
                     self.counters.busy_s += time.perf_counter() - started
+                    self.counters.watch(False)
         except Exception as error:  # whatever it is, it belongs to those who wait, not to a thread that nobody watches
             end = error
         with self._lock:

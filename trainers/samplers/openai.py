@@ -121,6 +121,7 @@ class OpenAISampler:
         version, begun = self._version, time.perf_counter()
         if not self._under_way:
             self._since = begun
+            self.counters.watch(True)
         self._under_way += 1
         try:
             reply = await self._client.complete(self._config.model, prompt, sampling, seed)
@@ -128,6 +129,7 @@ class OpenAISampler:
             self._under_way -= 1
             if not self._under_way:
                 self.counters.busy_s += time.perf_counter() - self._since
+                self.counters.watch(False)
         self.counters.completions += 1
         self.counters.prompt_tokens += len(prompt)
         self.counters.sampled_tokens += len(reply.ids)
