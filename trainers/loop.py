@@ -33,7 +33,7 @@ from trainers.learner import METRICS as LEARNER_METRICS
 from trainers.learner import Learner, score
 from trainers.lora import plain_state
 from trainers.memory import memory_errors
-from trainers.model import context_of, logprobs_at, packed_hidden
+from trainers.model import action_logprobs, context_of
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
@@ -391,15 +391,12 @@ class Trainer:
             return None
 
         def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return logprobs_at(reference, packed_hidden(reference, batch), batch, self.config.temperature), None
+            return action_logprobs(reference, batch, self.config.temperature)
 
         return score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
 
     def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        hidden = packed_hidden(self.source.model, batch)
-        if entropy:
-            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True)
-        return logprobs_at(self.source.model, hidden, batch, self.config.temperature), None
+        return action_logprobs(self.source.model, batch, self.config.temperature, entropy=entropy)
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 

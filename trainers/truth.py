@@ -28,7 +28,7 @@ from trainers.context import Context
 from trainers.credit import learnable
 from trainers.journal import Journal
 from trainers.learner import score
-from trainers.model import end_ids, logprobs_at, packed_hidden
+from trainers.model import action_logprobs, end_ids
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.rows import PackedBatch, pack, rows_of_all
 from trainers.run import RunFolder
@@ -190,6 +190,6 @@ def _scored(model: PreTrainedModel, texts: Sequence[Trajectory], temperature: fl
     batches = pack(rows_of_all(texts), token_budget)
 
     def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        return logprobs_at(model, packed_hidden(model, batch), batch, temperature), None
+        return action_logprobs(model, batch, temperature)
 
     return score(forward, batches, len(texts))

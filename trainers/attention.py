@@ -1,0 +1,95 @@
+"""Attention inside the rows of a pack, through transformers' attention registry: no mask over the pack exists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from webgym.errors import UsageError
+
+ATTENTION = "webgym_segments"
+"""Name of :func:`segment_attention` in transformers' registry; :func:`trainers.model.prepare` puts it on a model."""
+
+
+class Layout(Protocol):
+    """How attention runs in one forward pass: :class:`Segments`, or what a sampler keeps of keys and values."""
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p and window of :func:`causal`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """How a packed sequence divides into rows: their lengths, in order."""
+
+    lengths: Sequence[int]
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        """Causal attention inside each segment: [1, heads, N, d] → [1, N, heads, d]."""
+        parts = zip(*(x.split(list(self.lengths), dim=2) for x in (query, key, value)), strict=True)
+        return torch.cat([causal(q, k, v, **settings).transpose(1, 2) for q, k, v in parts], dim=1)
+
+    def attend_at(self, at: Int[Tensor, " q"], query: Tensor, key: Tensor, value: Tensor, *, scale: float | None) -> Tensor:
+        """The same for queries at these positions of the pack only, in rising order: [1, heads, q, d] → [1, q, heads, d]."""
+        lengths = list(self.lengths)
+        ends = torch.tensor(lengths, device=at.device).cumsum(0)
+        counts = torch.bincount(torch.bucketize(at, ends, right=True), minlength=len(lengths)).tolist()
+        parts = zip(ends.tolist(), lengths, at.split(counts), query.split(counts, 2), key.split(lengths, 2), value.split(lengths, 2),
+                    strict=True)  # fmt: skip
+        seen = []
+        for end, length, places, q, k, v in parts:
+            if len(places):
+                mask = torch.arange(end - length, end, device=at.device) <= places[:, None]  # [q, k]
+                seen.append(F.scaled_dot_product_attention(q, k, v, mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1]))
+        return torch.cat(seen or [query], 2).transpose(1, 2)
+
+
+def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:
+    """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
+
+    Position i sees all up to itself, with `window` only that many, itself included.
+    """
+    q, k = query.shape[2], key.shape[2]
+    mask = None
+    if (1 < q < k) or (window is not None and window < k):
+        ahead = torch.arange(k, device=key.device) - torch.arange(k - q, k, device=key.device)[:, None]  # [q, k]; > 0: the future
+        mask = ahead <= 0 if window is None else (ahead <= 0) & (ahead > -window)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout_p,
+        scale=scale,
+        is_causal=mask is None and q == k and q > 1,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def segment_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    layout: Layout | None = None,
+    **other: Any,
+) -> tuple[Tensor, None]:
+    """Attention as `layout` says; transformers calls this in every layer with what the forward pass was given."""
+    if layout is None:
+        raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
+    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if other.get(name) is not None]:
+        raise UsageError(f"{type(module).__name__} needs {', '.join(unknown)} in its attention, which packed rows do not support")
+    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window), None
+
+
+AttentionInterface.register(ATTENTION, segment_attention)
