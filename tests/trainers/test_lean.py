@@ -1,13 +1,17 @@
 """The decoder for updates against the model's own modules: hidden states, gradients, and who may use it."""
 
+from copy import deepcopy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from trainers import lean
 from trainers.lora import LoraSettings, add_lora
-from trainers.model import action_logprobs, load, packed_hidden, prepare
+from trainers.model import action_logprobs, load, logprobs_at, packed_hidden, prepare
 from trainers.rows import Row, Span, pack
 
 
@@ -44,50 +48,54 @@ def batch_of(*lengths):
 
 
 def both_ways(monkeypatch, model, run):
-    """What `run` gives and its gradients by the model's modules and by the lean decoder."""
+    """What `run` gives and the gradient of a sum over it: by the model's modules in float64, by the lean decoder in float64 and in fp32."""
     found = []
-    for allowed in (False, True):
-        with monkeypatch.context() as patch:
-            if not allowed:
-                patch.setattr(lean, "fits", lambda decoder: False)
-            assert lean.fits(model.get_decoder()) == allowed
-            model.zero_grad()
-            out = run()
-            (out * torch.linspace(-1, 2, out.numel()).view_as(out)).sum().backward()
-            found.append((out.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}))
+    monkeypatch.setattr(LlamaRMSNorm, "forward", lambda self, x: F.rms_norm(x, self.weight.shape, self.weight, self.variance_epsilon))
+    for dtype, allowed in ((torch.float64, False), (torch.float64, True), (torch.float32, True)):
+        monkeypatch.setattr(lean, "fits", lambda decoder, allowed=allowed: allowed)
+        twin = deepcopy(model).to(dtype)
+        out = run(twin)
+        (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in twin.parameters()]
+        found.append((out.detach().double(), torch.cat([g.double().flatten() for g in gradients])))
     return found
 
 
-def assert_close(found):
-    """Outputs and the gradient as a whole agree to 1e-6 of their norms; single parameters, small sums of large terms, to 5e-6."""
-    (wanted, gradients), (got, lean_gradients) = found
-    assert (got - wanted).norm() <= 1e-6 * wanted.norm()
-    assert lean_gradients.keys() == gradients.keys()
-    apart = {name: (lean_gradients[name] - gradient).norm() for name, gradient in gradients.items()}
-    sizes = {name: gradient.norm() for name, gradient in gradients.items()}
-    assert torch.stack(list(apart.values())).norm() <= 1e-6 * torch.stack(list(sizes.values())).norm()
-    assert all(apart[name] <= 5e-6 * sizes[name] for name in sizes), apart
+def assert_the_same(found):
+    """Equal formulas in float64, and fp32 within 1e-6 of them by its norm."""
+    wanted, exact, rounded = found
+    for right, lean64, lean32 in zip(wanted, exact, rounded, strict=True):
+        assert (lean64 - right).norm() <= 1e-12 * right.norm()
+        assert (lean32 - right).norm() <= 1e-6 * right.norm()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_log_probabilities_and_gradients_are_those_of_the_modules(name, monkeypatch):
+def test_hidden_states_and_gradients_are_those_of_the_modules(name, monkeypatch):
     model, batch = MODELS[name](), batch_of(40, 9, 130, 9)
-    assert_close(both_ways(monkeypatch, model, lambda: action_logprobs(model, batch, 0.7)[0]))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_hidden_states_everywhere(name, monkeypatch):
-    model, batch = MODELS[name](), batch_of(40, 9, 130, 9)
-    assert_close(both_ways(monkeypatch, model, lambda: packed_hidden(model, batch)))
+    assert_the_same(both_ways(monkeypatch, model, lambda model: packed_hidden(model, batch)))
+    assert_the_same(both_ways(monkeypatch, model, lambda model: packed_hidden(model, batch, batch.action_index)))
 
 
 def test_places_may_leave_rows_out_and_come_twice(monkeypatch):
     model, batch = llama(), batch_of(12, 9, 30, 8)
     at = torch.tensor([0, 11, 21, 21, 50])  # none of the second and the last row
-    assert_close(both_ways(monkeypatch, model, lambda: packed_hidden(model, batch, at)))
+    assert_the_same(both_ways(monkeypatch, model, lambda model: packed_hidden(model, batch, at)))
     nowhere = packed_hidden(model, batch, torch.zeros(0, dtype=torch.int64))
     assert nowhere.shape == (0, 32)
     nowhere.sum().backward()  # and nothing to learn there
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_log_probabilities_of_actions(name, monkeypatch):
+    model, batch = MODELS[name](), batch_of(40, 9, 130, 9)
+    assert lean.fits(model.get_decoder())
+    got, entropies = action_logprobs(model, batch, 0.7, entropy=True)
+    alone = action_logprobs(model, batch, 0.7)
+    monkeypatch.setattr(lean, "fits", lambda decoder: False)
+    wanted, wanted_entropies = logprobs_at(model, packed_hidden(model, batch), batch, 0.7, entropy=True)
+    assert alone[1] is None and torch.equal(alone[0], got)
+    torch.testing.assert_close(got, wanted, rtol=1e-6, atol=2e-5)  # logits of made-up ids reach 30
+    torch.testing.assert_close(entropies, wanted_entropies, rtol=1e-6, atol=2e-5)
 
 
 def test_places_of_other_models_are_cut_from_the_whole():
