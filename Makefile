@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -111,6 +111,9 @@ smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imita
 
 gpu: $(STAMP)  ## what training on a GPU wants besides
 	$(PY) -m pip install -qq -e '.[gpu]'
+
+gpu-run: gpu smollm2  ## SmolLM2-135M on a GPU, from demonstrations to a curve, without a browser: benchmarks/gpu_run.sh
+	PATH=$(abspath $(VENV))/bin:$$PATH benchmarks/gpu_run.sh runs/gpu
 
 eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
 	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)

@@ -305,6 +305,7 @@ def evaluate(
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -345,7 +346,9 @@ def evaluate(
 
         no_progress_bars()
         assert checkpoint is not None
-        found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
+        found, comparison = assess_checkpoints(
+            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device
+        )
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
         print(json.dumps(result, indent=2))
@@ -398,6 +401,113 @@ def truth(
     _say(f"{len(rows)} rows added to {run / FILE}")
 
 
+PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw plots into this folder (needs the extra `plots`).")]
+MostOption = Annotated[int | None, typer.Option("--most", min=1, help="Play at most so many cells, then end.")]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Say what there is to do and what it costs, and play nothing.")]
+ReportOption = Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+@app.command()
+def critic(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Run folder; its newest checkpoint's policy plays, its critic values.")],
+    sites: Annotated[
+        list[str], typer.Option("--site", help="A task, set or pattern of another site to try it on; may be given again.")
+    ] = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(min=2, help="Held-out instances of every task.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each instance.")] = 2,
+    continuations: Annotated[
+        int, typer.Option("--continuations", "-n", min=0, help="Of each state where the truth is not known exactly; 0: none.")
+    ] = 0,
+    truth_episodes: Annotated[int, typer.Option(min=1, help="Episodes of each set whose states are gone on from.")] = 8,
+    backend: BackendOption = "",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    seed: Annotated[int, typer.Option(help="Which instances are drawn.")] = 0,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a checkpoint's critic is worth on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
+    from trainers.critic_report import Wanted, critic_report, tables
+    from trainers.model import no_progress_bars
+    from trainers.plots import plot_critic, pyplot
+    from webgym.env import known_backend
+
+    no_progress_bars()
+    if plots:
+        pyplot()
+    chosen = known_backend(backend) if backend else None
+    wanted = Wanted(seeds, episodes, tuple(sites), continuations, truth_episodes, chosen, sessions, seed)
+    found = critic_report(checkpoint, wanted, say=(lambda words: None) if as_json else _say)
+    _show(found, tables, as_json)
+    if plots:
+        plot_critic(found, plots)
+
+
+@study_app.command("critic")
+def study_critic(
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", help="Run folder of a policy without memory, on tasks whose values are known.")
+    ],
+    grid: Annotated[Path | None, typer.Option(help="TOML file with variants and sizes; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/critic"),
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What a critic's readout, loss, target and backbone are worth, and what it does on the very episodes that it was fitted to."""
+    from trainers.critic_study import VARIANTS, CriticStudy, tables
+    from trainers.model import no_progress_bars
+
+    no_progress_bars()
+    study = CriticStudy(grid or VARIANTS, checkpoint, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(most, _say)
+    _show(study.report(), tables, as_json)
+
+
+@study_app.command("estimators")
+def study_estimators(
+    grid: Annotated[Path | None, typer.Option(help="TOML file with tasks, estimators and sizes; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/estimators"),
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every estimator's advantages and gradients against exact ones, on the same episodes, by horizon and number of episodes."""
+    from trainers.estimator_study import ESTIMATORS, EstimatorStudy, tables
+    from trainers.model import no_progress_bars
+    from trainers.plots import plot_estimators, pyplot
+
+    no_progress_bars()
+    if plots:
+        pyplot()
+    study = EstimatorStudy(grid or ESTIMATORS, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(most, _say)
+    found = study.report()
+    _show(found, tables, as_json)
+    if plots and found["tasks"]:
+        plot_estimators(found, plots)
+
+
+def _show(found: Any, tables: Any, as_json: bool) -> None:
+    """A report as JSON, or as its tables."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for table in tables(found):
+        console.print(table)
+
+
 @study_app.command("learning")
 def study_learning(
     grid: Annotated[
@@ -407,6 +517,9 @@ def study_learning(
     stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
     only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")
+    ] = [],  # noqa: B006
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
@@ -418,7 +531,7 @@ def study_learning(
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
     no_progress_bars()
-    study = Study(grid or LEARNING, out)
+    study = Study(grid or LEARNING, out, settings)
     if plan:
         for line in study.plan():
             _say(line)

@@ -139,7 +139,7 @@ def _given(streams: Sequence[np.ndarray] | None) -> Sequence[np.ndarray]:
 
 def trl_trainer(folder: Path, out: Path, micro_batch: int, batch: int, options: dict[str, Any]) -> Any:
     """TRL's GRPOTrainer over this model; its generation is never called."""
-    from datasets import Dataset
+    from datasets import Dataset  # pyright: ignore[reportMissingImports]  # of the extra `trl`
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]
 

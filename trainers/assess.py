@@ -6,7 +6,7 @@ from pathlib import Path
 from trainers.model import BUILT_IN
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.run import RunFolder, open_checkpoint
-from trainers.samplers.local import LocalSampler
+from trainers.samplers.batched import in_this_process
 from webgym.assess import Assessment
 from webgym.errors import CheckpointError
 from webgym.evaluate import Comparison, Report, compare
@@ -42,20 +42,24 @@ def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
 
 
 def assess_checkpoints(
-    wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int
+    wanted: Assessment, path: Path, against: Path | None, *, greedy: bool, temperature: float, seed: int, device: str = "cpu"
 ) -> tuple[Report, Comparison | None]:
     """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError."""
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
-    first = _play(wanted, path, greedy, temperature, seed)
-    return wanted.report(first), compare(_play(wanted, against, greedy, temperature, seed), first) if against else None
+    first = _play(wanted, path, greedy, temperature, seed, device)
+    if against is None:
+        return wanted.report(first), None
+    return wanted.report(first), compare(_play(wanted, against, greedy, temperature, seed, device), first)
 
 
-def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int) -> list[Trajectory]:
+def _play(wanted: Assessment, path: Path, greedy: bool, temperature: float, seed: int, device: str) -> list[Trajectory]:
     if not path.is_dir() and str(path) not in BUILT_IN:
         names = " or ".join(BUILT_IN)
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
-    source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path))
+    dtype = "float32" if device == "cpu" else "bfloat16"
+    source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path), device=device, dtype=dtype)
     sampling = Sampling(temperature, greedy=greedy, max_tokens=max_tokens_of(path, source.prompts))
-    with LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler:
+    slots = 8 if device == "cpu" else wanted.sessions
+    with in_this_process(source.model, source.tokenizer, block=source.read_in_blocks_of, slots=slots) as sampler:
         return wanted.play(LanguagePolicy(source, sampler, sampling, seed))

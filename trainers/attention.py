@@ -1,7 +1,13 @@
-"""Attention inside the rows of a pack, through transformers' attention registry: no mask over the pack exists."""
+"""Attention inside the rows of a pack, through transformers' attention registry: no mask over the pack exists.
 
-from collections.abc import Sequence
+On a GPU, in bfloat16 or float16, all rows go through one call of FlashAttention's kernel for rows of different lengths (:func:`flash`),
+where a trial at the start shows that it computes the same.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +17,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from webgym.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 ATTENTION = "webgym_segments"
 """Name of :func:`segment_attention` in transformers' registry; :func:`trainers.model.prepare` puts it on a model."""
@@ -26,12 +34,15 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """How a packed sequence divides into rows: their lengths, in order."""
+    """How a packed sequence divides into rows: their lengths, in order; `cu_seqlens` says the same on the model's device."""
 
     lengths: Sequence[int]
+    cu_seqlens: Int[Tensor, " ends"] | None = None
 
     def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
         """Causal attention inside each segment: [1, heads, N, d] → [1, N, heads, d]."""
+        if self.cu_seqlens is not None and flash_fits(query, key, value, settings):
+            return flash(query, key, value, self.cu_seqlens, max(self.lengths), settings.get("scale"))
         parts = zip(*(x.split(list(self.lengths), dim=2) for x in (query, key, value)), strict=True)
         return torch.cat([causal(q, k, v, **settings).transpose(1, 2) for q, k, v in parts], dim=1)
 
@@ -48,6 +59,45 @@ class Segments:
                 mask = torch.arange(end - length, end, device=at.device) <= places[:, None]  # [q, k]
                 seen.append(F.scaled_dot_product_attention(q, k, v, mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1]))
         return torch.cat(seen or [query], 2).transpose(1, 2)
+
+
+def flash(query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor, longest: int, scale: float | None) -> Tensor:
+    """What :meth:`Segments.attend` computes, by one kernel over all segments: [1, heads, N, d] → [1, N, heads, d]. GPU, 16 bits."""
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [N, heads, d]
+    kernel: Any = torch.ops.aten._flash_attention_forward
+    return kernel(q, k, v, cu_seqlens, cu_seqlens, longest, longest, 0.0, True, False, scale=scale)[0][None]
+
+
+def flash_fits(query: Tensor, key: Tensor, value: Tensor, settings: Mapping[str, Any]) -> bool:
+    """Whether :func:`flash` can take this attention's place."""
+    if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16) or not query.dtype == key.dtype == value.dtype:
+        return False
+    if settings.get("window") is not None or settings.get("dropout_p"):
+        return False
+    return _flash_agrees(query.device, query.dtype, query.shape[1], key.shape[1], query.shape[3])
+
+
+@lru_cache
+def _flash_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, d: int) -> bool:
+    """Whether :func:`flash` gives the outputs and gradients of attention per segment on this device, up to rounding; tried once."""
+    lengths = [5, 1, 130, 64]
+    ends = torch.tensor([0, *lengths], device=device).cumsum(0).to(torch.int32)
+    with torch.inference_mode(False), torch.enable_grad():
+        generator = torch.Generator(device).manual_seed(0)
+        shape = {"generator": generator, "device": device, "dtype": torch.float32}
+        inputs = [torch.randn(1, n, sum(lengths), d, **shape).to(dtype).requires_grad_() for n in (heads, kv_heads, kv_heads)]
+        found = []
+        try:
+            for attend in (Segments(lengths).attend, lambda _, q, k, v, scale: flash(q, k, v, ends, max(lengths), scale)):
+                out = attend(nn.Identity(), *inputs, scale=d**-0.5)
+                found.append([out, *torch.autograd.grad((out.float() ** 2).sum(), inputs)])
+        except RuntimeError as error:  # no such kernel for this device or size
+            log.warning("attention runs row by row: %s", error)
+            return False
+        apart = max(float((a - b).float().norm() / a.float().norm()) for a, b in zip(*found, strict=True))
+    if apart > 16 * torch.finfo(dtype).eps:
+        log.warning("attention runs row by row: the kernel for packed rows is %.1e off on this device", apart)
+    return apart <= 16 * torch.finfo(dtype).eps
 
 
 def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:

@@ -39,6 +39,7 @@ from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
 from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
 from trainers.run import RunFolder
+from trainers.samplers.batched import in_this_process
 from trainers.samplers.local import Generated, LocalSampler
 from trainers.samplers.openai import OpenAISampler
 from trainers.valuation import METRICS as VALUATION_METRICS
@@ -406,8 +407,14 @@ class Trainer:
             sampler = OpenAISampler(config, source.model, source.tokenizer, self.run.path / "weights", version=self.iteration)
             sampler.set_weights(source.model, self.iteration)  # whatever the server was started with
         else:
-            block = source.read_in_blocks_of
-            sampler = LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=config.slots, threads=1, block=block)
+            sampler = in_this_process(
+                source.model,
+                source.tokenizer,
+                block=source.read_in_blocks_of,
+                version=self.iteration,
+                slots=config.slots,
+                batched=config.kind == "batched",
+            )
         if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(behind["weights"], behind["version"])
         return sampler

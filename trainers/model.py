@@ -3,7 +3,8 @@
 Rows lie end to end in one sequence, so linear layers see all tokens at once; attention runs per row through transformers' attention
 registry (:mod:`trainers.attention`). No mask over the pack exists, and the model's own code is untouched. Small Llamas on the CPU,
 whose modules cost as much as their arithmetic, run through :mod:`trainers.lean` instead. Measured on one CPU core with one of 1 M
-parameters: one call of attention per row costs no more than batching rows of equal length.
+parameters: one call of attention per row costs no more than batching rows of equal length. On a GPU, in bfloat16 or float16, all rows
+go through one call of FlashAttention's kernel for rows of different lengths.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER
 """Models that need no hub, by name: where each lies; asking for the folder may make it first."""
 
 LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
+LOGITS_AT_ONCE_GPU = 1 << 28  # the same in a GPU's memory (1 GiB)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -145,7 +147,8 @@ def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None 
     decoder = cast(Any, model).get_decoder()
     if lean.fits(decoder):
         return lean.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
-    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=Segments(lengths), use_cache=False)
+    layout = Segments(lengths, batch.cu_seqlens)
+    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
     hidden = output.last_hidden_state[0]
     return hidden if at is None else hidden[at]
 
@@ -201,7 +204,8 @@ def action_logprobs(
 
 def _logprobs(model: nn.Module, states: Tensor, ids: Tensor, temperature: float, entropy: bool) -> tuple[Tensor, Tensor]:
     """log π(id) of each state, [A], and with `entropy` the entropies (else anything of that shape)."""
-    rows = max(1, LOGITS_AT_ONCE // cast(Any, model).get_output_embeddings().weight.shape[0])
+    at_once = LOGITS_AT_ONCE if states.device.type == "cpu" else LOGITS_AT_ONCE_GPU
+    rows = max(1, at_once // cast(Any, model).get_output_embeddings().weight.shape[0])
     blocks = zip(states.split(rows), ids.split(rows), strict=True)
 
     def block(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

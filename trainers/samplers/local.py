@@ -201,10 +201,11 @@ class LocalSampler:
         end: BaseException = UsageError("the sampler was closed before this was done")
         try:
             with torch.inference_mode():
-                self._lean = LeanDecoder.of(self._model)
+                self._prepare()
                 while self._receive(waiting):
                     started = time.perf_counter()
-                    self._admit(waiting)
+                    if self._ready(len(waiting)):
+                        self._admit(waiting)
                     if any(self._slots):
                         self._step()
                     self.counters.busy_s += time.perf_counter() - started
@@ -217,6 +218,10 @@ class LocalSampler:
         for message in [*waiting, *(r for r in self._slots if r)]:
             if not isinstance(message, _Stop) and not message.done.cancel() and not message.done.done():
                 message.done.set_exception(end)
+
+    def _prepare(self) -> None:
+        """What the worker does once, before the first request."""
+        self._lean = LeanDecoder.of(self._model)
 
     def _receive(self, waiting: "deque[_Request | _Publish]") -> bool:
         """Takes all messages that are there, or waits for one where there is nothing to do; False at the end."""
@@ -243,11 +248,19 @@ class LocalSampler:
             elif None not in self._slots:
                 break
             elif message.done.set_running_or_notify_cancel():
-                self._slots[self._slots.index(None)] = message
+                self._slots[self._place(message)] = message
                 begun.append(message)
             waiting.popleft()
         if begun:
             self._begin(begun)
+
+    def _ready(self, waiting: int) -> bool:
+        """Whether those that wait should be let in now."""
+        return True
+
+    def _place(self, request: _Request) -> int:
+        """The free slot that the request gets."""
+        return self._slots.index(None)
 
     def _publish(self, publish: _Publish) -> None:
         try:
@@ -255,11 +268,15 @@ class LocalSampler:
         except RuntimeError as error:  # other names or shapes: the caller's mistake
             publish.done.set_exception(UsageError(f"these weights do not fit the sampler's model: {error}"))
             return
+        self._renewed()
+        self._version = publish.version
+        publish.done.set_result(None)
+
+    def _renewed(self) -> None:
+        """Forgets what was made with the weights before."""
         self._known.clear()
         if self._lean is not None:
             self._lean.refresh()
-        self._version = publish.version
-        publish.done.set_result(None)
 
     def _begin(self, requests: Sequence[_Request]) -> None:
         """Reads the prompts of requests that have just got their slots, and draws the first token of each."""
@@ -354,7 +371,9 @@ class LocalSampler:
 
     def _choose(self, request: _Request, logits: Tensor) -> bool:
         """Adds one token to the request; True when that ends it."""
-        token, logprob = draw(logits, float(request.uniforms[len(request.ids)]), request.sampling)
+        return self._add(request, *draw(logits, float(request.uniforms[len(request.ids)]), request.sampling))
+
+    def _add(self, request: _Request, token: int, logprob: float) -> bool:
         request.ids.append(token)
         request.logprobs.append(logprob)
         ended = token in self._ends

@@ -222,6 +222,11 @@ class Tab:
             await self._grant(1.0)
         return entered
 
+    async def frame(self) -> None:
+        """Wait until the page has drawn, and with it told its scripts of scrolling and sizes; time may stand still meanwhile."""
+        drawn = "new Promise((drawn) => requestAnimationFrame(() => drawn()))"
+        _value(await self.send("Runtime.evaluate", {"expression": drawn, "contextId": self._world, "awaitPromise": True}))
+
     async def offer_clipboard(self) -> None:
         """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
         await asyncio.gather(self.send("Runtime.addBinding", {"name": self._clipboard.name}), self.ask(f"void {self._clipboard.offer()}"))
