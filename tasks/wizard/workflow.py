@@ -97,15 +97,7 @@ class Wizard:
         return 1 + sum(self.horizon > most for most in (3, 6, 12, 20))
 
 
-_SUFFIXES = {
-    "k": "choices",
-    "x": "distractors",
-    "late": "delay",
-    "undo": "reversible",
-    "seen": "visible",
-    "noise": "noise",
-    "slack": "slack",
-}
+_SUFFIXES = {"k": "choices", "x": "distractors", "late": "delay", "undo": "reversible", "seen": "visible", "noise": "noise", "slack": "slack"}
 _DEFAULTS = {field.name: field.default for field in fields(Wizard)}
 
 
