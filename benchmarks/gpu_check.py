@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.attention import flash_fits
 from trainers.lora import LoraSettings, add_lora
-from trainers.model import flash_fits, load, logprobs_at, packed_hidden
+from trainers.model import load, logprobs_at, packed_hidden
 from trainers.rows import PackedBatch, Row, Span, pack
 from trainers.samplers.batched import BatchedSampler
 from trainers.samplers.sampling import Generated

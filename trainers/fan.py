@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainers.model import causal, logits_of
+from trainers.attention import causal
+from trainers.model import logits_of
 
 Ids = tuple[int, ...]
 

@@ -35,7 +35,7 @@ from trainers.learner import Learner, score
 from trainers.lora import plain_state
 from trainers.memory import memory_errors, remedy
 from trainers.metrics import rollout_metrics
-from trainers.model import context_of, folder_of, logprobs_at, packed_hidden
+from trainers.model import action_logprobs, context_of, folder_of
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
@@ -430,16 +430,12 @@ class Trainer:
             return None
 
         def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            hidden = packed_hidden(reference, batch)
-            return logprobs_at(reference, hidden, batch, self.config.temperature, grammar=self._grammar), None
+            return action_logprobs(reference, batch, self.config.temperature, grammar=self._grammar)
 
         return score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
 
     def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        hidden = packed_hidden(self.source.model, batch)
-        if entropy:
-            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True, grammar=self._grammar)
-        return logprobs_at(self.source.model, hidden, batch, self.config.temperature, grammar=self._grammar), None
+        return action_logprobs(self.source.model, batch, self.config.temperature, entropy=entropy, grammar=self._grammar)
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 

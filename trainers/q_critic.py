@@ -80,8 +80,9 @@ class QCritic(nn.Module):
 
     def forward(self, batch: PackedBatch) -> tuple[Float[Tensor, "v 2"], Float[Tensor, "v 2"]]:
         """(Q, V) of each turn of the batch, both heads, fp32."""
-        hidden = packed_hidden(self, batch)
-        return self.heads["q"](hidden[batch.action_end].float()), self.heads["v"](hidden[batch.value_index].float())
+        at = torch.stack([batch.value_index, batch.action_end], dim=1).flatten()  # in rising order
+        state, action = packed_hidden(self, batch, at).float().unflatten(0, (-1, 2)).unbind(1)
+        return self.heads["q"](action), self.heads["v"](state)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes the backbone in Hugging Face format with the heads beside it."""

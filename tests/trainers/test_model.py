@@ -28,13 +28,12 @@ from transformers import (
 )
 
 import trainers.model as model_module
+from trainers.attention import flash, flash_fits
 from trainers.model import (
     Segments,
     check_rows_apart,
     context_of,
     end_ids,
-    flash,
-    flash_fits,
     load,
     logprobs_at,
     packed_hidden,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from trainers.attention import Segments
 from trainers.fan import Fan, batches, fan_logprobs
-from trainers.model import Segments, logits_of
+from trainers.model import logits_of
 from trainers.policy import PolicyModel
 from trainers.policy_gradient import Exact, Sketch, exact_gradient, scores
 from trainers.truth import Remembered, chances_of

@@ -31,9 +31,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from trainers.attention import causal
 from trainers.grammar import Place, TokenGrammar
 from trainers.lora import plain_copy, plain_state
-from trainers.model import causal, context_of, end_ids, logits_of
+from trainers.model import context_of, end_ids, logits_of
 from trainers.samplers.lean import LeanDecoder
 from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
 from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
