@@ -319,6 +319,7 @@ class Session:
                 await (tab.drag_native(start, end) if draggable else tab.drag(start, end))
             case t.Scroll(dx, dy, ref):
                 await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
+                await tab.frame()
             case t.Upload(ref, files):
                 await self._upload(ref, files)
             case t.MouseMove(x, y):

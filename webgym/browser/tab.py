@@ -228,6 +228,11 @@ class Tab:
             await self._grant(1.0)
         return entered
 
+    async def frame(self) -> None:
+        """Wait until the document is drawn: it hears of scrolling just before, and frames come by real time, not by the virtual clock."""
+        drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
+        await self.send("Runtime.evaluate", {**drawn, "contextId": await self.make_world()})
+
     async def offer_clipboard(self) -> None:
         """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
         await asyncio.gather(self.send("Runtime.addBinding", {"name": self._clipboard.name}), self.ask(f"void {self._clipboard.offer()}"))

@@ -286,6 +286,13 @@ def test_scrolling(at):
 # --- navigation ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_page_hears_of_scrolling_within_the_turn(at):
+    box = "<div id=box style='height:50px;overflow:auto'><button>x</button><p style='height:900px'></div>"
+    for number in range(10):
+        at.open(f"{box}<script>box.onscroll = () => document.title = 'scrolled'</script>", seed=number)
+        assert at.do(Scroll(0, 100, at.ref("x"))).title == "scrolled"
+
+
 def test_links_forms_redirects_and_history(at):
     pages = {
         "/form": "<form method=post action=/done><input name=q aria-label=q><button>Send</button></form>",
