@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -103,7 +103,7 @@ async def _parts(scope: Scope, body: bytes) -> dict[str, Any] | None:
     from starlette.datastructures import Headers
     from starlette.formparsers import MultiPartException, MultiPartParser
 
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:

@@ -517,7 +517,7 @@ def test_links_out_of_the_task_lead_nowhere(at, target):
     at.open(f'<a href="{target}">out</a>')
     seen = at.step(Click(at.ref("out"))).observation
     assert seen.url in (f"http://{HOST}/", "chrome-error://chromewebdata/", f"http://{OTHER}/")
-    assert all(node.role == "link" for node in seen.nodes)
+    assert seen.url.startswith("chrome-error:") or all(node.role == "link" for node in seen.nodes)  # full Chromium's error page has words
     assert (seen.url == "chrome-error://chromewebdata/") == any("could not be opened" in notice for notice in seen.notices)
     assert at.do(Goto(f"http://{HOST}/")).nodes  # and back
 
@@ -575,7 +575,7 @@ def test_hosts_of_the_task_reach_each_other_without_a_trace_of_the_token(at):
     assert at.promise(f"new Promise(done => {worker}.onmessage = e => done(e.data))") == "yes"
     at.do(Goto(f"http://{HOST}/to"))
     assert at.observation.url == f"http://{OTHER}/"
-    seen = [*at.visit.requests, *at.other.requests]
+    seen = [request for request in (*at.visit.requests, *at.other.requests) if request[1] != "/favicon.ico"]  # full Chromium asks for it
     assert {method for method, *_ in seen} == {"GET", "WEBSOCKET"} and len(seen) == 6
     assert not [name for _, _, headers, _ in seen for name in headers if "webgym" in name]
     OTHER_SITE.visits.clear()
@@ -680,7 +680,8 @@ def test_permissions_are_as_at_first_in_every_episode(at):
         first = fresh.promise(states)
     for _ in range(2):
         at.open("<p>x")
-        assert at.promise(states) == first == ["prompt"] * len(names)
+        assert at.promise(states) == first
+        assert set(first[:-1]) == {"prompt"} and first[-1] in ("prompt", "granted")  # full Chromium lets pages write to the clipboard
         assert at.promise(asks) == ["fulfilled", "fulfilled", "rejected", "rejected"]
 
 
