@@ -247,9 +247,9 @@ class Tab:
         return entered
 
     async def frame(self) -> None:
-        """Wait until the page has drawn, and with it told its scripts of scrolling and sizes; time may stand still meanwhile."""
-        drawn = "new Promise((drawn) => requestAnimationFrame(() => drawn()))"
-        _value(await self.send("Runtime.evaluate", {"expression": drawn, "contextId": self._world, "awaitPromise": True}))
+        """Wait until the document is drawn: it hears of scrolling just before, and frames come by real time, not by the virtual clock."""
+        drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
+        await self.send("Runtime.evaluate", {**drawn, "contextId": await self.make_world()})
 
     async def offer_clipboard(self) -> None:
         """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""

@@ -286,6 +286,13 @@ def test_scrolling(at):
 # --- navigation ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_page_hears_of_scrolling_within_the_turn(at):
+    box = "<div id=box style='height:50px;overflow:auto'><button>x</button><p style='height:900px'></div>"
+    for number in range(10):
+        at.open(f"{box}<script>box.onscroll = () => document.title = 'scrolled'</script>", seed=number)
+        assert at.do(Scroll(0, 100, at.ref("x"))).title == "scrolled"
+
+
 def test_links_forms_redirects_and_history(at):
     pages = {
         "/form": "<form method=post action=/done><input name=q aria-label=q><button>Send</button></form>",
@@ -510,7 +517,7 @@ def test_links_out_of_the_task_lead_nowhere(at, target):
     at.open(f'<a href="{target}">out</a>')
     seen = at.step(Click(at.ref("out"))).observation
     assert seen.url in (f"http://{HOST}/", "chrome-error://chromewebdata/", f"http://{OTHER}/")
-    assert all(node.role == "link" for node in seen.nodes)
+    assert seen.url.startswith("chrome-error:") or all(node.role == "link" for node in seen.nodes)  # full Chromium's error page has words
     assert (seen.url == "chrome-error://chromewebdata/") == any("could not be opened" in notice for notice in seen.notices)
     assert at.do(Goto(f"http://{HOST}/")).nodes  # and back
 
@@ -568,7 +575,7 @@ def test_hosts_of_the_task_reach_each_other_without_a_trace_of_the_token(at):
     assert at.promise(f"new Promise(done => {worker}.onmessage = e => done(e.data))") == "yes"
     at.do(Goto(f"http://{HOST}/to"))
     assert at.observation.url == f"http://{OTHER}/"
-    seen = [*at.visit.requests, *at.other.requests]
+    seen = [request for request in (*at.visit.requests, *at.other.requests) if request[1] != "/favicon.ico"]  # full Chromium asks for it
     assert {method for method, *_ in seen} == {"GET", "WEBSOCKET"} and len(seen) == 6
     assert not [name for _, _, headers, _ in seen for name in headers if "webgym" in name]
     OTHER_SITE.visits.clear()
@@ -673,7 +680,8 @@ def test_permissions_are_as_at_first_in_every_episode(at):
         first = fresh.promise(states)
     for _ in range(2):
         at.open("<p>x")
-        assert at.promise(states) == first == ["prompt"] * len(names)
+        assert at.promise(states) == first
+        assert set(first[:-1]) == {"prompt"} and first[-1] in ("prompt", "granted")  # full Chromium lets pages write to the clipboard
         assert at.promise(asks) == ["fulfilled", "fulfilled", "rejected", "rejected"]
 
 
