@@ -58,7 +58,7 @@ def test_the_exact_gradient_is_the_slope_of_the_exact_value(source):
         return Exact(task.exact(seed, remembered, 1.0), remembered.asked)
 
     def v():
-        return sum(here.v for here in exact().values.values() if here.visits == 1.0)  # the beginning alone is always visited
+        return sum(here.v for (_, turn), here in exact().values.items() if turn == 0)
 
     whole = Sketch(source.model)
     count = sum(p.numel() for p in whole.parameters)
