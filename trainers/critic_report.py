@@ -68,7 +68,8 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
         run_seed = run.seed
     tasks, backend = settings.tasks, wanted.backend or settings.backend
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]
-    sets += [(site, (site,), "test") for site in wanted.sites]
+    for site in wanted.sites:
+        sets.append((site, (site,), "test"))
     gamma = float(getattr(own, "gamma", 1.0))
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:

@@ -207,7 +207,10 @@ class CriticStudy:
         sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
         exact = ExactTruth(source, config.temperature)
         row: dict[str, Any] = {}
-        parts = (("train", self.grid.train, "train", files[0]), ("held_out", self.grid.held_out, "valid", files[1]))
+        parts: tuple[tuple[str, Size, task_sets.Split, Path], ...] = (
+            ("train", self.grid.train, "train", files[0]),
+            ("held_out", self.grid.held_out, "valid", files[1]),
+        )
         with (
             LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
             Arena(8, backend="text") as arena,

@@ -63,7 +63,7 @@ def errors(estimate: Turns, visits: Visits) -> dict[str, float]:
         "std": _root((n * variance).sum() / total / power) if total else float("nan"),
     }
     idle = np.abs(visits.truth) < AT_STAKE
-    return found | {"idle": _root(np.mean(scaled[idle] ** 2) / power) if idle.any() else float("nan")}
+    return found | {"idle": _root(float(np.mean(scaled[idle] ** 2)) / power) if idle.any() else float("nan")}
 
 
 def _within_states(off: Turns, n: Turns, variance: Turns, state: Int[np.ndarray, " n"]) -> float:
