@@ -83,7 +83,7 @@ def figures(judged: Judged) -> dict[str, float]:
         "truth": explained_variance_of_noisy(*inside, np.zeros(len(known.cell), dtype=np.int64)),
         "truth_within": explained_variance_of_noisy(*inside, known.cell),
         "calibration_error": calibration_error(judged.outcome, judged.value),
-        "auc": float(np.nan_to_num(_weighted_auc(judged), nan=np.nan)),
+        "auc": _weighted_auc(judged),
     }
 
 

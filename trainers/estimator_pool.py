@@ -103,7 +103,8 @@ class Pool:
     @property
     def success(self) -> float:
         """The policy's exact success, mean over instances."""
-        return float(np.mean([max(here.v for here in exact.values.values() if here.visits > 1 - 1e-9) for exact in self.exact[1.0]]))
+        starts = (here.v for exact in self.exact[1.0] for (_, turn), here in exact.values.items() if turn == 0)
+        return float(np.mean(list(starts)))
 
     # --- critics ---------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def test_a_fan_says_what_its_texts_say_one_by_one(source):
     row = torch.tensor([[5, 6, 7, 8, 11, 12]])
     hidden = source.model.get_decoder()(input_ids=row, position_ids=torch.arange(6)[None], layout=Segments([6]), use_cache=False)
     logprobs = torch.log_softmax(logits_of(source.model, hidden.last_hidden_state[0]) / 0.7, -1)
-    assert float(together[0][2]) == pytest.approx(float(logprobs[2, 8] + logprobs[3, 11] + logprobs[4, 12]), abs=1e-5)
+    assert together[0][2].item() == pytest.approx((logprobs[2, 8] + logprobs[3, 11] + logprobs[4, 12]).item(), abs=1e-5)
     assert [len(x) for x in batches(fans * 3, 11)] == [1, 1, 1, 1, 1, 1] and [len(x) for x in batches(fans, 99)] == [2]
 
 
@@ -59,7 +59,7 @@ def test_the_exact_gradient_is_the_slope_of_the_exact_value(source):
         return Exact(task.exact(seed, remembered, 1.0), remembered.asked)
 
     def v():
-        return sum(here.v for here in exact().values.values() if here.visits == 1.0)  # the beginning alone is always visited
+        return sum(here.v for (_, turn), here in exact().values.items() if turn == 0)
 
     whole = Sketch(source.model)
     count = sum(p.numel() for p in whole.parameters)
