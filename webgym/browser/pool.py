@@ -21,7 +21,26 @@ from webgym.task import Site
 
 log = logging.getLogger(__name__)
 
+DISABLED_FEATURES = (
+    # After a click, Blink holds back tasks of loading until the next frame or 100 ms of its clock; while the clock waits for a picture
+    # that the click asked for, neither comes, and the action hangs.
+    "DeferRendererTasksAfterInput",
+    # The browser heeds the last list only, so what Playwright turns off is said again.
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
+
 ARGUMENTS = (
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP

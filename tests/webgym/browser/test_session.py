@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
+from webgym import registry
+from webgym.browser.thread import loop_thread
+from webgym.env import AsyncWebEnv
 from webgym.errors import BrowserFault
 from webgym.processes import descendants
 from webgym.task import SUCCESS, Verdict
@@ -743,3 +746,26 @@ def test_browser_that_dies_is_a_fault_and_is_started_again(at, caplog):
             assert lines(one.open("<p>again")) == ["text again"]
     assert pool().generation == generation + 1
     assert "is started again" in caplog.text
+
+
+def test_a_picture_that_a_click_asks_for_comes_within_the_step():
+    """The calendar's pictures are asked for while its days are pressed."""
+    task = registry.task("miniwob.choose-date")
+    assert task.oracle
+    oracle = task.oracle
+
+    async def play(env: AsyncWebEnv) -> list[str]:
+        page, choose, errors = await env.reset(task.id, 11), oracle(), []
+        while not (step := await env.step(choose(page))).kind:
+            page = step.observation
+            errors.append(page.error)
+        return errors
+
+    async def all_at_once() -> list[str]:
+        envs = [AsyncWebEnv() for _ in range(4)]  # of fresh sessions, four in ten hung
+        found = await asyncio.gather(*(play(env) for env in envs))
+        for env in envs:
+            await env.close()
+        return [error for errors in found for error in errors]
+
+    assert not any(loop_thread().run(all_at_once()))
