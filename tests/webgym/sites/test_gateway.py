@@ -23,6 +23,8 @@ class Counter:
         return {"seed": seed, "given": site_state, "count": 0}
 
     def snapshot(self, state):
+        if state["seed"] == 15:
+            raise KeyError("count")
         return state["count"]
 
     def close(self, state):
@@ -162,6 +164,9 @@ def test_several_sites_and_what_cannot_be_opened():
         with pytest.raises(SiteFault, match=r"^down$"):
             gateway.open("b", ("count.localhost",), 14, None)
         assert gateway.open_episodes == 1
+        gateway.open("c", ("count.localhost",), 15, None)
+        with pytest.raises(SiteFault, match=r"site count\.localhost could not say its state: KeyError"):
+            gateway.snapshot("c")
 
     serve(test, *sites)
 
