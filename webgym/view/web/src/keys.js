@@ -1,5 +1,5 @@
 // Keyboard: pages register what keys do while they are shown; `?` lists them.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 const layers = [];
 
@@ -9,7 +9,7 @@ export const known = () => layers.flatMap((layer) => Object.entries(layer.curren
 export function useKeys(keys) {
   const layer = useRef(keys);
   layer.current = keys; // at once: a key that is pressed right after a change must not do what it did before
-  useEffect(() => {
+  useLayoutEffect(() => {
     layers.push(layer);
     return () => layers.splice(layers.indexOf(layer), 1);
   }, []);
