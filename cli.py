@@ -1,5 +1,6 @@
 """The command line: parses, validates and calls one function. `webgym --help` lists the commands."""
 
+import errno
 import json
 import logging
 import sys
@@ -24,7 +25,7 @@ app.add_typer(study_app, name="study")
 console = Console()
 
 TasksOption = Annotated[
-    list[str], typer.Option("--tasks", "-t", help="Task set, id or pattern such as 'miniwob.click-*'; may be given again.")
+    list[str], typer.Option("--tasks", "-t", help="Task set, pack, id or pattern such as 'miniwob.click-*'; may be given again.")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
@@ -196,6 +197,7 @@ def demos(
     from webgym.demos import Demonstrator, demo_keys
     from webgym.env import known_backend
     from webgym.evaluate import report
+    from webgym.progress import shown
     from webgym.prompt import COMPACT, PromptSettings
     from webgym.rehearsal import rehearse
     from webgym.store import TrajectoryStore
@@ -208,9 +210,8 @@ def demos(
     path = out / "demos.jsonl"
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions, backend=known_backend(backend)) as arena, console.status("recording") as status:
-        demonstrator = Demonstrator(prompts, slips, seed)
-        found = arena.collect(demonstrator, keys, on_event=lambda e: status.update(f"recording: {e.counts.done} of {len(keys)} episodes"))
+    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
+        found = arena.collect(Demonstrator(prompts, slips, seed), keys, on_event=listener)
     out.mkdir(parents=True, exist_ok=True)
     kept = 0
     with TrajectoryStore(path) as store:
@@ -228,7 +229,7 @@ def demos(
 def sft(
     demos: Annotated[Path, typer.Option(help="Folder written by `webgym demos`.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="Model to start from; without one, a webgym-tiny is built from scratch.")] = "",
+    model: Annotated[str, typer.Option(help="Model or run to go on with; without one, a webgym-tiny is built from scratch.")] = "",
     settings: SetOption = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
@@ -254,7 +255,7 @@ def sft(
 def train(
     algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
     tasks: TasksOption = [],  # noqa: B006
-    model: Annotated[str, typer.Option(help="Built-in name, folder or hub name.")] = "",
+    model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
     settings: SetOption = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
@@ -275,8 +276,6 @@ def train(
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     display = display_for(console)
     if resume is not None:
-        if refused := [f"--{key}" for key in ("algo", "model", "seed") if key in flags]:
-            raise WebGymError(f"{' and '.join(refused)} cannot change in a run that is resumed: start a new one")
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
         data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
@@ -302,22 +301,34 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
+    grammar: Annotated[
+        bool | None, typer.Option(help="Hold answers to the action syntax and the page's refs; as it was trained unless given.")
+    ] = None,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
     from webgym.assess import SPLITS, Assessment
     from webgym.env import known_backend
+    from webgym.progress import shown
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
-    wanted = Assessment(chosen, split, seeds, sessions, known_backend(backend))  # type: ignore[arg-type]
+    wanted = Assessment(
+        chosen,
+        split,  # type: ignore[arg-type]
+        seeds,
+        sessions,
+        known_backend(backend),
+        shown=lambda total: shown(total, Console(stderr=True)),
+    )
     if policy is ModelFree.openai:
         from webgym.openai_client import Server
         from webgym.prompt import PromptSettings
@@ -345,7 +356,9 @@ def evaluate(
 
         no_progress_bars()
         assert checkpoint is not None
-        found, comparison = assess_checkpoints(wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed)
+        found, comparison = assess_checkpoints(
+            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
+        )
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
         print(json.dumps(result, indent=2))
@@ -398,6 +411,113 @@ def truth(
     _say(f"{len(rows)} rows added to {run / FILE}")
 
 
+PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw plots into this folder (needs the extra `plots`).")]
+MostOption = Annotated[int | None, typer.Option("--most", min=1, help="Play at most so many cells, then end.")]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Say what there is to do and what it costs, and play nothing.")]
+ReportOption = Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+@app.command()
+def critic(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Run folder; its newest checkpoint's policy plays, its critic values.")],
+    sites: Annotated[
+        list[str], typer.Option("--site", help="A task, set or pattern of another site to try it on; may be given again.")
+    ] = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(min=2, help="Held-out instances of every task.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each instance.")] = 2,
+    continuations: Annotated[
+        int, typer.Option("--continuations", "-n", min=0, help="Of each state where the truth is not known exactly; 0: none.")
+    ] = 0,
+    truth_episodes: Annotated[int, typer.Option(min=1, help="Episodes of each set whose states are gone on from.")] = 8,
+    backend: BackendOption = "",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    seed: Annotated[int, typer.Option(help="Which instances are drawn.")] = 0,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a checkpoint's critic is worth on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
+    from trainers.critic_report import Wanted, critic_report, tables
+    from trainers.model import no_progress_bars
+    from trainers.plots import plot_critic, pyplot
+    from webgym.env import known_backend
+
+    no_progress_bars()
+    if plots:
+        pyplot()
+    chosen = known_backend(backend) if backend else None
+    wanted = Wanted(seeds, episodes, tuple(sites), continuations, truth_episodes, chosen, sessions, seed)
+    found = critic_report(checkpoint, wanted, say=(lambda words: None) if as_json else _say)
+    _show(found, tables, as_json)
+    if plots:
+        plot_critic(found, plots)
+
+
+@study_app.command("critic")
+def study_critic(
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", help="Run folder of a policy without memory, on tasks whose values are known.")
+    ],
+    grid: Annotated[Path | None, typer.Option(help="TOML file with variants and sizes; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/critic"),
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What a critic's readout, loss, target and backbone are worth, and what it does on the very episodes that it was fitted to."""
+    from trainers.critic_study import VARIANTS, CriticStudy, tables
+    from trainers.model import no_progress_bars
+
+    no_progress_bars()
+    study = CriticStudy(grid or VARIANTS, checkpoint, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(most, _say)
+    _show(study.report(), tables, as_json)
+
+
+@study_app.command("estimators")
+def study_estimators(
+    grid: Annotated[Path | None, typer.Option(help="TOML file with tasks, estimators and sizes; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/estimators"),
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every estimator's advantages and gradients against exact ones, on the same episodes, by horizon and number of episodes."""
+    from trainers.estimator_study import ESTIMATORS, EstimatorStudy, tables
+    from trainers.model import no_progress_bars
+    from trainers.plots import plot_estimators, pyplot
+
+    no_progress_bars()
+    if plots:
+        pyplot()
+    study = EstimatorStudy(grid or ESTIMATORS, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(most, _say)
+    found = study.report()
+    _show(found, tables, as_json)
+    if plots and found["tasks"]:
+        plot_estimators(found, plots)
+
+
+def _show(found: Any, tables: Any, as_json: bool) -> None:
+    """A report as JSON, or as its tables."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for table in tables(found):
+        console.print(table)
+
+
 @study_app.command("learning")
 def study_learning(
     grid: Annotated[
@@ -405,8 +525,13 @@ def study_learning(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/learning"),
     stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
-    only: Annotated[str, typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'.")] = "*",
+    only: Annotated[
+        list[str], typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'; may be given again.")
+    ] = ["*"],  # noqa: B006
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")
+    ] = [],  # noqa: B006
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
@@ -418,7 +543,7 @@ def study_learning(
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
     no_progress_bars()
-    study = Study(grid or LEARNING, out)
+    study = Study(grid or LEARNING, out, settings)
     if plan:
         for line in study.plan():
             _say(line)
@@ -437,19 +562,22 @@ def study_learning(
 def bench_step(
     tasks: TasksOption = ["default"],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 8,
-    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8",
+    sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and steps per second by sessions."""
+    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
     from webgym import task_sets
     from webgym.bench import bench, tables
 
+    if not all(n.strip().isdigit() for n in sessions.split(",")):
+        raise WebGymError(f"--sessions {sessions!r}: expected counts separated by commas, such as 1,2,4")
     result = bench(task_sets.choose(tasks), episodes, [int(n) for n in sessions.split(",")])
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         for table in tables(result):
             console.print(table)
+        _say("\n".join(result["missed"]) or "every bar is met")
 
 
 @app.command()
@@ -540,12 +668,18 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
     try:
         app()
     except WebGymError as error:
         Console(stderr=True).print(f"[bold red]error[/] {type(error).__name__}: ", end="")
         print(error, file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        Console(stderr=True).print("[bold red]error[/] the disk is full: ", end="")
+        print(f"{error.filename or 'what was being written'} is incomplete; free some space and try again", file=sys.stderr)
         sys.exit(2)
 
 

@@ -55,7 +55,6 @@ BARS = {
     "full_p95": 4000,
     "compact_p50": 400,
 }
-TURNS = 8  # of the episodes at once that are on their way at a time: more would only wait for the cores, and run past their deadlines
 MARKS = ("<!-- templates: written by `make bench-sites` -->", "<!-- end of templates -->")
 
 
@@ -122,22 +121,19 @@ class Empty:
 # --- playing ---------------------------------------------------------------------------------------------------------------
 
 
-async def play(env: AsyncWebEnv, task_id: str, seed: int, watch: list[float], turns: asyncio.Semaphore | None = None) -> Played:
-    """One episode by its oracle; of the episodes with the same `turns`, so many are on their way at a time."""
+async def play(env: AsyncWebEnv, task_id: str, seed: int, watch: list[float]) -> Played:
+    """One episode by its oracle."""
     task, found = registry.task(task_id), Played(task_id, seed)
     assert task.oracle is not None
-    choose, turns = task.oracle(), turns or asyncio.Semaphore()
-    async with turns:
-        page = await env.reset(task_id, seed)
+    choose, page = task.oracle(), await env.reset(task_id, seed)
     while True:
         found.hashes.append(page.hash)
         found.pages.append(page)
         action = choose(page)
-        async with turns:
-            served, begun = watch[0], time.perf_counter()
-            step = await env.step(action)
-            found.steps_ms.append(1e3 * (time.perf_counter() - begun))
-            found.server_ms += 1e3 * (watch[0] - served)
+        served, begun = watch[0], time.perf_counter()
+        step = await env.step(action)
+        found.steps_ms.append(1e3 * (time.perf_counter() - begun))
+        found.server_ms += 1e3 * (watch[0] - served)
         page = step.observation
         if step.kind:
             found.success = step.kind == "success"
@@ -177,8 +173,7 @@ async def together(pairs: Sequence[tuple[str, int]], watch: list[float], resets:
     try:
         for env, (task_id, seed) in zip(envs, pairs, strict=True):  # sessions open one after the other, episodes run together
             await env.reset(task_id, seed)
-        turns = asyncio.Semaphore(TURNS)
-        asked = [play(env, task_id, seed, watch, turns) for env, (task_id, seed) in zip(envs, pairs, strict=True)]
+        asked = [play(env, task_id, seed, watch) for env, (task_id, seed) in zip(envs, pairs, strict=True)]
         found = await asyncio.gather(*asked)
         times = []
         for number in range(resets):

@@ -30,6 +30,7 @@ from webgym.browser.session import EPISODES
 from webgym.browser.thread import loop_thread
 from webgym.env import AsyncWebEnv
 from webgym.errors import ConfigError, UsageError
+from webgym.processes import descendants, pss_mb
 from webgym.types import seed_from
 
 WARM_UP = 2  # episodes of every task before the first figures
@@ -80,12 +81,16 @@ async def soak(episodes: int, sessions: int, tasks: Sequence[str], tell: Callabl
 
 
 async def episode(env: AsyncWebEnv, task_id: str, seed: int) -> None:
-    """Play one episode by the task's oracle."""
+    """Play one episode by the task's oracle, or as far as it knows its way: what is measured is what stays behind."""
     oracle = registry.task(task_id).oracle
     assert oracle is not None
     choose, observation = oracle(), await env.reset(task_id, seed)
     while True:
-        step = await env.step(choose(observation))
+        try:
+            action = choose(observation)
+        except Exception:  # an action ran past its deadline, and this is no page that the oracle knows
+            return
+        step = await env.step(action)
         if step.kind:
             return
         observation = step.observation
@@ -139,29 +144,6 @@ def _of_driver(pool: BrowserPool) -> dict[str, float]:
 def _memory(browser: int) -> dict[str, float]:
     tree = descendants(browser)
     return {"processes": len(tree), "pss_mb": round(sum(map(pss_mb, tree)), 1), "python_mb": round(pss_mb(os.getpid()), 1)}
-
-
-def descendants(process: int) -> list[int]:
-    """The process and all below it."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError):  # it ended meanwhile
-            continue
-    found = [process]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def pss_mb(process: int) -> float:
-    """The process's share of physical memory, in MB; 0 for one that ended."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def growth(found: Sequence[dict[str, Any]], sessions: int) -> dict[str, str]:

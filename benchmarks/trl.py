@@ -27,7 +27,7 @@ from torch import Tensor
 
 from trainers.learner import Learner, OptimConfig
 from trainers.losses import LossSpec
-from trainers.model import load, logprobs_at, packed_hidden
+from trainers.model import action_logprobs, load
 from trainers.rows import PackedBatch, Streams, rows_of_all, step_of, streams_of
 from trainers.tiny import FOLDER
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
@@ -93,7 +93,7 @@ def problem(model: torch.nn.Module, trajectories: int, seed: int = 0) -> Problem
     blank = streams_of(many, advantages, [np.ones(len(x)) for x in many])
     (batch,) = step_of(rows_of_all(many), blank, 1 << 30).batches
     with torch.no_grad():
-        flat = logprobs_at(model, packed_hidden(model, batch), batch).numpy()
+        flat = action_logprobs(model, batch)[0].numpy()
     own = np.split(flat, np.cumsum([len(s) for s in blank.behaviour_logprob])[:-1])
 
     def near(spread: float) -> list[np.ndarray]:
@@ -139,7 +139,7 @@ def _given(streams: Sequence[np.ndarray] | None) -> Sequence[np.ndarray]:
 
 def trl_trainer(folder: Path, out: Path, micro_batch: int, batch: int, options: dict[str, Any]) -> Any:
     """TRL's GRPOTrainer over this model; its generation is never called."""
-    from datasets import Dataset
+    from datasets import Dataset  # pyright: ignore[reportMissingImports]  # of the extra `trl`
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]
 
@@ -195,7 +195,7 @@ def our_learner(model: torch.nn.Module, out: Path, lr: float = 1e-9) -> Learner:
     """Our learner over this model."""
 
     def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        return logprobs_at(model, packed_hidden(model, batch), batch), None
+        return action_logprobs(model, batch)
 
     return Learner(model.parameters(), forward, OptimConfig(lr=lr), failed_batch=out / "failed.pt")
 

@@ -35,11 +35,11 @@ HOMES = {
 # The floors of webgym/: a module imports its own floor or a lower one. A folder is a floor as a whole.
 FLOORS = [
     {"errors", "types", "task"},
-    {"actions", "prompt", "checks", "oracle", "page", "placeholders", "template"},
+    {"actions", "prompt", "checks", "oracle", "page", "placeholders", "processes", "template"},
     {"browser", "sites", "text", "openai_client"},
     {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
     {"aggregate", "branch", "rollout", "evaluate", "store", "view"},
-    {"arena", "assess", "bench", "card", "demos", "doctor", "film", "play", "rehearsal", "replay", "starter", "trust"},
+    {"arena", "assess", "bench", "card", "demos", "doctor", "film", "play", "progress", "rehearsal", "replay", "starter", "trust"},
 ]
 
 

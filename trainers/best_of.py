@@ -22,6 +22,12 @@ class BestOf:
         self.dialect = proposers[0].dialect
         self._proposers, self._best, self._explore, self._run_seed = proposers, best, explore, run_seed
 
+    @classmethod
+    def of(cls, proposer: Callable[[int], Policy], count: int, best: Best, explore: float = 0.0, run_seed: int = 0) -> "BestOf":
+        """Of `count` proposers made from their seeds: the first has the run's own, so that what it proposes is what it would do alone."""
+        seeds = [run_seed, *(seed_from(run_seed, "proposal", n) for n in range(1, count))]
+        return cls([proposer(seed) for seed in seeds], best, explore, run_seed)
+
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """The best of the proposals."""
         drawn = await asyncio.gather(*(proposer.act(observation, history, key) for proposer in self._proposers))

@@ -28,6 +28,18 @@ def explained_variance_within(target: Numbers, prediction: Numbers, cells: Int[n
     return 1 - float((g - v) @ (g - v)) / total if total > 1e-12 else float("nan")
 
 
+def explained_variance_of_noisy(target: Numbers, prediction: Numbers, error: Numbers, cells: Int[np.ndarray, " n"]) -> float:
+    """Explained variance of what `target` estimates with standard errors `error`, within cells (one cell for all: pooled).
+
+    The estimates' own noise adds Σ e² (1 − 1/n_c) to both sums of squares and is taken off them; NaN where nothing but noise is left.
+    """
+    g, v = _centred(target, cells), _centred(prediction, cells)
+    _, place, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    noise = float(error**2 @ (1 - 1 / counts[place])) if len(error) else 0.0
+    total, left = float(g @ g) - noise, float((g - v) @ (g - v)) - noise
+    return 1 - left / total if total > 1e-12 else float("nan")
+
+
 def _centred(x: Numbers, cells: Int[np.ndarray, " n"]) -> Numbers:
     _, place = np.unique(cells, return_inverse=True)
     counts = np.bincount(place)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
+from trainers.credit import teaches
+from webgym.rollout import groups_of
 from webgym.types import Trajectory
 
 Work = Callable[[], list[Trajectory]]
@@ -40,3 +42,20 @@ class Collection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._thread.shutdown(wait=True)
+
+
+def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, rounds: int) -> list[Trajectory]:
+    """The episodes of so many groups, then, `rounds` times at most, of one more group for each of the round before without spread.
+
+    `play(round, first, count)` gives the episodes of groups first .. first + count − 1. Everything that was played is in the result
+    and counts (dynamic sampling of DAPO, arXiv 2503.14476, section 3.2, there without a bound).
+    """
+    found: list[Trajectory] = []
+    first, count = 0, groups
+    for number in range(rounds + 1):
+        played = play(number, first, count)
+        found += played
+        first, count = first + count, sum(not teaches(group) for group in groups_of(played))
+        if not count:
+            break
+    return found

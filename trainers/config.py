@@ -81,6 +81,9 @@ class TrainConfig(BaseModel):
     """Sampling temperature of evaluations."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
+    grammar: bool = False
+    """Hold answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, local sampler):
+    each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
     epochs: int = Field(default=2, ge=1)
@@ -124,6 +127,8 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     config = validated(TrainConfig, data)
     algorithm = algorithms.get(config.algo)
     own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
+    if config.grammar and config.sampler.kind != "local":
+        raise ConfigError("grammar=true needs sampler.kind=local: a server cannot hold answers to our grammar")
     if config.overlap and algorithm.practice(own).best_of > 1:
         raise ConfigError(
             f"overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: leave it out"
@@ -132,11 +137,28 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
-    """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it."""
+    """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
+
+    A group of keys that `data` gives in part keeps what the model says of the others: its own defaults, not those of the group's class.
+    """
+    defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
-        return model.model_validate(data)
+        return model.model_validate({**data, **merged({name: x for name, x in defaults.items() if name in data}, data)})
     except ValidationError as error:
         raise ConfigError(_explain(error, model, where)) from None
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, which go into nested groups of keys instead of taking their place.
+
+    >>> merged({"optim": {"lr": 1.0, "eps": 2.0}, "seed": 0}, {"optim": {"lr": 3.0}, "groups": 4})
+    {'optim': {'lr': 3.0, 'eps': 2.0}, 'seed': 0, 'groups': 4}
+    """
+    found = dict(base)
+    for key, value in changes.items():
+        old = found.get(key)
+        found[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -189,6 +211,20 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = list(model.model_fields)
-        return f"{where}unknown key {key!r}{did_you_mean(key, known)} (known: {', '.join(known)})"
+        *groups, name = map(str, problem["loc"])
+        known = list(_group(model, groups).model_fields)
+        near = did_you_mean(name, known)
+        return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
+    if not key:  # a rule over several keys says what to do
+        return f"{where}{problem['msg'].removeprefix('Value error, ')}"
     return f"{where}{key}: {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
+    """The model of a group of keys inside `model`; the outermost one that is known where a name leads to none."""
+    for name in names:
+        field = model.model_fields.get(name)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return model

@@ -31,6 +31,7 @@ METRICS: Mapping[str, str] = {
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups with at least one episode that did not fault",
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
+    "rollout/groups_resampled": "groups that were played in place of earlier ones without spread",
     "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
     "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
@@ -158,6 +159,11 @@ def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray
         return np.zeros_like(x)
     centred = x - x.mean()
     return centred / x.std() if std else centred
+
+
+def teaches(group: Group) -> bool:
+    """Whether the returns of its learnable members differ: without spread a group's own statistics give no advantage to anybody."""
+    return spread(np.array([rewards(x).sum() for x in group if learnable(x)]))
 
 
 def spread(x: Float[np.ndarray, " g"]) -> bool:
@@ -306,9 +312,13 @@ def _checked(values: Sequence[Ragged] | None, wanted: list[int], what: str) -> l
 def final_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[float]:
     """V(s_T) where the turn limit ended the episode, else 0. Raises ConfigError where it was not read."""
     final = None if values is None else values.final
-    if final is None:
-        raise ConfigError("bootstrapping at the turn limit needs V(s_T), but the values hold none; set bootstrap_at_limit to false")
-    return [float(v) if x.outcome.kind == "truncated" else 0.0 for v, x in zip(final, trajectories, strict=True)]
+    read = [np.nan] * len(trajectories) if final is None else final
+    found = [float(v) if x.outcome.kind == "truncated" else 0.0 for v, x in zip(read, trajectories, strict=True)]
+    if final is None or np.isnan(found).any():
+        raise ConfigError(
+            "bootstrapping at the turn limit needs V(s_T), which was not read of every episode; set bootstrap_at_limit to false"
+        )
+    return found
 
 
 def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[np.ndarray, " groups"]:

@@ -26,7 +26,7 @@ from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -178,39 +178,38 @@ class Critic(nn.Module):
 
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
         """What the head says of each turn of the batch: values (mse) or logits (bce, hl-gauss), fp32."""
-        return self.head(self._read_out(self._hidden(batch), batch).float())
+        at = self._places(batch)
+        hidden = self._hidden(batch, at)
+        return self.head(hidden.float() if at is not None else _prompt_means(hidden, batch))
 
-    def _hidden(self, batch: PackedBatch) -> Float[Tensor, "n d"]:
+    def _hidden(self, batch: PackedBatch, at: Int[Tensor, " v"] | None) -> Float[Tensor, "n d"]:
         if self.backbone is not None:
-            return packed_hidden(self, batch)
+            return packed_hidden(self, batch, at)
         decoder = self._borrowed[0]
         training = decoder.training
         decoder.eval()  # another model's dropout is no business of this one
         try:
             if self._trains_trunk:
-                return packed_hidden(self, batch)
+                return packed_hidden(self, batch, at)
             if self.adapter is None:
                 with torch.no_grad():
-                    return packed_hidden(self, batch)
+                    return packed_hidden(self, batch, at)
             with self.adapter.on(decoder):
-                return packed_hidden(cast(nn.Module, _Detached(decoder)), batch)
+                return packed_hidden(cast(nn.Module, _Detached(decoder)), batch, at)
         finally:
             decoder.train(training)
 
-    def _read_out(self, hidden: Float[Tensor, "n d"], batch: PackedBatch) -> Float[Tensor, "v d"]:
+    def _places(self, batch: PackedBatch) -> Int[Tensor, " v"] | None:
+        """The one token of each turn that the head reads, in rising order; None where it reads the mean of many."""
         match self.config.readout:
             case "prompt":
-                return hidden[batch.value_index]
+                return batch.value_index
             case "observation":
-                return hidden[torch.maximum(batch.value_index - self.config.tail, batch.prompt_start)]
+                return torch.maximum(batch.value_index - self.config.tail, batch.prompt_start)
             case "action":
-                return hidden[batch.action_end]
+                return batch.action_end
             case "mean":
-                sizes = batch.value_index + 1 - batch.prompt_start
-                turn = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
-                within = torch.arange(len(turn), device=sizes.device) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
-                zeros = torch.zeros(len(sizes), hidden.shape[1], dtype=torch.float32, device=hidden.device)
-                return zeros.index_add(0, turn, hidden[batch.prompt_start[turn] + within].float()) / sizes[:, None]
+                return None
 
     def values(self, batch: PackedBatch) -> Float[Tensor, " v"]:
         """V of each turn of the batch, in the order of `batch.value_index`."""
@@ -274,6 +273,15 @@ class Critic(nn.Module):
         if critic.adapter is not None:
             critic.adapter.load_state_dict(load_file(folder / ADAPTER_FILE))
         return critic.to(device)
+
+
+def _prompt_means(hidden: Float[Tensor, "n d"], batch: PackedBatch) -> Float[Tensor, "v d"]:
+    """The mean of the hidden states of each turn's own prompt, fp32."""
+    sizes = batch.value_index + 1 - batch.prompt_start
+    turn = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+    within = torch.arange(len(turn), device=sizes.device) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    zeros = torch.zeros(len(sizes), hidden.shape[1], dtype=torch.float32, device=hidden.device)
+    return zeros.index_add(0, turn, hidden[batch.prompt_start[turn] + within].float()) / sizes[:, None]
 
 
 class _Detached:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from trainers.calibration import explained_variance
 from trainers.critic import Critic, HeadConfig
 from trainers.rows import PackedBatch
-from webgym.errors import UsageError
+from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
 
 
@@ -90,8 +90,11 @@ def fit(
     seed: int = 0,
     held_out: Sequence[PackedBatch] = (),
     measured: bool = True,
+    weights: Float[np.ndarray, " turns"] | None = None,
 ) -> FitReport:
     """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
+
+    `weights` says how often each turn counts (once): for one turn that stands for many alike, with their mean target.
 
     The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns: packing does not matter.
     `held_out` batches are only measured; their targets are in the same array. Without `measured`, `batches` are not read before and
@@ -99,38 +102,43 @@ def fit(
     """
     config = optimizer.config
     table = torch.as_tensor(np.asarray(targets), dtype=torch.float32)
+    counts = torch.ones_like(table) if weights is None else torch.as_tensor(np.asarray(weights), dtype=torch.float32)
     again = batches if measured else ()
     before, held_before = _measured(critic, again, table), _measured(critic, held_out, table)
-    tokens, losses, turns = 0, 0.0, 0
+    tokens, losses, turns = 0, 0.0, 0.0
     critic.train()
     for epoch in range(config.epochs):
         order = sorted(range(len(batches)), key=lambda i: seed_from(seed, "critic", epoch, i))
         for start in range(0, len(order), config.batches_per_step):
             chosen = [batches[i] for i in order[start : start + config.batches_per_step]]
-            loss, known = _step(critic, chosen, table, optimizer)
+            loss, known = _step(critic, chosen, table, counts, optimizer)
             losses, turns = losses + loss, turns + known
             tokens += sum(batch.tokens for batch in chosen)
     after, held_after = _measured(critic, again, table), _measured(critic, held_out, table)
     return FitReport(before, after, held_before, held_after, losses / turns if turns else math.nan, optimizer.steps, tokens)
 
 
-def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, optimizer: CriticOptimizer) -> tuple[float, int]:
+def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts: Tensor, optimizer: CriticOptimizer) -> tuple[float, float]:
     """The summed loss and the number of turns of one optimiser step."""
-    turns = sum(int((~table[batch.value_turn.cpu()].isnan()).sum()) for batch in batches)
+    turns = sum(float(counts[ids][~table[ids].isnan()].sum()) for ids in (batch.value_turn.cpu() for batch in batches))
     if turns == 0:
-        return 0.0, 0
+        return 0.0, 0.0
     total = 0.0
     optimizer.adamw.zero_grad(set_to_none=True)
     for batch in batches:
         target = table.to(batch.value_turn.device)[batch.value_turn]
         known = ~target.isnan()
         if known.any():
-            loss = critic.losses(critic(batch)[known], target[known]).sum()
+            count = counts.to(target.device)[batch.value_turn][known]
+            loss = (count * critic.losses(critic(batch)[known], target[known])).sum()
             (loss / turns).backward()
             total += float(loss.detach())
     norm = nn.utils.clip_grad_norm_(critic.trained(), optimizer.config.grad_clip)
     if not torch.isfinite(norm):
-        raise FloatingPointError(f"the critic's gradient is {float(norm)}; its weights were left as they are")
+        raise DivergenceError(
+            f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are in "
+            "the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
+        )
     optimizer.adamw.step()
     optimizer.steps += 1
     return total, turns

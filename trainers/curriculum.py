@@ -42,9 +42,13 @@ class Curriculum:
         weight = self._config.floor + (1 - self._config.floor) * 4 * p * (1 - p)
         return weight / weight.sum()
 
-    def draw(self, iteration: int, groups: int) -> list[str]:
-        """The tasks of an iteration's groups: by systematic sampling, so that each comes as often as its weight says, give or take one."""
-        start = np.random.default_rng(seed_from(self._seed, "curriculum", iteration)).random()
+    def draw(self, iteration: int, groups: int, again: int = 0) -> list[str]:
+        """The tasks of an iteration's groups: by systematic sampling, so that each comes as often as its weight says, give or take one.
+
+        `again` counts the draws of this iteration that came before.
+        """
+        place = (iteration, again) if again else (iteration,)
+        start = np.random.default_rng(seed_from(self._seed, "curriculum", *place)).random()
         points = (np.arange(groups) + start) / groups
         return [self.tasks[i] for i in np.searchsorted(np.cumsum(self.weights()), points, side="right").clip(max=len(self.tasks) - 1)]
 

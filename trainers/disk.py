@@ -11,8 +11,8 @@ from webgym.errors import CheckpointError
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full disk, in whichever library's words, into a CheckpointError that says so."""
+def disk_errors(path: Path, then: str = "go on with --resume") -> Iterator[None]:
+    """Turns a full disk, in whichever library's words, into a CheckpointError that says so, and what to do then."""
     try:
         yield
     except CheckpointError:
@@ -21,8 +21,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if not _is_full(error):
             raise
         raise CheckpointError(
-            f"The disk that holds {path} is full ({_free_mib(path)} MiB free): nothing saved before is lost; "
-            f"free some space and go on with --resume."
+            f"The disk that holds {path} is full ({_free_mib(path)} MiB free): nothing saved before is lost; free some space and {then}."
         ) from error
 
 

@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from trainers.clock import split_in_words
 from trainers.loop import Display, Progress
 from webgym.evaluate import Report
 
@@ -61,11 +62,12 @@ class Lines(Display):
 def line(progress: Progress) -> str:
     """An iteration in one line."""
     row = progress.row
+    resampled = f" resampled {row['rollout/groups_resampled']:.0f}" if row.get("rollout/groups_resampled") else ""
     parts = [
         f"{progress.iteration:>4}/{progress.iterations}",
         f"success {row['rollout/success']:.3f} [{row['rollout/success_low']:.2f} {row['rollout/success_high']:.2f}]",
         f"turns {row['rollout/turns']:.1f}",
-        f"dropped {row.get('rollout/groups_dropped', 0):.0f}",
+        f"dropped {row.get('rollout/groups_dropped', 0):.0f}{resampled}",
     ]
     for name, label, form in (
         ("loss/kl_to_behaviour", "kl", ".4f"),
@@ -78,7 +80,8 @@ def line(progress: Progress) -> str:
     if row.get("rollout/faults"):
         parts.append(f"faults {row['rollout/faults']:.0f}")
     parts.append(
-        f"{row['time/iteration_s']:.1f} s (collect {row['time/collect_s']:.1f}, update {row['time/update_s'] + row['time/critic_s']:.1f})"
+        f"{row['time/iteration_s']:.1f} s (collect {row['time/collect_s']:.1f}, update {row['time/update_s'] + row['time/critic_s']:.1f}, "
+        f"unaccounted {row['time/unaccounted']:.0%})"
     )
     return "  ".join(parts)
 
@@ -96,6 +99,7 @@ class LivePanel(Lines):
 
     def begin(self, trainer: "Trainer") -> None:
         super().begin(trainer)
+        self._successes = [row["rollout/success"] for row in trainer.run.metrics if row.get("rollout/success") is not None]
         self._live = Live(console=self.console, refresh_per_second=4, transient=False)
         self._live.start()
 
@@ -108,8 +112,6 @@ class LivePanel(Lines):
         self._progress = progress
         self._successes.append(progress.row["rollout/success"])
         self._draw()
-        if progress.iteration >= progress.iterations:
-            self.close()
 
     def evaluated(self, report: Report, title: str) -> None:
         (self._live.console if self._live else self.console).print(report.table(title))
@@ -117,7 +119,7 @@ class LivePanel(Lines):
     def say(self, words: str) -> None:
         (self._live.console if self._live else self.console).print(words, soft_wrap=True)
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Leave the last picture on the screen."""
         if self._live:
             self._live.stop()
@@ -144,14 +146,13 @@ class LivePanel(Lines):
 
 def _figures(progress: Progress) -> Table:
     row: Mapping[str, float] = progress.row
-    left_s = (progress.iterations - progress.iteration) * row["time/iteration_s"]
     seconds = max(row["time/iteration_s"], 1e-9)
 
     def shown(name: str, form: str) -> str:
         return "–" if math.isnan(row.get(name, math.nan)) else f"{row[name]:{form}}"
 
     cells = {
-        "iteration": f"{progress.iteration}/{progress.iterations}, about {left_s / 60:.0f} min left",
+        "iteration": f"{progress.iteration}/{progress.iterations}, about {progress.left_s / 60:.0f} min left",
         "success": f"{row['rollout/success']:.3f} [{row['rollout/success_low']:.2f}, {row['rollout/success_high']:.2f}]",
         "turns/s": f"{row['rollout/episodes'] * row['rollout/turns'] / seconds:.0f}",
         "tokens/s": f"{row.get('optim/tokens_read', 0) / max(row['time/update_s'], 1e-9):,.0f} (update)",
@@ -159,9 +160,10 @@ def _figures(progress: Progress) -> Table:
         "entropy": shown("loss/entropy", ".3f"),
         "clipped": shown("loss/clip_fraction", ".3f"),
         "critic EV": shown("critic/held_out_ev", ".2f"),
-        "groups dropped": f"{row.get('rollout/groups_dropped', 0):.0f}",
+        "groups dropped": f"{row.get('rollout/groups_dropped', 0):.0f}, played in their place {row['rollout/groups_resampled']:.0f}",
         "faults": f"{row.get('rollout/faults', 0):.0f}",
-        "time": f"collect {row['time/collect_s']:.1f} s, critic {row['time/critic_s']:.1f} s, update {row['time/update_s']:.1f} s",
+        "time": split_in_words(row),
+        "seconds": f"collect {row['time/collect_s']:.1f} s, critic {row['time/critic_s']:.1f} s, update {row['time/update_s']:.1f} s",
     }
     table = Table.grid(padding=(0, 2))
     for name, value in cells.items():

@@ -5,12 +5,13 @@ paper's reasons; :func:`differences` says what a configuration changes against G
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainers import credit as c
+from trainers.algorithms import Practice
 from trainers.losses import LossSpec
 from webgym.types import Group
 
@@ -24,15 +25,32 @@ class GroupConfig(BaseModel):
     """Divide by the standard deviation of the group."""
     drop_dead_groups: bool = False
     """Leave groups whose members all have the same return out of the loss, its divisor and its KL."""
+    resample: int = Field(default=0, ge=0)
+    """Rounds in which groups are played in place of those without spread, as many as came out of the round before (DAPO's dynamic
+    sampling, bounded). All of their environment steps count."""
     negative: float = Field(default=1.0, ge=0, le=1)
     """Factor on negative advantages: at 0, only what did better than its group is learned from, at 1, what did worse is pushed down too."""
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.2, divisor="trajectories", kl="k3", kl_coef=0.04)
     """Loss of the policy."""
 
+    @model_validator(mode="after")
+    def _replaced_groups_are_out(self) -> Self:
+        if self.resample and (not self.drop_dead_groups or self.loss.kl == "k1"):
+            raise ValueError(
+                "resample plays other groups in place of those without spread, so they must be out of the loss: "
+                "set drop_dead_groups=true and no loss.kl=k1, which gives every group spread"
+            )
+        return self
+
 
 def needs_values(config: GroupConfig) -> Literal[""]:
     """No critic: the group's mean takes its place."""
     return ""
+
+
+def practice(config: GroupConfig) -> Practice:
+    """On-policy; groups without spread are replaced where that is asked for."""
+    return Practice(resample=config.resample)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: GroupConfig) -> c.Credit:

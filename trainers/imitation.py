@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from trainers.context import Context
 from trainers.model import context_of, logprobs_at, packed_hidden
-from trainers.rows import PackedBatch, Row, Span, pack
+from trainers.rows import Held, PackedBatch, Row, Span, pack
 from webgym.errors import DivergenceError, UsageError
 from webgym.prompt import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
@@ -33,6 +33,12 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: float = Field(default=3.0, gt=0, description="passes over the demonstrations; a part of one is fine")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="stop after this much time, if that comes before the epochs; the step size then falls with the time, "
+        "and two runs differ by their clocks",
+    )
     optimizer: Literal["muon", "adamw"] = Field(
         default="muon",
         description="muon: orthogonalised momentum for the matrices between embeddings and head, AdamW for the rest; adamw: AdamW for all",
@@ -137,15 +143,18 @@ def sft(
     device = next(model.parameters()).device
     curve: list[Progress] = []
     loss_sum, action_sum, tokens, seen, clock = torch.zeros(()), 0, 0, 0, time.perf_counter()
+    begun = clock
     for step, rows in enumerate(_deal(train, config), start=1):
         model.train()
+        gone = 0.0 if config.minutes is None else (time.perf_counter() - begun) / (60 * config.minutes)  # share of the time
+        last = step == steps or gone >= 1
         for group in groups:
-            group["lr"] = config.lr * _scale(step, steps, config)
+            group["lr"] = config.lr * _scale(max(step, min(steps, round(gone * steps))), steps, config)
         batch = pack(rows, max(config.batch_tokens, len(rows[0])))[0].to(device)
         loss, count = _step(model, batch, optimizers, config)
         loss_sum, action_sum = loss_sum + loss, action_sum + count
         tokens, seen = tokens + batch.tokens, seen + batch.tokens
-        if step % config.measure_every == 0 or step == steps:
+        if step % config.measure_every == 0 or last:
             elapsed = time.perf_counter() - clock
             held_out_loss, exact = measure(model, [held.to(device) for held in held_batches])
             epoch = tokens / sum(map(len, train))
@@ -155,7 +164,7 @@ def sft(
             )
             on_progress(curve[-1])
             loss_sum, action_sum, seen, clock = torch.zeros(()), 0, 0, time.perf_counter()
-        if step == steps:
+        if last:
             break
     model.eval()
     return Report(tuple(curve), *(sum(len(row.spans) for row in rows) for rows in (train, held_out)))
@@ -285,6 +294,7 @@ class _PromptTokens:
 
     action_index: Int[Tensor, " p"]
     action_ids: Int[Tensor, " p"]
+    held: tuple[Held, ...] = ()
 
     @classmethod
     def of(cls, batch: PackedBatch) -> "_PromptTokens":

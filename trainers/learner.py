@@ -5,7 +5,7 @@ metrics = learner.update(plan(rows, streams, token_budget, minibatches=4), spec)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -139,7 +139,7 @@ class Learner:
         """Keep the evidence, drop the gradients, raise."""
         self._optimiser.zero_grad(set_to_none=True)
         kept = {
-            "batches": [{f.name: getattr(b, f.name) for f in fields(b)} for b in batches],
+            "batches": [{f.name: getattr(b, f.name) for f in fields(b)} | {"held": [astuple(x) for x in b.held]} for b in batches],
             "policy_logprobs": None if logprobs is None else logprobs.detach().cpu(),
             "loss_spec": spec.model_dump(),
             "step": self.steps,

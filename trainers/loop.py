@@ -7,16 +7,16 @@ so a run resumed from a checkpoint is the run that was never interrupted, bit fo
 import contextlib
 import copy
 import logging
-import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,63 +24,43 @@ from torch import Tensor
 
 from trainers import algorithms
 from trainers.best_of import BestOf
-from trainers.collection import Collection
-from trainers.config import TrainConfig, resolve
-from trainers.credit import METRICS as CREDIT_METRICS
+from trainers.clock import Laps, Timekeeper, shares, split, split_in_words
+from trainers.collection import Collection, in_rounds
+from trainers.config import TrainConfig, merged, resolve
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.curriculum import Curriculum
-from trainers.learner import METRICS as LEARNER_METRICS
+from trainers.disk import disk_errors
+from trainers.grammar import TokenGrammar
 from trainers.learner import Learner, score
 from trainers.lora import plain_state
-from trainers.memory import memory_errors
-from trainers.model import context_of, logprobs_at, packed_hidden
+from trainers.memory import memory_errors, remedy
+from trainers.metrics import rollout_metrics
+from trainers.model import action_logprobs, context_of, folder_of
 from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
-from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, streams_of
-from trainers.run import RunFolder
+from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, sampling_temperature, streams_of
+from trainers.run import RunFolder, restore_rng, rng_state
+from trainers.samplers.batched import in_this_process
 from trainers.samplers.local import Generated, LocalSampler
 from trainers.samplers.openai import OpenAISampler
-from trainers.valuation import METRICS as VALUATION_METRICS
 from trainers.valuation import Valuation
 from webgym import task_sets
 from webgym.arena import Arena
 from webgym.assess import Assessment
-from webgym.evaluate import Report, wilson
+from webgym.browser.executable import find
+from webgym.errors import ConfigError
+from webgym.evaluate import Report
 from webgym.policy import Policy
 from webgym.prompt import PromptSettings
 from webgym.rehearsal import rehearse
 from webgym.rollout import Event, Record
 from webgym.store import load
-from webgym.types import EpisodeKey, Group, Sampling, Trajectory, seed_from
+from webgym.types import EpisodeKey, Group, Sampling, Trajectory, Turn, seed_from
 from webgym.view import live
 from webgym.view.live import Monitor
 
 log = logging.getLogger(__name__)
-
-METRICS: Mapping[str, str] = {
-    **CREDIT_METRICS,
-    **LEARNER_METRICS,
-    **VALUATION_METRICS,
-    "rollout/episodes": "episodes of this iteration",
-    "rollout/episodes_total": "episodes since the start, those of the critic's warm-up and faulted ones included",
-    "rollout/turns_total": "environment steps since the start",
-    "rollout/success": "success of the training episodes that did not fault, sampled, over the tasks as the curriculum drew them",
-    "rollout/success_low": "lower end of its 95% Wilson interval",
-    "rollout/success_high": "upper end of its 95% Wilson interval",
-    "rollout/turns": "mean turns per episode",
-    "rollout/invalid": "share of turns whose text was no action",
-    "rollout/retries": "episodes that were played again because the machinery failed",
-    "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
-    "time/iteration_s": "seconds of the whole iteration",
-    "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
-    "time/browser_s": "seconds that sessions spent in the browser, summed over sessions, in this iteration",
-    "time/sampling_s": "seconds that the sampler was busy",
-    "time/critic_s": "seconds of reading and fitting the critic",
-    "time/update_s": "seconds of packing and optimiser steps of the policy",
-    "time/checkpoint_s": "seconds of the checkpoint before this iteration's row was written",
-}
-"""What each metric of a row means."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +71,7 @@ class Progress:
     iterations: int
     row: Mapping[str, float]
     elapsed_s: float
+    left_s: float
 
 
 class Display:
@@ -101,6 +82,7 @@ class Display:
     def iterated(self, progress: Progress) -> None: ...
     def evaluated(self, report: Report, title: str) -> None: ...
     def say(self, words: str) -> None: ...
+    def end(self) -> None: ...
 
 
 class Trainer:
@@ -115,7 +97,7 @@ class Trainer:
         self.algorithm = algorithms.get(config.algo)
         self.tasks = task_sets.choose(config.tasks)
         self.iteration = 0
-        self.episodes = self.turns = 0
+        self.episodes = self.turns = self._turns_before = 0
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
         self.learner = Learner(
             source.model.parameters(), self._forward, config.optim, failed_batch=run.path / "failed_batch.pt", device=config.device
@@ -127,10 +109,14 @@ class Trainer:
             self.valuation = kind(
                 self.algorithm, self.own, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
             )
+        self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.grammar else None  # replayed over the action ids
         self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
         self._probe: list[Trajectory] | None = None
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if self.own.loss.needs_reference else None
         self._collection = Collection()
+        self.keeper = Timekeeper()
+        self._rows: list[dict[str, float]] = []  # of this process's iterations
+        self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._stop = False
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
 
@@ -145,6 +131,8 @@ class Trainer:
 
         resolved, _ = resolve(config.model_dump())
         rehearse(task_sets.choose(resolved.tasks), resolved.backend)
+        if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
+            resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
         source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
         run = RunFolder.create(
@@ -153,29 +141,37 @@ class Trainer:
             resolved.seed,
             parent=parent,
             name=name,
+            versions={"browser": find().version} if resolved.backend == "browser" else {},
             trackers=trackers(resolved.trackers),
         )
         return cls(resolved, run, source, display)
 
     @classmethod
     def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
-        """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say)."""
+        """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say).
+
+        Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
+        """
         from trainers.trackers import trackers
 
-        first = RunFolder.open(path, write=False)
-        config, _ = resolve({**first.config, **(changes or {})})
-        first.close()
+        with RunFolder.open(path, write=False) as first:
+            config = _changed(first.config, changes or {})
         run = RunFolder.open(path, trackers=trackers(config.trackers))
-        checkpoint = run.resume()
-        trainer = cls(config, run, _load(checkpoint.folder("policy"), config), display)
-        trainer._restore(checkpoint.state(), checkpoint)
+        try:
+            checkpoint = run.resume()
+            trainer = cls(config, run, _load(checkpoint.folder("policy"), config), display)
+            trainer._restore(checkpoint.state(), checkpoint)
+        except BaseException:
+            run.close()
+            raise
         return trainer
 
     def _restore(self, state: Mapping[str, Any], checkpoint: Any) -> None:
         self.iteration, self.episodes, self.turns = state["iteration"], state["episodes"], state["turns"]
         self.learner.load_state_dict(state["learner"])
         self.curriculum.load_state_dict(state["curriculum"])
-        self._behaviour = state.get("behaviour")
+        self._behaviour, self._score = state.get("behaviour"), state.get("score")
+        self._rng = state.get("rng")
         if self.valuation is not None:
             self.valuation.restore(checkpoint.folder("critic"), state["critic_optimizer"])
         if self._reference is not None:
@@ -192,6 +188,8 @@ class Trainer:
             "turns": self.turns,
             "learner": self.learner.state_dict(),
             "curriculum": self.curriculum.state_dict(),
+            "rng": rng_state(),
+            "score": self._score,
         }
         if self._behaviour is not None:
             state["behaviour"] = self._behaviour
@@ -199,7 +197,8 @@ class Trainer:
             folders["critic"] = self.valuation.save
             state["critic_optimizer"] = self.valuation.state_dict()
             self._probe_values(self.valuation)
-        self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
+        with self.keeper.during("saving"):
+            self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
 
     def _probe_values(self, valuation: Valuation | QValuation) -> None:
         """V per turn on the probe set, for the viewer; the set is fixed by the first iteration and there before it."""
@@ -212,35 +211,51 @@ class Trainer:
 
     def train(self) -> None:
         """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
-        config, started = self.config, time.monotonic()
         self.display.begin(self)
-        with (
-            self._interruptible(),
-            Arena(config.sessions, backend=config.backend) as arena,
-            self._sampler() as sampler,
-            self.monitor,
-            self._collection,
-        ):
-            if self.iteration == 0:
-                if config.eval_seeds:
-                    self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
+        try:
+            with (
+                memory_errors(self.config.device, remedy(self.config)),
+                self._interruptible(),
+                Arena(self.config.sessions, backend=self.config.backend) as arena,
+                self._sampler() as sampler,
+                self.monitor,
+                self._collection,
+            ):
+                self._train(arena, sampler)
+        finally:
+            self.display.end()
+
+    def _train(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> None:
+        config, started = self.config, time.monotonic()
+        if self._rng is None:  # last of all before the first iteration: building models draws from it too
+            torch.manual_seed(seed_from(config.seed, "torch"))
+        else:
+            restore_rng(self._rng)
+        if self.iteration == 0:
+            if config.eval_seeds:
+                self._evaluate(arena, sampler, "test", config.eval_seeds, "before training")
+            self.save()
+        self.keeper.seconds()  # what lies before is no part of an iteration
+        while not self.done and not self._stop:
+            row = self.iterate(arena, sampler)
+            if config.eval_every and self.iteration % config.eval_every == 0:
+                self._evaluate(arena, sampler, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
+            elapsed_s = time.monotonic() - started
+            over = config.minutes is not None and elapsed_s > 60 * config.minutes
+            self.display.iterated(Progress(self.iteration, config.iterations, row, elapsed_s, self._left_s(row, elapsed_s)))
+            if over or self._stop or self.done or self.iteration % config.checkpoint_every == 0:
                 self.save()
-            while not self.done and not self._stop:
-                with memory_errors(config):
-                    row = self.iterate(arena, sampler)
-                if config.eval_every and self.iteration % config.eval_every == 0:
-                    self._evaluate(arena, sampler, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
-                over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
-                self.display.iterated(Progress(self.iteration, config.iterations, row, time.monotonic() - started))
-                if over or self._stop or self.done or self.iteration % config.checkpoint_every == 0:
-                    self.save()
-                if over:
-                    self.display.say(f"stopped after {config.minutes:g} minutes, as asked")
-                    break
-            if self._stop:
-                self.display.say(f"interrupted and saved; `webgym train --resume {self.run.path}` goes on")
-            elif config.eval_seeds:
-                self._evaluate(arena, sampler, "test", config.eval_seeds, "after training")
+            if over:
+                self.display.say(f"stopped after {config.minutes:g} minutes, as asked")
+                break
+        if self._rows:
+            self.display.say(
+                f"time of the iterations, by what was done in it (several things at once): {split_in_words(split(self._rows))}"
+            )
+        if self._stop:
+            self.display.say(f"interrupted and saved; `webgym train --resume {self.run.path}` goes on")
+        elif config.eval_seeds:
+            self._evaluate(arena, sampler, "test", config.eval_seeds, "after training")
 
     @property
     def done(self) -> bool:
@@ -255,19 +270,21 @@ class Trainer:
 
     def iterate(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> dict[str, float]:
         """One iteration; returns the row that was logged."""
-        config, clock = self.config, _Clock()
+        config, clock = self.config, Laps()
         self.iteration += 1
 
         # collect: groups of episodes with one policy version
         busy = sampler.counters.busy_s
         sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
         trajectories = self._collection.take(self._collecting(arena, sampler, sampling, self.iteration))
+        clock.lap("collect")
+        self.keeper.doing("training", True)
         self.curriculum.update(trajectories)
         if config.overlap:
             self._begin_next(arena, sampler, sampling, trajectories)
         self.monitor.phase("updating", self.iteration)
-        clock.lap("collect")
 
+        sampling_temperature(trajectories)  # refuses what no ratio can be computed for
         batch = [*self._earlier(), *trajectories]
         rows = rows_of_all(batch)
         check_context(rows, batch, context_of(self.source.model))
@@ -292,29 +309,40 @@ class Trainer:
         if not config.overlap:
             sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
+        self.keeper.doing("training", False)
 
         self.episodes += len(trajectories)
-        self.turns += sum(map(len, trajectories))
-        row = {**self._rollout_metrics(trajectories), **credit.stats, **fitted, **learned, **clock.row()}
+        self._turns_before, self.turns = self.turns, self.turns + sum(map(len, trajectories))
+        row = {**rollout_metrics(trajectories, config.groups), **credit.stats, **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = sampler.counters.busy_s - busy
+        row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **self._time_metrics()}
         self.run.log(self.iteration, row)
+        self._rows.append(row)
         return row
 
     def _collecting(
         self, arena: Arena, sampler: LocalSampler | OpenAISampler, sampling: Sampling, iteration: int
     ) -> Callable[[], list[Trajectory]]:
         """What collects the episodes of an iteration and writes them down."""
-        policy, keys = self._policy(sampler, sampling, explore=True), self._keys(iteration)
+        policy = self._policy(sampler, sampling, explore=True)
+        final = self._language(sampler, sampling, self.config.seed).prompt_ids if algorithms.bootstraps(self.own) else None
 
         def collect() -> list[Trajectory]:
             self.monitor.phase("collecting", iteration)
-            with self.run.trajectories(iteration) as store:
-                record = Record(screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.screenshots)
-                trajectories = arena.collect(policy, keys, record=record, on_event=self._hear)
-                for trajectory in trajectories:
-                    store.append(trajectory)
-            return trajectories
+            with self.run.trajectories(iteration) as store, disk_errors(store.path):
+                record = Record(
+                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.screenshots, final_prompt=final
+                )
+
+                def play(again: int, first: int, count: int) -> list[Trajectory]:
+                    keys = self._keys(iteration, again, first, count)
+                    trajectories = arena.collect(policy, keys, record=record, on_event=self._hear)
+                    for trajectory in trajectories:
+                        store.append(trajectory)
+                    return trajectories
+
+                return in_rounds(play, self.config.groups, self.practice.resample)
 
         return collect
 
@@ -332,10 +360,17 @@ class Trainer:
         """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or not isinstance(self.valuation, QValuation):
-            return LanguagePolicy(self.source, sampler, sampling, seed)
-        seeds = [seed, *(seed_from(seed, "proposal", n) for n in range(1, best_of))]
-        proposers = [LanguagePolicy(self.source, sampler, sampling, s) for s in seeds]
-        return BestOf(proposers, self.valuation.best, self.own.explore if explore else 0.0, seed)
+            return self._language(sampler, sampling, seed)
+        return BestOf.of(
+            lambda s: self._language(sampler, sampling, s),
+            best_of,
+            self.valuation.best,
+            self.own.explore if explore else 0.0,
+            seed,
+        )
+
+    def _language(self, sampler: LocalSampler | OpenAISampler, sampling: Sampling, seed: int) -> LanguagePolicy:
+        return LanguagePolicy(self.source, sampler, sampling, seed, grammar=self.config.grammar)
 
     def _earlier(self) -> list[Trajectory]:
         """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
@@ -346,16 +381,20 @@ class Trainer:
     def _draw(sampler: LocalSampler | OpenAISampler, sampling: Sampling) -> Draw:
         """Completions of prompts by the policy that the sampler holds."""
 
-        def draw(prompts: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[Generated]:
-            waiting = [sampler.submit(prompt, seed, sampling) for prompt, seed in zip(prompts, seeds, strict=True)]
+        def like(turn: Turn) -> Sampling:
+            return replace(sampling, grammar=turn.completion.sampling.grammar if turn.completion.sampling else "")
+
+        def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
+            asked = zip(turns, seeds, strict=True)
+            waiting = [sampler.submit(turn.completion.prompt_ids, seed, like(turn)) for turn, seed in asked]
             return [future.result() for future in waiting]
 
         return draw
 
-    def _keys(self, iteration: int) -> list[EpisodeKey]:
+    def _keys(self, iteration: int, again: int, first: int, groups: int) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
         keys = []
-        for group, task in enumerate(self.curriculum.draw(iteration, config.groups)):
+        for group, task in enumerate(self.curriculum.draw(iteration, groups, again), start=first):
             seed = seeds[seed_from(config.seed, "episode", iteration, group) % len(seeds)]
             keys += [EpisodeKey(task, seed, iteration, group, member) for member in range(config.group_size)]
         return keys
@@ -391,15 +430,12 @@ class Trainer:
             return None
 
         def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return logprobs_at(reference, packed_hidden(reference, batch), batch, self.config.temperature), None
+            return action_logprobs(reference, batch, self.config.temperature, grammar=self._grammar)
 
         return score(forward, pack(rows, self.config.token_budget), trajectories, self.config.device)
 
     def _forward(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        hidden = packed_hidden(self.source.model, batch)
-        if entropy:
-            return logprobs_at(self.source.model, hidden, batch, self.config.temperature, entropy=True)
-        return logprobs_at(self.source.model, hidden, batch, self.config.temperature), None
+        return action_logprobs(self.source.model, batch, self.config.temperature, entropy=entropy, grammar=self._grammar)
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 
@@ -409,8 +445,15 @@ class Trainer:
             sampler = OpenAISampler(config, source.model, source.tokenizer, self.run.path / "weights", version=self.iteration)
             sampler.set_weights(source.model, self.iteration)  # whatever the server was started with
         else:
-            block = source.read_in_blocks_of
-            sampler = LocalSampler(source.model, source.tokenizer, version=self.iteration, slots=config.slots, threads=1, block=block)
+            sampler = in_this_process(
+                source.model,
+                source.tokenizer,
+                block=source.read_in_blocks_of,
+                version=self.iteration,
+                slots=config.slots,
+                batched=config.kind == "batched",
+            )
+        sampler.counters.watch = lambda works: self.keeper.doing("sampling", works)
         if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(behind["weights"], behind["version"])
         return sampler
@@ -428,27 +471,26 @@ class Trainer:
         if split == "valid":
             self._score = found.overall.success
         self.display.evaluated(found, title)
+        self.keeper.seconds()
 
     def _hear(self, event: Event) -> None:
+        self.keeper.doing("browser", event.counts.acting > 0)
         self.monitor.hear(event)
         self.display.collecting(event)
 
-    def _rollout_metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
-        counted = [x for x in trajectories if not x.outcome.faulted]
-        wins = sum(x.outcome.success for x in counted)
-        interval = wilson(wins, len(counted))
-        turns = [turn for x in counted for turn in x.turns]
-        return {
-            "rollout/episodes": len(trajectories),
-            "rollout/episodes_total": self.episodes,
-            "rollout/turns_total": self.turns,
-            "rollout/success": wins / len(counted) if counted else math.nan,
-            "rollout/success_low": interval.low,
-            "rollout/success_high": interval.high,
-            "rollout/turns": len(turns) / len(counted) if counted else math.nan,
-            "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
-            "rollout/retries": sum(x.outcome.retries for x in trajectories),
-        }
+    def _time_metrics(self) -> dict[str, float]:
+        seconds = self.keeper.seconds()
+        return {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], **shares(seconds)}
+
+    def _left_s(self, row: Mapping[str, float], elapsed_s: float) -> float:
+        """About how long the run will go on, by its last iteration and whichever limit comes first."""
+        config = self.config
+        rounds = float(config.iterations - self.iteration)
+        if config.steps is not None:
+            turns = self.turns - self._turns_before
+            rounds = min(rounds, max(0, config.steps - self.turns) / max(1, turns))
+        left_s = rounds * row["time/iteration_s"]
+        return left_s if config.minutes is None else min(left_s, max(0.0, 60 * config.minutes - elapsed_s))
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -469,6 +511,26 @@ class Trainer:
             signal.signal(signal.SIGINT, old)
 
 
+def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
+    optional = {name: None for name, field in TrainConfig.model_fields.items() if type(None) in get_args(field.annotation)}
+    kept = {**optional, **kept}  # TOML has no None: what was set to none is not there
+    for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
+        _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
+    old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]
+    for name in ("lora", "critic.head"):
+        _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
+    return new
+
+
+def _check_same(name: str, was: object, now: object) -> None:
+    if was != now:
+        raise ConfigError(
+            f"{name} cannot change in a run that is resumed (it is {was!r}, asked for is {now!r}): start a new run; "
+            "with --model RUN it begins with this run's policy"
+        )
+
+
 def _load(model: str | Path, config: TrainConfig) -> PolicyModel:
     """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
     return PolicyModel.load(
@@ -479,19 +541,3 @@ def _load(model: str | Path, config: TrainConfig) -> PolicyModel:
         seed=config.seed,
         gradient_checkpointing=config.gradient_checkpointing,
     )
-
-
-class _Clock:
-    """Seconds of the parts of an iteration."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self._laps[f"time/{name}_s"] = now - self._last
-        self._last = now
-
-    def row(self) -> dict[str, float]:
-        return {**self._laps, "time/iteration_s": time.perf_counter() - self._start}

@@ -48,8 +48,8 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             torch.manual_seed(seed)
             try:
                 model.add_adapter(config)
-            except ValueError as error:  # peft finds no such layer
-                raise UsageError(f"lora.targets {settings.targets!r} fit no layer of {type(model).__name__}: {error}") from error
+            except ValueError as error:  # no such layer, or a peft that is too old for transformers
+                raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {error}") from error
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if "lora_" in name:

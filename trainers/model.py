@@ -1,23 +1,23 @@
 """The policy: any causal language model of transformers, run on packed rows without padding.
 
 Rows lie end to end in one sequence, so linear layers see all tokens at once; attention runs per row through transformers' attention
-registry (:func:`segment_attention`). No mask over the pack exists, and the model's own code is untouched. Measured on one CPU core
-with a 1 M-parameter Llama: one call per row costs no more than batching rows of equal length, and matrix products run at the
-processor's peak, so nothing finer pays.
+registry (:mod:`trainers.attention`). No mask over the pack exists, and the model's own code is untouched. Small Llamas on the CPU,
+whose modules cost as much as their arithmetic, run through :mod:`trainers.lean` instead. Measured on one CPU core with one of 1 M
+parameters: one call of attention per row costs no more than batching rows of equal length. On a GPU, in bfloat16 or float16, all rows
+go through one call of FlashAttention's kernel for rows of different lengths.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, overload
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
-    AttentionInterface,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -25,17 +25,19 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from trainers import smollm2
+from trainers import lean, smollm2
+from trainers.attention import ATTENTION, Segments
+from trainers.checkpoint import MANIFEST
+from trainers.rows import Held
+from trainers.run import open_checkpoint
 from trainers.tiny import FOLDER as TINY_FOLDER
 from webgym.errors import UsageError
-
-ATTENTION = "webgym_segments"
-"""Name of :func:`segment_attention` in transformers' registry; :func:`prepare` puts it on a model."""
 
 BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
 """Models that need no hub, by name: where each lies; asking for the folder may make it first."""
 
 LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
+LOGITS_AT_ONCE_GPU = 1 << 28  # the same in a GPU's memory (1 GiB)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -58,6 +60,20 @@ class PackedActions(Protocol):
     def action_index(self) -> Int[Tensor, " a"]: ...
     @property
     def action_ids(self) -> Int[Tensor, " a"]: ...
+    @property
+    def held(self) -> Sequence[Held]: ...
+
+
+class Replay(Protocol):
+    """Says again what could be sampled: :class:`trainers.grammar.TokenGrammar`."""
+
+    def replay(self, held: Sequence[Held], ids: Sequence[int]) -> tuple[Bool[Tensor, "m vocabulary"], Int[Tensor, " a"]]:
+        """What was allowed at each id of the turns: different sets as rows, and the row of each id."""
+        ...
+
+
+class PackedRows(Packed, PackedActions, Protocol):
+    """Both."""
 
 
 # --- loading -------------------------------------------------------------------------------------------------------------
@@ -73,7 +89,11 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
-    except (OSError, ValueError) as error:  # what transformers raises for no such folder, no network, no causal LM
+    except (
+        OSError,
+        ValueError,
+        SafetensorError,
+    ) as error:  # no such folder, no network, no causal LM, cut weights
         raise UsageError(
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
             f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
@@ -84,10 +104,18 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
 
 
 def folder_of(name_or_path: str | Path) -> str | Path:
-    """The folder of a built-in name; a folder (absolute, so that an adapter finds its base from anywhere) or hub name as it is."""
+    """The folder of a built-in name; the policy's folder of a run or checkpoint, verified; any other folder or hub name as it is.
+
+    Folders are absolute, so that an adapter finds its base from anywhere. Raises CheckpointError for a run without a whole checkpoint.
+    """
     if find := BUILT_IN.get(str(name_or_path)):
         return find()
-    return Path(name_or_path).resolve() if Path(name_or_path).is_dir() else name_or_path
+    path = Path(name_or_path)
+    if not path.is_dir():
+        return name_or_path
+    if (path / "run.json").is_file() or (path / MANIFEST).is_file():
+        return open_checkpoint(path).folder("policy").resolve()
+    return path.resolve()
 
 
 def no_progress_bars() -> None:
@@ -134,83 +162,22 @@ def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, 
     return tuple(sorted(int(cast(int, i)) for i in ids))
 
 
-# --- attention per segment -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """How a packed sequence divides into rows: their lengths, in order."""
-
-    lengths: Sequence[int]
-
-    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
-        """Causal attention inside each segment: [1, heads, N, d] → [1, N, heads, d]."""
-        parts = zip(*(x.split(list(self.lengths), dim=2) for x in (query, key, value)), strict=True)
-        return torch.cat([causal(q, k, v, **settings).transpose(1, 2) for q, k, v in parts], dim=1)
-
-
-class Layout(Protocol):
-    """How attention runs in one forward pass: :class:`Segments`, or what a sampler keeps of keys and values."""
-
-    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
-        """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p and window of :func:`causal`."""
-        ...
-
-
-def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:
-    """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
-
-    Position i sees all up to itself, with `window` only that many, itself included.
-    """
-    q, k = query.shape[2], key.shape[2]
-    mask = None
-    if (1 < q < k) or (window is not None and window < k):
-        ahead = torch.arange(k, device=key.device) - torch.arange(k - q, k, device=key.device)[:, None]  # [q, k]; > 0: the future
-        mask = ahead <= 0 if window is None else (ahead <= 0) & (ahead > -window)
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask,
-        dropout_p=dropout_p,
-        scale=scale,
-        is_causal=mask is None and q == k and q > 1,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
-
-
-def segment_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    layout: Layout | None = None,
-    **other: Any,
-) -> tuple[Tensor, None]:
-    """Attention as `layout` says; transformers calls this in every layer with what the forward pass was given."""
-    if layout is None:
-        raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
-    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if other.get(name) is not None]:
-        raise UsageError(f"{type(module).__name__} needs {', '.join(unknown)} in its attention, which packed rows do not support")
-    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window), None
-
-
-AttentionInterface.register(ATTENTION, segment_attention)
-
-
 # --- forward pass --------------------------------------------------------------------------------------------------------
 
 
-def packed_hidden(model: nn.Module, batch: Packed) -> Float[Tensor, "n d"]:
-    """Hidden states after the final norm, [N, d]; equal to running each row alone."""
+def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None = None) -> Float[Tensor, "a d"]:
+    """Hidden states after the final norm, [N, d], or at these places in rising order, [A, d]; equal to running each row alone.
+
+    A small Llama on the CPU goes through :mod:`trainers.lean`, all others through their own modules.
+    """
     lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
     decoder = cast(Any, model).get_decoder()
-    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=Segments(lengths), use_cache=False)
-    return output.last_hidden_state[0]
+    if lean.fits(decoder):
+        return lean.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
+    layout = Segments(lengths, batch.cu_seqlens)
+    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
+    hidden = output.last_hidden_state[0]
+    return hidden if at is None else hidden[at]
 
 
 def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... vocabulary"]:
@@ -228,11 +195,23 @@ def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor,
 
 @overload
 def logprobs_at(
-    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[False] = ...
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[False] = ...,
+    grammar: Replay | None = ...,
 ) -> Tensor: ...
 @overload
 def logprobs_at(
-    model: nn.Module, hidden: Tensor, batch: PackedActions, temperature: float = ..., *, entropy: Literal[True]
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[True],
+    grammar: Replay | None = ...,
 ) -> tuple[Tensor, Tensor]: ...
 def logprobs_at(
     model: nn.Module,
@@ -241,24 +220,68 @@ def logprobs_at(
     temperature: float = 1.0,
     *,
     entropy: bool = False,
+    grammar: Replay | None = None,
 ) -> Float[Tensor, " a"] | tuple[Float[Tensor, " a"], Float[Tensor, " a"]]:
     """log π(action token) at the sampling temperature, [A] fp32; with `entropy=True` also the entropy of π there, [A].
 
-    Logits exist at action positions only, a block at a time; where there are several blocks, the backward pass computes them again.
+    Under a grammar π is the distribution over the tokens that it allowed: `grammar` replays it. Logits exist at action positions only,
+    a block at a time; where there are several blocks, the backward pass computes them again.
+    Raises UsageError where turns were held to a grammar and none is given to replay it.
     """
-    rows = max(1, LOGITS_AT_ONCE // cast(Any, model).get_output_embeddings().weight.shape[0])
-    blocks = zip(batch.action_index.split(rows), batch.action_ids.split(rows), strict=True)
+    logprob, spread = _logprobs(model, hidden[batch.action_index], batch, temperature, entropy, grammar)
+    return (logprob, spread) if entropy else logprob
 
-    def block(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+
+def action_logprobs(
+    model: nn.Module, batch: PackedRows, temperature: float = 1.0, *, entropy: bool = False, grammar: Replay | None = None
+) -> tuple[Float[Tensor, " a"], Float[Tensor, " a"] | None]:
+    """:func:`logprobs_at` of the batch's own actions, and the entropies where asked for: what a :class:`trainers.learner.Forward` gives.
+
+    No more is computed than they need: a small Llama's last layer runs at action positions only.
+    """
+    states = packed_hidden(model, batch, batch.action_index)
+    logprob, spread = _logprobs(model, states, batch, temperature, entropy, grammar)
+    return logprob, spread if entropy else None
+
+
+def _logprobs(
+    model: nn.Module, states: Tensor, batch: PackedActions, temperature: float, entropy: bool, grammar: Replay | None
+) -> tuple[Tensor, Tensor]:
+    """log π(action) of each state, [A], and with `entropy` the entropies (else anything of that shape)."""
+    at_once = LOGITS_AT_ONCE if states.device.type == "cpu" else LOGITS_AT_ONCE_GPU
+    rows = max(1, at_once // cast(Any, model).get_output_embeddings().weight.shape[0])
+    masks, which = _allowed(batch, grammar)
+    sets = itertools.repeat(None) if which is None else which.split(rows)
+    blocks = zip(states.split(rows), batch.action_ids.split(rows), sets, strict=False)
+
+    def block(states: Tensor, ids: Tensor, row: Tensor | None) -> tuple[Tensor, Tensor]:
         logits = logits_of(model, states) / temperature  # [a, vocabulary]
-        log_z = logits.logsumexp(-1)
+        chances = logits
+        if masks is not None:
+            logits = torch.where(masks[row], logits, 0.0)  # no −∞ · 0 in the entropy
+            chances = logits.masked_fill(~masks[row], -torch.inf)
+        log_z = chances.logsumexp(-1)
         logprob = logits.gather(1, ids[:, None])[:, 0] - log_z
-        spread = log_z - (torch.softmax(logits, -1) * logits).sum(-1) if entropy else log_z
+        spread = log_z - (torch.softmax(chances, -1) * logits).sum(-1) if entropy else log_z
         return logprob, spread
 
-    if len(batch.action_index) <= rows or not torch.is_grad_enabled():
-        done = [block(hidden[index], ids) for index, ids in blocks]
+    if len(states) <= rows or not torch.is_grad_enabled():
+        done = [block(*one) for one in blocks]
     else:
-        done = [cast(Any, checkpoint(block, hidden[index], ids, use_reentrant=False)) for index, ids in blocks]
+        done = [cast(Any, checkpoint(block, *one, use_reentrant=False)) for one in blocks]
     logprob, spread = (torch.cat(parts) for parts in zip(*done, strict=True))
-    return (logprob, spread) if entropy else logprob
+    return logprob, spread
+
+
+def _allowed(batch: PackedActions, grammar: Replay | None) -> tuple[Tensor | None, Tensor | None]:
+    """Sets of allowed tokens, [M, vocabulary], and the set of each action, [A]; nothing for turns that were held to no grammar."""
+    if not batch.held:
+        return None, None
+    if grammar is None:
+        name = next(turn.grammar for turn in batch.held if turn.grammar)
+        raise UsageError(
+            f"these turns were sampled under the grammar {name!r}, so their log-probabilities are over the tokens that it allowed, and no "
+            "grammar is replayed here: train with grammar=true, or on episodes that were sampled without one"
+        )
+    masks, which = grammar.replay(batch.held, batch.action_ids.tolist())
+    return masks.to(batch.action_ids.device), which.to(batch.action_ids.device)

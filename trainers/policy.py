@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.context import Context
+from trainers.grammar import grammar_for
 from trainers.lora import LoraSettings, add_lora, has_lora
 from trainers.model import Dtype, context_of, end_ids, folder_of, load
 from trainers.samplers.sampling import Sampler
@@ -81,10 +82,10 @@ class LanguagePolicy:
     """Acts by sampling from a model; implements :class:`webgym.policy.Policy`.
 
     The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode is the same
-    whatever runs beside it.
+    whatever runs beside it. With `grammar`, answers are held to the action syntax, refs to those of the page that is shown.
     """
 
-    def __init__(self, source: PolicyModel, sampler: Sampler, sampling: Sampling, run_seed: int = 0) -> None:
+    def __init__(self, source: PolicyModel, sampler: Sampler, sampling: Sampling, run_seed: int = 0, *, grammar: bool = False) -> None:
         self.dialect = source.prompts.dialect
         self._prompts = source.prompts
         self._context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
@@ -92,15 +93,25 @@ class LanguagePolicy:
         self._sampler = sampler
         self._sampling = sampling
         self._run_seed = run_seed
+        self._grammar = grammar
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
-        """One completion. Raises UsageError where the page does not fit in the model's context."""
+        """One completion. Raises UsageError where the page does not fit in the model's context, or nothing can be held to a grammar."""
+        prompt, ids = self._prompt(observation, history, key)
+        seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
+        sampling = replace(self._sampling, grammar=grammar_for(observation, self._prompts)) if self._grammar else self._sampling
+        drawn = await self._sampler.generate(ids, seed, sampling)
+        return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, sampling, drawn.version)
+
+    def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
+        """What the model would read at this observation; raises as :meth:`act` does."""
+        return self._prompt(observation, history, key)[1]
+
+    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[str, tuple[int, ...]]:
         prompt = prompt_text(observation, history, self._prompts)
         ids = self._context.ids(prompt, history)
         self._check(len(ids), observation, key)
-        seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
-        drawn = await self._sampler.generate(ids, seed, self._sampling)
-        return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, self._sampling, drawn.version)
+        return prompt, ids
 
     def _check(self, tokens: int, observation: Observation, key: EpisodeKey) -> None:
         """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""

@@ -28,7 +28,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from trainers.model import packed_hidden, prepare
 from trainers.rows import PackedBatch
-from webgym.errors import CheckpointError
+from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
 
 HEADS_FILE = "q_heads.safetensors"
@@ -80,8 +80,9 @@ class QCritic(nn.Module):
 
     def forward(self, batch: PackedBatch) -> tuple[Float[Tensor, "v 2"], Float[Tensor, "v 2"]]:
         """(Q, V) of each turn of the batch, both heads, fp32."""
-        hidden = packed_hidden(self, batch)
-        return self.heads["q"](hidden[batch.action_end].float()), self.heads["v"](hidden[batch.value_index].float())
+        at = torch.stack([batch.value_index, batch.action_end], dim=1).flatten()  # in rising order
+        state, action = packed_hidden(self, batch, at).float().unflatten(0, (-1, 2)).unbind(1)
+        return self.heads["q"](action), self.heads["v"](state)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes the backbone in Hugging Face format with the heads beside it."""
@@ -166,7 +167,12 @@ def fit_pass(
         loss = torch.stack([((found - target)[known] ** 2).sum() for found, target in pairs]).sum()
         optimizer.zero_grad(set_to_none=True)
         (loss / known.sum()).backward()
-        nn.utils.clip_grad_norm_(critic.parameters(), grad_clip)
+        norm = nn.utils.clip_grad_norm_(critic.parameters(), grad_clip)
+        if not torch.isfinite(norm):
+            raise DivergenceError(
+                f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are "
+                "in the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
+            )
         optimizer.step()
         losses, turns = losses + float(loss.detach()), turns + int(known.sum())
     return losses / turns if turns else float("nan")

@@ -19,8 +19,8 @@ from trainers.samplers.local import Generated
 from trainers.valuation import Valued, split
 from webgym.types import Group, Trajectory, Turn, seed_from
 
-Draw = Callable[[Sequence[tuple[int, ...]], Sequence[int]], list[Generated]]
-"""Completions of prompts, each with its seed, by the policy as it is."""
+Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
+"""Completions of the prompts of turns, each with its seed, by the policy as it is; under the turn's grammar, where it had one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,9 @@ class Proposals:
     @classmethod
     def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
         """`count` proposals per turn; equal ones are read once."""
-        prompts = [turn.completion.prompt_ids for turn in turns for _ in range(count)]
-        drawn = draw(prompts, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
+        asked = [turn for turn in turns for _ in range(count)]
+        prompts = [turn.completion.prompt_ids for turn in asked]
+        drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
         known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
         return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])
@@ -117,12 +118,8 @@ class QValuation:
         return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
 
     def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
-        """Which of the actions has the highest Q behind this prompt; the first of equals."""
-        different = list(dict.fromkeys(actions))
-        if len(different) == 1:
-            return 0
-        q = read(self.critic, self._batches([_row(k, prompt, a) for k, a in enumerate(different)]), len(different))[0].min(1)
-        return actions.index(different[int(q.argmax())])
+        """:func:`best_action` by the critic as it is now."""
+        return best_action(self.critic, prompt, actions, self._budget, self._device)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
 
@@ -140,6 +137,15 @@ class QValuation:
         self._set(*(QCritic.load(place, device=self._device) for place in (folder, folder / "target")))
         self._started = bool(state["started"])
         self.optimizer.load_state_dict(state["adamw"])
+
+
+def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:
+    """Which of the actions has the highest Q behind this prompt, the smaller of each pair; the first of equals."""
+    different = list(dict.fromkeys(actions))
+    if len(different) == 1:
+        return 0
+    batches = [batch.to(device) for batch in pack([_row(k, prompt, a) for k, a in enumerate(different)], token_budget)]
+    return actions.index(different[int(read(critic, batches, len(different))[0].min(1).argmax())])
 
 
 def _transitions(trajectories: Sequence[Trajectory]) -> Transitions:

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from webgym.errors import UsageError
-from webgym.types import Trajectory, seed_from
+from webgym.types import Completion, Trajectory, Turn, seed_from
 
 Whole = Literal["row", "trajectory"]
 """What may not be divided between micro-batches."""
@@ -32,11 +32,20 @@ Whole = Literal["row", "trajectory"]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How a turn of `tokens` sampled tokens was held to a grammar: its name, "" for none, and the limit it was sampled with."""
+
+    grammar: str
+    max_tokens: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """One turn inside a row: `row.ids[start:end]` are its sampled tokens, `prompt_end` is the last token of its prompt.
 
     The value V(s_t) is read at `prompt_end` and `start == prompt_end + 1`. `offset` is the place of the turn's first sampled
-    token among all sampled tokens of the trajectory, the index into :class:`Streams`.
+    token among all sampled tokens of the trajectory, the index into :class:`Streams`. `held` is there for a turn under a grammar.
     """
 
     turn: int
@@ -44,6 +53,7 @@ class Span:
     start: int
     end: int
     offset: int
+    held: Held | None = None
 
     @property
     def size(self) -> int:
@@ -85,11 +95,16 @@ def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list
             rows.append(Row(index, first_turn, ids, tuple(spans)))
             spans = []
         ids = prompt + action
-        spans.append(Span(t, len(prompt) - 1, len(prompt), len(ids), offset))
+        spans.append(Span(t, len(prompt) - 1, len(prompt), len(ids), offset, _held(turn.completion)))
         offset += len(action)
     if spans:
         rows.append(Row(index, first_turn, ids, tuple(spans)))
     return rows
+
+
+def _held(completion: Completion) -> Held | None:
+    sampling = completion.sampling
+    return Held(sampling.grammar, sampling.max_tokens, len(completion.action_ids)) if sampling and sampling.grammar else None
 
 
 def rows_of_all(trajectories: Iterable[Trajectory]) -> list[Row]:
@@ -100,6 +115,19 @@ def rows_of_all(trajectories: Iterable[Trajectory]) -> list[Row]:
         rows += rows_of(trajectory, index, first_turn)
         first_turn += len(trajectory)
     return rows
+
+
+def final_rows(trajectories: Sequence[Trajectory]) -> tuple[list[Row], list[int]]:
+    """The rows that end with the prompt behind a trajectory's last turn, and the global turn id of s_T of every trajectory.
+
+    s_T counts as one more turn, of no sampled token: trajectory i has T_i + 1 of them here. One without a prompt has no row.
+    """
+    after = [Turn(Completion("", prompt_ids=x.final_prompt_ids), "", "", 0.0, False, False, "", "") for x in trajectories]
+    longer = [replace(x, turns=(*x.turns, turn) if x.final_prompt_ids else x.turns) for x, turn in zip(trajectories, after, strict=True)]
+    last = [rows_of(x, i)[-1:] if x.final_prompt_ids else [] for i, x in enumerate(longer)]
+    starts = np.concatenate([[0], np.cumsum([len(x) + 1 for x in trajectories], dtype=np.int64)])
+    rows = [replace(row, first_turn=int(starts[row.trajectory])) for found in last for row in found]
+    return rows, [int(start) + len(x) for start, x in zip(starts, trajectories, strict=False)]
 
 
 def check_context(rows: Iterable[Row], trajectories: Sequence[Trajectory], context: int) -> None:
@@ -190,6 +218,7 @@ class PackedBatch:
     of each turn, `prompt_start` where the turn's prompt begins (in a merged row: behind the turn before), `action_end` its last
     sampled token. `turn_size` and `sequence_size` count the sampled tokens with weight > 0 of the token's turn and of its whole
     trajectory, also those that lie in other batches. Streams that :func:`pack` was not given are NaN.
+    Log-probabilities of turns that were `held` to a grammar are over the tokens that it allowed (:mod:`trainers.grammar`).
     """
 
     ids: Int[Tensor, " n"]  # [N] int64
@@ -210,6 +239,7 @@ class PackedBatch:
     behaviour_logprob: Float[Tensor, " a"]  # [A] float32
     old_logprob: Float[Tensor, " a"] | None = None  # [A] float32
     reference_logprob: Float[Tensor, " a"] | None = None  # [A] float32
+    held: tuple[Held, ...] = ()  # one per turn where any was sampled under a grammar
 
     @property
     def tokens(self) -> int:
@@ -223,7 +253,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> "PackedBatch":
         """The same batch on another device."""
-        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        tensors: dict[str, Any] = {f.name: x for f in fields(self) if isinstance(x := getattr(self, f.name), Tensor)}
         return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
@@ -333,6 +363,7 @@ def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> Pack
         behaviour_logprob=behaviour,
         old_logprob=None if streams is None else gather(streams.old_logprob),
         reference_logprob=None if streams is None else gather(streams.reference_logprob),
+        held=tuple(s.held or Held("", 0, s.size) for _, _, s in spans) if any(s.held for _, _, s in spans) else (),
     )
 
 

@@ -21,7 +21,6 @@ import logging
 import math
 import os
 import platform
-import random
 import shutil
 import sys
 import time
@@ -317,19 +316,20 @@ def package_versions() -> dict[str, str]:
 
 
 def rng_state() -> dict[str, Any]:
-    """The state of Python's, torch's and CUDA's global generators, fit for `RunFolder.save`."""
+    """The state of torch's global generators, fit for `RunFolder.save`: what a model with dropout draws from.
+
+    Python's own is left out: no result depends on it, and libraries draw from it whenever they like.
+    """
     import torch
 
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"python": random.getstate(), "torch": torch.get_rng_state(), "cuda": cuda}
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_rng(state: Mapping[str, Any]) -> None:
     """Put the global generators back to what `rng_state` returned."""
     import torch
 
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
         torch.cuda.set_rng_state_all(state["cuda"])

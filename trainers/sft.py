@@ -8,7 +8,9 @@ import torch
 
 from trainers import imitation, tiny
 from trainers.config import validated, with_settings
+from trainers.disk import disk_errors
 from trainers.lora import LoraSettings
+from trainers.memory import memory_errors, settings_in_words
 from trainers.model import prepare
 from trainers.policy import PolicyModel
 from webgym.errors import UsageError
@@ -52,17 +54,20 @@ def sft(
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
     parameters = sum(p.numel() for p in source.model.parameters() if p.requires_grad)
     say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters to learn")
-    result = imitation.sft(
-        source.model,
-        source.tokenizer,
-        examples,
-        config,
-        lambda p: say(
-            f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  "
-            f"exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
-        ),
-        prompts,
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    source.save(out)
+    less = settings_in_words([f"batch_tokens={config.batch_tokens // 2}", "gradient_checkpointing=true"])
+    with memory_errors(device, f"try again with {less}"):
+        result = imitation.sft(
+            source.model,
+            source.tokenizer,
+            examples,
+            config,
+            lambda p: say(
+                f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  "
+                f"exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
+            ),
+            prompts,
+        )
+    with disk_errors(out, "try again"):
+        out.mkdir(parents=True, exist_ok=True)
+        source.save(out)
     return result

@@ -15,14 +15,12 @@ A cell's row is written in one go when its run has ended, so a process that is k
 processes may work on one folder: a cell that another one plays is left to it.
 """
 
-import fcntl
-import json
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -31,8 +29,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
-from trainers.config import resolve, validated
-from trainers.disk import write_atomically
+from trainers.cells import CellFolder
+from trainers.config import merged, resolve, validated, with_settings
 from trainers.loop import Display, Trainer
 from webgym import task_sets
 from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
@@ -41,6 +39,9 @@ from webgym.evaluate import Interval
 
 LEARNING = Path(__file__).parent / "studies" / "learning.toml"
 """The grid of the published learning curves."""
+
+WHERE = ("device", "dtype", "sampler", "sessions", "threads", "token_budget")
+"""Configuration keys that a study's own `--set` may change."""
 
 Stage = Literal["tune", "measure"]
 STAGES: tuple[Stage, ...] = ("tune", "measure")
@@ -171,31 +172,25 @@ def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> li
     return list(found)
 
 
-def settings_of(grid: Grid, cell: Cell) -> dict[str, Any]:
-    """The resolved configuration of a cell's run. Raises ConfigError."""
+def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, Any]:
+    """The resolved configuration of a cell's run; `here` are `key=value` texts that say where and how it runs. Raises ConfigError."""
     contender = next(contender for contender in grid.contenders if contender.label == cell.label)
-    merged: dict[str, Any] = {}
+    train: dict[str, Any] = {}
     for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
-        merged = _over(merged, layer)
+        train = merged(train, layer)
     own = {"tasks": [cell.task], "seed": cell.seed, "steps": cell.steps, "iterations": 1_000_000, "trackers": [], "eval_seeds": 0}
-    config, _ = resolve({"minutes": None, **merged, **own, "checkpoint_every": 1_000_000})
+    config, _ = resolve(with_settings({"minutes": None, **train, **own, "checkpoint_every": 1_000_000}, here))
     return config.model_dump()
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The mappings merged, key by key at every depth."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[str, Any]:
+    """The row of a cell: its run, played from the start as `here` says (:func:`settings_of`).
 
-
-def play(grid: Grid, cell: Cell, out: Path) -> dict[str, Any]:
-    """The row of a cell: its run, played from the start. Raises KeyboardInterrupt where the run was stopped before its budget."""
+    Raises KeyboardInterrupt where the run was stopped before its budget.
+    """
     work = out / "work" / cell.name
     shutil.rmtree(work, ignore_errors=True)
-    config, _ = resolve(settings_of(grid, cell))
+    config, _ = resolve(settings_of(grid, cell, here))
     started = time.monotonic()
     trainer = Trainer.start(config, parent=work, name="run", display=Display())
     with trainer.run:
@@ -209,6 +204,7 @@ def play(grid: Grid, cell: Cell, out: Path) -> dict[str, Any]:
         "curve": curve,
         **scores(curve, cell.steps, grid.goal, grid.window),
         "seconds": round(time.monotonic() - started, 1),
+        "here": list(here),
         "candidate_settings": next(x for x in grid.contenders if x.label == cell.label).candidates[cell.candidate],
     }
 
@@ -239,58 +235,80 @@ def scores(curve: Sequence[Mapping[str, float]], budget: int, goal: float, windo
 
 
 class Study:
-    """A grid in its folder. Raises ConfigError where the folder holds another grid."""
+    """A grid in its folder. Raises ConfigError where the folder holds another grid, or a setting is refused.
 
-    def __init__(self, grid_file: Path, out: Path) -> None:
-        self.grid, self.out = read_grid(grid_file), out
-        kept, text = out / "grid.toml", grid_file.read_bytes()
-        if kept.exists() and kept.read_bytes() != text:
-            raise ConfigError(f"{out} holds rows of another grid than {grid_file}: give another --out, or the grid that lies there")
-        out.mkdir(parents=True, exist_ok=True)
-        if not kept.exists():
-            write_atomically(kept, text)
+    `here` are settings (`device=cuda`, `sampler.slots=64`) that say where and how cells run; they are no part of what is compared, so
+    one folder may hold rows of several machines. Every row says which it had.
+    """
+
+    def __init__(self, grid_file: Path, out: Path, here: Sequence[str] = ()) -> None:
+        self.grid, self.out, self.here = read_grid(grid_file), out, here
+        for setting in here:
+            if setting.partition("=")[0].partition(".")[0] not in WHERE:
+                raise ConfigError(
+                    f"--set {setting}: a study takes only what says where cells run ({', '.join(WHERE)}); the rest is the grid's"
+                )
+        settings_of(self.grid, cells(self.grid, "tune")[0], here)
+        self._cells = CellFolder(out, grid_file.read_bytes(), grid_file)
 
     def rows(self, stage: Stage) -> list[dict[str, Any]]:
         """The rows of the finished cells of a stage."""
-        return [json.loads(file.read_text("utf-8")) for file in sorted((self.out / stage).glob("*/*.json"))]
+        return self._cells.rows(f"{stage}/*/*")
 
-    def best(self) -> dict[str, int]:
-        """The candidate with the highest mean area of each contender, the first of equals. Raises ConfigError before all are tuned."""
+    def best(self, labels: Collection[str] | None = None) -> dict[str, int]:
+        """The candidate with the highest mean area of each contender (of `labels`, or all), the first of equals.
+
+        Raises ConfigError before they are tuned.
+        """
         areas: dict[tuple[str, int], list[float]] = {}
         for row in self.rows("tune"):
             areas.setdefault((row["label"], row["candidate"]), []).append(row["area"])
         due = len(self.grid.tuning.seeds) * len(self.grid.tuning.tasks)
         found = {}
         for contender in self.grid.contenders:
+            if labels is not None and contender.label not in labels:
+                continue
             tried = [areas.get((contender.label, number), []) for number in range(len(contender.candidates))]
             if len(tried) > 1 and any(len(x) < due for x in tried):
                 raise ConfigError(f"{contender.label} is not tuned yet: {sum(map(len, tried))} of {due * len(tried)} cells are there")
             found[contender.label] = int(np.argmax([np.mean(x) for x in tried])) if len(tried) > 1 else 0
         return found
 
-    def todo(self, stage: Stage) -> list[Cell]:
-        """The cells of a stage that are not finished. One candidate alone needs no tuning."""
+    def todo(self, stage: Stage, only: Sequence[str] = ("*",)) -> list[Cell]:
+        """The cells of a stage whose name fits one of `only` and that are not finished. One candidate alone needs no tuning.
+
+        Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
+        """
         if stage == "tune" and all(len(contender.candidates) == 1 for contender in self.grid.contenders):
             return []
-        found = cells(self.grid, stage, self.best() if stage == "measure" else None)
-        return [cell for cell in found if not self._file(cell).exists()]
+        first = {contender.label: 0 for contender in self.grid.contenders}
+        found = [cell for cell in cells(self.grid, stage, first) if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)]
+        if stage == "measure":
+            best = self.best({cell.label for cell in found})
+            found = [replace(cell, candidate=best[cell.label]) for cell in found]
+        return [cell for cell in found if not self._cells.done(cell.name)]
 
-    def run(self, stages: Sequence[Stage] = STAGES, only: str = "*", most: int | None = None, say: Callable[[str], None] = print) -> int:
-        """How many cells were played now: those of the stages whose name matches `only`, at most `most`."""
+    def run(
+        self,
+        stages: Sequence[Stage] = STAGES,
+        only: Sequence[str] = ("*",),
+        most: int | None = None,
+        say: Callable[[str], None] = print,
+    ) -> int:
+        """How many cells were played now: those of the stages whose name fits one of `only`, at most `most`."""
         played = 0
         for stage in stages:
-            waiting = [cell for cell in self.todo(stage) if fnmatchcase(cell.name, f"{stage}/{only}")]
+            waiting = self.todo(stage, only)
             if waiting:
                 say(f"{stage}: {len(waiting)} cells to play, {sum(cell.steps for cell in waiting):,} environment steps")
             for cell in waiting:
                 if played == most:
                     return played
                 with self._claim(cell) as mine:
-                    if not mine or self._file(cell).exists():
+                    if not mine or self._cells.done(cell.name):
                         continue
-                    row = play(self.grid, cell, self.out)
-                    self._file(cell).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(self._file(cell), json.dumps(row).encode())
+                    row = play(self.grid, cell, self.out, self.here)
+                    self._cells.keep(cell.name, row)
                 played += 1
                 say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
         return played
@@ -306,21 +324,8 @@ class Study:
             )
         return lines
 
-    def _file(self, cell: Cell) -> Path:
-        return self.out / f"{cell.name}.json"
-
-    @contextmanager
-    def _claim(self, cell: Cell) -> Iterator[bool]:
-        """Whether this process may play the cell; the system lets go of the claim when the process ends, however it ends."""
-        file = self.out / "work" / f"{cell.name}.lock"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+    def _claim(self, cell: Cell) -> AbstractContextManager[bool]:
+        return self._cells.claim(cell.name)
 
     # --- report ----------------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i i
 WORDS += tuple(f"${i}" for i in range(1, 10))
 """Words that are one token whatever the training texts hold."""
 
-_WORD, _JOIN = "▁", "⌁"
+WORD, JOIN = "▁", "⌁"
 _STARTS = r"(?=\w|[#*$]\d)"  # a word, a ref or a pointer begins here
 
 
@@ -69,7 +69,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1536, words: Iterabl
     if room < 200:
         raise ValueError(f"expected a vocabulary with room for {len(specials)} bytes and {len(forced)} words, got {vocab_size}")
     pieces, merges = _pieces(texts, forced, room)
-    entries = dict.fromkeys([*specials, *pieces, *(_WORD + word for word in forced)])
+    entries = dict.fromkeys([*specials, *pieces, *(WORD + word for word in forced)])
     vocabulary = {entry: i for i, entry in enumerate(entries)}
     bpe = models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True, ignore_merges=True, unk_token=PAD)
     tokenizer = _pipeline(bpe)
@@ -77,9 +77,9 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1536, words: Iterabl
         [
             decoders.ByteFallback(),
             decoders.Fuse(),
-            decoders.Replace(_JOIN + _WORD, ""),
-            decoders.Replace(Regex(rf"(?<=\n){_WORD}|\A{_WORD}"), ""),
-            decoders.Replace(_WORD, " "),
+            decoders.Replace(JOIN + WORD, ""),
+            decoders.Replace(Regex(rf"(?<=\n){WORD}|\A{WORD}"), ""),
+            decoders.Replace(WORD, " "),
         ]
     )
     tokenizer.add_special_tokens([AddedToken(PAD, special=True, normalized=False), AddedToken(END, special=True, normalized=False)])
@@ -94,11 +94,11 @@ def _pipeline(bpe: models.BPE) -> Tokenizer:
     spaced = rf"(?:(?<=\s )|(?<=\A )|(?<=[^\S\n ])){_STARTS}"  # a space that stands for itself
     tokenizer.normalizer = normalizers.Sequence(
         [
-            normalizers.Replace(Regex(f"{glued}|{spaced}"), _JOIN),
-            normalizers.Replace(Regex(rf"(?<=\S) {_STARTS}|(?<![^\n{_JOIN}]){_STARTS}"), _WORD),
+            normalizers.Replace(Regex(f"{glued}|{spaced}"), JOIN),
+            normalizers.Replace(Regex(rf"(?<=\S) {_STARTS}|(?<![^\n{JOIN}]){_STARTS}"), WORD),
         ]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{_WORD}[#*$]?\w+|\n+|[^\w{_WORD}\n]+|."), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{WORD}[#*$]?\w+|\n+|[^\w{WORD}\n]+|."), "isolated")
     return tokenizer
 
 

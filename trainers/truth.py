@@ -7,7 +7,8 @@
     gamma, continuations        discount per turn, and how many continuations there are of each state
     values, standard_errors     V(s_t) of each turn t; q, q_standard_errors: Q(s_t, a_t); advantages, advantage_standard_errors
     faults                      continuations that were lost (:mod:`webgym.branch`)
-    exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory; else null
+    exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory and without
+                                a grammar; else null
     reward                      how the recorded episode ended
 
 What was not asked for is null. A later row for the same episode and checkpoint takes the place of an earlier one.
@@ -19,18 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from rich.table import Table
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from trainers.context import Context
 from trainers.credit import learnable
+from trainers.fan import Fan, batches, fan_logprobs
 from trainers.journal import Journal
-from trainers.learner import score
-from trainers.model import end_ids, logprobs_at, packed_hidden
+from trainers.model import end_ids
 from trainers.policy import LanguagePolicy, PolicyModel
-from trainers.rows import PackedBatch, pack, rows_of_all
 from trainers.run import RunFolder
 from trainers.samplers.local import LocalSampler
 from webgym import registry
@@ -42,7 +40,7 @@ from webgym.errors import UsageError
 from webgym.prompt import demonstration, prompt_text
 from webgym.store import load
 from webgym.task import Chances, ExactValues
-from webgym.types import Action, Completion, EpisodeKey, Observation, Outcome, Sampling, Trajectory, Turn, seed_from
+from webgym.types import Action, Observation, Sampling, Trajectory, seed_from
 
 FILE = "truth.jsonl"
 
@@ -76,10 +74,11 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
-        LocalSampler(source.model, source.tokenizer) as sampler,
+        LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
         Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
     ):
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed))
+        held = bool(config.get("grammar"))
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
     journal = Journal(run.path / FILE)
@@ -95,7 +94,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
             "gamma": gamma,
             "continuations": wanted.continuations,
             **truth_row(x, turns),
-            "exact": exact_row(x, source, chances, gamma),
+            "exact": None if held else exact_row(x, source, chances, gamma),
             "reward": x.outcome.reward,
         }
         journal.append(checkpoint.iteration, row)
@@ -140,11 +139,51 @@ def exact_row(x: Trajectory, source: PolicyModel, chances: Chances, gamma: float
     task = registry.task(x.key.task_id)
     if task.exact is None or not source.prompts.memoryless:
         return None
-    known: ExactValues = task.exact(x.key.seed, chances, gamma)
+    return _row_of(x, task.exact(x.key.seed, chances, gamma))
+
+
+def _row_of(x: Trajectory, known: ExactValues) -> dict[str, list[float]]:
     here = [known.get((turn.state_hash, number)) for number, turn in enumerate(x.turns)]
     v = [at.v if at else math.nan for at in here]
     q = [at.of(turn.action) if at else math.nan for at, turn in zip(here, x.turns, strict=True)]
     return {"values": v, "q": q, "advantages": [b - a for a, b in zip(v, q, strict=True)]}
+
+
+Asked = Sequence[tuple[Observation, Sequence[Action]]]
+
+
+class Remembered:
+    """Chances that remember what they were asked first and what they answered, so that values at another discount cost nothing."""
+
+    def __init__(self, chances: Chances) -> None:
+        self._chances = chances
+        self.asked: Asked = ()
+        self._answers: Sequence[Sequence[float]] = ()
+
+    def __call__(self, asked: Asked) -> Sequence[Sequence[float]]:
+        if not self.asked:
+            self.asked, self._answers = tuple(asked), self._chances(asked)
+        return self._answers
+
+
+class ExactTruth:
+    """:func:`exact_row` of many episodes of one policy: every instance is worked out once for each discount, and asked once."""
+
+    def __init__(self, source: PolicyModel, temperature: float, *, grammar: bool = False) -> None:
+        self._grammar = grammar
+        self._source, self._chances = source, chances_of(source, temperature)
+        self._asked: dict[tuple[str, int], Remembered] = {}
+        self._known: dict[tuple[str, int, float], ExactValues] = {}
+
+    def row(self, x: Trajectory, gamma: float) -> dict[str, list[float]] | None:
+        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy that is held to a grammar."""
+        find, instance = registry.task(x.key.task_id).exact, (x.key.task_id, x.key.seed)
+        if find is None or self._grammar or not self._source.prompts.memoryless:
+            return None
+        asked = self._asked.setdefault(instance, Remembered(self._chances))
+        if (*instance, gamma) not in self._known:
+            self._known[*instance, gamma] = find(x.key.seed, asked, gamma)
+        return _row_of(x, self._known[*instance, gamma])
 
 
 def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192) -> Chances:
@@ -152,44 +191,34 @@ def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192
 
     Each spelling is scored with the tokens that the tokenizer gives it; what the model could write with others counts as other text.
     """
-    context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
-    end = next(iter(end_ids(source.model, source.tokenizer)))
 
+    @torch.no_grad()
     def chances(asked: Sequence[tuple[Observation, Sequence[Action]]]) -> list[list[float]]:
-        texts: list[tuple[int, int, Trajectory]] = []  # question, action, a one-turn episode of that spelling
-        for question, (observation, actions) in enumerate(asked):
-            prompt = prompt_text(observation, (), source.prompts)
-            ids = context.ids(prompt, ())
-            for number, action in enumerate(actions):
-                for text in spellings(action, observation, source):
-                    written = tuple(source.tokenizer(text, add_special_tokens=False)["input_ids"])
-                    texts.append((question, number, _spelt(ids, (*written, end), temperature)))
-        logprobs = _scored(source.model, [x for _, _, x in texts], temperature, token_budget)
+        source.model.eval()
+        fans, owners = fans_of(asked, source)
+        logprobs = [x for batch in batches(fans, token_budget) for x in fan_logprobs(source.model, batch, temperature)]
         found = [[0.0] * len(actions) for _, actions in asked]
-        for (question, number, _), values in zip(texts, logprobs, strict=True):
-            found[question][number] += float(np.exp(values.sum()))
+        for question, (texts, owner) in enumerate(zip(logprobs, owners, strict=True)):
+            for logprob, action in zip(texts.tolist(), owner, strict=True):
+                found[question][action] += math.exp(logprob)
         return found
 
     return chances
 
 
+def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel) -> tuple[list[Fan], list[list[int]]]:
+    """For each observation its prompt with all spellings of the actions beside it, and which action each spelling is of."""
+    ends = end_ids(source.model, source.tokenizer)
+    context = Context(source.tokenizer, source.prompts, ends)
+    fans, owners = [], []
+    for observation, actions in asked:
+        spelt = [(number, text) for number, action in enumerate(actions) for text in spellings(action, observation, source)]
+        written = tuple((*source.tokenizer(text, add_special_tokens=False)["input_ids"], ends[0]) for _, text in spelt)
+        fans.append(Fan(context.ids(prompt_text(observation, (), source.prompts), ()), written))
+        owners.append([number for number, _ in spelt])
+    return fans, owners
+
+
 def spellings(action: Action, observation: Observation, source: PolicyModel) -> list[str]:
     """How the model may write an action: as it is taught to, with the mark of a thing that stands in the goal, and without."""
     return list(dict.fromkeys([demonstration(action, observation, source.prompts), render(action, source.prompts.dialect)]))
-
-
-def _spelt(prompt: tuple[int, ...], written: tuple[int, ...], temperature: float) -> Trajectory:
-    completion = Completion("", "", prompt, written, (0.0,) * len(written), Sampling(temperature))
-    turn = Turn(completion, "", "", 0.0, True, False, "", "")
-    return Trajectory(EpisodeKey("", 0), "", (turn,), Outcome("success", 0.0))
-
-
-def _scored(model: PreTrainedModel, texts: Sequence[Trajectory], temperature: float, token_budget: int) -> list[np.ndarray]:
-    """log π of every token of the texts."""
-    model.eval()
-    batches = pack(rows_of_all(texts), token_budget)
-
-    def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        return logprobs_at(model, packed_hidden(model, batch), batch, temperature), None
-
-    return score(forward, batches, len(texts))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trainers import algorithms
 from trainers.algorithms import Algorithm
 from trainers.config import CriticConfig
 from trainers.context import Context
@@ -19,7 +20,7 @@ from trainers.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critic import Critic
 from trainers.critic_fit import CriticOptimizer, check_targets, first_tokens, fit, per_token, predict
 from trainers.policy import PolicyModel
-from trainers.rows import PackedBatch, Row, pack, rows_of_all
+from trainers.rows import PackedBatch, Row, final_rows, pack, rows_of_all
 from webgym.errors import ConfigError
 from webgym.prompt import prompt_text
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
@@ -52,6 +53,7 @@ class Valuation:
         self._algorithm, self._own, self._config, self._source = algorithm, own, config, source
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(own) == "token"
+        self._bootstraps = algorithms.bootstraps(own)
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
@@ -75,11 +77,10 @@ class Valuation:
         batches = self._batches(trajectories, rows)
         late = self._config.values_from == "same"
         flat = self._ahead(groups, batches, flat)
-        values = np.zeros(0) if late else self._held_out(groups, trajectories, rows, batches, flat, iteration)
+        held_out = None if late else self._held_out(groups, trajectories, rows, batches, flat, iteration)
         fitted = fit(self.critic, batches, flat, self.optimizer, seed=seed_from(self._seed, "critic", iteration), measured=False)
-        if late:
-            values = predict(self.critic, batches, len(flat))
-        found = Values(split(values, [len(t) for t in targets]))
+        values, final = held_out or (predict(self.critic, batches, len(flat)), self._finals(self.critic, trajectories))
+        found = Values(split(values, [len(t) for t in targets]), final.tolist() if self._bootstraps else None)
         return Valued(groups, trajectories, rows, found, {"critic/loss": fitted.loss})
 
     def _held_out(
@@ -90,13 +91,13 @@ class Valuation:
         batches: Sequence[PackedBatch],
         flat: np.ndarray,
         iteration: int,
-    ) -> np.ndarray:
-        """Values of the critic before this batch, or of each fold of task groups from a clone fitted to the other folds."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """V of turns and of s_T by the critic before this batch, or of each fold of task groups by a clone fitted to the others."""
         if self._config.values_from == "earlier":
-            return predict(self.critic, batches, len(flat))
+            return predict(self.critic, batches, len(flat)), self._finals(self.critic, trajectories)
         folds = cross_fit_folds(groups, self._config.folds, seed_from(self._seed, "folds", iteration))
         fold_of = [fold for fold, group in zip(folds, groups, strict=True) for _ in group]
-        values = np.full(len(flat), np.nan)
+        values, final = np.full(len(flat), np.nan), np.full(len(trajectories), np.nan)
         for fold in sorted(set(fold_of)):
             inside = [row for row in rows if fold_of[row.trajectory] == fold]
             outside = [row for row in rows if fold_of[row.trajectory] != fold]
@@ -107,7 +108,17 @@ class Valuation:
             fit(critic, self._batches(trajectories, outside), flat, optimizer, seed=seed, measured=False)
             found = predict(critic, self._batches(trajectories, inside), len(flat))
             values[~np.isnan(found)] = found[~np.isnan(found)]
-        return values
+            members = np.array([f == fold for f in fold_of])
+            final[members] = self._finals(critic, trajectories)[members]
+        return values, final
+
+    def _finals(self, critic: Critic, trajectories: Sequence[Trajectory]) -> np.ndarray:
+        """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or where nobody bootstraps."""
+        if not self._bootstraps:
+            return np.full(len(trajectories), np.nan)
+        rows, places = final_rows(trajectories)
+        batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
+        return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
         """The targets, or with `critic.target_lam` < 1 the λ-returns that look ahead by the critic as it is."""

@@ -1,7 +1,8 @@
 """An evaluation: which tasks, which seeds of which split; played by any policy."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from webgym import registry, task_sets
@@ -15,7 +16,7 @@ from webgym.openai_policy import OpenAIPolicy, View
 from webgym.policy import NoopPolicy, Policy, RandomPolicy
 from webgym.prompt import PromptSettings
 from webgym.rehearsal import rehearse
-from webgym.rollout import Record
+from webgym.rollout import Listener, Record
 from webgym.types import EpisodeKey, Sampling, Trajectory
 
 SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
@@ -23,13 +24,17 @@ SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Assessment:
-    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed."""
+    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed.
+
+    `shown` makes what hears of so many episodes while they are played (:func:`webgym.progress.shown`).
+    """
 
     tasks: tuple[str, ...] = ("default",)
     split: task_sets.Split = "test"
     seeds: int = 40
     sessions: int = 8
     backend: Backend = "browser"
+    shown: Callable[[int], AbstractContextManager[Listener | None]] = field(default=lambda _: nullcontext(), repr=False, compare=False)
 
     def keys(self) -> list[EpisodeKey]:
         """One episode per task and seed, the tasks taking turns."""
@@ -37,7 +42,7 @@ class Assessment:
         pairs = [(task, seed) for seed in chosen for task in task_sets.choose(self.tasks)]
         return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
 
-    def play(self, policy: Policy, arena: Arena | None = None, on_event: Callable[[Any], None] | None = None) -> list[Trajectory]:
+    def play(self, policy: Policy, arena: Arena | None = None, on_event: Listener | None = None) -> list[Trajectory]:
         """The episodes, without prompts and pages; in sessions of its own unless an arena is given.
 
         Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.rehearsal.rehearse`).
@@ -46,7 +51,9 @@ class Assessment:
             rehearse(task_sets.choose(self.tasks), self.backend)
             with Arena(self.sessions, backend=self.backend) as own:
                 return self.play(policy, own, on_event)
-        return arena.collect(policy, self.keys(), record=Record(prompts=True, pages=False), on_event=on_event)
+        keys = self.keys()
+        with self.shown(len(keys)) as listener:
+            return arena.collect(policy, keys, record=Record(prompts=True, pages=False), on_event=on_event or listener)
 
     def report(self, trajectories: Iterable[Trajectory]) -> Report:
         """The figures of these episodes, twins among the tasks in pairs."""

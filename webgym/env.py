@@ -4,9 +4,11 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import secrets
+import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, SupportsFloat, get_args
 
 import gymnasium as gym
@@ -70,6 +72,7 @@ class AsyncWebEnv:
         self._limit = 0
         self._over = True
         self._messages: list[str] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
         """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task
@@ -81,13 +84,17 @@ class AsyncWebEnv:
         self._pool = self._pool or await self._open_pool()
         if self._backend == "text":
             must_have_twin(task, sites)
+        self._pool.serve(sites)
+        async with self._pool.turn():
+            return await self._begin(task, seed, _start(task, seed))
+
+    async def _begin(self, task: Task, seed: int, start: Start) -> t.Observation:
+        """Begin the episode in a session that lives."""
         if self._session is not None and (self._session.spent or not self._session.alive):
             await self._session.close()
             self._session = None
         if self._session is None:
             self._session = await self._pool.session()
-        self._pool.serve(sites)
-        start = _start(task, seed)
         self._token = secrets.token_hex(16)
         self._pool.gateway.open(self._token, task.hosts, seed, start.site_state)
         begun = await self._session.begin(
@@ -99,6 +106,7 @@ class AsyncWebEnv:
             settle_ms=task.settle_ms,
             viewport=task.viewport,
             page_script=start.page_script,
+            folder=self._keep(start.files),
         )
         goal = start.goal if start.goal is not None else (begun or {}).get("goal")
         if not goal:
@@ -122,26 +130,29 @@ class AsyncWebEnv:
         if self._over or self._task is None:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
-        ended: str = ""
-        answer = error = ""
-        match action:
-            case t.InvalidAction(words):
-                error = words
-            case t.Stop(text):
-                ended, answer = "stop", text
-            case t.Infeasible(reason):
-                ended, answer = "infeasible", reason
-            case t.Message(text):
-                self._messages.append(text)
-            case _:
-                error = await self._session.act(action)
-        verdict = await self._judge(ended, answer)
-        observation = await self._observe(error)
+        async with self._pool.turn():
+            error, ended, answer = await self._perform(action)
+            verdict = await self._judge(ended, answer)
+            observation = await self._observe(error)
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
         return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, verdict.message)
+
+    async def _perform(self, action: t.Action | t.InvalidAction) -> tuple[str, str, str]:
+        """Why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
+        match action:
+            case t.InvalidAction(words):
+                return words, "", ""
+            case t.Stop(text):
+                return "", "stop", text
+            case t.Infeasible(reason):
+                return "", "infeasible", reason
+            case t.Message(text):
+                self._messages.append(text)
+                return "", "", ""
+        return await self._session.act(action), "", ""
 
     def _kind(self, verdict: Verdict, ended: str) -> str:
         if verdict.kind != "pending":
@@ -219,9 +230,21 @@ class AsyncWebEnv:
         """What the page shows now, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
         return await self.session.screenshot()
 
+    def _keep(self, files: Mapping[str, str | bytes]) -> Path | None:
+        """The episode's folder with its files, None without any. It lasts until the episode ends."""
+        if not files:
+            return None
+        self._folder = tempfile.TemporaryDirectory(prefix="webgym-files-")
+        for name, content in files.items():
+            Path(self._folder.name, name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return Path(self._folder.name)
+
     def _end_episode(self) -> None:
         if self._token:
             self._pool.gateway.end(self._token)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
         self._token, self._over = "", True
 
     async def close(self) -> None:
@@ -235,9 +258,13 @@ class AsyncWebEnv:
 def _start(task: Task, seed: int) -> Start:
     """How the episode begins; what the task's own program raises is a JudgeFault."""
     try:
-        return task.start(seed)
+        start = task.start(seed)
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
+    for name in start.files:
+        if not name or name != Path(name).name:
+            raise JudgeFault(f"task {task.id} gives a file the name {name!r}: expected a plain name such as 'letter.txt'")
+    return start
 
 
 def known_backend(backend: str) -> Backend:

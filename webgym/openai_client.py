@@ -370,7 +370,12 @@ class OpenAIClient:
 
 
 def _sampling(sampling: Sampling, seed: int, exact: bool) -> dict[str, Any]:
-    """The request's sampling fields; `exact` also turns off what a server would take from the model's own generation config."""
+    """The request's sampling fields; `exact` also turns off what a server would take from the model's own generation config.
+
+    Raises ConfigError for a grammar, which servers do not know.
+    """
+    if sampling.grammar:
+        raise ConfigError(f"a server cannot hold answers to our grammar {sampling.grammar!r}: leave grammar out, or sample in this process")
     body: dict[str, Any] = {
         "temperature": 0.0 if sampling.greedy else sampling.temperature,
         "max_tokens": sampling.max_tokens,

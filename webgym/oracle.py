@@ -105,8 +105,8 @@ def texts(page: Observation) -> list[str]:
     return [n.text for n in page.nodes if n.ref is None and n.text]
 
 
-class _Remembering:
-    """One episode of a generator oracle."""
+class Remembering:
+    """One episode of a generator oracle. It expects the page that follows each of its actions (:mod:`webgym.recovery`)."""
 
     def __init__(self, program: Callable[[Observation], Memory]) -> None:
         self._program = program
@@ -121,4 +121,4 @@ class _Remembering:
 
 def remembering(program: Callable[[Observation], Memory]) -> Callable[[], Oracle]:
     """What makes a fresh oracle for one episode out of a generator."""
-    return lambda: _Remembering(program)
+    return lambda: Remembering(program)

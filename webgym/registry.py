@@ -26,7 +26,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
+from webgym.errors import TaskFileError, UnknownTaskError, WebGymError, did_you_mean
 from webgym.task import Pack, PythonTask, Site, Task
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ PACKS_FOLDER = Path(__file__).resolve().parent.parent / "tasks"
 ENTRY_POINTS = "webgym.tasks"
 TASK_FILES = (".yaml", ".yml", ".json", ".jsonl")
 C = TypeVar("C", bound=type[PythonTask])
+T = TypeVar("T")
 
 _registered: dict[str, Task] = {}
 _found_by: dict[str, str] = {}  # what another process finds a registered task by
@@ -284,15 +285,26 @@ def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    _programs_of(folder, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
     for needed in ("tasks", "sites"):
         if not callable(getattr(module, needed, None)):
             raise TaskFileError(f"{folder}: expected its __init__.py to have a function {needed}(), it has none")
     pack = cast(Pack, module)
-    for task_name, new in pack.tasks().items():
+    tasks = _programs_of(folder, pack.tasks)
+    for task_name, new in tasks.items():
         if new.id != f"{folder.name}.{task_name}":
             raise TaskFileError(f"{folder}: expected the task {task_name!r} to have the id '{folder.name}.{task_name}', got {new.id!r}")
-    return list(pack.tasks().values()), pack.sites()
+    return list(tasks.values()), _programs_of(folder, pack.sites)
+
+
+def _programs_of(folder: Path, call: Callable[[], T]) -> T:
+    """What a program of a pack's author gives. Raises TaskFileError for whatever it raises."""
+    try:
+        return call()
+    except WebGymError:
+        raise
+    except Exception as error:
+        raise TaskFileError(f"the pack {folder.name!r} in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _add(new: Task, sites: Iterable[Site], name: str) -> None:

@@ -95,13 +95,15 @@ class Record:
     """What a trajectory keeps besides actions and rewards.
 
     `screenshot` writes pixels to a file and returns its name. Pictures that come with observations are all kept; where they do not
-    come by themselves, those of the episodes that are `pictured` are taken (33 ms a turn).
+    come by themselves, those of the episodes that are `pictured` are taken (33 ms a turn). `final_prompt` tells what a model would
+    have read behind the turn limit, for `Trajectory.final_prompt_ids`.
     """
 
     prompts: bool = True
     pages: bool = True
     screenshot: Callable[[EpisodeKey, int, np.ndarray], str] | None = None
     pictured: Callable[[EpisodeKey], bool] = lambda key: False
+    final_prompt: Callable[[Observation, Sequence[Turn], EpisodeKey], tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,10 @@ class _Episode:
         while True:
             step = await self._turn(observation)
             if step.kind:
-                return self._ended(Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts))
+                ended = self._ended(Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts))
+                if ended.outcome.kind != "truncated" or self.record.final_prompt is None:
+                    return ended
+                return replace(ended, final_prompt_ids=self.record.final_prompt(step.observation, ended.turns, self.key))
             observation = step.observation
 
     async def _replay(self, observation: Observation) -> Observation:

@@ -159,6 +159,8 @@ def encode(trajectory: Trajectory) -> bytes:
         "final_hash": trajectory.final_hash,
         "turns": [_turn_record(turn) for turn in trajectory.turns],
     }
+    if trajectory.final_prompt_ids:
+        record["final_prompt_ids"] = [int(i) for i in trajectory.final_prompt_ids]
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass") + b"\n"  # agents can write lone surrogates
 
@@ -175,6 +177,7 @@ def decode(line: bytes) -> Trajectory:
         turns=tuple(_turn(turn) for turn in record["turns"]),
         outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"])}),
         final_hash=record["final_hash"],
+        final_prompt_ids=tuple(record.get("final_prompt_ids", ())),
     )
 
 
@@ -207,7 +210,14 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
         "behaviour_logprobs": [_number(x) for x in completion.behaviour_logprobs],
         "sampling": None
         if sampling is None
-        else [_number(sampling.temperature), _number(sampling.top_p), sampling.top_k, sampling.max_tokens, sampling.greedy],
+        else [
+            _number(sampling.temperature),
+            _number(sampling.top_p),
+            sampling.top_k,
+            sampling.max_tokens,
+            sampling.greedy,
+            *([sampling.grammar] if sampling.grammar else []),
+        ],
         "policy_version": completion.policy_version,
     }
     return record

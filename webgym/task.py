@@ -53,13 +53,15 @@ class Start:
     """How one episode begins.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
-    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence.
+    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
+    the agent may upload, by their plain names.
     """
 
     url: str
     goal: str | None = None
     page_script: str | None = None
     site_state: Any = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,16 @@ Chances = Callable[[Sequence[tuple[Observation, Sequence[Action]]]], Sequence[Se
 
 @dataclass(frozen=True, slots=True)
 class ExactValue:
-    """V^π of a state, and Q^π by the action in the `call` dialect ("" for any action or text that is none of the others)."""
+    """V^π of a state, and Q^π by the action in the `call` dialect ("" for any action or text that is none of the others).
+
+    `visits` is the chance that an episode of the policy comes through the state. `question` is the place of what the policy was shown
+    there among the questions that its :data:`Chances` were asked; states that look alike to it share one.
+    """
 
     v: float
     q: Mapping[str, float]
+    visits: float = 0.0
+    question: int = -1
 
     def of(self, action: str) -> float:
         """Q of a recorded action; to stop and to give up are worth the same whatever was said with them."""

@@ -1,4 +1,4 @@
-"""Named sets of tasks, from `tasks/sets.toml`, and the choice of tasks by set, id, pattern or file."""
+"""Named sets of tasks, from `tasks/sets.toml`, and the choice of tasks by set, pack, id, pattern or file."""
 
 import functools
 import tomllib
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
-from webgym.registry import PACKS_FOLDER, TASK_FILES, load, select, task
+from webgym.registry import PACKS_FOLDER, TASK_FILES, load, manifests, select, task
 from webgym.task import SEEDS, Split
 
 SETS_FILE = PACKS_FOLDER / "sets.toml"
@@ -69,13 +69,16 @@ def is_path(name: str) -> bool:
 def choose(names: Iterable[str]) -> list[str]:
     """Task ids for what a user names, in order, each once.
 
-    A name is that of a set, an id, a pattern such as `miniwob.click-*`, a task file or pack folder (loaded here), or FILE#ID.
+    A name is that of a set, a pack (all its tasks), an id, a pattern such as `miniwob.click-*`, a task file or pack folder (loaded
+    here), or FILE#ID.
     Raises UnknownTaskError (did you mean), TaskFileError.
     """
     chosen: dict[str, None] = {}
     for name in names:
         if name in task_sets():
             chosen.update(dict.fromkeys(task_sets()[name].tasks))
+        elif name in manifests():
+            chosen.update(dict.fromkeys(select([f"{name}.*"])))
         elif "#" in name:
             chosen[task(name).id] = None
         elif is_path(name):
@@ -83,6 +86,9 @@ def choose(names: Iterable[str]) -> list[str]:
         elif "." in name or "*" in name:
             chosen.update(dict.fromkeys(select([name])))
         else:
-            known = ", ".join(task_sets())
-            raise UnknownTaskError(f"no task set is called {name!r}{did_you_mean(name, task_sets())} (sets: {known}; an id is pack.task)")
+            known = [*task_sets(), *manifests()]
+            sets, packs = ", ".join(task_sets()), ", ".join(manifests())
+            raise UnknownTaskError(
+                f"no task set is called {name!r}{did_you_mean(name, known)} (sets: {sets}; packs: {packs}; an id is pack.task)"
+            )
     return list(chosen)

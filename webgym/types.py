@@ -279,13 +279,17 @@ class InvalidAction:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution."""
+    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
+
+    `grammar` names what the completion was held to (:mod:`webgym.actions.grammar`), so that it can be replayed over the action ids.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0  # 0: no limit
     max_tokens: int = 64
     greedy: bool = False
+    grammar: str = ""  # none
 
     @property
     def truncated_support(self) -> bool:
@@ -297,7 +301,7 @@ class Completion:
     """What a policy wrote. Token fields are empty for a policy without a model.
 
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
-    log-probabilities at the sampling temperature, one each.
+    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one.
     """
 
     text: str
@@ -373,13 +377,17 @@ class EpisodeKey:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """The record of an episode. Immutable; T = len(turns); turns may be empty when the first reset faulted."""
+    """The record of an episode. Immutable; T = len(turns); turns may be empty when the first reset faulted.
+
+    `final_prompt_ids` is what a model would have read next where the turn limit ended the episode and someone asked for it (s_T).
+    """
 
     key: EpisodeKey
     goal: str
     turns: tuple[Turn, ...]
     outcome: Outcome
     final_hash: str = ""  # hash of the observation after the last turn
+    final_prompt_ids: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.turns)

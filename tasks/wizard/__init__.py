@@ -94,6 +94,8 @@ def described(wizard: Wizard) -> str:
         parts.append(f"{wizard.distractors} pages do not matter")
     shows = f"{wizard.delay} pages later" if 0 < wizard.delay < wizard.horizon else "at the end" if wizard.delay else "at once"
     parts.append(f"a mistake shows {shows} and {'can be mended' if wizard.reversible else 'is final'}")
+    if wizard.visible:
+        parts.append("every page after a mistake says so")
     if wizard.noise:
         parts.append(f"{wizard.noise}% of the options are misspelt")
     return "; ".join(parts) + "."

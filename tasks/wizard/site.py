@@ -58,6 +58,7 @@ async def step(request: Request) -> Response:
         number=number,
         total=total,
         told=progress.told,
+        flagged=progress.flagged,
         options=now.options,
         back=flow.wizard.reversible and progress.page > 0,
     )

@@ -39,9 +39,12 @@ class State:
     turn: int = 0
 
 
-def seen(state: State) -> tuple[int, bool, int]:
-    """What of a state can be seen: page, whether a mistake has just shown itself, and turn."""
-    return state.progress.page, state.progress.told, state.turn
+Seen = tuple[int, bool, bool, int]
+
+
+def seen(state: State) -> Seen:
+    """What of a state can be seen: page, whether a mistake has just shown itself, whether the page says that there is one, and turn."""
+    return state.progress.page, state.progress.told, state.progress.flagged, state.turn
 
 
 TabularPolicy = Callable[[State], Mapping[Move, float]]
@@ -138,7 +141,7 @@ class Truth:
                     found[then] = found.get(then, 0.0) + found[state] * chance
         return found
 
-    def seen_values(self, policy: TabularPolicy) -> dict[tuple[int, bool, int], float]:
+    def seen_values(self, policy: TabularPolicy) -> dict[Seen, float]:
         """E[V^π | what is seen], over the episodes of the policy: the best that a critic can say, which does not see hidden mistakes."""
         v, mass, worth = self.of(policy).v, {}, {}
         for state, chance in self.visits(policy).items():
@@ -199,7 +202,7 @@ def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, g
     """
     truth = Truth(draw(wizard, seed), gamma)
     pages = observations(task, seed, {state.progress for state in truth.states})
-    asked: dict[tuple[int, bool, int], tuple[Observation, list[Action]]] = {}
+    asked: dict[Seen, tuple[Observation, list[Action]]] = {}
     for state in truth.states:
         page = pages[state.progress]
         clicks: list[Action] = [Click(node.ref) for node in page.nodes if node.ref is not None]
@@ -213,14 +216,18 @@ def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, g
         rest = max(0.0, 1.0 - math.fsum((*clicks, stop, infeasible)))
         return {**dict(zip(moves, clicks, strict=True)), GIVE_UP: stop + infeasible, NOTHING: rest}
 
-    values = truth.of(policy)
+    values, visits = truth.of(policy), truth.visits(policy)
+    place = {what: number for number, what in enumerate(asked)}
     found: dict[tuple[str, int], ExactValue] = {}
     for state in truth.states:
         _, actions = asked[seen(state)]
         worth = list(values.q[state].values())  # clicks, nothing, give up
         clicked, nothing, given_up = worth[:-2], worth[-2], worth[-1]
         named = dict(zip((render(action, "call") for action in actions), [*clicked, given_up, given_up], strict=True))
-        found[pages[state.progress].state_hash, state.turn] = ExactValue(values.v[state], {**named, "": nothing})
+        worth_of = {**named, "": nothing}
+        found[pages[state.progress].state_hash, state.turn] = ExactValue(
+            values.v[state], worth_of, visits.get(state, 0.0), place[seen(state)]
+        )
     return found
 
 

@@ -2,7 +2,8 @@
 
 A workflow of N pages asks one thing a page. On a decisive page one option is right; on a distractor page every option leads on and none
 matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest): for good, or, where mistakes
-are reversible, by leading back to the page where it was made. Until then the pages look as if all were well.
+are reversible, by leading back to the page where it was made. Until then the pages look as if all were well, or, where mistakes are
+visible, every page says that something is wrong.
 """
 
 import random
@@ -26,8 +27,9 @@ class Wizard:
 
     `horizon`: turns that the best policy needs, 1 to 50. `choices`: options a page, 2 to 8. `distractors`: pages of the horizon on which
     nothing depends. `delay`: pages between a mistake and its consequence. `reversible`: a mistake leads back instead of ending the episode,
-    and a button goes back a page. `noise`: chance in percent that an option is shown misspelt. `slack`: turns beyond the horizon until
-    the episode is truncated; without it, half the horizon, at least 2.
+    and a button goes back a page. `visible`: from a mistake to its consequence, every page says that there is one. `noise`: chance in
+    percent that an option is shown misspelt. `slack`: turns beyond the horizon until the episode is truncated; without it, half the
+    horizon, at least 2.
 
     >>> Wizard(12, delay=3, reversible=True).name
     'h12-late3-undo'
@@ -40,6 +42,7 @@ class Wizard:
     distractors: int = 0
     delay: int = 0
     reversible: bool = False
+    visible: bool = False
     noise: int = 0
     slack: int | None = None
 
@@ -75,8 +78,8 @@ class Wizard:
         for part in rest:
             match = re.fullmatch(r"([a-z]+)(\d*)", part)
             field = _SUFFIXES.get(match[1]) if match else None
-            if match is None or field is None or field in values or (match[2] == "") != (field == "reversible"):
-                letters = ["undo" if word == "undo" else f"{word}NUMBER" for word in _SUFFIXES]
+            if match is None or field is None or field in values or (match[2] == "") != isinstance(_DEFAULTS[field], bool):
+                letters = [word if isinstance(_DEFAULTS[field], bool) else f"{word}NUMBER" for word, field in _SUFFIXES.items()]
                 known = did_you_mean(match[1] if match else part, _SUFFIXES)
                 raise ConfigError(f"wizard.{name}: {part!r} is no parameter, or stands twice{known} (there are {', '.join(letters)})")
             values[field] = int(match[2]) if match[2] else True
@@ -95,7 +98,15 @@ class Wizard:
         return 1 + sum(self.horizon > most for most in (3, 6, 12, 20))
 
 
-_SUFFIXES = {"k": "choices", "x": "distractors", "late": "delay", "undo": "reversible", "noise": "noise", "slack": "slack"}
+_SUFFIXES = {
+    "k": "choices",
+    "x": "distractors",
+    "late": "delay",
+    "undo": "reversible",
+    "seen": "visible",
+    "noise": "noise",
+    "slack": "slack",
+}
 _DEFAULTS = {field.name: field.default for field in fields(Wizard)}
 
 
@@ -123,12 +134,13 @@ Status = Literal["open", "done", "refused"]
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an episode has come. `wrong` is the page of the earliest mistake that has not shown itself yet, `told` whether the page
-    has just been come back to because of one. Only `page` and `told` can be seen.
+    has just been come back to because of one, `flagged` whether it says that there is one. Only `page`, `told` and `flagged` can be seen.
     """
 
     page: int = 0
     wrong: int | None = None
     told: bool = False
+    flagged: bool = False
     status: Status = "open"
 
 
@@ -178,10 +190,13 @@ def chosen(workflow: Workflow, progress: Progress, option: int) -> Progress:
     last = at + 1 == wizard.horizon
     if wrong is not None and (at - wrong >= wizard.delay or last):
         return Progress(wrong, told=True) if wizard.reversible else Progress(at, wrong, status="refused")
-    return replace(progress, page=at, status="done", told=False) if last else Progress(at + 1, wrong)
+    if last:
+        return replace(progress, page=at, status="done", told=False)
+    return Progress(at + 1, wrong, flagged=wizard.visible and wrong is not None)
 
 
 def gone_back(progress: Progress) -> Progress:
     """The progress after the button that goes back a page: what was chosen there is taken back."""
     page = max(0, progress.page - 1)
-    return Progress(page, None if progress.wrong is not None and progress.wrong >= page else progress.wrong)
+    wrong = None if progress.wrong is not None and progress.wrong >= page else progress.wrong
+    return Progress(page, wrong, flagged=progress.flagged and wrong is not None)

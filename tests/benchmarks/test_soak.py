@@ -1,12 +1,8 @@
 """The soak command's figures, on a few episodes."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from benchmarks.soak import descendants, growth, pss_mb, soak, table
+from benchmarks.soak import growth, soak, table
 from tests.webgym.pages import run
 from webgym.errors import ConfigError
 
@@ -31,17 +27,6 @@ def test_growth_is_told_beyond_its_allowance_only():
         "documents": "4 -> 9, allowed +4",
         "python_mb": "50.0 -> 150.0, allowed +50",
     }
-
-
-def test_memory_of_a_tree_of_processes():
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        parent.stdout.readline()
-        tree = descendants(parent.pid)
-        assert tree[0] == parent.pid and len(tree) == 2 and set(tree) < set(descendants(os.getpid()))
-        assert all(pss_mb(one) > 0.5 for one in tree)
-        parent.communicate("\n")
-    assert pss_mb(parent.pid) == 0.0
 
 
 def test_tasks_without_an_oracle_are_refused():

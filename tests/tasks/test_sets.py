@@ -3,8 +3,8 @@ from itertools import combinations
 import pytest
 
 from webgym import registry
-from webgym.errors import TaskFileError
-from webgym.task_sets import TaskSet, seeds_of, task_sets
+from webgym.errors import TaskFileError, UnknownTaskError
+from webgym.task_sets import TaskSet, choose, seeds_of, task_sets
 
 
 def test_sets_name_tasks_that_exist_once():
@@ -57,3 +57,10 @@ def test_the_long_set_is_long_and_the_easy_one_is_not():
 def test_a_set_of_what_is_not_there_is_named():
     with pytest.raises(TaskFileError, match=r"sets\.toml: in the set 'mine', no task matches 'mniwob\.click-button'; did you mean"):
         _ = TaskSet("mine", "", ("mniwob.click-button",)).tasks
+
+
+def test_the_name_of_a_pack_means_all_its_tasks_and_is_no_name_of_a_set():
+    assert not set(task_sets()) & set(registry.manifests())
+    assert choose(["mail"]) == choose(["mail.*"]) == [task_id for task_id in registry.task_ids() if task_id.startswith("mail.")]
+    with pytest.raises(UnknownTaskError, match=r"no task set is called 'mial'; did you mean 'mail'\? \(sets: default"):
+        choose(["mial"])

@@ -1,64 +1,33 @@
 """Every algorithm in the whole loop on the text twin: it trains, it resumes bitwise, its critic's values are written for the viewer."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.trainers.text_runs import finish, rows, start, state, write_model
 from trainers import algorithms
-from trainers.config import resolve
-from trainers.loop import METRICS, Trainer
-from trainers.model import prepare
-from trainers.policy import PolicyModel
-from trainers.tiny import Shape, build_model, build_tokenizer
-from webgym.prompt import COMPACT
+from trainers.loop import Trainer
+from trainers.metrics import METRICS
 from webgym.store import load
 
-SMALL = {
-    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 3, "group_size": 3, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1, "optim": {"lr": 1e-3}, "max_tokens": 4,
-    "epochs": 1, "critic": {"warmup_iterations": 1}, "sessions": 2,
-}  # fmt: skip
 SETTINGS = {"reinforce": {"baseline": "value"}}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that writes short actions at random."""
-    tokenizer = build_tokenizer(["goal: click on the ok button.\npage:\nbutton ok #0\ndo:", "click #1"] * 8, vocab_size=1000)
-    built = build_model(tokenizer, Shape(hidden=32, layers=1, heads=2, mlp=64))
-    folder = tmp_path_factory.mktemp("model")
-    PolicyModel(prepare(built), tokenizer, COMPACT).save(folder)  # type: ignore[arg-type]
-    return folder
-
-
-def start(model: Path, parent: Path, name: str, algo: str, **changes: object) -> Trainer:
-    settings = {**SMALL, "model": str(model), "algo": algo, "algorithm": SETTINGS.get(algo, {}), **changes}
-    return Trainer.start(resolve(settings)[0], parent=parent, name=name)
-
-
-def finish(trainer: Trainer) -> Trainer:
-    with trainer.run:
-        trainer.train()
-    return trainer
-
-
-def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def state(trainer: Trainer) -> list[torch.Tensor]:
-    critic = [] if trainer.valuation is None else list(trainer.valuation.critic.parameters())
-    return [p.detach() for p in [*trainer.source.model.parameters(), *critic]]
+    return write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.mark.parametrize("algo", algorithms.names())
 def test_every_algorithm_runs(algo: str, model: Path, tmp_path: Path) -> None:
-    trainer = finish(start(model, tmp_path, "run", algo, iterations=2))
+    trainer = finish(start(model, tmp_path, "run", algo, iterations=2, algorithm=SETTINGS.get(algo, {})))
     metrics = [row for row in rows(trainer.run.path / "metrics.jsonl") if "rollout/success" in row]
     assert [row["iteration"] for row in metrics] == [1, 2]
     assert {name for row in metrics for name in row if "/" in name} <= METRICS.keys()
+    for row in metrics:
+        done = sum(row[f"time/{work}_share"] for work in ("browser", "sampling", "training", "saving"))
+        assert 0 <= row["time/unaccounted"] < 1 <= done + row["time/unaccounted"] + 1e-9
     if trainer.valuation is not None:
         values = rows(trainer.run.path / "values.jsonl")
         played = load(trainer.run.trajectory_path(1))

@@ -50,6 +50,15 @@ def test_two_runs_give_the_same_weights(tokenizer):
     assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
 
 
+def test_a_limit_of_time_ends_it_with_the_step_size_run_down(tokenizer, monkeypatch):
+    ticks = iter(range(100_000))
+    monkeypatch.setattr("trainers.imitation.time.perf_counter", lambda: next(ticks))  # each look at the clock is a second
+    config = Config(epochs=1000, minutes=0.5, batch_tokens=100, held_out=0.0, measure_every=1)
+    curve = sft(fresh(tokenizer), tokenizer, some_examples(16), config).curve
+    assert 5 < curve[-1].step < 31 and curve[-1].steps > 1000
+    assert curve[-1].lr == pytest.approx(0.05 * config.lr) and max(p.lr for p in curve) > 0.9 * config.lr
+
+
 def test_exact_match_is_what_greedy_decoding_would_write(tokenizer):
     model, examples = fresh(tokenizer), some_examples(40)
     sft(model, tokenizer, examples, Config(epochs=12, optimizer="adamw", lr=3e-3, batch_tokens=100, held_out=0.0))

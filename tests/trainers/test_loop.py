@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from trainers.assess import grammar_of
 from trainers.config import TrainConfig, resolve
-from trainers.loop import METRICS, Trainer
+from trainers.loop import Trainer
+from trainers.metrics import METRICS
 from trainers.model import prepare
 from trainers.policy import PolicyModel
 from trainers.run import RunFolder
@@ -38,7 +41,7 @@ SMALL = {
     "trackers": (),
     "minutes": 100,
     "critic": {"warmup_iterations": 1},
-    "optim": {"lr": 1e-3},
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }
 
 
@@ -114,6 +117,25 @@ def test_overlapped_batches_have_one_version_each_one_update_behind(model: Path,
     with RunFolder.open(path, write=False) as folder:
         batches = [load(folder.trajectory_path(iteration)) for iteration in (1, 2, 3, 4)]
     assert [{turn.completion.policy_version for x in batch for turn in x.turns} for batch in batches] == [{0}, {0}, {1}, {2}]
+
+
+@pytest.mark.parametrize("algo", ["reinforce", "q_learning"])  # q_learning draws proposals of its own
+def test_a_grammar_is_replayed_by_the_learner(model: Path, tmp_path: Path, algo: str) -> None:
+    """Every turn is an action, and policy, behaviour and reference are the same distribution before the first step."""
+    text = {"tasks": ("wizard.h3",), "backend": "text", "iterations": 2, "epochs": 1, "minibatches": 1, "grammar": True, "max_tokens": 8}
+    text["critic"] = {"warmup_iterations": 0}
+    if algo == "reinforce":
+        text["algorithm"] = {"loss": {"kl": "k3", "kl_coef": 0.1, "entropy_coef": 0.01}}
+    path = run(config_for(model, algo, **text), tmp_path, "held")
+    with RunFolder.open(path, write=False) as folder:
+        turns = [turn for x in load(folder.trajectory_path(1)) for turn in x.turns]
+    assert all(turn.action for turn in turns) and rows(path)[1]["rollout/invalid"] == 0
+    assert {re.sub(r"\d+", "N", turn.completion.sampling.grammar) for turn in turns} == {"compact strings=N refs=N"}
+    first = rows(path)[0]
+    if algo == "reinforce":
+        assert first["loss/ratio_mean"] == pytest.approx(1, abs=1e-5) and first["loss/ratio_max"] == pytest.approx(1, abs=1e-4)
+        assert first["loss/kl_to_reference"] == pytest.approx(0, abs=1e-8) and 0 < first["loss/entropy"] < 7
+    assert grammar_of(path) and not grammar_of(model)
 
 
 def test_overlap_is_refused_where_the_critic_acts(model: Path) -> None:

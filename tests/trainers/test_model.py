@@ -28,7 +28,17 @@ from transformers import (
 )
 
 import trainers.model as model_module
-from trainers.model import check_rows_apart, context_of, end_ids, load, logprobs_at, packed_hidden, prepare
+from trainers.attention import flash, flash_fits
+from trainers.model import (
+    Segments,
+    check_rows_apart,
+    context_of,
+    end_ids,
+    load,
+    logprobs_at,
+    packed_hidden,
+    prepare,
+)
 from trainers.rows import Row, Span, pack
 from trainers.tiny import build_model, build_tokenizer
 from webgym.errors import UsageError
@@ -134,7 +144,7 @@ def test_uniform_and_hand_computed_distributions():
         head.weight.copy_(torch.tensor([[0.0], [0.0], [math.log(2.0)]]))
     config = SimpleNamespace(get_text_config=lambda: SimpleNamespace())
     model = cast(Any, SimpleNamespace(get_output_embeddings=lambda: head, config=config))
-    at = SimpleNamespace(action_index=torch.tensor([0, 1, 1]), action_ids=torch.tensor([1, 2, 0]))
+    at = SimpleNamespace(action_index=torch.tensor([0, 1, 1]), action_ids=torch.tensor([1, 2, 0]), held=())
     hidden = torch.tensor([[0.0], [1.0]])  # uniform, then chances 1/4, 1/4, 1/2
     logprob, entropy = logprobs_at(model, hidden, at, entropy=True)
     torch.testing.assert_close(logprob.exp(), torch.tensor([1 / 3, 1 / 2, 1 / 4]))
@@ -145,7 +155,7 @@ def test_uniform_and_hand_computed_distributions():
 
 def test_no_actions_give_no_logprobs():
     model = prepare(ARCHITECTURES["llama"]())
-    at = SimpleNamespace(action_index=torch.zeros(0, dtype=torch.long), action_ids=torch.zeros(0, dtype=torch.long))
+    at = SimpleNamespace(action_index=torch.zeros(0, dtype=torch.long), action_ids=torch.zeros(0, dtype=torch.long), held=())
     assert logprobs_at(model, torch.zeros(4, 32), at).shape == (0,)
 
 
@@ -180,3 +190,23 @@ def test_models_whose_rows_would_mix_are_refused():
         check_rows_apart(prepare(Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"])).eval()))
     with pytest.raises(UsageError, match="BloomForCausalLM has attention of its own"):
         prepare(BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=4)))
+
+
+def test_rows_on_the_cpu_do_not_ask_for_the_gpu_kernel():
+    x = torch.randn(1, 2, 6, 8).bfloat16()
+    assert not flash_fits(x, x, x, {})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kv_heads", [1, 3, 9])
+def test_one_kernel_computes_what_rows_one_by_one_do(kv_heads):
+    """Outputs and gradients, for lengths from 1 to past the kernel's block."""
+    lengths = [1, 300, 17, 2, 129]
+    ends = torch.tensor([0, *lengths], device="cuda").cumsum(0).to(torch.int32)
+    inputs = [torch.randn(1, h, sum(lengths), 64, device="cuda", dtype=torch.bfloat16, requires_grad=True) for h in (9, kv_heads, kv_heads)]
+    assert flash_fits(*inputs, {})
+    wanted = Segments(lengths).attend(torch.nn.Identity(), *inputs, scale=0.125)
+    found = flash(*inputs, ends, max(lengths), 0.125)
+    for one, other in zip(*(torch.autograd.grad((x.float() ** 2).sum(), inputs) for x in (wanted, found)), strict=True):
+        torch.testing.assert_close(one, other, atol=0.2, rtol=0.05)
+    torch.testing.assert_close(found, wanted, atol=0.02, rtol=0.02)

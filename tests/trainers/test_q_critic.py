@@ -49,9 +49,9 @@ def played(first: int, second: int) -> Trajectory:
     return trajectory([turn([5, START], [first]), turn([5, state], [second], reward)])
 
 
-def uniform(prompts, seeds) -> list[Generated]:
+def uniform(turns, seeds) -> list[Generated]:
     """A policy that takes both actions alike, and of an even number of draws each exactly half the time."""
-    return [Generated((ACTIONS[k % 2],), (-0.69,), "", 0) for k in range(len(prompts))]
+    return [Generated((ACTIONS[k % 2],), (-0.69,), "", 0) for k in range(len(turns))]
 
 
 def exact(best: bool) -> dict[tuple[int, int], float]:

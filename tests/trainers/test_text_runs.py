@@ -16,8 +16,8 @@ from webgym.store import load
 
 SMALL = {
     "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 4, "group_size": 2, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 2, "trackers": (), "minutes": 100, "threads": 1, "optim": {"lr": 1e-3},
-    "algorithm": {"negative": 1.0},
+    "checkpoint_every": 1, "eval_seeds": 2, "trackers": (), "minutes": 100, "threads": 1,
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "algorithm": {"negative": 1.0},
 }  # fmt: skip
 
 

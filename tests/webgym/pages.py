@@ -101,10 +101,11 @@ class Visitor:
         seed: int = 0,
         path: str = "/",
         check: Callable[[Evidence], Verdict] = lambda _: PENDING,
+        files: Mapping[str, str | bytes] | None = None,
         **task: Any,
     ) -> Observation:
-        """Begin an episode whose start page is `html`, with other `pages` by path."""
-        start = Start(f"http://{HOST}{path}", "the goal", site_state={"/": html, **(pages or {})})
+        """Begin an episode whose start page is `html`, with other `pages` by path, and with `files` to upload."""
+        start = Start(f"http://{HOST}{path}", "the goal", site_state={"/": html, **(pages or {})}, files=files or {})
         self.task = Task("pages.test", start=lambda _: start, check=check, **{"hosts": (HOST,), "max_turns": 1000, **task})
         self.observation = run(self.env.reset("pages.test", seed))
         self.visit, self.other = SITE.visits[-1], OTHER_SITE.visits[-1] if OTHER in self.task.hosts else Visit({})

@@ -340,6 +340,11 @@ def test_a_python_pack_is_loaded_from_its_folder_under_a_private_name(folder):
     ("text", "words"),
     [
         ("", r"expected its __init__.py to have a function tasks\(\), it has none"),
+        ("import no_such_module", r"^the pack 'filed' in .* cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'$"),
+        (
+            "def tasks(): return {}\ndef sites(): return [open('/no/such/pages')]",
+            r"^the pack 'filed' in .* cannot be loaded: FileNotFoundError: .*'/no/such/pages'$",
+        ),
         (PACK.replace("NAME", "other"), "expected the task 'a' to have the id 'filed.a', got 'other.a'"),
     ],
 )

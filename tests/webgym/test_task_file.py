@@ -1,6 +1,7 @@
 """Tasks that are written down: what a seed gives, what the oracle may know, and errors with file, line and field."""
 
 import json
+import re
 from datetime import date
 
 import pytest
@@ -9,7 +10,7 @@ from webgym.errors import TaskFileError
 from webgym.task import Evidence
 from webgym.task_file import read
 from webgym.task_file.parameters import Choice, Day, Integer, Sample, read_goal
-from webgym.types import Click, Fill, Goto, Node, Observation, Select, Stop, Wait
+from webgym.types import Click, Fill, Goto, Node, Observation, Select, Stop, Upload, Wait
 
 HEAD = """\
 pack: cafe
@@ -108,6 +109,18 @@ def test_never_and_decided(written):
     assert verdict(task, site_state={"order": [{}]})[0] == "failure"
     kind, words = verdict(task, site_state={"order": [right, right]})
     assert kind == "failure" and "this must never be" in words and "order.1" in words
+
+
+def test_files_to_upload(written):
+    extra = '    files: {order.txt: "{name}: {count}"}\n'
+    before, steps = ORDER.split("    oracle:")[0], "    oracle: [{upload: [List, order.txt]}]\n"
+    task = written(HEAD + before + extra + steps)["order"]
+    count, name = re.search(r"(\d) .* for (\w+)", task.start(0).goal).groups()
+    assert task.start(0).files == {"order.txt": f"{name}: {count}"}
+    page = Observation(task.start(0).goal, "", "", (Node("file", "List", 4),))
+    assert task.oracle()(page) == Upload(4, ("order.txt",))
+    with pytest.raises(TaskFileError, match=r"tasks\.0\.files\.a/b.*: expected text of the form"):
+        written(HEAD + before + "    files: {a/b: x}\n" + steps)
 
 
 @pytest.mark.parametrize(

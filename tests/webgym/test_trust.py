@@ -196,6 +196,17 @@ def test_a_ledger_skips_what_was_trusted_as_it_is_now(tmp_path, monkeypatch):
     assert not trust.Ledger(path).knows("miniwob.click-button", 20), "the pack has changed"
 
 
+def test_a_checkout_elsewhere_has_the_same_digest(tmp_path):
+    def checkout(name, pages):
+        files = {"webgym/env.py": "env", "webgym/view/page.js": name, "tasks/p/__pycache__/x.pyc": name, "tasks/p/a.html": pages}
+        for file, text in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_text(text)
+        return trust._folders_digest(tmp_path / name / "tasks/p", tmp_path / name / "webgym")
+
+    assert checkout("here", "tea") == checkout("there", "tea") != checkout("elsewhere", "milk")
+
+
 @pytest.mark.parametrize(("goals", "told"), [(["Tidy up.", "Clean up."], ""), (['Buy "tea".', 'Get "tea".', 'Buy "milk".'], 'Buy "milk".')])
 def test_the_wrong_target_is_another_thing_and_not_another_wording(goals, told):
     def start(seed):

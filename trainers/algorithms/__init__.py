@@ -6,7 +6,8 @@
   Q(s_t, a_t) beside V(s_t), from a critic that `config.q` (:class:`trainers.q_critic.QSpec`) describes;
 - `credit(groups, values, config) -> Credit`;
 - with a critic of states, `targets(groups, config)`: what it is fitted to, one array per trajectory, before credit is given;
-- off-policy, `practice(config) -> Practice`: which episodes, and whose actions, the credit is given to.
+- with `bootstrap_at_limit: bool` in its Config: `values.final`, V(s_T) of the episodes that the turn limit ended;
+- off-policy, or with episodes of its own choice, `practice(config) -> Practice`: which episodes, and whose actions, the credit is given to.
 """
 
 import importlib
@@ -28,11 +29,12 @@ NeedsValues = Literal["", "turn", "token", "action"]
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """What an off-policy algorithm asks of the loop; the default is on-policy."""
+    """What an algorithm asks of the loop besides; the default is on-policy."""
 
     replay: int = 1  # iterations whose episodes a batch holds, the newest included
     fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
     best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
+    resample: int = 0  # rounds in which further groups are played, one for each group of the round before whose episodes all did the same
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Algorithm:
     credit: Callable[[Sequence[Group], Values | None, Any], Credit]
     targets: Callable[[Sequence[Group], Any], list[np.ndarray]] | None
     practice: Callable[[Any], Practice]
+
+
+def bootstraps(own: Any) -> bool:
+    """Whether this Config of an algorithm asks for V(s_T) at the turn limit."""
+    return bool(getattr(own, "bootstrap_at_limit", False))
 
 
 def names() -> list[str]:

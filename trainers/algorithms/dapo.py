@@ -3,18 +3,18 @@
 Yu et al. (2025), arXiv 2503.14476, eq. 8 and section 3. Against GRPO as published:
 
     clip_high          0.28 over 0.2 below: a rare good token may rise further (clip-higher, 3.1)
-    drop_dead_groups   groups whose members all did the same are left out; the paper draws others in their place (dynamic sampling, 3.2),
-                       here the curriculum makes them rare instead
+    drop_dead_groups   groups whose members all did the same are left out; the paper draws others in their place until the batch is full
+                       (dynamic sampling, 3.2): here `resample` rounds of it, by default none, since the curriculum makes them rare
     divisor            the tokens of the whole batch: long trajectories count by their length (3.3)
     kl                 none (2.3)
 
 The paper's length penalty for cut-off answers (3.4) has no counterpart here: a turn is a few tokens, and a cut action is an error.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values
+from trainers.group_relative import GroupConfig, credit, needs_values, practice
 from trainers.losses import LossSpec
 
-__all__ = ["Config", "credit", "needs_values"]
+__all__ = ["Config", "credit", "needs_values", "practice"]
 
 
 class Config(GroupConfig):

@@ -16,10 +16,10 @@ The default differs from the paper where later work found it biased; :meth:`Conf
 Members that faulted are masked, so a group may have fewer of them; its mean is over the others.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values
+from trainers.group_relative import GroupConfig, credit, needs_values, practice
 from trainers.losses import LossSpec
 
-__all__ = ["Config", "credit", "needs_values"]
+__all__ = ["Config", "credit", "needs_values", "practice"]
 
 
 class Config(GroupConfig):

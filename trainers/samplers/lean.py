@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from trainers.model import Layout, Segments
-
-LARGEST = 20_000_000  # parameters: beyond it module calls cost little, and the joined weights are kept twice
+from trainers import lean
+from trainers.attention import Layout, Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,10 @@ class LeanDecoder:
     @classmethod
     def of(cls, model: nn.Module) -> Self | None:
         """The lean decoder of a small Llama on the CPU; None for any other model, or where it would not give the same bits."""
-        if not isinstance(model, LlamaForCausalLM) or model.device.type != "cpu" or model.dtype != torch.float32:
+        if not isinstance(model, LlamaForCausalLM) or not lean.small_llama(model.get_decoder()):
             return None
-        config: Any = model.config
-        if config.attention_bias or config.mlp_bias or config.hidden_act != "silu":
-            return None
-        if sum(p.numel() for p in model.parameters()) > LARGEST:
-            return None
-        lean = cls(model)
-        return lean if lean.agrees() else None
+        found = cls(model)
+        return found if found.agrees() else None
 
     def refresh(self) -> None:
         """Takes over the model's weights of now."""

@@ -7,6 +7,7 @@ A result depends on its own prompt, seed, sampling settings and the weights only
 - decoding runs all linear layers at one fixed shape [slots, 1], where a row ignores its neighbours (fp32 products of fewer than 16
   rows do differ), and attention runs per row over exactly the row's own keys and values;
 - the random numbers of a request come from a counter-based generator of its own seed;
+- what a grammar allows is a function of the request's own tokens (:mod:`trainers.grammar`);
 - the worker's thread count is pinned.
 
 No barrier: a request joins as soon as a slot is free and leaves at its end token. What was read already is not read again: the first
@@ -30,8 +31,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from trainers.attention import causal
+from trainers.grammar import Place, TokenGrammar
 from trainers.lora import plain_copy, plain_state
-from trainers.model import causal, context_of, end_ids, logits_of
+from trainers.model import context_of, end_ids, logits_of
 from trainers.samplers.lean import LeanDecoder
 from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
 from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
@@ -49,6 +52,7 @@ class _Request:
     seed: int
     sampling: Sampling
     done: Future[Generated]
+    place: Place | None = None  # in the grammar, where there is one
     uniforms: np.ndarray = field(init=False)  # [max_tokens] float64, one per sampled token
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -128,6 +132,7 @@ class LocalSampler:
         self._lean: LeanDecoder | None = None  # found by the worker
         self._together: bool | None = None  # whether prompts may be read in one pass; None: not tried yet
         self._known = Known(int(cache_mb * 2**20))
+        self._grammar: TokenGrammar | None = None  # made for the first request that wants one
         self._inbox: queue.SimpleQueue[_Request | _Publish | _Stop] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
@@ -145,16 +150,25 @@ class LocalSampler:
     async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
         """A completion of the prompt; may be awaited on any event loop of any thread, by many callers at once.
 
-        Raises UsageError where prompt and answer do not fit in the model's context, or a setting is out of range.
+        Raises UsageError where prompt and answer do not fit in the model's context, a setting is out of range, or `sampling.grammar`
+        cannot be laid over the tokenizer.
         """
         return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling))
 
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
         """Like :meth:`generate`, for callers without an event loop."""
         self._check(prompt_ids, sampling)
-        request = _Request(tuple(prompt_ids), seed, sampling, Future())
+        request = _Request(tuple(prompt_ids), seed, sampling, Future(), self._start(sampling))
         self._send(request)
         return request.done
+
+    def _start(self, sampling: Sampling) -> Place | None:
+        if not sampling.grammar:
+            return None
+        with self._lock:
+            if self._grammar is None:
+                self._grammar = TokenGrammar.of(self._model, self._tokenizer)
+        return self._grammar.start(sampling.grammar, sampling.max_tokens)
 
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
         """Publishes new weights and returns when they are in use.
@@ -200,13 +214,16 @@ class LocalSampler:
         end: BaseException = UsageError("the sampler was closed before this was done")
         try:
             with torch.inference_mode():
-                self._lean = LeanDecoder.of(self._model)
+                self._prepare()
                 while self._receive(waiting):
                     started = time.perf_counter()
-                    self._admit(waiting)
+                    self.counters.watch(True)
+                    if self._ready(len(waiting)):
+                        self._admit(waiting)
                     if any(self._slots):
                         self._step()
                     self.counters.busy_s += time.perf_counter() - started
+                    self.counters.watch(False)
         except Exception as error:  # whatever it is, it belongs to those who wait, not to a thread that nobody watches
             end = error
         with self._lock:
@@ -216,6 +233,10 @@ class LocalSampler:
         for message in [*waiting, *(r for r in self._slots if r)]:
             if not isinstance(message, _Stop) and not message.done.cancel() and not message.done.done():
                 message.done.set_exception(end)
+
+    def _prepare(self) -> None:
+        """What the worker does once, before the first request."""
+        self._lean = LeanDecoder.of(self._model)
 
     def _receive(self, waiting: "deque[_Request | _Publish]") -> bool:
         """Takes all messages that are there, or waits for one where there is nothing to do; False at the end."""
@@ -242,11 +263,19 @@ class LocalSampler:
             elif None not in self._slots:
                 break
             elif message.done.set_running_or_notify_cancel():
-                self._slots[self._slots.index(None)] = message
+                self._slots[self._place(message)] = message
                 begun.append(message)
             waiting.popleft()
         if begun:
             self._begin(begun)
+
+    def _ready(self, waiting: int) -> bool:
+        """Whether those that wait should be let in now."""
+        return True
+
+    def _place(self, request: _Request) -> int:
+        """The free slot that the request gets."""
+        return self._slots.index(None)
 
     def _publish(self, publish: _Publish) -> None:
         try:
@@ -254,11 +283,15 @@ class LocalSampler:
         except RuntimeError as error:  # other names or shapes: the caller's mistake
             publish.done.set_exception(UsageError(f"these weights do not fit the sampler's model: {error}"))
             return
+        self._renewed()
+        self._version = publish.version
+        publish.done.set_result(None)
+
+    def _renewed(self) -> None:
+        """Forgets what was made with the weights before."""
         self._known.clear()
         if self._lean is not None:
             self._lean.refresh()
-        self._version = publish.version
-        publish.done.set_result(None)
 
     def _begin(self, requests: Sequence[_Request]) -> None:
         """Reads the prompts of requests that have just got their slots, and draws the first token of each."""
@@ -353,7 +386,13 @@ class LocalSampler:
 
     def _choose(self, request: _Request, logits: Tensor) -> bool:
         """Adds one token to the request; True when that ends it."""
-        token, logprob = draw(logits, float(request.uniforms[len(request.ids)]), request.sampling)
+        left = request.sampling.max_tokens - len(request.ids)
+        allowed = self._grammar.allowed(request.place, left) if request.place and self._grammar else None
+        return self._add(request, *draw(logits, float(request.uniforms[len(request.ids)]), request.sampling, allowed))
+
+    def _add(self, request: _Request, token: int, logprob: float) -> bool:
+        if request.place and self._grammar:
+            request.place = self._grammar.after(request.place, token)
         request.ids.append(token)
         request.logprobs.append(logprob)
         ended = token in self._ends

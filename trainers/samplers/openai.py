@@ -41,10 +41,11 @@ class SamplerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Literal["local", "openai"] = "local"
-    """local: in this process; openai: on a server that gives token ids and log-probabilities."""
+    kind: Literal["local", "batched", "openai"] = "local"
+    """local: in this process, on the CPU bit for bit the same in any company; batched: in this process for throughput, which is what
+    local means on a GPU; openai: on a server that gives token ids and log-probabilities."""
     slots: int = Field(default=8, ge=1)
-    """local: completions that are decoded together; samples do not depend on it beyond rounding."""
+    """local, batched: completions that are decoded together, on a GPU best as many as there are sessions."""
     base_url: str = ""
     """openai: the server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
     model: str = ""
@@ -120,6 +121,7 @@ class OpenAISampler:
         version, begun = self._version, time.perf_counter()
         if not self._under_way:
             self._since = begun
+            self.counters.watch(True)
         self._under_way += 1
         try:
             reply = await self._client.complete(self._config.model, prompt, sampling, seed)
@@ -127,6 +129,7 @@ class OpenAISampler:
             self._under_way -= 1
             if not self._under_way:
                 self.counters.busy_s += time.perf_counter() - self._since
+                self.counters.watch(False)
         self.counters.completions += 1
         self.counters.prompt_tokens += len(prompt)
         self.counters.sampled_tokens += len(reply.ids)

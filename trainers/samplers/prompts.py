@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainers.model import causal
+from trainers.attention import causal
 
 SMALLEST = 16  # tokens: below it matrix products are done another way, with other last bits, so a shorter piece is read alone
 

@@ -1,6 +1,6 @@
 """What every sampler shares: the protocol, what it gives back, and the choice of one token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,7 @@ class Counters:
     reads: int = 0  # forward passes over prompts
     decode_steps: int = 0
     busy_s: float = 0.0
+    watch: Callable[[bool], None] = lambda works: None  # told when the sampler begins to work, and when it has nothing to do
 
 
 class Sampler(Protocol):

@@ -6,11 +6,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.browser import executable
+from webgym.browser.admission import Admission, places
 from webgym.browser.session import Session
 from webgym.browser.thread import loop_thread
 from webgym.errors import BrowserFault
@@ -19,7 +21,26 @@ from webgym.task import Site
 
 log = logging.getLogger(__name__)
 
+DISABLED_FEATURES = (
+    # After a click, Blink holds back tasks of loading until the next frame or 100 ms of its clock; while the clock waits for a picture
+    # that the click asked for, neither comes, and the action hangs.
+    "DeferRendererTasksAfterInput",
+    # The browser heeds the last list only, so what Playwright turns off is said again.
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
+
 ARGUMENTS = (
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
@@ -33,10 +54,14 @@ ARGUMENTS = (
 
 
 class BrowserPool:
-    """One browser and one gateway for any number of sessions of this process. All methods run on the pool's event loop."""
+    """One browser and one gateway for any number of sessions of this process, `at_once` of which act at a time.
 
-    def __init__(self, headless: bool = True) -> None:
+    All methods run on the pool's event loop.
+    """
+
+    def __init__(self, headless: bool = True, at_once: int | None = None) -> None:
         self.gateway = Gateway()
+        self.admission = Admission(at_once or places())
         self.headless = headless
         self.generation = 0  # counts the browser processes started
         self._playwright: Playwright | None = None
@@ -51,6 +76,10 @@ class BrowserPool:
                 return await Session.open(browser, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """A place among the sessions that act; to be held while a page is reset, acted on or read."""
+        return self.admission.place()
 
     def serve(self, sites: Iterable[Site]) -> None:
         """Let the gateway answer for these sites."""

@@ -232,6 +232,9 @@ class Session:
         )
         if raw["url"].startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
+        if self.tab.choosing:
+            self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
+            self.tab.choosing = False
         notices = [*self._notices, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
         self._notices.clear()
         return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
@@ -321,6 +324,7 @@ class Session:
                 await (tab.drag_native(start, end) if draggable else tab.drag(start, end))
             case t.Scroll(dx, dy, ref):
                 await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
+                await tab.frame()  # a page hears of its scrolling when it draws
             case t.Upload(ref, files):
                 await self._upload(ref, files)
             case t.MouseMove(x, y):
@@ -390,15 +394,23 @@ class Session:
         handle = await self.tab.object_id(f"webgym.element({ref})")
         if handle is None:
             raise PageError(f"there is no element #{ref} on this page")
+        if not await self.tab.ask(f"webgym.element({ref}).type === 'file'"):
+            raise PageError(f"element #{ref} is no file field: it takes no files")
         await self.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": handle})
 
     def _episode_file(self, name: str) -> str:
         if self._folder is None:
-            raise PageError("this task has no files to upload")
+            raise PageError(self._files())
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
-            raise PageError(f"there is no file {name!r}; the files are: {', '.join(sorted(p.name for p in self._folder.iterdir()))}")
+            raise PageError(f"there is no file {name!r}; {self._files()}")
         return str(path)
+
+    def _files(self) -> str:
+        """What can be uploaded, in words."""
+        if self._folder is None:
+            return "this task has no files to upload"
+        return f"the files are: {', '.join(sorted(path.name for path in self._folder.iterdir()))}"
 
     def _allowed(self, url: str) -> str:
         """`url` made absolute, if it lies within the task."""

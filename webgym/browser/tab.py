@@ -50,6 +50,7 @@ class Tab:
         self.page = page
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
+        self.choosing = False  # whether it asked for a file since then
         self._cdp = cdp
         self.shown = shown
         self._frame = frame
@@ -64,6 +65,7 @@ class Tab:
         cdp.on("Emulation.virtualTimeBudgetExpired", lambda _: self._expired.set())
         cdp.on("Runtime.bindingCalled", clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
+        cdp.on("Page.fileChooserOpened", self._on_chooser)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
         cdp.on("Page.frameStartedNavigating", self._on_request)
@@ -77,9 +79,10 @@ class Tab:
     async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
         cdp = await context.new_cdp_session(page)
-        _, tree, _ = await asyncio.gather(
+        _, tree, *_ = await asyncio.gather(
             cdp.send("Page.enable"),
             cdp.send("Page.getFrameTree"),
+            cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
             cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
         )
         return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, shown)
@@ -122,6 +125,9 @@ class Tab:
 
     def _on_open(self, _: dict[str, Any]) -> None:
         self.opened += 1
+
+    def _on_chooser(self, _: dict[str, Any]) -> None:
+        self.choosing = True
 
     def _on_close(self, _: Page) -> None:
         self._navigating = self._loading = False
@@ -239,6 +245,11 @@ class Tab:
             # from the network or from the browser's memory must make no difference.
             await self._grant(1.0)
         return entered
+
+    async def frame(self) -> None:
+        """Wait until the document is drawn: it hears of scrolling just before, and frames come by real time, not by the virtual clock."""
+        drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
+        await self.send("Runtime.evaluate", {**drawn, "contextId": await self.make_world()})
 
     async def offer_clipboard(self) -> None:
         """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -31,7 +31,8 @@ class FormSite(StaticSite):
     In pages (`.html`), `{{name}}` and `{{item.title}}` stand for the values of the episode, which the task gives as its state;
     scripts read all of them from `/state.json`. A form that posts to `/order.html` is kept as an entry of the list `order` in the
     site's state, its fields as text (a list of texts where one name came several times), and leads to the page `/order.html`, which
-    can show it: `{{order.-1.name}}`. A script may post a JSON object instead. Nothing else changes the state.
+    can show it: `{{order.-1.name}}`. A file of a form with `enctype="multipart/form-data"` is kept as `{file: its name, text: what it
+    says}`. A script may post a JSON object instead. Nothing else changes the state.
     """
 
     def open(self, seed: int, site_state: Any) -> Episode:
@@ -63,11 +64,9 @@ class FormSite(StaticSite):
         """Add a submission to the state and lead to the page that it was sent to."""
         body, path = await _body(receive), scope["path"]
         kind = dict(scope["headers"]).get(b"content-type", b"").split(b";")[0].strip()
-        fields = None if body is None else _fields(kind, body)
+        fields = None if body is None else await _parts(scope, body) if kind == b"multipart/form-data" else _fields(kind, body)
         if fields is None or sum(map(len, state.submitted.values())) >= MAX_SUBMISSIONS:
-            return await reply(
-                send, 400, b"text/plain; charset=utf-8", b"expected a form (not multipart) or a JSON object of at most 1 MiB"
-            )
+            return await reply(send, 400, b"text/plain; charset=utf-8", b"expected a form or a JSON object of at most 1 MiB")
         if self._read(path) is None:
             return await reply(send, 404, b"text/plain; charset=utf-8", b"not found")
         state.submitted.setdefault(path.strip("/").removesuffix(".html").removesuffix("/index") or "index", []).append(fields)
@@ -94,13 +93,38 @@ def _fields(kind: bytes, body: bytes) -> dict[str, Any] | None:
             return sent if isinstance(sent, dict) else None
         if kind != b"application/x-www-form-urlencoded":
             return None
-        fields: dict[str, Any] = {}
-        for name, value in parse_qsl(body.decode("utf-8"), keep_blank_values=True):
-            before = fields.get(name)
-            fields[name] = value if before is None else [*before, value] if isinstance(before, list) else [before, value]
-        return fields
+        return _gathered(parse_qsl(body.decode("utf-8"), keep_blank_values=True))
     except ValueError:  # no JSON, no UTF-8
         return None
+
+
+async def _parts(scope: Scope, body: bytes) -> dict[str, Any] | None:
+    """The fields and files of a multipart submission, or None when it is none."""
+    from starlette.datastructures import Headers
+    from starlette.formparsers import MultiPartException, MultiPartParser
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(Headers(scope=scope), stream()).parse()
+    except (MultiPartException, KeyError):  # KeyError: it names no boundary
+        return None
+    sent = []
+    for name, value in form.multi_items():
+        kept = value if isinstance(value, str) else {"file": value.filename or "", "text": (await value.read()).decode("utf-8", "replace")}
+        sent.append((name, kept))
+    await form.close()
+    return _gathered(sent)
+
+
+def _gathered(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by name; a list where a name came several times."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        before = fields.get(name)
+        fields[name] = value if before is None else [*before, value] if isinstance(before, list) else [before, value]
+    return fields
 
 
 async def _body(receive: Any) -> bytes | None:

@@ -103,7 +103,12 @@ class Gateway:
         if episode.failure:
             where, error = episode.failure
             raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
-        states = {host: self._sites[host].snapshot(state) for host, state in episode.states.items()}
+        states = {}
+        for host, state in episode.states.items():
+            try:
+                states[host] = self._sites[host].snapshot(state)
+            except Exception as error:
+                raise SiteFault(f"site {host} could not say its state: {error!r}") from error
         return next(iter(states.values())) if len(states) == 1 else states
 
     def end(self, token: str) -> None:

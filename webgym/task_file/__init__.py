@@ -37,7 +37,7 @@ from webgym.task_file.steps import PATTERNS, Step, StepsOracle, names_in_pattern
 from webgym.types import seed_from
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
-FILLED = ("start", "goal", "state", "check", "never", "decided", "oracle")  # the fields that may hold placeholders
+FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle")  # the fields that may hold placeholders
 
 
 class Pages(Entry):
@@ -92,6 +92,7 @@ class TaskEntry(Entry):
     decided: AnyCheck | None = None  # once this is met, the episode is over: lost, unless the check is met
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], AnyParameter] = Field(default_factory=dict)
     state: dict[str, Any] | None = None  # handed to the site: what its pages may show
+    files: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], str] = Field(default_factory=dict)  # to upload: text by name
     oracle: tuple[Step, ...] = ()
     ends: Literal["success", "stop"] | None = None  # unless given: stop where an answer is asked for or something must never be
     max_turns: int = Field(default=10, ge=1, le=1000)
@@ -132,7 +133,10 @@ class _Written:
         goal = self._rng(seed, "the goal's wording").choice(self.splits.wordings(seed))
         url = fill_text(self.entry.start, values)
         return Start(
-            f"{self.root}{url}" if url.startswith("/") else url, fill_text(goal, values), site_state=fill(self.entry.state, values)
+            f"{self.root}{url}" if url.startswith("/") else url,
+            fill_text(goal, values),
+            site_state=fill(self.entry.state, values),
+            files={name: fill_text(text, values) for name, text in self.entry.files.items()},
         )
 
     def check(self, evidence: Evidence) -> Verdict:

@@ -12,7 +12,7 @@ from webgym.placeholders import fill_text
 from webgym.task_file.parameters import Parameter, read_goal
 
 VERBS = (
-    "click", "fill", "select", "press", "hover", "goto", "back", "wait_ms", "message", "stop", "infeasible", "read", "see",
+    "click", "fill", "select", "upload", "press", "hover", "goto", "back", "wait_ms", "message", "stop", "infeasible", "read", "see",
 )  # fmt: skip
 PATTERNS = ("read",)  # regular expressions: in them, braces that are no placeholder mean a number of times
 
@@ -23,6 +23,7 @@ class Step(Entry):
     click: str | None = None
     fill: tuple[str, str] | None = None  # field, text
     select: tuple[str, str] | None = None  # box, option
+    upload: tuple[str, str] | None = None  # file field, name of a file
     press: str | None = None  # keys, such as Enter
     hover: str | None = None
     goto: str | None = None
@@ -68,6 +69,8 @@ class Step(Entry):
                 return t.Fill(self._ref(page, said(name)), said(text))
             case Step(select=(name, option)):
                 return t.Select(self._ref(page, said(name)), (said(option),))
+            case Step(upload=(name, file)):
+                return t.Upload(self._ref(page, said(name)), (said(file),))
             case Step(press=str(keys)):
                 return t.Press(said(keys))
             case Step(goto=str(url)):

@@ -5,7 +5,9 @@ the same page; an action that needs a layout, a second tab or a key that moves t
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -54,6 +56,10 @@ class TextPool:
     def __init__(self) -> None:
         self.gateway = Gateway()
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Nothing to wait for: all that acts here is this process itself."""
+        return nullcontext()
+
     def serve(self, sites: Iterable[Site]) -> None:
         """Let the gateway answer for these sites."""
         for site in sites:
@@ -85,11 +91,21 @@ class TextSession:
         return self._history[self._at]
 
     async def begin(
-        self, url: str, *, token: str, hosts: tuple[str, ...], viewport: tuple[int, int], page_script: str | None = None, **_: Any
+        self,
+        url: str,
+        *,
+        token: str,
+        hosts: tuple[str, ...],
+        viewport: tuple[int, int],
+        page_script: str | None = None,
+        folder: Path | None = None,
+        **_: Any,
     ) -> None:
         """Forget the last episode and open `url`; clock, seed and settling mean nothing to plain pages. Raises ConfigError, SiteFault."""
         if page_script is not None:
             raise ConfigError("a task whose page runs a script has no text twin")
+        if folder is not None:
+            raise ConfigError("a task with files to upload has no text twin")
         self._headers = [(TOKEN_HEADER.encode(), token.encode())]
         self._hosts, self._viewport = hosts, viewport
         self._history, self._at = [await self._open(url)], 0

@@ -70,7 +70,16 @@ def test_v_is_the_mean_of_q_and_what_is_seen_is_the_mean_of_what_is_hidden():
         assert values.v[state] == pytest.approx(sum(p * values.q[state][move] for move, p in policy(state).items()))
     assert seen[truth.seen(START)] == pytest.approx(values.v[START])
     clear, mistaken = State(truth.Progress(2), 2), State(truth.Progress(2, wrong=1), 2)
-    assert values.v[mistaken] < seen[2, False, 2] < values.v[clear]
+    assert values.v[mistaken] < seen[2, False, False, 2] < values.v[clear]
+
+
+def test_a_visible_mistake_changes_what_can_be_seen_and_no_value():
+    hidden, visible = of("h6-late6"), of("h6-late6-seen")
+    policies = [truth.right_with(found, 0.6) for found in (hidden, visible)]
+    assert hidden.of(policies[0]).v[START] == pytest.approx(visible.of(policies[1]).v[START])
+    seen = visible.seen_values(policies[1])
+    assert seen[3, False, True, 3] == 0.0 and seen[3, False, False, 3] == pytest.approx(0.6**3), "what is seen is all there is to know"
+    assert hidden.seen_values(policies[0])[3, False, False, 3] == pytest.approx(0.6**6)
 
 
 def test_chances_must_be_chances():

@@ -24,6 +24,7 @@ def wizards(draw_):
         distractors=draw_(st.integers(0, horizon - 1)),
         delay=draw_(st.integers(0, horizon)),
         reversible=draw_(st.booleans()),
+        visible=draw_(st.booleans()),
         noise=draw_(st.integers(0, 100)),
         slack=draw_(st.none() | st.integers(0, 200)),
     )
@@ -42,6 +43,7 @@ def test_a_name_says_all_parameters(wizard):
         ("h3-x3", "expected distractors from 0 to 2, got 3"),
         ("h3-lat2", "'lat2' is no parameter, or stands twice; did you mean 'late'"),
         ("h3-undo1", "'undo1' is no parameter"),
+        ("h3-seen2", "'seen2' is no parameter"),
         ("h3-k4-k5", "'k5' is no parameter, or stands twice"),
         ("h3-k", "'k' is no parameter"),
     ],
@@ -107,6 +109,8 @@ def test_consequences():
     assert follow("h4-late4", [False, True, True, True])[-1].status == "refused"
     undo = follow("h4-late1-undo", [False, True, True])
     assert [(p.page, p.wrong, p.told) for p in undo] == [(1, 0, False), (0, None, True), (1, None, False)]
+    seen = follow("h4-late3-undo-seen", [True, False, True, None, None, True])
+    assert [p.flagged for p in seen] == [False, True, True, True, False, False]
     back = follow("h4-late4-undo", [False, True, None, None, True])
     assert [(p.page, p.wrong) for p in back] == [(1, 0), (2, 0), (1, 0), (0, None), (1, None)]
 

@@ -3,8 +3,9 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from trainers.model import Segments, load, prepare
-from trainers.samplers import lean as module
+from trainers import lean as module
+from trainers.attention import Segments
+from trainers.model import load, prepare
 from trainers.samplers.lean import LeanDecoder
 
 

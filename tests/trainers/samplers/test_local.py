@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,8 +39,11 @@ def model(tokenizer):
     return make_model(tokenizer)
 
 
-def some_requests(count, vocabulary, seed=0):
-    """(prompt, seed, sampling) of all lengths and settings; every third prompt repeats an earlier one, every sixth goes on from one."""
+def some_requests(count, vocabulary, seed=0, grammar=""):
+    """(prompt, seed, sampling) of all lengths and settings; every third prompt repeats an earlier one, every sixth goes on from one.
+
+    Half of them are held to the grammar, if one is named.
+    """
     generator = random.Random(seed)
     settings = [
         Sampling(max_tokens=6),
@@ -54,18 +58,20 @@ def some_requests(count, vocabulary, seed=0):
             prompt = generator.choice(requests)[0]
         if i % 6 == 5:
             prompt = (prompt + [generator.randrange(vocabulary) for _ in range(generator.randint(1, 60))])[:240]
-        requests.append((prompt, i, generator.choice(settings)))
+        sampling = generator.choice(settings)
+        held = replace(sampling, grammar=grammar, max_tokens=sampling.max_tokens + 3) if grammar and i % 2 else sampling
+        requests.append((prompt, i, held))
     return requests
 
 
 def run(sampler, requests, order):
     futures = {i: sampler.submit(*requests[i]) for i in order}
-    return [futures[i].result(60) for i in range(len(requests))]
+    return [futures[i].result(60 + len(requests) / 10) for i in range(len(requests))]  # the first may be served last
 
 
 def orders_agree(model, tokenizer, count, trials, block=0):
-    """Completions alone, one after the other, are those of any arrival order, with and without memory of prompts."""
-    requests = some_requests(count, model.config.vocab_size)
+    """Completions alone, one after the other, are those of any arrival order, with and without memory of prompts and a grammar."""
+    requests = some_requests(count, model.config.vocab_size, grammar="compact strings=1 refs=5")
     with LocalSampler(model, tokenizer, slots=4, block=block, cache_mb=0) as sampler:
         alone = [sampler.submit(*request).result(60) for request in requests]
     generator = random.Random(1)

@@ -66,6 +66,19 @@ def test_a_form_is_kept_by_its_page_and_leads_to_it(site):
     assert site.snapshot(site.open(1, None)) == {}
 
 
+def test_files_of_a_form_are_kept_with_what_they_say(site):
+    state = site.open(0, None)
+    parts = [
+        'form-data; name="who"\r\n\r\nAnn',
+        'form-data; name="cv"; filename="cv.txt"\r\nContent-Type: text/plain\r\n\r\nten years\nat sea',
+        'form-data; name="more"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n',
+    ]
+    body = "".join(f"--b\r\nContent-Disposition: {part}\r\n" for part in parts) + "--b--\r\n"
+    assert ask(site, state, "/order.html", "POST", body.encode(), "multipart/form-data; boundary=b")[0] == 303
+    kept = {"who": "Ann", "cv": {"file": "cv.txt", "text": "ten years\nat sea"}, "more": {"file": "", "text": ""}}
+    assert site.snapshot(state) == {"order": [kept]}
+
+
 def test_a_snapshot_stays_as_it_was(site):
     state = site.open(0, None)
     ask(site, state, "/", "POST", b"x=1")
@@ -79,6 +92,7 @@ def test_a_snapshot_stays_as_it_was(site):
     [
         ("/nowhere.html", b"x=1", FORM, 404),
         ("/", b"x=1", "multipart/form-data; boundary=x", 400),
+        ("/", b"x=1", "multipart/form-data", 400),
         ("/", b"[1]", "application/json", 400),
         ("/", b"{", "application/json", 400),
         ("/", b"\xff=1", "application/json", 400),

@@ -85,6 +85,7 @@ def test_from_the_run_to_a_turn_and_back(viewer, tmp_path: Path) -> None:
         assert bars(page, "measured") == ["+0.50", "−0.25"]
         page.go_back()
         expect(page.locator("h1")).to_have_text("Order number 2 of 1.")
+        expect(page.locator(".truth circle")).to_have_count(0)
 
         # its group
         page.keyboard.press("g")
@@ -107,7 +108,7 @@ def test_phone_and_dark(viewer, tmp_path: Path) -> None:
             assert v.fits(), place
         dark = v.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         v.page.get_by_title("light or dark (t)").click()
-        assert v.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != dark
+        expect(v.page.locator("html")).not_to_have_css("background-color", dark)  # the switch fades
         assert v.trouble == []
 
 

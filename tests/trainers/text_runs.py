@@ -1,0 +1,55 @@
+"""Small runs on the text twin, for tests of the whole loop: no browser, a model that writes short actions at random."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from trainers.config import resolve
+from trainers.loop import Trainer
+from trainers.model import prepare
+from trainers.policy import PolicyModel
+from trainers.tiny import Shape, build_model, build_tokenizer
+from webgym.prompt import COMPACT
+
+SMALL = {
+    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 3, "group_size": 3, "iterations": 3,
+    "checkpoint_every": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1, "max_tokens": 4,
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "epochs": 1, "critic": {"warmup_iterations": 1}, "sessions": 2,
+}  # fmt: skip
+
+
+def write_model(folder: Path) -> Path:
+    """A model that writes short actions at random, in `folder`."""
+    tokenizer = build_tokenizer(["goal: click on the ok button.\npage:\nbutton ok #0\ndo:", "click #1"] * 8, vocab_size=1000)
+    built = build_model(tokenizer, Shape(hidden=32, layers=1, heads=2, mlp=64))
+    PolicyModel(prepare(built), tokenizer, COMPACT).save(folder)  # type: ignore[arg-type]
+    return folder
+
+
+def start(model: Path | str, parent: Path, name: str, algo: str, **changes: object) -> Trainer:
+    """A new run of SMALL with `changes`."""
+    return Trainer.start(resolve({**SMALL, "model": str(model), "algo": algo, **changes})[0], parent=parent, name=name)
+
+
+def finish(trainer: Trainer) -> Trainer:
+    """The trainer after its run."""
+    with trainer.run:
+        trainer.train()
+    return trainer
+
+
+def rows(path: Path) -> list[dict]:
+    """The rows of a journal."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def timeless(path: Path) -> list[dict]:
+    """The rows without the times, which no two runs share."""
+    return [{key: x for key, x in row.items() if not key.startswith("time")} for row in rows(path)]
+
+
+def state(trainer: Trainer) -> list[torch.Tensor]:
+    """All weights of policy and critic."""
+    critic = [] if trainer.valuation is None else list(trainer.valuation.critic.parameters())
+    return [p.detach() for p in [*trainer.source.model.parameters(), *critic]]

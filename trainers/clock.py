@@ -1,0 +1,113 @@
+"""Where the time of a run goes: seconds of what is done, and of nothing being done, though several things are done at once."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+Work = Literal["browser", "sampling", "training", "saving"]
+
+METRICS: Mapping[str, str] = {
+    "time/browser_share": "share of the iteration's time in which at least one session was in the browser; shares overlap",
+    "time/sampling_share": "share of it in which the sampler worked",
+    "time/training_share": "share of it in which critic or policy were read or fitted",
+    "time/saving_share": "share of it in which a checkpoint was written",
+    "time/unaccounted": "share of it in which none of these was done: waiting and overhead",
+}
+"""What the shares of a row mean. The iteration's time goes from the row before to this one, evaluations left out."""
+
+
+class Timekeeper:
+    """Told from any thread what begins and ends; :meth:`shares` says how much of the time since it was last asked each took.
+
+    >>> now = iter([0.0, 1.0, 3.0, 4.0, 10.0])
+    >>> keeper = Timekeeper(lambda: next(now))  # at 0
+    >>> keeper.doing("browser", True)           # at 1
+    >>> keeper.doing("sampling", True)          # at 3
+    >>> keeper.doing("browser", False)          # at 4
+    >>> seconds = keeper.seconds()              # at 10
+    >>> seconds["all"], seconds["browser"], seconds["sampling"], seconds["nothing"]
+    (10.0, 3.0, 7.0, 1.0)
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now, self._lock = now, threading.Lock()
+        self._doing: set[Work] = set()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._last = now()
+
+    def doing(self, work: Work, going_on: bool) -> None:
+        """Say that this begins, or ends."""
+        with self._lock:
+            self._advance()
+            (self._doing.add if going_on else self._doing.discard)(work)
+
+    @contextmanager
+    def during(self, work: Work) -> Iterator[None]:
+        """Begins now and ends with the block."""
+        self.doing(work, True)
+        try:
+            yield
+        finally:
+            self.doing(work, False)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each work, of `nothing` and of `all` since this was asked before."""
+        with self._lock:
+            self._advance()
+            found = {name: self._seconds[name] for name in (*get_args(Work), "nothing", "all")}
+            self._seconds.clear()
+        return found
+
+    def _advance(self) -> None:
+        now = self._now()
+        for name in (*(self._doing or ("nothing",)), "all"):
+            self._seconds[name] += now - self._last
+        self._last = now
+
+
+def shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The metrics of a row, by the names of METRICS, from :meth:`Timekeeper.seconds`.
+
+    >>> shares({"all": 10.0, "nothing": 1.0, "browser": 3.0, "sampling": 7.0, "training": 0.0, "saving": 0.0})["time/unaccounted"]
+    0.1
+    """
+    whole = max(seconds["all"], 1e-9)
+    return {f"time/{name}_share": seconds[name] / whole for name in get_args(Work)} | {"time/unaccounted": seconds["nothing"] / whole}
+
+
+def split(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The shares of many rows together, each counted by its seconds; empty without rows."""
+    rows = [row for row in rows if "time/unaccounted" in row]
+    whole = sum(row["time/iteration_s"] for row in rows)
+    return {name: sum(row[name] * row["time/iteration_s"] for row in rows) / whole for name in METRICS} if whole else {}
+
+
+def split_in_words(shares: Mapping[str, float]) -> str:
+    """One line of shares, those that are 0 left out.
+
+    >>> split_in_words({"time/browser_share": 0.7, "time/sampling_share": 0.4, "time/saving_share": 0.0, "time/unaccounted": 0.03})
+    'browser 70%, sampling 40%, unaccounted 3%'
+    """
+    named = {name.removeprefix("time/").removesuffix("_share"): share for name, share in shares.items() if name in METRICS}
+    return ", ".join(f"{name} {share:.0%}" for name, share in named.items() if share > 0 or name == "unaccounted")
+
+
+class Laps:
+    """Seconds of the parts of an iteration, one after the other."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """What lies between this call and the one before was `name`."""
+        now = time.perf_counter()
+        self._laps[f"time/{name}_s"] = now - self._last
+        self._last = now
+
+    def row(self) -> dict[str, float]:
+        """The metrics of the row."""
+        return dict(self._laps)

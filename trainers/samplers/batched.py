@@ -1,0 +1,357 @@
+"""Generation in this process for throughput: hundreds of requests in one batch, which is what a GPU wants.
+
+Keys and values lie in one block of memory, a slot a request, and stay there when it is done. A new prompt goes on where one that is
+still known begins alike: a conversation in its own slot, so that only the new page is read; the members of a group, and all prompts
+behind one system message, from a copy. The next token of all slots is one forward pass of fixed shape, on a GPU a recorded CUDA graph,
+and one transfer to the host. Here rounding depends on the company; where equal bits are wanted, on the CPU, take
+:mod:`trainers.samplers.local`, whose way with requests, versions and seeds this is.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from trainers.model import logits_of
+from trainers.samplers.local import LocalSampler, _Request
+from trainers.samplers.sampling import draw
+
+log = logging.getLogger(__name__)
+
+WIDTH = 256  # columns of keys and values are added, and looked at, in steps of this and its one and a half, twofold ...
+READ_TOKENS = 16_384  # of one pass over prompts, its padding included
+SWITCH_S = 5e-4  # every call of torch lets other threads run, at Python's own interval for ten times as long as this thread works between
+SAME = 16  # tokens: a slot whose known tokens all but so few begin the prompt is gone on with in place
+
+
+class BatchedSampler(LocalSampler):
+    """Samples from a private copy of `model` (an adapter added in) in a worker thread, all slots at once; any device.
+
+    Its memory for keys and values grows with the longest request: `slots` times that many tokens.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, version: int = 0, slots: int = 64) -> None:
+        self._device = model.device
+        self._past: Tensor | None = None  # [layers, 2, slots, kv_heads, columns, d]; the last column is written to and never read
+        self._seen = np.zeros((slots, 0), np.int32)  # ids whose keys are known
+        self._seen_length = np.zeros(slots, np.int64)
+        self._released = np.zeros(slots, np.int64)  # when each slot became free, by the count of releases
+        self._graphs: dict[int, tuple[Any, Tensor]] = {}
+        self._now = torch.zeros(2, slots, dtype=torch.int64, device=self._device)  # id and position of each slot's newest token
+        super().__init__(model, tokenizer, version=version, slots=slots)
+
+    # --- the worker's side -------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        if self._device.type == "cuda":
+            sys.setswitchinterval(SWITCH_S)
+            torch.cuda.synchronize()  # whoever made the weights used another stream
+            torch.cuda.set_stream(torch.cuda.Stream())
+
+    def _publish(self, publish: Any) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        super()._publish(publish)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _renewed(self) -> None:
+        self._seen_length[:] = 0
+
+    def _ready(self, waiting: int) -> bool:
+        """A pass over few prompts costs what one over many does: it waits for half the slots, or until nothing else is to do."""
+        return waiting * 2 >= len(self._slots) or not any(self._slots)
+
+    def _place(self, request: _Request) -> int:
+        """The free slot that knows the prompt's beginning, or the one that was free longest with a copy of that beginning."""
+        prompt = np.array(request.prompt, np.int32)
+        self._grow(len(prompt) + request.sampling.max_tokens)
+        alike = self._alike(prompt)
+        free = np.array([other is None for other in self._slots])
+        source = int(alike.argmax())
+        goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
+        slot = int(goes_on.argmax()) if goes_on.any() else int(np.where(free, self._released, np.iinfo(np.int64).max).argmin())
+        known = int(alike[source])
+        if slot != source and known and not goes_on[slot]:
+            self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]
+        self._seen[slot, : len(prompt)] = prompt
+        self._seen_length[slot] = known
+        self.counters.reused_prompt_tokens += known
+        return slot
+
+    def _alike(self, prompt: np.ndarray) -> np.ndarray:
+        """How many tokens of the prompt's beginning each slot knows, [slots]; its last token is never among them."""
+        n = len(prompt) - 1
+        equal = self._seen[:, :n] == prompt[:n]
+        first = equal.argmin(axis=1) if n else np.zeros(len(equal), np.int64)
+        first = np.where(equal.all(axis=1), n, first)
+        return np.minimum(first, self._seen_length)
+
+    def _begin(self, requests: Sequence[_Request]) -> None:
+        """Reads what is not known of the prompts, each prompt once, and draws the first token of each request."""
+        slots = {id(request): i for i, request in enumerate(self._slots) if request is not None}
+        leaders: dict[tuple[int, ...], _Request] = {}
+        for request in requests:
+            leaders.setdefault(request.prompt, request)
+        logits: dict[tuple[int, ...], Tensor] = {}
+        for group in self._passes(list(leaders.values()), slots):
+            for request, row in zip(group, self._read_rows(group, [slots[id(r)] for r in group]), strict=True):
+                logits[request.prompt] = row
+        for request in requests:
+            leader, slot, n = leaders[request.prompt], slots[id(request)], len(request.prompt)
+            if leader is not request:
+                known = int(self._seen_length[slot])
+                source = slots[id(leader)]
+                self._past_of()[:, :, slot, :, known:n] = self._past_of()[:, :, source, :, known:n]
+                self.counters.reused_prompt_tokens += n - known
+            self._seen_length[slot] = n
+        self._draw(requests, torch.stack([logits[request.prompt] for request in requests]), [slots[id(r)] for r in requests])
+
+    def _passes(self, requests: list[_Request], slots: dict[int, int]) -> list[list[_Request]]:
+        """The requests in groups for one forward pass each, of similar lengths."""
+
+        def left(request: _Request) -> int:
+            return len(request.prompt) - int(self._seen_length[slots[id(request)]])
+
+        groups: list[list[_Request]] = []
+        for request in sorted(requests, key=left, reverse=True):
+            first = groups[-1][0] if groups else request
+            if groups and (len(groups[-1]) + 1) * left(first) <= READ_TOKENS and 2 * left(request) >= left(first):
+                groups[-1].append(request)
+            else:
+                groups.append([request])
+        return groups
+
+    def _read_rows(self, group: Sequence[_Request], slots: Sequence[int]) -> Tensor:
+        """The logits behind each prompt, [rows, vocabulary], from one pass over what is not known of them, padded at the end."""
+        columns = self._past_of().shape[4]
+        starts = [int(self._seen_length[slot]) for slot in slots]
+        sizes = [len(request.prompt) - start for request, start in zip(group, starts, strict=True)]
+        n = max(sizes)
+        ids = np.zeros((len(group), n), np.int64)
+        positions = np.full((len(group), n), columns - 1, np.int64)
+        for row, (request, start, size) in enumerate(zip(group, starts, sizes, strict=True)):
+            ids[row, :size] = request.prompt[start:]
+            positions[row, :size] = range(start, start + size)
+        where = torch.from_numpy(positions).to(self._device)
+        layout = _Reading.of(self._past_of(), torch.tensor(slots, device=self._device), where, self._width(max(map(len_of, group))))
+        hidden = self._forward(torch.from_numpy(ids).to(self._device), where, layout)
+        self.counters.reads += 1
+        self.counters.prompt_tokens += sum(sizes)
+        last = torch.tensor(sizes, device=self._device) - 1
+        return logits_of(self._model, hidden[torch.arange(len(group), device=self._device), last])
+
+    def _step(self) -> None:
+        """One token for every slot that is taken."""
+        self.counters.decode_steps += 1
+        taken = [(i, request) for i, request in enumerate(self._slots) if request is not None]
+        columns = self._past_of().shape[4]
+        now = np.zeros((2, len(self._slots)), np.int64)
+        now[1] = columns - 1  # a free slot writes where nobody reads
+        for i, request in taken:
+            now[:, i] = request.ids[-1], request.length
+            self._seen[i, request.length] = request.ids[-1]
+            self._seen_length[i] = request.length + 1
+        self._now.copy_(torch.from_numpy(now))
+        logits = self._decoded(self._width(1 + max(request.length for _, request in taken)))
+        index = [i for i, _ in taken]
+        rows = logits if len(index) == len(self._slots) else logits[torch.tensor(index, device=self._device)]
+        self._draw([request for _, request in taken], rows, index)
+
+    def _draw(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"], slots: Sequence[int]) -> None:
+        """A token for each request; who is done leaves its slot."""
+        logits = self._held(requests, logits)
+        plan = np.array([[r.uniforms[len(r.ids)], r.sampling.temperature, r.sampling.greedy] for r in requests]).T
+        tokens, logprobs = draw_many(logits, *torch.from_numpy(np.ascontiguousarray(plan)).to(self._device))
+        both = torch.stack([tokens.double(), logprobs.double()]).cpu().numpy()  # the step's one wait for the device
+        for row, (request, slot) in enumerate(zip(requests, slots, strict=True)):
+            token, logprob = int(both[0, row]), float(both[1, row])
+            if request.sampling.top_k or request.sampling.top_p < 1:
+                token, logprob = draw(logits[row].cpu(), float(request.uniforms[len(request.ids)]), request.sampling)
+            if self._add(request, token, logprob):
+                self._slots[slot] = None
+                self._released[slot] = self._released.max() + 1
+
+    def _held(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
+        """The logits, -inf for what a request's grammar does not allow."""
+        rows = [row for row, request in enumerate(requests) if request.place]
+        if not rows or self._grammar is None:
+            return logits
+        sees = torch.ones(logits.shape, dtype=torch.bool)
+        for row in rows:
+            place, left = requests[row].place, requests[row].sampling.max_tokens - len(requests[row].ids)
+            assert place is not None
+            sees[row] = self._grammar.allowed(place, left)
+        return logits.masked_fill(~sees.to(self._device), -torch.inf)
+
+    # --- the forward passes --------------------------------------------------------------------------------------------
+
+    def _decoded(self, width: int) -> Float[Tensor, "slots vocabulary"]:
+        """Logits behind the newest token of every slot. On a GPU a graph is recorded for each width, and replayed."""
+        if self._device.type != "cuda":
+            return self._decode(width)
+        if width not in self._graphs:
+            self._decode(width)  # libraries set themselves up outside the graph; doing it twice changes nothing
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
+                logits = self._decode(width)
+            self._graphs[width] = graph, logits
+        graph, logits = self._graphs[width]
+        graph.replay()
+        return logits
+
+    def _decode(self, width: int) -> Tensor:
+        ids, positions = self._now[0][:, None], self._now[1][:, None]
+        return logits_of(self._model, self._forward(ids, positions, _Decoding.of(self._past_of(), positions, width))[:, -1])
+
+    def _forward(self, ids: Tensor, positions: Tensor, layout: "_Reading | _Decoding") -> Tensor:
+        decoder = cast(Any, self._model).get_decoder()
+        return decoder(input_ids=ids, position_ids=positions, layout=layout, use_cache=False).last_hidden_state
+
+    # --- keys and values -----------------------------------------------------------------------------------------------
+
+    def _past_of(self) -> Tensor:
+        assert self._past is not None
+        return self._past
+
+    def _width(self, length: int) -> int:
+        """The fewest columns of the usual sizes that hold `length` tokens."""
+        return min(wide(length), self._past_of().shape[4])
+
+    def _grow(self, length: int) -> None:
+        """Room for requests of `length` tokens; what is known stays known."""
+        if self._past is not None and length < self._past.shape[4]:
+            return
+        config: Any = cast(Any, self._model).config.get_text_config()
+        heads = config.num_key_value_heads
+        d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, 2, len(self._slots), heads, wide(length + 1), d)
+        grown = torch.zeros(shape, dtype=self._model.dtype, device=self._device)
+        seen = np.zeros((len(self._slots), shape[4]), np.int32)
+        if self._past is not None:
+            old = self._past.shape[4] - 1
+            grown[:, :, :, :, :old] = self._past[:, :, :, :, :old]
+            seen[:, :old] = self._seen[:, :old]
+        self._past, self._seen = grown, seen
+        self._graphs.clear()
+        log.debug("room for %d tokens in each of %d slots: %.1f GB", shape[4], shape[2], grown.nbytes / 1e9)
+
+
+def len_of(request: _Request) -> int:
+    """Tokens of its prompt."""
+    return len(request.prompt)
+
+
+def wide(length: int) -> int:
+    """The fewest columns that hold `length`: 256, 384, 512, 768, 1024 and so on, so that there are few sizes.
+
+    >>> [wide(n) for n in (1, 256, 257, 700, 5000)]
+    [256, 256, 384, 768, 6144]
+    """
+    width = WIDTH
+    while width < length:
+        width = width * 3 // 2 if width & (width - 1) == 0 else width * 4 // 3
+    return width
+
+
+def draw_many(
+    logits: Float[Tensor, "rows vocabulary"], uniform: Float[Tensor, " rows"], temperature: Float[Tensor, " rows"], greedy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """:func:`trainers.samplers.sampling.draw` of every row, from the full distribution or greedily: tokens and log-probabilities."""
+    logprobs = torch.log_softmax(logits / temperature[:, None].float(), -1)
+    reached = logprobs.double().exp().cumsum(-1)
+    drawn = torch.searchsorted(reached, uniform[:, None] * reached[:, -1:], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
+    tokens = torch.where(greedy > 0, logprobs.argmax(-1), drawn)
+    return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
+
+
+# --- attention over slots -------------------------------------------------------------------------------------------------
+
+
+def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None) -> Tensor:
+    """Attention in which query heads that share keys stand behind each other: [b, heads, n, d], [b, kv_heads, k, d] twice, and
+    [b, 1, group · n, k] as what is added to the scores → [b, n, heads, d].
+    """
+    b, heads, n, d = query.shape
+    kv_heads = key.shape[1]
+    out = F.scaled_dot_product_attention(query.reshape(b, kv_heads, heads // kv_heads * n, d), key, value, attn_mask=mask, scale=scale)
+    return out.reshape(b, heads, n, d).transpose(1, 2)
+
+
+def _added(sees: Bool[Tensor, "b n k"], past: Tensor, model_heads: int) -> Tensor:
+    """What :func:`_folded` adds to the scores: 0 where a position sees another, else -inf."""
+    b, n, k = sees.shape
+    group = model_heads // past.shape[3]
+    added = torch.zeros(b, 1, n, k, dtype=past.dtype, device=past.device).masked_fill(~sees[:, None], -torch.inf)
+    return added.expand(b, group, n, k).reshape(b, 1, group * n, k)
+
+
+class _Slots:
+    """Attention over the first `width` columns of what the slots keep, after writing there."""
+
+    def __init__(self, past: Tensor, positions: Tensor, width: int) -> None:
+        self.past, self.positions, self.width = past, positions, width
+        self.sees = torch.arange(width, device=past.device) <= positions[:, :, None]  # [b, n, width]
+        self.added: Tensor | None = None
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+        if self.added is None:
+            self.added = _added(self.sees, self.past, query.shape[1])
+        return _folded(query, key, value, self.added, scale)
+
+
+class _Decoding(_Slots):
+    """One new token in every slot; `positions` [slots, 1]."""
+
+    @classmethod
+    def of(cls, past: Tensor, positions: Tensor, width: int) -> "_Decoding":
+        return cls(past, positions, width)
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        past = self.past[cast(int, module.layer_idx)]  # [2, slots, kv_heads, columns, d]
+        rows, at = torch.arange(len(query), device=query.device), self.positions[:, 0]
+        past[0, rows, :, at] = key[:, :, 0]
+        past[1, rows, :, at] = value[:, :, 0]
+        return self._attend(query, past[0, :, :, : self.width], past[1, :, :, : self.width], settings["scale"])
+
+
+class _Reading(_Slots):
+    """Several new tokens in some slots; `positions` [rows, n]."""
+
+    slots: Tensor
+
+    @classmethod
+    def of(cls, past: Tensor, slots: Tensor, positions: Tensor, width: int) -> "_Reading":
+        reading = cls(past, positions, width)
+        reading.slots = slots
+        return reading
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        past = self.past[cast(int, module.layer_idx)]
+        rows = self.slots[:, None]
+        past[0, rows, :, self.positions] = key.transpose(1, 2)  # [rows, n, kv_heads, d]
+        past[1, rows, :, self.positions] = value.transpose(1, 2)
+        seen = past[:, self.slots, :, : self.width]  # a copy, [2, rows, kv_heads, width, d]
+        return self._attend(query, seen[0], seen[1], settings["scale"])
+
+
+def in_this_process(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    block: int = 0,
+    version: int = 0,
+    slots: int = 8,
+    batched: bool = False,
+) -> LocalSampler:
+    """The sampler for this model's device: equal bits in any company on the CPU, throughput elsewhere or where that is asked for."""
+    if batched or model.device.type != "cpu":
+        return BatchedSampler(model, tokenizer, version=version, slots=slots)
+    return LocalSampler(model, tokenizer, version=version, slots=slots, threads=1, block=block)
