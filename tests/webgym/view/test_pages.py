@@ -84,6 +84,7 @@ def test_from_the_run_to_a_turn_and_back(viewer, tmp_path: Path) -> None:
         expect(page.locator(".truth circle")).to_have_count(2)
         assert bars(page, "measured") == ["+0.50", "−0.25"]
         page.go_back()
+        expect(page.locator("h1")).to_have_text("Order number 2 of 1.")
         expect(page.locator(".truth circle")).to_have_count(0)
 
         # its group

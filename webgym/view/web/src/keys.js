@@ -1,5 +1,5 @@
 // Keyboard: pages register what keys do while they are shown; `?` lists them.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 const layers = [];
 
@@ -7,11 +7,12 @@ export const known = () => layers.flatMap((layer) => Object.entries(layer.curren
 
 // keys: {key: {does, words}}
 export function useKeys(keys) {
-  const layer = { current: keys };
-  useEffect(() => {
+  const layer = useRef(keys);
+  layer.current = keys; // at once: a key that is pressed right after a change must not do what it did before
+  useLayoutEffect(() => {
     layers.push(layer);
     return () => layers.splice(layers.indexOf(layer), 1);
-  });
+  }, []);
 }
 
 addEventListener("keydown", (event) => {

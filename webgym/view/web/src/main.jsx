@@ -1,6 +1,6 @@
 // The shell: address → page, theme, help, and how fresh what is shown is.
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { exported, get, open } from "./api.js";
 import * as credit from "./credit.js";
 import { EpisodePage } from "./episode.jsx";
@@ -21,7 +21,7 @@ function stored() {
 
 function useTheme() {
   const [theme, set] = useState(stored);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.documentElement.dataset.theme = theme;
     try { localStorage.setItem("webgym-theme", theme); } catch { /* then it holds for this page only */ }
     dispatchEvent(new Event("themechange"));
