@@ -42,7 +42,7 @@ from webgym.types import Group
 ESTIMATORS = Path(__file__).parent / "studies" / "estimators.toml"
 """The grid of the published report."""
 
-SECONDS_A_TURN = 0.035
+SECONDS_A_TURN = 0.07
 """Processor time of a turn of webgym-tiny in a cell, everything included, for the plan before anything was played."""
 
 
