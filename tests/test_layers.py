@@ -39,7 +39,22 @@ FLOORS = [
     {"browser", "sites", "text", "openai_client"},
     {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
     {"aggregate", "branch", "rollout", "evaluate", "store", "view"},
-    {"arena", "assess", "bench", "card", "demos", "doctor", "film", "play", "progress", "rehearsal", "replay", "starter", "trust"},
+    {
+        "arena",
+        "assess",
+        "bench",
+        "card",
+        "demos",
+        "doctor",
+        "film",
+        "play",
+        "progress",
+        "recovery",
+        "rehearsal",
+        "replay",
+        "starter",
+        "trust",
+    },
 ]
 
 
