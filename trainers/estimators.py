@@ -112,7 +112,7 @@ def gradient_quality(
     mean_square = float(mean @ gram @ mean)
     number = len(draws)
     drawn_variance = max(float(squares.mean()) - mean_square, 0.0) * number / max(number - 1, 1)
-    variance = drawn_variance * (of - 1) / max(of - groups, 1)
+    variance = drawn_variance * of / max(of - groups, 1)  # drawn without putting back: S²/n · (1 − n/N)
     expected = mean_square - drawn_variance / number - variance * groups / of
     lengths = np.sqrt(np.maximum(squares, 1e-30) * exact)
     return {

@@ -84,6 +84,16 @@ def test_gradient_quality_of_known_draws():
     assert 0.9 < found["cosine"] < 1
 
 
+def test_the_noise_of_small_pools_is_that_of_independent_groups():
+    """Pools of six groups, batches of three: the noise of the mean of three independent groups, 4/3, on average over pools."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(400):
+        pool = np.stack([np.ones(6), 2 * rng.normal(size=6)], 1)
+        draws = np.array([pool[rng.choice(6, 3, replace=False)].mean(0) for _ in range(60)])
+        found.append(gradient_quality(draws, np.eye(2), np.array([1.0, 0.0]), 1.0, groups=3, of=6)["noise"])
+    assert np.mean(found) == pytest.approx(4 / 3, rel=0.1)
+
+
 @pytest.mark.timeout(300)
 def test_the_smallest_report_goes_on_where_it_was_stopped(tmp_path):
     file = tmp_path / "small.toml"
