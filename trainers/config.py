@@ -82,8 +82,8 @@ class TrainConfig(BaseModel):
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
     grammar: bool = False
-    """Hold answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, local sampler):
-    each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
+    """Hold answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, samplers in this
+    process): each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
     epochs: int = Field(default=2, ge=1)
@@ -127,8 +127,8 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     config = validated(TrainConfig, data)
     algorithm = algorithms.get(config.algo)
     own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
-    if config.grammar and config.sampler.kind != "local":
-        raise ConfigError("grammar=true needs sampler.kind=local: a server cannot hold answers to our grammar")
+    if config.grammar and config.sampler.kind == "openai":
+        raise ConfigError("grammar=true needs sampler.kind=local or batched: a server cannot hold answers to our grammar")
     if config.overlap and algorithm.practice(own).best_of > 1:
         raise ConfigError(
             f"overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: leave it out"

@@ -31,7 +31,6 @@ METRICS: Mapping[str, str] = {
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups with at least one episode that did not fault",
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
-    "rollout/groups_resampled": "groups that were played in place of earlier ones without spread",
     "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
     "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",

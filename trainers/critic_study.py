@@ -15,6 +15,7 @@ advantage is left in GAE(0.95) on its values: 1 for a good critic, towards 0 for
 """
 
 import copy
+import os
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -145,6 +146,8 @@ class CriticStudy:
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:
                 raise ConfigError(f"{checkpoint}: nobody knows the exact values of {task}; train on tasks of the pack wizard")
+        if self.config.grammar:
+            raise ConfigError(f"{checkpoint}: exact values are those of a policy without a grammar; take a run with grammar=false")
         about = f"# checkpoint {checkpoint.name}, iteration {self._checkpoint.iteration}\n"
         self.out, self._cells = out, CellFolder(out, about.encode() + data, grid_file)
 
@@ -219,10 +222,11 @@ class CriticStudy:
             for part, size, seeds, file in parts:
                 played = [x for x in arena.collect(policy, self._keys(size, seeds, seed)) if learnable(x)]
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.unlink(missing_ok=True)
-                with TrajectoryStore(file) as store:
+                own = file.with_suffix(f".{os.getpid()}")  # another process may play the same, and come to the same
+                with TrajectoryStore(own) as store:
                     for x in played:
                         store.append(x)
+                own.replace(file)
                 discounted, plain = exact_rows(played, exact, self.gamma), exact_rows(played, exact, 1.0)
                 row[part] = {"values": [x["values"] for x in discounted], "advantages": [x["advantages"] for x in plain]}
         return row

@@ -29,6 +29,8 @@ from webgym.errors import UsageError
 from webgym.prompt import PromptSettings
 from webgym.types import Observation
 
+MOST_LISTED = 2_000_000  # ids that places are kept for (some 200 MB); then they are found anew
+
 Context = int
 """What decoding depends on besides the entry itself: START until something was written, JOINED behind a mark that joins words, LOW and
 HIGH behind an entry that is a byte below or beyond ASCII (where bytes that follow each other are no UTF-8, all of them are lost)."""
@@ -137,6 +139,7 @@ class TokenGrammar:
         self._ends = sorted(ends)
         self._trees: dict[Context, _Branch] = {}
         self._places: dict[tuple[State, Context], Place] = {}
+        self._listed = 0  # ids of all these places together
         self._entries = self._read(tokenizer)
         self._start = self._context_at_start()
 
@@ -198,7 +201,11 @@ class TokenGrammar:
     def _place(self, state: State, context: Context) -> Place:
         place = self._places.get((state, context))
         if place is None:
+            if self._listed > MOST_LISTED:
+                self._places.clear()
+                self._listed = 0
             place = self._places.setdefault((state, context), self._made(state, context))
+            self._listed += len(place.ids)
         return place
 
     def _made(self, state: State, context: Context) -> Place:

@@ -46,6 +46,7 @@ from trainers.samplers.local import Generated, LocalSampler
 from trainers.samplers.openai import OpenAISampler
 from trainers.valuation import Valuation
 from webgym import task_sets
+from webgym.actions.grammar import grammar_name
 from webgym.arena import Arena
 from webgym.assess import Assessment
 from webgym.browser.executable import find
@@ -135,6 +136,8 @@ class Trainer:
             resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
         source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
+        if resolved.grammar:
+            TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.max_tokens)
         run = RunFolder.create(
             resolved.algo,
             resolved.model_dump(mode="json"),
@@ -351,9 +354,9 @@ class Trainer:
         config, turns = self.config, self.turns + sum(map(len, taken))
         weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
+        sampler.set_weights(weights, self.iteration - 1)
         if self.iteration >= config.iterations or (config.steps is not None and turns >= config.steps):
             return
-        sampler.set_weights(weights, self.iteration - 1)
         self._collection.begin(self._collecting(arena, sampler, sampling, self.iteration + 1))
 
     def _policy(self, sampler: LocalSampler | OpenAISampler, sampling: Sampling, explore: bool = False) -> Policy:

@@ -43,7 +43,7 @@ def remedy(config: TrainConfig) -> str:
         knobs.append("gradient_checkpointing=true")
     if config.dtype == "float32":
         knobs.append("dtype=bfloat16")
-    if config.sampler.kind == "local":
+    if config.sampler.kind != "openai":
         knobs.append(f"sampler.slots={max(1, config.sampler.slots // 2)}")
     anew = "" if config.lora.rank else ", or start anew with --set lora.rank=16"
     return f"go on with --resume and {settings_in_words(knobs)} (token_budget is {config.token_budget:,}){anew}"

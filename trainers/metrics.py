@@ -28,7 +28,7 @@ METRICS: Mapping[str, str] = {
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
-    "time/browser_s": "seconds that sessions spent in the browser, summed over sessions, in this iteration",
+    "time/browser_s": "seconds that sessions spent in the browser or waited for a place in it, summed over sessions, in this iteration",
     "time/sampling_s": "seconds that the sampler was busy",
     "time/checkpoint_s": "seconds of the checkpoint before it",
     "time/critic_s": "seconds of reading and fitting the critic",

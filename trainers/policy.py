@@ -97,25 +97,25 @@ class LanguagePolicy:
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion. Raises UsageError where the page does not fit in the model's context, or nothing can be held to a grammar."""
-        prompt, ids = self._prompt(observation, history, key)
+        prompt, ids = self._prompt(observation, history, key, self._sampling.max_tokens)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         sampling = replace(self._sampling, grammar=grammar_for(observation, self._prompts)) if self._grammar else self._sampling
         drawn = await self._sampler.generate(ids, seed, sampling)
         return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, sampling, drawn.version)
 
     def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
-        """What the model would read at this observation; raises as :meth:`act` does."""
-        return self._prompt(observation, history, key)[1]
+        """What a critic reads at this observation, to which nothing is answered; raises as :meth:`act` does where it does not fit."""
+        return self._prompt(observation, history, key, answer=0)[1]
 
-    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[str, tuple[int, ...]]:
+    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey, answer: int) -> tuple[str, tuple[int, ...]]:
         prompt = prompt_text(observation, history, self._prompts)
         ids = self._context.ids(prompt, history)
-        self._check(len(ids), observation, key)
+        self._check(len(ids), answer, observation, key)
         return prompt, ids
 
-    def _check(self, tokens: int, observation: Observation, key: EpisodeKey) -> None:
+    def _check(self, tokens: int, answer: int, observation: Observation, key: EpisodeKey) -> None:
         """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""
-        need = tokens + self._sampling.max_tokens
+        need = tokens + answer
         if need <= self._limit:
             return
         lines = min(len(observation.nodes), self._prompts.max_nodes)
@@ -123,7 +123,7 @@ class LanguagePolicy:
         fewer = "prompts.context=window (a conversation keeps every page), " if conversation and observation.turn else ""
         raise UsageError(
             f"{key.task_id} (seed {key.seed}), turn {observation.turn}, {observation.url}: the prompt takes {tokens:,} tokens for "
-            f"{lines} lines of the page and the answer up to {self._sampling.max_tokens:,}, together {need:,}, but the model reads at most "
+            f"{lines} lines of the page and the answer up to {answer:,}, together {need:,}, but the model reads at most "
             f"{self._limit:,}; set {fewer}a smaller prompts.max_nodes (now {self._prompts.max_nodes}) or max_tokens, leave the task out, "
             "or take a model with a longer context"
         )

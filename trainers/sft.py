@@ -54,7 +54,10 @@ def sft(
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
     parameters = sum(p.numel() for p in source.model.parameters() if p.requires_grad)
     say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters to learn")
-    less = settings_in_words([f"batch_tokens={config.batch_tokens // 2}", "gradient_checkpointing=true"])
+    knobs = [f"batch_tokens={config.batch_tokens // 2}"]
+    if model and not checkpointing:
+        knobs.append("gradient_checkpointing=true")
+    less = settings_in_words(knobs)
     with memory_errors(device, f"try again with {less}"):
         result = imitation.sft(
             source.model,

@@ -346,21 +346,29 @@ def register_all() -> None:
 
 
 class _WhenGymnasiumIsImported:
-    """Finds Gymnasium as ever, once, and registers the tasks right after it has been executed."""
+    """Finds Gymnasium as ever, and registers the tasks right after it has been executed; who only looks for it changes nothing."""
+
+    def __init__(self) -> None:
+        self._looking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "gymnasium":
+        if fullname != "gymnasium" or self._looking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._looking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module: types.ModuleType) -> None:
                 execute(module)
-                register_all()
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    register_all()
 
             spec.loader.exec_module = execute_and_register
         return spec

@@ -260,3 +260,19 @@ def test_servers_are_not_asked_for_a_grammar():
     client = OpenAIClient(Server("http://127.0.0.1:9/v1"))
     with pytest.raises(ConfigError, match="a server cannot hold answers to our grammar"):
         asyncio.run(client.complete("x", [1], Sampling(grammar=NAME), 0))
+
+
+def test_places_are_forgotten_when_they_are_many_and_found_again(monkeypatch):
+    source = PolicyModel.load("webgym-tiny")
+    kept, bounded = (TokenGrammar.of(source.model, source.tokenizer) for _ in range(2))
+    monkeypatch.setattr("trainers.grammar.MOST_LISTED", 100)
+    for name in ("compact strings=1 refs=3", "compact strings=0 refs=12", "compact strings=1 refs=3"):
+        one, other = kept.start(name, 16), bounded.start(name, 16)
+        for _ in range(4):
+            assert torch.equal(kept.allowed(one, 16), bounded.allowed(other, 16))
+            token = int(one.ids[0])
+            one, other = kept.after(one, token), bounded.after(other, token)
+            if one is None or other is None:
+                assert one is other
+                break
+    assert len(bounded._places) < 10

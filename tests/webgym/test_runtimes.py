@@ -2,6 +2,8 @@
 
 import asyncio
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import gymnasium as gym
@@ -46,3 +48,10 @@ def test_in_other_processes(alone, method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as processes:
         assert list(processes.map(play, range(3))) == alone
     assert play(1) == alone[1]  # this process's own browser is as it was
+
+
+def test_gymnasium_hears_of_the_tasks_also_where_somebody_looked_for_it_before():
+    looks = "import importlib.util, webgym; importlib.util.find_spec('gymnasium'); import gymnasium"
+    code = f"{looks}; print('webgym/miniwob.click-test-v0' in gymnasium.registry)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr

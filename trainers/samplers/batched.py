@@ -299,12 +299,17 @@ class _Slots:
     def __init__(self, past: Tensor, positions: Tensor, width: int) -> None:
         self.past, self.positions, self.width = past, positions, width
         self.sees = torch.arange(width, device=past.device) <= positions[:, :, None]  # [b, n, width]
-        self.added: Tensor | None = None
+        self.added: dict[int | None, Tensor] = {}  # by sliding window
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
-        if self.added is None:
-            self.added = _added(self.sees, self.past, query.shape[1])
-        return _folded(query, key, value, self.added, scale)
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int | None) -> Tensor:
+        if window is not None and window >= self.width:
+            window = None
+        if window not in self.added:
+            sees = self.sees
+            if window is not None:
+                sees = sees & (torch.arange(self.width, device=sees.device) > self.positions[:, :, None] - window)
+            self.added[window] = _added(sees, self.past, query.shape[1])
+        return _folded(query, key, value, self.added[window], scale)
 
 
 class _Decoding(_Slots):
@@ -319,7 +324,9 @@ class _Decoding(_Slots):
         rows, at = torch.arange(len(query), device=query.device), self.positions[:, 0]
         past[0, rows, :, at] = key[:, :, 0]
         past[1, rows, :, at] = value[:, :, 0]
-        return self._attend(query, past[0, :, :, : self.width], past[1, :, :, : self.width], settings["scale"])
+        return self._attend(
+            query, past[0, :, :, : self.width], past[1, :, :, : self.width], scale=settings["scale"], window=settings.get("window")
+        )
 
 
 class _Reading(_Slots):
@@ -339,7 +346,7 @@ class _Reading(_Slots):
         past[0, rows, :, self.positions] = key.transpose(1, 2)  # [rows, n, kv_heads, d]
         past[1, rows, :, self.positions] = value.transpose(1, 2)
         seen = past[:, self.slots, :, : self.width]  # a copy, [2, rows, kv_heads, width, d]
-        return self._attend(query, seen[0], seen[1], settings["scale"])
+        return self._attend(query, seen[0], seen[1], scale=settings["scale"], window=settings.get("window"))
 
 
 def in_this_process(

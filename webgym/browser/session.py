@@ -162,6 +162,7 @@ class Session:
             self._context.set_extra_http_headers({TOKEN_HEADER: token}),
             self._replace_hook(),
         )
+        tab.choosing = False
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
         await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")

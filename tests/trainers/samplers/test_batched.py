@@ -5,9 +5,10 @@ import random
 
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM
 
 from tests.trainers.samplers.test_local import make_model, some_requests
-from trainers.model import logprobs_at, packed_hidden
+from trainers.model import logprobs_at, packed_hidden, prepare
 from trainers.rows import Row, Span, pack
 from trainers.samplers.batched import BatchedSampler, draw_many, in_this_process
 from trainers.samplers.local import LocalSampler
@@ -53,6 +54,17 @@ def test_completions_are_those_of_the_local_sampler(model, tokenizer, slots, gra
         wanted, found = played(local, requests), played(batched, requests)
     assert sum(map(alike, wanted, found)) >= 79  # a draw may fall on the border between two tokens
     assert slots == 1 or batched.counters.reused_prompt_tokens > 300  # of prompts that repeat or go on
+
+
+def test_a_sliding_window_is_kept(tokenizer):
+    """Prompts of up to 90 tokens on layers that see 16."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "eos_token_id": tokenizer.eos_token_id}
+    model = prepare(MistralForCausalLM(MistralConfig(**sizes, **heads, sliding_window=16)))
+    requests = some_requests(30, len(tokenizer))
+    with LocalSampler(model, tokenizer) as local, BatchedSampler(model, tokenizer, slots=8) as batched:
+        assert sum(map(alike, played(local, requests), played(batched, requests))) >= 29
 
 
 def test_a_conversation_goes_on_in_its_slot_and_a_group_reads_once(model, tokenizer):
