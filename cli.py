@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -248,7 +249,8 @@ def sft(
         threads=threads,
         say=lambda words: console.print(words, soft_wrap=True),
     )
-    console.print(f"{out}: {result.final.exact:.1%} of held-out turns exact after {result.final.step} steps")
+    exact = "no turns held out" if math.isnan(result.final.exact) else f"{result.final.exact:.1%} of held-out turns exact"
+    console.print(f"{out}: {exact} after {result.final.step} steps")
 
 
 @app.command()

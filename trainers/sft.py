@@ -1,6 +1,7 @@
 """From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -64,13 +65,16 @@ def sft(
             source.tokenizer,
             examples,
             config,
-            lambda p: say(
-                f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  held-out loss {p.held_out_loss:.3f}  "
-                f"exact {p.exact:.1%}  {p.tokens_per_s:,.0f} tokens/s"
-            ),
+            lambda p: say(_in_words(p)),
             prompts,
         )
     with disk_errors(out, "try again"):
         out.mkdir(parents=True, exist_ok=True)
         source.save(out)
     return result
+
+
+def _in_words(p: imitation.Progress) -> str:
+    """One line of a run; nothing is said of held-out turns where none are kept."""
+    held_out = "" if math.isnan(p.exact) else f"held-out loss {p.held_out_loss:.3f}  exact {p.exact:.1%}  "
+    return f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  {held_out}{p.tokens_per_s:,.0f} tokens/s"
