@@ -130,7 +130,7 @@ def test_grids_that_cannot_work_are_refused_before_anything_is_played(tmp_path):
         with pytest.raises(ConfigError, match=says):
             read_grid(file)
     published = read_grid(ESTIMATORS)
-    assert [horizon_of(task) for task in published.tasks] == [3, 6, 12, 20, 12]
+    assert [horizon_of(task) for task in published.tasks] == [3, 3, 6, 6, 12, 12, 12, 20, 20]
 
 
 def test_intervals_are_over_cells():

@@ -347,6 +347,7 @@ import sys
 from trainers.run import RunFolder
 with RunFolder.open(sys.argv[1]) as run:
     done = run.resume().iteration if run.checkpoints() else 0
+    run.metrics.truncate(done)  # of one that was killed before its first checkpoint
     print("ready", flush=True)
     while True:
         done += 1
