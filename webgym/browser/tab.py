@@ -26,7 +26,7 @@ HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text
 SNAPSHOT = importlib.resources.files("webgym.browser").joinpath("snapshot.js").read_text("utf-8")
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
-LOADING_MS, LOADING_ROUNDS = 0.01, 500  # virtual time granted while pictures still load: how often that is needed is a matter of real time
+LOADING_MS, LOADING_ROUNDS = 0.001, 900  # virtual time granted while pictures load, and how often: together less than the clock shows
 
 
 def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
