@@ -21,8 +21,9 @@ import webgym
 from tests.webgym.pages import run, visitor
 from webgym import registry, task_sets
 from webgym.actions import DIALECTS, parse
+from webgym.browser.thread import loop_thread
 from webgym.browser.window import why_none
-from webgym.env import WebEnv
+from webgym.env import AsyncWebEnv, WebEnv
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTaskError
 from webgym.spaces import UnicodeText
 from webgym.task import FAILURE, SUCCESS, Start, Verdict
@@ -437,3 +438,17 @@ def test_registered_ids_are_the_tasks():
     ids = {name for name in gym.registry if name.startswith("webgym/miniwob.")}
     assert ids == {f"webgym/{task}-v0" for task in webgym.task_ids() if task.startswith("miniwob.")}
     assert all(gym.spec(name).max_episode_steps is None for name in ids)
+
+
+def test_the_clock_of_a_page_does_not_wait_for_its_pictures():
+    """The shop's front page has two dozen; how often time is granted until they are there is a matter of the machine."""
+
+    async def clocks() -> set[float]:
+        env, found = AsyncWebEnv(), set()
+        for _ in range(6):
+            await env.reset("shop.gift", 3)
+            found.add(await env.session.tab.page_value("Date.now()"))
+        await env.close()
+        return found
+
+    assert len(loop_thread().run(clocks())) == 1

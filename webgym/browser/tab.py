@@ -26,6 +26,7 @@ HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text
 SNAPSHOT = importlib.resources.files("webgym.browser").joinpath("snapshot.js").read_text("utf-8")
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+LOADING_MS, LOADING_ROUNDS = 0.001, 900  # virtual time granted while pictures load, and how often: together less than the clock shows
 
 
 def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
@@ -170,12 +171,15 @@ class Tab:
         budget = self.settle_ms if budget_ms is None else budget_ms
         await self.hear_input(False)  # what a person does meanwhile is no part of the episode
         await self._grant(budget)
-        for _ in range(ROUNDS):
+        moves, waits = ROUNDS, LOADING_ROUNDS
+        while (self._navigating and moves) or (self._loading and not self._navigating and waits):
             if self._navigating:
+                moves -= 1
                 await self._moved.wait()
-            elif not self._loading:
-                return
-            await self._grant(budget)
+                await self._grant(budget)
+            else:
+                waits -= 1
+                await self._grant(LOADING_MS)
 
     async def interrupt(self) -> None:
         """Give up what holds the page: a script that does not end, a request that nobody answers."""
