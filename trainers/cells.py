@@ -12,13 +12,23 @@ A process that is killed loses the cell under way and no other. Several processe
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from trainers.disk import write_atomically
 from webgym.errors import ConfigError
+
+
+class Named(Protocol):
+    """A cell: its row lies under its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+C = TypeVar("C", bound=Named)
 
 
 class CellFolder:
@@ -49,6 +59,20 @@ class CellFolder:
         """Write the row of a finished cell."""
         self.file(name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.file(name), json.dumps(row).encode())
+
+    def play(self, cells: Iterable[C], measure: Callable[[C], dict[str, Any]], most: int | None) -> Iterator[tuple[C, dict[str, Any]]]:
+        """Each cell that is played now, at most `most`, with its row, which is kept by then; what others play or played is left out."""
+        played = 0
+        for cell in cells:
+            if played == most:
+                return
+            with self.claim(cell.name) as mine:
+                if not mine or self.done(cell.name):
+                    continue
+                row = measure(cell)
+                self.keep(cell.name, row)
+            played += 1
+            yield cell, row
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:

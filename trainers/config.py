@@ -161,12 +161,12 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A configuration file. Raises ConfigError with the line where it is no TOML."""
+def read(path: Path, what: str = "configuration") -> dict[str, Any]:
+    """A TOML file; `what` it is stands in errors. Raises ConfigError with the line where it is no TOML."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 

@@ -17,7 +17,6 @@ advantage is left in GAE(0.95) on its values: 1 for a good critic, towards 0 for
 import copy
 import os
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from rich.table import Table
 
 from trainers.calibration import explained_variance
 from trainers.cells import CellFolder
-from trainers.config import resolve, validated
+from trainers.config import read, resolve, validated
 from trainers.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
 from trainers.critic import Critic, HeadConfig
 from trainers.critic_fit import CriticOptimizer, FitConfig, fit, predict
@@ -132,13 +131,7 @@ class CriticStudy:
     """A grid on a checkpoint in a folder. Raises ConfigError where the folder holds another, CheckpointError, UsageError."""
 
     def __init__(self, grid_file: Path, checkpoint: Path, out: Path) -> None:
-        try:
-            data = grid_file.read_bytes()
-            self.grid = validated(CriticGrid, tomllib.loads(data.decode()), f"{grid_file}: ")
-        except OSError as error:
-            raise ConfigError(f"cannot read the grid {grid_file}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{grid_file} is not valid TOML: {error}") from None
+        self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
             self.config, own = resolve(run.config)
@@ -149,7 +142,7 @@ class CriticStudy:
         if self.config.grammar:
             raise ConfigError(f"{checkpoint}: exact values are those of a policy without a grammar; take a run with grammar=false")
         about = f"# checkpoint {checkpoint.name}, iteration {self._checkpoint.iteration}\n"
-        self.out, self._cells = out, CellFolder(out, about.encode() + data, grid_file)
+        self.out, self._cells = out, CellFolder(out, about.encode() + grid_file.read_bytes(), grid_file)
 
     @property
     def todo(self) -> list[Cell]:
@@ -175,14 +168,7 @@ class CriticStudy:
         """How many cells were played now, at most `most`."""
         torch.set_num_threads(1)
         played = 0
-        for cell in self.todo:
-            if played == most:
-                break
-            with self._cells.claim(cell.name) as mine:
-                if not mine or self._cells.done(cell.name):
-                    continue
-                row = self._measure(cell)
-                self._cells.keep(cell.name, row)
+        for cell, row in self._cells.play(self.todo, self._measure, most):
             played += 1
             say(f"{cell.name}: explains {row['truth']:.3f} of V on held-out instances, {row['processor_seconds']:.0f} s")
         return played

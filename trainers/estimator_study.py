@@ -13,9 +13,9 @@ own files do it. Advantages are measured on all groups of the pool at once, grad
 
 import re
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from rich.table import Table
 from trainers import algorithms
 from trainers.algorithms import Algorithm
 from trainers.cells import CellFolder
-from trainers.config import validated
+from trainers.config import read, validated
 from trainers.credit import Values, flatten
 from trainers.critic import HeadConfig
 from trainers.critic_fit import FitConfig
@@ -115,12 +115,7 @@ class EstimatorGrid(BaseModel):
 
 def read_grid(path: Path) -> EstimatorGrid:
     """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
-    try:
-        grid = validated(EstimatorGrid, tomllib.loads(path.read_text("utf-8")), f"{path}: ")
-    except OSError as error:
-        raise ConfigError(f"cannot read the grid {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    grid = validated(EstimatorGrid, read(path, "grid"), f"{path}: ")
     if grid.members % grid.group_size:
         raise ConfigError(f"{path}: expected members to be a multiple of group_size, got {grid.members} and {grid.group_size}")
     groups = grid.instances * grid.members // grid.group_size
@@ -289,14 +284,7 @@ class EstimatorStudy:
     def run(self, most: int | None = None, say: Callable[[str], None] = print) -> int:
         """How many cells were played now, at most `most`."""
         played = 0
-        for cell in self.todo:
-            if played == most:
-                break
-            with self._cells.claim(cell.name) as mine:
-                if not mine or self._cells.done(cell.name):
-                    continue
-                row = measure(self.grid, cell)
-                self._cells.keep(cell.name, row)
+        for cell, row in self._cells.play(self.todo, partial(measure, self.grid), most):
             played += 1
             say(f"{cell.name}: success {row['success']:.3f}, {row['turns']} turns, {row['processor_seconds']:.0f} s")
         return played

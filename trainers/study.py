@@ -17,9 +17,7 @@ processes may work on one folder: a cell that another one plays is left to it.
 
 import shutil
 import time
-import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from trainers.cells import CellFolder
-from trainers.config import merged, resolve, validated, with_settings
+from trainers.config import merged, read, resolve, validated, with_settings
 from trainers.loop import Display, Trainer
 from webgym import task_sets
 from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
@@ -105,13 +103,7 @@ class Grid(BaseModel):
 
 def read_grid(path: Path) -> Grid:
     """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the grid {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    grid = validated(Grid, data, f"{path}: ")
+    grid = validated(Grid, read(path, "grid"), f"{path}: ")
     labels = [contender.label for contender in grid.contenders]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"{path}: two contenders have the same label (there are {', '.join(labels)})")
@@ -301,16 +293,12 @@ class Study:
             waiting = self.todo(stage, only)
             if waiting:
                 say(f"{stage}: {len(waiting)} cells to play, {sum(cell.steps for cell in waiting):,} environment steps")
-            for cell in waiting:
-                if played == most:
-                    return played
-                with self._claim(cell) as mine:
-                    if not mine or self._cells.done(cell.name):
-                        continue
-                    row = play(self.grid, cell, self.out, self.here)
-                    self._cells.keep(cell.name, row)
+            left = None if most is None else most - played
+            for cell, row in self._cells.play(waiting, lambda cell: play(self.grid, cell, self.out, self.here), left):
                 played += 1
                 say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
+            if played == most:
+                break
         return played
 
     def plan(self) -> list[str]:
@@ -323,9 +311,6 @@ class Study:
                 f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"
             )
         return lines
-
-    def _claim(self, cell: Cell) -> AbstractContextManager[bool]:
-        return self._cells.claim(cell.name)
 
     # --- report ----------------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ def test_cells_can_be_chosen_and_counted(grid, tmp_path):
     study = Study(grid, tmp_path)
     assert study.run(["tune"], only=["grpo/*"], most=1, say=lambda words: None) == 1
     assert [cell.label for cell in study.todo("tune")].count("grpo") == 1
-    with study._claim(study.todo("tune")[0]) as mine, study._claim(study.todo("tune")[0]) as theirs:
+    name = study.todo("tune")[0].name
+    with study._cells.claim(name) as mine, study._cells.claim(name) as theirs:
         assert mine and not theirs
     with pytest.raises(ConfigError, match="grpo is not tuned yet: 1 of 2 cells are there"):
         study.best()
