@@ -40,7 +40,7 @@ METRICS: Mapping[str, str] = {
     "critic/bias": "mean of V − G over turns, held out",
     "critic/residual_variance": "Var(G − V) over turns, held out",
     "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
-    "critic/gate": "1 while the critic beats the group mean; while it is 0, a gated algorithm uses the group mean in its place",
+    "critic/gate": "1 while the critic beats the group mean and a constant; while it is 0, a gated algorithm uses the group mean instead",
 }
 """What the stats of a Credit mean."""
 
@@ -241,15 +241,16 @@ class Gate(NamedTuple):
 def critic_gate(
     targets: Sequence[np.ndarray], values: Sequence[np.ndarray], baselines: Sequence[np.ndarray], weights: Sequence[np.ndarray]
 ) -> Gate:
-    """Open when Var(G − V) < Var(G − b) over the turns with weight > 0, V held out and b the leave-one-out group mean.
+    """Open when Var(G − V) is less than Var(G − b) and Var(G) over the turns with weight > 0, V held out, b the leave-one-out group mean.
 
-    Pooled explained variance above 0 would only prove that the critic learned which tasks are hard; the group mean knows that too.
+    Explained variance above 0 alone would only prove that the critic learned which tasks are hard; the group mean knows that too. But the
+    mean of a few others has noise of its own, so a constant can beat it, and a critic that knows nothing is one.
     """
     g, v, b = _live(targets, weights), _live(values, weights), _live(baselines, weights)
     if not len(g):
         return Gate(False, 0.0, 0.0)
     residual, baseline = float(np.var(g - v)), float(np.var(g - b))
-    return Gate(residual < baseline, residual, baseline)
+    return Gate(residual < min(baseline, float(np.var(g)) - ROUNDING), residual, baseline)
 
 
 def lambda_returns(trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float) -> list[Ragged]:

@@ -4,7 +4,8 @@ Targets and values are flat arrays over ids: global turn ids, or, with batches m
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from trainers.calibration import explained_variance
 from trainers.critic import Critic, HeadConfig
-from trainers.rows import PackedBatch
+from trainers.rows import PackedBatch, Row
 from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
 
@@ -30,9 +31,13 @@ class FitConfig(BaseModel):
     lr: float = Field(default=1e-3, gt=0, description="AdamW's step size")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled decay")
     grad_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient of a step")
-    batches_per_step: int = Field(
-        default=1, ge=1, description="packed batches of one optimiser step; the divisor counts the turns of all of them"
+    average: float = Field(
+        default=0.98,
+        ge=0,
+        lt=1,
+        description="decay per step of the mean of the weights, which values are read from; 0 reads the newest",
     )
+    turns_per_step: int = Field(default=32, ge=1, description="turns of one optimiser step, however many of them a packed batch holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,12 @@ class FitReport:
 
 
 class CriticOptimizer:
-    """The critic's own AdamW; its state goes into checkpoints, so that a resumed run is the same run."""
+    """The critic's own AdamW, and the running mean of the weights that it goes through (Polyak and Juditsky 1992).
+
+    One bit an episode makes the newest weights jump: one unlucky batch can take away all that they explained. The mean does not jump, so
+    values are read :meth:`averaged`, and that is what a checkpoint's folder holds; the newest weights are in :meth:`state_dict`, so that a
+    resumed run is the same run. A trunk that is the policy's is read as it is.
+    """
 
     def __init__(self, critic: Critic, config: FitConfig) -> None:
         self.config = config
@@ -70,52 +80,108 @@ class CriticOptimizer:
         self.adamw = torch.optim.AdamW(
             critic.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
         )
+        self._weights = list(critic.parameters()) if config.average else []
+        self._mean: list[Tensor] = []  # none before the first step
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step of AdamW; the mean follows. The first steps count alike in it, so that the start is forgotten."""
+        self.adamw.step()
+        self.steps += 1
+        if not self._mean:
+            self._mean = [x.detach().clone() for x in self._weights]
+        else:
+            torch._foreach_lerp_(self._mean, self._weights, max(1 - self.config.average, 1 / self.steps))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The critic with the mean of its weights, for as long as this holds."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for weight, mean in zip(self._weights if self._mean else (), self._mean, strict=True):
+            newest = weight.clone()
+            weight.copy_(mean)
+            mean.copy_(newest)
+
+    def settle(self) -> None:
+        """Leaves the critic with the mean of its weights, for good."""
+        self._swap()
+        self._mean = []
 
     def state_dict(self) -> dict[str, Any]:
-        """All that :meth:`load_state_dict` needs to go on bitwise."""
-        return {"steps": self.steps, "adamw": self.adamw.state_dict()}
+        """All that :meth:`load_state_dict` needs to go on bitwise, given the averaged critic."""
+        newest = [x.detach().clone() for x in self._weights] if self._mean else []
+        return {"steps": self.steps, "adamw": self.adamw.state_dict(), "newest": newest}
 
+    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a saved state."""
+        """Goes on from a saved state; the critic must hold the mean of its weights, as :meth:`averaged` shows it."""
         self.steps = int(state["steps"])
         self.adamw.load_state_dict(state["adamw"])
+        self._mean = [x.detach().clone() for x in self._weights] if state["newest"] else []
+        for weight, newest in zip(self._weights if state["newest"] else (), state["newest"], strict=True):
+            weight.copy_(newest)
+
+
+Packer = Callable[[Sequence[Row]], Sequence[PackedBatch]]
+"""Packs rows to what the device holds at a time."""
 
 
 def fit(
     critic: Critic,
-    batches: Sequence[PackedBatch],
+    rows: Sequence[Row],
     targets: Float[np.ndarray, " turns"],
     optimizer: CriticOptimizer,
+    packed: Packer,
     *,
     seed: int = 0,
-    held_out: Sequence[PackedBatch] = (),
+    held_out: Sequence[Row] = (),
     measured: bool = True,
     weights: Float[np.ndarray, " turns"] | None = None,
 ) -> FitReport:
     """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
 
-    `weights` says how often each turn counts (once): for one turn that stands for many alike, with their mean target.
+    The report is of the newest weights. `weights` says how often each turn counts (once): for one turn that stands for many alike, with
+    their mean target.
 
-    The order of the batches in each epoch comes from `seed`. A step's loss is divided by its turns: packing does not matter.
-    `held_out` batches are only measured; their targets are in the same array. Without `measured`, `batches` are not read before and
-    after, which saves two forward passes.
+    In each epoch the rows are dealt anew by `seed` to steps of `turns_per_step` turns (rows are whole, so a row of more turns is a step).
+    A step's loss is divided by its turns, so `packed` decides what it costs and not what is learned. `held_out` rows are only measured;
+    their targets are in the same array. Without `measured`, `rows` are not read before and after, which saves two forward passes.
     """
     config = optimizer.config
     table = torch.as_tensor(np.asarray(targets), dtype=torch.float32)
     counts = torch.ones_like(table) if weights is None else torch.as_tensor(np.asarray(weights), dtype=torch.float32)
-    again = batches if measured else ()
-    before, held_before = _measured(critic, again, table), _measured(critic, held_out, table)
+    again, apart = packed(rows) if measured else (), packed(held_out) if held_out else ()
+    before, held_before = _measured(critic, again, table), _measured(critic, apart, table)
     tokens, losses, turns = 0, 0.0, 0.0
     critic.train()
     for epoch in range(config.epochs):
-        order = sorted(range(len(batches)), key=lambda i: seed_from(seed, "critic", epoch, i))
-        for start in range(0, len(order), config.batches_per_step):
-            chosen = [batches[i] for i in order[start : start + config.batches_per_step]]
-            loss, known = _step(critic, chosen, table, counts, optimizer)
+        order = sorted(range(len(rows)), key=lambda i: seed_from(seed, "critic", epoch, i))
+        for chosen in _dealt([rows[i] for i in order], config.turns_per_step):
+            batches = packed(chosen)
+            loss, known = _step(critic, batches, table, counts, optimizer)
             losses, turns = losses + loss, turns + known
-            tokens += sum(batch.tokens for batch in chosen)
-    after, held_after = _measured(critic, again, table), _measured(critic, held_out, table)
+            tokens += sum(batch.tokens for batch in batches)
+    after, held_after = _measured(critic, again, table), _measured(critic, apart, table)
     return FitReport(before, after, held_before, held_after, losses / turns if turns else math.nan, optimizer.steps, tokens)
+
+
+def _dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
+    """The rows in order, as many at a time as have so many turns."""
+    chosen: list[Row] = []
+    for row in rows:
+        if chosen and sum(len(x.spans) for x in chosen) + len(row.spans) > turns:
+            yield chosen
+            chosen = []
+        chosen.append(row)
+    if chosen:
+        yield chosen
 
 
 def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts: Tensor, optimizer: CriticOptimizer) -> tuple[float, float]:
@@ -139,8 +205,7 @@ def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts:
             f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are in "
             "the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
         )
-    optimizer.adamw.step()
-    optimizer.steps += 1
+    optimizer.step()
     return total, turns
 
 

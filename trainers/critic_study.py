@@ -38,7 +38,7 @@ from trainers.distinct import Distinct
 from trainers.estimator_study import interval, said
 from trainers.estimators import slope
 from trainers.policy import LanguagePolicy, PolicyModel
-from trainers.rows import Row, pack
+from trainers.rows import PackedBatch, Row, pack
 from trainers.run import RunFolder
 from trainers.samplers.local import LocalSampler
 from trainers.truth import ExactTruth
@@ -96,7 +96,7 @@ class CriticGrid(BaseModel):
     held_out: Size
     """What is judged on: validation seeds."""
     token_budget: int = Field(default=2048, ge=64)
-    """Tokens of a step."""
+    """Most tokens of a forward pass."""
     folds: int = Field(default=3, ge=2)
     """Folds of cross-fitting."""
     fit: FitConfig = FitConfig(epochs=4, lr=1e-3)
@@ -297,13 +297,19 @@ class Fitter:
         critic.set_bias(float(np.average(target[chosen], weights=distinct.count[chosen])))
         lam, passes = self._variant.target_lam, self._fit.epochs
         config = self._fit if lam == 1 else self._fit.model_copy(update={"epochs": 1})
-        optimizer, batches = CriticOptimizer(critic, config), pack(rows, self._budget)
+        optimizer = CriticOptimizer(critic, config)
         for number in range(1 if lam == 1 else passes):
             if lam < 1:
-                values = self._read(critic, distinct)
+                with optimizer.averaged():
+                    values = self._read(critic, distinct)
                 target = distinct.mean(lambda_returns(trajectories, values, self._gamma, lam))
-            fit(critic, batches, target, optimizer, seed=seed_from(self._seed, number), measured=False, weights=distinct.count)
+            seed = seed_from(self._seed, number)
+            fit(critic, rows, target, optimizer, self._packed, seed=seed, measured=False, weights=distinct.count)
+        optimizer.settle()
         return critic
+
+    def _packed(self, rows: Sequence[Row]) -> list[PackedBatch]:
+        return pack(rows, self._budget)
 
     def values(self, critic: Critic, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
         """V(s_t) of each trajectory."""

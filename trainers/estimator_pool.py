@@ -9,7 +9,7 @@ critic can say; "learned" is a critic of ours, cross-fitted: it values the episo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -129,7 +129,9 @@ class Pool:
             inside, outside = ([row for row in distinct.rows if (fold[row.trajectory] == k) == wanted] for wanted in (True, False))
             critic = Critic.of(self.source.model, head)
             critic.set_bias(float(np.average(target[fold != k], weights=count[fold != k])))
-            fit(critic, pack(outside, budget), target, CriticOptimizer(critic, config), seed=seed, measured=False, weights=count)
+            optimizer = CriticOptimizer(critic, config)
+            fit(critic, outside, target, optimizer, partial(pack, token_budget=budget), seed=seed, measured=False, weights=count)
+            optimizer.settle()
             values[fold == k] = predict(critic, pack(inside, 8192), len(count))[fold == k]
         return distinct.per_trajectory(values)
 

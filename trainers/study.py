@@ -202,7 +202,8 @@ def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[st
 
 
 def _point(row: Mapping[str, Any]) -> dict[str, float]:
-    return {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
+    point = {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
+    return point | {name: row[f"critic/{name}"] for name in ("held_out_ev", "gate") if f"critic/{name}" in row}
 
 
 def scores(curve: Sequence[Mapping[str, float]], budget: int, goal: float, window: int) -> dict[str, float | None]:
@@ -243,6 +244,15 @@ class Study:
         settings_of(self.grid, cells(self.grid, "tune")[0], here)
         self._cells = CellFolder(out, grid_file.read_bytes(), grid_file)
 
+    @property
+    def _labels(self) -> list[str]:
+        return [contender.label for contender in self.grid.contenders]
+
+    @property
+    def _untuned(self) -> bool:
+        """Whether every contender has one candidate, which needs no tuning."""
+        return all(len(contender.candidates) == 1 for contender in self.grid.contenders)
+
     def rows(self, stage: Stage) -> list[dict[str, Any]]:
         """The rows of the finished cells of a stage."""
         return self._cells.rows(f"{stage}/*/*")
@@ -271,10 +281,13 @@ class Study:
 
         Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
         """
-        if stage == "tune" and all(len(contender.candidates) == 1 for contender in self.grid.contenders):
+        if stage == "tune" and self._untuned:
             return []
-        first = {contender.label: 0 for contender in self.grid.contenders}
-        found = [cell for cell in cells(self.grid, stage, first) if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)]
+        found = [
+            cell
+            for cell in cells(self.grid, stage, dict.fromkeys(self._labels, 0))
+            if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)
+        ]
         if stage == "measure":
             best = self.best({cell.label for cell in found})
             found = [replace(cell, candidate=best[cell.label]) for cell in found]
@@ -305,7 +318,7 @@ class Study:
         """What the whole study costs and how much of it is done, a line a stage."""
         lines = []
         for stage in STAGES:
-            all_cells = cells(self.grid, stage, {contender.label: 0 for contender in self.grid.contenders})
+            all_cells = [] if stage == "tune" and self._untuned else cells(self.grid, stage, dict.fromkeys(self._labels, 0))
             done = len(self.rows(stage))
             lines.append(
                 f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"

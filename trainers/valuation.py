@@ -18,7 +18,7 @@ from trainers.config import CriticConfig
 from trainers.context import Context
 from trainers.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critic import Critic
-from trainers.critic_fit import CriticOptimizer, check_targets, first_tokens, fit, per_token, predict
+from trainers.critic_fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.policy import PolicyModel
 from trainers.rows import PackedBatch, Row, final_rows, pack, rows_of_all
 from webgym.errors import ConfigError
@@ -74,12 +74,13 @@ class Valuation:
         check_targets(self._config.head, flat)
         if self.optimizer.steps == 0 and np.isfinite(flat).any():
             self.critic.set_bias(float(np.nanmean(flat)))
-        batches = self._batches(trajectories, rows)
+        packed = self._packer(trajectories)
         late = self._config.values_from == "same"
-        flat = self._ahead(groups, batches, flat)
-        held_out = None if late else self._held_out(groups, trajectories, rows, batches, flat, iteration)
-        fitted = fit(self.critic, batches, flat, self.optimizer, seed=seed_from(self._seed, "critic", iteration), measured=False)
-        values, final = held_out or (predict(self.critic, batches, len(flat)), self._finals(self.critic, trajectories))
+        flat = self._ahead(groups, packed(rows), flat)
+        held_out = None if late else self._held_out(groups, trajectories, rows, flat, iteration)
+        seed = seed_from(self._seed, "critic", iteration)
+        fitted = fit(self.critic, rows, flat, self.optimizer, packed, seed=seed, measured=False)
+        values, final = held_out or self._read(trajectories, packed(rows), len(flat))
         found = Values(split(values, [len(t) for t in targets]), final.tolist() if self._bootstraps else None)
         return Valued(groups, trajectories, rows, found, {"critic/loss": fitted.loss})
 
@@ -88,29 +89,37 @@ class Valuation:
         groups: Sequence[Group],
         trajectories: Sequence[Trajectory],
         rows: Sequence[Row],
-        batches: Sequence[PackedBatch],
         flat: np.ndarray,
         iteration: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """V of turns and of s_T by the critic before this batch, or of each fold of task groups by a clone fitted to the others."""
+        packed = self._packer(trajectories)
         if self._config.values_from == "earlier":
-            return predict(self.critic, batches, len(flat)), self._finals(self.critic, trajectories)
+            return self._read(trajectories, packed(rows), len(flat))
         folds = cross_fit_folds(groups, self._config.folds, seed_from(self._seed, "folds", iteration))
         fold_of = [fold for fold, group in zip(folds, groups, strict=True) for _ in group]
         values, final = np.full(len(flat), np.nan), np.full(len(trajectories), np.nan)
         for fold in sorted(set(fold_of)):
             inside = [row for row in rows if fold_of[row.trajectory] == fold]
             outside = [row for row in rows if fold_of[row.trajectory] != fold]
-            critic = self.critic.clone()
+            with self.optimizer.averaged():
+                critic = self.critic.clone()
             optimizer = CriticOptimizer(critic, self._config.fit)
             optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
             seed = seed_from(self._seed, "fold", iteration, int(fold))
-            fit(critic, self._batches(trajectories, outside), flat, optimizer, seed=seed, measured=False)
-            found = predict(critic, self._batches(trajectories, inside), len(flat))
+            fit(critic, outside, flat, optimizer, packed, seed=seed, measured=False)
+            with optimizer.averaged():
+                found = predict(critic, packed(inside), len(flat))
+                finals = self._finals(critic, trajectories)
             values[~np.isnan(found)] = found[~np.isnan(found)]
             members = np.array([f == fold for f in fold_of])
-            final[members] = self._finals(critic, trajectories)[members]
+            final[members] = finals[members]
         return values, final
+
+    def _read(self, trajectories: Sequence[Trajectory], batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
+        """V of turns and of s_T by the critic as it is."""
+        with self.optimizer.averaged():
+            return predict(self.critic, batches, turns), self._finals(self.critic, trajectories)
 
     def _finals(self, critic: Critic, trajectories: Sequence[Trajectory]) -> np.ndarray:
         """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or where nobody bootstraps."""
@@ -128,28 +137,34 @@ class Valuation:
         if self._per_token:
             raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
         trajectories = flatten(groups)
-        values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
+        with self.optimizer.averaged():
+            values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
         ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, lam))
         return np.where(np.isnan(flat), np.nan, ahead)
 
-    def _batches(self, trajectories: Sequence[Trajectory], rows: Sequence[Row]) -> list[PackedBatch]:
-        batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
-        if not self._per_token:
-            return batches
-        starts = first_tokens(trajectories)
-        return [per_token(batch, starts) for batch in batches]
+    def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:
+        """Packs rows of these trajectories for the device, with a value per turn or per token."""
+        starts = first_tokens(trajectories) if self._per_token else None
+
+        def packed(rows: Sequence[Row]) -> list[PackedBatch]:
+            batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
+            return batches if starts is None else [per_token(batch, starts) for batch in batches]
+
+        return packed
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
         """V(s_t) of any trajectories as the critic is now, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
         lengths = [len(x) for x in trajectories]
         batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
-        return split(predict(self.critic, batches, sum(lengths)), lengths)
+        with self.optimizer.averaged():
+            return split(predict(self.critic, batches, sum(lengths)), lengths)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write the critic's folder of a checkpoint."""
-        self.critic.save_pretrained(folder)
+        with self.optimizer.averaged():
+            self.critic.save_pretrained(folder)
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`restore` needs beside the folder."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -157,15 +158,15 @@ def test_ctrl_c_finishes_the_iteration_saves_and_says_how_to_go_on(model: Path, 
 def test_a_critic_that_diverges_keeps_its_weights(kind: str, model: Path) -> None:
     policy = PolicyModel.load(model).model
     played = [episode(1.0, 2)]
-    batches = pack(rows_of_all(played), 64)
+    rows = rows_of_all(played)
     critic = Critic.of(policy) if kind == "states" else QCritic.of(policy)
     with torch.no_grad():
         next(critic.parameters()).fill_(float("inf"))
     before = [p.clone() for p in critic.parameters()]
     with pytest.raises(DivergenceError, match=r"gradient of the critic has no finite norm.*smaller critic.fit.lr"):
         if isinstance(critic, Critic):
-            fit(critic, batches, torch.ones(2).numpy(), CriticOptimizer(critic, FitConfig()))
+            fit(critic, rows, torch.ones(2).numpy(), CriticOptimizer(critic, FitConfig()), partial(pack, token_budget=64))
         else:
             targets = torch.ones(2, 2).numpy()
-            fit_pass(critic, batches, (targets, targets), torch.optim.AdamW(critic.parameters()), grad_clip=1.0, seed=0)
+            fit_pass(critic, pack(rows, 64), (targets, targets), torch.optim.AdamW(critic.parameters()), grad_clip=1.0, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(before, critic.parameters(), strict=True))

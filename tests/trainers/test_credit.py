@@ -164,6 +164,8 @@ def test_gate_opens_only_for_a_critic_that_beats_the_group_mean() -> None:
     assert c.critic_gate(g, [np.array([0.9, 0.1])] * 2, b, w) == (True, pytest.approx(0.01), pytest.approx(0.25))
     assert not c.critic_gate(g, b, b, w).open  # as good is not better
     assert not c.critic_gate(g, [1 - x for x in g], b, w).open
+    worse_than_a_constant = [np.array([0.0, 1.0])] * 2  # as a mean of few others can be
+    assert not c.critic_gate(g, [np.array([0.7, 0.7])] * 2, worse_than_a_constant, w).open
     # a turn of weight 0 has no vote
     assert not c.critic_gate(g, [np.array([0.9, 0.1]), np.array([0.5, 0.5])], b, [np.zeros(2), np.ones(2)]).open
     assert not c.critic_gate(g, g, b, [np.zeros(2)] * 2).open

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -19,6 +20,8 @@ from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import CheckpointError, UsageError
 
 LOSSES = ("mse", "bce", "hl-gauss")
+
+packed = partial(pack, token_budget=240)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_the_critic_shares_nothing_with_the_policy(policy):
     before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     rows, targets = good_and_bad_states(8)
     critic = Critic.of(policy)
-    fit(critic, pack(rows, 100), targets, CriticOptimizer(critic, FitConfig(epochs=2)))
+    fit(critic, rows, targets, CriticOptimizer(critic, FitConfig(epochs=2)), packed)
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.state_dict().items())
 
 
@@ -97,7 +100,7 @@ def test_fitting_explains_held_out_turns(policy, loss):
     rows, targets = good_and_bad_states(160)
     critic = Critic.of(policy, HeadConfig(loss=loss))
     optimizer = CriticOptimizer(critic, FitConfig(epochs=12, lr=3e-3))
-    report = fit(critic, pack(rows[:120], 240), targets, optimizer, held_out=pack(rows[120:], 240))
+    report = fit(critic, rows[:120], targets, optimizer, packed, held_out=rows[120:])
     assert report.held_out_before and report.held_out_after
     assert report.held_out_before.explained_variance == pytest.approx(0.0, abs=1e-6)
     assert report.held_out_after.explained_variance > 0.8
@@ -114,7 +117,7 @@ def test_turns_without_a_target_count_for_nothing(policy):
     results = []
     for some, wanted in ((rows, holes), (kept, targets)):
         critic = Critic.of(policy)
-        report = fit(critic, pack(some, 1000), wanted, CriticOptimizer(critic, FitConfig()))
+        report = fit(critic, some, wanted, CriticOptimizer(critic, FitConfig()), packed)
         results.append((report.train_before, critic))
     assert results[0][0].turns == 4 and results[0][0].loss == pytest.approx(results[1][0].loss)
     for holed, whole in zip(results[0][1].parameters(), results[1][1].parameters(), strict=True):
@@ -124,30 +127,67 @@ def test_turns_without_a_target_count_for_nothing(policy):
 def test_one_step_of_many_batches_equals_one_of_one(policy):
     rows, targets = good_and_bad_states(9)
     critics = []
-    for batches in (pack(rows, 1000), pack(rows, 25)):
+    for token_budget in (1000, 25):
         critic = Critic.of(policy)
-        optimizer = CriticOptimizer(critic, FitConfig(batches_per_step=100))
-        assert fit(critic, batches, targets, optimizer).steps == 1
+        optimizer = CriticOptimizer(critic, FitConfig(turns_per_step=9))
+        assert fit(critic, rows, targets, optimizer, partial(pack, token_budget=token_budget)).steps == 1
         critics.append(critic)
     with torch.no_grad():
         values = [predict(critic, pack(rows, 1000), 9) for critic in critics]
     np.testing.assert_allclose(values[0], values[1], atol=1e-4)
 
 
+def test_steps_have_so_many_turns_whatever_the_budget(policy):
+    rows, targets = good_and_bad_states(9)
+    long = Row(9, 9, tuple(range(30)), tuple(Span(t, 5 * t + 2, 5 * t + 3, 5 * t + 5, 2 * t) for t in range(6)))  # more turns than a step
+    targets = np.append(targets, np.ones(6))
+    for token_budget in (12, 4000):
+        critic = Critic.of(policy)
+        optimizer = CriticOptimizer(critic, FitConfig(turns_per_step=3, epochs=2))
+        report = fit(critic, [*rows, long], targets, optimizer, partial(pack, token_budget=token_budget), measured=False)
+        assert 2 * 4 <= report.steps <= 2 * 5  # the row of six turns is a step, and may cut another one short
+        assert report.tokens == 2 * (9 * 12 + 30)
+
+
+def test_values_are_those_of_the_mean_of_the_weights(policy):
+    rows, targets = good_and_bad_states(12)
+    critic = Critic.of(policy)
+    critic.set_bias(0.3)
+    optimizer = CriticOptimizer(critic, FitConfig(average=0.5, turns_per_step=12))
+    with optimizer.averaged():  # before the first step there is nothing to average
+        np.testing.assert_allclose(predict(critic, packed(rows), 12), 0.3, atol=1e-5)
+    passed = []
+    for _ in range(4):
+        fit(critic, rows, targets, optimizer, packed, measured=False)
+        passed.append([p.detach().clone() for p in critic.parameters()])
+    mean = passed[0]
+    for share, weights in zip((1 / 2, 1 / 2, 1 / 2), passed[1:], strict=True):
+        mean = [torch.lerp(a, b, share) for a, b in zip(mean, weights, strict=True)]
+    with optimizer.averaged():
+        assert all(torch.allclose(p, m, atol=1e-6) for p, m in zip(critic.parameters(), mean, strict=True))
+    assert all(torch.equal(p, newest) for p, newest in zip(critic.parameters(), passed[-1], strict=True))
+    optimizer.settle()
+    assert all(torch.allclose(p, m, atol=1e-6) for p, m in zip(critic.parameters(), mean, strict=True))
+
+
 def test_saved_critic_goes_on_bitwise(policy, tmp_path):
     rows, targets = good_and_bad_states(12)
-    batches = pack(rows, 60)
     straight = Critic.of(policy)
-    optimizer = CriticOptimizer(straight, FitConfig(epochs=2))
-    fit(straight, batches, targets, optimizer, seed=1)
-    straight.save_pretrained(tmp_path)
+    config = FitConfig(epochs=2, turns_per_step=4)
+    optimizer = CriticOptimizer(straight, config)
+    fit(straight, rows, targets, optimizer, packed, seed=1)
+    with optimizer.averaged():
+        straight.save_pretrained(tmp_path)
     torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
-    fit(straight, batches, targets, optimizer, seed=2)
+    fit(straight, rows, targets, optimizer, packed, seed=2)
     resumed = Critic.load(tmp_path)
-    again = CriticOptimizer(resumed, FitConfig(epochs=2))
+    again = CriticOptimizer(resumed, config)
     again.load_state_dict(torch.load(tmp_path / "optimizer.pt"))
-    report = fit(resumed, batches, targets, again, seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True))
+    report = fit(resumed, rows, targets, again, packed, seed=2)
+    for _ in ("newest", "mean"):
+        assert all(torch.equal(a, b) for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True))
+        optimizer.settle()
+        again.settle()
     assert report.steps == optimizer.steps
     assert type(AutoModel.from_pretrained(tmp_path)).__name__ == "LlamaModel"
 
@@ -186,9 +226,7 @@ def test_a_borrowed_backbone_is_never_moved_and_gets_no_gradient(config):
     rows, targets = good_and_bad_states(160)
     hidden = packed_hidden(model, pack(rows, 4000)[0])
     critic = Critic.of(model, config)
-    report = fit(
-        critic, pack(rows[:120], 240), targets, CriticOptimizer(critic, FitConfig(epochs=12, lr=1e-2)), held_out=pack(rows[120:], 240)
-    )
+    report = fit(critic, rows[:120], targets, CriticOptimizer(critic, FitConfig(epochs=12, lr=1e-2)), packed, held_out=rows[120:])
     assert report.held_out_after and report.held_out_after.explained_variance > 0.6
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -218,7 +256,7 @@ def test_a_shared_trunk_learns_with_the_head():
     optimizer = CriticOptimizer(critic, FitConfig(epochs=3, lr=1e-3))
     assert [group["lr"] for group in optimizer.adamw.param_groups] == [1e-3, 5e-4]
     twin = critic.clone()
-    fit(critic, pack(rows, 100), targets, optimizer)
+    fit(critic, rows, targets, optimizer, packed)
     assert not torch.equal(model.get_decoder().embed_tokens.weight, before)
     assert torch.equal(twin.get_decoder().embed_tokens.weight, before)  # a clone's trunk is its own
 
@@ -227,7 +265,7 @@ def test_a_clone_of_an_adapter_shares_the_base_and_nothing_else(policy):
     rows, targets = good_and_bad_states(16)
     critic = Critic.of(policy, HeadConfig(backbone="adapter"))
     twin = critic.clone()
-    fit(twin, pack(rows, 100), targets, CriticOptimizer(twin, FitConfig(epochs=2)))
+    fit(twin, rows, targets, CriticOptimizer(twin, FitConfig(epochs=2)), packed)
     assert twin.get_decoder() is policy.get_decoder()
     assert not critic.adapter.up[0].any() and twin.adapter.up[0].any()
 
@@ -236,7 +274,7 @@ def test_a_clone_of_an_adapter_shares_the_base_and_nothing_else(policy):
 def test_a_saved_borrowed_critic_needs_its_policy(policy, tmp_path, backbone):
     rows, targets = good_and_bad_states(12)
     critic = Critic.of(policy, HeadConfig(backbone=backbone))
-    fit(critic, pack(rows, 100), targets, CriticOptimizer(critic, FitConfig(epochs=2)))
+    fit(critic, rows, targets, CriticOptimizer(critic, FitConfig(epochs=2)), packed)
     critic.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="load it with that policy"):
         Critic.load(tmp_path)
