@@ -37,6 +37,9 @@ class CriticConfig(BaseModel):
     """Folds of cross-fitting; each costs one fit."""
     target_lam: float = Field(default=1.0, ge=0, le=1)
     """λ of the critic's targets: 1 the outcome (Monte Carlo), 0 r + γ V of the next turn, between λ-returns."""
+    start: str = ""
+    """A run or checkpoint whose critic this one starts from, head and all, instead of a new head on the policy; "" for none. The episodes
+    that it was fitted to are no part of this run's steps."""
     warmup_iterations: int = Field(default=2, ge=0)
     """Iterations that fit the critic only; their episodes count as training episodes."""
 

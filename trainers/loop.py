@@ -28,6 +28,7 @@ from trainers.clock import Laps, Timekeeper, shares, split, split_in_words
 from trainers.collection import Collection, in_rounds
 from trainers.config import TrainConfig, merged, resolve
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
+from trainers.critic import Critic
 from trainers.curriculum import Curriculum
 from trainers.disk import disk_errors
 from trainers.grammar import TokenGrammar
@@ -44,7 +45,7 @@ from trainers.run import RunFolder, restore_rng, rng_state
 from trainers.samplers.batched import in_this_process
 from trainers.samplers.local import Generated, LocalSampler
 from trainers.samplers.openai import OpenAISampler
-from trainers.valuation import Valuation
+from trainers.valuation import Valuation, critic_of
 from webgym import task_sets
 from webgym.actions.grammar import grammar_name
 from webgym.arena import Arena
@@ -136,6 +137,7 @@ class Trainer:
             resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
         source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
+        critic = _critic(resolved, source)
         if resolved.grammar:
             TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.max_tokens)
         run = RunFolder.create(
@@ -147,7 +149,10 @@ class Trainer:
             versions={"browser": find().version} if resolved.backend == "browser" else {},
             trackers=trackers(resolved.trackers),
         )
-        return cls(resolved, run, source, display)
+        trainer = cls(resolved, run, source, display)
+        if critic is not None and isinstance(trainer.valuation, Valuation):
+            trainer.valuation.start_from(critic)
+        return trainer
 
     @classmethod
     def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
@@ -532,6 +537,17 @@ def _check_same(name: str, was: object, now: object) -> None:
             f"{name} cannot change in a run that is resumed (it is {was!r}, asked for is {now!r}): start a new run; "
             "with --model RUN it begins with this run's policy"
         )
+
+
+def _critic(config: TrainConfig, source: PolicyModel) -> Critic | None:
+    """The critic that the configuration starts from. Raises ConfigError where the algorithm has none of states, CheckpointError."""
+    path = config.critic.start
+    if not path:
+        return None
+    algorithm, own = algorithms.get(config.algo), resolve(config.model_dump())[1]
+    if algorithm.needs_values(own) not in ("turn", "token"):
+        raise ConfigError(f"critic.start: {config.algo} as it is set has no critic of states; leave it out, or take archer or actor_critic")
+    return critic_of(path, config.critic, source, config.device)
 
 
 def _load(model: str | Path, config: TrainConfig) -> PolicyModel:

@@ -21,6 +21,7 @@ from trainers.critic import Critic
 from trainers.critic_fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.policy import PolicyModel
 from trainers.rows import PackedBatch, Row, final_rows, pack, rows_of_all
+from trainers.run import open_checkpoint
 from webgym.errors import ConfigError
 from webgym.prompt import prompt_text
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
@@ -54,8 +55,14 @@ class Valuation:
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(own) == "token"
         self._bootstraps = algorithms.bootstraps(own)
+        self._knows = False  # before its first fit
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
+
+    def start_from(self, critic: Critic) -> None:
+        """Go on with a critic that knows something already (:func:`critic_of`)."""
+        self._set(critic)
+        self._knows = True
 
     def _set(self, critic: Critic) -> None:
         self.critic = critic
@@ -72,7 +79,7 @@ class Valuation:
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
         check_targets(self._config.head, flat)
-        if self.optimizer.steps == 0 and np.isfinite(flat).any():
+        if self.optimizer.steps == 0 and not self._knows and np.isfinite(flat).any():
             self.critic.set_bias(float(np.nanmean(flat)))
         packed = self._packer(trajectories)
         late = self._config.values_from == "same"
@@ -174,6 +181,16 @@ class Valuation:
         """Go on where `save` and `state_dict` were taken."""
         self._set(Critic.load(folder, policy=self._source.model, device=self._device))
         self.optimizer.load_state_dict(state)
+
+
+def critic_of(path: str, config: CriticConfig, source: PolicyModel, device: str) -> Critic:
+    """The critic of a run or checkpoint, to start from. Raises CheckpointError, or ConfigError where it is of another kind."""
+    critic = Critic.load(open_checkpoint(Path(path)).folder("critic"), policy=source.model, device=device)
+    wanted = config.head.model_copy(update={"tail": prompt_tail(source)})
+    if differ := [key for key, x in wanted.model_dump().items() if getattr(critic.config, key) != x]:
+        said = ", ".join(f"{key} = {getattr(critic.config, key)!r}" for key in differ)
+        raise ConfigError(f"critic.start: the critic in {path} has {said} where critic.head says otherwise: set critic.head to what it has")
+    return critic
 
 
 def prompt_tail(source: PolicyModel) -> int:

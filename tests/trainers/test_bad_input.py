@@ -154,6 +154,23 @@ def test_ctrl_c_finishes_the_iteration_saves_and_says_how_to_go_on(model: Path, 
     assert timeless(straight.run.path / "metrics.jsonl") == timeless(resumed.run.path / "metrics.jsonl")
 
 
+def test_a_run_starts_from_the_critic_of_another(model: Path, tmp_path: Path) -> None:
+    first = finish(start(model, tmp_path, "first", "archer", critic={"warmup_iterations": 3, "fit": {"turns_per_step": 4}}))
+    knows = {"start": str(first.run.path), "warmup_iterations": 0}
+    again = start(model, tmp_path, "again", "archer", critic=knows)
+    assert first.valuation and again.valuation
+    with first.valuation.optimizer.averaged():
+        pairs = zip(first.valuation.critic.parameters(), again.valuation.critic.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    finish(again)
+    assert finish(Trainer.resume(again.run.path, changes={"iterations": 4})).iteration == 4
+    with pytest.raises(ConfigError, match="grpo as it is set has no critic of states"):
+        start(model, tmp_path, "none", "grpo", critic=knows)
+    with pytest.raises(ConfigError, match="has loss = 'bce' where critic.head says otherwise"):
+        start(model, tmp_path, "other", "archer", critic=knows | {"head": {"loss": "mse"}})
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("kind", ["states", "actions"])
 def test_a_critic_that_diverges_keeps_its_weights(kind: str, model: Path) -> None:
     policy = PolicyModel.load(model).model

@@ -26,7 +26,7 @@ def source() -> PolicyModel:
 
 def valuation(source: PolicyModel, algo: str = "archer", **changes: object) -> Valuation:
     own = algorithms.get(algo).Config()
-    fit = {"epochs": 30, "lr": 1e-2}
+    fit = {"epochs": 30, "lr": 1e-2, "turns_per_step": 4, "average": 0.0}
     config = CriticConfig.model_validate({"fit": fit, "folds": 3, **changes})
     return Valuation(algorithms.get(algo), own, config, source, seed=0, token_budget=64, device="cpu")
 
