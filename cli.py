@@ -537,13 +537,18 @@ def study_learning(
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
+    plots: PlotsOption = None,
 ) -> None:
     """Learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
+    from trainers.curves import tables
     from trainers.model import no_progress_bars
-    from trainers.study import LEARNING, STAGES, Study, tables
+    from trainers.plots import plot_learning, pyplot
+    from trainers.study import LEARNING, STAGES, Study
 
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
+    if plots:
+        pyplot()
     no_progress_bars()
     study = Study(grid or LEARNING, out, settings)
     if plan:
@@ -552,12 +557,9 @@ def study_learning(
         return
     if not report:
         study.run(STAGES if stage == "all" else (stage,), only, most, _say)  # type: ignore[arg-type]
-    found = study.report()
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    for table in tables(found):
-        console.print(table)
+    if plots and (rows := study.rows("measure")):
+        plot_learning(rows, [x.label for x in study.grid.contenders], study.grid.goal, study.grid.window, plots)
+    _show(study.report(), tables, as_json)
 
 
 @bench_app.command("step")

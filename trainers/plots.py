@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from trainers.curves import smoothed
 from webgym.errors import UsageError
 
 _Rows = Mapping[tuple[str, str], Mapping[str, Any]]  # of task and estimator
@@ -126,6 +129,41 @@ def plot_critic(report: Mapping[str, Any], folder: Path) -> list[Path]:
     for axis in (calibration, ranking, distance):
         axis.legend(fontsize=7)
     file = folder / "critic.png"
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+    return [file]
+
+
+def plot_learning(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal: float, window: int, folder: Path) -> list[Path]:
+    """Writes a panel a task: success by environment steps, a thin line a run and a thick one of their mean; returns the file."""
+    plt = pyplot()
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks = sorted({row["task"] for row in rows}, key=lambda task: (max(row["steps"] for row in rows if row["task"] == task), task))
+    columns = min(3, len(tasks))
+    lines = -(-len(tasks) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(4 * columns + 1, 3 * lines), sharey=True, squeeze=False, layout="constrained")
+    colours = {label: f"C{n % 10}" for n, label in enumerate(labels)}
+    for axis, task in zip(axes.flat, tasks, strict=False):
+        axis.axhline(goal, color="grey", linewidth=0.6)
+        for n, label in enumerate(labels):
+            runs = [row for row in rows if (row["task"], row["label"]) == (task, label)]
+            if not runs:
+                continue
+            grid = np.linspace(0, runs[0]["steps"], 200)
+            drawn = []
+            for row in runs:
+                steps = [point["steps"] for point in row["curve"]][window - 1 :]
+                drawn.append(np.interp(grid, steps, smoothed(row["curve"], window), left=np.nan))
+                axis.plot(grid, drawn[-1], color=colours[label], linewidth=0.5, alpha=0.4)
+            axis.plot(grid, np.mean(drawn, axis=0), color=colours[label], linestyle="-" if n < 10 else "--", linewidth=1.8, label=label)
+        axis.set(title=task, xlabel="environment steps", ylim=(0, 1))
+        axis.title.set_fontsize(8)
+    for axis in list(axes.flat)[len(tasks) :]:
+        axis.set_visible(False)
+    axes[0][0].set_ylabel(f"success, mean of {window} iterations")
+    named = {name: line for axis in axes.flat for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside right center", fontsize=8)
+    file = folder / "learning.png"
     figure.savefig(file, dpi=110)
     plt.close(figure)
     return [file]

@@ -25,15 +25,13 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from rich.table import Table
 
 from trainers.cells import CellFolder
 from trainers.config import merged, read, resolve, validated, with_settings
+from trainers.curves import report, scores
 from trainers.loop import Display, Trainer
 from webgym import task_sets
-from webgym.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
 from webgym.errors import ConfigError
-from webgym.evaluate import Interval
 
 LEARNING = Path(__file__).parent / "studies" / "learning.toml"
 """The grid of the published learning curves."""
@@ -206,24 +204,6 @@ def _point(row: Mapping[str, Any]) -> dict[str, float]:
     return point | {name: row[f"critic/{name}"] for name in ("held_out_ev", "gate") if f"critic/{name}" in row}
 
 
-def scores(curve: Sequence[Mapping[str, float]], budget: int, goal: float, window: int) -> dict[str, float | None]:
-    """What a learning curve comes to. Success is that of the training episodes, which are fresh instances played by the policy of then.
-
-    `area`: mean success over the budget's steps; `final`: mean of the last `window` iterations; `steps_to_goal`: the steps after which the
-    mean of `window` iterations first reached the goal, null where it never did.
-    """
-    steps = np.array([point["steps"] for point in curve], float)
-    success = np.array([point["success"] for point in curve], float)
-    taken = np.diff(np.minimum(steps, budget), prepend=0.0)
-    smooth = np.convolve(success, np.ones(window) / window, "valid") if len(success) >= window else np.array([])
-    reached = np.flatnonzero(smooth >= goal)
-    return {
-        "area": float((success * taken).sum() / max(taken.sum(), 1.0)),
-        "final": float(success[-window:].mean()),
-        "steps_to_goal": float(steps[reached[0] + window - 1]) if len(reached) else None,
-    }
-
-
 # --- the study -------------------------------------------------------------------------------------------------------------
 
 
@@ -325,65 +305,6 @@ class Study:
             )
         return lines
 
-    # --- report ----------------------------------------------------------------------------------------------------------
-
     def report(self) -> dict[str, Any]:
-        """What the measured cells come to, as plain data: by task and contender, and each pair of contenders on their common tasks."""
-        by: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in self.rows("measure"):
-            by.setdefault((row["task"], row["label"]), []).append(row)
-        labels = [x.label for x in self.grid.contenders if any(label == x.label for _, label in by)]
-        areas = {label: {task: [r["area"] for r in rows] for (task, who), rows in by.items() if who == label} for label in labels}
-        pairs = [(a, b) for a in labels for b in labels if a != b and set(areas[a]) & set(areas[b])]
-        return {
-            "tasks": [{"task": task, "contender": label, **_figures(rows, self.grid.goal)} for (task, label), rows in sorted(by.items())],
-            "pairs": [{"first": a, "second": b, **_improvement(areas[a], areas[b])} for a, b in pairs],
-        }
-
-
-def _figures(rows: Sequence[Mapping[str, Any]], goal: float) -> dict[str, Any]:
-    reached = [row["steps_to_goal"] for row in rows if row["steps_to_goal"] is not None]
-    return {
-        "runs": len(rows),
-        **{name: _with_interval({"": [row[name] for row in rows]}) for name in ("area", "final")},
-        "goal": goal,
-        "reached_goal": len(reached),
-        "median_steps_to_goal": float(np.median(reached)) if 2 * len(reached) > len(rows) else None,
-        "seconds": float(np.mean([row["seconds"] for row in rows])),
-    }
-
-
-def _with_interval(found: Scores) -> dict[str, float]:
-    interval = stratified_bootstrap(aggregate_iqm, found)
-    return {"iqm": aggregate_iqm(found), "low": interval.low, "high": interval.high}
-
-
-def _improvement(first: Scores, second: Scores) -> dict[str, Any]:
-    shared = sorted(set(first) & set(second))
-    pair = ({task: first[task] for task in shared}, {task: second[task] for task in shared})
-    interval: Interval = stratified_bootstrap(probability_of_improvement, *pair)
-    return {"tasks": shared, "probability": probability_of_improvement(*pair), "low": interval.low, "high": interval.high}
-
-
-def tables(report: Mapping[str, Any]) -> list[Table]:
-    """The report for a terminal."""
-    learned = Table("task", "contender", "runs", "area (IQM)", "final (IQM)", "reached", "median steps to goal", "s a run")
-    for row in report["tasks"]:
-        steps = row["median_steps_to_goal"]
-        spans = [f"{row[x]['iqm']:.3f} [{row[x]['low']:.3f}, {row[x]['high']:.3f}]" for x in ("area", "final")]
-        reached = f"{row['reached_goal']} of {row['runs']} to {row['goal']:.0%}"
-        cells_ = [
-            row["task"],
-            row["contender"],
-            str(row["runs"]),
-            *spans,
-            reached,
-            f"{steps:,.0f}" if steps else "–",
-            f"{row['seconds']:.0f}",
-        ]
-        learned.add_row(*cells_)
-    better = Table("contender", "beats", "on tasks", "probability of improvement")
-    for row in report["pairs"]:
-        span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-        better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
-    return [learned, better]
+        """What the measured cells come to, as plain data (:func:`trainers.curves.report`)."""
+        return report(self.rows("measure"), self._labels, self.grid.goal, self.grid.window)

@@ -166,7 +166,7 @@ def test_a_run_starts_from_the_critic_of_another(model: Path, tmp_path: Path) ->
     assert finish(Trainer.resume(again.run.path, changes={"iterations": 4})).iteration == 4
     with pytest.raises(ConfigError, match="grpo as it is set has no critic of states"):
         start(model, tmp_path, "none", "grpo", critic=knows)
-    with pytest.raises(ConfigError, match="has loss = 'bce' where critic.head says otherwise"):
+    with pytest.raises(ConfigError, match=r"has loss = 'bce' where critic\.head says otherwise"):
         start(model, tmp_path, "other", "archer", critic=knows | {"head": {"loss": "mse"}})
     assert not (tmp_path / "other").exists()
 

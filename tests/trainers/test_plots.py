@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from trainers.plots import plot_critic, plot_estimators, pyplot
+from trainers.plots import plot_critic, plot_estimators, plot_learning, pyplot
 from webgym.errors import UsageError
 
 SPAN = {"mean": 0.5, "low": 0.4, "high": 0.6}
@@ -26,6 +26,11 @@ CRITIC = {
         }
     }
 }
+CURVES = [
+    {"task": task, "label": label, "steps": 30, "curve": [{"steps": 10 * i, "success": i / 4} for i in range(1, 4)]}
+    for task in ("wizard.h1", "wizard.h3", "wizard.h6", "wizard.h12")
+    for label in ("grpo", "archer")
+]
 
 
 def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
@@ -36,6 +41,11 @@ def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
 
 def test_plots_are_files(tmp_path):
     pytest.importorskip("matplotlib")
-    files = [*plot_estimators(ESTIMATORS, tmp_path / "new"), *plot_critic(CRITIC, tmp_path)]
-    assert [file.name for file in files] == ["estimators-snr.png", "estimators-cosine.png", "estimators-sign.png", "critic.png"]
+    files = [
+        *plot_estimators(ESTIMATORS, tmp_path / "new"),
+        *plot_critic(CRITIC, tmp_path),
+        *plot_learning(CURVES, ["grpo", "archer", "ppo"], 0.8, 2, tmp_path),
+    ]
+    names = ["estimators-snr.png", "estimators-cosine.png", "estimators-sign.png", "critic.png", "learning.png"]
+    assert [file.name for file in files] == names and all(file.stat().st_size > 1000 for file in files)
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from trainers.curves import collapsed, report, scores, tables
 from trainers.model import prepare
 from trainers.policy import PolicyModel
-from trainers.study import LEARNING, Cell, Study, cells, read_grid, scores, settings_of, tables
+from trainers.study import LEARNING, Cell, Study, cells, read_grid, settings_of
 from trainers.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import ConfigError, UsageError
 from webgym.prompt import COMPACT
@@ -81,11 +82,11 @@ def test_a_study_that_is_killed_loses_no_finished_cell(grid, tmp_path):
     for row in rows:
         assert row["candidate"] == study.best()[row["label"]]
         assert row["curve"][-1]["steps"] >= 25 > (row["curve"][-2]["steps"] if len(row["curve"]) > 1 else 0)
-    report = study.report()
-    assert [row["runs"] for row in report["tasks"]] == [2, 2]
-    one, other = report["pairs"]
+    found = study.report()
+    assert [row["runs"] for row in found["tasks"]] == [2, 2]
+    one, other = found["pairs"]
     assert one["probability"] + other["probability"] == pytest.approx(1.0)
-    assert [table.row_count for table in tables(report)] == [2, 2]
+    assert [table.row_count for table in tables(found)] == [2, 1, 2]
     with pytest.raises(ConfigError, match="holds rows of another grid"):
         Study(LEARNING, tmp_path)
 
@@ -121,6 +122,23 @@ def test_scores_by_hand():
     assert found["area"] == pytest.approx((0 * 10 + 0.5 * 10 + 1 * 10 + 1 * 10) / 40)  # what goes beyond the budget does not count
     assert found["final"] == 1.0 and found["steps_to_goal"] == 30
     assert scores(curve[:1], 40, 0.75, 2)["steps_to_goal"] is None
+
+
+def row(label, steps_to_goal, success, area=0.5):
+    curve = [{"steps": 10 * (i + 1), "success": p} for i, p in enumerate(success)]
+    own = {"label": label, "task": "t", "steps": 100, "steps_to_goal": steps_to_goal, "area": area, "final": success[-1]}
+    return own | {"curve": curve, "seconds": 1.0}
+
+
+def test_who_is_sooner_and_who_collapses():
+    rows = [row("a", s, (0.1, 0.9, 0.9), 0.8) for s in (20.0, 20.0, 40.0)] + [row("b", s, (0.1, 0.9, 0.2), 0.3) for s in (40.0, 80.0, None)]
+    found = report(rows, ["b", "a", "unseen"], goal=0.8, window=1)
+    assert [(x["contender"], x["collapsed"], x["median_steps_to_goal"]) for x in found["tasks"]] == [("b", 3, 60.0), ("a", 0, 20.0)]
+    (sooner,) = found["sooner"]
+    assert (sooner["first"], sooner["second"], sooner["never"]) == ("a", "b", [0, 1])
+    assert sooner["ratio"] == 20 / 80 and sooner["low"] == 20 / 100 and sooner["high"] == 40 / 40  # one that never got there: its budget
+    assert [x["probability"] for x in found["pairs"]] == [0.0, 1.0]
+    assert not collapsed(rows[0]["curve"], window=4), "too short to say"
 
 
 @pytest.mark.parametrize(
