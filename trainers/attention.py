@@ -103,9 +103,18 @@ def _flash_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
 def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:
     """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
 
-    Position i sees all up to itself, with `window` only that many, itself included.
+    Position i sees all up to itself, with `window` only that many, itself included; then in blocks, so that no mask has more than
+    window × 2 window places.
     """
     q, k = query.shape[2], key.shape[2]
+    if window is not None and window < q:
+        blocks = []
+        for start in range(0, q, window):
+            end = min(start + window, q)
+            seen = slice(max(0, k - q + start - window + 1), k - q + end)
+            block = query[:, :, start:end], key[:, :, seen], value[:, :, seen]
+            blocks.append(causal(*block, scale=scale, dropout_p=dropout_p, window=window))
+        return torch.cat(blocks, 2)
     mask = None
     if (1 < q < k) or (window is not None and window < k):
         ahead = torch.arange(k, device=key.device) - torch.arange(k - q, k, device=key.device)[:, None]  # [q, k]; > 0: the future
