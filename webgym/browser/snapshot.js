@@ -32,17 +32,20 @@
   };
   const textAround = (node, el) => [...node.childNodes].filter((n) => n !== el).map((n) => n.textContent).join(" ");
 
+  // What its author called it, without what a script says there of the pointer, which is the frame's business and not the page's.
+  const classOf = (el) => squash((el.getAttribute("class") ?? "").replace(/(^|\s)\S*(hover|focus)\S*/gi, " "));
+
   const lastName = (el) => {                               // for a thing without text: what its author called it
     const given = squash(el.getAttribute("title")) || squash(el.getAttribute("alt")) || squash(el.getAttribute("placeholder"));
     if (given) return given;
     const inner = el.querySelector?.("[title],[alt],[aria-label],svg > title");
     const innerName = inner && squash(inner.getAttribute("aria-label") || inner.getAttribute("title") || inner.getAttribute("alt") || inner.textContent);
     if (innerName) return innerName;
-    if (SHAPES.has(el.tagName)) return squash(`${el.tagName} ${el.getAttribute("fill") ?? ""} ${el.getAttribute("class") ?? ""}`);
-    const named = squash(el.getAttribute("name")) || squash(el.getAttribute("class")) || squash(el.id);
+    if (SHAPES.has(el.tagName)) return squash(`${el.tagName} ${el.getAttribute("fill") ?? ""} ${classOf(el)}`);
+    const named = squash(el.getAttribute("name")) || classOf(el) || squash(el.id);
     if (named) return clip(named, 60);
     const icon = el.querySelector?.("[class]");
-    if (icon) return clip(squash(icon.getAttribute("class")), 60);
+    if (icon) return clip(classOf(icon), 60);
     if (el.matches("input,textarea,select")) return "";   // its colour is no name
     if (FIELDS.has(roleOf(el))) return "";
     const colour = getComputedStyle(el).backgroundColor;

@@ -102,6 +102,13 @@ def test_roles_names_values_and_states(at):
     assert refs == list(range(len(refs)))
 
 
+def test_a_thing_without_text_has_the_name_that_its_author_gave_it_wherever_the_pointer_is(at):
+    box = "onclick=1 style='width:40px;height:20px'"
+    page = f"<div {box} class='menu menu-hover is-Focused wide'></div><div {box} class='x-hover' id=own></div>"
+    page += f"<div {box}><i class=star></i></div>"
+    assert [node.text for node in at.open(page).nodes] == ["menu wide", "own", "star"]
+
+
 def test_what_does_not_show_is_not_read(at):
     at.open("""<div style="display:none">a<button>b</button></div><div style="visibility:hidden">c<button>d</button>
         <button style="visibility:visible">seen</button></div><div style="position:absolute;left:-999px">e<button>f</button></div>
@@ -428,6 +435,16 @@ def test_time_is_virtual(at):
     seen = at.js("[new Date() instanceof Date, new Date(0).getTime(), new Date(2026, 0).getFullYear(), typeof Date()]")
     assert seen == [True, 0, 2026, "string"]
     assert at.js("new Date().constructor === Date && Date.UTC(1970, 0) === 0 && performance.now() >= 400")
+
+
+def test_frames_that_a_script_asks_for_come_by_the_page_clock(at):
+    page = "<p id=n>0</p><script>let n = 0; (function f() { document.title = ++n; requestAnimationFrame(f) })()</script>"
+    at.open(page, settle_ms=400.0)
+    drawn = at.js("n")
+    assert 400 // 16 <= drawn <= 400 // 16 + 1  # whatever the machine has time for
+    at.do(Wait(96))
+    assert at.js("n") == drawn + 96 // 16
+    assert at.js("cancelAnimationFrame(requestAnimationFrame(() => 0))") is None
 
 
 def test_chance_is_seeded(at):
