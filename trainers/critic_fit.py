@@ -91,7 +91,9 @@ class CriticOptimizer:
         if not self._mean:
             self._mean = [x.detach().clone() for x in self._weights]
         else:
-            torch._foreach_lerp_(self._mean, self._weights, max(1 - self.config.average, 1 / self.steps))
+            share = max(1 - self.config.average, 1 / self.steps)
+            for mean, weight in zip(self._mean, self._weights, strict=True):
+                mean.lerp_(weight, share)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

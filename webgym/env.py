@@ -3,13 +3,14 @@
 Only this module writes reward, terminated and truncated. The reward is 0 until the end, then 1 for success, else 0.
 """
 
+import asyncio
 import secrets
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, SupportsFloat, get_args
+from typing import Any, ClassVar, Literal, SupportsFloat, TypeVar, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +25,9 @@ from webgym.task import Evidence, Site, Start, Task, Verdict
 
 Backend = Literal["browser", "text"]
 """Where episodes are played: in Chromium, or on the text twin that packs with plain pages have (:mod:`webgym.text`)."""
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
@@ -132,8 +136,7 @@ class AsyncWebEnv:
         self._turn += 1
         async with self._pool.turn():
             error, ended, answer = await self._perform(action)
-            verdict = await self._judge(ended, answer)
-            observation = await self._observe(error)
+            verdict, observation = await _both(self._judge(ended, answer), self._observe(error))
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
@@ -253,6 +256,15 @@ class AsyncWebEnv:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """The answers to two questions to the browser, asked at once. Both have ended before an error of either is raised."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    for found in (one, other):
+        if isinstance(found, BaseException):
+            raise found
+    return one, other  # type: ignore[return-value]
 
 
 def _start(task: Task, seed: int) -> Start:
