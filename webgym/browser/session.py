@@ -20,6 +20,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.browser.clipboard import Clipboard
+from webgym.browser.keys import typed
 from webgym.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault
 from webgym.sites.address import allowed_address, not_allowed
@@ -379,8 +380,10 @@ class Session:
             await self._press("Delete")
 
     async def _type(self, text: str) -> None:
-        keyboard = self.tab.page.keyboard
-        await (keyboard.type(text) if len(text) <= TYPED_CHARS else keyboard.insert_text(text))
+        if len(text) > TYPED_CHARS:
+            await self.tab.page.keyboard.insert_text(text)
+        else:
+            await asyncio.gather(*(self.tab.send(method, parameters) for method, parameters in typed(text)))
 
     async def _press(self, keys: str) -> None:
         try:

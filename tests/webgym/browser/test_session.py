@@ -419,6 +419,27 @@ def test_request_that_begins_between_two_mouse_events_is_waited_for(at):
     assert at.do(Click(at.ref("x"))).title == "answer"
 
 
+def test_typed_text_makes_the_events_that_playwright_makes_of_it(at):
+    text = "".join(map(chr, range(32, 127))) + "\nä€🙂"
+    page = """<textarea id=t></textarea><script>log = [];
+        for (const type of ["keydown", "keypress", "input", "keyup"]) t.addEventListener(type, e =>
+            log.push([type, e.key, e.code, e.keyCode, e.which, e.charCode, e.shiftKey, e.inputType, e.data, t.value.length].join()))
+        </script>"""
+
+    def events(write):
+        at.open(page)
+        at.js("t.focus()")
+        write()
+        return at.js("[t.value, log]")
+
+    def playwright():
+        run(at.env.session.tab.page.keyboard.type(text))
+
+    value, log = events(lambda: at.do(Type(text)))
+    assert [value, log] == events(playwright)
+    assert value == text and len(log) == 4 * 96 + 3
+
+
 # --- time and chance -------------------------------------------------------------------------------------------------------
 
 
