@@ -91,7 +91,7 @@ test-slow: browser  ## the tests that take minutes
 	$(PY) -m pytest -q -m slow $(ARGS)
 
 trust: browser  ## every task of every pack: its oracle and all adversaries on 20 seeds (hours; goes on where it was cut off)
-	$(WEBGYM) tasks validate '*' --seeds 20 --sessions 4 --ledger runs/trust.jsonl $(ARGS)
+	$(WEBGYM) tasks validate '*' --seeds 20 --sessions 4 --ledger docs/trust.jsonl $(ARGS)
 
 lint: $(STAMP)  ## ruff and pyright
 	$(VENV)/bin/ruff check .

@@ -126,8 +126,9 @@ class CriticOptimizer:
         """Goes on from a saved state; the critic must hold the mean of its weights, as :meth:`averaged` shows it."""
         self.steps = int(state["steps"])
         self.adamw.load_state_dict(state["adamw"])
-        self._mean = [x.detach().clone() for x in self._weights] if state["newest"] else []
-        for weight, newest in zip(self._weights if state["newest"] else (), state["newest"], strict=True):
+        saved = state.get("newest", [])
+        self._mean = [x.detach().clone() for x in self._weights] if saved else []
+        for weight, newest in zip(self._weights if saved else (), saved, strict=True):
             weight.copy_(newest)
 
 

@@ -55,14 +55,12 @@ class Valuation:
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(own) == "token"
         self._bootstraps = algorithms.bootstraps(own)
-        self._knows = False  # before its first fit
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
     def start_from(self, critic: Critic) -> None:
         """Go on with a critic that knows something already (:func:`critic_of`)."""
         self._set(critic)
-        self._knows = True
 
     def _set(self, critic: Critic) -> None:
         self.critic = critic
@@ -79,11 +77,12 @@ class Valuation:
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
         check_targets(self._config.head, flat)
-        if self.optimizer.steps == 0 and not self._knows and np.isfinite(flat).any():
+        if self.optimizer.steps == 0 and not self._config.start and np.isfinite(flat).any():
             self.critic.set_bias(float(np.nanmean(flat)))
         packed = self._packer(trajectories)
         late = self._config.values_from == "same"
-        flat = self._ahead(groups, packed(rows), flat)
+        if self._config.target_lam < 1:
+            flat = self._ahead(groups, packed(rows), flat)
         held_out = None if late else self._held_out(groups, trajectories, rows, flat, iteration)
         seed = seed_from(self._seed, "critic", iteration)
         fitted = fit(self.critic, rows, flat, self.optimizer, packed, seed=seed, measured=False)
@@ -137,16 +136,13 @@ class Valuation:
         return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
-        """The targets, or with `critic.target_lam` < 1 the λ-returns that look ahead by the critic as it is."""
-        lam = self._config.target_lam
-        if lam == 1.0:
-            return flat
+        """λ-returns at `critic.target_lam`, which look ahead by the critic as it is, in place of the targets."""
         if self._per_token:
             raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
         trajectories = flatten(groups)
         with self.optimizer.averaged():
             values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
-        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, lam))
+        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, self._config.target_lam))
         return np.where(np.isnan(flat), np.nan, ahead)
 
     def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:
