@@ -26,10 +26,6 @@ Ragged = Float[np.ndarray, " _"]
 ROUNDING = 1e-9
 """Returns nearer to each other are equal: dividing 0.1 + 0.2 − 0.3 by its own std would make an advantage of 1 of it."""
 
-FLOOR = 0.1
-"""The least standard deviation that whitening divides by. Where nearly all episodes of a batch succeed, what is left of their advantages is
-noise, and made to unit size it moves the policy as far as a batch that teaches something: it can undo a solved task in one step."""
-
 METRICS: Mapping[str, str] = {
     "rollout/return": "mean undiscounted return of the episodes that did not fault",
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
@@ -225,12 +221,12 @@ def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> lis
     return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
 
 
-def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray], floor: float = FLOOR) -> list[np.ndarray]:
-    """Advantages divided by their std over all turns with weight > 0, or `floor`, not centred: A/σ keeps the sign of every A.
+def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Advantages divided by their std over all turns with weight > 0, not centred: A/σ keeps the sign of every A.
 
-    Each turn counts once, however many tokens it has. Without a floor and without spread they come back unchanged.
+    Each turn counts once, however many tokens it has. Without spread they come back unchanged.
     """
-    sigma = max(live_std(advantages, weights), floor)
+    sigma = live_std(advantages, weights)
     return [a / sigma for a in advantages] if sigma > ROUNDING else [a.copy() for a in advantages]
 
 

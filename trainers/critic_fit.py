@@ -126,7 +126,7 @@ class CriticOptimizer:
         """Goes on from a saved state; the critic must hold the mean of its weights, as :meth:`averaged` shows it."""
         self.steps = int(state["steps"])
         self.adamw.load_state_dict(state["adamw"])
-        saved = state.get("newest", [])
+        saved = state.get("newest", []) if self.config.average else []  # without an average, the mean is what goes on
         self._mean = [x.detach().clone() for x in self._weights] if saved else []
         for weight, newest in zip(self._weights if saved else (), saved, strict=True):
             weight.copy_(newest)

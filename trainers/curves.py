@@ -85,13 +85,14 @@ def steps_ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
 
 
 def _figures(rows: Sequence[Mapping[str, Any]], goal: float, window: int) -> dict[str, Any]:
-    reached = [row["steps_to_goal"] for row in rows if row["steps_to_goal"] is not None]
+    steps = [np.inf if row["steps_to_goal"] is None else row["steps_to_goal"] for row in rows]
+    median = float(np.median(steps))
     return {
         "runs": len(rows),
         **{name: _with_interval({"": [row[name] for row in rows]}) for name in ("area", "final")},
         "goal": goal,
-        "reached_goal": len(reached),
-        "median_steps_to_goal": float(np.median(reached)) if 2 * len(reached) > len(rows) else None,
+        "reached_goal": int(np.isfinite(steps).sum()),
+        "median_steps_to_goal": median if np.isfinite(median) else None,  # of all runs: none where half of them never got there
         "collapsed": sum(collapsed(row["curve"], window) for row in rows),
         "seconds": float(np.mean([row["seconds"] for row in rows])),
     }

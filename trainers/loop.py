@@ -41,7 +41,7 @@ from trainers.policy import LanguagePolicy, PolicyModel
 from trainers.probe import probe_rows, probe_set
 from trainers.q_valuation import Draw, QValuation
 from trainers.rows import PackedBatch, Row, check_context, pack, plan, rows_of_all, sampling_temperature, streams_of
-from trainers.run import RunFolder, restore_rng, rng_state
+from trainers.run import RunFolder, open_checkpoint, restore_rng, rng_state
 from trainers.samplers.batched import in_this_process
 from trainers.samplers.local import Generated, LocalSampler
 from trainers.samplers.openai import OpenAISampler
@@ -138,6 +138,9 @@ class Trainer:
         source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
         critic = _critic(resolved, source)
+        if critic is not None:  # `latest` is another run tomorrow
+            start = str(open_checkpoint(Path(resolved.critic.start)).path.resolve())
+            resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
         if resolved.grammar:
             TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.max_tokens)
         run = RunFolder.create(
@@ -528,6 +531,7 @@ def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig
     old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
+    _check_same("critic.start", old.critic.start, new.critic.start)
     return new
 
 

@@ -146,7 +146,7 @@ def plot_learning(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal
     for axis, task in zip(axes.flat, tasks, strict=False):
         axis.axhline(goal, color="grey", linewidth=0.6)
         for n, label in enumerate(labels):
-            runs = [row for row in rows if (row["task"], row["label"]) == (task, label)]
+            runs = [row for row in rows if (row["task"], row["label"]) == (task, label) and len(row["curve"]) >= window]
             if not runs:
                 continue
             grid = np.linspace(0, runs[0]["steps"], 200)

@@ -27,7 +27,7 @@ from webgym.prompt import prompt_text
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
 
 METRICS: Mapping[str, str] = {
-    "critic/loss": "mean loss of the critic on this batch as it was fitted to it, each turn before its first step",
+    "critic/loss": "mean loss of the critic on this batch as it was fitted to it, each turn before the step that it is part of",
 }
 
 
@@ -182,6 +182,9 @@ class Valuation:
 def critic_of(path: str, config: CriticConfig, source: PolicyModel, device: str) -> Critic:
     """The critic of a run or checkpoint, to start from. Raises CheckpointError, or ConfigError where it is of another kind."""
     critic = Critic.load(open_checkpoint(Path(path)).folder("critic"), policy=source.model, device=device)
+    words = [model.get_input_embeddings().num_embeddings for model in (critic.get_decoder(), source.model)]  # type: ignore[union-attr]
+    if words[0] != words[1]:
+        raise ConfigError(f"critic.start: the critic in {path} reads a vocabulary of {words[0]}, the policy one of {words[1]}")
     wanted = config.head.model_copy(update={"tail": prompt_tail(source)})
     if differ := [key for key, x in wanted.model_dump().items() if getattr(critic.config, key) != x]:
         said = ", ".join(f"{key} = {getattr(critic.config, key)!r}" for key in differ)

@@ -133,7 +133,7 @@ def row(label, steps_to_goal, success, area=0.5):
 def test_who_is_sooner_and_who_collapses():
     rows = [row("a", s, (0.1, 0.9, 0.9), 0.8) for s in (20.0, 20.0, 40.0)] + [row("b", s, (0.1, 0.9, 0.2), 0.3) for s in (40.0, 80.0, None)]
     found = report(rows, ["b", "a", "unseen"], goal=0.8, window=1)
-    assert [(x["contender"], x["collapsed"], x["median_steps_to_goal"]) for x in found["tasks"]] == [("b", 3, 60.0), ("a", 0, 20.0)]
+    assert [(x["contender"], x["collapsed"], x["median_steps_to_goal"]) for x in found["tasks"]] == [("b", 3, 80.0), ("a", 0, 20.0)]
     (sooner,) = found["sooner"]
     assert (sooner["first"], sooner["second"], sooner["never"]) == ("a", "b", [0, 1])
     assert sooner["ratio"] == 20 / 80 and sooner["low"] == 20 / 100 and sooner["high"] == 40 / 40  # one that never got there: its budget
@@ -171,7 +171,7 @@ def test_the_published_grid():
         for label in ("grpo", "reinforce-mean", "archer")
         for task in {c.task for c in measured}
     }
-    assert all(count >= 10 for count in per.values())
+    assert all(count >= 5 for count in per.values())
     assert {sum(1 for c in measured if c.label == x.label) >= 3 for x in grid.contenders} == {True}
     for cell in cells(grid, "tune"):
         config = settings_of(grid, cell)

@@ -41,8 +41,6 @@ class Config(BaseModel):
     """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
-    whiten_floor: float = Field(default=c.FLOOR, ge=0)
-    """The least that whitening divides by, so that a batch in which nearly all succeed is no lesson of full size."""
     gate: bool = True
     """Fall back to the leave-one-out group mean while the critic explains less than it."""
     loss: LossSpec = LossSpec()
@@ -74,7 +72,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
         advantages = [_advantage(x, v_t, v_end, config) for x, v_t, v_end in zip(trajectories, v, final, strict=True)]
     advantages = c.masked(advantages, weights)
     stats = c.rollout_stats(groups) | critic | {"rollout/advantage_std": c.live_std(advantages, weights)}
-    return c.Credit(c.whiten(advantages, weights, config.whiten_floor) if config.whiten else advantages, weights, returns, stats)
+    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats)
 
 
 def _advantage(trajectory: Trajectory, v_t: np.ndarray, final_value: float, config: Config) -> np.ndarray:

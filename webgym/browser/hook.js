@@ -15,8 +15,8 @@
     globalThis.Date = Shifted;
     Object.defineProperty(perf, "now", { value: () => NativeDate.now() - born, configurable: true, writable: true });
     const later = setTimeout.bind(globalThis), never = clearTimeout.bind(globalThis);  // real frames come when the machine has time
-    globalThis.requestAnimationFrame = (draw) => later(() => draw(perf.now()), 16);
-    globalThis.cancelAnimationFrame = never;
+    globalThis.requestAnimationFrame = globalThis.webkitRequestAnimationFrame = (draw) => later(() => draw(perf.now()), 16);
+    globalThis.cancelAnimationFrame = globalThis.webkitCancelAnimationFrame = never;
     let state = seed >>> 0;
     Math.random = () => {                                   // mulberry32
       state = (state + 0x6d2b79f5) | 0;

@@ -33,7 +33,7 @@
   const textAround = (node, el) => [...node.childNodes].filter((n) => n !== el).map((n) => n.textContent).join(" ");
 
   // What its author called it, without what a script says there of the pointer, which is the frame's business and not the page's.
-  const classOf = (el) => squash((el.getAttribute("class") ?? "").replace(/(^|\s)\S*(hover|focus)\S*/gi, " "));
+  const classOf = (el) => squash((el.getAttribute("class") ?? "").replace(/(^|\s)(\S*[-_:])?(is-?)?(hover|focus)(ed|in)?(?=\s|$)|(^|\s)(hover|focus)(-visible|-within)?:\S+/gi, " "));
 
   const lastName = (el) => {                               // for a thing without text: what its author called it
     const given = squash(el.getAttribute("title")) || squash(el.getAttribute("alt")) || squash(el.getAttribute("placeholder"));
@@ -44,8 +44,8 @@
     if (SHAPES.has(el.tagName)) return squash(`${el.tagName} ${el.getAttribute("fill") ?? ""} ${classOf(el)}`);
     const named = squash(el.getAttribute("name")) || classOf(el) || squash(el.id);
     if (named) return clip(named, 60);
-    const icon = el.querySelector?.("[class]");
-    if (icon) return clip(classOf(icon), 60);
+    const icon = [...(el.querySelectorAll?.("[class]") ?? [])].map(classOf).find(Boolean);
+    if (icon) return clip(icon, 60);
     if (el.matches("input,textarea,select")) return "";   // its colour is no name
     if (FIELDS.has(roleOf(el))) return "";
     const colour = getComputedStyle(el).backgroundColor;

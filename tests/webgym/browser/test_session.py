@@ -105,8 +105,8 @@ def test_roles_names_values_and_states(at):
 def test_a_thing_without_text_has_the_name_that_its_author_gave_it_wherever_the_pointer_is(at):
     box = "onclick=1 style='width:40px;height:20px'"
     page = f"<div {box} class='menu menu-hover is-Focused wide'></div><div {box} class='x-hover' id=own></div>"
-    page += f"<div {box}><i class=star></i></div>"
-    assert [node.text for node in at.open(page).nodes] == ["menu wide", "own", "star"]
+    page += f"<div {box}><i class=x-hover></i><i class=star></i></div><div {box} class='hovercard focus-group hover:red'></div>"
+    assert [node.text for node in at.open(page).nodes] == ["menu wide", "own", "star", "hovercard focus-group"]
 
 
 def test_what_does_not_show_is_not_read(at):
