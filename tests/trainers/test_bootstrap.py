@@ -59,7 +59,7 @@ def test_the_valuation_reads_the_critic_there(values_from: str, model: Path) -> 
     if expected is not None:
         np.testing.assert_allclose(found, expected, atol=1e-6)
     else:  # each fold by a critic of its own, neither the one before nor the one after
-        assert np.abs(found - before).min() > 1e-5 and np.abs(found - after).min() > 1e-5
+        assert np.abs(found - before).max() > 1e-4 and np.abs(found - after).max() > 1e-4
 
 
 def _read_alone(valuation: Valuation) -> np.ndarray:
