@@ -182,7 +182,7 @@ TASKS = [
     shop_task("product-spec", draw_spec, read_spec, chance=GUESS),
     shop_task("save-wish", draw_wish, wish),
     shop_task("newest-reviewer", draw_reviewer, read_reviewer, chance=GUESS),
-    shop_task("count-filtered", draw_count, read_count, chance=GUESS),
+    shop_task("count-filtered", draw_count, read_count, chance=0.35),  # two of two to seven are often equal
     shop_task("compare-two", draw_pair, wish_for_the_better),
     shop_task("compare-four", draw_four, buy_the_best),
 ]

@@ -29,12 +29,12 @@ def test_an_empty_run_and_a_finished_one(tmp_path: Path) -> None:
 
 def test_512_sessions_fit_and_the_oldest_is_named(tmp_path: Path) -> None:
     run_folder(tmp_path / "run", iterations=1)
-    with Monitor(tmp_path / "run" / FILE, 512) as monitor:
-        monitor.phase("collecting", 2)
-        for session in range(512):
-            monitor.hear(Event("begin", EpisodeKey("shop.task-1", session), Counts(), None, "", session))
-        monitor._write()
-        text = shown(tmp_path / "run")
+    monitor = Monitor(tmp_path / "run" / FILE, 512)  # without its thread, which would write as well
+    monitor.phase("collecting", 2)
+    for session in range(512):
+        monitor.hear(Event("begin", EpisodeKey("shop.task-1", session), Counts(), None, "", session))
+    monitor._write()
+    text = shown(tmp_path / "run")
     assert "collecting (iteration 2)" in text and text.count("■") == 512 + 6 and "session 0" in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
