@@ -373,6 +373,12 @@ def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:
     }
 
 
+def live_mean(x: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
+    """Mean over all turns with weight > 0; 0 when there are none."""
+    live = _live(x, weights)
+    return float(live.mean()) if len(live) else 0.0
+
+
 def live_std(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
     """Standard deviation over all turns with weight > 0; 0 when there are none."""
     live = _live(advantages, weights)

@@ -111,20 +111,36 @@ def _improvement(first: Scores, second: Scores) -> dict[str, Any]:
 
 
 def tables(found: Mapping[str, Any]) -> list[Table]:
-    """The report for a terminal."""
-    learned = Table("task", "contender", "runs", "area (IQM)", "final (IQM)", "reached", "median steps to goal", "collapsed", "s a run")
-    for row in found["tasks"]:
-        steps = row["median_steps_to_goal"]
-        spans = [f"{row[x]['iqm']:.3f} [{row[x]['low']:.3f}, {row[x]['high']:.3f}]" for x in ("area", "final")]
-        reached = f"{row['reached_goal']} of {row['runs']} to {row['goal']:.0%}"
-        told = [f"{steps:,.0f}" if steps else "–", str(row["collapsed"]), f"{row['seconds']:.0f}"]
-        learned.add_row(row["task"], row["contender"], str(row["runs"]), *spans, reached, *told)
-    sooner = Table("task", "contender", "against", "steps to goal, ratio of medians", "never there")
-    for row in found["sooner"]:
-        span, never = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]", f"{row['never'][0]} and {row['never'][1]}"
-        sooner.add_row(row["task"], row["first"], row["second"], span, never)
+    """The report for a terminal: for each task who learned and who was sooner; and who is better over all tasks."""
+    by_task = [
+        (task, [row for row in found["tasks"] if row["task"] == task]) for task in dict.fromkeys(row["task"] for row in found["tasks"])
+    ]
+    made = []
+    for task, rows in by_task:
+        made.append(_learned(task, rows))
+        if raced := [row for row in found["sooner"] if row["task"] == task]:
+            made.append(_sooner(task, raced))
     better = Table("contender", "beats", "on tasks", "probability of improvement")
     for row in found["pairs"]:
         span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
-    return [learned, sooner, better]
+    return [*made, better]
+
+
+def _learned(task: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    caption = f"there: runs that reached {rows[0]['goal']:.0%}; steps: their median; lost: runs that ended under half of their best"
+    table = Table("contender", "runs", "area (IQM)", "final (IQM)", "there", "steps", "lost", "s", title=task, caption=caption)
+    for row in rows:
+        steps = row["median_steps_to_goal"]
+        spans = [f"{row[x]['iqm']:.2f} [{row[x]['low']:.2f}, {row[x]['high']:.2f}]" for x in ("area", "final")]
+        told = [f"{steps:,.0f}" if steps else "–", str(row["collapsed"]), f"{row['seconds']:.0f}"]
+        table.add_row(row["contender"], str(row["runs"]), *spans, f"{row['reached_goal']} of {row['runs']}", *told)
+    return table
+
+
+def _sooner(task: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("contender", "against", "steps to goal, ratio of medians", "never there", title=f"{task}: who is sooner")
+    for row in rows:
+        span, never = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]", f"{row['never'][0]} and {row['never'][1]}"
+        table.add_row(row["first"], row["second"], span, never)
+    return table

@@ -4,6 +4,7 @@ learner = Learner(model.parameters(), forward, OptimConfig(lr=1e-4), failed_batc
 metrics = learner.update(plan(rows, streams, token_budget, minibatches=4), spec)
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -29,6 +30,8 @@ METRICS: Mapping[str, str] = {
     "loss/entropy": "entropy per sampled token in nats; exact where the forward pass gives it, else the mean of −log π",
     "optim/grad_norm": "norm of the gradient before clipping",
     "optim/lr": "learning rate of the last step",
+    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`): KL(before ‖ after) of a step, per token that it learned from",
+    "optim/halvings": "where steps are bounded: times that a step was halved",
     "optim/steps": "optimiser steps of this update; steps with nothing to learn from are left out",
     "optim/tokens": "sampled tokens with weight > 0",
     "optim/tokens_read": "tokens that forward passes read, prompts included",
@@ -37,6 +40,7 @@ METRICS: Mapping[str, str] = {
 """What each metric of an update means. Loss metrics are means over its optimiser steps, token counts are sums."""
 
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_read", "optim/tokens_skipped")
+_MOST_HALVINGS = 10
 
 
 @runtime_checkable
@@ -66,6 +70,11 @@ class OptimConfig(BaseModel):
     """Optimiser steps over which the learning rate rises linearly from lr / warmup_steps."""
     final: float = Field(default=1.0, ge=0, le=1)
     """What is left of the learning rate in the run's last iteration; it falls linearly from the first one on."""
+    max_step_kl: float | None = Field(default=None, gt=0)
+    """KL(before ‖ after) per token that one optimiser step may cost, estimated on the tokens that it learned from (ρ − 1 − log ρ, a KL
+    where they are the policy's own). A step that costs more is halved until it fits, and not taken where nothing fits: a trust region by
+    backtracking (Schulman et al. 2015, appendix C). One more forward pass a step, and one for each halving; the optimiser's moments keep
+    the whole step."""
 
 
 class Learner:
@@ -109,7 +118,7 @@ class Learner:
         if not step.batches:
             return {}
         self._optimiser.zero_grad(set_to_none=True)
-        sums = _Sums()
+        sums, before = _Sums(), []
         for batch in step.batches:
             moved = batch.to(self._device)
             logprobs, entropies = self._forward(moved, entropy=spec.entropy_coef != 0)
@@ -120,16 +129,47 @@ class Learner:
                 self._refuse("the loss is no finite number", [batch], spec, logprobs)
             loss.backward()
             sums.add(moved, terms, scale, logprobs, entropies)
+            before.append(logprobs.detach())
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
-        self._optimiser.step()
+        bounded = self._take(step.batches, before)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
+        passes = 1 + min(_MOST_HALVINGS, bounded.get("optim/halvings", -1) + 1)
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
-        return counts | {"optim/tokens_read": float(sum(b.tokens for b in step.batches)), "optim/grad_norm": float(norm)} | sums.means()
+        counts["optim/tokens_read"] = float(passes * sum(b.tokens for b in step.batches))
+        return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means()
+
+    @torch.no_grad()
+    def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> dict[str, float]:
+        """The optimiser's step; where steps are bounded, halved until the policy is near what it was, whose log π is `before`."""
+        if (most := self.config.max_step_kl) is None:
+            self._optimiser.step()
+            return {}
+        start = [p.clone() for p in self._parameters]
+        self._optimiser.step()
+        for halvings in range(_MOST_HALVINGS):
+            if (kl := self._kl(batches, before)) <= most:
+                return {"optim/step_kl": kl, "optim/halvings": float(halvings)}
+            for parameter, was in zip(self._parameters, start, strict=True):
+                parameter.lerp_(was, 0.5)
+        for parameter, was in zip(self._parameters, start, strict=True):
+            parameter.copy_(was)
+        return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}
+
+    def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:
+        """KL(before ‖ now) per token with weight > 0, estimated by ρ − 1 − log ρ; infinite where it is no number."""
+        total, tokens = 0.0, 0
+        for batch, was in zip(batches, before, strict=True):
+            moved = batch.to(self._device)
+            ratio = log_ratio(self._forward(moved)[0], was)
+            live = moved.weight > 0
+            total += float(torch.where(live, torch.expm1(ratio) - ratio, 0).double().sum())
+            tokens += int(live.sum())
+        return total / max(1, tokens) if math.isfinite(total) else math.inf
 
     def _rate(self, step: int) -> float:
         warmup = self.config.warmup_steps

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainers.curves import smoothed
+from webgym.aggregate import iqm
 from webgym.errors import UsageError
 
 _Rows = Mapping[tuple[str, str], Mapping[str, Any]]  # of task and estimator
@@ -135,7 +136,7 @@ def plot_critic(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def plot_learning(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal: float, window: int, folder: Path) -> list[Path]:
-    """Writes a panel a task: success by environment steps, a thin line a run and a thick one of their mean; returns the file."""
+    """Writes a panel a task: success by environment steps, a thin line a run, a thick one of interquartile means; returns the file."""
     plt = pyplot()
     folder.mkdir(parents=True, exist_ok=True)
     tasks = sorted({row["task"] for row in rows}, key=lambda task: (max(row["steps"] for row in rows if row["task"] == task), task))
@@ -155,7 +156,8 @@ def plot_learning(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal
                 steps = [point["steps"] for point in row["curve"]][window - 1 :]
                 drawn.append(np.interp(grid, steps, smoothed(row["curve"], window), left=np.nan))
                 axis.plot(grid, drawn[-1], color=colours[label], linewidth=0.5, alpha=0.4)
-            axis.plot(grid, np.mean(drawn, axis=0), color=colours[label], linestyle="-" if n < 10 else "--", linewidth=1.8, label=label)
+            middle = [np.nan if np.isnan(there).any() else iqm(there) for there in np.stack(drawn, axis=1)]
+            axis.plot(grid, middle, color=colours[label], linestyle="-" if n < 10 else "--", linewidth=1.8, label=label)
         axis.set(title=task, xlabel="environment steps", ylim=(0, 1))
         axis.title.set_fontsize(8)
     for axis in list(axes.flat)[len(tasks) :]:

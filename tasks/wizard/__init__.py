@@ -30,7 +30,18 @@ HELD_OUT = (
     "Finish the form: of the options on a page take the one that is among {wanted}.",
     "Register this customer, who has asked for {wanted}, and go on to the end.",
 )
+UNTOLD = (
+    "Put everything in the place where it belongs.",
+    "Go through all steps, and for each thing choose its place.",
+    "Complete the registration: every thing has one right place.",
+    "Answer every step with the place that the house has for the thing.",
+)
+UNTOLD_HELD_OUT = (
+    "Each step shows a thing: choose where it is kept, and go on to the end.",
+    "Register where all these things belong.",
+)
 SPLITS = Splits(templates={"train": WORDINGS, "valid": WORDINGS, "test": HELD_OUT})
+UNTOLD_SPLITS = Splits(templates={"train": UNTOLD, "valid": UNTOLD, "test": UNTOLD_HELD_OUT})
 
 
 @cache
@@ -50,10 +61,11 @@ def sites() -> tuple[Site, ...]:
 def make(name: str) -> Task:
     """The task whose name says its parameters. Raises ConfigError."""
     wizard = Wizard.named(name)
+    splits = UNTOLD_SPLITS if wizard.lessons else SPLITS
 
     def start(seed: int) -> Start:
         listed = ", ".join(f'"{answer}"' for answer in draw(wizard, seed).wanted)
-        wording = random.Random(seed_from("wizard", wizard.name, seed, "wording")).choice(SPLITS.wordings(seed))
+        wording = random.Random(seed_from("wizard", wizard.name, seed, "wording")).choice(splits.wordings(seed))
         return Start(f"http://{HOST}{address(Progress())}", wording.format(wanted=listed), site_state={"name": name})
 
     return Task(
@@ -67,7 +79,7 @@ def make(name: str) -> Task:
         chance=truth.chance(wizard),
         difficulty=wizard.difficulty,
         description=described(wizard),
-        splits=SPLITS,
+        splits=splits,
         exact=lambda seed, chances, gamma: truth.of_language_model(wizard, make(name), seed, chances, gamma),
     )
 
@@ -95,7 +107,11 @@ def described(wizard: Wizard) -> str:
     shows = f"{wizard.delay} pages later" if 0 < wizard.delay < wizard.horizon else "at the end" if wizard.delay else "at once"
     parts.append(f"a mistake shows {shows} and {'can be mended' if wizard.reversible else 'is final'}")
     if wizard.visible:
-        parts.append("every page after a mistake says so")
+        parts.append("every page says how many there were" if wizard.spared else "every page after a mistake says so")
+    if wizard.spared:
+        parts.append(f"{wizard.spared} {'mistake is' if wizard.spared == 1 else 'mistakes are'} forgiven")
+    if wizard.lessons:
+        parts.append(f"what is right stands in no goal, but is a rule for each of {wizard.lessons} things")
     if wizard.noise:
         parts.append(f"{wizard.noise}% of the options are misspelt")
     return "; ".join(parts) + "."

@@ -1,7 +1,13 @@
-"""The oracle of the workflows: it takes the agreed option where there is one, by its spelling, and the first one where there is none."""
+"""The oracle of the workflows: it takes the agreed option where there is one, by its spelling, and the first one where there is none.
+
+Where nothing was agreed, it knows the rule of the house, which an agent must find out.
+"""
 
 from webgym.oracle import click, quoted, things
 from webgym.types import Action, Node, Observation, Wait
+
+from .words import THINGS
+from .workflow import place_of
 
 
 class Clerk:
@@ -11,7 +17,9 @@ class Clerk:
         options = [node for node in things(page, "button") if node.text != "Back"]
         if not options:
             return Wait()
-        return click(min(options, key=lambda node: self._distance(node, quoted(page))))
+        thing = page.title.partition(" | ")[0]
+        wanted = [place_of(thing, len(options))] if thing in THINGS else quoted(page)
+        return click(min(options, key=lambda node: self._distance(node, wanted)))
 
     @staticmethod
     def _distance(option: Node, wanted: list[str]) -> int:

@@ -35,7 +35,8 @@ def begin(seed: int, site_state: Any) -> Episode:
 def shown(state: Episode) -> Any:
     """The progress as plain data, for checks and hashes."""
     at = state.progress
-    return {"page": at.page, "wrong": at.wrong, "told": at.told, "status": at.status}
+    forgiven = {"mistakes": at.mistakes} if state.workflow.wizard.spared else {}
+    return {"page": at.page, "wrong": at.wrong, "told": at.told, "status": at.status, **forgiven}
 
 
 def address(progress: Progress) -> str:
@@ -59,6 +60,8 @@ async def step(request: Request) -> Response:
         total=total,
         told=progress.told,
         flagged=progress.flagged,
+        mistakes=progress.mistakes,
+        spared=flow.wizard.spared if flow.wizard.visible else 0,
         options=now.options,
         back=flow.wizard.reversible and progress.page > 0,
     )

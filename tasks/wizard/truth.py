@@ -8,7 +8,7 @@ give up, and everything else, which changes nothing but the turn. The horizon is
                                               γ V(s') else
 
 so that V(s_t) = E[γ^{T−1−t} R], the target of :func:`trainers.credit.monte_carlo_targets`. An agent never sees any of it: the hidden
-mistake in `Progress.wrong` is part of the state, not of the page (:func:`seen`).
+mistakes in `Progress.wrong` and `Progress.mistakes` are part of the state, not of the page (:meth:`Truth.seen`).
 """
 
 import math
@@ -39,13 +39,9 @@ class State:
     turn: int = 0
 
 
-Seen = tuple[int, bool, bool, int]
-
-
-def seen(state: State) -> Seen:
-    """What of a state can be seen: page, whether a mistake has just shown itself, whether the page says that there is one, and turn."""
-    return state.progress.page, state.progress.told, state.progress.flagged, state.turn
-
+Seen = tuple[int, bool, bool, int, int]
+"""What of a state can be seen: page, whether a mistake has just shown itself, whether the page says that there is one, how many were
+forgiven (0 where no page says so), and turn."""
 
 TabularPolicy = Callable[[State], Mapping[Move, float]]
 """The chance of each move; what is missing has none."""
@@ -76,6 +72,11 @@ class Truth:
     def limit(self) -> int:
         """Turns of an episode."""
         return self.max_turns or self.workflow.wizard.max_turns
+
+    def seen(self, state: State) -> Seen:
+        """What of a state can be seen."""
+        at = state.progress
+        return at.page, at.told, at.flagged, at.mistakes if self.workflow.wizard.visible else 0, state.turn
 
     def moves(self, state: State) -> list[Move]:
         """All that can be done."""
@@ -145,8 +146,9 @@ class Truth:
         """E[V^π | what is seen], over the episodes of the policy: the best that a critic can say, which does not see hidden mistakes."""
         v, mass, worth = self.of(policy).v, {}, {}
         for state, chance in self.visits(policy).items():
-            mass[seen(state)] = mass.get(seen(state), 0.0) + chance
-            worth[seen(state)] = worth.get(seen(state), 0.0) + chance * v[state]
+            what = self.seen(state)
+            mass[what] = mass.get(what, 0.0) + chance
+            worth[what] = worth.get(what, 0.0) + chance * v[state]
         return {what: worth[what] / mass[what] for what in mass if mass[what] > 0}
 
 
@@ -207,11 +209,11 @@ def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, g
         page = pages[state.progress]
         clicks: list[Action] = [Click(node.ref) for node in page.nodes if node.ref is not None]
         shown = replace(page, turn=state.turn, turns_left=truth.limit - state.turn)
-        asked.setdefault(seen(state), (shown, [*clicks, Stop(), Infeasible()]))
+        asked.setdefault(truth.seen(state), (shown, [*clicks, Stop(), Infeasible()]))
     answers = dict(zip(asked, chances(list(asked.values())), strict=True))
 
     def policy(state: State) -> Mapping[Move, float]:
-        *clicks, stop, infeasible = answers[seen(state)]
+        *clicks, stop, infeasible = answers[truth.seen(state)]
         moves = [move for move in truth.moves(state) if move not in (NOTHING, GIVE_UP)]
         rest = max(0.0, 1.0 - math.fsum((*clicks, stop, infeasible)))
         return {**dict(zip(moves, clicks, strict=True)), GIVE_UP: stop + infeasible, NOTHING: rest}
@@ -220,13 +222,13 @@ def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, g
     place = {what: number for number, what in enumerate(asked)}
     found: dict[tuple[str, int], ExactValue] = {}
     for state in truth.states:
-        _, actions = asked[seen(state)]
+        _, actions = asked[truth.seen(state)]
         worth = list(values.q[state].values())  # clicks, nothing, give up
         clicked, nothing, given_up = worth[:-2], worth[-2], worth[-1]
         named = dict(zip((render(action, "call") for action in actions), [*clicked, given_up, given_up], strict=True))
         worth_of = {**named, "": nothing}
         found[pages[state.progress].state_hash, state.turn] = ExactValue(
-            values.v[state], worth_of, visits.get(state, 0.0), place[seen(state)]
+            values.v[state], worth_of, visits.get(state, 0.0), place[truth.seen(state)]
         )
     return found
 

@@ -1,6 +1,7 @@
 """What the pages ask, and the answers there are.
 
-Any two answers of one length differ in three letters or more, so that a misspelt one can be told.
+Any two answers of one length differ in three letters or more, so that a misspelt one can be told. Things and places are for workflows whose
+right answers stand in no goal: a page shows a thing, which belongs in one of the places by a rule of the house.
 """
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -17,3 +18,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "Room": ("attic", "balcony", "cellar", "garage", "corridor", "kitchen", "library", "nursery", "pantry", "studio"),
     "Tool": ("chisel", "drill", "crowbar", "hammer", "screwdriver", "pliers", "rake", "hacksaw", "spade", "wrench"),
 }
+
+THINGS = tuple(f"{word} {letter}" for letter in "ABCDEFGH" for words in FIELDS.values() for word in words)
+PLACES = ("north", "east", "south", "west", "yard", "dock", "roof", "gate")

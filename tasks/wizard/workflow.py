@@ -3,7 +3,10 @@
 A workflow of N pages asks one thing a page. On a decisive page one option is right; on a distractor page every option leads on and none
 matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest): for good, or, where mistakes
 are reversible, by leading back to the page where it was made. Until then the pages look as if all were well, or, where mistakes are
-visible, every page says that something is wrong.
+visible, every page says that something is wrong. A number of mistakes may be forgiven.
+
+What is right stands in the goal, so that one skill is right on every page; or, where there are lessons, it is a rule of the house that
+nobody tells, the same in every episode: a page shows a thing, each thing belongs in one place, and each must be learned by itself.
 """
 
 import random
@@ -15,10 +18,12 @@ from typing import Any, Literal
 from webgym.errors import ConfigError, did_you_mean
 from webgym.types import seed_from
 
-from .words import FIELDS
+from .words import FIELDS, PLACES, THINGS
 
 LISTED = 4  # fields whose answers the goal lists, at most
 MOST_TURNS, MOST_CHOICES = 50, 8
+MOST_LESSONS = len(THINGS) - 60  # the others are asked about where nothing depends on it
+_NUMBER = {thing: number for number, thing in enumerate(THINGS)}
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,9 @@ class Wizard:
     `horizon`: turns that the best policy needs, 1 to 50. `choices`: options a page, 2 to 8. `distractors`: pages of the horizon on which
     nothing depends. `delay`: pages between a mistake and its consequence. `reversible`: a mistake leads back instead of ending the episode,
     and a button goes back a page. `visible`: from a mistake to its consequence, every page says that there is one. `noise`: chance in
-    percent that an option is shown misspelt. `slack`: turns beyond the horizon until the episode is truncated; without it, half the
-    horizon, at least 2.
+    percent that an option is shown misspelt. `lessons`: things whose place must be learned, 0 where the goal says what is right.
+    `spared`: mistakes that are forgiven. `slack`: turns beyond the horizon until the episode is truncated; without it, half the horizon, at
+    least 2.
 
     >>> Wizard(12, delay=3, reversible=True).name
     'h12-late3-undo'
@@ -44,6 +50,8 @@ class Wizard:
     reversible: bool = False
     visible: bool = False
     noise: int = 0
+    lessons: int = 0
+    spared: int = 0
     slack: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,12 +61,18 @@ class Wizard:
             "distractors": (0, self.horizon - 1),
             "delay": (0, self.horizon),
             "noise": (0, 100),
+            "lessons": (0, MOST_LESSONS),
+            "spared": (0, self.horizon - self.distractors - 1),
             "slack": (0, 200),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"wizard: expected {name} from {low} to {high}, got {value}")
+        if self.spared and self.reversible:
+            raise ConfigError("wizard: expected mistakes that are spared or that can be undone, got both")
+        if self.lessons and self.noise:
+            raise ConfigError("wizard: expected lessons or misspelt options, got both")
 
     @property
     def name(self) -> str:
@@ -105,6 +119,8 @@ _SUFFIXES = {
     "undo": "reversible",
     "seen": "visible",
     "noise": "noise",
+    "learn": "lessons",
+    "spare": "spared",
     "slack": "slack",
 }
 _DEFAULTS = {field.name: field.default for field in fields(Wizard)}
@@ -133,14 +149,16 @@ Status = Literal["open", "done", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an episode has come. `wrong` is the page of the earliest mistake that has not shown itself yet, `told` whether the page
-    has just been come back to because of one, `flagged` whether it says that there is one. Only `page`, `told` and `flagged` can be seen.
+    """How far an episode has come. `mistakes` were forgiven so far; `wrong` is the page of the first one that was not, before it has shown
+    itself; `told` is whether the page has just been come back to because of one, `flagged` whether it says that there is one. Only `page`,
+    `told` and `flagged` can be seen, and `mistakes` where mistakes are visible.
     """
 
     page: int = 0
     wrong: int | None = None
     told: bool = False
     flagged: bool = False
+    mistakes: int = 0
     status: Status = "open"
 
 
@@ -150,6 +168,8 @@ def draw(wizard: Wizard, seed: int) -> Workflow:
     rng = random.Random(seed_from("wizard", wizard.name, seed))
     decisive = [True] * (wizard.horizon - wizard.distractors) + [False] * wizard.distractors
     rng.shuffle(decisive)
+    if wizard.lessons:
+        return Workflow(wizard, tuple(_lesson(wizard, counts, rng) for counts in decisive), ())
     names = rng.sample(sorted(FIELDS), len(FIELDS))
     listed = names[: min(LISTED, sum(decisive))]
     wanted = {name: rng.choice(FIELDS[name]) for name in listed}
@@ -175,6 +195,24 @@ def _page(field: str, wanted: dict[str, str], wizard: Wizard, rng: random.Random
     return Page(field, shown, None if answer is None else options.index(answer))
 
 
+def _lesson(wizard: Wizard, counts: bool, rng: random.Random) -> Page:
+    thing = rng.choice(THINGS[: wizard.lessons] if counts else THINGS[MOST_LESSONS:])
+    places = PLACES[: wizard.choices]
+    return Page(thing, places, places.index(place_of(thing, wizard.choices)) if counts else None)
+
+
+def place_of(thing: str, choices: int) -> str:
+    """Where the thing belongs, of that many places: the rule of the house.
+
+    The first things, as many as there are places, belong in different ones, the next again: no place is right more often than the others.
+
+    >>> sorted(place_of(thing, 4) for thing in THINGS[:4])
+    ['east', 'north', 'south', 'west']
+    """
+    block, within = divmod(_NUMBER[thing], choices)
+    return random.Random(seed_from("wizard", "places", choices, block)).sample(PLACES[:choices], choices)[within]
+
+
 def _misspelt(word: str, rng: random.Random) -> str:
     """The word with one of its letters replaced by another."""
     place = rng.choice([i for i, letter in enumerate(word) if letter != " "])
@@ -186,13 +224,15 @@ def chosen(workflow: Workflow, progress: Progress, option: int) -> Progress:
     """The progress after this option was chosen on the page that is shown."""
     wizard, at = workflow.wizard, progress.page
     right = workflow.pages[at].right
-    wrong = at if progress.wrong is None and right is not None and option != right else progress.wrong
+    wrong, mistakes = progress.wrong, progress.mistakes
+    if wrong is None and right is not None and option != right:
+        wrong, mistakes = (None, mistakes + 1) if mistakes < wizard.spared else (at, mistakes)
     last = at + 1 == wizard.horizon
     if wrong is not None and (at - wrong >= wizard.delay or last):
-        return Progress(wrong, told=True) if wizard.reversible else Progress(at, wrong, status="refused")
+        return Progress(wrong, told=True) if wizard.reversible else Progress(at, wrong, mistakes=mistakes, status="refused")
     if last:
-        return replace(progress, page=at, status="done", told=False)
-    return Progress(at + 1, wrong, flagged=wizard.visible and wrong is not None)
+        return replace(progress, mistakes=mistakes, status="done", told=False)
+    return Progress(at + 1, wrong, flagged=wizard.visible and wrong is not None, mistakes=mistakes)
 
 
 def gone_back(progress: Progress) -> Progress:

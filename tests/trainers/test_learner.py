@@ -129,7 +129,7 @@ def test_every_metric_is_explained(tmp_path: Path) -> None:
     reference = ln.score(table, r.pack(r.rows_of_all(many), 20), len(many))
     full = r.Streams(streams.advantage, streams.weight, streams.behaviour_logprob, reference, reference)
     spec = LossSpec(kl="k3", kl_coef=0.1, entropy_coef=0.01)
-    metrics = learner_of(table, tmp_path).update([r.step_of(r.rows_of_all(many), full, 50)], spec)
+    metrics = learner_of(table, tmp_path, max_step_kl=1.0).update([r.step_of(r.rows_of_all(many), full, 50)], spec)
     assert set(metrics) == set(ln.METRICS)
     assert metrics["loss/kl_to_reference"] == 0.0
 
@@ -240,3 +240,56 @@ def test_frozen_parameters_are_left_alone(tmp_path: Path) -> None:
     learner = ln.Learner([table.table, adapter], forward, ln.OptimConfig(), failed_batch=tmp_path / "failed.pt")
     learner.update(steps_of(many, advantages, 100), LossSpec())
     assert adapter.abs().sum() > 0 and torch.equal(table.table, Table(VOCABULARY, seed=1).table)
+
+
+def kl_of_step(table: Table, before: torch.Tensor, many: list[Trajectory]) -> float:
+    """KL(before ‖ after) per sampled token, from a loop over tokens in float64."""
+    was, now = (torch.log_softmax(x.detach().double(), -1) for x in (before, table.table))
+    found = []
+    for x in many:
+        for recorded in x.turns:
+            context = recorded.completion.prompt_ids[-1]
+            for token in recorded.completion.action_ids:
+                moved = float(now[context, token] - was[context, token])
+                found.append(math.exp(moved) - 1 - moved)
+                context = token
+    return sum(found) / len(found)
+
+
+def test_a_bounded_step_goes_as_far_as_it_may_and_the_same_way(tmp_path: Path) -> None:
+    moves = []
+    for most in (None, 0.02):
+        table = Table(VOCABULARY, seed=1)
+        before = table.table.detach().clone()
+        many, advantages = batch_of_8(table)
+        learner = learner_of(table, tmp_path, lr=1.0, max_step_kl=most)
+        metrics = learner.update(steps_of(many, advantages, 40), LossSpec())
+        moves.append(table.table.detach() - before)
+        if most is None:
+            assert kl_of_step(table, before, many) > 0.2
+        else:
+            assert metrics["optim/step_kl"] == pytest.approx(kl_of_step(table, before, many), rel=1e-4)
+            assert most / 8 < metrics["optim/step_kl"] <= most  # one halving less would have been too far
+            torch.testing.assert_close(moves[1], moves[0] * 0.5 ** metrics["optim/halvings"], rtol=1e-4, atol=1e-6)
+            assert metrics["optim/halvings"] >= 1
+
+
+def test_a_bound_that_is_far_away_changes_no_bit(tmp_path: Path) -> None:
+    found = []
+    for most in (None, 1e6):
+        table = Table(VOCABULARY, seed=1)
+        many, advantages = batch_of_8(table)
+        learner = learner_of(table, tmp_path, lr=0.1, max_step_kl=most)
+        for _ in range(3):
+            learner.update(steps_of(many, advantages, 10_000), LossSpec())
+        found.append(table.table.detach().clone())
+    assert torch.equal(*found)
+
+
+def test_a_step_that_fits_nowhere_is_not_taken(tmp_path: Path) -> None:
+    table = Table(VOCABULARY, seed=1)
+    before = table.table.detach().clone()
+    many, advantages = batch_of_8(table)
+    metrics = learner_of(table, tmp_path, lr=1e3, max_step_kl=1e-9).update(steps_of(many, advantages, 10_000), LossSpec())
+    assert torch.equal(table.table.detach(), before)
+    assert metrics["optim/step_kl"] == 0

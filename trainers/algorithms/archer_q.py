@@ -33,6 +33,9 @@ class Config(BaseModel):
     """Iterations whose episodes are kept, the newest included."""
     q: QSpec = QSpec()
     """The critic."""
+    centre: bool = False
+    """Take the mean over turns off the advantages (not published). The actions are the policy's own, so that the mean of the true
+    advantage is 0, and what Q and V, two networks, are apart on average would push every action the same way."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring (not published; it frees the step from Q's scale)."""
     loss: LossSpec = LossSpec(policy="reinforce")
@@ -55,5 +58,8 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     weights = c.turn_weights(trajectories)
     pairs = zip(c.action_values(values, trajectories), c.turn_values(values, trajectories), strict=True)
     advantages: list[np.ndarray] = c.masked([q - v for q, v in pairs], weights)
+    if config.centre:
+        mean = c.live_mean(advantages, weights)
+        advantages = c.masked([a - mean for a in advantages], weights)
     stats = c.rollout_stats(groups) | {"rollout/advantage_std": c.live_std(advantages, weights)}
     return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, None, stats)

@@ -41,6 +41,26 @@ def test_mistakes_that_show_at_once_and_can_be_mended_are_a_race_against_the_lim
     assert v == pytest.approx(in_time)
 
 
+def test_mistakes_that_are_spared_are_counted_out():
+    found, p = of("h6-late6-spare2-learn9"), 0.7
+    v = found.of(truth.right_with(found, p)).v[START]
+    assert v == pytest.approx(sum(math.comb(6, wrong) * (1 - p) ** wrong * p ** (6 - wrong) for wrong in range(3)))
+
+
+def test_the_stated_chance_of_spared_mistakes_is_a_binomial_one():
+    """On six decisive pages with four options, a scroll now and then but turns enough."""
+    p = 1 / 4
+    at_most_two_wrong = sum(math.comb(6, wrong) * (1 - p) ** wrong * p ** (6 - wrong) for wrong in range(3))
+    assert registry.task("wizard.h8-x2-late8-spare2-learn9-slack40").chance == math.ceil(100 * at_most_two_wrong) / 100
+
+
+def test_mistakes_are_seen_only_where_pages_say_so():
+    hidden, shown = of("h3-late3-spare1"), of("h3-late3-seen-spare1")
+    one, none = (State(truth.Progress(1, mistakes=count), 1) for count in (1, 0))
+    assert hidden.seen(one) == hidden.seen(none)
+    assert shown.seen(one) != shown.seen(none)
+
+
 def test_turns_that_do_nothing_are_paid_for():
     found = of("h4-slack2")
 
@@ -68,9 +88,9 @@ def test_v_is_the_mean_of_q_and_what_is_seen_is_the_mean_of_what_is_hidden():
     values, seen = found.of(policy), found.seen_values(policy)
     for state in found.states:
         assert values.v[state] == pytest.approx(sum(p * values.q[state][move] for move, p in policy(state).items()))
-    assert seen[truth.seen(START)] == pytest.approx(values.v[START])
+    assert seen[found.seen(START)] == pytest.approx(values.v[START])
     clear, mistaken = State(truth.Progress(2), 2), State(truth.Progress(2, wrong=1), 2)
-    assert values.v[mistaken] < seen[2, False, False, 2] < values.v[clear]
+    assert values.v[mistaken] < seen[2, False, False, 0, 2] < values.v[clear]
 
 
 def test_a_visible_mistake_changes_what_can_be_seen_and_no_value():
@@ -78,8 +98,10 @@ def test_a_visible_mistake_changes_what_can_be_seen_and_no_value():
     policies = [truth.right_with(found, 0.6) for found in (hidden, visible)]
     assert hidden.of(policies[0]).v[START] == pytest.approx(visible.of(policies[1]).v[START])
     seen = visible.seen_values(policies[1])
-    assert seen[3, False, True, 3] == 0.0 and seen[3, False, False, 3] == pytest.approx(0.6**3), "what is seen is all there is to know"
-    assert hidden.seen_values(policies[0])[3, False, False, 3] == pytest.approx(0.6**6)
+    assert seen[3, False, True, 0, 3] == 0.0 and seen[3, False, False, 0, 3] == pytest.approx(0.6**3), (
+        "what is seen is all there is to know"
+    )
+    assert hidden.seen_values(policies[0])[3, False, False, 0, 3] == pytest.approx(0.6**6)
 
 
 def test_chances_must_be_chances():
@@ -117,7 +139,7 @@ def near(successes, episodes, v):
     return abs(successes - v * episodes) < 5 * spread
 
 
-@pytest.mark.parametrize("name", ["h3-slack1", "h4-late2", "h5-x2-late1-undo-slack3", "h3-undo-k3"])
+@pytest.mark.parametrize("name", ["h3-slack1", "h4-late2", "h5-x2-late1-undo-slack3", "h3-undo-k3", "h5-late5-seen-spare2"])
 def test_values_are_what_episodes_come_to(name):
     found, episodes = of(name, seed=7), 400
 
@@ -145,7 +167,12 @@ def test_the_stated_chance_is_that_of_random_actions():
 
 
 def chances_of(observation, actions):
-    """A policy that knows the goal half the time, and now and then gives up or writes nonsense (the 0.1 that is left)."""
+    """A policy that knows the goal half the time, and now and then gives up or writes nonsense (the 0.1 that is left).
+
+    Where a page says that a mistake was made, it takes the first option.
+    """
+    if any(node.text == "Mistakes: 1 of 1" for node in observation.nodes):
+        return [float(action == Click("0")) for action in actions]
     clicks = [action for action in actions if isinstance(action, Click)]
     agreed = [n.ref for n in observation.nodes if n.ref is not None and f'"{n.text}"' in observation.goal]
     return [
@@ -168,7 +195,7 @@ class Writer:
         return Completion(random.Random(f"{key}{len(history)}").choices(texts, [*chances, 1 - sum(chances)])[0])
 
 
-@pytest.mark.parametrize("name", ["h3", "h5-x2-late2-undo-slack4"])
+@pytest.mark.parametrize("name", ["h3", "h5-x2-late2-undo-slack4", "h4-late4-seen-learn20-spare1"])
 def test_a_language_models_values_are_what_its_episodes_come_to(name):
     task, seed, episodes = registry.task(f"wizard.{name}"), 11, 600
     exact = task.exact(seed, lambda asked: [chances_of(*question) for question in asked], 1.0)

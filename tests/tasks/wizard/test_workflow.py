@@ -1,4 +1,5 @@
 import sys
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -18,14 +19,18 @@ Wizard, Progress, draw, chosen, gone_back = workflow.Wizard, workflow.Progress, 
 @st.composite
 def wizards(draw_):
     horizon = draw_(st.integers(1, 50))
+    reversible, distractors = draw_(st.booleans()), draw_(st.integers(0, horizon - 1))
+    lessons = draw_(st.sampled_from([0, 0, 1, 240, 900]))
     return Wizard(
         horizon,
         choices=draw_(st.integers(2, 8)),
-        distractors=draw_(st.integers(0, horizon - 1)),
+        distractors=distractors,
         delay=draw_(st.integers(0, horizon)),
-        reversible=draw_(st.booleans()),
+        reversible=reversible,
         visible=draw_(st.booleans()),
-        noise=draw_(st.integers(0, 100)),
+        noise=0 if lessons else draw_(st.integers(0, 100)),
+        lessons=lessons,
+        spared=0 if reversible else draw_(st.integers(0, horizon - distractors - 1)),
         slack=draw_(st.none() | st.integers(0, 200)),
     )
 
@@ -45,6 +50,10 @@ def test_a_name_says_all_parameters(wizard):
         ("h3-undo1", "'undo1' is no parameter"),
         ("h3-seen2", "'seen2' is no parameter"),
         ("h3-k4-k5", "'k5' is no parameter, or stands twice"),
+        ("h3-learn901", "expected lessons from 0 to 900, got 901"),
+        ("h3-x1-spare2", "expected spared from 0 to 1, got 2"),
+        ("h3-learn9-noise5", "expected lessons or misspelt options, got both"),
+        ("h3-undo-spare1", "expected mistakes that are spared or that can be undone, got both"),
         ("h3-k", "'k' is no parameter"),
     ],
 )
@@ -69,7 +78,13 @@ def test_what_a_seed_draws(wizard, seed):
     assert len(flow.pages) == wizard.horizon
     assert sum(page.right is None for page in flow.pages) == wizard.distractors
     assert all(len(page.options) == wizard.choices for page in flow.pages)
-    if not wizard.noise:
+    if wizard.lessons:
+        assert flow.wanted == ()
+        rule = {page.field: workflow.place_of(page.field, wizard.choices) for page in flow.pages if page.right is not None}
+        assert all(page.right == workflow.PLACES.index(rule[page.field]) for page in flow.pages if page.right is not None)
+        assert rule.keys() <= set(workflow.THINGS[: wizard.lessons])
+        assert not rule.keys() & {page.field for page in flow.pages if page.right is None}
+    elif not wizard.noise:
         for page in flow.pages:
             agreed = [number for number, option in enumerate(page.options) if option in flow.wanted]
             assert agreed == ([] if page.right is None else [page.right])
@@ -81,6 +96,15 @@ def test_a_misspelt_answer_can_be_told_from_the_others():
     answers = [answer for options in workflow.FIELDS.values() for answer in options]
     for a, b in combinations(answers, 2):
         assert len(a) != len(b) or sum(x != y for x, y in zip(a, b, strict=True)) >= 3
+
+
+@pytest.mark.parametrize("choices", range(2, 9))
+def test_no_place_is_right_more_often_than_the_others(choices):
+    for count in (24, 60, 240):
+        places = Counter(workflow.place_of(thing, choices) for thing in workflow.THINGS[:count])
+        assert max(places.values()) - min(places[place] for place in workflow.PLACES[:choices]) <= 1
+    orders = {tuple(workflow.place_of(t, choices) for t in workflow.THINGS[n : n + choices]) for n in range(0, 10 * choices, choices)}
+    assert len(orders) > 1, "a rule, and no pattern"
 
 
 def test_goals_quote_the_answers_and_splits_have_their_own_wordings():
@@ -111,6 +135,16 @@ def test_consequences():
     assert [(p.page, p.wrong, p.told) for p in undo] == [(1, 0, False), (0, None, True), (1, None, False)]
     seen = follow("h4-late3-undo-seen", [True, False, True, None, None, True])
     assert [p.flagged for p in seen] == [False, True, True, True, False, False]
+    spared = follow("h4-late4-seen-spare1", [False, True, False, True])
+    assert [(p.mistakes, p.wrong, p.flagged, p.status) for p in spared] == [
+        (1, None, False, "open"),
+        (1, None, False, "open"),
+        (1, 2, True, "open"),
+        (1, 2, False, "refused"),
+    ]
+    assert follow("h4-late4-seen-spare1", [False, True, True, True])[-1].status == "done"
+    early = follow("h5-late1-spare1", [False, False, True])
+    assert [(p.page, p.mistakes, p.wrong, p.status) for p in early] == [(1, 1, None, "open"), (2, 1, 1, "open"), (2, 1, 1, "refused")]
     back = follow("h4-late4-undo", [False, True, None, None, True])
     assert [(p.page, p.wrong) for p in back] == [(1, 0), (2, 0), (1, 0), (0, None), (1, None)]
 

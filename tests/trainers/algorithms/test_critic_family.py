@@ -146,6 +146,8 @@ Q_VALUES = c.Values([np.array([0.5, 0.6, 0.7]), np.array([0.5, 0.2])], actions=[
 def test_archer_q_advantage_is_q_minus_v() -> None:
     found = archer_q.credit(GROUPS, Q_VALUES, archer_q.Config(whiten=False)).advantages
     np.testing.assert_allclose(np.concatenate(found), [0.2, 0.02, -0.1, 0.0, 0.1])
+    centred = archer_q.credit(GROUPS, Q_VALUES, archer_q.Config(whiten=False, centre=True)).advantages
+    np.testing.assert_allclose(np.concatenate(centred), np.array([0.2, 0.02, -0.1, 0.0, 0.1]) - 0.044)
     with pytest.raises(ValueError, match="needs_values"):
         archer_q.credit(GROUPS, VALUES, archer_q.Config())
 
