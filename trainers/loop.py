@@ -24,11 +24,11 @@ from torch import Tensor
 
 from trainers import algorithms
 from trainers.best_of import BestOf
+from trainers.checkpoint import Checkpoint
 from trainers.clock import Laps, Timekeeper, shares, split, split_in_words
 from trainers.collection import Collection, in_rounds
 from trainers.config import TrainConfig, merged, resolve
 from trainers.credit import Credit, Values, kl_penalties, with_penalties
-from trainers.critic import Critic
 from trainers.curriculum import Curriculum
 from trainers.disk import disk_errors
 from trainers.grammar import TokenGrammar
@@ -137,10 +137,11 @@ class Trainer:
             resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
         source = _load(resolved.model, resolved)
         source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
-        critic = _critic(resolved, source)
-        if critic is not None:  # `latest` is another run tomorrow
-            start = str(open_checkpoint(Path(resolved.critic.start)).path.resolve())
+        checkpoint = _critic_checkpoint(resolved)
+        if checkpoint is not None:  # `latest` is another run tomorrow
+            start = str(checkpoint.path.resolve())
             resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
+        critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.device)
         if resolved.grammar:
             TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.max_tokens)
         run = RunFolder.create(
@@ -543,15 +544,14 @@ def _check_same(name: str, was: object, now: object) -> None:
         )
 
 
-def _critic(config: TrainConfig, source: PolicyModel) -> Critic | None:
-    """The critic that the configuration starts from. Raises ConfigError where the algorithm has none of states, CheckpointError."""
-    path = config.critic.start
-    if not path:
+def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
+    """Of the critic that the configuration starts from. Raises CheckpointError, ConfigError where the algorithm has none of states."""
+    if not config.critic.start:
         return None
     algorithm, own = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.needs_values(own) not in ("turn", "token"):
         raise ConfigError(f"critic.start: {config.algo} as it is set has no critic of states; leave it out, or take archer or actor_critic")
-    return critic_of(path, config.critic, source, config.device)
+    return open_checkpoint(Path(config.critic.start))
 
 
 def _load(model: str | Path, config: TrainConfig) -> PolicyModel:

@@ -52,8 +52,8 @@ class Contender(BaseModel):
     """Name in rows and tables."""
     train: dict[str, Any]
     """Configuration keys, among them `algo`."""
-    candidates: tuple[dict[str, Any], ...] = Field(min_length=1)
-    """What is tuned: as many for every contender."""
+    candidates: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
+    """What is tuned: as many for every contender. One alone, the default, needs no tuning."""
 
 
 class Block(BaseModel):
@@ -93,8 +93,8 @@ class Grid(BaseModel):
     """Iterations that success is averaged over."""
     contenders: tuple[Contender, ...] = Field(min_length=1)
     """Who is compared."""
-    tuning: Tuning
-    """How each is tuned."""
+    tuning: Tuning | None = None
+    """How each is tuned, where there are several candidates."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """What is measured."""
 
@@ -107,8 +107,10 @@ def read_grid(path: Path) -> Grid:
         raise ConfigError(f"{path}: two contenders have the same label (there are {', '.join(labels)})")
     if len({len(contender.candidates) for contender in grid.contenders}) > 1:
         raise ConfigError(f"{path}: expected as many candidates for every contender, so that all are tuned with the same budget")
+    if grid.tuning is None and len(grid.contenders[0].candidates) > 1:
+        raise ConfigError(f"{path}: expected [tuning] with tasks and seeds, since every contender has several candidates")
     measured = {seed for block in grid.blocks for seed in range(block.seeds)}
-    if shared := measured & set(grid.tuning.seeds):
+    if shared := measured & set(grid.tuning.seeds if grid.tuning else ()):
         raise ConfigError(f"{path}: seed {min(shared)} is tuned on and measured: expected tuning seeds of their own")
     for label in (label for block in grid.blocks for label in block.contenders):
         if label not in labels:
@@ -143,6 +145,8 @@ class Cell:
 def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> list[Cell]:
     """The cells of a stage, seeds outermost, so that a study that is stopped has something of everything. `best`: the tuned candidates."""
     if stage == "tune":
+        if grid.tuning is None or len(grid.contenders[0].candidates) == 1:
+            return []
         return [
             Cell(stage, contender.label, number, task, seed, steps)
             for seed in grid.tuning.seeds
@@ -221,17 +225,12 @@ class Study:
                 raise ConfigError(
                     f"--set {setting}: a study takes only what says where cells run ({', '.join(WHERE)}); the rest is the grid's"
                 )
-        settings_of(self.grid, cells(self.grid, "tune")[0], here)
+        settings_of(self.grid, cells(self.grid, "measure", dict.fromkeys(self._labels, 0))[0], here)
         self._cells = CellFolder(out, grid_file.read_bytes(), grid_file)
 
     @property
     def _labels(self) -> list[str]:
         return [contender.label for contender in self.grid.contenders]
-
-    @property
-    def _untuned(self) -> bool:
-        """Whether every contender has one candidate, which needs no tuning."""
-        return all(len(contender.candidates) == 1 for contender in self.grid.contenders)
 
     def rows(self, stage: Stage) -> list[dict[str, Any]]:
         """The rows of the finished cells of a stage."""
@@ -245,7 +244,7 @@ class Study:
         areas: dict[tuple[str, int], list[float]] = {}
         for row in self.rows("tune"):
             areas.setdefault((row["label"], row["candidate"]), []).append(row["area"])
-        due = len(self.grid.tuning.seeds) * len(self.grid.tuning.tasks)
+        due = len(self.grid.tuning.seeds) * len(self.grid.tuning.tasks) if self.grid.tuning else 0
         found = {}
         for contender in self.grid.contenders:
             if labels is not None and contender.label not in labels:
@@ -261,8 +260,6 @@ class Study:
 
         Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
         """
-        if stage == "tune" and self._untuned:
-            return []
         found = [
             cell
             for cell in cells(self.grid, stage, dict.fromkeys(self._labels, 0))
@@ -298,7 +295,7 @@ class Study:
         """What the whole study costs and how much of it is done, a line a stage."""
         lines = []
         for stage in STAGES:
-            all_cells = [] if stage == "tune" and self._untuned else cells(self.grid, stage, dict.fromkeys(self._labels, 0))
+            all_cells = cells(self.grid, stage, dict.fromkeys(self._labels, 0))
             done = len(self.rows(stage))
             lines.append(
                 f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"

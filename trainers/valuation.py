@@ -14,6 +14,7 @@ import numpy as np
 
 from trainers import algorithms
 from trainers.algorithms import Algorithm
+from trainers.checkpoint import Checkpoint
 from trainers.config import CriticConfig
 from trainers.context import Context
 from trainers.credit import Values, cross_fit_folds, flatten, lambda_returns
@@ -21,7 +22,6 @@ from trainers.critic import Critic
 from trainers.critic_fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.policy import PolicyModel
 from trainers.rows import PackedBatch, Row, final_rows, pack, rows_of_all
-from trainers.run import open_checkpoint
 from webgym.errors import ConfigError
 from webgym.prompt import prompt_text
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
@@ -179,9 +179,9 @@ class Valuation:
         self.optimizer.load_state_dict(state)
 
 
-def critic_of(path: str, config: CriticConfig, source: PolicyModel, device: str) -> Critic:
-    """The critic of a run or checkpoint, to start from. Raises CheckpointError, or ConfigError where it is of another kind."""
-    critic = Critic.load(open_checkpoint(Path(path)).folder("critic"), policy=source.model, device=device)
+def critic_of(checkpoint: Checkpoint, config: CriticConfig, source: PolicyModel, device: str) -> Critic:
+    """The critic of a checkpoint, to start from. Raises CheckpointError, or ConfigError where it is of another kind."""
+    path, critic = checkpoint.path, Critic.load(checkpoint.folder("critic"), policy=source.model, device=device)
     words = [model.get_input_embeddings().num_embeddings for model in (critic.get_decoder(), source.model)]  # type: ignore[union-attr]
     if words[0] != words[1]:
         raise ConfigError(f"critic.start: the critic in {path} reads a vocabulary of {words[0]}, the policy one of {words[1]}")

@@ -106,6 +106,13 @@ def test_cells_can_be_chosen_and_counted(grid, tmp_path):
         study.todo("measure")
 
 
+def test_one_candidate_needs_no_tuning(grid, tmp_path):
+    text = grid.read_text("utf-8")
+    (tmp_path / "alone.toml").write_text("\n".join(x for x in text.splitlines() if not x.startswith("candidates")), "utf-8")
+    study = Study(tmp_path / "alone.toml", tmp_path / "out")
+    assert study.todo("tune") == [] and len(study.todo("measure")) == 4
+
+
 def test_where_cells_run_is_no_part_of_the_grid(grid, tmp_path):
     study = Study(grid, tmp_path, ["sessions=3", "sampler.slots=2"])
     config = settings_of(study.grid, study.todo("tune")[0], study.here)
@@ -146,6 +153,7 @@ def test_who_is_sooner_and_who_collapses():
     [
         (("candidates = [{}, {algorithm", "candidates = [{algorithm"), "expected as many candidates for every contender"),
         (("seeds = [100]", "seeds = [1]"), "seed 1 is tuned on and measured"),
+        (('[tuning]\ntasks = {"wizard.h1" = 20}\nseeds = [100]\n', ""), "expected [tuning] with tasks and seeds"),
         (('contenders = ["grpo", ', 'contenders = ["gpro", '), "no contender has the label 'gpro'"),
         (('algo = "grpo"', 'algo = "gpro"'), "no algorithm is called 'gpro'; did you mean"),
         (("whiten = true", "whitened = true"), "unknown key 'whitened'"),
