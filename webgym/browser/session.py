@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, Dialog, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
@@ -37,6 +37,7 @@ EPISODES = 200  # of one session: Playwright keeps a request and a response of e
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
+PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
 
@@ -72,6 +73,7 @@ class Session:
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
+        self._overrides: CDPSession | None = None
         self._episodes = 0
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
@@ -88,16 +90,28 @@ class Session:
         page = await context.new_page()
         session._new_pages.clear()
         await session._add_tab(page)
+        await session._hold_permissions()
         await session.tab.navigate("about:blank")  # else the first episode's page would replace the blank one and see a shorter history
         if shown:
             await session.tab.settle(AHEAD_MS)
         return session
+
+    async def _hold_permissions(self) -> None:
+        """Let every page find that no permission was asked for yet: full Chromium would remember what it refused an earlier episode."""
+        held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
+        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
+        asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
+        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+            if isinstance(failure, BaseException):
+                log.debug("a permission that this browser does not know: %s", failure)
 
     async def close(self) -> None:
         """Close the context; a browser that is gone already is fine."""
         try:
             async with asyncio.timeout(5):
                 await self._context.close()
+                if self._overrides is not None:
+                    await self._overrides.detach()
         except (PlaywrightError, TimeoutError) as error:
             log.debug("closing a session: %s", error)
 
