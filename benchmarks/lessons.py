@@ -150,7 +150,7 @@ def compare(things: int, seeds: int, most: int, say: Callable[[str], None] = lam
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="what turn-level credit is worth to a table of choices")
     parser.add_argument("--things", type=int, nargs="+", default=[120, 480])
     parser.add_argument("--seeds", type=int, default=3, help="the median of so many runs counts")
     parser.add_argument("--most", type=int, default=4000, help="episodes after which a run is given up")
