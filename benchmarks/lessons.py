@@ -34,6 +34,7 @@ workflow = sys.modules["webgym_tasks.wizard.workflow"]
 PAGES, PLACES, SPARED = 12, 4, 7
 GROUPS, MEMBERS = 4, 4
 GOAL, WINDOW, MEMORY = 0.8, 96, 60
+NUMBER = {thing: number for number, thing in enumerate(workflow.THINGS)}
 RATES = (20.0, 50.0, 100.0, 200.0)
 Values = Float[np.ndarray, "pages_and_end mistakes"]
 
@@ -51,8 +52,7 @@ class Played:
 def play(wizard, seed: int, logits: Float[np.ndarray, "things places"], rng: np.random.Generator) -> Played:
     """An episode of the policy on the workflow of this seed."""
     flow = workflow.draw(wizard, seed)
-    number = {thing: n for n, thing in enumerate(workflow.THINGS[: wizard.lessons])}
-    things = np.array([number[page.field] for page in flow.pages])
+    things = np.array([NUMBER[page.field] for page in flow.pages])
     taken = np.array([rng.choice(PLACES, p=softmax(logits[thing])) for thing in things])
     at, mistakes = workflow.Progress(), [0]
     for choice in taken:

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from trainers.losses import LossSpec, TokenLosses, log_ratio, token_losses, token_scale
+from trainers.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
 from trainers.rows import Counts, PackedBatch, Step, unpack
 from webgym.errors import DivergenceError
 
@@ -135,39 +135,40 @@ class Learner:
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
-        bounded = self._take(step.batches, before)
+        bounded, again = self._take(step.batches, before)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
-        passes = 1 + min(_MOST_HALVINGS, bounded.get("optim/halvings", -1) + 1)
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
-        counts["optim/tokens_read"] = float(passes * sum(b.tokens for b in step.batches))
+        counts["optim/tokens_read"] = float((1 + again) * sum(b.tokens for b in step.batches))
         return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means()
 
     @torch.no_grad()
-    def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> dict[str, float]:
-        """The optimiser's step; where steps are bounded, halved until the policy is near what it was, whose log π is `before`."""
+    def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
+        """The optimiser's step; where steps are bounded, halved until the policy is near what it was, whose log π is `before`.
+
+        Its metrics, and how often the batches were read for it.
+        """
         if (most := self.config.max_step_kl) is None:
             self._optimiser.step()
-            return {}
+            return {}, 0
         start = [p.clone() for p in self._parameters]
         self._optimiser.step()
         for halvings in range(_MOST_HALVINGS):
             if (kl := self._kl(batches, before)) <= most:
-                return {"optim/step_kl": kl, "optim/halvings": float(halvings)}
+                return {"optim/step_kl": kl, "optim/halvings": float(halvings)}, halvings + 1
             for parameter, was in zip(self._parameters, start, strict=True):
                 parameter.lerp_(was, 0.5)
         for parameter, was in zip(self._parameters, start, strict=True):
             parameter.copy_(was)
-        return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}
+        return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, _MOST_HALVINGS
 
     def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:
         """KL(before ‖ now) per token with weight > 0, estimated by ρ − 1 − log ρ; infinite where it is no number."""
         total, tokens = 0.0, 0
         for batch, was in zip(batches, before, strict=True):
             moved = batch.to(self._device)
-            ratio = log_ratio(self._forward(moved)[0], was)
             live = moved.weight > 0
-            total += float(torch.where(live, torch.expm1(ratio) - ratio, 0).double().sum())
+            total += float(torch.where(live, kl_estimate(was, self._forward(moved)[0], "k3"), 0).double().sum())
             tokens += int(live.sum())
         return total / max(1, tokens) if math.isfinite(total) else math.inf
 
@@ -225,9 +226,8 @@ class _Sums:
     @torch.no_grad()
     def add(self, batch: PackedBatch, terms: TokenLosses, scale: Tensor, logprobs: Tensor, entropies: Tensor | None) -> None:
         live = batch.weight > 0
-        moved = log_ratio(logprobs, batch.behaviour_logprob)
         per_token = {
-            "loss/kl_to_behaviour": torch.expm1(moved) - moved,
+            "loss/kl_to_behaviour": kl_estimate(batch.behaviour_logprob, logprobs, "k3"),
             "loss/ratio_mean": terms.ratio,
             "loss/clip_fraction": terms.clipped.float(),
             "loss/entropy": -logprobs if entropies is None else entropies,

@@ -263,7 +263,9 @@ def test_a_bounded_step_goes_as_far_as_it_may_and_the_same_way(tmp_path: Path) -
         before = table.table.detach().clone()
         many, advantages = batch_of_8(table)
         learner = learner_of(table, tmp_path, lr=1.0, max_step_kl=most)
-        metrics = learner.update(steps_of(many, advantages, 40), LossSpec())
+        steps = steps_of(many, advantages, 40)
+        read = sum(batch.tokens for step in steps for batch in step.batches)
+        metrics = learner.update(steps, LossSpec())
         moves.append(table.table.detach() - before)
         if most is None:
             assert kl_of_step(table, before, many) > 0.2
@@ -272,6 +274,7 @@ def test_a_bounded_step_goes_as_far_as_it_may_and_the_same_way(tmp_path: Path) -
             assert most / 8 < metrics["optim/step_kl"] <= most  # one halving less would have been too far
             torch.testing.assert_close(moves[1], moves[0] * 0.5 ** metrics["optim/halvings"], rtol=1e-4, atol=1e-6)
             assert metrics["optim/halvings"] >= 1
+            assert metrics["optim/tokens_read"] == (2 + metrics["optim/halvings"]) * read, "once to learn, once for each look"
 
 
 def test_a_bound_that_is_far_away_changes_no_bit(tmp_path: Path) -> None:

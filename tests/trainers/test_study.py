@@ -179,7 +179,7 @@ def test_the_published_grid():
         for label in ("grpo", "reinforce-mean", "archer")
         for task in {c.task for c in measured}
     }
-    assert all(count >= 5 for count in per.values())
+    assert all(count >= 10 for count in per.values())
     assert {sum(1 for c in measured if c.label == x.label) >= 3 for x in grid.contenders} == {True}
     for cell in cells(grid, "tune"):
         config = settings_of(grid, cell)
