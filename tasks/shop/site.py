@@ -1,5 +1,6 @@
 """The shop's site: its pages over the world of an episode."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from .views import account, basket, browse, help
 from .world import CUSTOMER, Opening, World
 
 HOST = "shop.localhost"
+FOLDER = Path(__file__).parent
+DRAWINGS = dict(re.findall(r'<symbol id="([^"]+)"[^>]*>(.*?)</symbol>', (FOLDER / "wares.svg").read_text("utf-8")))
+"""The drawing of each category. Pages hold what they show of it: a page that refers to a file of drawings waits for it."""
 
 
 def begin(seed: int, opening: Any) -> World:
@@ -25,10 +29,10 @@ def site() -> RenderedSite[World]:
     """The shop."""
     return RenderedSite(
         HOST,
-        Path(__file__).parent,
+        FOLDER,
         [*browse.ROUTES, *basket.ROUTES, *account.ROUTES, *help.ROUTES],
         begin=begin,
         shown=World.shown,
         context=lambda world: {"world": world, "customer": CUSTOMER, "today": TODAY},
-        filters={"money": money, "long_date": long_date, "department": department_title},
+        filters={"money": money, "long_date": long_date, "department": department_title, "drawing": DRAWINGS.__getitem__},
     )

@@ -3,9 +3,12 @@
 // and each listening element answers with another.
 ((clock, seed, ask, answer) => {
   const NativeDate = Date, perf = performance;
-  const offset = clock - NativeDate.now(), born = NativeDate.now();
+  const passes = perf.now.bind(perf), born = passes();
+  // Whole milliseconds since this document began. Timers fire at whole ones, but for the rounding of `passes` (0.1 ms either way) and for
+  // the thousandths that pass while pictures load (LOADING_MS in tab.py), neither of which may tip a millisecond over.
+  const passed = () => Math.floor(passes() - born + 0.25);
   if (clock) {
-    const now = () => NativeDate.now() + offset;
+    const now = () => clock + passed();
     const Shifted = new Proxy(NativeDate, {
       construct: (target, args, self) => Reflect.construct(target, args.length ? args : [now()], self === Shifted ? target : self),
       apply: () => new NativeDate(now()).toString(),
@@ -13,7 +16,7 @@
     });
     NativeDate.prototype.constructor = Shifted;
     globalThis.Date = Shifted;
-    Object.defineProperty(perf, "now", { value: () => NativeDate.now() - born, configurable: true, writable: true });
+    Object.defineProperty(perf, "now", { value: passed, configurable: true, writable: true });
     const later = setTimeout.bind(globalThis), never = clearTimeout.bind(globalThis);  // real frames come when the machine has time
     globalThis.requestAnimationFrame = globalThis.webkitRequestAnimationFrame = (draw) => later(() => draw(perf.now()), 16);
     globalThis.cancelAnimationFrame = globalThis.webkitCancelAnimationFrame = never;

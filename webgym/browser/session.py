@@ -32,7 +32,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
-AHEAD_MS = 7 * 86_400_000  # of a session in a window, so that it paints (see tab.py)
+AHEAD_MS = 7 * 86_400_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py)
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
@@ -92,8 +92,7 @@ class Session:
         await session._add_tab(page)
         await session._hold_permissions()
         await session.tab.navigate("about:blank")  # else the first episode's page would replace the blank one and see a shorter history
-        if shown:
-            await session.tab.settle(AHEAD_MS)
+        await session.tab.settle(AHEAD_MS)
         return session
 
     async def _hold_permissions(self) -> None:

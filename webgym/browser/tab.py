@@ -4,8 +4,9 @@ Time in a page is virtual: it stands still between actions and advances by exact
 requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, policy `pauseIfNetworkFetchesPending`). A document
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
-A window paints while time stands still only where the page's time is ahead of the real one, since a frame waits for its moment.
-Tabs that are shown therefore begin a week ahead, which no document can tell (:func:`hook`).
+A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment; and what waits
+for a frame (drawings that other documents hold, among others) holds the page. Tabs therefore begin a week ahead (`AHEAD_MS`), which no
+document can tell (:func:`hook`).
 """
 
 import asyncio
@@ -26,7 +27,7 @@ HOOK = importlib.resources.files("webgym.browser").joinpath("hook.js").read_text
 SNAPSHOT = importlib.resources.files("webgym.browser").joinpath("snapshot.js").read_text("utf-8")
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
-LOADING_MS, LOADING_ROUNDS = 0.001, 900  # virtual time granted while pictures load, and how often: together less than the clock shows
+LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
 
 
 def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
