@@ -36,6 +36,7 @@ AHEAD_MS = 7 * 86_400_000  # by which a session's time is ahead of the real one,
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+OUTSIDE = (-1.0, -1.0)  # of the page: where the pointer is when an episode begins
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
@@ -188,7 +189,8 @@ class Session:
         """Clear what the last episode left in the browser, after its page can add nothing any more."""
         if self._hook is not None:  # there was one
             await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
+        away = tab.mouse("mouseReleased", *OUTSIDE, "left")  # unlike a move, it does not wait for a frame
+        await asyncio.gather(away, self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
 
     async def _silence(self, tab: Tab) -> None:
         """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""

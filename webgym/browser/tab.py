@@ -53,7 +53,6 @@ class Tab:
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self.choosing = False  # whether it asked for a file since then
-        self._cdp = cdp
         self.shown = shown
         self._frame = frame
         self._names = names
@@ -64,8 +63,14 @@ class Tab:
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
         self._loading = False
+        self._listen(cdp)
+        page.on("close", self._on_close)
+        page.on("crash", self._on_crash)
+
+    def _listen(self, cdp: CDPSession) -> None:
+        self._cdp = cdp
         cdp.on("Emulation.virtualTimeBudgetExpired", lambda _: self._expired.set())
-        cdp.on("Runtime.bindingCalled", clipboard.hear)
+        cdp.on("Runtime.bindingCalled", self._clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.fileChooserOpened", self._on_chooser)
         cdp.on("Page.frameNavigated", self._on_commit)
@@ -74,19 +79,12 @@ class Tab:
         cdp.on("Page.frameStoppedLoading", self._on_stopped)
         cdp.on("Page.navigatedWithinDocument", self._on_stopped)
         cdp.on("Page.loadEventFired", self._on_load)
-        page.on("close", self._on_close)
-        page.on("crash", self._on_crash)
 
     @classmethod
     async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
-        cdp = await context.new_cdp_session(page)
-        _, tree, *_ = await asyncio.gather(
-            cdp.send("Page.enable"),
-            cdp.send("Page.getFrameTree"),
-            cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
-            cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
-        )
+        cdp = await _connect(context, page)
+        tree = await cdp.send("Page.getFrameTree")
         return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, shown)
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -197,6 +195,14 @@ class Tab:
                     raise
                 await asyncio.sleep(0.05)  # it is on its way from one document to the next: the next one is stopped
         self._navigating = self._loading = False
+        if not self.shown:  # else what hears a person's turn would go, too
+            await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        """Drop the time that was granted and has not passed: later it would end another grant early, to any page of the process."""
+        await self._cdp.detach()
+        self._listen(await _connect(self.page.context, self.page))
+        self._world = self._bare_world = None
 
     async def _grant(self, budget_ms: float) -> None:
         if self.page.is_closed():
@@ -340,6 +346,17 @@ class Tab:
                 await self.send("Input.dispatchDragEvent", {"type": kind, "x": end[0], "y": end[1], "data": begun.result()})
         await self.mouse("mouseReleased", *end, "left", 1, 0)
         await self.send("Input.setInterceptDrags", {"enabled": False})
+
+
+async def _connect(context: BrowserContext, page: Page) -> CDPSession:
+    """A CDP session for a page, its time standing still from now on."""
+    cdp = await context.new_cdp_session(page)
+    await asyncio.gather(
+        cdp.send("Page.enable"),
+        cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
+        cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
+    )
+    return cdp
 
 
 def _value(answer: dict[str, Any]) -> Any:

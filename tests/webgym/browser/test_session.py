@@ -495,6 +495,9 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 3 s"
     at.env.session.action_timeout_s = 60.0
     assert at.do(Click(at.ref("y"))).title == "5"
+    before = at.js("Date.now()")
+    at.do(Wait(2000))  # of which the time that the hanging action was given takes nothing away
+    assert at.js("Date.now()") - before == 2000
     assert at.open("<p>next").nodes[0].text == "next"
 
 
