@@ -25,8 +25,6 @@ DISABLED_FEATURES = (
     # After a click, Blink holds back tasks of loading until the next frame or 100 ms of its clock; while the clock waits for a picture
     # that the click asked for, neither comes, and the action hangs.
     "DeferRendererTasksAfterInput",
-    # A new frame, with a compositor of its own, for every document of a tab: a third of a navigation's time.
-    "RenderDocument",
     # The browser heeds the last list only, so what Playwright turns off is said again.
     "AvoidCorsURLLoaderRestartOnRedirect",
     "AvoidUnnecessaryBeforeUnloadCheckSync",

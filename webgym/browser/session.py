@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,10 @@ VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
 AHEAD_MS = 7 * 86_400_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py)
+TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
-OUTSIDE = (-1.0, -1.0)  # of the page: where the pointer is when an episode begins
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
@@ -76,6 +77,7 @@ class Session:
         self._clipboard = Clipboard()
         self._overrides: CDPSession | None = None
         self._episodes = 0
+        self._behind = False  # whether this episode's page is not ahead of real time, since the last one ended on another host
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
         context.on("dialog", self._answer_dialog)
@@ -92,9 +94,13 @@ class Session:
         session._new_pages.clear()
         await session._add_tab(page)
         await session._hold_permissions()
-        await session.tab.navigate("about:blank")  # else the first episode's page would replace the blank one and see a shorter history
-        await session.tab.settle(AHEAD_MS)
+        await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
         return session
+
+    async def _go_ahead(self) -> None:
+        """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
+        await self.tab.navigate("about:blank")
+        await self.tab.settle(AHEAD_MS)
 
     async def _hold_permissions(self) -> None:
         """Let every page find that no permission was asked for yet: full Chromium would remember what it refused an earlier episode."""
@@ -123,7 +129,7 @@ class Session:
     @property
     def spent(self) -> bool:
         """Whether a new session should play the next episode, so that what is held for this one is freed."""
-        return self._episodes >= EPISODES
+        return self._episodes >= EPISODES or self._behind
 
     @property
     def tab(self) -> Tab:
@@ -180,7 +186,8 @@ class Session:
         tab.choosing = False
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
-        await tab.page_value("void (window.name = '', sessionStorage.clear(), localStorage.clear())")
+        time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
+        self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
         await tab.settle()
         _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.make_world())
         return begun
@@ -189,16 +196,15 @@ class Session:
         """Clear what the last episode left in the browser, after its page can add nothing any more."""
         if self._hook is not None:  # there was one
             await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        away = tab.mouse("mouseReleased", *OUTSIDE, "left")  # unlike a move, it does not wait for a frame
-        await asyncio.gather(away, self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
+        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
 
     async def _silence(self, tab: Tab) -> None:
         """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
         try:
             # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
             await tab.ask("void (history.replaceState(null, '', '/webgym-left'), document.open())")
-        except PageError:  # XML and error pages cannot be opened so
-            await tab.navigate("about:blank")
+        except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
+            await self._go_ahead()
 
     async def _replace_hook(self) -> None:
         old = self._hook
@@ -219,20 +225,20 @@ class Session:
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
         try:
-            return await self._guard(self._act(action), self.action_timeout_s) or ""
+            try:
+                await self._guard(self._act(action), self.action_timeout_s)
+            finally:  # after what held its page is stopped: pages that it opened share its time
+                await self._guard(self._adopt_pages(), self.action_timeout_s)
         except PageError as error:
             return str(error)
+        return ""
 
-    async def _act(self, action: t.Action) -> str | None:
-        try:
-            if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
-                await self.tab.offer_clipboard()
-            await self.tab.hear_input(True)
-            await self._perform(action)
-            await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
-        finally:
-            await self._adopt_pages()
-        return None
+    async def _act(self, action: t.Action) -> None:
+        if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
+            await self.tab.offer_clipboard()
+        await self.tab.hear_input(True)
+        await self._perform(action)
+        await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
 
     async def view(self) -> PageView:
         """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""

@@ -4,9 +4,9 @@ Time in a page is virtual: it stands still between actions and advances by exact
 requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, policy `pauseIfNetworkFetchesPending`). A document
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
-A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment; and what waits
-for a frame (drawings that other documents hold, among others) holds the page. Tabs therefore begin a week ahead (`AHEAD_MS`), which no
-document can tell (:func:`hook`).
+A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment, and then so does
+what waits for a frame. Sessions therefore begin a week ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show
+(:func:`hook`). A page's time is that of its process: one of another host has its own, until the next episode.
 """
 
 import asyncio
@@ -63,6 +63,7 @@ class Tab:
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
         self._loading = False
+        self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self._listen(cdp)
         page.on("close", self._on_close)
         page.on("crash", self._on_crash)
@@ -92,7 +93,7 @@ class Tab:
         return await self._cdp.send(method, params)
 
     def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Call `heard` at each such CDP event."""
+        """Call `heard` at each such CDP event of a tab that is shown."""
         self._cdp.on(event, heard)
 
     async def hear_input(self, hears: bool) -> None:
@@ -105,7 +106,7 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame:
             self._world = self._bare_world = None
-            self._navigating, self._loading = False, True
+            self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
 
     def _on_request(self, event: dict[str, Any]) -> None:
@@ -170,14 +171,14 @@ class Tab:
         budget = self.settle_ms if budget_ms is None else budget_ms
         await self.hear_input(False)  # what a person does meanwhile is no part of the episode
         await self._grant(budget)
-        moves, waits = ROUNDS, LOADING_ROUNDS
-        while (self._navigating and moves) or (self._loading and not self._navigating and waits):
+        moves = ROUNDS
+        while (self._navigating and moves) or (self._loading and not self._navigating and self._waits):
             if self._navigating:
                 moves -= 1
                 await self._moved.wait()
                 await self._grant(budget)
             else:
-                waits -= 1
+                self._waits -= 1
                 await self._grant(LOADING_MS)
 
     async def interrupt(self) -> None:
@@ -200,6 +201,8 @@ class Tab:
 
     async def _reconnect(self) -> None:
         """Drop the time that was granted and has not passed: later it would end another grant early, to any page of the process."""
+        for grant in ({"policy": "pauseIfNetworkFetchesPending", "budget": LOADING_MS}, {"policy": "pause"}):
+            await self.send("Emulation.setVirtualTimePolicy", grant)  # a document that was just committed is held by this connection
         await self._cdp.detach()
         self._listen(await _connect(self.page.context, self.page))
         self._world = self._bare_world = None

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -499,6 +500,31 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     at.do(Wait(2000))  # of which the time that the hanging action was given takes nothing away
     assert at.js("Date.now()") - before == 2000
     assert at.open("<p>next").nodes[0].text == "next"
+
+
+def test_popup_of_a_page_that_hangs_costs_no_more_either(at):
+    at.open("<button onclick=\"window.open('/new'); fetch('/hang')\">x</button>", {"/new": "<p>new"})
+    at.env.session.action_timeout_s = 3.0
+    assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 3 s"
+    at.env.session.action_timeout_s = 60.0
+    assert lines(at.do(Wait(1))) == ["text new"]
+
+
+DAY_MS = 86_400_000
+NATIVE_MS = "performance.timeOrigin + new Event('').timeStamp"
+
+
+@pytest.mark.parametrize("leave", [f"http://{OTHER}/", f"http://{HOST}/data.xml"])
+def test_episodes_begin_ahead_of_real_time(at, leave):
+    pages = {"/data.xml": (200, {"content-type": "text/xml"}, "<data/>")}
+    ahead = []
+    for _ in range(3):
+        at.open("<p>start", pages, hosts=(HOST, OTHER))
+        ahead.append(at.js(NATIVE_MS) > 1000 * time.time() + 6 * DAY_MS)
+        assert at.js("[Date.now() - 1000 * " + str(at.task.clock_s) + ", history.length]") == [500, 1]
+        if len(ahead) == 1:
+            at.step(Goto(leave))
+    assert ahead[::2] == [True, True]  # after another host, one may not be
 
 
 # --- what must not be reached ----------------------------------------------------------------------------------------------
