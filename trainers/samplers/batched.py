@@ -77,7 +77,9 @@ class BatchedSampler(LocalSampler):
         free = np.array([other is None for other in self._slots])
         source = int(alike.argmax())
         goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
-        slot = int(goes_on.argmax()) if goes_on.any() else int(np.where(free, self._released, np.iinfo(np.int64).max).argmin())
+        most = np.iinfo(np.int64).max
+        order = np.where(goes_on, self._seen_length, most) if goes_on.any() else np.where(free, self._released, most)
+        slot = int(order.argmin())  # where least of another conversation is lost
         known = int(alike[source])
         if slot != source and known and not goes_on[slot]:
             self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]

@@ -68,7 +68,7 @@ def test_a_sliding_window_is_kept(tokenizer):
 
 
 def test_a_conversation_goes_on_in_its_slot_and_a_group_reads_once(model, tokenizer):
-    """Ten members with one prompt, then each its own way: every token is read once."""
+    """Ten members with one prompt, then each its own way: no page is read twice."""
     generator = random.Random(0)
     first = [generator.randrange(400) for _ in range(100)]
     short = Sampling(max_tokens=5)
@@ -79,7 +79,8 @@ def test_a_conversation_goes_on_in_its_slot_and_a_group_reads_once(model, tokeni
         after = played(sampler, grown)
         wanted = played(local, grown)
     assert read <= 100 + 9  # members that come later than the first pass read the last token themselves
-    assert sampler.counters.prompt_tokens - read <= 10 * (20 + 1)
+    # The last id sampled was never read; all five where a member was done before the next came and went on in its slot.
+    assert sampler.counters.prompt_tokens - read <= 10 * (20 + 5)
     assert sum(map(alike, wanted, after)) >= 9
 
 
