@@ -46,7 +46,7 @@ eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
 tiny: browser demos/tiny  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
-	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=1.4 --set batch_tokens=2048 --threads 1 $(ARGS)
+	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=8.4 --set batch_tokens=2048 --threads 1 $(ARGS)
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
@@ -70,7 +70,7 @@ bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the
 	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
-	$(WEBGYM) demos --out $@ --episodes 200 --slips 0.35
+	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
 
 control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on more imitation instead, both on the same held-out episodes
 	$(PY) -m benchmarks.control --run $(RUN) --demos demos/tiny $(ARGS)
