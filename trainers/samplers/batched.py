@@ -70,7 +70,7 @@ class BatchedSampler(LocalSampler):
         return waiting * 2 >= len(self._slots) or not any(self._slots)
 
     def _place(self, request: _Request) -> int:
-        """The free slot that knows the prompt's beginning, or the one that was free longest with a copy of that beginning."""
+        """The free slot that knows the prompt's beginning and least besides, or the one free longest with a copy of that beginning."""
         prompt = np.array(request.prompt, np.int32)
         self._grow(len(prompt) + request.sampling.max_tokens)
         alike = self._alike(prompt)
@@ -79,7 +79,7 @@ class BatchedSampler(LocalSampler):
         goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
         most = np.iinfo(np.int64).max
         order = np.where(goes_on, self._seen_length, most) if goes_on.any() else np.where(free, self._released, most)
-        slot = int(order.argmin())  # where least of another conversation is lost
+        slot = int(order.argmin())
         known = int(alike[source])
         if slot != source and known and not goes_on[slot]:
             self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]

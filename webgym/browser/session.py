@@ -78,6 +78,7 @@ class Session:
         self._overrides: CDPSession | None = None
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time, since the last one ended on another host
+        self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
         context.on("dialog", self._answer_dialog)
@@ -205,6 +206,7 @@ class Session:
             await tab.ask("void (history.replaceState(null, '', '/webgym-left'), document.open())")
         except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
             await self._go_ahead()
+            await tab.send("Page.resetNavigationHistory")
 
     async def _replace_hook(self) -> None:
         old = self._hook
@@ -224,11 +226,13 @@ class Session:
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
+        failed = await self._tried(self._act(action))
+        unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
+        return failed or unopened
+
+    async def _tried(self, work: Awaitable[None]) -> str:
         try:
-            try:
-                await self._guard(self._act(action), self.action_timeout_s)
-            finally:  # after what held its page is stopped: pages that it opened share its time
-                await self._guard(self._adopt_pages(), self.action_timeout_s)
+            await self._guard(work, self.action_timeout_s)
         except PageError as error:
             return str(error)
         return ""
@@ -308,7 +312,7 @@ class Session:
     async def _interrupt(self) -> None:
         """Stop what does not end; raises BrowserFault when the browser does not answer."""
         try:
-            async with asyncio.timeout(5):
+            async with self._interrupting, asyncio.timeout(5):
                 await self.tab.interrupt()
         except (PlaywrightError, TimeoutError, PageError) as error:
             self._broken = True

@@ -195,9 +195,10 @@ class Tab:
                 if self.page.is_closed() or not left:
                     raise
                 await asyncio.sleep(0.05)  # it is on its way from one document to the next: the next one is stopped
-        self._navigating = self._loading = False
         if not self.shown:  # else what hears a person's turn would go, too
             await self._reconnect()
+        self._navigating = self._loading = False
+        self._moved.set()
 
     async def _reconnect(self) -> None:
         """Drop the time that was granted and has not passed: later it would end another grant early, to any page of the process."""
