@@ -95,7 +95,7 @@ class TrainConfig(BaseModel):
     """Optimiser steps per pass."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
-    optim: OptimConfig = OptimConfig(lr=4e-4, warmup_steps=12, final=0.05)
+    optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
     """The policy's optimiser."""
     critic: CriticConfig = CriticConfig()
     """The critic, where the algorithm has one."""
