@@ -203,7 +203,8 @@ class Session:
         """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
         try:
             # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
-            await tab.ask("void (history.replaceState(null, '', '/webgym-left'), document.open())")
+            # Cookies that it writes on leaving are on their way, and are there when they can be read.
+            await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
         except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
             await self._go_ahead()
             await tab.send("Page.resetNavigationHistory")
