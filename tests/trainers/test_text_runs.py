@@ -13,6 +13,7 @@ from webgym.assess import Assessment
 from webgym.errors import ConfigError
 from webgym.evaluate import report
 from webgym.store import load
+from webgym.types import Trajectory
 
 SMALL = {
     "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 4, "group_size": 2, "iterations": 3,
@@ -47,6 +48,19 @@ def test_a_run_without_a_browser(tmp_path, monkeypatch):
     with resumed.run:
         resumed.train()
     assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_browser_changes_nothing_but_the_time_it_takes(tmp_path):
+    settings = {"algo": "archer", "algorithm": {}, "iterations": 2, "eval_seeds": 0, "sessions": 2}
+    twin, real = (run(tmp_path, backend, backend=backend, **settings) for backend in ("text", "browser"))
+    assert torch.equal(weights(twin), weights(real))
+    for iteration in (1, 2):
+        played, same = (load(tmp_path / folder / f"trajectories/iter-{iteration:06}.jsonl") for folder in ("text", "browser"))
+        assert sum(len(x.turns) for x in played) > 8 and _told(played) == _told(same)
+
+
+def _told(played: list[Trajectory]) -> list[list[tuple]]:
+    return [[(t.completion, t.action, t.error, t.reward, t.observation_hash, t.state_hash) for t in x.turns] for x in played]
 
 
 def test_a_budget_of_environment_steps_ends_the_run(tmp_path):
