@@ -25,7 +25,7 @@ from webgym.browser.keys import typed
 from webgym.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault
 from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import TOKEN_HEADER
+from webgym.sites.gateway import BLANK, TOKEN_HEADER
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,7 +33,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
-AHEAD_MS = 7 * 86_400_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py)
+AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
@@ -77,7 +77,7 @@ class Session:
         self._clipboard = Clipboard()
         self._overrides: CDPSession | None = None
         self._episodes = 0
-        self._behind = False  # whether this episode's page is not ahead of real time, since the last one ended on another host
+        self._behind = False  # whether this episode's page is not ahead of real time: it got a process of its own for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
@@ -98,10 +98,11 @@ class Session:
         await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
         return session
 
-    async def _go_ahead(self) -> None:
+    async def _go_ahead(self, blank: str = "about:blank") -> None:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
-        await self.tab.navigate("about:blank")
+        await self.tab.navigate(blank)
         await self.tab.settle(AHEAD_MS)
+        await self.tab.send("Page.resetNavigationHistory")
 
     async def _hold_permissions(self) -> None:
         """Let every page find that no permission was asked for yet: full Chromium would remember what it refused an earlier episode."""
@@ -168,6 +169,7 @@ class Session:
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         tab = self._tabs[0]
+        left = urlsplit(tab.page.url).hostname or ""
         for page in self._context.pages:
             if page is not tab.page:
                 await page.close()
@@ -185,6 +187,8 @@ class Session:
             self._replace_hook(),
         )
         tab.choosing = False
+        if left not in ("", host := f"{urlsplit(url).hostname}"):  # another host's page has another process, whose time is the real one
+            await self._go_ahead(f"http://{host}{BLANK}")
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
         time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
@@ -207,7 +211,6 @@ class Session:
             await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
         except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
             await self._go_ahead()
-            await tab.send("Page.resetNavigationHistory")
 
     async def _replace_hook(self) -> None:
         old = self._hook

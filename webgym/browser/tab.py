@@ -5,7 +5,7 @@ requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, p
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
 A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment, and then so does
-what waits for a frame. Sessions therefore begin a week ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show
+what waits for a frame. Sessions therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show
 (:func:`hook`). A page's time is that of its process: one of another host has its own, until the next episode.
 """
 

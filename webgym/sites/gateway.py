@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "x-webgym-episode"
 _TOKEN = TOKEN_HEADER.encode()
+BLANK = "/webgym-blank"  # the address of an empty page on every host: no site is asked
 
 
 @dataclass
@@ -142,6 +143,8 @@ class Gateway:
             if scope["type"] == "websocket":
                 return await send({"type": "websocket.close", "code": 1008})
             return await _answer(send, 403, {})
+        if scope["path"] == BLANK:
+            return await _answer(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
         inner = {**scope, "headers": headers, "webgym.state": episode.states[host]}
         try:
             await self._sites[host].app(inner, receive, _for_this_episode(send))
