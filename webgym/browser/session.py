@@ -77,7 +77,7 @@ class Session:
         self._clipboard = Clipboard()
         self._overrides: CDPSession | None = None
         self._episodes = 0
-        self._behind = False  # whether this episode's page is not ahead of real time: it got a process of its own for reasons of the browser
+        self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
