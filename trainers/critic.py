@@ -1,11 +1,14 @@
 """V(s_t): a backbone with a scalar head, read at the last prompt token of each turn.
 
-The backbone is one of three:
+The backbone is one of four:
 
 - copy: a model of its own that starts from the policy's weights (ArCHer, arXiv 2402.19446): twice the memory, no interference;
 - adapter: the policy's own, with low-rank matrices of the critic's beside every linear layer (LoRA, arXiv 2106.09685), which the
   critic alone trains and the policy never sees. The base is as the policy has it now;
-- trunk: the policy's own as it is. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns.
+- trunk: the policy's own as it is. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns;
+- bigrams: no model. The head is linear in which pairs of neighbouring tokens the turn's prompt holds, hashed to `buckets` weights
+  (the wide half of Cheng et al. 2016, arXiv 1606.07792; hashing as in Weinberger et al. 2009, arXiv 0902.2206). It costs next to
+  nothing, and reads at once what a small model has not learned to look at, such as the number of the page (docs/credit-assignment.md).
 
 The head starts at zero weights and the bias that the caller sets (the mean success), so an untrained critic says the same of every
 state. Three losses, all of them on targets in [0, 1] but mse, which takes any:
@@ -22,12 +25,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -49,9 +52,12 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backbone: Literal["copy", "adapter", "trunk"] = Field(
-        default="copy", description="a copy of the policy's, low-rank matrices of its own on the policy's, or the policy's as it is"
+    backbone: Literal["copy", "adapter", "trunk", "bigrams"] = Field(
+        default="copy",
+        description="a copy of the policy's, low-rank matrices of its own on the policy's, the policy's as it is, or none: a linear "
+        "function of the pairs of neighbouring tokens in the prompt, which likes fit.lr = 2e-3",
     )
+    buckets: int = Field(default=1 << 14, ge=1, description="bigrams: weights that the pairs are hashed to")
     rank: int = Field(default=16, ge=1, description="adapter: rank of its matrices")
     trunk_lr: float = Field(default=0.0, ge=0, description="trunk: its learning rate as a share of the head's; 0 trains the head only")
     readout: Literal["prompt", "observation", "mean", "action"] = Field(
@@ -65,6 +71,12 @@ class HeadConfig(BaseModel):
     )
     bins: int = Field(default=21, ge=3, description="hl-gauss: bins over [0, 1]")
     smear: float = Field(default=0.75, gt=0, description="hl-gauss: width of the Gaussian in bins")
+
+    @model_validator(mode="after")
+    def _reads_whole_prompts(self) -> Self:
+        if self.backbone == "bigrams" and self.readout != "prompt":
+            raise ValueError(f"backbone = 'bigrams' reads the whole prompt of a turn: leave out readout = {self.readout!r}")
+        return self
 
 
 class Adapter(nn.Module):
@@ -92,6 +104,28 @@ class Adapter(nn.Module):
                 handle.remove()
 
 
+class Bigrams(nn.Module):
+    """A linear function of the set of pairs of neighbouring tokens in each turn's prompt, over tokens of a vocabulary of this size."""
+
+    def __init__(self, buckets: int, outputs: int, vocabulary: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(buckets, outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.vocabulary: Tensor
+        self.register_buffer("vocabulary", torch.tensor(vocabulary))
+
+    def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
+        """What the pairs of each turn's prompt add up to, each counted once."""
+        turn, place = _prompts(batch)
+        second = place[place > batch.prompt_start[turn]]
+        turn = turn[place > batch.prompt_start[turn]]
+        bucket = (batch.ids[second - 1] * 1_000_003 + batch.ids[second] * 104_729) % len(self.weight)
+        held = torch.unique(turn * len(self.weight) + bucket)  # sorted, so turn by turn
+        sizes = torch.bincount(held // len(self.weight), minlength=len(batch.value_index))
+        sums = F.embedding_bag(held % len(self.weight), self.weight, sizes.cumsum(0) - sizes, mode="sum")
+        return sums + self.bias
+
+
 def _linears(decoder: nn.Module) -> list[nn.Linear]:
     """Its linear layers, a policy's own adapters left out."""
     return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear) and "lora_" not in name]
@@ -113,12 +147,15 @@ class Critic(nn.Module):
     def __init__(self, decoder: PreTrainedModel, config: HeadConfig | None = None) -> None:
         super().__init__()
         self.config = config or HeadConfig()
-        self._borrowed: tuple[PreTrainedModel, ...] = (
-            () if self.config.backbone == "copy" else (decoder,)
-        )  # a tuple hides it from nn.Module
+        borrows = self.config.backbone in ("adapter", "trunk")
+        self._borrowed: tuple[PreTrainedModel, ...] = (decoder,) if borrows else ()  # a tuple hides it from nn.Module
         self.backbone = decoder if self.config.backbone == "copy" else None
         self.adapter = Adapter(decoder, self.config.rank) if self.config.backbone == "adapter" else None
-        self.head = nn.Linear(cast(Any, decoder).config.get_text_config().hidden_size, self._outputs, bias=True)
+        if self.config.backbone == "bigrams":
+            vocabulary = cast(nn.Embedding, decoder.get_input_embeddings()).num_embeddings
+            self.head: nn.Linear | Bigrams = Bigrams(self.config.buckets, self._outputs, vocabulary)
+        else:
+            self.head = nn.Linear(cast(Any, decoder).config.get_text_config().hidden_size, self._outputs, bias=True)
         self.head.to(device=decoder.device)  # the head stays fp32 whatever the backbone is
         nn.init.zeros_(self.head.weight)
         self.set_bias(0.5)
@@ -172,12 +209,21 @@ class Critic(nn.Module):
         else:
             self.head.bias.copy_(_tilted(self._centres(), inside))
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it tells apart."""
+        if isinstance(self.head, Bigrams):
+            return int(self.head.vocabulary)
+        return cast(nn.Embedding, self.get_decoder().get_input_embeddings()).num_embeddings
+
     def get_decoder(self) -> PreTrainedModel:
-        """The backbone, under the name that transformers' models have for it."""
+        """The backbone, under the name that transformers' models have for it; bigrams have none."""
         return self.backbone if self.backbone is not None else self._borrowed[0]
 
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
         """What the head says of each turn of the batch: values (mse) or logits (bce, hl-gauss), fp32."""
+        if isinstance(self.head, Bigrams):
+            return self.head(batch)
         at = self._places(batch)
         hidden = self._hidden(batch, at)
         return self.head(hidden.float() if at is not None else _prompt_means(hidden, batch))
@@ -275,13 +321,20 @@ class Critic(nn.Module):
         return critic.to(device)
 
 
-def _prompt_means(hidden: Float[Tensor, "n d"], batch: PackedBatch) -> Float[Tensor, "v d"]:
-    """The mean of the hidden states of each turn's own prompt, fp32."""
+def _prompts(batch: PackedBatch) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """The tokens of each turn's own prompt, turn by turn: to which of the batch's turns each belongs, and its place in the batch."""
     sizes = batch.value_index + 1 - batch.prompt_start
     turn = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
     within = torch.arange(len(turn), device=sizes.device) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    return turn, batch.prompt_start[turn] + within
+
+
+def _prompt_means(hidden: Float[Tensor, "n d"], batch: PackedBatch) -> Float[Tensor, "v d"]:
+    """The mean of the hidden states of each turn's own prompt, fp32."""
+    turn, place = _prompts(batch)
+    sizes = batch.value_index + 1 - batch.prompt_start
     zeros = torch.zeros(len(sizes), hidden.shape[1], dtype=torch.float32, device=hidden.device)
-    return zeros.index_add(0, turn, hidden[batch.prompt_start[turn] + within].float()) / sizes[:, None]
+    return zeros.index_add(0, turn, hidden[place].float()) / sizes[:, None]
 
 
 class _Detached:
@@ -307,7 +360,7 @@ def _missing(folder: Path) -> list[str]:
     backbone = json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")).get("backbone", "copy")
     if backbone == "copy" and not list(folder.glob("model*.safetensors")):
         return ["model.safetensors"]
-    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,), "trunk": ()}[backbone]
+    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,)}.get(backbone, ())
     return [name for name in wanted if not (folder / name).is_file()]
 
 

@@ -55,6 +55,8 @@ class Valuation:
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(own) == "token"
         self._bootstraps = algorithms.bootstraps(own)
+        if self._per_token and config.head.backbone == "bigrams":
+            raise ConfigError("critic.head.backbone = 'bigrams' values turns; this algorithm values tokens: choose another backbone")
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
@@ -182,9 +184,9 @@ class Valuation:
 def critic_of(checkpoint: Checkpoint, config: CriticConfig, source: PolicyModel, device: str) -> Critic:
     """The critic of a checkpoint, to start from. Raises CheckpointError, or ConfigError where it is of another kind."""
     path, critic = checkpoint.path, Critic.load(checkpoint.folder("critic"), policy=source.model, device=device)
-    words = [model.get_input_embeddings().num_embeddings for model in (critic.get_decoder(), source.model)]  # type: ignore[union-attr]
-    if words[0] != words[1]:
-        raise ConfigError(f"critic.start: the critic in {path} reads a vocabulary of {words[0]}, the policy one of {words[1]}")
+    words = source.model.get_input_embeddings().num_embeddings  # type: ignore[union-attr]
+    if critic.vocabulary != words:
+        raise ConfigError(f"critic.start: the critic in {path} reads a vocabulary of {critic.vocabulary}, the policy one of {words}")
     wanted = config.head.model_copy(update={"tail": prompt_tail(source)})
     if differ := [key for key, x in wanted.model_dump().items() if getattr(critic.config, key) != x]:
         said = ", ".join(f"{key} = {getattr(critic.config, key)!r}" for key in differ)

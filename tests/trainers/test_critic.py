@@ -2,6 +2,7 @@
 
 import json
 import math
+from copy import deepcopy
 from functools import partial
 from statistics import NormalDist
 
@@ -316,3 +317,48 @@ def test_values_per_token_are_read_before_each_sampled_token(policy):
     alone = pack([Row(0, 0, (5, 6, 7, 8), (Span(0, 0, 1, 4, 0),))], 100)[0]
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
     np.testing.assert_allclose(found[0][2:5], critic.head(packed_hidden(policy, alone)[:3]).detach()[:, 0], atol=1e-5)
+
+
+def test_bigrams_by_hand(policy):
+    """Each turn sums the weights of the different pairs in its own prompt: not of what was sampled, nor of the turn before."""
+    critic = Critic.of(policy, HeadConfig(backbone="bigrams", loss="mse"))
+    with torch.no_grad():
+        critic.head.weight.normal_()
+    critic.set_bias(0.25)
+    row = Row(0, 0, (1, 2, 1, 2, 3, 70, 71, 4, 5), (Span(0, 4, 5, 7, 0), Span(1, 8, 9, 9, 7)))
+    other = Row(1, 2, (2, 1, 80), (Span(0, 1, 2, 3, 0),))
+    (batch,) = pack([row, other], 100)
+
+    def weight(a, b):
+        return float(critic.head.weight.detach()[(a * 1_000_003 + b * 104_729) % (1 << 14), 0])
+
+    wanted = [0.25 + weight(1, 2) + weight(2, 1) + weight(2, 3), 0.25 + weight(4, 5), 0.25 + weight(2, 1)]
+    np.testing.assert_allclose(critic.values(batch).detach().numpy(), wanted, atol=1e-5)
+    alone = Row(0, 0, (9, 70), (Span(0, 0, 1, 2, 0),))  # a prompt of one token has no pair
+    np.testing.assert_allclose(predict(critic, pack([alone], 100), 1), 0.25, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_bigrams_learn_and_go_on_bitwise(policy, tmp_path, loss):
+    rows, targets = good_and_bad_states(200)
+    held_out, wanted = good_and_bad_states(40, seed=1)
+    critic = Critic.of(policy, HeadConfig(backbone="bigrams", loss=loss))
+    optimizer = CriticOptimizer(critic, FitConfig(epochs=20, lr=1e-2))
+    fit(critic, rows, targets, optimizer, packed)
+    with optimizer.averaged():
+        assert explained_variance(wanted, predict(critic, packed(held_out), 40)) > 0.6
+        critic.save_pretrained(tmp_path)
+    again = Critic.load(tmp_path, policy=policy)
+    resumed = CriticOptimizer(again, optimizer.config)
+    resumed.load_state_dict(deepcopy(optimizer.state_dict()))
+    for one, its in ((critic, optimizer), (again, resumed)):
+        fit(one, rows, targets, its, packed, seed=5)
+    assert all(torch.equal(a, b) for a, b in zip(critic.parameters(), again.parameters(), strict=True))
+    assert critic.clone().vocabulary == again.vocabulary == policy.get_input_embeddings().num_embeddings
+    with pytest.raises(CheckpointError, match="load it with that policy"):
+        Critic.load(tmp_path)
+
+
+def test_bigrams_read_whole_prompts_only():
+    with pytest.raises(ValueError, match="leave out readout = 'action'"):
+        HeadConfig(backbone="bigrams", readout="action")
