@@ -532,7 +532,7 @@ def study_learning(
     ] = ["*"],  # noqa: B006
     most: Annotated[int | None, typer.Option(min=1, help="Play at most so many cells, then end.")] = None,
     settings: Annotated[
-        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as device=cuda or sampler.slots=64; may be given again.")
+        list[str], typer.Option("--set", "-s", help="Where and how cells run, such as backend=browser or device=cuda; may be given again.")
     ] = [],  # noqa: B006
     plan: Annotated[bool, typer.Option("--plan", help="Say what there is to do, and play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show what the finished cells come to, and play nothing.")] = False,

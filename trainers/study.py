@@ -36,7 +36,7 @@ from webgym.errors import ConfigError
 LEARNING = Path(__file__).parent / "studies" / "learning.toml"
 """The grid of the published learning curves."""
 
-WHERE = ("device", "dtype", "sampler", "sessions", "threads", "token_budget")
+WHERE = ("backend", "device", "dtype", "sampler", "sessions", "threads", "token_budget")  # a twin and a browser play the same, bit for bit
 """Configuration keys that a study's own `--set` may change."""
 
 Stage = Literal["tune", "measure"]
