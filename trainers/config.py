@@ -132,6 +132,8 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
     if config.grammar and config.sampler.kind == "openai":
         raise ConfigError("grammar=true needs sampler.kind=local or batched: a server cannot hold answers to our grammar")
+    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(own) == "token":
+        raise ConfigError(f"critic.head.backbone=bigrams values turns, and {config.algo} as it is set values tokens: take another backbone")
     if config.overlap and algorithm.practice(own).best_of > 1:
         raise ConfigError(
             f"overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: leave it out"

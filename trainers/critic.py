@@ -117,8 +117,8 @@ class Bigrams(nn.Module):
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
         """What the pairs of each turn's prompt add up to, each counted once."""
         turn, place = _prompts(batch)
-        second = place[place > batch.prompt_start[turn]]
-        turn = turn[place > batch.prompt_start[turn]]
+        behind = place > batch.prompt_start[turn]
+        turn, second = turn[behind], place[behind]
         bucket = (batch.ids[second - 1] * 1_000_003 + batch.ids[second] * 104_729) % len(self.weight)
         held = torch.unique(turn * len(self.weight) + bucket)  # sorted, so turn by turn
         sizes = torch.bincount(held // len(self.weight), minlength=len(batch.value_index))
@@ -360,7 +360,7 @@ def _missing(folder: Path) -> list[str]:
     backbone = json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")).get("backbone", "copy")
     if backbone == "copy" and not list(folder.glob("model*.safetensors")):
         return ["model.safetensors"]
-    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,)}.get(backbone, ())
+    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,), "trunk": (), "bigrams": ()}[backbone]
     return [name for name in wanted if not (folder / name).is_file()]
 
 

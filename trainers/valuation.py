@@ -55,8 +55,6 @@ class Valuation:
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(own) == "token"
         self._bootstraps = algorithms.bootstraps(own)
-        if self._per_token and config.head.backbone == "bigrams":
-            raise ConfigError("critic.head.backbone = 'bigrams' values turns; this algorithm values tokens: choose another backbone")
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 

@@ -13,12 +13,13 @@ from transformers import AutoModel
 
 from tests.trainers.episodes import trajectory, turn
 from trainers.calibration import explained_variance
+from trainers.config import resolve
 from trainers.critic import Critic, HeadConfig
 from trainers.critic_fit import CriticOptimizer, FitConfig, check_targets, first_tokens, fit, measure, per_token, predict
 from trainers.model import packed_hidden, prepare
 from trainers.rows import Row, Span, pack, rows_of_all
 from trainers.tiny import Shape, build_model, build_tokenizer
-from webgym.errors import CheckpointError, UsageError
+from webgym.errors import CheckpointError, ConfigError, UsageError
 
 LOSSES = ("mse", "bce", "hl-gauss")
 
@@ -362,3 +363,7 @@ def test_bigrams_learn_and_go_on_bitwise(policy, tmp_path, loss):
 def test_bigrams_read_whole_prompts_only():
     with pytest.raises(ValueError, match="leave out readout = 'action'"):
         HeadConfig(backbone="bigrams", readout="action")
+    wide = {"algo": "ppo", "critic": {"head": {"backbone": "bigrams"}}}
+    with pytest.raises(ConfigError, match="ppo as it is set values tokens"):
+        resolve({**wide, "algorithm": {"level": "token"}})
+    assert resolve({**wide, "algorithm": {"level": "trajectory"}})[0].critic.head.backbone == "bigrams"

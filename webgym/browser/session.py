@@ -169,7 +169,7 @@ class Session:
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         tab = self._tabs[0]
-        left = urlsplit(tab.page.url).hostname or ""
+        left, host = urlsplit(tab.page.url).hostname, urlsplit(url).hostname
         for page in self._context.pages:
             if page is not tab.page:
                 await page.close()
@@ -187,7 +187,7 @@ class Session:
             self._replace_hook(),
         )
         tab.choosing = False
-        if left not in ("", host := f"{urlsplit(url).hostname}"):  # another host's page has another process, whose time is the real one
+        if left and left != host:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"http://{host}{BLANK}")
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
