@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml | $(PY)
 venv: $(STAMP)  ## the virtual environment with everything in it
 
 browser: $(STAMP)  ## a browser, found or installed
-	@$(PY) -m webgym.doctor --browser
+	@$(PY) -m webgym.commands.doctor --browser
 
 train: browser  ## train webgym-tiny on the default tasks (ALGO=archer for ArCHer-PPO), then evaluate it
 	$(WEBGYM) train --algo $(ALGO) $(ARGS)

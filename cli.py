@@ -70,7 +70,8 @@ def tasks_list(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
-    from webgym import registry, task_sets
+    from webgym.packs import registry
+    from webgym.packs import sets as task_sets
 
     found = [registry.task(i) for i in task_sets.choose(tasks)]
     if as_json:
@@ -104,8 +105,9 @@ def tasks_show(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Show what is known of a task: limits, trust, splits with their wordings, and, if asked, its first page."""
-    from webgym import card, registry
-    from webgym.page import page_text
+    from webgym.commands import task_card as card
+    from webgym.packs import registry
+    from webgym.prompts.page import page_text
 
     task = registry.task(task_id)
     begun = card.first_page(task.id, seed) if page else None
@@ -124,7 +126,7 @@ def tasks_new(
     python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
 ) -> None:
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
-    from webgym.starter import create
+    from webgym.authoring.starter import create
 
     target = folder or Path(name)
     for file in create(name, target, python):
@@ -142,8 +144,9 @@ def tasks_validate(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Try tasks in the browser: the oracle must always win, whoever does nothing, stops at once or acts at random must not."""
-    from webgym import task_sets, trust
-    from webgym.arena import Arena
+    from webgym import trust
+    from webgym.packs import sets as task_sets
+    from webgym.rollout.arena import Arena
 
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
     kept = trust.Ledger(ledger) if ledger else None
@@ -170,7 +173,7 @@ def doctor(
     install: Annotated[bool, typer.Option(help="Install a browser where there is none.")] = False,
 ) -> None:
     """Check this machine: Python, packages, browser, sandbox, memory, torch."""
-    from webgym import doctor as check
+    from webgym.commands import doctor as check
 
     raise typer.Exit(check.run(install=install, console=console))
 
@@ -193,15 +196,15 @@ def demos(
     backend: BackendOption = "browser",
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
-    from webgym import task_sets
-    from webgym.arena import Arena
-    from webgym.demos import Demonstrator, demo_keys
-    from webgym.env import known_backend
-    from webgym.evaluate import report
-    from webgym.progress import shown
-    from webgym.prompt import COMPACT, PromptSettings
-    from webgym.rehearsal import rehearse
-    from webgym.store import TrajectoryStore
+    from webgym.backends.base import known_backend
+    from webgym.evaluation.statistics import report
+    from webgym.packs import sets as task_sets
+    from webgym.packs.rehearsal import rehearse
+    from webgym.policies.demonstrator import Demonstrator, demo_keys
+    from webgym.prompts.settings import COMPACT, PromptSettings
+    from webgym.record.store import TrajectoryStore
+    from webgym.rollout.arena import Arena
+    from webgym.rollout.progress import shown
 
     base = COMPACT if style == "compact" else PromptSettings()
     prompts = PromptSettings.from_json({**base.to_json(), "style": style, "context": context})
@@ -236,8 +239,8 @@ def sft(
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
 ) -> None:
     """Teach a model by imitation of demonstrations."""
-    from trainers.model import no_progress_bars
-    from trainers.sft import sft as imitate
+    from trainers.imitation.demos_to_model import sft as imitate
+    from trainers.models.model import no_progress_bars
 
     no_progress_bars()
     result = imitate(
@@ -269,9 +272,9 @@ def train(
 ) -> None:
     """Train a policy with reinforcement learning."""
     from trainers import config as configuration
-    from trainers.display import display_for
-    from trainers.loop import Trainer
-    from trainers.model import no_progress_bars
+    from trainers.models.model import no_progress_bars
+    from trainers.training.display import display_for
+    from trainers.training.trainer import Trainer
 
     no_progress_bars()
     given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device, "backend": backend}
@@ -314,9 +317,9 @@ def evaluate(
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
-    from webgym.assess import SPLITS, Assessment
-    from webgym.env import known_backend
-    from webgym.progress import shown
+    from webgym.backends.base import known_backend
+    from webgym.evaluation.assessment import SPLITS, Assessment
+    from webgym.rollout.progress import shown
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
@@ -332,8 +335,8 @@ def evaluate(
         shown=lambda total: shown(total, Console(stderr=True)),
     )
     if policy is ModelFree.openai:
-        from webgym.openai_client import Server
-        from webgym.prompt import PromptSettings
+        from webgym.policies.openai_client import Server
+        from webgym.prompts.settings import PromptSettings
         from webgym.types import Sampling
 
         if not model:
@@ -353,8 +356,8 @@ def evaluate(
     elif policy is not None:
         found, comparison = wanted.of_model_free(policy.value, seed), None
     else:
-        from trainers.assess import assess_checkpoints
-        from trainers.model import no_progress_bars
+        from trainers.models.model import no_progress_bars
+        from trainers.training.evaluation import assess_checkpoints
 
         no_progress_bars()
         assert checkpoint is not None
@@ -397,9 +400,9 @@ def truth(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
-    from trainers.model import no_progress_bars
-    from trainers.truth import FILE, Wanted, find_truth, table
-    from webgym.env import known_backend
+    from trainers.models.model import no_progress_bars
+    from trainers.studies.truth import FILE, Wanted, find_truth, table
+    from webgym.backends.base import known_backend
 
     no_progress_bars()
     chosen = known_backend(backend) if backend else None
@@ -439,10 +442,10 @@ def critic(
     as_json: JsonOption = False,
 ) -> None:
     """What a checkpoint's critic is worth on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
-    from trainers.critic_report import Wanted, critic_report, tables
-    from trainers.model import no_progress_bars
-    from trainers.plots import plot_critic, pyplot
-    from webgym.env import known_backend
+    from trainers.models.model import no_progress_bars
+    from trainers.studies.critic_report import Wanted, critic_report, tables
+    from trainers.studies.plots import plot_critic, pyplot
+    from webgym.backends.base import known_backend
 
     no_progress_bars()
     if plots:
@@ -468,8 +471,8 @@ def study_critic(
     as_json: JsonOption = False,
 ) -> None:
     """What a critic's readout, loss, target and backbone are worth, and what it does on the very episodes that it was fitted to."""
-    from trainers.critic_study import VARIANTS, CriticStudy, tables
-    from trainers.model import no_progress_bars
+    from trainers.models.model import no_progress_bars
+    from trainers.studies.critic import VARIANTS, CriticStudy, tables
 
     no_progress_bars()
     study = CriticStudy(grid or VARIANTS, checkpoint, out)
@@ -492,9 +495,9 @@ def study_estimators(
     as_json: JsonOption = False,
 ) -> None:
     """Every estimator's advantages and gradients against exact ones, on the same episodes, by horizon and number of episodes."""
-    from trainers.estimator_study import ESTIMATORS, EstimatorStudy, tables
-    from trainers.model import no_progress_bars
-    from trainers.plots import plot_estimators, pyplot
+    from trainers.models.model import no_progress_bars
+    from trainers.studies.estimators import ESTIMATORS, EstimatorStudy, tables
+    from trainers.studies.plots import plot_estimators, pyplot
 
     no_progress_bars()
     if plots:
@@ -540,10 +543,10 @@ def study_learning(
     plots: PlotsOption = None,
 ) -> None:
     """Learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
-    from trainers.curves import tables
-    from trainers.model import no_progress_bars
-    from trainers.plots import plot_learning, pyplot
-    from trainers.study import LEARNING, STAGES, Study
+    from trainers.models.model import no_progress_bars
+    from trainers.studies.curves import tables
+    from trainers.studies.learning import LEARNING, STAGES, Study
+    from trainers.studies.plots import plot_learning, pyplot
 
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
@@ -570,8 +573,8 @@ def bench_step(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
-    from webgym import task_sets
-    from webgym.bench import bench, tables
+    from webgym.commands.bench import bench, tables
+    from webgym.packs import sets as task_sets
 
     if not all(n.strip().isdigit() for n in sessions.split(",")):
         raise WebGymError(f"--sessions {sessions!r}: expected counts separated by commas, such as 1,2,4")
@@ -625,7 +628,7 @@ def replay(
     trace: Annotated[Path | None, typer.Option(help="Write a Playwright trace (a zip file), for `playwright show-trace`.")] = None,
 ) -> None:
     """Play an episode's recorded actions again in a browser and compare every page with what was recorded."""
-    from webgym import replay as again
+    from webgym.commands import replay as again
 
     pause_s = pause if pause is not None else 1.0 if headed else 0.0
     result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace)
@@ -648,8 +651,8 @@ def play(
     ] = None,
 ) -> None:
     """Play a task yourself: your clicks and typing become an agent's actions, successes are kept as demonstrations."""
-    from webgym.play import play as begin
-    from webgym.prompt import COMPACT, PromptSettings
+    from webgym.commands.play import play as begin
+    from webgym.prompts.settings import COMPACT, PromptSettings
 
     prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
     begin(task_id, seed=seed, out=out, prompts=prompts, port=port, browse=browse, window=window, say=_say)

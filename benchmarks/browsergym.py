@@ -36,13 +36,13 @@ from rich.console import Console
 from rich.table import Table
 
 import webgym
-from webgym import registry
 from webgym import types as t
 from webgym.actions import render
-from webgym.browser import executable
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
-from webgym.page import page_text
+from webgym.backends.browser import executable
+from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.prompts.page import page_text
 
 TASKS = ("click-test-2", "click-checkboxes", "enter-text", "email-inbox", "login-user", "use-autocomplete")
 WORKER = Path(__file__).with_name("browsergym_worker.py")

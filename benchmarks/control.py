@@ -17,13 +17,13 @@ from typing import Any
 
 from rich.console import Console
 
-from trainers.assess import play, run_config
-from trainers.model import no_progress_bars
-from trainers.run import RunFolder
-from trainers.sft import sft
-from webgym.assess import Assessment
+from trainers.imitation.demos_to_model import sft
+from trainers.models.model import no_progress_bars
+from trainers.runs.run_folder import RunFolder
+from trainers.training.evaluation import play, run_config
 from webgym.errors import UsageError
-from webgym.evaluate import Comparison, Report, compare
+from webgym.evaluation.assessment import Assessment
+from webgym.evaluation.statistics import Comparison, Report, compare
 from webgym.types import Trajectory
 
 

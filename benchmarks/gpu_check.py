@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.attention import flash_fits
-from trainers.lora import LoraSettings, add_lora
-from trainers.model import load, logprobs_at, packed_hidden
-from trainers.rows import PackedBatch, Row, Span, pack
+from trainers.batches.packing import PackedBatch, pack
+from trainers.batches.rows import Row, Span
+from trainers.models.attention import flash_fits
+from trainers.models.lora import LoraSettings, add_lora
+from trainers.models.model import load, logprobs_at, packed_hidden
 from trainers.samplers.batched import BatchedSampler
-from trainers.samplers.sampling import Generated
+from trainers.samplers.sampler import Generated
 from webgym.types import Sampling
 
 

@@ -25,8 +25,8 @@ from jaxtyping import Float, Int
 from rich.console import Console
 from rich.table import Table
 
-from trainers.credit import gae
-from webgym import registry
+from trainers.credit.credit import gae
+from webgym.packs import registry
 
 registry.task("wizard.h1")  # loads the pack
 workflow = sys.modules["webgym_tasks.wizard.workflow"]

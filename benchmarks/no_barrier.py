@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from webgym.rollout import collect
+from webgym.rollout.collector import collect
 from webgym.types import Action, Completion, EpisodeKey, InvalidAction, Observation, Turn, seed_from
 
 SIGMA = 1.0

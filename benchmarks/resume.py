@@ -29,11 +29,11 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from trainers.config import resolve, with_settings
-from trainers.loop import Trainer
-from trainers.model import no_progress_bars
-from trainers.run import RunFolder
+from trainers.models.model import no_progress_bars
+from trainers.runs.run_folder import RunFolder
+from trainers.training.trainer import Trainer
 from webgym.errors import WebGymError
-from webgym.store import load
+from webgym.record.store import load
 from webgym.types import Times, Trajectory
 
 ITERATIONS = 6

@@ -32,13 +32,15 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from webgym import registry, task_sets
-from webgym.browser.pool import shared_pool
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.backends.browser.pool import shared_pool
+from webgym.env.core import AsyncWebEnv
 from webgym.errors import UsageError
-from webgym.page import page_text
-from webgym.prompt import COMPACT, prompt_text
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.packs import sets as task_sets
+from webgym.prompts.page import page_text
+from webgym.prompts.prompt import prompt_text
+from webgym.prompts.settings import COMPACT
 from webgym.sites.gateway import TOKEN_HEADER
 from webgym.task import Site, Task
 from webgym.trust import audit_seeds
@@ -230,7 +232,7 @@ def tokenizers() -> tuple[Callable[[str], int], Callable[[str], int], str]:
     """How to count tokens of compact and of full pages, and by whose tokenizer the latter are counted."""
     tiny = Tokenizer.from_file(str(ROOT / "trainers/pretrained/webgym-tiny/tokenizer.json"))
     try:
-        from trainers.smollm2 import folder
+        from trainers.models.smollm2 import folder
 
         large = Tokenizer.from_file(str(folder() / "tokenizer.json"))
     except UsageError:

@@ -6,7 +6,7 @@ Oracles play the tasks in turn, a few sessions side by side. Figures are taken a
 episode, after a forced garbage collection. The first is taken after two episodes of every task, when all code and pictures were seen.
 
 - contexts, pages: of the browser; driver_objects: what the Playwright driver keeps for us: above all a request and a response of every
-  document, until its session is renewed (`webgym.browser.session.EPISODES`)
+  document, until its session is renewed (`webgym.backends.browser.session.EPISODES`)
 - documents, nodes, listeners, heap_mb: of all sessions' renderers (CDP `Memory.getDOMCounters`, `Runtime.getHeapUsage`)
 - scripts: without an address, alive in the sessions' documents: those that we inject
 - episodes: open at the site server
@@ -24,13 +24,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from webgym import registry, task_sets
-from webgym.browser.pool import BrowserPool, shared_pool
-from webgym.browser.session import EPISODES
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.backends.browser.pool import BrowserPool, shared_pool
+from webgym.backends.browser.session import EPISODES
+from webgym.commands.processes import descendants, pss_mb
+from webgym.env.core import AsyncWebEnv
 from webgym.errors import ConfigError, UsageError
-from webgym.processes import descendants, pss_mb
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.packs import sets as task_sets
 from webgym.types import seed_from
 
 WARM_UP = 2  # episodes of every task before the first figures

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webgym import registry, task_sets
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv, Backend
+from webgym.backends.base import Backend
+from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.packs import sets as task_sets
 
 
 @dataclass

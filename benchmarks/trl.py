@@ -25,11 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.learner import Learner, OptimConfig
-from trainers.losses import LossSpec
-from trainers.model import action_logprobs, load
-from trainers.rows import PackedBatch, Streams, rows_of_all, step_of, streams_of
-from trainers.tiny import FOLDER
+from trainers.batches.packing import PackedBatch, step_of
+from trainers.batches.rows import Streams, rows_of_all, streams_of
+from trainers.learning.learner import Learner, OptimConfig
+from trainers.learning.losses import LossSpec
+from trainers.models.model import action_logprobs, load
+from trainers.models.tiny import FOLDER
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 
 BUDGETS = (2048, 4096, 8192, 16384)

@@ -18,7 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.webgym.view.runs import run_folder
-from webgym.browser import executable
+from webgym.backends.browser import executable
 
 
 def once(browser: Browser, run: Path) -> dict[str, float]:

@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import cli
-from webgym import doctor, registry, task_sets
-from webgym.doctor import Check
+from webgym.commands import doctor
+from webgym.commands.doctor import Check
 from webgym.errors import WebGymError
+from webgym.packs import registry
+from webgym.packs import sets as task_sets
 
 ROOT = Path(__file__).parents[1]
 

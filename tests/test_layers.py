@@ -1,4 +1,4 @@
-"""The floors of the house: who may import whom. Imports point down only, and `import webgym` stays light."""
+"""The floors of the house: imports point down only, by folder, and `import webgym` stays light."""
 
 import ast
 import subprocess
@@ -21,8 +21,8 @@ OURS = {"webgym", "tasks", "trainers", "cli", "tests", "benchmarks"}
 
 # Third parties that live on some floors only: the folders and files that may import them.
 HOMES = {
-    "playwright": ("webgym/browser/",),
-    "httpx2": ("webgym/openai_client.py",),
+    "playwright": ("webgym/backends/browser/",),
+    "httpx2": ("webgym/policies/openai_client.py",),
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
@@ -32,30 +32,33 @@ HOMES = {
     "typer": ("cli.py",),
 }
 
-# The floors of webgym/: a module imports its own floor or a lower one. A folder is a floor as a whole.
-FLOORS = [
-    {"errors", "types", "task"},
-    {"actions", "prompt", "checks", "oracle", "page", "placeholders", "processes", "template"},
-    {"browser", "sites", "text", "openai_client"},
-    {"env", "vector", "registry", "spaces", "task_file", "task_sets", "policy", "openai_policy", "browsergym"},
-    {"aggregate", "branch", "rollout", "evaluate", "store", "view"},
-    {
-        "arena",
-        "assess",
-        "bench",
-        "card",
-        "demos",
-        "doctor",
-        "film",
-        "play",
-        "progress",
-        "recovery",
-        "rehearsal",
-        "replay",
-        "starter",
-        "trust",
-    },
-]
+# The floors of the two packages, lowest first: a folder (or a module at the top) imports itself, its own floor or a lower one.
+FLOORS = {
+    "webgym": [
+        {"errors", "types", "task", "loop_thread"},
+        {"actions"},
+        {"prompts", "sites"},
+        {"authoring", "backends"},
+        {"packs"},
+        {"env", "policies"},
+        {"rollout"},
+        {"record", "evaluation"},
+        {"trust", "view"},
+        {"commands"},
+    ],
+    "trainers": [
+        {"runs", "batches", "credit"},
+        {"models", "learning"},
+        {"samplers", "critics"},
+        {"algorithms", "rollouts"},
+        {"config"},
+        {"training", "imitation"},
+        {"studies"},
+    ],
+}
+ROOF = {"webgym": {"__init__", "browsergym"}, "trainers": {"__init__"}}  # what stands above all floors
+MOST_ENTRIES = {"webgym": 24, "trainers": 16}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 550, 80
 
 
 def modules(part: str) -> list[Path]:
@@ -72,7 +75,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*above, node.module) if node.module else above)
-            # `from webgym import env` imports the module webgym.env as much as `import webgym.env` does.
+            # `from webgym import env` imports the module webgym.env.gym as much as `import webgym.env.gym` does.
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
@@ -86,8 +89,8 @@ def test_import_reader_sees_every_form(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     file = tmp_path / "webgym/sub/a.py"
     file.parent.mkdir(parents=True)
-    file.write_text("import torch.nn as nn\nfrom . import b\nfrom ..env import WebEnv\ndef f():\n    from trainers import rows\n")
-    assert list(imports(file)) == [(1, "torch.nn"), (2, "webgym.sub.b"), (3, "webgym.env.WebEnv"), (5, "trainers.rows")]
+    file.write_text("import torch.nn as nn\nfrom . import b\nfrom ..errors import Fault\ndef f():\n    from trainers import batches\n")
+    assert list(imports(file)) == [(1, "torch.nn"), (2, "webgym.sub.b"), (3, "webgym.errors.Fault"), (5, "trainers.batches")]
     assert relative_imports(file) == {2, 3}
 
 
@@ -118,25 +121,57 @@ def test_third_parties_stay_on_their_floors(package):
     assert wrong == []
 
 
-def floor(module: str) -> int | None:
-    """The floor of `webgym.<noun>[...]`; None for the package itself and for what is on no floor."""
-    parts = module.split(".")
-    return next((level for level, nouns in enumerate(FLOORS) if parts[0] == "webgym" and parts[1:2] and parts[1] in nouns), None)
+def floor(part: str, noun: str) -> int | None:
+    """The floor of a folder or top module of a package, from 0; None for what is on no floor."""
+    return next((level for level, nouns in enumerate(FLOORS[part]) if noun in nouns), None)
 
 
-def test_every_module_of_webgym_has_a_floor():
-    nouns = {path.relative_to(ROOT / "webgym").parts[0].removesuffix(".py") for path in modules("webgym")} - {"__init__"}
-    assert nouns - set().union(*FLOORS) == set()
+@pytest.mark.parametrize("part", FLOORS)
+def test_every_folder_has_a_floor(part):
+    nouns = {path.relative_to(ROOT / part).parts[0].removesuffix(".py") for path in modules(part)}
+    assert nouns - ROOF[part] - set().union(*FLOORS[part]) == set()
 
 
-def test_webgym_imports_its_own_floor_or_a_lower_one():
+@pytest.mark.parametrize("part", FLOORS)
+def test_a_folder_imports_its_own_floor_or_a_lower_one(part):
     wrong = []
-    for path in modules("webgym"):
-        mine = floor(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for path in modules(part):
+        mine = floor(part, path.relative_to(ROOT / part).parts[0].removesuffix(".py"))
         for line, name in imports(path):
-            theirs = floor(name)
+            theirs = floor(part, name.split(".")[1]) if name.startswith(f"{part}.") else None
             if mine is not None and theirs is not None and theirs > mine:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} (F{mine}) imports {name} (F{theirs})")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("part", FLOORS)
+def test_folders_of_one_floor_do_not_import_each_other_in_a_circle(part):
+    arrows = set()
+    for path in modules(part):
+        mine = path.relative_to(ROOT / part).parts[0].removesuffix(".py")
+        arrows |= {(mine, name.split(".")[1]) for _, name in imports(path) if name.startswith(f"{part}.")}
+    assert [(a, b) for a, b in sorted(arrows) if a < b and (b, a) in arrows and floor(part, a) == floor(part, b) is not None] == []
+
+
+@pytest.mark.parametrize("part", FLOORS)
+def test_the_top_of_a_package_can_be_taken_in_at_a_glance(part):
+    entries = [path.name for path in (ROOT / part).iterdir() if not path.name.startswith((".", "__pycache__")) and path.name != "py.typed"]
+    assert len(entries) <= MOST_ENTRIES[part]
+
+
+@pytest.mark.parametrize("part", FLOORS)
+def test_files_are_one_sitting_and_functions_fit_a_screen(part):
+    wrong = []
+    for path in modules(part):
+        text = path.read_text(encoding="utf-8")
+        if (lines := len(text.splitlines())) > MOST_LINES:
+            wrong.append(f"{path.relative_to(ROOT)}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+            ):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
     assert wrong == []
 
 
@@ -152,7 +187,7 @@ def test_packs_do_not_import_each_other():
 
 def test_algorithms_do_not_import_each_other():
     folder = ROOT / "trainers/algorithms"
-    names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    names = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
     assert names
     wrong = [
         f"{name}.py:{line} imports {imported}"

@@ -13,9 +13,11 @@ import typer.main
 
 import cli
 from tests.documents import printed
-from webgym import registry, trust
-from webgym.arena import Arena
-from webgym.task_file import TaskEntry, read
+from webgym import trust
+from webgym.authoring.task_file import TaskEntry, read
+from webgym.packs import registry
+from webgym.rollout.arena import Arena
+from webgym.trust import adversaries
 
 PAGE = (Path(__file__).parents[1] / "docs/writing-tasks.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -76,7 +78,7 @@ def test_the_python_task_can_be_trusted(tips, arena):
 
 
 def test_the_adversary_is_held_against_tasks(tips, arena, monkeypatch):
-    monkeypatch.setattr(trust, "ADVERSARIES", {})
+    monkeypatch.setattr(adversaries, "ADVERSARIES", {})
     exec(compile(ADVERSARY, "writing-tasks.md", "exec"), {})
     audit = trust.audit(registry.load(tips)[0], arena, (0,))
     assert [trial.name for trial in audit.trials] == ["oracle", "enter"] and audit.trusted

@@ -9,39 +9,16 @@ from typing import Any, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers import algorithms
-from trainers.critic import HeadConfig
-from trainers.critic_fit import FitConfig
-from trainers.curriculum import CurriculumConfig
-from trainers.learner import OptimConfig
-from trainers.lora import LoraSettings
-from trainers.samplers.openai import SamplerConfig
-from webgym.env import Backend
+from trainers.critics.settings import CriticConfig
+from trainers.learning.learner import OptimConfig
+from trainers.models.lora import LoraSettings
+from trainers.rollouts.curriculum import CurriculumConfig
+from trainers.runs.memory import settings_in_words
+from trainers.samplers.settings import SamplerConfig
+from webgym.backends.base import Backend
 from webgym.errors import ConfigError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class CriticConfig(BaseModel):
-    """The critic of algorithms that want values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    head: HeadConfig = HeadConfig()
-    """How the scalar head reads and what loss it has."""
-    fit: FitConfig = FitConfig(epochs=1, lr=5e-4)
-    """How it is fitted to each batch's targets."""
-    values_from: Literal["earlier", "cross_fit", "same"] = "earlier"
-    """Values of the critic as it was before this batch, of critics fitted on the other folds of task groups, or (as published) of the
-    critic fitted on this very batch, which can memorise its outcomes and drive advantages to 0."""
-    folds: int = Field(default=4, ge=2)
-    """Folds of cross-fitting; each costs one fit."""
-    target_lam: float = Field(default=1.0, ge=0, le=1)
-    """λ of the critic's targets: 1 the outcome (Monte Carlo), 0 r + γ V of the next turn, between λ-returns."""
-    start: str = ""
-    """A run or checkpoint whose critic this one starts from, head and all, instead of a new head on the policy; "" for none. The episodes
-    that it was fitted to are no part of this run's steps."""
-    warmup_iterations: int = Field(default=2, ge=0)
-    """Iterations that fit the critic only; their episodes count as training episodes."""
 
 
 class TrainConfig(BaseModel):
@@ -233,3 +210,16 @@ def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
             break
         model = field.annotation
     return model
+
+
+def remedy(config: TrainConfig) -> str:
+    """With which settings a run takes less memory, those left out that it has already."""
+    knobs = [f"token_budget={max(64, config.token_budget // 2)}"]
+    if not config.gradient_checkpointing:
+        knobs.append("gradient_checkpointing=true")
+    if config.dtype == "float32":
+        knobs.append("dtype=bfloat16")
+    if config.sampler.kind != "openai":
+        knobs.append(f"sampler.slots={max(1, config.sampler.slots // 2)}")
+    anew = "" if config.lora.rank else ", or start anew with --set lora.rank=16"
+    return f"go on with --resume and {settings_in_words(knobs)} (token_budget is {config.token_budget:,}){anew}"

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, SupportsFloat
 import gymnasium as gym
 import numpy as np
 
-from webgym import registry
 from webgym import types as t
 from webgym.actions import parse
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.env.core import AsyncWebEnv
+from webgym.env.spaces import ActionText, UnicodeText
 from webgym.errors import ConfigError
-from webgym.spaces import ActionText, UnicodeText
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
 
 GREETING = "Hi! I am your UI assistant, I can perform web tasks for you. What can I help you with?"
 MAX_NESTING = 40  # of lists: BrowserGym's functions recurse

@@ -181,7 +181,7 @@ class Site(Protocol):
 
     The gateway calls `app` as ASGI with `scope["webgym.state"]` set to the episode's state. `snapshot` returns the JSON-able
     state that checks and state hashes see. A site whose state lives elsewhere (its own process and database) resets it in `open`.
-    A site may have an attribute `plain`, which is true where its pages can be read without a browser (:mod:`webgym.text`).
+    A site may have an attribute `plain`, which is true where its pages can be read without a browser (:mod:`webgym.backends.text`).
     """
 
     host: str

@@ -7,7 +7,7 @@ One *episode* is a run of a task; its record is a *trajectory*: a sequence of *t
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -409,3 +409,39 @@ def seed_from(*parts: object) -> int:
 def to_json(value: object) -> dict:
     """A dataclass of this module as plain JSON data."""
     return asdict(value)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a turn led to. `kind` is "" while the episode goes on."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+    kind: OutcomeKind | str = ""
+    raw_reward: float = 0.0
+    message: str = ""
+
+
+def group_keys(episodes: Iterable[tuple[str, int]], size: int, iteration: int = 0) -> Iterator[EpisodeKey]:
+    """The keys of one group after the other: `size` episodes of each (task id, seed).
+
+    >>> [(k.seed, k.group, k.member) for k in group_keys([("a.b", 7), ("a.b", 8)], 2)]
+    [(7, 0, 0), (7, 0, 1), (8, 1, 0), (8, 1, 1)]
+    """
+    for group, (task_id, seed) in enumerate(episodes):
+        for member in range(size):
+            yield EpisodeKey(task_id, seed, iteration, group, member)
+
+
+def groups_of(trajectories: Iterable[Trajectory]) -> list[list[Trajectory]]:
+    """The trajectories by iteration and group, in the order in which each group first appears; members in their given order.
+
+    A group is of one task and one seed: the same group number with another task or seed is another group.
+    """
+    groups: dict[tuple[int, int, str, int], list[Trajectory]] = {}
+    for trajectory in trajectories:
+        key = trajectory.key
+        groups.setdefault((key.iteration, key.group, key.task_id, key.seed), []).append(trajectory)
+    return list(groups.values())

@@ -11,12 +11,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from webgym.registry import by_name
+from webgym.authoring.template import templated
+from webgym.packs.registry import by_name
 from webgym.task import Site, Task
-from webgym.template import templated
 
-from .chores import CHORES
-from .chores.chore import draw, holds
+from .goals import CHORES
+from .goals.goal import draw, holds
 from .oracles import ORACLES
 from .site import HOST, site
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from webgym.placeholders import fill_text
+from webgym.authoring.placeholders import fill_text
 from webgym.types import seed_from
 
 from .mailbox import NOW, Mailbox

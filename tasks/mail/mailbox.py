@@ -5,22 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from .records import (
-    OWNER,
-    OWNER_EMAIL,
-    Change,
-    Contact,
-    Draft,
-    Event,
-    File,
-    Group,
-    Message,
-    Place,
-    Rule,
-    Settings,
-    Thread,
-    plain,
-)
+from .records import OWNER, OWNER_EMAIL, Change, Contact, Draft, Event, File, Group, Message, Place, Rule, Settings, Thread, plain
 
 NOW = datetime(2026, 1, 5, 8, 0)
 """The pages' clock at the start of an episode."""

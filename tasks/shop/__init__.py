@@ -7,7 +7,7 @@ and the agent's answer alone.
 from collections.abc import Mapping
 from functools import cache
 
-from webgym import registry
+from webgym.packs import registry
 from webgym.task import Site, Task
 
 from .site import site

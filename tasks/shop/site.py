@@ -7,8 +7,8 @@ from typing import Any
 
 from webgym.sites.rendered import RenderedSite
 
+from .pages import account, basket, browse, help
 from .policies import TODAY, department_title, long_date, money
-from .views import account, basket, browse, help
 from .world import CUSTOMER, Opening, World
 
 HOST = "shop.localhost"

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from webgym.oracle import remembering
-from webgym.registry import by_name
+from webgym.authoring.oracle import remembering
+from webgym.authoring.template import templated
+from webgym.packs.registry import by_name
 from webgym.task import Site, Task
-from webgym.template import templated
 
-from .errands import ERRANDS
+from .goals import ERRANDS
 from .oracles import ORACLES
 from .site import HOST, SITE
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from webgym.sites.rendered import RenderedSite
 
-from . import booking, profile, search, trips
 from .account import Account, begin, shown
-from .asking import long_day
+from .pages import booking, profile, search, trips
+from .pages.form import long_day
 
 HOST = "travel.localhost"
 

@@ -7,7 +7,7 @@ give up, and everything else, which changes nothing but the turn. The horizon is
                                               0 where it ends the episode otherwise (refused, given up, turn limit),
                                               γ V(s') else
 
-so that V(s_t) = E[γ^{T−1−t} R], the target of :func:`trainers.credit.monte_carlo_targets`. An agent never sees any of it: the hidden
+so that V(s_t) = E[γ^{T−1−t} R], the target of :func:`trainers.credit.credit.monte_carlo_targets`. An agent never sees any of it: the hidden
 mistakes in `Progress.wrong` and `Progress.mistakes` are part of the state, not of the page (:meth:`Truth.seen`).
 """
 
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 
 from webgym.actions import render
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import loop_thread
 from webgym.task import Chances, ExactValue, ExactValues, Task
 from webgym.types import Action, Click, Infeasible, Observation, Stop
 
@@ -162,7 +162,7 @@ def _checked(chances: Mapping[Move, float], q: Mapping[Move, float]) -> Mapping[
 
 
 def at_random(truth: Truth) -> TabularPolicy:
-    """:class:`webgym.policy.RandomPolicy` as a table: 5% scroll, which does nothing here, else any button."""
+    """:class:`webgym.policies.scripted.RandomPolicy` as a table: 5% scroll, which does nothing here, else any button."""
 
     def chances(state: State) -> Mapping[Move, float]:
         buttons = [move for move in truth.moves(state) if move not in (NOTHING, GIVE_UP)]

@@ -14,8 +14,8 @@ from benchmarks import browsergym
 from benchmarks.browsergym import BARS, WORKER, Move, Theirs, Times, play_ours, rehearse, row, tables, with_holes
 from webgym import types as t
 from webgym.actions import parse
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv
+from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import loop_thread
 
 
 @pytest.mark.parametrize(

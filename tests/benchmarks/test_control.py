@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.control import Contest, minutes_of
 from tests.trainers.episodes import episode
-from trainers.run import RunFolder
-from webgym.assess import Assessment
+from trainers.runs.run_folder import RunFolder
 from webgym.errors import UsageError
+from webgym.evaluation.assessment import Assessment
 from webgym.types import EpisodeKey, Trajectory
 
 

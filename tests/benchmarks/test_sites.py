@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.sites import SITES, Played, crosstalk, markdown, measure, percentile, write
 from tests.webgym.pages import run
-from webgym import registry
 from webgym.errors import UsageError
+from webgym.packs import registry
 
 ROOT = Path(__file__).parents[2]
 PAIR = ["shop.redirect-order", "shop.redirect-order-sent"]

@@ -2,9 +2,9 @@ from itertools import combinations
 
 import pytest
 
-from webgym import registry
 from webgym.errors import TaskFileError, UnknownTaskError
-from webgym.task_sets import TaskSet, choose, seeds_of, task_sets
+from webgym.packs import registry
+from webgym.packs.sets import TaskSet, choose, seeds_of, task_sets
 
 
 def test_sets_name_tasks_that_exist_once():

@@ -2,8 +2,9 @@
 
 import pytest
 
-from webgym import registry, trust
-from webgym.arena import Arena
+from webgym import trust
+from webgym.packs import registry
+from webgym.rollout.arena import Arena
 
 TASKS = registry.task_ids()
 SEEDS = (3, 1_000_003)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.rows import PackedBatch
+from trainers.batches.packing import PackedBatch
 from webgym.types import Completion, EpisodeKey, Outcome, OutcomeKind, Sampling, Trajectory, Turn
 
 

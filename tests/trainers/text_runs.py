@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from trainers.config import resolve
-from trainers.loop import Trainer
-from trainers.model import prepare
-from trainers.policy import PolicyModel
-from trainers.tiny import Shape, build_model, build_tokenizer
-from webgym.prompt import COMPACT
+from trainers.models.model import prepare
+from trainers.models.policy_model import PolicyModel
+from trainers.models.tiny import Shape, build_model, build_tokenizer
+from trainers.training.trainer import Trainer
+from webgym.prompts.settings import COMPACT
 
 SMALL = {
     "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 3, "group_size": 3, "iterations": 3,

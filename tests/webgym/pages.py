@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from webgym.browser.pool import BrowserPool, shared_pool
-from webgym.browser.thread import loop_thread
-from webgym.env import AsyncWebEnv, Step
+from webgym.backends.browser.pool import BrowserPool, shared_pool
+from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import loop_thread
 from webgym.task import PENDING, AsgiApp, Evidence, Start, Task, Verdict
-from webgym.types import Action, InvalidAction, Node, Observation
+from webgym.types import Action, InvalidAction, Node, Observation, Step
 
 HOST, OTHER = "pages.localhost", "other.localhost"
 

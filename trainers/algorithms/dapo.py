@@ -11,8 +11,8 @@ Yu et al. (2025), arXiv 2503.14476, eq. 8 and section 3. Against GRPO as publish
 The paper's length penalty for cut-off answers (3.4) has no counterpart here: a turn is a few tokens, and a cut action is an error.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values, practice
-from trainers.losses import LossSpec
+from trainers.algorithms._group_relative import GroupConfig, credit, needs_values, practice
+from trainers.learning.losses import LossSpec
 
 __all__ = ["Config", "credit", "needs_values", "practice"]
 

@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers import credit as c
-from trainers.algorithms import Practice
-from trainers.losses import LossSpec
+from trainers.credit import credit as c
+from trainers.credit.algorithm import Practice
+from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory
 
 

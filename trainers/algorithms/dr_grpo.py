@@ -9,8 +9,8 @@ Liu et al. (2025), "Understanding R1-Zero-like training", arXiv 2503.20783, sect
 The constant is `loss.tokens_per_trajectory`; the paper's code takes the longest completion allowed.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values, practice
-from trainers.losses import LossSpec
+from trainers.algorithms._group_relative import GroupConfig, credit, needs_values, practice
+from trainers.learning.losses import LossSpec
 
 __all__ = ["Config", "credit", "needs_values", "practice"]
 

@@ -16,8 +16,8 @@ The default differs from the paper where later work found it biased; :meth:`Conf
 Members that faulted are masked, so a group may have fewer of them; its mean is over the others.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values, practice
-from trainers.losses import LossSpec
+from trainers.algorithms._group_relative import GroupConfig, credit, needs_values, practice
+from trainers.learning.losses import LossSpec
 
 __all__ = ["Config", "credit", "needs_values", "practice"]
 

@@ -10,8 +10,8 @@ s_i = (π_θ(o_i)/π_old(o_i))^{1/|o_i|}, and the clip holds or frees all of the
 1/|o_i| stays: with it each trajectory has the gradient of s_i · Â_i.
 """
 
-from trainers.group_relative import GroupConfig, credit, needs_values, practice
-from trainers.losses import LossSpec
+from trainers.algorithms._group_relative import GroupConfig, credit, needs_values, practice
+from trainers.learning.losses import LossSpec
 
 __all__ = ["Config", "credit", "needs_values", "practice"]
 

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers import credit as c
-from trainers.algorithms import Practice
-from trainers.losses import LossSpec
-from trainers.q_critic import QSpec
+from trainers.credit import credit as c
+from trainers.credit.algorithm import Practice
+from trainers.critics.q_critic import QSpec
+from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers import credit as c
-from trainers.losses import LossSpec
+from trainers.credit import credit as c
+from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 

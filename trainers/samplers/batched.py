@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.model import logits_of
+from trainers.models.model import logits_of
 from trainers.samplers.local import LocalSampler, _Request
-from trainers.samplers.sampling import draw
+from trainers.samplers.sampler import draw
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,7 @@ def wide(length: int) -> int:
 def draw_many(
     logits: Float[Tensor, "rows vocabulary"], uniform: Float[Tensor, " rows"], temperature: Float[Tensor, " rows"], greedy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """:func:`trainers.samplers.sampling.draw` of every row, from the full distribution or greedily: tokens and log-probabilities."""
+    """:func:`trainers.samplers.sampler.draw` of every row, from the full distribution or greedily: tokens and log-probabilities."""
     logprobs = torch.log_softmax(logits / temperature[:, None].float(), -1)
     reached = logprobs.double().exp().cumsum(-1)
     drawn = torch.searchsorted(reached, uniform[:, None] * reached[:, -1:], right=True)[:, 0].clamp(max=logits.shape[1] - 1)

@@ -2,12 +2,12 @@
 
 A result depends on its own prompt, seed, sampling settings and the weights only, never on what else is running, bit for bit on CPU:
 
-- a prompt is read without padding, in pieces that depend on the prompt alone (:mod:`trainers.samplers.prompts`); prompts that wait
+- a prompt is read without padding, in pieces that depend on the prompt alone (:mod:`trainers.samplers.prompt_reading`); prompts that wait
   are read in one pass where the processor's matrix products give each row the same bits in any company, which is tried first;
 - decoding runs all linear layers at one fixed shape [slots, 1], where a row ignores its neighbours (fp32 products of fewer than 16
   rows do differ), and attention runs per row over exactly the row's own keys and values;
 - the random numbers of a request come from a counter-based generator of its own seed;
-- what a grammar allows is a function of the request's own tokens (:mod:`trainers.grammar`);
+- what a grammar allows is a function of the request's own tokens (:mod:`trainers.models.token_grammar`);
 - the worker's thread count is pinned.
 
 No barrier: a request joins as soon as a slot is free and leaves at its end token. What was read already is not read again: the first
@@ -31,13 +31,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.attention import causal
-from trainers.grammar import Place, TokenGrammar
-from trainers.lora import plain_copy, plain_state
-from trainers.model import context_of, end_ids, logits_of
-from trainers.samplers.lean import LeanDecoder
-from trainers.samplers.prompts import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
-from trainers.samplers.sampling import Counters, Generated, check_sampling, draw
+from trainers.models.attention import causal
+from trainers.models.lora import plain_copy, plain_state
+from trainers.models.model import context_of, end_ids, logits_of
+from trainers.models.token_grammar import Place, TokenGrammar
+from trainers.samplers.prompt_reading import Known, Piece, Prefix, Reading, ReadLayout, ends, passes
+from trainers.samplers.sampler import Counters, Generated, check_sampling, draw
+from trainers.samplers.small_llama import LeanDecoder
 from webgym.errors import UsageError
 from webgym.types import Sampling
 
@@ -103,8 +103,8 @@ class LocalSampler:
     """Samples from a private copy of `model` (an adapter added in) in a worker thread; use it as a context manager or call :meth:`close`.
 
     `slots` requests decode together; more wait. `block` is the size of the pieces in which prompts are read and kept, for prompts that
-    begin alike; 0 reads each in one piece. `cache_mb` limits what is kept. The model must come from :func:`trainers.model.load` or
-    :func:`trainers.model.prepare`.
+    begin alike; 0 reads each in one piece. `cache_mb` limits what is kept. The model must come from :func:`trainers.models.model.load` or
+    :func:`trainers.models.model.prepare`.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The `compact` dialect: one short line, for small models and their grammar.
 
-A ref is `#3`, or `*3` where the prompt marks the thing so (:mod:`webgym.prompt`); both mean the same.
+A ref is `#3`, or `*3` where the prompt marks the thing so (:mod:`webgym.prompts.prompt`); both mean the same.
 """
 
 import json

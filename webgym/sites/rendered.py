@@ -26,7 +26,7 @@ class RenderedSite(Generic[State]):
     the browser for ever; everything else is not cached. Text in templates is escaped, an unknown name in one is an error.
 
     `context(state)` gives every template what all pages show (a cart's count, who is signed in). `plain` promises that all pages are
-    plain (:mod:`webgym.text.plain`), so that the site's tasks can be played without a browser.
+    plain (:mod:`webgym.backends.text.plain`), so that the site's tasks can be played without a browser.
     """
 
     def __init__(

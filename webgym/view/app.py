@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from webgym.view import live
+from webgym.record import live
 from webgym.view.runs import Library, Run
 
 STATIC = importlib.resources.files("webgym.view").joinpath("static")

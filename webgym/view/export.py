@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import UsageError
+from webgym.record.episodes import Episode
 from webgym.view.app import STATIC
-from webgym.view.episodes import Episode
 from webgym.view.runs import Library, Run
 
 LIMIT = 20_000_000  # bytes of a report, which a mail or a chat still takes

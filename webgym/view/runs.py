@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import UsageError, did_you_mean
-from webgym.evaluate import wilson
+from webgym.evaluation.statistics import wilson
+from webgym.record import live
+from webgym.record.episodes import Episode, Episodes
+from webgym.record.lines import Records
 from webgym.types import EpisodeKey
-from webgym.view import live
-from webgym.view.episodes import Episode, Episodes
-from webgym.view.lines import Records
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from webgym.errors import UsageError
-from webgym.view import live
+from webgym.record import live
 from webgym.view.app import create_app, new_token
 from webgym.view.runs import Library, Run
 from webgym.view.server import Server

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, click, press, quoted, seek, things
+from webgym.authoring.oracle import Memory, click, press, quoted, seek, things
 from webgym.types import Infeasible, Observation, Stop
 
 from .walk import enter, row, rows, search, solves, texts_of, walk

@@ -1,6 +1,6 @@
 """Oracles of chores of order."""
 
-from webgym.oracle import Memory, click, press, quoted, seek
+from webgym.authoring.oracle import Memory, click, press, quoted, seek
 from webgym.types import Node, Observation, Stop
 
 from .walk import beside, enter, row, rows, solves, walk

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, click, press, quoted
+from webgym.authoring.oracle import Memory, click, press, quoted
 from webgym.types import Back, Observation, Stop
 
 from .walk import enter, row, rows, search, solves, texts_of, tick_all, walk

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, click, press, quoted
+from webgym.authoring.oracle import Memory, click, press, quoted
 from webgym.types import Observation, Stop
 
 from .walk import row, solves, texts_of

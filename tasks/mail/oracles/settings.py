@@ -1,6 +1,6 @@
 """Oracles of chores with the settings."""
 
-from webgym.oracle import Memory, find, press, quoted
+from webgym.authoring.oracle import Memory, find, press, quoted
 from webgym.types import Observation, Select, Stop
 
 from .walk import enter, solves, walk

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 
-from webgym.oracle import Memory, click, fill, find, press, remembering, things
+from webgym.authoring.oracle import Memory, click, fill, find, press, remembering, things
 from webgym.task import Oracle
 from webgym.types import Action, Node, Observation
 

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, click, press, quoted, seek
+from webgym.authoring.oracle import Memory, click, press, quoted, seek
 from webgym.types import Back, Infeasible, Node, Observation, Stop
 
 from .walk import enter, row, rows, search, solves, texts_of, walk

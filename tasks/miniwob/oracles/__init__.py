@@ -17,7 +17,7 @@ import pkgutil
 from collections.abc import Callable
 from functools import cache
 
-from webgym.oracle import Memory, remembering
+from webgym.authoring.oracle import Memory, remembering
 from webgym.task import Oracle
 from webgym.types import Observation
 

@@ -3,22 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from webgym.oracle import (
-    Memory,
-    click,
-    fields,
-    fill,
-    fill_in,
-    find,
-    ordinal,
-    press,
-    quoted,
-    seek,
-    texts,
-    things,
-    tick,
-    wanted,
-)
+from webgym.authoring.oracle import Memory, click, fields, fill, fill_in, find, ordinal, press, quoted, seek, texts, things, tick, wanted
 from webgym.types import Action, MouseClick, Node, Observation, Press, Scroll, Wait
 
 from . import remembers, solves

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from webgym.oracle import Memory, click, fields, fill, seek, things
+from webgym.authoring.oracle import Memory, click, fields, fill, seek, things
 from webgym.types import Action, Node, Observation
 
 from . import remembers, solves

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import click, fields, fill_in, hover, ordinal, press, quoted, seek, texts, things, wanted
+from webgym.authoring.oracle import click, fields, fill_in, hover, ordinal, press, quoted, seek, texts, things, wanted
 from webgym.types import Action, Node, Observation, Wait
 
 from . import solves

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, click, fields, fill, ordinal, press, quoted, seek, things, tick, wanted
+from webgym.authoring.oracle import Memory, click, fields, fill, ordinal, press, quoted, seek, things, tick, wanted
 from webgym.types import Action, Drag, MouseDrag, Node, Observation, Scroll
 
 from . import remembers, solves

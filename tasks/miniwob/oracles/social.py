@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import click, press, quoted, wanted
+from webgym.authoring.oracle import click, press, quoted, wanted
 from webgym.types import Action, Node, Observation
 
 from . import solves

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import click, things
+from webgym.authoring.oracle import click, things
 from webgym.types import Action, Observation, Press, Type
 
 from . import solves

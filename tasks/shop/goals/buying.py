@@ -5,17 +5,13 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-from webgym.checks import read_date
-from webgym.oracle import Memory, click, fill, find, press, quoted, seek, texts, wanted
-from webgym.template import Draw, Instance
+from webgym.authoring.checks import read_date
+from webgym.authoring.oracle import Memory, click, fill, find, press, quoted, seek, texts, wanted
+from webgym.authoring.template import Draw, Instance
 from webgym.types import Observation
 
 from ..catalogue import Product, Variant
-from ..policies import DELIVERIES, TODAY, Coupon, Delivery
-from ..world import HOME, WORK, Line, Opening, World
-from .draws import Terms, address, due, must, plain, products, sized, stocked, told, variant
-from .template import shop_task, twins
-from .walks import (
+from ..oracles.walk import (
     added,
     below,
     cart,
@@ -32,6 +28,10 @@ from .walks import (
     product,
     radio,
 )
+from ..policies import DELIVERIES, TODAY, Coupon, Delivery
+from ..world import HOME, WORK, Line, Opening, World
+from .draws import Terms, address, due, must, plain, products, sized, stocked, told, variant
+from .goal import shop_task, twins
 
 Lines = list[tuple[Product, Variant, int]]
 

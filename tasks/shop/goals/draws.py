@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from webgym.checks import read_number, squash
+from webgym.authoring.checks import read_number, squash
+from webgym.authoring.template import Instance
 from webgym.task import Evidence
-from webgym.template import Instance
 
 from ..catalogue import Product, Variant, catalogue
 from ..policies import DELIVERIES, PAYMENTS, TODAY

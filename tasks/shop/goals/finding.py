@@ -3,16 +3,16 @@
 import random
 import re
 
-from webgym.oracle import Memory, find, press, quoted, things, wanted
-from webgym.template import Instance
+from webgym.authoring.oracle import Memory, find, press, quoted, things, wanted
+from webgym.authoring.template import Instance
 from webgym.types import Observation
 
 from ..catalogue import Product, catalogue
-from ..views.browse import opinions
+from ..oracles.walk import Walk, below, done, line, option, pressed, product, results, turned_to
+from ..pages.browse import opinions
 from ..world import Opening
 from .draws import due, must, products
-from .template import shop_task
-from .walks import Walk, below, done, line, option, pressed, product, results, turned_to
+from .goal import shop_task
 
 # --- one page --------------------------------------------------------------------------------------------------------------
 

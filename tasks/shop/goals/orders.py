@@ -3,17 +3,17 @@
 import random
 from dataclasses import replace
 
-from webgym.oracle import Memory, click, fill, find, press, quoted, wanted
-from webgym.template import Draw, Instance
+from webgym.authoring.oracle import Memory, click, fill, find, press, quoted, wanted
+from webgym.authoring.template import Draw, Instance
 from webgym.types import Observation
 
 from ..catalogue import Product, Variant
+from ..oracles.walk import added, below, cart, done, impossible, ordered, pressed, radio, says, sent_back
+from ..oracles.walk import order as order_page
 from ..policies import REASONS, REFUNDS
 from ..world import HOME, WORK, Line, Opening, Review, World
 from .draws import Terms, address, arrived, due, history, must, order, plain, products, sized, stocked, told, variant
-from .template import shop_task, twins
-from .walks import added, below, cart, done, impossible, ordered, pressed, radio, says, sent_back
-from .walks import order as order_page
+from .goal import shop_task, twins
 
 GUESS = 0.05  # an answer may be guessed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from webgym.oracle import Memory
+from webgym.authoring.oracle import Memory
 from webgym.types import Observation
 
 from . import booking, finding, managing

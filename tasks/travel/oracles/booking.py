@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, fill, find, press, quoted, things
+from webgym.authoring.oracle import Memory, fill, find, press, quoted, things
 from webgym.types import Infeasible, Observation, Stop
 
 from .walk import (

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from webgym.oracle import Memory, fill, find, press, quoted
+from webgym.authoring.oracle import Memory, fill, find, press, quoted
 from webgym.types import Observation, Stop
 
 from .walk import click_on, direct_only, named, offers, said, search, search_again

@@ -2,7 +2,7 @@
 
 import re
 
-from webgym.oracle import Memory, fill, find, press, quoted, texts, things
+from webgym.authoring.oracle import Memory, fill, find, press, quoted, texts, things
 from webgym.types import Infeasible, Node, Observation, Stop
 
 from .walk import click_on, named, offers, open_trip, said, take_seat

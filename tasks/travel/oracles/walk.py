@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from webgym.oracle import fill, find, press, things
+from webgym.authoring.oracle import fill, find, press, things
 from webgym.types import Action, Click, Node, Observation
 
 Walk = Generator[Action, Observation, Observation]

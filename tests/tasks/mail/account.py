@@ -6,7 +6,7 @@ from html import unescape
 from importlib import import_module
 from urllib.parse import urlencode
 
-from webgym import registry
+from webgym.packs import registry
 
 PACK = registry._pack("mail").__name__  # packs are loaded by path, under a private name
 

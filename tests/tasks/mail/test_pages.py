@@ -4,9 +4,9 @@ import gymnasium as gym
 import pytest
 
 import webgym  # noqa: F401 - registers the tasks
-from webgym import registry
-from webgym.arena import Arena
-from webgym.policy import OraclePolicy
+from webgym.packs import registry
+from webgym.policies.scripted import OraclePolicy
+from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey
 
 

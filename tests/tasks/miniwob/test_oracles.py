@@ -2,7 +2,7 @@ from importlib import import_module
 
 import pytest
 
-from webgym import registry
+from webgym.packs import registry
 from webgym.types import Node, Observation
 
 PACK = registry._pack("miniwob").__name__  # packs are loaded by path, under a private name

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webgym import registry
+from webgym.packs import registry
 from webgym.task import Evidence, Verdict
 
 PACK = registry._pack("miniwob")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from webgym import registry
+from webgym.packs import registry
 
 PAGE = (Path(__file__).parents[3] / "docs/miniwob.md").read_text("utf-8")
 ENTRIES = registry.manifests()["miniwob"]["tasks"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from webgym import registry
-from webgym.rehearsal import rehearse
+from webgym.packs import registry
+from webgym.packs.rehearsal import rehearse
 from webgym.task import SEEDS, Evidence
 from webgym.types import digest
 

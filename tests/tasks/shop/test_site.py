@@ -7,14 +7,14 @@ import re
 import httpx2
 import pytest
 
-from webgym import registry
+from webgym.packs import registry
 
 registry.task("shop.checkout")  # loads the pack under its private name
 world = importlib.import_module("webgym_tasks.shop.world")
 policies = importlib.import_module("webgym_tasks.shop.policies")
 shop = importlib.import_module("webgym_tasks.shop.site")
 catalogue = importlib.import_module("webgym_tasks.shop.catalogue").catalogue()
-browse = importlib.import_module("webgym_tasks.shop.views.browse")
+browse = importlib.import_module("webgym_tasks.shop.pages.browse")
 
 KETTLE = next(item for item in catalogue.products.values() if item.category == "kettles")
 BOOTS = next(item for item in catalogue.products.values() if item.category == "hiking-boots")

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from webgym import registry
+from webgym.packs import registry
 
 ROOT = Path(__file__).parents[3]
 registry.task("travel.rebook")

@@ -6,9 +6,9 @@ from statistics import NormalDist
 
 import pytest
 
-from webgym import registry
-from webgym.arena import Arena
-from webgym.policy import RandomPolicy
+from webgym.packs import registry
+from webgym.policies.scripted import RandomPolicy
+from webgym.rollout.arena import Arena
 from webgym.types import Click, Completion, EpisodeKey, Infeasible, Stop
 
 PACK = registry._pack("wizard")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webgym import registry
 from webgym.actions import goal_strings
 from webgym.errors import ConfigError, UnknownTaskError
+from webgym.packs import registry
 from webgym.task import SEEDS, Evidence
 
 PACK = registry._pack("wizard")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.trainers.episodes import episode
-from trainers import credit as c
 from trainers.algorithms import archer, reinforce
+from trainers.credit import credit as c
 from webgym.errors import ConfigError
 
 PLAIN = archer.Config(gamma=0.9, lam=0.5, whiten=False, gate=False)

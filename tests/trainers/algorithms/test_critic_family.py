@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.trainers.episodes import episode, trajectory, turn
-from trainers import credit as c
 from trainers.algorithms import actor_critic, archer, archer_q, digirl, filtered_bc, ppo, q_learning, reinforce
+from trainers.credit import credit as c
 
 GROUPS = [[episode(1.0, 3), episode(0.0, 2)]]
 VALUES = c.Values([np.array([0.5, 0.6, 0.7]), np.array([0.5, 0.2])])

@@ -6,7 +6,7 @@ import pytest
 from tests.trainers.episodes import trajectory, turn
 from trainers import algorithms
 from trainers.algorithms import dapo, dr_grpo, gigpo, grpo, gspo, rloo
-from trainers.group_relative import GroupConfig, differences
+from trainers.algorithms._group_relative import GroupConfig, differences
 from webgym.types import Trajectory
 
 

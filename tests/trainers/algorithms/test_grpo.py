@@ -3,7 +3,7 @@ import pytest
 
 from tests.trainers.episodes import episode
 from trainers.algorithms import grpo
-from trainers.credit import Credit
+from trainers.credit.credit import Credit
 
 
 def flat(credit: Credit) -> list[list[float]]:

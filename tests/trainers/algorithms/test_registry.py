@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from tests.trainers.episodes import Table, trajectory, turn
 from trainers import algorithms
-from trainers import credit as c
-from trainers import learner as ln
-from trainers import rows as r
+from trainers.batches import packing
+from trainers.batches import rows as r
 from trainers.config import resolve, with_settings
-from trainers.losses import LossSpec
-from trainers.q_critic import QSpec
+from trainers.credit import credit as c
+from trainers.critics.q_critic import QSpec
+from trainers.learning import learner as ln
+from trainers.learning.losses import LossSpec
 from webgym.errors import ConfigError
 from webgym.types import Trajectory
 
@@ -71,7 +72,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from trainers import credit as c
-from trainers.losses import LossSpec
+from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
@@ -263,7 +264,7 @@ def train(name: str, episode: Play, iterations: int, tmp_path) -> Chooser:
             uniform = [np.full(len(b), -math.log(ARMS), dtype=np.float32) for b in streams.behaviour_logprob]
             streams = replace(streams, reference_logprob=uniform)
         keep = spec.acts_on_every_turn
-        steps = r.plan(r.rows_of_all(flat), streams, 64, minibatches=2, seed=iteration, whole=spec.whole, keep_zero_advantage=keep)
+        steps = packing.plan(r.rows_of_all(flat), streams, 64, minibatches=2, seed=iteration, whole=spec.whole, keep_zero_advantage=keep)
         learner.update(steps, spec)
     return chooser
 

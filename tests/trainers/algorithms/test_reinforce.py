@@ -3,7 +3,7 @@ import pytest
 
 from tests.trainers.episodes import episode
 from trainers.algorithms import reinforce
-from trainers.credit import Values
+from trainers.credit.credit import Values
 
 GROUPS = [[episode(1.0, 2), episode(0.0, 1)], [episode(1.0, 1)]]
 

@@ -8,12 +8,13 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from tests.trainers.samplers.test_local import make_model, some_requests
-from trainers.model import logprobs_at, packed_hidden, prepare
-from trainers.rows import Row, Span, pack
+from trainers.batches.packing import pack
+from trainers.batches.rows import Row, Span
+from trainers.models.model import logprobs_at, packed_hidden, prepare
+from trainers.models.tiny import build_tokenizer
 from trainers.samplers.batched import BatchedSampler, draw_many, in_this_process
 from trainers.samplers.local import LocalSampler
-from trainers.samplers.sampling import draw
-from trainers.tiny import build_tokenizer
+from trainers.samplers.sampler import draw
 from webgym.errors import UsageError
 from webgym.types import Sampling
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainers.model import end_ids, logprobs_at, packed_hidden, prepare
-from trainers.rows import Row, Span, pack
+from trainers.batches.packing import pack
+from trainers.batches.rows import Row, Span
+from trainers.models.model import end_ids, logprobs_at, packed_hidden, prepare
+from trainers.models.tiny import Shape, build_model, build_tokenizer
 from trainers.samplers.local import LocalSampler
-from trainers.samplers.sampling import Generated, draw
-from trainers.tiny import Shape, build_model, build_tokenizer
+from trainers.samplers.sampler import Generated, draw
 from webgym.errors import UsageError
 from webgym.types import Sampling
 

@@ -7,12 +7,13 @@ from transformers import AutoModelForCausalLM
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.webgym.model_server import Asked, model_server
-from trainers.lora import LoraSettings, add_lora
-from trainers.model import prepare
+from trainers.models.lora import LoraSettings, add_lora
+from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
-from trainers.samplers.openai import OpenAISampler, SamplerConfig
+from trainers.samplers.openai import OpenAISampler
+from trainers.samplers.settings import SamplerConfig
 from webgym.errors import ConfigError, PolicyFault, UsageError
-from webgym.openai_client import Patience
+from webgym.policies.openai_client import Patience
 from webgym.types import Sampling
 
 SAMPLING = Sampling(max_tokens=6)

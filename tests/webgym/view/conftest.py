@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from webgym.browser import executable
+from webgym.backends.browser import executable
 from webgym.view.app import create_app
 from webgym.view.runs import Library
 from webgym.view.server import Server

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from webgym.store import TrajectoryStore
+from webgym.record.store import TrajectoryStore
 from webgym.types import Completion, EpisodeKey, Outcome, OutcomeKind, Sampling, Times, Trajectory, Turn
 
 CONFIG = """algo = "archer"
@@ -57,7 +57,7 @@ def trajectory(
 
 
 def run_folder(path: Path, iterations: int = 6, groups: int = 5, size: int = 4, *, pictures: bool = False, lr: float = 1e-4) -> Path:
-    """A finished run of `archer` with values of a critic that learns, in the formats of trainers.run."""
+    """A finished run of `archer` with values of a critic that learns, in the formats of trainers.runs.run_folder."""
     start(path, lr)
     for iteration in range(1, iterations + 1):
         add_iteration(path, iteration, groups, size, pictures=pictures)

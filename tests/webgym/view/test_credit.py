@@ -6,8 +6,8 @@ import numpy as np
 
 from tests.trainers.episodes import trajectory, turn
 from tests.webgym.view.runs import run_folder
-from trainers import credit as c
 from trainers.algorithms import archer, grpo, reinforce
+from trainers.credit import credit as c
 
 
 def test_every_estimator_gives_what_its_algorithm_gives(viewer, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.webgym.view.runs import add_iteration, add_truth, run_folder, start, trajectory
-from webgym.rollout import Counts, Event
-from webgym.store import TrajectoryStore
+from webgym.record.live import FILE, Monitor
+from webgym.record.store import TrajectoryStore
+from webgym.rollout.contract import Counts, Event
 from webgym.types import EpisodeKey
 from webgym.view.app import create_app
-from webgym.view.live import FILE, Monitor
 from webgym.view.runs import Library
 from webgym.view.server import Server
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from tests.webgym.view.runs import run_folder, start
 from webgym.errors import UsageError
-from webgym.rollout import Counts, Event
+from webgym.record.live import FILE, Monitor
+from webgym.rollout.contract import Counts, Event
 from webgym.types import EpisodeKey
-from webgym.view.live import FILE, Monitor
 from webgym.view.terminal import watch
 
 

@@ -1,0 +1,1 @@
+"""Programs that solve the shop's tasks from what an agent sees."""

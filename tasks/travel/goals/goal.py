@@ -1,0 +1,78 @@
+"""What a customer asks for, and how the account that is left is compared with what was asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webgym.authoring.checks import read_date, read_number
+from webgym.authoring.template import Draw, Holds, Instance
+from webgym.task import Evidence
+
+from ..account import Trip, begin, shown, trip_shown
+
+
+def essence(trip: Mapping[str, Any] | Trip) -> dict[str, Any]:
+    """A trip without what follows from the rest (prices) and with each passenger's things together, in no order."""
+    plain = trip_shown(trip) if isinstance(trip, Trip) else trip
+    rows = zip(plain["passengers"], plain["bags"], zip(*plain["seats"], strict=True), strict=True)
+    kept = {key: plain[key] for key in ("legs", "fare", "insurance", "paid_by", "status", "refund")}
+    return kept | {"people": sorted([*person, bags, list(seats)] for person, bags, seats in rows)}
+
+
+def left(state: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts of a site's state: everything but a booking in progress, which binds nobody. `known` are the trips of the start."""
+    return {
+        "trips": {reference: essence(trip) for reference, trip in state["trips"].items() if reference in known},
+        "booked": [essence(trip) for reference, trip in state["trips"].items() if reference not in known],
+        "travellers": sorted(state["travellers"].values()),
+        "alerts": sorted(state["alerts"].values()),
+        "preferences": state["preferences"],
+        "credit": state["credit"],
+    }
+
+
+def as_expected(instance: Instance, evidence: Evidence) -> bool:
+    """Whether the account is left as it began but for what `expected` says: entries of the parts of :func:`left`."""
+    began = shown(begin(0, instance.site_state))
+    wanted = left(began, began["trips"])
+    for part, entries in (instance.expected or {}).items():
+        wanted[part] = wanted[part] | entries if part == "trips" else entries
+    return left(evidence.site_state, began["trips"]) == wanted
+
+
+def untouched(instance: Instance, evidence: Evidence) -> bool:
+    """Whether the account is left as it began."""
+    return as_expected(Instance({}, None, instance.site_state), evidence)
+
+
+def answers_number(instance: Instance, evidence: Evidence) -> bool:
+    """Whether nothing was changed and the answer is the expected number."""
+    return untouched(instance, evidence) and read_number(evidence.answer) == instance.expected
+
+
+def answers_date(instance: Instance, evidence: Evidence) -> bool:
+    """Whether nothing was changed and the answer is the expected date."""
+    return untouched(instance, evidence) and read_date(evidence.answer) == instance.expected
+
+
+def answers_text(instance: Instance, evidence: Evidence) -> bool:
+    """Whether nothing was changed and the answer is the expected word."""
+    return untouched(instance, evidence) and evidence.answer.strip().rstrip(".") == instance.expected
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A task template; `wordings.toml` tells it in words. Where it is not `feasible`, the same is asked of a world in which it cannot be
+    done; `twin` is the errand that it shares wordings and oracle with, or that shares them with it.
+    """
+
+    name: str
+    draw: Draw
+    holds: Holds = as_expected
+    feasible: bool = True
+    twin: str = ""
+
+    @property
+    def told_as(self) -> str:
+        """The name that its wordings and its oracle go by: that of the feasible one."""
+        return self.name if self.feasible else self.twin

@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trainers.episodes import episode, trajectory, turn
+from trainers.credit import credit as c
+from webgym.errors import ConfigError
+
+FLOATS = st.lists(st.floats(-2, 2), min_size=1, max_size=8).map(np.array)
+RATES = st.floats(0, 1)
+
+
+def random_turns(seed: int, turns: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=turns), rng.normal(size=turns)
+
+
+# --- one trajectory ------------------------------------------------------------------------------------------------------
+
+
+def test_returns_by_hand() -> None:
+    r_t = np.array([1.0, 0.0, 2.0])
+    np.testing.assert_allclose(c.discounted_returns(r_t, c.discounts(3, 0.5)), [1.5, 1.0, 2.0])
+    np.testing.assert_allclose(c.discounted_returns(r_t, c.discounts(3, 0.5, last=0.5), final_value=4.0), [2.0, 2.0, 4.0])
+    assert len(c.discounted_returns(np.zeros(0), np.zeros(0))) == 0
+
+
+def test_a_reward_at_the_end_comes_back_as_gamma_to_the_distance() -> None:
+    np.testing.assert_allclose(c.monte_carlo_targets([episode(1.0, turns=4)], 0.9)[0], [0.729, 0.81, 0.9, 1.0])
+
+
+def test_gae_by_hand() -> None:
+    """γ=0.9, λ=0.5, R=1 at the end: δ = (0.9·0.6−0.5, 0.9·0.7−0.6, 1−0.7) = (0.04, 0.03, 0.3), folded back by 0.45."""
+    v_t = np.array([0.5, 0.6, 0.7])
+    found = c.gae(np.array([0.0, 0.0, 1.0]), c.discounts(3, 0.9), v_t, lam=0.5)
+    np.testing.assert_allclose(found, [0.04 + 0.45 * (0.03 + 0.45 * 0.3), 0.03 + 0.45 * 0.3, 0.3])
+
+
+def test_published_advantage_leaves_gamma_out() -> None:
+    v_t = np.array([0.5, 0.6, 0.7])
+    found = c.gae(np.array([0.0, 0.0, 1.0]), c.discounts(3, 1.0), v_t, lam=0.0)
+    np.testing.assert_allclose(found, [0.1, 0.1, 0.3])
+
+
+def test_published_advantage_rewards_going_on_and_the_default_does_not() -> None:
+    """A perfect critic of a certain success at γ=0.95, T=20: nobody did better than expected, and the published sum is +0.62."""
+    gamma, turns = 0.95, 20
+    r_t = np.eye(turns)[-1]
+    v_t = gamma ** np.arange(turns - 1, -1, -1.0)
+    np.testing.assert_allclose(c.gae(r_t, c.discounts(turns, gamma), v_t, lam=0.95), np.zeros(turns), atol=1e-12)
+    assert c.gae(r_t, c.discounts(turns, 1.0), v_t, lam=0.0).sum() == pytest.approx(1 - gamma**19) == pytest.approx(0.623, abs=1e-3)
+
+
+@given(st.integers(0, 999), st.integers(1, 9), RATES, RATES, st.floats(-2, 2), st.booleans())
+def test_gae_is_the_weighted_sum_of_residuals(seed: int, turns: int, gamma: float, lam: float, v_end: float, go_on: bool) -> None:
+    r_t, v_t = random_turns(seed, turns)
+    found = c.gae(r_t, c.discounts(turns, gamma, last=gamma if go_on else 0.0), v_t, lam, v_end)
+    beyond = [*v_t, v_end if go_on else 0.0]
+    delta = [r_t[t] + gamma * beyond[t + 1] - v_t[t] for t in range(turns)]
+    expected = [sum((gamma * lam) ** k * delta[t + k] for k in range(turns - t)) for t in range(turns)]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@given(st.integers(0, 999), st.integers(1, 9), RATES, st.floats(-2, 2))
+def test_gae_at_lambda_1_is_return_minus_value_and_at_0_the_residual(seed: int, turns: int, gamma: float, v_end: float) -> None:
+    r_t, v_t = random_turns(seed, turns)
+    d = c.discounts(turns, gamma, last=gamma)
+    np.testing.assert_allclose(c.gae(r_t, d, v_t, 1.0, v_end), c.discounted_returns(r_t, d, v_end) - v_t, atol=1e-9)
+    np.testing.assert_allclose(c.gae(r_t, d, v_t, 0.0, v_end), r_t + gamma * np.append(v_t[1:], v_end) - v_t, atol=1e-9)
+
+
+def test_lengths_must_agree() -> None:
+    checked_by_jaxtyping_first = "Type-check error whilst checking the parameters of trainers.credit.credit.gae"
+    with pytest.raises((ValueError, TypeError), match=rf"shapes \[\[3\], \[3\], \[2\]\]|{checked_by_jaxtyping_first}"):
+        c.gae(np.zeros(3), np.zeros(3), np.zeros(2), 1.0)
+
+
+def test_a_fault_has_no_reward_and_teaches_nothing() -> None:
+    good, broken, empty = episode(1.0, 2), episode(float("nan"), 2, "fault"), episode(0.0, 0, "fault")
+    assert [c.learnable(x) for x in (good, broken, empty)] == [True, False, False]
+    np.testing.assert_array_equal(c.rewards(broken), [0, 0])
+    assert [w.tolist() for w in c.turn_weights([good, broken, empty])] == [[1, 1], [0, 0], []]
+
+
+# --- a group -------------------------------------------------------------------------------------------------------------
+
+
+def test_leave_one_out_by_hand() -> None:
+    np.testing.assert_allclose(c.leave_one_out_mean(np.array([1.0, 0.0, 5.0])), [2.5, 3.0, 0.5])
+    np.testing.assert_array_equal(c.leave_one_out_mean(np.array([3.0])), [3.0])
+
+
+@given(FLOATS)
+def test_group_advantages_sum_to_zero(x: np.ndarray) -> None:
+    assert abs((x - c.leave_one_out_mean(x)).sum()) < 1e-9
+    for std in (False, True):
+        assert abs(c.group_standardise(x, std).sum()) < 1e-6
+
+
+@given(FLOATS.filter(lambda x: len(x) > 1))
+def test_leave_one_out_is_the_group_mean_scaled(x: np.ndarray) -> None:
+    """x_i − mean of the others = n/(n−1) · (x_i − mean of all), so RLOO and GRPO without std differ by a constant only."""
+    n = len(x)
+    np.testing.assert_allclose(x - c.leave_one_out_mean(x), n / (n - 1) * c.group_standardise(x, std=False), atol=1e-8)
+
+
+def test_standardise_by_hand() -> None:
+    x = np.array([1.0, 0.0, 0.0, 1.0, 0.0])
+    np.testing.assert_allclose(c.group_standardise(x, std=False), [0.6, -0.4, -0.4, 0.6, -0.4])
+    np.testing.assert_allclose(c.group_standardise(x, std=True), np.array([0.6, -0.4, -0.4, 0.6, -0.4]) / np.sqrt(0.24))
+    for dead in ([0.1, 0.1, 0.1], [0.1 + 0.2, 0.3], [1.0], []):
+        np.testing.assert_array_equal(c.group_standardise(np.array(dead), std=True), np.zeros(len(dead)))
+
+
+def test_group_baseline_compares_equal_turns() -> None:
+    returns = [np.array([1.0, 2.0, 3.0]), np.array([5.0]), np.array([7.0, 9.0])]
+    found = c.group_baseline(returns)
+    np.testing.assert_allclose(found[0], [6.0, 9.0, 7.0])  # at turn 2 nobody else is left: the mean of 5, 7, 9
+    np.testing.assert_allclose(found[1], [4.0])
+    np.testing.assert_allclose(found[2], [3.0, 2.0])
+    np.testing.assert_array_equal(c.group_baseline([np.array([4.0, 5.0])])[0], [4.0, 5.0])
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(1, 5))
+def test_undiscounted_group_baseline_is_the_leave_one_out_mean(outcomes: list[float], turns: int) -> None:
+    returns = [np.full(turns, x) for x in outcomes]
+    expected = c.leave_one_out_mean(np.array(outcomes))
+    np.testing.assert_allclose([b[0] for b in c.group_baseline(returns)], expected, atol=1e-12)
+
+
+def test_baselines_skip_faults_and_look_beyond_a_group_of_one() -> None:
+    broken = episode(float("nan"), 1, "fault")
+    groups = [[episode(1.0, 1), episode(0.0, 1), broken], [episode(1.0, 1), broken]]
+    returns = [np.array([x]) for x in (1.0, 0.0, 50.0, 1.0, 50.0)]
+    assert [b.tolist() for b in c.group_baselines(groups, returns)] == [[0.0], [1.0], [50.0], [0.5], [50.0]]
+
+
+# --- a batch -------------------------------------------------------------------------------------------------------------
+
+
+def test_whitening_divides_by_std_over_live_turns_and_does_not_centre() -> None:
+    advantages = [np.array([1.0, 3.0]), np.array([5.0]), np.array([100.0])]
+    found = c.whiten(advantages, [np.ones(2), np.ones(1), np.zeros(1)])
+    sigma = np.sqrt(8 / 3)  # of 1, 3, 5
+    np.testing.assert_allclose(np.concatenate(found), np.array([1, 3, 5, 100]) / sigma)
+    np.testing.assert_array_equal(c.whiten([np.array([2.0, 2.0])], [np.ones(2)])[0], [2.0, 2.0])
+    assert c.whiten([], []) == []
+
+
+def test_explained_variance_by_hand() -> None:
+    g = np.array([0.0, 1.0, 0.0, 1.0])
+    assert c.explained_variance(g, g) == 1.0
+    assert c.explained_variance(g, g + 3.0) == 1.0  # a constant error is no error of credit
+    assert c.explained_variance(g, np.full(4, 0.7)) == pytest.approx(0.0)
+    assert c.explained_variance(g, 1 - g) == pytest.approx(-3.0)
+    assert np.isnan(c.explained_variance(np.ones(3), np.zeros(3)))
+
+
+def test_gate_opens_only_for_a_critic_that_beats_the_group_mean() -> None:
+    g = [np.array([1.0, 0.0]), np.array([1.0, 0.0])]
+    b = [np.array([0.5, 0.5])] * 2
+    w = [np.ones(2)] * 2
+    assert c.critic_gate(g, [np.array([0.9, 0.1])] * 2, b, w) == (True, pytest.approx(0.01), pytest.approx(0.25))
+    assert not c.critic_gate(g, b, b, w).open  # as good is not better
+    assert not c.critic_gate(g, [1 - x for x in g], b, w).open
+    worse_than_a_constant = [np.array([0.0, 1.0])] * 2  # as a mean of few others can be
+    assert not c.critic_gate(g, [np.array([0.7, 0.7])] * 2, worse_than_a_constant, w).open
+    # a turn of weight 0 has no vote
+    assert not c.critic_gate(g, [np.array([0.9, 0.1]), np.array([0.5, 0.5])], b, [np.zeros(2), np.ones(2)]).open
+    assert not c.critic_gate(g, g, b, [np.zeros(2)] * 2).open
+
+
+def test_knowing_which_tasks_are_hard_does_not_open_the_gate() -> None:
+    """16 members with 12 and 4 successes, V = 0.55 and 0.45. Var(G) = 0.25; Var(G − V) = 3/16 + 0.2² = 0.2275; leave-one-out in a
+    group: residuals are 16/15 of the centred ones, 3/16 · (16/15)² = 0.2133, which the critic does not beat."""
+    easy, hard = [1.0] * 12 + [0.0] * 4, [1.0] * 4 + [0.0] * 12
+    groups = [[episode(x, 1, seed=s) for x in outcomes] for s, outcomes in enumerate([easy, hard])]
+    returns = c.monte_carlo_targets(c.flatten(groups), 1.0)
+    values = [np.array([v]) for v in [0.55] * 16 + [0.45] * 16]
+    stats = c.critic_stats(c.flatten(groups), returns, values, c.group_baselines(groups, returns), [np.ones(1)] * 32)
+    assert stats["critic/held_out_ev"] == pytest.approx(0.09)
+    assert stats["critic/residual_variance"] == pytest.approx(0.2275)
+    assert stats["critic/baseline_variance"] == pytest.approx(0.21333, abs=1e-5)
+    assert stats["critic/gate"] == 0
+
+
+def test_folds_are_balanced_fixed_and_keep_a_task_group_together() -> None:
+    groups = [[episode(0.0, 1, seed=i)] * 2 for i in range(10)]
+    found = c.cross_fit_folds(groups, 3, seed=5)
+    assert sorted(np.bincount(found).tolist()) == [3, 3, 4]
+    np.testing.assert_array_equal(found, c.cross_fit_folds(groups, 3, seed=5))
+    assert found.tolist() != c.cross_fit_folds(groups, 3, seed=6).tolist()
+    np.testing.assert_array_equal(c.cross_fit_folds([groups[2], groups[7], groups[2]], 2)[[0]], c.cross_fit_folds([groups[2]] * 3, 2)[[2]])
+    twice = c.cross_fit_folds([*groups, *groups], 3, seed=5)
+    np.testing.assert_array_equal(twice[:10], twice[10:])
+    np.testing.assert_array_equal(twice[:10], found)  # a task's fold does not depend on the order or number of its groups
+
+
+def test_penalties_change_rewards_and_not_what_the_environment_said() -> None:
+    x = episode(1.0, 3)
+    (shaped,) = c.with_penalties([x], [np.array([0.1, 0.0, 0.25])])
+    np.testing.assert_allclose(c.rewards(shaped), [-0.1, 0.0, 0.75])
+    assert shaped.outcome == x.outcome and c.rewards(x).tolist() == [0, 0, 1]
+
+
+def test_k1_in_the_reward_by_hand() -> None:
+    x = trajectory([turn([1], [2, 3], 0.0, [-1.0, -2.0]), turn([1], [4], 1.0, [-0.5])])
+    penalties = c.kl_penalties([x, episode(0.0, 0)], [np.array([-1.5, -1.0, -2.5]), np.zeros(0)], kl_coef=0.1)
+    np.testing.assert_allclose(penalties[0], [0.1 * (0.5 - 1.0), 0.1 * 2.0])
+    assert len(penalties[1]) == 0
+    np.testing.assert_allclose(c.rewards(c.with_penalties([x], penalties[:1])[0]), [0.05, 0.8])
+
+
+def test_values_must_fit_their_turns() -> None:
+    many = [episode(1.0, 2), episode(1.0, 1, "truncated")]
+    with pytest.raises(ValueError, match="needs_values"):
+        c.turn_values(None, many)
+    with pytest.raises(ValueError, match=r"values for \[2, 1\] turns, got \[1, 2\]"):
+        c.turn_values(c.Values([np.zeros(1), np.zeros(2)]), many)
+    with pytest.raises(ConfigError, match="bootstrap_at_limit"):
+        c.final_values(c.Values([np.zeros(2), np.zeros(1)]), many)
+    assert c.final_values(c.Values([np.zeros(2), np.zeros(1)], final=[0.3, 0.4]), many) == [0.0, 0.4]

@@ -1,0 +1,162 @@
+"""Imitation learns, measures what it says, and does the same twice."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainers.batches.packing import pack
+from trainers.imitation.imitate import Config, Example, _deal, _rows, _scale, _split, examples_of, measure, sft
+from trainers.models.model import prepare
+from trainers.models.prompt_ids import Context
+from trainers.models.tiny import Shape, build_model, build_tokenizer
+from webgym.errors import UsageError
+from webgym.prompts.settings import COMPACT
+from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
+
+SIZE = Shape(hidden=64, layers=2, heads=2, mlp=128, context=64)
+COLOURS = ("red", "green", "blue", "white")
+
+
+def some_examples(count):
+    """The prompt ends with a colour; each colour wants its own ref."""
+    return [Example(((f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", f"click #{i % 4}"),), f"episode-{i // 2}") for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(["".join(turn) for e in some_examples(8) for turn in e.turns], vocab_size=1000)
+
+
+def fresh(tokenizer):
+    return prepare(build_model(tokenizer, SIZE))
+
+
+def test_imitation_learns_what_was_shown(tokenizer):
+    seen = []
+    config = Config(epochs=30, lr=3e-3, batch_tokens=200, held_out=0.2, measure_every=50)
+    report = sft(fresh(tokenizer), tokenizer, some_examples(80), config, seen.append)
+    assert report.final.exact == 1.0 and report.final.held_out_loss < 0.1
+    assert list(report.curve) == seen and [p.step for p in seen] == [50, 100, report.final.steps]
+    assert report.turns + report.held_out_turns == 80 and report.held_out_turns % 2 == 0
+    assert report.final.step == report.final.steps and report.final.epoch == pytest.approx(30, abs=1)
+
+
+def test_two_runs_give_the_same_weights(tokenizer):
+    models = [fresh(tokenizer) for _ in range(2)]
+    for model in models:
+        sft(model, tokenizer, some_examples(16), Config(epochs=2, batch_tokens=100, prompt_weight=0.1))
+    assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
+
+
+def test_a_limit_of_time_ends_it_with_the_step_size_run_down(tokenizer, monkeypatch):
+    ticks = iter(range(100_000))
+    monkeypatch.setattr("trainers.imitation.imitate.time.perf_counter", lambda: next(ticks))  # each look at the clock is a second
+    config = Config(epochs=1000, minutes=0.5, batch_tokens=100, held_out=0.0, measure_every=1)
+    curve = sft(fresh(tokenizer), tokenizer, some_examples(16), config).curve
+    assert 5 < curve[-1].step < 31 and curve[-1].steps > 1000
+    assert curve[-1].lr == pytest.approx(0.05 * config.lr) and max(p.lr for p in curve) > 0.9 * config.lr
+
+
+def test_exact_match_is_what_greedy_decoding_would_write(tokenizer):
+    model, examples = fresh(tokenizer), some_examples(40)
+    sft(model, tokenizer, examples, Config(epochs=12, optimizer="adamw", lr=3e-3, batch_tokens=100, held_out=0.0))
+    examples[::3] = [replace(example, turns=((example.turns[0][0], "click #9"),)) for example in examples[::3]]  # what it would not write
+    right, total, count = 0, 0.0, 0
+    context = Context(tokenizer, COMPACT)
+    model.set_attn_implementation("sdpa")
+    for example in examples:
+        ids, action = list(context.first(example.turns[0][0])), list(context.completion(example.turns[0][1]))
+        written = []
+        for _ in action:
+            written.append(int(model(torch.tensor([ids + written])).logits[0, -1].argmax()))
+        right += written == action
+        table = torch.log_softmax(model(torch.tensor([ids + action])).logits[0], -1)
+        total -= sum(float(table[len(ids) - 1 + i, token].detach()) for i, token in enumerate(action))
+        count += len(action)
+    loss, exact = measure(prepare(model), pack(_rows(model, Context(tokenizer, COMPACT), examples), 150))
+    assert 20 < right <= 26
+    assert exact == right / 40 and loss == pytest.approx(total / count, abs=1e-5)
+
+
+def test_prompt_weight_teaches_the_prompts(tokenizer):
+    examples = some_examples(16)
+    losses = []
+    for weight in (0.0, 1.0):
+        model = fresh(tokenizer)
+        sft(model, tokenizer, examples, Config(epochs=12, lr=3e-3, batch_tokens=100, prompt_weight=weight, held_out=0.0))
+        model.set_attn_implementation("sdpa")
+        ids = torch.tensor([Context(tokenizer, COMPACT).first(examples[0].turns[0][0])])
+        losses.append(float(model(ids, labels=ids).loss.detach()))
+    assert losses[1] < 0.7 * losses[0]
+
+
+def test_every_epoch_shows_every_row_once_within_the_budget(tokenizer):
+    rows = _rows(fresh(tokenizer), Context(tokenizer, COMPACT), some_examples(30))
+    dealt, steps = [], _deal(rows, Config(batch_tokens=64))
+    while len(dealt) < 60:
+        step = next(steps)
+        assert sum(map(len, step)) <= 64
+        dealt += [row.trajectory for row in step]
+    assert sorted(dealt[:30]) == sorted(dealt[30:60]) == list(range(30)) and dealt[:30] != dealt[30:60]
+
+
+def test_episodes_are_held_out_whole(tokenizer):
+    examples = some_examples(60)
+    train, held = _split(
+        _rows(fresh(tokenizer), Context(tokenizer, COMPACT), examples), [e.episode for e in examples], Config(held_out=0.3)
+    )
+    names = [{examples[row.trajectory].episode for row in rows} for rows in (train, held)]
+    assert not names[0] & names[1] and len(train) + len(held) == 60 and 6 <= len(held) <= 30
+
+
+def test_schedules():
+    linear = [_scale(step, 100, Config(warmup=0.1, schedule="linear")) for step in (5, 10, 55, 100)]
+    assert linear == pytest.approx([0.5, 1.0, 0.05 + 0.95 / 2, 0.05])
+    cosine = [_scale(step, 100, Config(warmup=0.1)) for step in (10, 55, 100)]
+    assert cosine == pytest.approx([1.0, 0.525, 0.05])
+    assert _scale(100, 100, Config(schedule="constant")) == 1.0
+
+
+def a_trajectory(prompt, text):
+    turn = Turn(Completion(text, prompt=prompt), "click(0)", "", 1.0, True, False, "o", "s")
+    return Trajectory(EpisodeKey("webgym/miniwob.x-v0", 3), "goal", (turn,), Outcome("success", 1.0))
+
+
+def test_demonstrations_come_from_trajectories():
+    assert examples_of([a_trajectory("page", "click #0")], COMPACT) == [Example((("page", "click #0"),), "webgym/miniwob.x-v0/3")]
+    with pytest.raises(UsageError, match=r"seed 3.*turn 0"):
+        examples_of([a_trajectory("", "click #0")], COMPACT)
+
+
+def test_bad_demonstrations_are_usage_errors(tokenizer):
+    with pytest.raises(UsageError, match="at most 64"):
+        sft(fresh(tokenizer), tokenizer, [Example((("word " * 100, "click #0"),), "e")], Config())
+    with pytest.raises(UsageError, match="at least one"):
+        sft(fresh(tokenizer), tokenizer, [], Config())
+
+
+def test_nothing_held_out_is_nan_not_zero(tokenizer):
+    loss, exact = measure(fresh(tokenizer), [])
+    assert math.isnan(loss) and math.isnan(exact)
+
+
+def test_a_conversation_is_one_row_with_a_span_a_turn(tokenizer):
+    turns = (("goal: press it\nbutton #9\ndo:", "click #9"), ("button #2\ndo:", "click #2"))
+    prompts = replace(COMPACT, context="conversation")
+    played = Trajectory(
+        EpisodeKey("webgym/miniwob.x-v0", 3), "", tuple(a_trajectory(*turn).turns[0] for turn in turns), Outcome("success", 1.0)
+    )
+    (example,) = examples_of([played], prompts)
+    assert example.turns == turns and len(examples_of([played], COMPACT)) == 2
+    context = Context(tokenizer, prompts)
+    (row,) = _rows(fresh(tokenizer), context, [example])
+    assert [tokenizer.decode(row.ids[span.start : span.end]) for span in row.spans] == ["click #9<|end|>", "click #2<|end|>"]
+    assert [tokenizer.decode(row.ids[: span.start]) for span in row.spans] == [
+        turns[0][0],
+        f"{turns[0][0]} click #9<|end|>\n{turns[1][0]}",
+    ]
+    model = fresh(tokenizer)
+    report = sft(model, tokenizer, [example] * 8, Config(epochs=30, lr=3e-3, batch_tokens=100, held_out=0.0), prompts=prompts)
+    assert report.turns == 16 and measure(model, pack([row], 100))[1] == 1.0

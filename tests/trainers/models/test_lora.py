@@ -1,0 +1,134 @@
+"""Adapters: the start is the model, only they learn, the sampler has them added in, and a saved one finds its base."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from tests.trainers.chat_model import chat_model, chat_tokenizer
+from trainers.batches.packing import pack
+from trainers.batches.rows import Row, Span
+from trainers.models.lora import LoraSettings, add_lora, has_lora, plain_copy, plain_state
+from trainers.models.model import load, logprobs_at, packed_hidden, prepare
+from trainers.models.policy_model import PolicyModel
+from trainers.samplers.local import LocalSampler
+from webgym.errors import UsageError
+from webgym.prompts.settings import PromptSettings
+from webgym.types import Sampling
+
+(BATCH,) = pack([Row(0, 0, tuple(range(40)), (Span(0, 19, 20, 40, 0),))], 100)
+
+
+def logprobs(model):
+    return logprobs_at(model, packed_hidden(model, BATCH), BATCH)
+
+
+def stirred(model):
+    """The model with an adapter that has learned something."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(len(name)))
+    return model
+
+
+@pytest.fixture
+def adapted():
+    model = chat_model()
+    add_lora(model, LoraSettings(rank=4))
+    return model
+
+
+def test_it_starts_at_the_model_and_learns_only_the_adapter(adapted):
+    torch.testing.assert_close(logprobs(adapted), logprobs(chat_model()))
+    learned = [name for name, p in adapted.named_parameters() if p.requires_grad]
+    assert len(learned) == 2 * 7 * 2 and all("lora_" in name for name in learned)
+    before = {name: p.detach().clone() for name, p in adapted.named_parameters()}
+    optimizer = torch.optim.SGD([p for p in adapted.parameters() if p.requires_grad], lr=1.0)
+    (-logprobs(adapted).mean()).backward()
+    optimizer.step()
+    changed = {name for name, p in adapted.named_parameters() if not torch.equal(p, before[name])}
+    assert changed and all("lora_B" in name for name in changed)  # A gets no gradient while B is zero
+
+
+def test_equal_seeds_draw_equal_adapters():
+    drawn = []
+    for seed in (1, 1, 2):
+        model = chat_model()
+        add_lora(model, LoraSettings(rank=2), seed)
+        drawn.append(model.get_parameter("model.layers.0.self_attn.q_proj.lora_A.default.weight"))
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_added_in_it_is_a_plain_model_with_the_same_outputs(adapted):
+    plain = plain_copy(stirred(adapted))
+    assert has_lora(adapted) and not has_lora(plain)
+    assert plain_state(adapted).keys() == chat_model().state_dict().keys()
+    torch.testing.assert_close(logprobs(plain), logprobs(adapted), rtol=0, atol=1e-5)
+    assert (logprobs(plain) - logprobs(chat_model())).abs().max() > 0.01
+
+
+def test_the_sampler_samples_from_what_the_learner_has(adapted):
+    tokenizer = chat_tokenizer()
+    with LocalSampler(adapted, tokenizer) as sampler:
+        sampler.set_weights(stirred(adapted), 1)
+        found = sampler.submit(range(40), 3, Sampling(max_tokens=8)).result(60)
+    n = len(found.ids)
+    (batch,) = pack([Row(0, 0, (*range(40), *found.ids), (Span(0, 39, 40, 40 + n, 0),))], 100)
+    with torch.no_grad():
+        wanted = logprobs_at(adapted, packed_hidden(adapted, batch), batch)
+    torch.testing.assert_close(torch.tensor(found.logprobs), wanted, rtol=0, atol=2e-5)
+
+
+def test_a_saved_adapter_finds_its_base_and_goes_on(tmp_path):
+    base, folder = tmp_path / "base", tmp_path / "adapter"
+    PolicyModel(chat_model(), chat_tokenizer(), PromptSettings(max_nodes=7)).save(base)
+    source = PolicyModel.load(base, lora=LoraSettings(rank=4))
+    assert source.prompts.max_nodes == 7
+    stirred(source.model)
+    source.save(folder)
+    assert (folder / "adapter_model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size
+    again = PolicyModel.load(folder)
+    assert again.prompts == source.prompts
+    torch.testing.assert_close(logprobs(again.model), logprobs(source.model), rtol=0, atol=0)
+    assert {n for n, p in again.model.named_parameters() if p.requires_grad} == {
+        n for n, _ in again.model.named_parameters() if "lora_" in n
+    }
+
+
+def test_an_adapter_of_a_bf16_model_is_fp32():
+    model = chat_model().to(torch.bfloat16)
+    add_lora(model, LoraSettings(rank=2, targets=("q_proj",)))
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    assert torch.isfinite(logprobs(model)).all()
+
+
+def test_targets_that_fit_nothing_are_named():
+    with pytest.raises(UsageError, match="q_prog"):
+        add_lora(chat_model(), LoraSettings(rank=2, targets=("q_prog",)))
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(tmp_path):
+    PolicyModel(chat_model(), chat_tokenizer(), PromptSettings()).save(tmp_path)
+    gradients = []
+    for checkpointing in (False, True):
+        model = PolicyModel.load(tmp_path, gradient_checkpointing=checkpointing).model.train()
+        assert model.is_activation_checkpointing == checkpointing
+        logprobs(model).sum().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
+
+def test_a_copy_of_a_plain_model_is_that_model():
+    model = chat_model()
+    assert torch.equal(logprobs(plain_copy(model)), logprobs(model)) and torch.equal(logprobs(prepare(deepcopy(model))), logprobs(model))
+
+
+def test_load_refuses_a_model_whose_rows_would_mix(tmp_path):
+    from transformers import MambaConfig, MambaForCausalLM
+
+    MambaForCausalLM(MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
+    chat_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"MambaForCausalLM (carries state|has attention of its own)"):
+        load(tmp_path)

@@ -1,0 +1,64 @@
+"""What a person sees: a line an iteration, or a panel with rates, the time split and what is left; both end when the run does."""
+
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from tests.trainers.episodes import episode
+from trainers.training.display import Lines, LivePanel, display_for
+from trainers.training.metrics import rollout_metrics
+from trainers.training.progress import Progress
+from webgym.evaluation.statistics import report
+from webgym.rollout.contract import Counts
+
+ROW = rollout_metrics([episode(1.0, 2), episode(0.0, 4)], 40) | {
+    "rollout/groups_dropped": 3.0, "rollout/faults": 2.0, "loss/kl_to_behaviour": 0.0123, "loss/entropy": 0.5, "loss/clip_fraction": 0.04,
+    "critic/held_out_ev": 0.3, "optim/tokens_read": 9000.0, "time/iteration_s": 10.0, "time/collect_s": 7.0, "time/critic_s": 0.0,
+    "time/update_s": 3.0, "time/browser_share": 0.6, "time/sampling_share": 0.2, "time/training_share": 0.3, "time/saving_share": 0.0,
+    "time/unaccounted": 0.02,
+}  # fmt: skip
+TRAINER = cast(
+    Any,
+    SimpleNamespace(
+        config=SimpleNamespace(algo="grpo", groups=40, group_size=4, iterations=9, seed=0),
+        tasks=["a.b"],
+        run=SimpleNamespace(path="runs/x", metrics=[{"iteration": 1, "rollout/success": 0.2}, {"iteration": 1, "eval/success": 0.3}]),
+    ),
+)
+
+
+def shown(terminal: bool) -> tuple[Console, StringIO]:
+    text = StringIO()
+    return Console(file=text, force_terminal=terminal, width=120, color_system=None), text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_iteration_is_shown_with_all_its_figures(terminal: bool) -> None:
+    console, text = shown(terminal)
+    display = display_for(console)
+    assert type(display) is (LivePanel if terminal else Lines)
+    display.begin(TRAINER)
+    display.collecting(SimpleNamespace(counts=Counts(thinking=1, acting=2, done=5)))
+    display.iterated(Progress(3, 9, ROW, 31.0, 90.0))
+    display.evaluated(report([episode(1.0, 2)]), "after training")
+    display.say("stopped")
+    display.end()
+    said = text.getvalue()
+    both = ("3/9", "0.500", "0.0123", "0.04", "after training", "stopped", "runs/x")
+    split = ("browser 60%", "sampling 20%", "training 30%", "unaccounted 2%")
+    panel = ("about 2 min left", *split, "3,000 (update)", "▂▅", "groups dropped", "faults")
+    lines = ("unaccounted 2%", "dropped 3", "faults 2", "critic EV 0.30")
+    assert all(words in said for words in (*both, *(panel if terminal else lines)))
+
+
+def test_a_panel_gives_the_cursor_back_however_the_run_ends() -> None:
+    console, text = shown(True)
+    display = LivePanel(console)
+    display.begin(TRAINER)
+    assert "\x1b[?25l" in text.getvalue() and "\x1b[?25h" not in text.getvalue()
+    display.end()
+    display.end()
+    assert text.getvalue().count("\x1b[?25h") == 1

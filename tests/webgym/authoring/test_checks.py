@@ -1,0 +1,244 @@
+"""Checks that are written down: what they accept, and the words with which they do not."""
+
+from datetime import date
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from webgym.authoring.checks import AnyCheck, probe, read_date, read_items, read_number
+from webgym.authoring.placeholders import fill, names_in
+from webgym.task import Evidence
+
+VALUES = {"name": "Ann", "n": 3, "item": {"title": "Tea", "price": "4.50"}, "day": date(2026, 1, 5), "all": ["a", "b"]}
+READ = TypeAdapter(AnyCheck)
+
+
+def unmet(check, **evidence):
+    return READ.validate_python(check).unmet(Evidence(**{"seed": 0, "url": "", **evidence}), VALUES)
+
+
+def wrong(check):
+    with pytest.raises(ValidationError) as caught:
+        READ.validate_python(check)
+    return caught.value.errors()[0]["msg"]
+
+
+ORDERS = {"orders": [{"name": "Ann", "cups": "3", "tags": ["hot", "big"]}, {"name": "Bob", "cups": "1"}], "note": "green tea", "empty": []}
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ({"path": "orders.0.name", "equals": "{name}"}, ""),
+        ({"path": "orders.0.cups", "equals": "{n}"}, ""),  # a form's text for a number
+        ({"path": "orders.-1.name", "equals": "Bob"}, ""),
+        ({"path": "orders.1", "equals": {"name": "Bob", "cups": 1}}, ""),
+        ({"path": "orders.1", "equals": {"name": "Bob"}}, 'expected {"name": "Bob"}'),
+        ({"path": "orders.0.name", "equals": "Bob"}, "site state 'orders.0.name' is 'Ann', expected 'Bob'"),
+        ({"path": "orders", "contains": {"name": "{name}", "cups": 3}}, ""),
+        ({"path": "orders", "contains": {"name": "{name}", "cups": 1}}, "expected it to contain"),
+        ({"path": "orders.0.tags", "contains": "hot"}, ""),
+        ({"path": "orders.0.tags", "contains": "ho"}, "expected it to contain 'ho'"),
+        ({"path": "note", "contains": "tea"}, ""),
+        ({"path": "orders", "count": 2}, ""),
+        ({"path": "orders", "count": "{n}"}, "expected 3 entries"),
+        ({"path": "nothing", "count": 0}, ""),
+        ({"path": "nothing", "exists": False}, ""),
+        ({"path": "note", "exists": False}, "expected nothing there"),
+        ({"path": "empty", "exists": True}, ""),
+        ({"path": "order.0.name", "equals": "Ann"}, "there is no 'order' among the values; did you mean 'orders'?"),
+        ({"path": "orders.2.name", "equals": "Ann"}, "there is no entry '2' in 'orders': it is a list of 2"),
+    ],
+)
+def test_site_state(check, words):
+    found = unmet({"site": check}, site_state=ORDERS)
+    assert (words in found) if words else found == ""
+
+
+@pytest.mark.parametrize(
+    ("check", "met"),
+    [
+        ("/done", True),
+        ("/don", False),
+        ({"host": "shop.localhost", "query": {"id": "{n}"}}, True),
+        ({"host": "other.localhost"}, False),
+        ({"query": {"id": 4}}, False),
+        ({"fragment": "end"}, True),
+        ({"path": "/done", "fragment": "start"}, False),
+    ],
+)
+def test_url(check, met):
+    assert (unmet({"url": check}, url="http://shop.localhost/done?id=3&x=#end") == "") is met
+
+
+PAGE = {
+    "text": "Thank  you,\nAnn!",
+    "found": {"li": [{"text": "Tea", "value": None}, {"text": "Cake", "value": None}], "#n": [{"text": "", "value": "3"}], ".no": []},
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("Thank you, {name}!", ""),
+        ("Thank you, Bob", "the page does not say 'Thank you, Bob'"),
+        ({"selector": "li"}, ""),
+        ({"selector": ".no"}, "the page has no elements '.no'"),
+        ({"selector": ".no", "count": 0}, ""),
+        ({"selector": "li", "text": "{item.title}", "count": 1}, ""),
+        ({"selector": "li", "count": 3}, "the page has 2 elements 'li', expected 3"),
+        ({"selector": "#n", "value": "{n}"}, ""),
+        ({"selector": "#n", "value": "4"}, "that hold '4'"),
+    ],
+)
+def test_page(check, words):
+    found = unmet({"page": check}, page_state=PAGE)
+    assert (words in found) if words else found == ""
+
+
+def test_page_that_could_not_be_read_is_not_met_and_a_bad_selector_is_the_judges_fault():
+    assert unmet({"page": "x"}, page_state=None) == "the page could not be read"
+    with pytest.raises(ValueError, match="the page cannot look for 'li\\['"):
+        unmet({"page": {"selector": "li["}}, page_state={"text": "", "found": {"li[": "SyntaxError"}})
+
+
+def test_probe_asks_for_every_selector_once():
+    checks = [
+        READ.validate_python(c) for c in ({"all": [{"page": {"selector": "li"}}, {"not": {"page": {"selector": "b"}}}]}, {"page": "x"})
+    ]
+    script = probe([*checks, checks[0]])
+    assert script is not None and script.count('"li"') == 1 and '["li", "b"]' in script
+    assert probe([READ.validate_python({"url": "/"})]) is None
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "met"),
+    [
+        ({"exact": "{name}  Lee"}, " Ann Lee\n", True),
+        ({"exact": "Ann"}, "ann", False),
+        ({"exact": "Ann", "ignore_case": True}, "ann", True),
+        ({"exact": ""}, "", True),
+        ({"number": "{n}"}, "There are 3.", True),
+        ({"number": "{n}"}, "3 of 4", False),
+        ({"number": "{n}"}, "three", False),
+        ({"number": "{item.price}"}, "$4.5", True),
+        ({"number": 1234.5}, "1,234.50 crowns", True),
+        ({"number": 10, "tolerance": 0.5}, "10.5", True),
+        ({"number": 10, "tolerance": 0.5}, "10.6", False),
+        ({"number": 0}, "-0.0", True),
+        ({"date": "{day}"}, "on January 5th, 2026", True),
+        ({"date": "{day}"}, "2026-1-5", True),
+        ({"date": "{day}"}, "5/1/2026", False),
+        ({"date": "{day}"}, "5 January 2026 or 6 January 2026", False),
+        ({"set": ["a", "b"]}, "b and a", True),
+        ({"set": "{all}"}, '["b", "a"]', True),
+        ({"set": "{all}"}, "a, b, a", False),
+        ({"set": "{all}"}, "a, b, c", False),
+        ({"set": "{all}"}, "a", False),
+        ({"set": [1, 2]}, "2; 1", True),
+    ],
+)
+def test_answer(check, answer, met):
+    assert (unmet({"answer": check}, ended="stop", answer=answer) == "") is met
+
+
+def test_only_a_stop_answers():
+    assert "must stop with one" in unmet({"answer": {"exact": ""}})
+    assert "must stop with one" in unmet({"answer": {"exact": "x"}}, ended="infeasible", answer="x")
+    assert unmet({"infeasible": True}, ended="infeasible") == ""
+    assert "did not say so" in unmet({"infeasible": True}, ended="stop")
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        ({"number": "{name}"}, "expected a number to compare the answer with, got 'Ann'"),
+        ({"date": "{name}"}, "expected a date to compare"),
+        ({"set": "{name}"}, "expected a list"),
+    ],
+)
+def test_a_gold_answer_of_the_wrong_kind_is_the_judges_fault(check, message):
+    with pytest.raises(ValueError, match=message):
+        unmet({"answer": check}, ended="stop", answer="1")
+
+
+def test_combinations():
+    yes, no = {"url": "/a"}, {"url": "/b"}
+    at = {"url": "http://x.localhost/a"}
+    assert unmet({"all": [yes, yes]}, **at) == "" and "expected '/b'" in unmet({"all": [yes, no]}, **at)
+    assert unmet({"any": [no, yes]}, **at) == "" and unmet({"any": [no, no]}, **at).count("expected '/b'") == 2
+    assert unmet({"not": no}, **at) == "" and "must not be" in unmet({"not": yes}, **at)
+    assert unmet({"not": {"all": [yes, {"any": [no, {"not": yes}]}]}}, **at) == ""
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ({"answr": {"exact": "x"}}, "got answr; did you mean 'answer'"),
+        ({"url": "/", "page": "x"}, "got url and page; combine several with all or any"),
+        ({}, "got none"),
+        ("url", "expected a check, a mapping with one of the keys site, url"),
+        ({"answer": {"exact": "x", "number": 1}}, "expected exactly one of exact, number, date, set; got exact and number"),
+        ({"answer": {"number": True}}, "expected a number or a placeholder"),
+        ({"site": {"path": "x"}}, "expected exactly one of equals, contains, count, exists; got none"),
+        ({"site": {"path": "x", "equal": 1}}, "there is no field 'equal'; did you mean 'equals'"),
+        ({"page": {"count": 1}}, "expected text or a selector"),
+        ({"page": {"text": "x", "count": 1}}, "expected a selector beside value or count"),
+        ({"all": []}, "at least 1 item"),
+        ({"not": {"pge": "x"}}, "did you mean 'page'"),
+    ],
+)
+def test_mistakes_are_told(check, words):
+    assert words in wrong(check)
+
+
+def test_null_is_a_value_that_can_be_asked_for():
+    assert unmet({"site": {"path": "a", "equals": None}}, site_state={"a": None}) == ""
+    assert "expected null" in unmet({"site": {"path": "a", "equals": None}}, site_state={"a": 1})
+
+
+# --- reading answers, and placeholders -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("-3.5e2", -350.0), ("−2", -2.0), ("1,2", None), ("3rd", None), ("", None), ("12,345,678", 12345678.0), ("3.", 3.0), ("$7!", 7.0)],
+)
+def test_numbers(text, number):
+    assert read_number(text) == number
+
+
+def test_dates_that_are_none():
+    assert [read_date(text) for text in ("2026-02-31", "31 Februar 2026", "May 2026", "12026-01-05")] == [None] * 4
+    assert read_date("the 3rd of May 2026") == date(2026, 5, 3)
+
+
+def test_items_of_lines_may_have_commas():
+    assert read_items("Lee, Ann\nRay, Bob") == ["Lee, Ann", "Ray, Bob"]
+    assert read_items("salt, pepper, and oil") == ["salt", "pepper", "oil"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nam", "there is no 'nam' among the values; did you mean 'name'"),
+        ("item.prise", "there is no 'prise' in 'item'; did you mean 'price'"),
+        ("all.5", "it is a list of 2"),
+        ("name.x", "it is str, not a mapping or list"),
+        ("day.longer", "a date has no form 'longer': expected one of iso, long"),
+    ],
+)
+def test_a_placeholder_without_a_value_says_what_there_is(path, words):
+    with pytest.raises(LookupError, match=words.replace("(", r"\(")):
+        fill(f"x {{{path}}}", VALUES)
+
+
+@pytest.mark.parametrize("text", ["{first name}", "{", "a } b", "{3}", "{a..b}"])
+def test_a_brace_that_is_no_placeholder_is_an_error(text):
+    with pytest.raises(ValueError, match="expected a placeholder such as"):
+        names_in(text)
+
+
+def test_doubled_braces_are_braces():
+    assert names_in("{{name}} {name}") == ["name"]
+    assert fill("{{name}} {name}", VALUES) == "{name} Ann"

@@ -1,0 +1,50 @@
+"""Turns that a critic cannot tell apart, read once: for a policy without memory most prompts of a batch occur many times.
+
+Fitting one row with the mean of its targets, weighed by how often it occurred, is fitting all of them: the losses are linear in the
+target (or, squared, differ by what no parameter moves), so the gradients are the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trainers.batches.rows import Row, rows_of_all
+from webgym.types import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """`rows` have one turn each, whose number is that of the row; `place` is the row of each turn of the trajectories, in their order.
+
+    `owner` is the owner of each row (turns of different owners are never joined), `count` how many turns it stands for.
+    """
+
+    rows: Sequence[Row]
+    place: np.ndarray
+    owner: np.ndarray
+    count: np.ndarray
+    lengths: Sequence[int]
+
+    @classmethod
+    def of(cls, trajectories: Sequence[Trajectory], owners: Sequence[int], with_action: bool = False) -> "Distinct":
+        """The distinct prompts of each owner; `with_action` tells turns with other actions apart, for a critic that reads them."""
+        places: dict[object, int] = {}
+        turns, place, owner = [], [], []
+        for who, x in zip(owners, trajectories, strict=True):
+            for turn in x.turns:
+                name = (who, turn.completion.prompt_ids, turn.completion.action_ids if with_action else ())
+                if name not in places:
+                    places[name] = len(places)
+                    turns.append(replace(x, turns=(turn,)))
+                    owner.append(who)
+                place.append(places[name])
+        return cls(rows_of_all(turns), np.array(place), np.array(owner), np.bincount(place).astype(float), [len(x) for x in trajectories])
+
+    def mean(self, per_turn: Sequence[np.ndarray]) -> np.ndarray:
+        """The mean over the turns of each row of what is given per trajectory."""
+        return np.bincount(self.place, np.concatenate(per_turn)) / self.count
+
+    def per_trajectory(self, per_row: np.ndarray) -> list[np.ndarray]:
+        """What is given per row as one array per trajectory."""
+        return np.split(per_row[self.place], np.cumsum(self.lengths)[:-1])

@@ -1,0 +1,1 @@
+"""Credit assignment: pure maths on trajectories, and the contract of an algorithm."""

@@ -1,0 +1,390 @@
+"""Credit: who gets how much of the reward. Pure functions on one trajectory, on a group, and on a batch of groups.
+
+Notation (Schulman et al. 2016 for GAE; Zhou et al. 2024 for turns): turns t = 0..T−1 with states s_t, rewards r_t, values
+v_t = V(s_t), and `discount_t`, the discount from turn t to turn t+1: γ, or 0 after termination. `final_value` is V(s_T). It is 0
+unless someone bootstraps, also at the turn limit, which is part of the task and seen by the agent.
+Everything is float64 numpy: these arrays are short, and credit should not be where digits are lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from trainers.credit.calibration import calibration_error, explained_variance, explained_variance_within
+from webgym.errors import ConfigError
+from webgym.types import Group, Trajectory, digest
+
+Turns = Float[np.ndarray, " t"]
+"""One number per turn of a trajectory."""
+
+Ragged = Float[np.ndarray, " _"]
+"""The same in a list of trajectories, each of its own length."""
+
+ROUNDING = 1e-9
+"""Returns nearer to each other are equal: dividing 0.1 + 0.2 − 0.3 by its own std would make an advantage of 1 of it."""
+
+METRICS: Mapping[str, str] = {
+    "rollout/return": "mean undiscounted return of the episodes that did not fault",
+    "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
+    "rollout/groups": "groups with at least one episode that did not fault",
+    "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
+    "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
+    "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
+    "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
+    "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
+    "critic/held_out_ev_within": "the same once the mean of each task and turn is taken off: what V knows beyond which task and turn it is",
+    "critic/calibration_error": "held out, in ten bins of V: mean distance of V from the returns that came",
+    "critic/bias": "mean of V − G over turns, held out",
+    "critic/residual_variance": "Var(G − V) over turns, held out",
+    "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
+    "critic/gate": "1 while the critic beats the group mean and a constant; while it is 0, a gated algorithm uses the group mean instead",
+}
+"""What the stats of a Credit mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups (or [n_i] before each sampled token).
+
+    They must be held out: from a critic that never saw the outcomes of these trajectories (an earlier one, or cross-fitted).
+    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions.
+    """
+
+    turns: Sequence[Ragged]
+    final: Sequence[float] | None = None
+    actions: Sequence[Ragged] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Credit:
+    """What an algorithm says of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
+
+    `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are what a critic should predict at each turn;
+    `stats` go to the metrics.
+    """
+
+    advantages: list[np.ndarray]
+    weights: list[np.ndarray]
+    targets: list[np.ndarray] | None = None
+    stats: dict[str, float] = field(default_factory=dict)
+
+
+# --- one trajectory ------------------------------------------------------------------------------------------------------
+
+
+def rewards(trajectory: Trajectory) -> Turns:
+    """r_t, [T]; all 0 for a faulted episode, whose reward is unknown and which must be masked."""
+    if trajectory.outcome.faulted:
+        return np.zeros(len(trajectory))
+    return np.array([turn.reward for turn in trajectory.turns], dtype=np.float64)
+
+
+def learnable(trajectory: Trajectory) -> bool:
+    """Whether anything may be learned from it: it has turns, and it did not end in a fault."""
+    return len(trajectory) > 0 and not trajectory.outcome.faulted
+
+
+def turn_sizes(trajectory: Trajectory) -> list[int]:
+    """Sampled tokens of each turn, [T]."""
+    return [len(turn.completion.action_ids) for turn in trajectory.turns]
+
+
+def turn_starts(trajectory: Trajectory) -> Int[np.ndarray, " t"]:
+    """Where each turn begins among the sampled tokens of the trajectory, [T]; the state there is the turn's."""
+    return np.cumsum([0, *turn_sizes(trajectory)], dtype=np.int64)[: len(trajectory)]
+
+
+def token_rewards(trajectory: Trajectory) -> Ragged:
+    """The reward of each turn at its last sampled token, 0 at the others, [n]."""
+    r = np.zeros(sum(turn_sizes(trajectory)))
+    r[np.cumsum(turn_sizes(trajectory), dtype=np.int64) - 1] = rewards(trajectory)
+    return r
+
+
+def discounts(turns: int, gamma: float, last: float = 0.0) -> Turns:
+    """γ after every turn but the last, which has `last`: 0, or γ to bootstrap there; [T]."""
+    d = np.full(turns, gamma, dtype=np.float64)
+    d[-1:] = last
+    return d
+
+
+def discounted_returns(r_t: Turns, discount_t: Turns, final_value: float = 0.0) -> Turns:
+    """G_t = r_t + discount_t · G_{t+1}, G_T = final_value; [T].
+
+    With r = R at T−1 only, this is G_t = γ^{T−1−t} R.
+    """
+    _same_length(r_t, discount_t)
+    g_t = np.zeros(len(r_t))
+    g = final_value
+    for t in reversed(range(len(r_t))):
+        g = r_t[t] + discount_t[t] * g
+        g_t[t] = g
+    return g_t
+
+
+def gae(r_t: Turns, discount_t: Turns, v_t: Turns, lam: float, final_value: float = 0.0) -> Turns:
+    """Generalised advantages (Schulman et al. 2016, arXiv 1506.02438, eq. 16), [T]:
+
+        δ_t = r_t + discount_t · v_{t+1} − v_t,    v_T = final_value
+        A_t = δ_t + discount_t · λ · A_{t+1},      A_T = 0
+
+    λ=0 is the TD(0) residual, λ=1 the return minus v_t. The ArCHer-PPO text leaves γ out of the residual: λ=0, discount_t=1.
+    """
+    _same_length(r_t, discount_t, v_t)
+    v_tp1 = np.append(v_t[1:], final_value)[: len(v_t)]
+    delta_t = r_t + discount_t * v_tp1 - v_t
+    return discounted_returns(delta_t, discount_t * lam)
+
+
+def _same_length(*arrays: np.ndarray) -> None:
+    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 1:
+        raise ValueError(f"expected one number per turn in each array, got shapes {[list(a.shape) for a in arrays]}")
+
+
+# --- a group -------------------------------------------------------------------------------------------------------------
+
+
+def leave_one_out_mean(x: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+    """Mean of the *other* members (RLOO, Kool et al. 2019); one without others gets itself: neither good nor bad."""
+    return x.copy() if len(x) < 2 else (x.sum() - x) / (len(x) - 1)
+
+
+def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray, " g"]:
+    """x − mean(x), over the population std of the group if asked (GRPO, arXiv 2402.03300, section 4.1.2); 0 without spread."""
+    if not spread(x):
+        return np.zeros_like(x)
+    centred = x - x.mean()
+    return centred / x.std() if std else centred
+
+
+def teaches(group: Group) -> bool:
+    """Whether the returns of its learnable members differ: without spread a group's own statistics give no advantage to anybody."""
+    return spread(np.array([rewards(x).sum() for x in group if learnable(x)]))
+
+
+def spread(x: Float[np.ndarray, " g"]) -> bool:
+    """Whether members differ by more than rounding; groups without spread teach nothing."""
+    return len(x) > 1 and float(x.max() - x.min()) > ROUNDING
+
+
+def group_baseline(returns: Sequence[Ragged]) -> list[Ragged]:
+    """b_t for each member: the mean of the others' G_t at the same turn, [T_i] each.
+
+    Only others that got as far as turn t count; where none did, the mean over all the others' turns; where there are no others,
+    the member's own G_t. It never looks at what the member itself did from t on, so it is a valid baseline.
+    """
+    others = [[g for j, g in enumerate(returns) if j != i and len(g)] for i in range(len(returns))]
+    return [_baseline_of(own, rest) for own, rest in zip(returns, others, strict=True)]
+
+
+def _baseline_of(own: Turns, others: Sequence[Ragged]) -> Turns:
+    if not others:
+        return own.copy()
+    pooled = float(np.concatenate(others).mean())
+    running = ([g[t] for g in others if len(g) > t] for t in range(len(own)))
+    return np.array([np.mean(g) if g else pooled for g in running])
+
+
+# --- a batch -------------------------------------------------------------------------------------------------------------
+
+
+def flatten(groups: Sequence[Group]) -> list[Trajectory]:
+    """All trajectories, group after group: the order of Credit and Values."""
+    return [trajectory for group in groups for trajectory in group]
+
+
+def group_baselines(groups: Sequence[Group], returns: Sequence[Ragged]) -> list[Ragged]:
+    """:func:`group_baseline` of each trajectory among its group's learnable members, in flattened order.
+
+    One that is alone in its group is compared with the learnable trajectories of all other groups. A faulted one gets its own G_t.
+    """
+    trajectories = flatten(groups)
+    group_of = [number for number, group in enumerate(groups) for _ in group]
+    good = [i for i, x in enumerate(trajectories) if learnable(x)]
+    result = [g.copy() for g in returns]
+    for i in good:
+        others = [j for j in good if j != i and group_of[j] == group_of[i]] or [j for j in good if j != i]
+        result[i] = _baseline_of(returns[i], [returns[j] for j in others])
+    return result
+
+
+def turn_weights(trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
+    return [np.full(len(x), float(learnable(x))) for x in trajectories]
+
+
+def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Ragged]:
+    """G_t = γ^{T−1−t} R for each trajectory: what ArCHer's critic is fitted to. A faulted one gets 0 and must be masked."""
+    return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
+
+
+def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Advantages divided by their std over all turns with weight > 0, not centred: A/σ keeps the sign of every A.
+
+    Each turn counts once, however many tokens it has. Without spread they come back unchanged.
+    """
+    sigma = live_std(advantages, weights)
+    return [a / sigma for a in advantages] if sigma > ROUNDING else [a.copy() for a in advantages]
+
+
+class Gate(NamedTuple):
+    """Whether a critic is worth using (`open`), and the two variances that decide it."""
+
+    open: bool
+    residual_variance: float
+    baseline_variance: float
+
+
+def critic_gate(
+    targets: Sequence[np.ndarray], values: Sequence[np.ndarray], baselines: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+) -> Gate:
+    """Open when Var(G − V) is less than Var(G − b) and Var(G) over the turns with weight > 0, V held out, b the leave-one-out group mean.
+
+    Explained variance above 0 alone would only prove that the critic learned which tasks are hard; the group mean knows that too. But the
+    mean of a few others has noise of its own, so a constant can beat it, and a critic that knows nothing is one.
+    """
+    g, v, b = _live(targets, weights), _live(values, weights), _live(baselines, weights)
+    if not len(g):
+        return Gate(False, 0.0, 0.0)
+    residual, baseline = float(np.var(g - v)), float(np.var(g - b))
+    return Gate(residual < min(baseline, float(np.var(g)) - ROUNDING), residual, baseline)
+
+
+def lambda_returns(trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float) -> list[Ragged]:
+    """G^λ_t = V(s_t) + A_t with A the GAE at λ: targets between r_t + γ V(s_{t+1}) (λ=0) and the Monte Carlo return (λ=1)."""
+    pairs = zip(trajectories, values, strict=True)
+    return [v + gae(rewards(x), discounts(len(x), gamma), v, lam) for x, v in pairs]
+
+
+def critic_stats(
+    trajectories: Sequence[Trajectory],
+    targets: Sequence[np.ndarray],
+    values: Sequence[np.ndarray],
+    baselines: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """The critic's stats by the names of METRICS, the gate's verdict among them; all arrays are [T_i] per turn."""
+    gate = critic_gate(targets, values, baselines, weights)
+    g, v = _live(targets, weights), _live(values, weights)
+    return {
+        "critic/held_out_ev": explained_variance(g, v),
+        "critic/held_out_ev_within": explained_variance_within(g, v, _live(task_turn_cells(trajectories), weights).astype(np.int64)),
+        "critic/calibration_error": calibration_error(g, v),
+        "critic/bias": float(np.mean(v - g)) if len(g) else float("nan"),
+        "critic/residual_variance": gate.residual_variance,
+        "critic/baseline_variance": gate.baseline_variance,
+        "critic/gate": float(gate.open),
+    }
+
+
+def task_turn_cells(trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
+    """One number for each pair of task and turn, [T_i] each: the cells of the explained variance within."""
+    known: dict[tuple[str, int], int] = {}
+    return [np.array([known.setdefault((x.key.task_id, t), len(known)) for t in range(len(x))], dtype=np.float64) for x in trajectories]
+
+
+def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """V(s_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
+    return _checked(None if values is None else values.turns, [len(x) for x in trajectories], "turns")
+
+
+def token_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """V before each sampled token of each trajectory, [n_i]. Raises ValueError where there are none, or not one per token."""
+    return _checked(None if values is None else values.turns, [sum(turn_sizes(x)) for x in trajectories], "sampled tokens")
+
+
+def action_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
+    """Q(s_t, a_t) of each trajectory, [T_i]. Raises ValueError where there are none, or not one per turn."""
+    return _checked(None if values is None else values.actions, [len(x) for x in trajectories], "turns")
+
+
+def _checked(values: Sequence[Ragged] | None, wanted: list[int], what: str) -> list[Ragged]:
+    if values is None:
+        raise ValueError("expected a critic's values, got none: this configuration needs_values")
+    if (found := [len(v) for v in values]) != wanted:
+        raise ValueError(f"expected values for {wanted} {what}, got {found}")
+    return [np.asarray(v, dtype=np.float64) for v in values]
+
+
+def final_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[float]:
+    """V(s_T) where the turn limit ended the episode, else 0. Raises ConfigError where it was not read."""
+    final = None if values is None else values.final
+    read = [np.nan] * len(trajectories) if final is None else final
+    found = [float(v) if x.outcome.kind == "truncated" else 0.0 for v, x in zip(read, trajectories, strict=True)]
+    if final is None or np.isnan(found).any():
+        raise ConfigError(
+            "bootstrapping at the turn limit needs V(s_T), which was not read of every episode; set bootstrap_at_limit to false"
+        )
+    return found
+
+
+def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[np.ndarray, " groups"]:
+    """A fold 0..folds−1 for each group, balanced and fixed by `seed`; groups of one task and one task seed share a fold.
+
+    The critic that values a group is fitted on the other folds, so that it cannot have memorised the group's outcomes.
+    """
+    names = [(group[0].key.task_id, group[0].key.seed) if len(group) else ("", -1) for group in groups]
+    order = sorted(set(names), key=lambda name: digest([seed, *name]))
+    fold_of = {name: place % folds for place, name in enumerate(order)}
+    return np.array([fold_of[name] for name in names], dtype=np.int64)
+
+
+def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Ragged]) -> list[Trajectory]:
+    """The trajectories with `penalties[i][t]` taken off each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
+
+    What the environment said is untouched in `outcome`; shaping belongs to the trainer.
+    """
+    shaped = []
+    for trajectory, penalty in zip(trajectories, penalties, strict=True):
+        turns = (replace(turn, reward=turn.reward - float(p)) for turn, p in zip(trajectory.turns, penalty, strict=True))
+        shaped.append(replace(trajectory, turns=tuple(turns)))
+    return shaped
+
+
+def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequence[np.ndarray], kl_coef: float) -> list[Ragged]:
+    """β·k1 in the reward: β Σ_l (log μ − log π_ref) over the sampled tokens of each turn, for :func:`with_penalties`.
+
+    `reference_logprobs` has one number per sampled token of each trajectory, in order of turns.
+    """
+    penalties = []
+    for trajectory, reference in zip(trajectories, reference_logprobs, strict=True):
+        k1 = np.array([p for turn in trajectory.turns for p in turn.completion.behaviour_logprobs]) - reference
+        ends = np.cumsum([len(turn.completion.action_ids) for turn in trajectory.turns], dtype=np.int64)
+        penalties.append(np.array([kl_coef * part.sum() for part in np.split(k1, ends[:-1])][: len(trajectory)]))
+    return penalties
+
+
+def masked(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Advantages with 0 where the weight is 0, whatever stood there."""
+    return [np.where(w > 0, a, 0.0) for a, w in zip(advantages, weights, strict=True)]
+
+
+def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:
+    """The stats that every algorithm reports, by the names of METRICS."""
+    trajectories = flatten(groups)
+    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x)]
+    return {
+        "rollout/return": float(np.mean(returns)) if returns else float("nan"),
+        "rollout/faults": float(sum(x.outcome.faulted for x in trajectories)),
+        "rollout/groups": float(sum(any(map(learnable, group)) for group in groups)),
+    }
+
+
+def live_mean(x: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
+    """Mean over all turns with weight > 0; 0 when there are none."""
+    live = _live(x, weights)
+    return float(live.mean()) if len(live) else 0.0
+
+
+def live_std(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
+    """Standard deviation over all turns with weight > 0; 0 when there are none."""
+    live = _live(advantages, weights)
+    return float(live.std()) if len(live) else 0.0
+
+
+def _live(x: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Float[np.ndarray, " n"]:
+    keep: Sequence[Bool[np.ndarray, " t"]] = [w > 0 for w in weights]
+    return np.concatenate([a[k] for a, k in zip(x, keep, strict=True)]) if len(keep) else np.zeros(0)

@@ -1,0 +1,37 @@
+"""The probe set: a few trajectories of the first iteration, valued again at every checkpoint, so that one can watch credit form."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.credit.credit import learnable
+from webgym.record.store import load
+from webgym.types import Trajectory
+
+LIMIT = 64
+
+
+def probe_set(path: Path, limit: int = LIMIT) -> list[Trajectory]:
+    """At most `limit` trajectories of a file: the first member of every group, then the second ...; faulted ones are left out."""
+    found = [x for x in load(path) if learnable(x)]
+    return sorted(found, key=lambda x: (x.key.member, x.key.group))[:limit]
+
+
+def probe_rows(probe: Sequence[Trajectory], values: Sequence[np.ndarray], version: int) -> Iterator[dict[str, Any]]:
+    """Rows of values.jsonl, one per trajectory: who it is, V(s_t) under the critic of now, and how it ended.
+
+    `version` is that of the policy which the checkpoint holds; the trajectory's own iteration says which policy played it.
+    """
+    for x, v in zip(probe, values, strict=True):
+        yield {
+            "policy_version": version,
+            "task_id": x.key.task_id,
+            "seed": x.key.seed,
+            "group": x.key.group,
+            "member": x.key.member,
+            "trajectory_iteration": x.key.iteration,
+            "values": [round(float(value), 6) for value in v],
+            "reward": x.outcome.reward,
+        }

@@ -1,0 +1,185 @@
+"""Q(s_t, a_t) and V(s_t) of whole actions, twice each, with slow target copies.
+
+One backbone reads prompt and action; V is read at the last prompt token, which cannot see the action, and Q at the action's last
+token, which sees both. Two heads of each kind are fitted on the same turns, and the smaller of two is used: the larger one of a pair
+is the one that is more likely to err upwards (double Q-learning; van Hasselt et al. 2016, Fujimoto et al. 2018).
+
+Two ways to look one turn ahead, with a' from the policy as it is now, not from the record:
+
+    expectation   Q_i → r_t + γ V̄_i(s_{t+1}),                     V_i → mean over a' of Q̄_i(s_t, a')     (ArCHer, arXiv 2402.19446)
+    optimality    Q_i → r_t + γ max over a' of min_j Q̄_j(s_{t+1}, a'),   V_i → the same maximum at s_t    (Bellman optimality)
+
+A bar is the target copy: θ̄ ← (1 − τ) θ̄ + τ θ after every pass.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedModel
+
+from trainers.batches.packing import PackedBatch
+from trainers.models.model import packed_hidden, prepare
+from webgym.errors import CheckpointError, DivergenceError
+from webgym.types import seed_from
+
+HEADS_FILE = "q_heads.safetensors"
+
+
+class QSpec(BaseModel):
+    """What a critic of actions is fitted to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    backup: Literal["expectation", "optimality"] = "expectation"
+    """Look ahead by the policy's mean, or by the best of the candidates."""
+    gamma: float = Field(default=0.95, gt=0, le=1)
+    """Discount per turn."""
+    candidates: int = Field(default=1, ge=1)
+    """Actions drawn anew from the policy in every turn of the batch."""
+    epochs: int = Field(default=4, ge=1)
+    """Passes over the batch per iteration; the target copy moves after each."""
+    tau: float = Field(default=0.1, gt=0, le=1)
+    """Share of the critic that the target copy takes over after a pass."""
+
+
+class QCritic(nn.Module):
+    """Two Q and two V over packed rows; starts from a copy of the policy's backbone and answers `set_bias` everywhere."""
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        hidden = cast(Any, backbone).config.get_text_config().hidden_size
+        self.heads = nn.ModuleDict({name: nn.Linear(hidden, 2).to(backbone.device) for name in ("q", "v")})
+        for head in self.heads.values():
+            nn.init.zeros_(cast(nn.Linear, head).weight)
+        self.set_bias(0.5)
+
+    @classmethod
+    def of(cls, policy: nn.Module) -> "QCritic":
+        """A critic that starts from a copy of the policy's backbone."""
+        return cls(prepare(copy.deepcopy(cast(Any, policy).get_decoder())))
+
+    @torch.no_grad()
+    def set_bias(self, value: float) -> None:
+        """Makes a critic with zero heads answer `value` everywhere; the two of a pair lie 0.02 apart, so that they learn apart."""
+        for head in self.heads.values():
+            cast(nn.Linear, head).bias.copy_(torch.tensor([value - 0.01, value + 0.01]))
+
+    def get_decoder(self) -> PreTrainedModel:
+        """The backbone, under the name that transformers' models have for it."""
+        return self.backbone
+
+    def forward(self, batch: PackedBatch) -> tuple[Float[Tensor, "v 2"], Float[Tensor, "v 2"]]:
+        """(Q, V) of each turn of the batch, both heads, fp32."""
+        at = torch.stack([batch.value_index, batch.action_end], dim=1).flatten()  # in rising order
+        state, action = packed_hidden(self, batch, at).float().unflatten(0, (-1, 2)).unbind(1)
+        return self.heads["q"](action), self.heads["v"](state)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Writes the backbone in Hugging Face format with the heads beside it."""
+        self.backbone.save_pretrained(folder)
+        save_file({k: t.detach().cpu().contiguous() for k, t in self.heads.state_dict().items()}, Path(folder) / HEADS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path | str, *, device: str = "cpu") -> "QCritic":
+        """The critic that :meth:`save_pretrained` wrote. Raises CheckpointError where the folder holds none."""
+        if not (Path(folder) / HEADS_FILE).is_file():
+            raise CheckpointError(f"{folder} is no critic of actions: {HEADS_FILE} missing")
+        critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto")))
+        critic.heads.load_state_dict(load_file(Path(folder) / HEADS_FILE))
+        return critic.to(device)
+
+
+# --- targets: pure functions over flat arrays of turns -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """Turns of many trajectories, one after the other. `last` turns have no next state; `known` is false where an episode faulted."""
+
+    reward: Float[np.ndarray, " turns"]
+    last: np.ndarray  # [turns] bool
+    known: np.ndarray  # [turns] bool
+
+
+def state_targets(candidates: Float[np.ndarray, "turns n 2"], backup: Literal["expectation", "optimality"]) -> Float[np.ndarray, "turns 2"]:
+    """What V_i(s_t) should be, from the target copy's Q̄_i(s_t, a') of the candidates: their mean, or the best of their smaller Q̄."""
+    if backup == "expectation":
+        return candidates.mean(1)
+    return np.repeat(candidates.min(2).max(1)[:, None], 2, axis=1)
+
+
+def action_targets(
+    turns: Transitions, state: Float[np.ndarray, "turns 2"], best: Float[np.ndarray, "turns 2"], spec: QSpec
+) -> Float[np.ndarray, "turns 2"]:
+    """What Q_i(s_t, a_t) should be: r_t + γ V̄_i(s_{t+1}) (`state` is V̄) or r_t + γ times `best`, the optimality target of s_{t+1}.
+
+    0 stands behind the last turn, at the turn limit too, which is part of the task.
+    """
+    ahead = state if spec.backup == "expectation" else best
+    after = np.where(turns.last[:, None], 0.0, np.roll(ahead, -1, axis=0))
+    return turns.reward[:, None] + spec.gamma * after
+
+
+# --- fitting -------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def read(critic: QCritic, batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """(Q, V) of every turn by its global id, [turns, 2] float64 each; NaN for a turn in none of the batches."""
+    critic.eval()
+    q, v = np.full((turns, 2), np.nan), np.full((turns, 2), np.nan)
+    for batch in batches:
+        found_q, found_v = critic(batch)
+        place = batch.value_turn.cpu().numpy()
+        q[place], v[place] = found_q.double().cpu().numpy(), found_v.double().cpu().numpy()
+    return q, v
+
+
+def fit_pass(
+    critic: QCritic,
+    batches: Sequence[PackedBatch],
+    targets: tuple[np.ndarray, np.ndarray],
+    optimizer: torch.optim.Optimizer,
+    *,
+    grad_clip: float,
+    seed: int,
+) -> float:
+    """One pass over the batches, an optimiser step each: Σ_i MSE(Q_i) + MSE(V_i); returns the mean loss. NaN targets count for nothing."""
+    critic.train()
+    losses, turns = 0.0, 0
+    for index in sorted(range(len(batches)), key=lambda i: seed_from(seed, "q", i)):
+        batch = batches[index]
+        wanted = [torch.as_tensor(t[batch.value_turn.cpu().numpy()], dtype=torch.float32, device=batch.ids.device) for t in targets]
+        known = ~wanted[0].isnan().any(1)
+        if not known.any():
+            continue
+        pairs = zip(critic(batch), wanted, strict=True)
+        loss = torch.stack([((found - target)[known] ** 2).sum() for found, target in pairs]).sum()
+        optimizer.zero_grad(set_to_none=True)
+        (loss / known.sum()).backward()
+        norm = nn.utils.clip_grad_norm_(critic.parameters(), grad_clip)
+        if not torch.isfinite(norm):
+            raise DivergenceError(
+                f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are "
+                "in the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
+            )
+        optimizer.step()
+        losses, turns = losses + float(loss.detach()), turns + int(known.sum())
+    return losses / turns if turns else float("nan")
+
+
+@torch.no_grad()
+def move_target(target: QCritic, critic: QCritic, tau: float) -> None:
+    """θ̄ ← (1 − τ) θ̄ + τ θ."""
+    for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
+        slow.lerp_(fast, tau)

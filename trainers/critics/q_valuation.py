@@ -1,0 +1,169 @@
+"""The critic's part of an iteration for algorithms that want Q(s, a): proposals drawn anew, the critic's passes, values of actions."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainers.batches.packing import PackedBatch, pack
+from trainers.batches.rows import Row, Span, rows_of_all
+from trainers.credit.algorithm import Algorithm
+from trainers.credit.credit import Values, flatten, rewards
+from trainers.critics.q_critic import QCritic, QSpec, Transitions, action_targets, fit_pass, move_target, read, state_targets
+from trainers.critics.settings import CriticConfig
+from trainers.critics.valuation import Valued, split
+from trainers.models.policy_model import PolicyModel
+from trainers.samplers.local import Generated
+from webgym.types import Group, Trajectory, Turn, seed_from
+
+Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
+"""Completions of the prompts of turns, each with its seed, by the policy as it is; under the turn's grammar, where it had one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Actions drawn anew in every turn: `place[turn, n]` is the n-th one's place among the different ones."""
+
+    drawn: Sequence[Generated]  # [turns · n], turn after turn
+    place: np.ndarray  # [turns, n] int64
+    rows: Sequence[Row]  # each different pair of prompt and action once; global turn id = its place
+
+    @classmethod
+    def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
+        """`count` proposals per turn; equal ones are read once."""
+        asked = [turn for turn in turns for _ in range(count)]
+        prompts = [turn.completion.prompt_ids for turn in asked]
+        drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
+        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+        place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
+        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])
+
+
+def _row(place: int, prompt: tuple[int, ...], action: tuple[int, ...]) -> Row:
+    return Row(place, place, prompt + action, (Span(0, len(prompt) - 1, len(prompt), len(prompt) + len(action), 0),))
+
+
+class QValuation:
+    """A critic of actions with its target copy and optimiser; the same calls as :class:`trainers.critics.valuation.Valuation`."""
+
+    def __init__(
+        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+    ) -> None:
+        self._spec: QSpec = own.q
+        self._fresh: bool = algorithm.practice(own).fresh
+        self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
+        self._set(QCritic.of(source.model), None)
+
+    def _set(self, critic: QCritic, target: QCritic | None) -> None:
+        self.critic = critic
+        self.target = (target or copy.deepcopy(critic)).requires_grad_(False)
+        fit = self._config.fit
+        self.optimizer = torch.optim.AdamW(critic.parameters(), lr=fit.lr, weight_decay=fit.weight_decay, betas=(0.9, 0.99))
+        self._started = target is not None
+
+    # --- one iteration -----------------------------------------------------------------------------------------------------
+
+    def values_and_fit(
+        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int, draw: Draw
+    ) -> Valued:
+        """Fits the critic to the batch, then values its actions, or those that take their place (:class:`Practice` `fresh`)."""
+        shaped, seed = flatten(groups), seed_from(self._seed, "q", iteration)
+        turns = [turn for x in shaped for turn in x.turns]
+        if not self._started and turns:
+            self._start(shaped)
+        proposals = Proposals.draw(turns, self._spec.candidates, draw, seed)
+        batches, proposed = self._batches(rows), self._batches(proposals.rows)
+        loss = self._fit(_transitions(shaped), batches, proposed, proposals.place, seed)
+        q, v = (x.min(1) for x in read(self.critic, batches, len(turns)))
+        if self._fresh:
+            found = read(self.critic, proposed, len(proposals.rows))[0].min(1)[proposals.place]  # [turns, n]
+            best = found.argmax(1) if len(turns) else np.zeros(0, dtype=np.int64)
+            q = found[np.arange(len(turns)), best]
+            chosen = [proposals.drawn[turn * self._spec.candidates + int(n)] for turn, n in enumerate(best)]
+            groups = _with_actions(groups, chosen)
+            trajectories = _with_actions([trajectories], chosen)[0]
+            rows = rows_of_all(trajectories)
+        lengths = [len(x) for x in trajectories]
+        return Valued(groups, trajectories, rows, Values(split(v, lengths), actions=split(q, lengths)), {"critic/loss": loss})
+
+    def _start(self, trajectories: Sequence[Trajectory]) -> None:
+        returns = [float(rewards(x).sum()) for x in trajectories if not x.outcome.faulted]
+        for critic in (self.critic, self.target):
+            critic.set_bias(float(np.mean(returns)) if returns else 0.5)
+        self._started = True
+
+    def _fit(
+        self, turns: Transitions, batches: Sequence[PackedBatch], proposed: Sequence[PackedBatch], place: np.ndarray, seed: int
+    ) -> float:
+        loss = float("nan")
+        for epoch in range(self._spec.epochs):
+            state = read(self.target, batches, len(turns.reward))[1]
+            ahead = read(self.target, proposed, int(place.max()) + 1 if place.size else 0)[0][place]  # [turns, n, 2]
+            v = state_targets(ahead, self._spec.backup)
+            q_known, v_known = (np.where(turns.known[:, None], t, np.nan) for t in (action_targets(turns, state, v, self._spec), v))
+            clip, order = self._config.fit.grad_clip, seed_from(seed, "pass", epoch)
+            loss = fit_pass(self.critic, batches, (q_known, v_known), self.optimizer, grad_clip=clip, seed=order)
+            move_target(self.target, self.critic, self._spec.tau)
+        return loss
+
+    def _batches(self, rows: Sequence[Row]) -> list[PackedBatch]:
+        return [batch.to(self._device) for batch in pack(rows, self._budget)]
+
+    def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
+        """V(s_t) of any trajectories as the critic is now, [T_i] each: the smaller of the two."""
+        lengths = [len(x) for x in trajectories]
+        return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
+
+    def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
+        """:func:`best_action` by the critic as it is now."""
+        return best_action(self.critic, prompt, actions, self._budget, self._device)
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write the critic's folder of a checkpoint, its target copy inside."""
+        self.critic.save_pretrained(folder)
+        self.target.save_pretrained(folder / "target")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`restore` needs beside the folder."""
+        return {"started": self._started, "adamw": self.optimizer.state_dict()}
+
+    def restore(self, folder: Path, state: dict[str, Any]) -> None:
+        """Go on where `save` and `state_dict` were taken."""
+        self._set(*(QCritic.load(place, device=self._device) for place in (folder, folder / "target")))
+        self._started = bool(state["started"])
+        self.optimizer.load_state_dict(state["adamw"])
+
+
+def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:
+    """Which of the actions has the highest Q behind this prompt, the smaller of each pair; the first of equals."""
+    different = list(dict.fromkeys(actions))
+    if len(different) == 1:
+        return 0
+    batches = [batch.to(device) for batch in pack([_row(k, prompt, a) for k, a in enumerate(different)], token_budget)]
+    return actions.index(different[int(read(critic, batches, len(different))[0].min(1).argmax())])
+
+
+def _transitions(trajectories: Sequence[Trajectory]) -> Transitions:
+    last = [t + 1 == len(x) for x in trajectories for t in range(len(x))]
+    known = [not x.outcome.faulted for x in trajectories for _ in x.turns]
+    reward = np.concatenate([np.zeros(0), *(rewards(x) for x in trajectories)])
+    return Transitions(reward, np.array(last, dtype=bool), np.array(known, dtype=bool))
+
+
+def _with_actions(groups: Sequence[Group], chosen: Sequence[Generated]) -> list[list[Trajectory]]:
+    """The same states with other actions in them, turn after turn; rewards and outcomes stay, and no longer belong to the actions."""
+    actions = iter(chosen)
+    return [[replace(x, turns=tuple(_with_action(turn, next(actions)) for turn in x.turns)) for x in group] for group in groups]
+
+
+def _with_action(turn: Turn, drawn: Generated) -> Turn:
+    completion = replace(
+        turn.completion, text=drawn.text, action_ids=drawn.ids, behaviour_logprobs=drawn.logprobs, policy_version=drawn.version
+    )
+    return replace(turn, completion=completion)

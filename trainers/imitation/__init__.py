@@ -1,0 +1,1 @@
+"""Imitation: demonstrations, and a model that is fitted to them."""

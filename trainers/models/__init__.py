@@ -1,0 +1,1 @@
+"""Language models: packed forward passes, adapters, prompt ids, grammars."""

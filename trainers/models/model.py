@@ -1,0 +1,288 @@
+"""The policy: any causal language model of transformers, run on packed rows without padding.
+
+Rows lie end to end in one sequence, so linear layers see all tokens at once; attention runs per row through transformers' attention
+registry (:mod:`trainers.models.attention`). No mask over the pack exists, and the model's own code is untouched. Small Llamas on the CPU,
+whose modules cost as much as their arithmetic, run through :mod:`trainers.models.small_llama` instead. Measured on one CPU core with one
+of 1 M parameters: one call of attention per row costs no more than batching rows of equal length. On a GPU, in bfloat16 or float16, all
+rows go through one call of FlashAttention's kernel for rows of different lengths.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast, overload
+
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from trainers.batches.rows import Held
+from trainers.models import small_llama as lean
+from trainers.models import smollm2
+from trainers.models.attention import ATTENTION, Segments
+from trainers.models.tiny import FOLDER as TINY_FOLDER
+from trainers.runs.checkpoint import MANIFEST
+from trainers.runs.run_folder import open_checkpoint
+from webgym.errors import UsageError
+
+BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
+"""Models that need no hub, by name: where each lies; asking for the folder may make it first."""
+
+LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
+LOGITS_AT_ONCE_GPU = 1 << 28  # the same in a GPU's memory (1 GiB)
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Packed(Protocol):
+    """What a forward pass reads of :class:`trainers.batches.packing.PackedBatch`."""
+
+    @property
+    def ids(self) -> Int[Tensor, " n"]: ...
+    @property
+    def positions(self) -> Int[Tensor, " n"]: ...
+    @property
+    def cu_seqlens(self) -> Int[Tensor, " s+1"]: ...
+
+
+class PackedActions(Protocol):
+    """What the log-probabilities of actions read of :class:`trainers.batches.packing.PackedBatch`."""
+
+    @property
+    def action_index(self) -> Int[Tensor, " a"]: ...
+    @property
+    def action_ids(self) -> Int[Tensor, " a"]: ...
+    @property
+    def held(self) -> Sequence[Held]: ...
+
+
+class Replay(Protocol):
+    """Says again what could be sampled: :class:`trainers.models.token_grammar.TokenGrammar`."""
+
+    def replay(self, held: Sequence[Held], ids: Sequence[int]) -> tuple[Bool[Tensor, "m vocabulary"], Int[Tensor, " a"]]:
+        """What was allowed at each id of the turns: different sets as rows, and the row of each id."""
+        ...
+
+
+class PackedRows(Packed, PackedActions, Protocol):
+    """Both."""
+
+
+# --- loading -------------------------------------------------------------------------------------------------------------
+
+
+def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model, ready for packed rows, and its tokenizer.
+
+    `name_or_path` is a local folder, the name of a model that needs no hub (:data:`BUILT_IN`), or a hub name (which needs the network
+    or the hub's cache). Raises UsageError where there is no such model, or where its rows cannot be packed.
+    """
+    source = folder_of(name_or_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+    except (
+        OSError,
+        ValueError,
+        SafetensorError,
+    ) as error:  # no such folder, no network, no causal LM, cut weights
+        raise UsageError(
+            f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
+            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
+        ) from error
+    model = cast(Any, prepare(model)).to(device)
+    check_rows_apart(model)
+    return model, tokenizer
+
+
+def folder_of(name_or_path: str | Path) -> str | Path:
+    """The folder of a built-in name; the policy's folder of a run or checkpoint, verified; any other folder or hub name as it is.
+
+    Folders are absolute, so that an adapter finds its base from anywhere. Raises CheckpointError for a run without a whole checkpoint.
+    """
+    if find := BUILT_IN.get(str(name_or_path)):
+        return find()
+    path = Path(name_or_path)
+    if not path.is_dir():
+        return name_or_path
+    if (path / "run.json").is_file() or (path / MANIFEST).is_file():
+        return open_checkpoint(path).folder("policy").resolve()
+    return path.resolve()
+
+
+def no_progress_bars() -> None:
+    """From now on loading and saving models draws no bars; for a command line with a display of its own."""
+    transformers_logging.disable_progress_bar()
+
+
+def prepare(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with attention per segment. Raises UsageError for an architecture that takes no attention of ours."""
+    model.set_attn_implementation(ATTENTION)
+    if model.config.get_text_config()._attn_implementation != ATTENTION:
+        raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
+    return model
+
+
+@torch.no_grad()
+def check_rows_apart(model: nn.Module) -> None:
+    """Raises UsageError for a model whose rows see each other in a pack: one with layers that carry state past our attention."""
+    decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
+    last = []
+    for first in (1, 2):  # two packs that differ in their first row only
+        ids = torch.tensor([[first, first + 1, first, 3, 4, 5]], device=device)
+        positions = torch.tensor([[0, 1, 2, 0, 1, 2]], device=device)
+        last.append(decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False).last_hidden_state[0, 3:])
+    one, other = (x.float() for x in last)
+    if float((one - other).abs().max()) > 16 * torch.finfo(last[0].dtype).eps * float(one.abs().max()):  # rounding, at most
+        raise UsageError(
+            f"{type(model).__name__} carries state from one row of a pack to the next (a recurrent or convolutional layer, perhaps); "
+            "take a model whose layers are attention and feed-forward only"
+        )
+
+
+def context_of(model: nn.Module) -> int:
+    """The most tokens that the model can read."""
+    return int(cast(Any, model).config.get_text_config().max_position_embeddings)
+
+
+def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Ids that end a completion: the tokenizer's end of sequence (where a chat model ends its turn) and the model's own list."""
+    own = cast(Any, model).generation_config.eos_token_id
+    ids = {cast(Any, tokenizer).eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    if not ids:
+        raise UsageError("the tokenizer names no end-of-sequence token, so that a completion could never end; set eos_token")
+    return tuple(sorted(int(cast(int, i)) for i in ids))
+
+
+# --- forward pass --------------------------------------------------------------------------------------------------------
+
+
+def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None = None) -> Float[Tensor, "a d"]:
+    """Hidden states after the final norm, [N, d], or at these places in rising order, [A, d]; equal to running each row alone.
+
+    A small Llama on the CPU goes through :mod:`trainers.models.small_llama`, all others through their own modules.
+    """
+    lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
+    decoder = cast(Any, model).get_decoder()
+    if lean.fits(decoder):
+        return lean.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
+    layout = Segments(lengths, batch.cu_seqlens)
+    output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
+    hidden = output.last_hidden_state[0]
+    return hidden if at is None else hidden[at]
+
+
+def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... vocabulary"]:
+    """What the model's head makes of hidden states, fp32; scaled and capped as its architecture does (Cohere, Granite, Gemma)."""
+    config = cast(Any, model).config.get_text_config()
+    logits = cast(Any, model).get_output_embeddings()(hidden).float()
+    if (scale := getattr(config, "logit_scale", None)) is not None:
+        logits = logits * scale
+    if (divisor := getattr(config, "logits_scaling", None)) is not None:
+        logits = logits / divisor
+    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+@overload
+def logprobs_at(
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[False] = ...,
+    grammar: Replay | None = ...,
+) -> Tensor: ...
+@overload
+def logprobs_at(
+    model: nn.Module,
+    hidden: Tensor,
+    batch: PackedActions,
+    temperature: float = ...,
+    *,
+    entropy: Literal[True],
+    grammar: Replay | None = ...,
+) -> tuple[Tensor, Tensor]: ...
+def logprobs_at(
+    model: nn.Module,
+    hidden: Float[Tensor, "n d"],
+    batch: PackedActions,
+    temperature: float = 1.0,
+    *,
+    entropy: bool = False,
+    grammar: Replay | None = None,
+) -> Float[Tensor, " a"] | tuple[Float[Tensor, " a"], Float[Tensor, " a"]]:
+    """log π(action token) at the sampling temperature, [A] fp32; with `entropy=True` also the entropy of π there, [A].
+
+    Under a grammar π is the distribution over the tokens that it allowed: `grammar` replays it. Logits exist at action positions only,
+    a block at a time; where there are several blocks, the backward pass computes them again.
+    Raises UsageError where turns were held to a grammar and none is given to replay it.
+    """
+    logprob, spread = _logprobs(model, hidden[batch.action_index], batch, temperature, entropy, grammar)
+    return (logprob, spread) if entropy else logprob
+
+
+def action_logprobs(
+    model: nn.Module, batch: PackedRows, temperature: float = 1.0, *, entropy: bool = False, grammar: Replay | None = None
+) -> tuple[Float[Tensor, " a"], Float[Tensor, " a"] | None]:
+    """:func:`logprobs_at` of the batch's own actions, and the entropies where asked for (:class:`trainers.learning.learner.Forward`).
+
+    No more is computed than they need: a small Llama's last layer runs at action positions only.
+    """
+    states = packed_hidden(model, batch, batch.action_index)
+    logprob, spread = _logprobs(model, states, batch, temperature, entropy, grammar)
+    return logprob, spread if entropy else None
+
+
+def _logprobs(
+    model: nn.Module, states: Tensor, batch: PackedActions, temperature: float, entropy: bool, grammar: Replay | None
+) -> tuple[Tensor, Tensor]:
+    """log π(action) of each state, [A], and with `entropy` the entropies (else anything of that shape)."""
+    at_once = LOGITS_AT_ONCE if states.device.type == "cpu" else LOGITS_AT_ONCE_GPU
+    rows = max(1, at_once // cast(Any, model).get_output_embeddings().weight.shape[0])
+    masks, which = _allowed(batch, grammar)
+    sets = itertools.repeat(None) if which is None else which.split(rows)
+    blocks = zip(states.split(rows), batch.action_ids.split(rows), sets, strict=False)
+
+    def block(states: Tensor, ids: Tensor, row: Tensor | None) -> tuple[Tensor, Tensor]:
+        logits = logits_of(model, states) / temperature  # [a, vocabulary]
+        chances = logits
+        if masks is not None:
+            logits = torch.where(masks[row], logits, 0.0)  # no −∞ · 0 in the entropy
+            chances = logits.masked_fill(~masks[row], -torch.inf)
+        log_z = chances.logsumexp(-1)
+        logprob = logits.gather(1, ids[:, None])[:, 0] - log_z
+        spread = log_z - (torch.softmax(chances, -1) * logits).sum(-1) if entropy else log_z
+        return logprob, spread
+
+    if len(states) <= rows or not torch.is_grad_enabled():
+        done = [block(*one) for one in blocks]
+    else:
+        done = [cast(Any, checkpoint(block, *one, use_reentrant=False)) for one in blocks]
+    logprob, spread = (torch.cat(parts) for parts in zip(*done, strict=True))
+    return logprob, spread
+
+
+def _allowed(batch: PackedActions, grammar: Replay | None) -> tuple[Tensor | None, Tensor | None]:
+    """Sets of allowed tokens, [M, vocabulary], and the set of each action, [A]; nothing for turns that were held to no grammar."""
+    if not batch.held:
+        return None, None
+    if grammar is None:
+        name = next(turn.grammar for turn in batch.held if turn.grammar)
+        raise UsageError(
+            f"these turns were sampled under the grammar {name!r}, so their log-probabilities are over the tokens that it allowed, and no "
+            "grammar is replayed here: train with grammar=true, or on episodes that were sampled without one"
+        )
+    masks, which = grammar.replay(batch.held, batch.action_ids.tolist())
+    return masks.to(batch.action_ids.device), which.to(batch.action_ids.device)

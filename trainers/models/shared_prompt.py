@@ -1,0 +1,95 @@
+"""Many texts after one prompt, each prompt read once: a fan. For chances of all actions of a page, and for their gradient.
+
+A fan lies in the sequence as its prompt and then its texts, one after the other; every text's positions go on where the prompt ends.
+Attention is causal in the prompt, and a text sees the prompt and itself, never its neighbours. No mask over the whole exists.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainers.models.attention import causal
+from trainers.models.model import logits_of
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """A prompt and the texts that may follow it, none of them empty."""
+
+    prompt: Ids
+    texts: tuple[Ids, ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens a forward pass reads."""
+        return len(self.prompt) + sum(map(len, self.texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Fans:
+    """The layout of fans laid end to end, for :func:`trainers.models.model.segment_attention`: (prompt length, text lengths) of each."""
+
+    lengths: Sequence[tuple[int, Sequence[int]]]
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
+        """[1, heads, N, d] → [1, N, heads, d]."""
+        sizes = [size for prompt, texts in self.lengths for size in (prompt, *texts)]
+        parts = iter(zip(*(x.split(sizes, dim=2) for x in (query, key, value)), strict=True))
+        seen = []
+        for _, texts in self.lengths:
+            q, k, v = next(parts)
+            seen.append(causal(q, k, v, **settings))
+            for _ in texts:
+                own_q, own_k, own_v = next(parts)
+                seen.append(causal(own_q, torch.cat([k, own_k], 2), torch.cat([v, own_v], 2), **settings))
+        return torch.cat([x.transpose(1, 2) for x in seen], dim=1)
+
+
+def fan_logprobs(model: nn.Module, fans: Sequence[Fan], temperature: float = 1.0) -> list[Float[Tensor, " texts"]]:
+    """log π(text | prompt) of every text of every fan, summed over its tokens, fp32; with gradient where gradients are on."""
+    device = cast(Any, model).device
+    ids, positions, asked, place = [], [], [], 0
+    for fan in fans:
+        end = place + len(fan.prompt)
+        ids += fan.prompt
+        positions += range(len(fan.prompt))
+        place = end
+        for text in fan.texts:
+            ids += text
+            positions += range(len(fan.prompt), len(fan.prompt) + len(text))
+            asked += [end - 1, *range(place, place + len(text) - 1)]  # where each token of the text is predicted
+            place += len(text)
+    layout = Fans([(len(fan.prompt), [len(text) for text in fan.texts]) for fan in fans])
+    inputs = torch.tensor([ids], device=device), torch.tensor([positions], device=device)
+    decoder = cast(Any, model).get_decoder()
+    hidden = decoder(input_ids=inputs[0], position_ids=inputs[1], layout=layout, use_cache=False).last_hidden_state[0]
+    logits = logits_of(model, hidden[asked]) / temperature  # [tokens of all texts, vocabulary]
+    wanted = torch.tensor([i for fan in fans for text in fan.texts for i in text], device=device)
+    logprobs = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(-1)
+    by_text = [part.sum() for part in logprobs.split([len(text) for fan in fans for text in fan.texts])]
+    return [torch.stack(part) for part in _cut(by_text, [len(fan.texts) for fan in fans])]
+
+
+def _cut(items: list[Tensor], sizes: Sequence[int]) -> Iterator[list[Tensor]]:
+    place = 0
+    for size in sizes:
+        yield items[place : place + size]
+        place += size
+
+
+def batches(fans: Sequence[Fan], token_budget: int) -> Iterator[list[Fan]]:
+    """The fans in order, as many at a time as the budget holds, one at least."""
+    waiting: list[Fan] = []
+    for fan in fans:
+        if waiting and sum(x.tokens for x in waiting) + fan.tokens > token_budget:
+            yield waiting
+            waiting = []
+        waiting.append(fan)
+    if waiting:
+        yield waiting

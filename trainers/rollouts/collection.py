@@ -1,0 +1,60 @@
+"""Where the batches of a run come from: collected when they are asked for, or already under way while the last one is learned from."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from trainers.credit.credit import teaches
+from webgym.types import Trajectory, groups_of
+
+Work = Callable[[], list[Trajectory]]
+
+
+class Collection:
+    """At most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="collect")
+        self._under_way: Future[list[Trajectory]] | None = None
+
+    def begin(self, work: Work) -> None:
+        """Collect the next batch beside what the caller does."""
+        assert self._under_way is None, "a batch is under way already"
+        self._under_way = self._thread.submit(work)
+
+    def take(self, work: Work) -> list[Trajectory]:
+        """The batch under way; where there is none, `work` collects it now. Raises what collecting raised."""
+        if self._under_way is None:
+            return work()
+        try:
+            return self._under_way.result()
+        finally:
+            self._under_way = None
+
+    def wait(self) -> None:
+        """Return when nothing is under way any more; the batch stays to be taken."""
+        if self._under_way is not None:
+            self._under_way.exception()
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown(wait=True)
+
+
+def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, rounds: int) -> list[Trajectory]:
+    """The episodes of so many groups, then, `rounds` times at most, of one more group for each of the round before without spread.
+
+    `play(round, first, count)` gives the episodes of groups first .. first + count − 1. Everything that was played is in the result
+    and counts (dynamic sampling of DAPO, arXiv 2503.14476, section 3.2, there without a bound).
+    """
+    found: list[Trajectory] = []
+    first, count = 0, groups
+    for number in range(rounds + 1):
+        played = play(number, first, count)
+        found += played
+        first, count = first + count, sum(not teaches(group) for group in groups_of(played))
+        if not count:
+            break
+    return found

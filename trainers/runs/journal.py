@@ -1,0 +1,53 @@
+"""Rows on disk, each of one iteration: metrics.jsonl and values.jsonl of a run."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainers.runs.disk import disk_errors, write_atomically
+from webgym.errors import CheckpointError
+
+
+class Journal:
+    """A JSONL file of rows. A row is out of the process's hands when `append` returns; a torn last line is ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, iteration: int, row: Mapping[str, Any]) -> None:
+        """Add a row. NaN and infinities, which JSON lacks, become null."""
+        line = json.dumps({"iteration": iteration, **_finite(row)}, allow_nan=False, separators=(",", ":")) + "\n"
+        with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for number, line, torn in self._lines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                if not torn:
+                    raise CheckpointError(f"{self.path}, line {number} is no JSON: {error.msg}; delete that line to go on.") from error
+
+    def truncate(self, iteration: int) -> None:
+        """Keep the rows up to this iteration, in their order."""
+        if self.path.exists():
+            kept = [json.dumps(row, separators=(",", ":")) + "\n" for row in self if row["iteration"] <= iteration]
+            write_atomically(self.path, "".join(kept).encode())
+
+    def _lines(self) -> Iterator[tuple[int, str, bool]]:
+        """(number from 1, line, whether its writer was stopped in the middle of it)."""
+        if self.path.exists():
+            for number, line in enumerate(self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
+                yield number, line, not line.endswith("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a scalar of numpy or torch
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,348 @@
+"""The run folder: everything that a training run leaves behind, written so that a `kill -9` at any moment breaks none of it.
+
+::
+
+    runs/grpo-2026-01-31-1/
+    ├── config.toml                the resolved configuration; `webgym train --config` takes it as it is
+    ├── run.json                   algorithm, seed, versions, command, start time
+    ├── metrics.jsonl              one row per iteration (and more for evaluations); values.jsonl beside it for the viewer
+    ├── live.json                  what every session does right now, for `webgym watch`
+    ├── tensorboard/
+    ├── truth.jsonl                what V, Q and advantage really are at some turns (`webgym truth`); a row per episode
+    ├── trajectories/iter-000012.jsonl
+    └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json
+
+Iterations count from 1: checkpoint 12 holds the state after iteration 12, and checkpoint 0 the start. Going on from checkpoint 12
+drops the rows and trajectories of later iterations, so nothing is there twice.
+"""
+
+import json
+import logging
+import math
+import os
+import platform
+import shutil
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import tomli_w
+
+from trainers.runs.checkpoint import MANIFEST, Checkpoint, remove_folder, write_checkpoint
+from trainers.runs.disk import disk_errors, write_atomically
+from trainers.runs.journal import Journal
+from trainers.runs.trackers import Tracker
+from webgym.errors import CheckpointError, did_you_mean
+
+if TYPE_CHECKING:
+    from webgym.record.store import TrajectoryStore
+
+log = logging.getLogger(__name__)
+
+RUNS = Path("runs")
+LATEST = "latest"  # a link beside the runs to the newest of them
+RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
+
+
+class RunFolder:
+    """A run on disk. Made by `create` or `open`; a context manager. One writer at a time: a second one is refused."""
+
+    def __init__(self, path: Path, *, write: bool, trackers: Sequence[Tracker] = ()) -> None:
+        about = _json_file(path / "run.json")
+        self.path = path
+        self.algo: str = about["algo"]
+        self.seed: int = about["seed"]
+        self.versions: dict[str, str] = about["versions"]
+        self.config: dict[str, Any] = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+        self.metrics = Journal(path / "metrics.jsonl")
+        self.values = Journal(path / "values.jsonl")
+        self._trackers = list(trackers)
+        self._lock = _lock(path) if write else None
+
+    @classmethod
+    def create(
+        cls,
+        algo: str,
+        config: Mapping[str, Any],
+        seed: int,
+        *,
+        parent: Path | str = RUNS,
+        name: str | None = None,
+        versions: Mapping[str, str] | None = None,
+        trackers: Callable[[Path], Sequence[Tracker]] = lambda path: (),
+    ) -> Self:
+        """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
+
+        `config` is the resolved configuration as plain data; None stands for "not set" and is left out, for TOML has none.
+        `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
+        """
+        parent = Path(parent)
+        with disk_errors(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            path = _new_folder(parent, algo, name)
+            (path / "checkpoints").mkdir()
+            (path / "trajectories").mkdir()
+            write_atomically(path / "config.toml", tomli_w.dumps(_without_none(config)).encode())
+            about = {
+                "algo": algo,
+                "seed": seed,
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "command": sys.argv,
+                "versions": {**package_versions(), **(versions or {})},
+            }
+            # Written last: a folder without it is no run yet.
+            write_atomically(path / "run.json", json.dumps(about, indent=2).encode())
+            _point(parent / LATEST, path)
+        return cls(path, write=True, trackers=trackers(path))
+
+    @classmethod
+    def open(cls, path: Path | str, *, write: bool = True, trackers: Callable[[Path], Sequence[Tracker]] = lambda path: ()) -> Self:
+        """An existing run folder. With `write` it is locked against other trainers and cleared of half-written checkpoints.
+
+        Raises CheckpointError if it is no run folder (did you mean) or another trainer writes to it.
+        """
+        path = Path(path).resolve()
+        if not path.is_dir():
+            raise CheckpointError(_no_folder(path, "run folder"))
+        if not (path / "run.json").is_file():
+            raise CheckpointError(f"{path} is no run folder: run.json is missing.")
+        run = cls(path, write=write)
+        if write:
+            run._sweep()
+            run._trackers += trackers(path)
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the trackers and give up the lock."""
+        for tracker in self._trackers:
+            tracker.close()
+        self._trackers = []
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def log(self, iteration: int, metrics: Mapping[str, Any]) -> None:
+        """Add a row to metrics.jsonl and hand it to the trackers."""
+        self.metrics.append(iteration, metrics)
+        for tracker in self._trackers:
+            tracker.log(iteration, metrics)
+
+    # --- trajectories ---
+
+    def trajectory_path(self, iteration: int) -> Path:
+        """Where the trajectories of this iteration are."""
+        return self.path / "trajectories" / f"{_iteration_name(iteration)}.jsonl"
+
+    def trajectories(self, iteration: int) -> "TrajectoryStore":
+        """The store of this iteration's trajectories."""
+        from webgym.record.store import TrajectoryStore
+
+        return TrajectoryStore(self.trajectory_path(iteration))
+
+    # --- checkpoints ---
+
+    def save(
+        self,
+        iteration: int,
+        folders: Mapping[str, Callable[[Path], object]],
+        state: dict[str, Any] | None = None,
+        *,
+        score: float | None = None,
+        keep: int = 2,
+    ) -> Checkpoint:
+        """Write checkpoint `iteration`, then delete all but the newest `keep` and the best.
+
+        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: what else is needed to
+        go on, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
+        Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
+        """
+        score = float(score) if score is not None and math.isfinite(score) else None
+        checkpoint = write_checkpoint(self._checkpoints / _iteration_name(iteration), iteration, folders, state, score)
+        self._prune(keep)
+        return checkpoint
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """All complete checkpoints by iteration. A damaged manifest raises CheckpointError."""
+        folders = [path for path in self._checkpoints.glob("iter-*") if path.is_dir()]
+        return sorted((Checkpoint.open(path) for path in folders), key=lambda checkpoint: checkpoint.iteration)
+
+    def latest(self) -> Checkpoint:
+        """The newest checkpoint, verified. Raises CheckpointError if there is none or it is damaged; takes no earlier one."""
+        names = sorted(path.name for path in self._checkpoints.glob("iter-*") if path.is_dir())
+        if not names:
+            raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
+        checkpoint = Checkpoint.open(self._checkpoints / names[-1])
+        checkpoint.verify()
+        return checkpoint
+
+    def best(self) -> Checkpoint:
+        """The checkpoint with the highest score, the earliest of equals, verified; the newest where none has a score."""
+        best = _best(self.checkpoints())
+        if best is None:
+            return self.latest()
+        best.verify()
+        return best
+
+    def resume(self) -> Checkpoint:
+        """The newest checkpoint, with the rows and trajectories of later iterations dropped, ready to go on from.
+
+        Raises CheckpointError as `latest` does, and then drops nothing.
+        """
+        checkpoint = self.latest()
+        for journal in (self.metrics, self.values):
+            journal.truncate(checkpoint.iteration)
+        last = _iteration_name(checkpoint.iteration)
+        for path in (self.path / "trajectories").glob("iter-*"):
+            if path.name[: len(last)] > last:  # a file, or a folder of screenshots beside it
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for tracker in self._trackers:
+            tracker.resume(checkpoint.iteration)
+        return checkpoint
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def _prune(self, keep: int) -> None:
+        checkpoints = self.checkpoints()
+        kept = checkpoints[-max(keep, 1) :]
+        for checkpoint in checkpoints:
+            if checkpoint not in kept and checkpoint != _best(checkpoints):
+                remove_folder(checkpoint.path)
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left: hidden folders and files. No complete checkpoint is ever hidden."""
+        for path in [*self._checkpoints.glob(".*"), *self.path.glob(".*.tmp")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def open_checkpoint(path: Path | str) -> Checkpoint:
+    """The checkpoint at `path`, verified: a checkpoint folder, or a run folder (`runs/latest`), which stands for its newest.
+
+    Raises CheckpointError when there is none (did you mean), or a file of it is missing, cut or changed.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise CheckpointError(_no_folder(path, "checkpoint or run folder"))
+    if (path / "run.json").is_file():
+        with RunFolder.open(path, write=False) as run:
+            return run.latest()
+    if not (path / MANIFEST).is_file() and path.parent.name != "checkpoints":
+        raise CheckpointError(f"{path} is neither a checkpoint ({MANIFEST} is missing) nor a run folder (run.json is missing).")
+    checkpoint = Checkpoint.open(path)
+    checkpoint.verify()
+    return checkpoint
+
+
+def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
+    scored = [checkpoint for checkpoint in checkpoints if checkpoint.score is not None]
+    return max(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.iteration), default=None)
+
+
+def _iteration_name(iteration: int) -> str:
+    return f"iter-{iteration:06d}"
+
+
+def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
+    if name:
+        try:
+            (parent / name).mkdir()
+        except FileExistsError as error:
+            raise CheckpointError(f"{parent / name} exists: choose another name, or go on from it with --resume.") from error
+        return parent / name
+    number = 0
+    while True:
+        number += 1
+        path = parent / f"{algo}-{time.strftime('%Y-%m-%d')}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue  # mkdir decides, not a look beforehand: two runs may start at once
+        return path
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make `link` a relative symbolic link to `target`, in one step."""
+    if link.exists() and not link.is_symlink():
+        log.warning("%s is no link and was left as it is", link)
+        return
+    fresh = link.with_name(f".{link.name}-{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target.name)
+    fresh.replace(link)
+
+
+def _no_folder(path: Path, what: str) -> str:
+    near = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+    return f"There is no {what} {path}{did_you_mean(path.name, near)}"
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _json_file(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python, the platform and the packages that can change a result; imports none of them."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in RECORDED_VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+# --- random number generators ----------------------------------------------------------------------------------------------
+
+
+def rng_state() -> dict[str, Any]:
+    """The state of torch's global generators, fit for `RunFolder.save`: what a model with dropout draws from.
+
+    Python's own is left out: no result depends on it, and libraries draw from it whenever they like.
+    """
+    import torch
+
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_rng(state: Mapping[str, Any]) -> None:
+    """Put the global generators back to what `rng_state` returned."""
+    import torch
+
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _lock(path: Path) -> IO[str]:
+    """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
+    import fcntl
+
+    file = (path / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise CheckpointError(f"Another trainer is writing to {path}: wait for it, or start a run of its own.") from error
+    return file

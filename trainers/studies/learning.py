@@ -1,0 +1,308 @@
+"""Learning curves of many algorithms on many tasks and seeds: a grid of cells, each one training run with a budget of environment steps.
+
+::
+
+    OUT/
+    ├── grid.toml                  the grid that was asked for; another one is refused in the same folder
+    ├── tune/LABEL/N-TASK-SEED.json      one row per finished cell
+    ├── measure/LABEL/TASK-SEED.json
+    └── work/                      runs under way; what a killed process left there is begun again
+
+Every algorithm is tuned with the same budget: each has as many candidates, played on the grid's tuning tasks and seeds; the candidate with
+the highest mean score is measured. All environment steps count, those of a critic's warm-up and of faulted episodes too.
+
+A cell's row is written in one go when its run has ended, so a process that is killed loses the cell under way and no other. Several
+processes may work on one folder: a cell that another one plays is left to it.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainers.config import merged, read, resolve, validated, with_settings
+from trainers.studies.cells import CellFolder
+from trainers.studies.curves import report, scores
+from trainers.training.progress import Display
+from trainers.training.trainer import Trainer
+from webgym.errors import ConfigError
+from webgym.packs import sets as task_sets
+
+LEARNING = Path(__file__).parent / "learning.toml"
+"""The grid of the published learning curves."""
+
+WHERE = ("backend", "device", "dtype", "sampler", "sessions", "threads", "token_budget")  # a twin and a browser play the same, bit for bit
+"""Configuration keys that a study's own `--set` may change."""
+
+Stage = Literal["tune", "measure"]
+STAGES: tuple[Stage, ...] = ("tune", "measure")
+
+
+class Contender(BaseModel):
+    """An algorithm with its candidates: settings over the grid's `train`, of which the best is measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    label: str = Field(pattern=r"^[\w-]+$")
+    """Name in rows and tables."""
+    train: dict[str, Any]
+    """Configuration keys, among them `algo`."""
+    candidates: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
+    """What is tuned: as many for every contender. One alone, the default, needs no tuning."""
+
+
+class Block(BaseModel):
+    """Cells of the measurement: every contender named, on every task, with every seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    contenders: tuple[str, ...] = Field(min_length=1)
+    """Labels."""
+    tasks: dict[str, int] = Field(min_length=1)
+    """Environment steps by task id."""
+    seeds: int = Field(ge=1)
+    """Runs of each: seeds from 0 on."""
+
+
+class Tuning(BaseModel):
+    """What candidates are chosen by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    tasks: dict[str, int] = Field(min_length=1)
+    """Environment steps by task id."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """Seeds that no measurement uses."""
+
+
+class Grid(BaseModel):
+    """A study, as its file says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Configuration keys of every run."""
+    goal: float = Field(default=0.8, gt=0, le=1)
+    """The success whose first steps are told."""
+    window: int = Field(default=3, ge=1)
+    """Iterations that success is averaged over."""
+    contenders: tuple[Contender, ...] = Field(min_length=1)
+    """Who is compared."""
+    tuning: Tuning | None = None
+    """How each is tuned, where there are several candidates."""
+    blocks: tuple[Block, ...] = Field(min_length=1)
+    """What is measured."""
+
+
+def read_grid(path: Path) -> Grid:
+    """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
+    grid = validated(Grid, read(path, "grid"), f"{path}: ")
+    labels = [contender.label for contender in grid.contenders]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"{path}: two contenders have the same label (there are {', '.join(labels)})")
+    if len({len(contender.candidates) for contender in grid.contenders}) > 1:
+        raise ConfigError(f"{path}: expected as many candidates for every contender, so that all are tuned with the same budget")
+    if grid.tuning is None and len(grid.contenders[0].candidates) > 1:
+        raise ConfigError(f"{path}: expected [tuning] with tasks and seeds, since every contender has several candidates")
+    measured = {seed for block in grid.blocks for seed in range(block.seeds)}
+    if shared := measured & set(grid.tuning.seeds if grid.tuning else ()):
+        raise ConfigError(f"{path}: seed {min(shared)} is tuned on and measured: expected tuning seeds of their own")
+    for label in (label for block in grid.blocks for label in block.contenders):
+        if label not in labels:
+            raise ConfigError(f"{path}: no contender has the label {label!r} (there are {', '.join(labels)})")
+    for cell in [*cells(grid, "tune"), *cells(grid, "measure", {label: 0 for label in labels})]:
+        task_sets.choose([cell.task])
+        settings_of(grid, cell)
+    return grid
+
+
+# --- cells -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run: a contender's candidate on a task with a seed, for so many environment steps."""
+
+    stage: Stage
+    label: str
+    candidate: int
+    task: str
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Where its row lies, without ending."""
+        number = f"{self.candidate}-" if self.stage == "tune" else ""
+        return f"{self.stage}/{self.label}/{number}{self.task}-{self.seed}"
+
+
+def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> list[Cell]:
+    """The cells of a stage, seeds outermost, so that a study that is stopped has something of everything. `best`: the tuned candidates."""
+    if stage == "tune":
+        if grid.tuning is None or len(grid.contenders[0].candidates) == 1:
+            return []
+        return [
+            Cell(stage, contender.label, number, task, seed, steps)
+            for seed in grid.tuning.seeds
+            for task, steps in grid.tuning.tasks.items()
+            for contender in grid.contenders
+            for number in range(len(contender.candidates))
+        ]
+    best = best or {}
+    found = {
+        Cell(stage, label, best[label], task, seed, steps): None
+        for seed in range(max(block.seeds for block in grid.blocks))
+        for block in grid.blocks
+        if seed < block.seeds
+        for task, steps in block.tasks.items()
+        for label in block.contenders
+    }
+    return list(found)
+
+
+def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, Any]:
+    """The resolved configuration of a cell's run; `here` are `key=value` texts that say where and how it runs. Raises ConfigError."""
+    contender = next(contender for contender in grid.contenders if contender.label == cell.label)
+    train: dict[str, Any] = {}
+    for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
+        train = merged(train, layer)
+    own = {"tasks": [cell.task], "seed": cell.seed, "steps": cell.steps, "iterations": 1_000_000, "trackers": [], "eval_seeds": 0}
+    config, _ = resolve(with_settings({"minutes": None, **train, **own, "checkpoint_every": 1_000_000}, here))
+    return config.model_dump()
+
+
+def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[str, Any]:
+    """The row of a cell: its run, played from the start as `here` says (:func:`settings_of`).
+
+    Raises KeyboardInterrupt where the run was stopped before its budget.
+    """
+    work = out / "work" / cell.name
+    shutil.rmtree(work, ignore_errors=True)
+    config, _ = resolve(settings_of(grid, cell, here))
+    started = time.monotonic()
+    trainer = Trainer.start(config, parent=work, name="run", display=Display())
+    with trainer.run:
+        trainer.train()
+        if not trainer.done:
+            raise KeyboardInterrupt
+        curve = [_point(row) for row in trainer.run.metrics if "rollout/success" in row]
+    shutil.rmtree(work, ignore_errors=True)
+    return {
+        **asdict(cell),
+        "curve": curve,
+        **scores(curve, cell.steps, grid.goal, grid.window),
+        "seconds": round(time.monotonic() - started, 1),
+        "here": list(here),
+        "candidate_settings": next(x for x in grid.contenders if x.label == cell.label).candidates[cell.candidate],
+    }
+
+
+def _point(row: Mapping[str, Any]) -> dict[str, float]:
+    point = {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
+    return point | {name: row[f"critic/{name}"] for name in ("held_out_ev", "gate") if f"critic/{name}" in row}
+
+
+# --- the study -------------------------------------------------------------------------------------------------------------
+
+
+class Study:
+    """A grid in its folder. Raises ConfigError where the folder holds another grid, or a setting is refused.
+
+    `here` are settings (`device=cuda`, `sampler.slots=64`) that say where and how cells run; they are no part of what is compared, so
+    one folder may hold rows of several machines. Every row says which it had.
+    """
+
+    def __init__(self, grid_file: Path, out: Path, here: Sequence[str] = ()) -> None:
+        self.grid, self.out, self.here = read_grid(grid_file), out, here
+        for setting in here:
+            if setting.partition("=")[0].partition(".")[0] not in WHERE:
+                raise ConfigError(
+                    f"--set {setting}: a study takes only what says where cells run ({', '.join(WHERE)}); the rest is the grid's"
+                )
+        settings_of(self.grid, cells(self.grid, "measure", dict.fromkeys(self._labels, 0))[0], here)
+        self._cells = CellFolder(out, grid_file.read_bytes(), grid_file)
+
+    @property
+    def _labels(self) -> list[str]:
+        return [contender.label for contender in self.grid.contenders]
+
+    def rows(self, stage: Stage) -> list[dict[str, Any]]:
+        """The rows of the finished cells of a stage."""
+        return self._cells.rows(f"{stage}/*/*")
+
+    def best(self, labels: Collection[str] | None = None) -> dict[str, int]:
+        """The candidate with the highest mean area of each contender (of `labels`, or all), the first of equals.
+
+        Raises ConfigError before they are tuned.
+        """
+        areas: dict[tuple[str, int], list[float]] = {}
+        for row in self.rows("tune"):
+            areas.setdefault((row["label"], row["candidate"]), []).append(row["area"])
+        due = len(self.grid.tuning.seeds) * len(self.grid.tuning.tasks) if self.grid.tuning else 0
+        found = {}
+        for contender in self.grid.contenders:
+            if labels is not None and contender.label not in labels:
+                continue
+            tried = [areas.get((contender.label, number), []) for number in range(len(contender.candidates))]
+            if len(tried) > 1 and any(len(x) < due for x in tried):
+                raise ConfigError(f"{contender.label} is not tuned yet: {sum(map(len, tried))} of {due * len(tried)} cells are there")
+            found[contender.label] = int(np.argmax([np.mean(x) for x in tried])) if len(tried) > 1 else 0
+        return found
+
+    def todo(self, stage: Stage, only: Sequence[str] = ("*",)) -> list[Cell]:
+        """The cells of a stage whose name fits one of `only` and that are not finished. One candidate alone needs no tuning.
+
+        Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
+        """
+        found = [
+            cell
+            for cell in cells(self.grid, stage, dict.fromkeys(self._labels, 0))
+            if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)
+        ]
+        if stage == "measure":
+            best = self.best({cell.label for cell in found})
+            found = [replace(cell, candidate=best[cell.label]) for cell in found]
+        return [cell for cell in found if not self._cells.done(cell.name)]
+
+    def run(
+        self,
+        stages: Sequence[Stage] = STAGES,
+        only: Sequence[str] = ("*",),
+        most: int | None = None,
+        say: Callable[[str], None] = print,
+    ) -> int:
+        """How many cells were played now: those of the stages whose name fits one of `only`, at most `most`."""
+        played = 0
+        for stage in stages:
+            waiting = self.todo(stage, only)
+            if waiting:
+                say(f"{stage}: {len(waiting)} cells to play, {sum(cell.steps for cell in waiting):,} environment steps")
+            left = None if most is None else most - played
+            for cell, row in self._cells.play(waiting, lambda cell: play(self.grid, cell, self.out, self.here), left):
+                played += 1
+                say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
+            if played == most:
+                break
+        return played
+
+    def plan(self) -> list[str]:
+        """What the whole study costs and how much of it is done, a line a stage."""
+        lines = []
+        for stage in STAGES:
+            all_cells = cells(self.grid, stage, dict.fromkeys(self._labels, 0))
+            done = len(self.rows(stage))
+            lines.append(
+                f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"
+            )
+        return lines
+
+    def report(self) -> dict[str, Any]:
+        """What the measured cells come to, as plain data (:func:`trainers.studies.curves.report`)."""
+        return report(self.rows("measure"), self._labels, self.grid.goal, self.grid.window)

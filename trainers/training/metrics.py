@@ -1,0 +1,55 @@
+"""What the metrics of a row mean, and those that are read off its episodes."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from trainers.credit.credit import METRICS as CREDIT_METRICS
+from trainers.critics.valuation import METRICS as VALUATION_METRICS
+from trainers.learning.learner import METRICS as LEARNER_METRICS
+from trainers.training.clock import METRICS as CLOCK_METRICS
+from webgym.evaluation.statistics import wilson
+from webgym.types import Trajectory
+
+METRICS: Mapping[str, str] = {
+    **CREDIT_METRICS,
+    **LEARNER_METRICS,
+    **VALUATION_METRICS,
+    **CLOCK_METRICS,
+    "rollout/episodes": "episodes of this iteration",
+    "rollout/episodes_total": "episodes since the start, those of the critic's warm-up and faulted ones included",
+    "rollout/turns_total": "environment steps since the start",
+    "rollout/success": "success of the training episodes that did not fault, sampled, over the tasks as the curriculum drew them",
+    "rollout/success_low": "lower end of its 95% Wilson interval",
+    "rollout/success_high": "upper end of its 95% Wilson interval",
+    "rollout/turns": "mean turns per episode",
+    "rollout/invalid": "share of turns whose text was no action",
+    "rollout/groups_resampled": "groups that were played besides, in place of others without spread (an algorithm's option `resample`)",
+    "rollout/retries": "episodes that were played again because the machinery failed",
+    "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
+    "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
+    "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
+    "time/browser_s": "seconds that sessions spent in the browser or waited for a place in it, summed over sessions, in this iteration",
+    "time/sampling_s": "seconds that the sampler was busy",
+    "time/checkpoint_s": "seconds of the checkpoint before it",
+    "time/critic_s": "seconds of reading and fitting the critic",
+    "time/update_s": "seconds of packing and optimiser steps of the policy",
+}
+"""What each metric of a row means."""
+
+
+def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str, float]:
+    """The metrics of an iteration's episodes; groups numbered from `groups` on were played in place of others."""
+    counted = [x for x in trajectories if not x.outcome.faulted]
+    wins = sum(x.outcome.success for x in counted)
+    interval = wilson(wins, len(counted))
+    turns = [turn for x in counted for turn in x.turns]
+    return {
+        "rollout/episodes": len(trajectories),
+        "rollout/success": wins / len(counted) if counted else math.nan,
+        "rollout/success_low": interval.low,
+        "rollout/success_high": interval.high,
+        "rollout/turns": len(turns) / len(counted) if counted else math.nan,
+        "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
+        "rollout/retries": sum(x.outcome.retries for x in trajectories),
+        "rollout/groups_resampled": len({x.key.group for x in trajectories if x.key.group >= groups}),
+    }

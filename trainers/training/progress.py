@@ -1,0 +1,32 @@
+"""What a display is told about a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from webgym.evaluation.statistics import Report
+
+if TYPE_CHECKING:
+    from trainers.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a display is told after each iteration (or evaluation) of a run."""
+
+    iteration: int
+    iterations: int
+    row: Mapping[str, float]
+    elapsed_s: float
+    left_s: float
+
+
+class Display:
+    """Told of everything that happens; this one says nothing. See :mod:`trainers.training.display`."""
+
+    def begin(self, trainer: "Trainer") -> None: ...
+    def collecting(self, event: Any) -> None: ...
+    def iterated(self, progress: Progress) -> None: ...
+    def evaluated(self, report: Report, title: str) -> None: ...
+    def say(self, words: str) -> None: ...
+    def end(self) -> None: ...

@@ -1,0 +1,31 @@
+"""What `webgym tasks new` writes: a small pack that works, to be changed into one's own."""
+
+import re
+from pathlib import Path
+
+from webgym.authoring.task_file import NAME
+from webgym.errors import TaskFileError
+
+PLACEHOLDER = "PACK"
+KINDS = {"written": Path(__file__).with_name("written"), "python": Path(__file__).with_name("python")}
+
+
+def create(name: str, folder: Path, python: bool = False) -> list[Path]:
+    """Writes a pack of this name into a new folder; the files written. `python` writes a Python package instead of a task file.
+
+    Raises TaskFileError when the name is none or the folder is there already.
+    """
+    if not re.fullmatch(NAME, name):
+        raise TaskFileError(f"{name!r} is no name for a pack: expected small letters, digits and dashes, such as 'my-shop'")
+    if folder.exists():
+        raise TaskFileError(f"{folder} exists already: give another name or folder, or remove it")
+    if python and folder.name != name:
+        raise TaskFileError(f"expected the folder of a Python pack to be called {name!r} like the pack, got {str(folder)!r}")
+    source = KINDS["python" if python else "written"]
+    written = []
+    for file in sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        target = folder / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(file.read_text("utf-8").replace(PLACEHOLDER, name), "utf-8")
+        written.append(target)
+    return written

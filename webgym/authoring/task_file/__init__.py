@@ -1,0 +1,292 @@
+"""Tasks written down as data: a YAML, JSON or JSONL file, read and checked as a whole before anything runs.
+
+A file describes tasks on a folder of pages of its own (:class:`webgym.authoring.forms.FormSite`) or on the site of a known pack::
+
+    pack: greetings
+    site: {pages: pages}
+    tasks:
+      - name: greet
+        start: /index.html
+        goal: Greet {name} with "{words}".
+        parameters: {name: [Ann, Bob], words: [Good morning, Hello]}
+        check: {site: {path: greeting, equals: [{to: "{name}", words: "{words}"}]}}
+        oracle: [{fill: [To, "{name}"]}, {fill: [Words, "{words}"]}, {click: Send}]
+
+The same seed gives the same values in every process: each parameter is drawn from (task, parameter, seed) alone. `docs/writing-tasks.md`
+explains all fields.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+
+from webgym.authoring.checks import AnswerCheck, AnyCheck, Check, Entry, InfeasibleCheck, PageCheck, UrlCheck, probe
+from webgym.authoring.forms import FormSite
+from webgym.authoring.placeholders import fill, fill_text, lookup, names_in
+from webgym.authoring.task_file.parameters import AnyParameter
+from webgym.authoring.task_file.source import Location, Source, read_source
+from webgym.authoring.task_file.steps import PATTERNS, Step, StepsOracle, names_in_pattern
+from webgym.errors import TaskFileError, did_you_mean
+from webgym.task import FAILURE, SPLITS, SUCCESS, Evidence, Site, Split, Splits, Start, Task, Verdict
+from webgym.types import seed_from
+
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle")  # the fields that may hold placeholders
+
+
+class Pages(Entry):
+    """The file's own site: a folder of pages beside it, under a host that ends in `.localhost` (`<pack>.localhost` unless given)."""
+
+    pages: str
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.localhost$")] | None = None
+
+
+class Header(Entry):
+    """What a task file says besides its tasks."""
+
+    pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
+    site: Pages | None = None
+
+
+class Wordings(Entry):
+    """The goal's wordings for each split. A wording belongs to one split, so that none is seen before it is tested."""
+
+    train: tuple[str, ...] = Field(min_length=1)
+    valid: tuple[str, ...] = Field(min_length=1)
+    test: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Wordings":
+        for a, b in (("train", "valid"), ("train", "test"), ("valid", "test")):
+            for shared in set(getattr(self, a)) & set(getattr(self, b)):
+                raise ValueError(f"expected wordings that differ between the splits; {a} and {b} both have {shared!r}")
+        return self
+
+
+def _tuple(value: Any) -> Any:
+    """One wording, or several for all splits alike."""
+    return (value,) if isinstance(value, str) else value
+
+
+Goal = Annotated[
+    Annotated[Wordings, Tag("<splits>")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("<all>")],
+    Discriminator(lambda value: "<splits>" if isinstance(value, (Mapping, Wordings)) else "<all>"),
+    BeforeValidator(_tuple),
+]
+
+
+class TaskEntry(Entry):
+    """One task of a file."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    start: str  # a path of the file's own site, or an address of a known pack's site
+    goal: Goal
+    check: AnyCheck  # the episode is a success when this is met
+    never: AnyCheck | None = None  # when this is met, it is lost, whatever the check says
+    decided: AnyCheck | None = None  # once this is met, the episode is over: lost, unless the check is met
+    parameters: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], AnyParameter] = Field(default_factory=dict)
+    state: dict[str, Any] | None = None  # handed to the site: what its pages may show
+    files: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], str] = Field(default_factory=dict)  # to upload: text by name
+    oracle: tuple[Step, ...] = ()
+    ends: Literal["success", "stop"] | None = None  # unless given: stop where an answer is asked for or something must never be
+    max_turns: int = Field(default=10, ge=1, le=1000)
+    chance: float = Field(default=0.0, ge=0, le=1)
+    difficulty: int = Field(default=1, ge=1, le=5)
+    viewport: tuple[int, int] = (1280, 720)
+    description: str = ""
+
+    @property
+    def wordings(self) -> dict[Split, tuple[str, ...]]:
+        """The goal's wordings by split."""
+        return {split: getattr(self.goal, split) if isinstance(self.goal, Wordings) else self.goal for split in SPLITS}
+
+    @property
+    def checks(self) -> list[Check]:
+        """All checks, with those they are made of."""
+        return [part for check in (self.check, self.never, self.decided) if check is not None for part in check.parts()]
+
+
+# --- from an entry to a task -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The behaviour of a task that is written down: `start` and `check` of :class:`webgym.task.Task`."""
+
+    id: str
+    entry: TaskEntry
+    splits: Splits
+    root: str  # of the own site's addresses
+
+    def values(self, seed: int) -> dict[str, Any]:
+        """The parameters of an episode."""
+        return {name: parameter.draw(self._rng(seed, name)) for name, parameter in self.entry.parameters.items()}
+
+    def start(self, seed: int) -> Start:
+        values = self.values(seed)
+        goal = self._rng(seed, "the goal's wording").choice(self.splits.wordings(seed))
+        url = fill_text(self.entry.start, values)
+        return Start(
+            f"{self.root}{url}" if url.startswith("/") else url,
+            fill_text(goal, values),
+            site_state=fill(self.entry.state, values),
+            files={name: fill_text(text, values) for name, text in self.entry.files.items()},
+        )
+
+    def check(self, evidence: Evidence) -> Verdict:
+        entry, values = self.entry, self.values(evidence.seed)
+        if entry.never is not None and not entry.never.unmet(evidence, values):
+            return Verdict("failure", message=f"this must never be, but is: {_plainly(entry.never)}")
+        why = entry.check.unmet(evidence, values)
+        if not why:
+            return SUCCESS
+        decided = entry.decided is not None and not entry.decided.unmet(evidence, values)
+        return Verdict(FAILURE.kind if decided or evidence.ended else "pending", message=why)
+
+    def oracle(self) -> StepsOracle:
+        wordings = list(dict.fromkeys(words for split in self.splits.templates.values() for words in split))
+        return StepsOracle(self.entry.oracle, wordings, self.entry.parameters)
+
+    def _rng(self, seed: int, name: str) -> random.Random:
+        return random.Random(seed_from(self.id, name, seed))
+
+
+def _plainly(check: Check) -> dict[str, Any]:
+    return check.model_dump(exclude_unset=True, by_alias=True)
+
+
+def _task(entry: TaskEntry, pack: str, root: str) -> Task:
+    task_id = f"{pack}.{entry.name}"
+    splits = Splits(templates=entry.wordings)
+    written = _Written(task_id, entry, splits, root)
+    host = urlsplit(root if entry.start.startswith("/") else entry.start).hostname or ""
+    asks = any(isinstance(check, (AnswerCheck, InfeasibleCheck)) for check in entry.checks)
+    shown = any(isinstance(check, (PageCheck, UrlCheck)) for check in entry.checks)
+    return Task(
+        id=task_id,
+        start=written.start,
+        check=written.check,
+        max_turns=entry.max_turns,
+        ends=entry.ends or ("stop" if asks or entry.never is not None else "success"),
+        trust="page" if shown else "state",
+        probe=probe(entry.checks),
+        oracle=written.oracle if entry.oracle else None,
+        hosts=(host,),
+        viewport=entry.viewport,
+        chance=entry.chance,
+        difficulty=entry.difficulty,
+        description=entry.description or next(iter(entry.wordings["train"])),
+        splits=splits,
+    )
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> tuple[tuple[Task, ...], tuple[Site, ...]]:
+    """The tasks of a file and its own site, if it has one. Raises TaskFileError (file, line, field, expected, got)."""
+    source = read_source(path)
+    header = _header(source)
+    pack = header.pack or _pack_name(path)
+    if not re.fullmatch(NAME, pack):
+        raise TaskFileError(f"{path}:1: pack: is missing, and {pack!r}, after the file, is no pack name: expected text of the form {NAME}")
+    sites = [_site(source, header.site, pack)] if header.site else []
+    root = f"http://{sites[0].host}" if sites else ""
+    found: dict[str, Task] = {}
+    for number, data in enumerate(source.tasks):
+        entry = _entry(source, number, data)
+        if entry.name in found:
+            raise source.error(("tasks", number, "name"), f"there is a task {entry.name!r} already: give this one another name")
+        if entry.start.startswith("/") and not sites:
+            raise source.error(
+                ("tasks", number, "start"), f"expected an address, since the file has no site of its own; got {entry.start!r}"
+            )
+        if not entry.start.startswith(("/", "http://")):
+            expected = "expected a path that begins with / or an address that begins with http://"
+            raise source.error(("tasks", number, "start"), f"{expected}; got {entry.start!r}")
+        found[entry.name] = _task(entry, pack, root)
+    return tuple(found.values()), tuple(sites)
+
+
+def _pack_name(path: Path) -> str:
+    return path.resolve().parent.name if path.stem == "tasks" else path.stem
+
+
+def _header(source: Source) -> Header:
+    try:
+        return Header.model_validate(source.header)
+    except ValidationError as error:
+        raise source.errors(error, ()) from error
+
+
+def _site(source: Source, pages: Pages, pack: str) -> FormSite:
+    folder = source.path.parent / pages.pages
+    if not folder.is_dir():
+        raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")
+    return FormSite(pages.host or f"{pack}.localhost", folder)
+
+
+def _entry(source: Source, number: int, data: Any) -> TaskEntry:
+    try:
+        entry = TaskEntry.model_validate(data)
+    except ValidationError as error:
+        raise source.errors(error, ("tasks", number)) from error
+    for location, text in _texts(data):
+        try:
+            pattern = location[0] == "oracle" and any(step in PATTERNS for step in location)
+            names = names_in_pattern(text) if pattern else names_in(text)
+            _check_placeholders(names, entry, of_oracle=location[0] == "oracle")
+        except (LookupError, ValueError) as error:
+            raise source.error(("tasks", number, *location), str(error)) from error
+    return entry
+
+
+def _texts(data: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Every text of an entry that may hold placeholders, with its place."""
+
+    def walk(thing: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Location, str]]:
+        if isinstance(thing, str):
+            yield place, thing
+        elif isinstance(thing, Mapping):
+            for key, value in thing.items():
+                yield from walk(value, (*place, key))
+        elif isinstance(thing, Sequence):
+            for index, value in enumerate(thing):
+                yield from walk(value, (*place, index))
+
+    for name in FILLED:
+        yield from walk(data.get(name), (name,))
+
+
+def _check_placeholders(names: Sequence[str], entry: TaskEntry, of_oracle: bool) -> None:
+    """Raises LookupError or ValueError when a placeholder has no value, or an oracle's none that the goal or a page tells it."""
+    read = {name for step in entry.oracle for name in step.read or ()} if of_oracle else set()
+    for path in names:
+        name, _, rest = path.partition(".")
+        if name in read:
+            continue
+        if name not in entry.parameters:
+            known = [*entry.parameters, *sorted(read)]
+            raise LookupError(f"there is no parameter {name!r}{did_you_mean(name, known)} (there: {', '.join(known) or 'none'})")
+        for example in entry.parameters[name].examples() if rest else ():
+            lookup(example, rest)
+        if of_oracle and (silent := _silent_wording(name, entry)):
+            raise LookupError(
+                f"the oracle sees what an agent sees, and {silent!r} does not tell it {{{name}}}: name it in the goal, or let the oracle "
+                f"read it from a page ({{read: {{{name}: 'Total: (.+)'}}}})"
+            )
+
+
+def _silent_wording(name: str, entry: TaskEntry) -> str:
+    """A wording of the goal that does not say this parameter, if any."""
+    wordings = [words for split in entry.wordings.values() for words in split]
+    return next((words for words in wordings if name not in {path.partition(".")[0] for path in names_in(words)}), "")
+
+
+__all__ = ["Header", "Pages", "TaskEntry", "Wordings", "read"]

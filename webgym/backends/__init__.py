@@ -1,0 +1,1 @@
+"""Backends: what shows pages and performs actions. One folder each, found by discovery."""

@@ -1,0 +1,163 @@
+"""The browser process that many sessions share, and the gateway that serves them; restarted when the browser dies."""
+
+import asyncio
+import atexit
+import logging
+import os
+import re
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+
+from playwright.async_api import Browser, Playwright, async_playwright
+from playwright.async_api import Error as PlaywrightError
+
+from webgym.backends.browser import executable
+from webgym.backends.browser.admission import Admission, places
+from webgym.backends.browser.session import Session
+from webgym.errors import BrowserFault
+from webgym.loop_thread import loop_thread
+from webgym.sites.gateway import Gateway
+from webgym.task import Site
+
+log = logging.getLogger(__name__)
+
+DISABLED_FEATURES = (
+    # After a click, Blink holds back tasks of loading until the next frame or 100 ms of its clock; while the clock waits for a picture
+    # that the click asked for, neither comes, and the action hangs.
+    "DeferRendererTasksAfterInput",
+    # The browser heeds the last list only, so what Playwright turns off is said again.
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
+
+ARGUMENTS = (
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
+    "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
+    "--disable-quic",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-gpu",
+    "--mute-audio",
+)
+
+
+class BrowserPool:
+    """One browser and one gateway for any number of sessions of this process, `at_once` of which act at a time.
+
+    All methods run on the pool's event loop.
+    """
+
+    def __init__(self, headless: bool = True, at_once: int | None = None) -> None:
+        self.gateway = Gateway()
+        self.admission = Admission(at_once or places())
+        self.headless = headless
+        self.generation = 0  # counts the browser processes started
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+        self._starting = asyncio.Lock()
+
+    async def session(self) -> Session:
+        """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
+        browser = await self._living()
+        try:
+            async with asyncio.timeout(30):
+                return await Session.open(browser, shown=not self.headless)
+        except (PlaywrightError, TimeoutError) as error:
+            raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """A place among the sessions that act; to be held while a page is reset, acted on or read."""
+        return self.admission.place()
+
+    def serve(self, sites: Iterable[Site]) -> None:
+        """Let the gateway answer for these sites."""
+        for site in sites:
+            self.gateway.add_site(site)
+
+    async def _living(self) -> Browser:
+        async with self._starting:
+            if self._browser and self._browser.is_connected():
+                return self._browser
+            if not self.gateway.port:
+                await self.gateway.start()
+            if self._browser:
+                log.warning("the browser died and is started again")
+            try:
+                async with asyncio.timeout(60):
+                    self._browser = await self._launch()
+            except (PlaywrightError, TimeoutError) as error:
+                raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
+            self.generation += 1
+            return self._browser
+
+    async def _launch(self) -> Browser:
+        found = executable.find(None if self.headless else "full")
+        rules = f"MAP *.localhost 127.0.0.1:{self.gateway.port}, MAP * ~NOTFOUND"
+        if self._playwright is None:
+            self._playwright = await async_playwright().start()
+        return await self._playwright.chromium.launch(
+            executable_path=str(found.path),
+            args=[*ARGUMENTS, f"--host-resolver-rules={rules}"],
+            headless=self.headless,
+            chromium_sandbox=executable.sandbox(found.path).enabled,
+            handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it
+            handle_sigterm=False,
+            handle_sighup=False,
+        )
+
+    async def process_id(self) -> int:
+        """The process id of the living browser (tests kill it)."""
+        cdp = await (await self._living()).new_browser_cdp_session()
+        answer = await cdp.send("SystemInfo.getProcessInfo")
+        await cdp.detach()
+        return next(p["id"] for p in answer["processInfo"] if p["type"] == "browser")
+
+    async def close(self) -> None:
+        """Stop browser and gateway."""
+        try:
+            if self._browser:
+                await self._browser.close()
+            if self._playwright:
+                await self._playwright.stop()
+        except PlaywrightError:
+            log.debug("the browser was gone before it was closed")
+        await self.gateway.close()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without terminal colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+_pools: dict[tuple[int, bool], BrowserPool] = {}
+
+
+async def shared_pool(headless: bool = True) -> BrowserPool:
+    """This process's pool; call it on the browser's thread."""
+    key = (os.getpid(), headless)
+    if key not in _pools:
+        _pools[key] = BrowserPool(headless)
+        atexit.register(_close_shared, key)
+    return _pools[key]
+
+
+def _close_shared(key: tuple[int, bool]) -> None:
+    pool = _pools.pop(key, None)
+    if pool and key[0] == os.getpid():
+        try:
+            asyncio.run_coroutine_threadsafe(pool.close(), loop_thread().loop).result(timeout=5)
+        except TimeoutError:
+            log.debug("the browser took too long to close")

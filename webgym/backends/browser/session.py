@@ -1,0 +1,535 @@
+"""One browser session: a context with its tabs, reset from episode to episode; performs actions and reads pages.
+
+The three failures are kept apart: an action that does not work returns an error in words; a page that runs past its deadline while
+the browser answers does so too; a browser that no longer answers raises BrowserFault.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
+from playwright.async_api import Error as PlaywrightError
+
+from webgym import types as t
+from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.keys import typed
+from webgym.backends.browser.tab import PageError, Tab, hook
+from webgym.errors import BrowserFault
+from webgym.sites.address import allowed_address, not_allowed
+from webgym.sites.gateway import BLANK, TOKEN_HEADER
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+VIEWPORT = (1280, 720)
+MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
+MAX_TABS = 10
+AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
+TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
+EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
+PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
+TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
+PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
+STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """A page as the snapshot read it."""
+
+    url: str
+    title: str
+    nodes: tuple[t.Node, ...]
+    tabs: tuple[str, ...]
+    focus: int | None
+    notices: tuple[str, ...]
+
+
+class Session:
+    """A browser context that runs one episode after another. Use :meth:`open`; every method runs on the pool's loop."""
+
+    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
+        self._browser = browser
+        self._context = context
+        self._shown = shown
+        self._tabs: list[Tab] = []
+        self._current = 0
+        self._notices: list[str] = []
+        self._broken = False
+        self._viewport = VIEWPORT
+        self._hosts: tuple[str, ...] = ()
+        self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
+        self._folder: Path | None = None
+        self._new_pages: list[Page] = []
+        self._page_came = asyncio.Event()
+        self._hook: Any = None
+        self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
+        self._clipboard = Clipboard()
+        self._overrides: CDPSession | None = None
+        self._episodes = 0
+        self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
+        self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
+        self.action_timeout_s = 10.0
+        context.on("page", self._on_page)
+        context.on("dialog", self._answer_dialog)
+
+    @classmethod
+    async def open(cls, browser: Browser, shown: bool = False) -> "Session":
+        """A session with one blank tab; `shown` is one in a window."""
+        context = await browser.new_context(
+            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
+        )
+        session = cls(browser, context, shown)
+        await context.add_init_script(session._clipboard.script)
+        page = await context.new_page()
+        session._new_pages.clear()
+        await session._add_tab(page)
+        await session._hold_permissions()
+        await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
+        return session
+
+    async def _go_ahead(self, blank: str = "about:blank") -> None:
+        """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
+        await self.tab.navigate(blank)
+        await self.tab.settle(AHEAD_MS)
+        await self.tab.send("Page.resetNavigationHistory")
+
+    async def _hold_permissions(self) -> None:
+        """Let every page find that no permission was asked for yet: full Chromium would remember what it refused an earlier episode."""
+        held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
+        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
+        asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
+        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+            if isinstance(failure, BaseException):
+                log.debug("a permission that this browser does not know: %s", failure)
+
+    async def close(self) -> None:
+        """Close the context; a browser that is gone already is fine."""
+        try:
+            async with asyncio.timeout(5):
+                await self._context.close()
+                if self._overrides is not None:
+                    await self._overrides.detach()
+        except (PlaywrightError, TimeoutError) as error:
+            log.debug("closing a session: %s", error)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session can run another episode: the browser is connected, no page has crashed and none is astray."""
+        return self._browser.is_connected() and not self._broken
+
+    @property
+    def spent(self) -> bool:
+        """Whether a new session should play the next episode, so that what is held for this one is freed."""
+        return self._episodes >= EPISODES or self._behind
+
+    @property
+    def tab(self) -> Tab:
+        """The tab that the agent looks at."""
+        return self._tabs[self._current]
+
+    @property
+    def url(self) -> str:
+        """The address of the page that the agent looks at."""
+        return self.tab.page.url
+
+    # --- an episode --------------------------------------------------------------------------------------------------------
+
+    async def begin(
+        self,
+        url: str,
+        *,
+        token: str,
+        hosts: tuple[str, ...],
+        seed: int,
+        clock_s: float,
+        settle_ms: float,
+        viewport: tuple[int, int],
+        page_script: str | None = None,
+        folder: Path | None = None,
+        timeout_s: float = 30.0,
+    ) -> Any:
+        """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
+        self._episodes += 1
+        self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        try:
+            return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page {url} did not load: {error}") from error
+
+    async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
+        tab = self._tabs[0]
+        left, host = urlsplit(tab.page.url).hostname, urlsplit(url).hostname
+        for page in self._context.pages:
+            if page is not tab.page:
+                await page.close()
+        self._tabs, self._current = [tab], 0
+        self._new_pages.clear()
+        self._notices.clear()
+        self._clipboard.clear()
+        tab.settle_ms = self._settle_ms
+        if viewport != self._viewport:
+            await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
+            self._viewport = viewport
+        await asyncio.gather(
+            self._forget(tab, url),
+            self._context.set_extra_http_headers({TOKEN_HEADER: token}),
+            self._replace_hook(),
+        )
+        tab.choosing = False
+        if left and left != host:  # another host's page has another process, whose time is the real one
+            await self._go_ahead(f"http://{host}{BLANK}")
+        await tab.navigate(url)
+        # The new document stands still until time is granted: what the last episode left in the tab goes now.
+        time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
+        self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
+        await tab.settle()
+        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.make_world())
+        return begun
+
+    async def _forget(self, tab: Tab, url: str) -> None:
+        """Clear what the last episode left in the browser, after its page can add nothing any more."""
+        if self._hook is not None:  # there was one
+            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
+        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
+
+    async def _silence(self, tab: Tab) -> None:
+        """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
+        try:
+            # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
+            # Cookies that it writes on leaving are on their way, and are there when they can be read.
+            await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
+        except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
+            await self._go_ahead()
+
+    async def _replace_hook(self) -> None:
+        old = self._hook
+        if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
+            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._names))
+        if old:
+            await old.close()
+
+    async def _clear_storage(self, host: str, url: str) -> None:
+        # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
+        # start page's own is cleared from inside.
+        kinds = STORAGE if urlsplit(url).hostname == host else f"{STORAGE},local_storage"
+        await self.tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": kinds})
+
+    async def _run_page_script(self, script: str | None) -> Any:
+        return await self.tab.page_promise(script) if script else None
+
+    async def act(self, action: t.Action) -> str:
+        """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
+        failed = await self._tried(self._act(action))
+        unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
+        return failed or unopened
+
+    async def _tried(self, work: Awaitable[None]) -> str:
+        try:
+            await self._guard(work, self.action_timeout_s)
+        except PageError as error:
+            return str(error)
+        return ""
+
+    async def _act(self, action: t.Action) -> None:
+        if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
+            await self.tab.offer_clipboard()
+        await self.tab.hear_input(True)
+        await self._perform(action)
+        await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
+
+    async def view(self) -> PageView:
+        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""
+        try:
+            return await self._guard(self._view(), self.action_timeout_s)
+        except PageError as error:
+            return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
+
+    async def _view(self) -> PageView:
+        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
+        nodes = tuple(
+            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
+            for role, text, ref, value, states, depth, box in raw["nodes"]
+        )
+        if raw["url"].startswith("chrome-error:"):
+            self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
+        if self.tab.choosing:
+            self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
+            self.tab.choosing = False
+        notices = [*self._notices, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        self._notices.clear()
+        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+
+    async def _tab_names(self, current_title: str) -> tuple[str, ...]:
+        if len(self._tabs) == 1:
+            return (f"{current_title} (current)",)
+        titles = [current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)]
+        return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
+
+    async def page_state(self, probe: str) -> Any:
+        """The value of a task's probe in the page's own world. Raises BrowserFault, PageError."""
+        return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+
+    async def screenshot(self) -> np.ndarray:
+        """What the tab shows, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        try:
+            return await self._guard(self._screenshot(), self.action_timeout_s)
+        except PageError as error:
+            log.debug("no picture: %s", error)
+            width, height = self._viewport
+            return np.full((height, width, 3), 255, np.uint8)
+
+    async def _screenshot(self) -> np.ndarray:
+        import base64
+        import io
+
+        from PIL import Image
+
+        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+
+    async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
+        """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await work
+        except TimeoutError:
+            await self._interrupt()
+            raise PageError(f"the page did not come to rest within {timeout_s:g} s") from None
+        except PlaywrightError as error:
+            words = str(error).splitlines()[0]
+            if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
+                raise PageError(words) from error
+            self._broken = True
+            raise BrowserFault(f"the browser is gone: {words}") from error
+
+    async def _interrupt(self) -> None:
+        """Stop what does not end; raises BrowserFault when the browser does not answer."""
+        try:
+            async with self._interrupting, asyncio.timeout(5):
+                await self.tab.interrupt()
+        except (PlaywrightError, TimeoutError, PageError) as error:
+            self._broken = True
+            raise BrowserFault("the browser does not answer any more") from error
+
+    # --- actions -----------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, action: t.Action) -> None:
+        tab = self.tab
+        match action:
+            case t.Click(ref, button, count, modifiers):
+                bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
+                if point := await self.locate(ref):
+                    await tab.click(*point, button, count, bits)
+                else:
+                    await self._ask(f"webgym.choose({ref}, [])")
+            case t.Fill(ref, text):
+                await self._fill(ref, text)
+            case t.Clear(ref):
+                await self._fill(ref, "")
+            case t.Type(text):
+                await self._type(text)
+            case t.Press(keys, ref):
+                if ref is not None:
+                    await self._ask(f"webgym.focusOn({ref})")
+                await self._press(keys)
+            case t.Focus(ref):
+                await self._ask(f"webgym.focusOn({ref})")
+            case t.Select(ref, options):
+                await self._ask(f"webgym.choose({ref}, {json.dumps(options)})")
+            case t.Hover(ref):
+                await tab.mouse("mouseMoved", *await self._point(ref))
+            case t.Drag(source, target):
+                start, end = await self._point(source), await self._point(target)
+                draggable = (await self._ask(f"webgym.draggable({source})"))["draggable"]
+                await (tab.drag_native(start, end) if draggable else tab.drag(start, end))
+            case t.Scroll(dx, dy, ref):
+                await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
+                await tab.frame()  # a page hears of its scrolling when it draws
+            case t.Upload(ref, files):
+                await self._upload(ref, files)
+            case t.MouseMove(x, y):
+                await tab.mouse("mouseMoved", x, y)
+            case t.MouseClick(x, y, button, count):
+                await tab.click(x, y, button, count)
+            case t.MouseDown(x, y, button):
+                await tab.mouse("mousePressed", x, y, button, 1, 1)
+            case t.MouseUp(x, y, button):
+                await tab.mouse("mouseReleased", x, y, button, 1, 0)
+            case t.MouseDrag(x0, y0, x1, y1):
+                await tab.drag((x0, y0), (x1, y1))
+            case t.Goto(url):
+                await tab.navigate(self._allowed(url))
+            case t.Back() | t.Forward():
+                await self._history(-1 if isinstance(action, t.Back) else 1)
+            case t.Reload():
+                await tab.send("Page.reload")
+            case t.NewTab():
+                await self._add_tab(await self._context.new_page())
+            case t.FocusTab(index):
+                await self._focus_tab(index)
+            case t.CloseTab():
+                await self._close_tab()
+            case t.Wait() | t.Message() | t.Stop() | t.Infeasible():
+                pass
+
+    async def _ask(self, expression: str) -> dict[str, Any]:
+        answer = await self.tab.ask(expression)
+        if answer.get("error"):
+            raise PageError(answer["error"])
+        return answer
+
+    async def locate(self, ref: int) -> tuple[float, float] | None:
+        """Where to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
+        found = await self._ask(f"webgym.locate({ref}, true)")
+        return None if found.get("option") else (found["x"], found["y"])
+
+    async def _point(self, ref: int) -> tuple[float, float]:
+        if point := await self.locate(ref):
+            return point
+        raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
+
+    async def _fill(self, ref: int, text: str) -> None:
+        ready = await self._ask(f"webgym.prepareFill({ref}, {json.dumps(text)})")
+        if ready.get("done"):
+            return
+        if text:
+            await self._type(text)
+        elif not ready["empty"]:
+            await self._press("Delete")
+
+    async def _type(self, text: str) -> None:
+        if len(text) > TYPED_CHARS:
+            await self.tab.page.keyboard.insert_text(text)
+        else:
+            await asyncio.gather(*(self.tab.send(method, parameters) for method, parameters in typed(text)))
+
+    async def _press(self, keys: str) -> None:
+        try:
+            await self.tab.page.keyboard.press(keys)
+        except PlaywrightError as error:
+            if "Unknown key" in str(error):
+                raise PageError(f"there is no key {keys!r}; examples: Enter, Tab, Escape, ArrowDown, Control+a") from None
+            raise
+
+    async def _upload(self, ref: int, files: tuple[str, ...]) -> None:
+        paths = [self._episode_file(name) for name in files]
+        handle = await self.tab.object_id(f"webgym.element({ref})")
+        if handle is None:
+            raise PageError(f"there is no element #{ref} on this page")
+        if not await self.tab.ask(f"webgym.element({ref}).type === 'file'"):
+            raise PageError(f"element #{ref} is no file field: it takes no files")
+        await self.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": handle})
+
+    def _episode_file(self, name: str) -> str:
+        if self._folder is None:
+            raise PageError(self._files())
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+            raise PageError(f"there is no file {name!r}; {self._files()}")
+        return str(path)
+
+    def _files(self) -> str:
+        """What can be uploaded, in words."""
+        if self._folder is None:
+            return "this task has no files to upload"
+        return f"the files are: {', '.join(sorted(path.name for path in self._folder.iterdir()))}"
+
+    def _allowed(self, url: str) -> str:
+        """`url` made absolute, if it lies within the task."""
+        address = allowed_address(url, self._hosts)
+        if address is None:
+            raise PageError(not_allowed(url, self._hosts))
+        return address
+
+    async def _history(self, step: int) -> None:
+        history = await self.tab.send("Page.getNavigationHistory")
+        index = history["currentIndex"] + step
+        if not 0 <= index < len(history["entries"]):
+            raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
+        self.tab.expect_navigation()
+        await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
+
+    # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
+
+    async def _add_tab(self, page: Page) -> None:
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
+        tab.settle_ms = self._settle_ms
+        page.on("crash", self._on_crash)
+        page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))
+        self._tabs.append(tab)
+        self._current = len(self._tabs) - 1
+
+    def _on_crash(self, _: Page) -> None:
+        self._broken = True
+
+    def _on_page(self, page: Page) -> None:
+        self._new_pages.append(page)
+        self._page_came.set()
+
+    async def _await_pages(self) -> None:
+        """Wait for the pages that were asked for: they are made outside of the pages' time, and must not come a turn late."""
+        wanted = sum(tab.opened for tab in self._tabs)
+        for tab in self._tabs:
+            tab.opened = 0
+        try:
+            async with asyncio.timeout(PAGE_TIMEOUT_S):
+                while len(self._new_pages) < wanted:
+                    self._page_came.clear()
+                    await self._page_came.wait()
+        except TimeoutError:
+            self._broken = True  # it would come into a later episode: this session is not used again
+            self._notices.append("a popup did not open")
+
+    async def _adopt_pages(self) -> None:
+        """Make tabs of the pages that opened since, up to a limit, and forget those that closed."""
+        await self._await_pages()
+        known = {id(tab.page) for tab in self._tabs}
+        fresh = [page for page in self._new_pages if id(page) not in known and not page.is_closed()]
+        self._new_pages.clear()
+        for page in fresh:
+            if len(self._tabs) >= MAX_TABS:
+                await page.close()
+                self._notices.append(f"a popup was closed: {MAX_TABS} tabs are open already")
+                continue
+            await self._add_tab(page)
+            await self.tab.settle()
+            self._notices.append("a new tab was opened")
+        living = [tab for tab in self._tabs if not tab.page.is_closed()]
+        if len(living) < len(self._tabs):
+            if not living:
+                raise PageError("the last tab closed itself")
+            self._current = min(self._current, len(living) - 1)
+            self._tabs = living
+
+    async def _focus_tab(self, index: int) -> None:
+        if not 0 <= index < len(self._tabs):
+            raise PageError(f"there is no tab {index}; the tabs are 0 to {len(self._tabs) - 1}")
+        self._current = index
+        await self.tab.page.bring_to_front()
+
+    async def _close_tab(self) -> None:
+        if len(self._tabs) == 1:
+            raise PageError("the only tab cannot be closed")
+        await self._tabs.pop(self._current).page.close()
+        self._current = max(0, self._current - 1)
+        await self.tab.page.bring_to_front()
+
+    async def _answer_dialog(self, dialog: Dialog) -> None:
+        """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
+        accept = dialog.type != "prompt"
+        self._notices.append(f'{dialog.type} dialog "{dialog.message[:200]}" was {"accepted" if accept else "dismissed"}')
+        try:
+            await (dialog.accept() if accept else dialog.dismiss())
+        except PlaywrightError as error:
+            log.debug("a dialog went away by itself: %s", error)

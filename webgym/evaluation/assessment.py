@@ -1,0 +1,97 @@
+"""An evaluation: which tasks, which seeds of which split; played by any policy."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from webgym.backends.base import Backend
+from webgym.evaluation.statistics import Report, report
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.packs import sets as task_sets
+from webgym.packs.rehearsal import rehearse
+from webgym.policies.demonstrator import Demonstrator
+from webgym.policies.openai import OpenAIPolicy, View
+from webgym.policies.openai_client import OpenAIClient, Server
+from webgym.policies.policy import Policy
+from webgym.policies.scripted import NoopPolicy, RandomPolicy
+from webgym.prompts.settings import PromptSettings
+from webgym.rollout.arena import Arena
+from webgym.rollout.contract import Listener, Record
+from webgym.types import EpisodeKey, Sampling, Trajectory
+
+SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed.
+
+    `shown` makes what hears of so many episodes while they are played (:func:`webgym.rollout.progress.shown`).
+    """
+
+    tasks: tuple[str, ...] = ("default",)
+    split: task_sets.Split = "test"
+    seeds: int = 40
+    sessions: int = 8
+    backend: Backend = "browser"
+    shown: Callable[[int], AbstractContextManager[Listener | None]] = field(default=lambda _: nullcontext(), repr=False, compare=False)
+
+    def keys(self) -> list[EpisodeKey]:
+        """One episode per task and seed, the tasks taking turns."""
+        chosen = task_sets.seeds_of(self.split)[: self.seeds]
+        pairs = [(task, seed) for seed in chosen for task in task_sets.choose(self.tasks)]
+        return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
+
+    def play(self, policy: Policy, arena: Arena | None = None, on_event: Listener | None = None) -> list[Trajectory]:
+        """The episodes, without prompts and pages; in sessions of its own unless an arena is given.
+
+        Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.packs.rehearsal.rehearse`).
+        """
+        if arena is None:
+            rehearse(task_sets.choose(self.tasks), self.backend)
+            with Arena(self.sessions, backend=self.backend) as own:
+                return self.play(policy, own, on_event)
+        keys = self.keys()
+        with self.shown(len(keys)) as listener:
+            return arena.collect(policy, keys, record=Record(prompts=True, pages=False), on_event=on_event or listener)
+
+    def report(self, trajectories: Iterable[Trajectory]) -> Report:
+        """The figures of these episodes, twins among the tasks in pairs."""
+        return report(trajectories, twins=registry.twins(task_sets.choose(self.tasks)))
+
+    def of_model_free(self, name: str, seed: int = 0) -> Report:
+        """Report on a policy without a model: oracle, random or noop. Raises UsageError for the oracle on a task that has none."""
+        return self.report(self.play(model_free(name, seed)))
+
+    def of_server(
+        self,
+        server: Server,
+        model: str,
+        *,
+        prompts: PromptSettings,
+        sampling: Sampling,
+        view: View = "text",
+        extra: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Report:
+        """Report on a model behind an OpenAI-compatible server (see :class:`webgym.policies.openai.OpenAIPolicy`). Raises UsageError."""
+        client = OpenAIClient(server)
+        try:
+            loop_thread().run(client.check(model))
+            policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, extra=extra, run_seed=seed)
+            with Arena(self.sessions, screenshots=view != "text", backend=self.backend) as arena:
+                return self.report(self.play(policy, arena))
+        finally:
+            loop_thread().run(client.close())
+
+
+def model_free(name: str, seed: int = 0) -> Policy:
+    """The policy of this name."""
+    policies: dict[str, Callable[[], Policy]] = {
+        "oracle": lambda: Demonstrator(PromptSettings()),
+        "random": lambda: RandomPolicy(seed),
+        "noop": NoopPolicy,
+    }
+    return policies[name]()

@@ -1,0 +1,400 @@
+"""All tasks by id. Packs are found by their manifest and imported when one of their tasks is first asked for.
+
+A pack is a folder with a `pack.toml` (title, hosts, and a table per task with at least `max_turns`) and a Python module of the same name
+that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). A `pattern` in its table [pack] allows names beyond the listed ones, whose
+tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package and are loaded from that path
+under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others come
+
+- from installed distributions, through the entry-point group `webgym.tasks`: the value names a package with a `pack.toml` beside its
+  `__init__.py`, which is read without importing the package,
+- from a task file or a pack's folder, by :func:`load`,
+- from Python, by :func:`register`.
+"""
+
+import dataclasses
+import functools
+import importlib
+import importlib.machinery
+import importlib.util
+import re
+import sys
+import tomllib
+import types
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from webgym.errors import TaskFileError, UnknownTaskError, WebGymError, did_you_mean
+from webgym.task import Pack, PythonTask, Site, Task
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+PACKS_FOLDER = Path(__file__).resolve().parents[2] / "tasks"
+ENTRY_POINTS = "webgym.tasks"
+TASK_FILES = (".yaml", ".yml", ".json", ".jsonl")
+C = TypeVar("C", bound=type[PythonTask])
+T = TypeVar("T")
+
+_registered: dict[str, Task] = {}
+_found_by: dict[str, str] = {}  # what another process finds a registered task by
+_registered_sites: dict[str, Site] = {}  # by host
+_loaded: dict[Path, tuple[tuple[int, int], list[str]]] = {}  # a file's time and size when it was read, the ids in it
+
+
+@functools.cache
+def manifests() -> dict[str, dict[str, Any]]:
+    """The parsed `pack.toml` of every pack, by pack name: ours, then those of other distributions. Imports no pack."""
+    found = {path.parent.name: _manifest(path) for path in sorted(PACKS_FOLDER.glob("*/pack.toml"))}
+    for name, entry in _entry_points().items():
+        try:
+            if name in found:
+                raise TaskFileError(f"there is a pack {name!r} already")
+            found[name] = _manifest(_package_folder(entry.module) / "pack.toml")
+        except TaskFileError as error:  # of somebody else's distribution: the tasks that are well must stay usable
+            warnings.warn(f"the pack {name!r} (entry point {entry.value!r}) is left out: {error}", stacklevel=2)
+    return found
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise TaskFileError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise TaskFileError(f"{path}: expected a pack's manifest there: {error.strerror}") from error
+    if not isinstance(manifest.get("tasks"), dict):
+        raise TaskFileError(f"{path}: expected a table [tasks.NAME] for each task, got none")
+    return manifest
+
+
+@functools.cache
+def _entry_points() -> "dict[str, EntryPoint]":
+    """What other distributions offer, by pack name."""
+    import importlib.metadata
+
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _package_folder(module: str) -> Path:
+    """The folder of a package that is not imported. Raises TaskFileError."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for location in (spec and spec.submodule_search_locations) or ():
+        if (folder := Path(location, *rest)).is_dir():
+            return folder
+    raise TaskFileError(f"there is no package {module!r} (a folder with __init__.py and pack.toml)")
+
+
+def task_ids() -> list[str]:
+    """The ids of all known tasks, as "<pack>.<task>"."""
+    return [f"{pack}.{name}" for pack, manifest in manifests().items() for name in manifest["tasks"]] + list(_registered)
+
+
+def task(task_id: str) -> Task:
+    """The task with this id: "<pack>.<task>", the Gym id "webgym/<pack>.<task>-v0", or "FILE#<pack>.<task>" for one of a task file.
+
+    Raises UnknownTaskError, TaskFileError.
+    """
+    file, hash_, plain = task_id.rpartition("#")
+    if hash_:
+        load(Path(file))
+    plain = plain.removeprefix("webgym/").removesuffix("-v0")
+    if plain in _registered:
+        return _registered[plain]
+    pack, _, name = plain.partition(".")
+    if not _is_listed(plain):
+        raise UnknownTaskError(f"there is no task {task_id!r}{did_you_mean(plain, task_ids())} (`webgym tasks list` shows all)")
+    found = _pack(pack).tasks().get(name) if name in manifests()[pack]["tasks"] else _made(pack, name)
+    if found is None:
+        raise TaskFileError(f"the manifest of the pack {pack!r} has a task {name!r}, but the tasks() of its module do not")
+    if found.id != plain:
+        raise TaskFileError(f"the pack {pack!r} gives its task {name!r} the id {found.id!r}: expected {plain!r}")
+    return found
+
+
+def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs of a task and its twin of which both are among these tasks, each once."""
+    ids = dict.fromkeys(task_ids)
+    found = {tuple(sorted((task_id, twin))): None for task_id in ids if (twin := task(task_id).twin) in ids}
+    return [(first, second) for first, second in found]
+
+
+def by_name(pack: str, tasks: Iterable[Task]) -> dict[str, Task]:
+    """What the `tasks()` of a Python pack gives: its tasks by the part of the id behind the pack's name.
+
+    Raises TaskFileError for two tasks with one id, and for an id of another pack.
+    """
+    found: dict[str, Task] = {}
+    for new in tasks:
+        name = new.id.removeprefix(f"{pack}.")
+        if name == new.id:
+            raise TaskFileError(f"the pack {pack!r} has a task {new.id!r}: expected an id that begins with '{pack}.'")
+        if name in found:
+            raise TaskFileError(f"the pack {pack!r} has two tasks with the id {new.id!r}: give one of them another")
+        found[name] = new
+    return found
+
+
+def _is_listed(task_id: str) -> bool:
+    """Whether a pack has this task: listed in its manifest, or of a name that the manifest's `pattern` allows."""
+    pack, _, name = task_id.partition(".")
+    if pack not in manifests():
+        return False
+    pattern = manifests()[pack].get("pack", {}).get("pattern")
+    return name in manifests()[pack]["tasks"] or (pattern is not None and re.fullmatch(pattern, name) is not None)
+
+
+def _made(pack: str, name: str) -> Task:
+    """A task that its pack makes from its name."""
+    make = getattr(_pack(pack), "make", None)
+    if make is None:
+        raise TaskFileError(f"the manifest of the pack {pack!r} has a pattern for names of tasks, but its module has no make(name)")
+    return make(name)
+
+
+def sites_of(found: Task) -> Sequence[Site]:
+    """The sites that serve the task's hosts: its own pack's, registered ones, or those of a pack whose manifest names the host."""
+    own = found.id.partition(".")[0]
+    served: dict[str, Site] = {}
+    for host in found.hosts:
+        packs = [own] if own in manifests() else []
+        packs += [name for name, manifest in manifests().items() if host in _hosts(manifest) and name != own]
+        candidates = [_registered_sites[host]] if host in _registered_sites else [site for pack in packs for site in _pack(pack).sites()]
+        if site := next((site for site in candidates if site.host == host), None):
+            served[host] = site
+    return list(served.values())
+
+
+def _hosts(manifest: Mapping[str, Any]) -> Sequence[str]:
+    return manifest.get("pack", {}).get("hosts", ())
+
+
+def select(patterns: Iterable[str]) -> list[str]:
+    """Task ids that match the patterns (`miniwob.click-*`), in registry order, each once. Raises UnknownTaskError where none does."""
+    ids, chosen = task_ids(), {}
+    for pattern in patterns:
+        plain = pattern.removeprefix("webgym/").removesuffix("-v0")
+        matches = [i for i in ids if fnmatchcase(i, plain)] or ([plain] if _is_listed(plain) else [])
+        if not matches:
+            raise UnknownTaskError(f"no task matches {pattern!r}{did_you_mean(plain, ids)}")
+        chosen.update(dict.fromkeys(matches))
+    return list(chosen)
+
+
+@overload
+def register(new: Task, sites: Iterable[Site] = ()) -> Task: ...
+@overload
+def register(new: str, sites: Iterable[Site] = (), **options: Any) -> Callable[[C], C]: ...
+def register(new: Task | str, sites: Iterable[Site] = (), **options: Any) -> Any:
+    """Make a task known by its id and to Gymnasium as `webgym/<id>-v0`: a :class:`Task`, or, as a decorator, a class with three methods.
+
+    As a decorator it takes the id and the options of :class:`Task`; `hosts` are those of the sites unless given. The class has
+    `start(self, seed)`, `check(self, evidence)` and, if it likes, `oracle(self, page)`; it is made anew, without arguments, for every
+    oracle's episode, so that an oracle may remember things in `self`::
+
+        @webgym.register("mine.greet", sites=[SITE], max_turns=4)
+        class Greet:
+            def start(self, seed): return Start("http://mine.localhost/", "Greet Ann.")
+            def check(self, evidence): return SUCCESS if evidence.site_state["greeted"] == "Ann" else PENDING
+            def oracle(self, page): ...
+
+    Raises TaskFileError when the id or a host is taken, the id has no pack name, or an option is unknown.
+    """
+    sites = tuple(sites)
+    if isinstance(new, Task):
+        if options:
+            raise TaskFileError(f"expected no options beside a Task, which has its own, got {', '.join(options)}")
+        _add(new, sites, new.id)
+        return new
+
+    def decorate(cls: C) -> C:
+        _add(_python_task(cls, new, sites, options), sites, new)
+        return cls
+
+    return decorate
+
+
+def _python_task(cls: type[PythonTask], task_id: str, sites: Sequence[Site], options: dict[str, Any]) -> Task:
+    known = [f.name for f in dataclasses.fields(Task) if f.name not in ("id", "start", "check", "oracle")]
+    for name in options:
+        if name not in known:
+            expected = f"expected one of {', '.join(known)}"
+            raise TaskFileError(f"task {task_id!r}: there is no option {name!r}{did_you_mean(name, known)} ({expected})")
+    for name in ("start", "check"):
+        if not callable(getattr(cls, name, None)):
+            raise TaskFileError(f"task {task_id!r}: expected the class {cls.__name__} to have a method {name!r}, it has none")
+    hosts = tuple(site.host for site in sites)
+    written = cls()
+    oracle = (lambda: cast(Any, cls()).oracle) if hasattr(cls, "oracle") else None
+    return Task(**{"id": task_id, "hosts": hosts, "oracle": oracle, **options}, start=written.start, check=written.check)
+
+
+def load(path: str | Path) -> list[str]:
+    """The ids of the tasks in a task file or a pack's folder, which become known by them and to Gymnasium.
+
+    A folder holds a task file (`tasks.yaml`, or .yml, .json, .jsonl) or a Python package with `tasks()` and `sites()`. A file that has
+    changed since it was loaded is loaded anew. Raises TaskFileError.
+    """
+    source = _source(Path(path))
+    stat = source.stat()
+    stamp = (stat.st_mtime_ns, stat.st_size)
+    if source in _loaded and _loaded[source][0] == stamp:
+        return list(_loaded[source][1])
+    tasks, sites = _from_folder(source.parent) if source.name == "__init__.py" else _from_file(source)
+    for old in _loaded.pop(source, ((), []))[1]:
+        _remove(old)
+    for new in tasks:
+        _add(new, sites, f"{source}#{new.id}")
+    _loaded[source] = (stamp, [new.id for new in tasks])
+    return list(_loaded[source][1])
+
+
+def _source(path: Path) -> Path:
+    """The file that a path of a user means."""
+    given = path.expanduser().resolve()
+    candidates = [given / f"tasks{ending}" for ending in TASK_FILES] + [given / "__init__.py"] if given.is_dir() else [given]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        lacks = "that folder has neither" if given.is_dir() else "there is nothing"
+        raise TaskFileError(f"{path}: expected a task file, or a folder with tasks.yaml or a Python pack's __init__.py; {lacks}")
+    if found.name != "__init__.py" and found.suffix not in TASK_FILES:
+        raise TaskFileError(f"{path}: expected a task file, whose name ends in {', '.join(TASK_FILES)}, got {found.suffix or 'no ending'}")
+    return found
+
+
+def _from_file(file: Path) -> tuple[list[Task], Sequence[Site]]:
+    from webgym.authoring.task_file import read  # brings pydantic along
+
+    tasks, sites = read(file)
+    hosts = {site.host for site in sites} | {host for manifest in manifests().values() for host in _hosts(manifest)}
+    for new in tasks:
+        for host in set(new.hosts) - hosts:
+            raise TaskFileError(
+                f"{file}: task {new.id!r} starts at the host {host!r}, which nothing serves: give a path of the file's own site, or one of "
+                f"{', '.join(sorted(hosts))}{did_you_mean(host, hosts)}"
+            )
+    return list(tasks), sites
+
+
+def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
+    name = f"webgym_pack_{folder.name}"
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    _programs_of(folder, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    for needed in ("tasks", "sites"):
+        if not callable(getattr(module, needed, None)):
+            raise TaskFileError(f"{folder}: expected its __init__.py to have a function {needed}(), it has none")
+    pack = cast(Pack, module)
+    tasks = _programs_of(folder, pack.tasks)
+    for task_name, new in tasks.items():
+        if new.id != f"{folder.name}.{task_name}":
+            raise TaskFileError(f"{folder}: expected the task {task_name!r} to have the id '{folder.name}.{task_name}', got {new.id!r}")
+    return list(tasks.values()), _programs_of(folder, pack.sites)
+
+
+def _programs_of(folder: Path, call: Callable[[], T]) -> T:
+    """What a program of a pack's author gives. Raises TaskFileError for whatever it raises."""
+    try:
+        return call()
+    except WebGymError:
+        raise
+    except Exception as error:
+        raise TaskFileError(f"the pack {folder.name!r} in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _add(new: Task, sites: Iterable[Site], name: str) -> None:
+    """`name` is what another process finds the task by."""
+    if "." not in new.id:
+        raise TaskFileError(f"task id {new.id!r} has no pack name: expected '<pack>.<task>'")
+    if new.id in _registered or _is_listed(new.id):
+        raise TaskFileError(f"there is a task {new.id!r} already: give the new one another id")
+    taken = {host for manifest in manifests().values() for host in _hosts(manifest)}
+    for site in sites:
+        if site.host in taken or _registered_sites.setdefault(site.host, site) is not site:
+            raise TaskFileError(f"task {new.id!r}: another site has the host {site.host!r} already: give this one another")
+    _registered[new.id], _found_by[new.id] = new, name
+    if "gymnasium" in sys.modules:
+        _register_gym(new.id)
+
+
+def _remove(task_id: str) -> None:
+    for host in _registered.pop(task_id).hosts:
+        _registered_sites.pop(host, None)
+    del _found_by[task_id]
+    if "gymnasium" in sys.modules:
+        import gymnasium as gym
+
+        del gym.registry[f"webgym/{task_id}-v0"]
+
+
+def register_all() -> None:
+    """Make all tasks known to Gymnasium; called by `import webgym`.
+
+    Where Gymnasium is not imported yet, this waits until it is: it costs more than all of `import webgym`, and whoever only looks at
+    runs or asks for help never needs it.
+    """
+    if "gymnasium" not in sys.modules:
+        sys.meta_path.insert(0, _WhenGymnasiumIsImported())
+        return
+    for task_id in task_ids():
+        _register_gym(task_id)
+
+
+class _WhenGymnasiumIsImported:
+    """Finds Gymnasium as ever, and registers the tasks right after it has been executed; who only looks for it changes nothing."""
+
+    def __init__(self) -> None:
+        self._looking = False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "gymnasium" or self._looking:
+            return None
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._looking = False
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: types.ModuleType) -> None:
+                execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    register_all()
+
+            spec.loader.exec_module = execute_and_register
+        return spec
+
+
+def _register_gym(task_id: str) -> None:
+    import gymnasium as gym
+
+    gym.register(
+        f"webgym/{task_id}-v0",
+        entry_point="webgym.env.gym:WebEnv",
+        vector_entry_point="webgym.env.vector:WebVectorEnv",
+        kwargs={"task_id": _found_by.get(task_id, task_id)},
+    )
+
+
+@functools.cache
+def _pack(name: str) -> Pack:
+    entry = _entry_points().get(name)
+    if entry is not None and not (PACKS_FOLDER / name).is_dir():
+        try:
+            return entry.load()
+        except Exception as error:  # whatever somebody else's package raises, its tasks cannot be had
+            raise TaskFileError(f"the pack {name!r} (entry point {entry.value!r}) cannot be loaded: {error!r}") from error
+    if "webgym_tasks" not in sys.modules:
+        package = types.ModuleType("webgym_tasks", "The packs beside webgym.")
+        package.__path__ = [str(PACKS_FOLDER)]
+        sys.modules["webgym_tasks"] = package
+    return importlib.import_module(f"webgym_tasks.{name}")  # type: ignore[return-value]

@@ -1,0 +1,79 @@
+"""What can go wrong with a task before anything is played: told in one sentence each, before a run spends its first episode.
+
+A rehearsal draws a task on the first seed of each split, opens its sites with what was drawn, and asks its check. No browser is needed.
+"""
+
+from collections.abc import Iterable
+
+from webgym.backends.base import Backend
+from webgym.backends.text.session import must_have_twin
+from webgym.errors import Fault, JudgeFault, SiteFault, TaskFileError, did_you_mean
+from webgym.packs import registry
+from webgym.task import SPLITS, Evidence, Start, Task
+
+
+def rehearse(task_ids: Iterable[str], backend: Backend = "browser") -> None:
+    """Raises unless every task can begin: TaskFileError (what it draws, its hosts, its twin), SiteFault, JudgeFault (its check),
+    ConfigError (it cannot be played on this backend).
+    """
+    for task_id in task_ids:
+        task = registry.task(task_id)
+        if backend == "text":
+            must_have_twin(task, registry.sites_of(task))
+        _has_its_twin(task)
+        for split in SPLITS:
+            seed = task.splits.seeds[split][0]
+            begun = _drawn(task, seed)
+            _can_be_judged(task, seed, begun, _opened(task, seed, begun))
+
+
+def _drawn(task: Task, seed: int) -> Start:
+    try:
+        return task.start(seed)
+    except Exception as error:  # a program of the task's author
+        raise TaskFileError(f"task {task.id} cannot begin with seed {seed}: {_words(error)}") from error
+
+
+def _opened(task: Task, seed: int, begun: Start) -> object:
+    """The state that the sites begin with, as checks see it."""
+    served = {site.host: site for site in registry.sites_of(task)}
+    states: dict[str, object] = {}
+    for host in task.hosts:
+        if host not in served:
+            raise TaskFileError(f"task {task.id}: expected a site that serves {host!r}, there is none{did_you_mean(host, served)}")
+        try:
+            state = served[host].open(seed, begun.site_state)
+            states[host] = served[host].snapshot(state)
+            served[host].close(state)
+        except Fault:
+            raise
+        except Exception as error:  # a program of the site's author
+            raise SiteFault(f"site {host} cannot open seed {seed} of task {task.id}: {_words(error)}") from error
+    return next(iter(states.values())) if len(states) == 1 else states
+
+
+def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object) -> None:
+    if task.probe is not None:
+        return  # it reads a page
+    for ended in ("", "stop", "infeasible"):
+        try:
+            task.check(Evidence(seed, begun.url, site_state, ended=ended))
+        except Exception as error:  # a program of the task's author
+            raise JudgeFault(f"the check of task {task.id} failed on seed {seed}, before anything was done: {error!r}") from error
+
+
+def _has_its_twin(task: Task) -> None:
+    if not task.twin:
+        return
+    other = registry.task(task.twin)
+    if other.twin != task.id:
+        raise TaskFileError(f"task {task.id} has the twin {other.id}: expected that one to have the twin {task.id}, got {other.twin!r}")
+    for split in SPLITS:
+        seed = task.splits.seeds[split][0]
+        if _drawn(task, seed).goal != _drawn(other, seed).goal:
+            raise TaskFileError(f"task {task.id} and its twin {other.id} have different goals for seed {seed}: expected the same")
+
+
+def _words(error: Exception) -> str:
+    """A LookupError of ours is a sentence; the text of others alone may be a bare key."""
+    return str(error) if isinstance(error, LookupError) and " " in str(error) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""Policies: the protocol, scripted ones, models behind a server, demonstrators."""

@@ -1,0 +1,91 @@
+"""A policy whose model runs behind an OpenAI-compatible server."""
+
+import asyncio
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from webgym.errors import ConfigError, UsageError
+from webgym.policies.openai_client import OpenAIClient
+from webgym.prompts.prompt import messages
+from webgym.prompts.settings import PromptSettings
+from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
+
+View = Literal["text", "screenshot", "both"]
+"""How the model sees the page: its text with refs, its picture (then it acts by coordinates), or both."""
+
+CHAT = PromptSettings()
+SAMPLING = Sampling(max_tokens=1024)  # room for reasoning
+
+
+class OpenAIPolicy:
+    """Acts by asking a server for chat completions; implements :class:`webgym.policies.policy.Policy`.
+
+    `tokens` asks for token ids and log-probabilities and keeps them in the completions; `extra` fields go into every request (see
+    :meth:`OpenAIClient.chat`). The seed of a request is a function of the run's seed, the episode's key and the turn; how much of
+    the answer it fixes is the server's affair. The caller closes the client.
+    """
+
+    def __init__(
+        self,
+        client: OpenAIClient,
+        model: str,
+        *,
+        prompts: PromptSettings = CHAT,
+        sampling: Sampling = SAMPLING,
+        view: View = "text",
+        tokens: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        run_seed: int = 0,
+    ) -> None:
+        if prompts.style != "chat":
+            raise ConfigError(f"a server's model is prompted in the chat style, got prompt style {prompts.style!r}")
+        self.dialect = prompts.dialect
+        self._client, self._model, self._prompts, self._sampling = client, model, prompts, sampling
+        self._view: View = view
+        self._tokens, self._extra, self._run_seed = tokens, extra, run_seed
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        """One completion; the model's reasoning, where the server splits it off, is put back in front. Raises UsageError, PolicyFault."""
+        asked = await asyncio.to_thread(chat_messages, observation, history, self._prompts, self._view)
+        seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
+        reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._extra)
+        text = f"<think>{reply.reasoning}</think>{reply.text}" if reply.reasoning else reply.text
+        return Completion(text, prompt_of(asked), reply.prompt_ids, reply.ids, reply.logprobs, self._sampling)
+
+
+def chat_messages(observation: Observation, history: Sequence[Turn], prompts: PromptSettings, view: View) -> list[dict[str, Any]]:
+    """The prompt as the protocol's messages, with the page as text, picture or both. Raises UsageError where the picture is missing."""
+    system, user = messages(replace(observation, nodes=()) if view == "screenshot" else observation, history, prompts)
+    if view == "text":
+        return [system, user]
+    if observation.screenshot is None:
+        raise UsageError(f"view {view!r} needs observations with a picture: open the sessions with screenshots=True")
+    height, width = observation.screenshot.shape[:2]
+    words = f"The picture shows the page, {width} by {height} pixels; coordinates are in its pixels, from the top left."
+    if view == "screenshot":
+        words += " Things on it bear no refs: act by coordinates."
+    parts = [
+        {"type": "text", "text": f"{user['content']}\n\n{words}"},
+        {"type": "image_url", "image_url": {"url": picture_url(observation.screenshot)}},
+    ]
+    return [system, {"role": "user", "content": parts}]
+
+
+def prompt_of(asked: Sequence[Mapping[str, Any]]) -> str:
+    """The texts of chat messages as one text, for the record."""
+    contents = [[{"type": "text", "text": m["content"]}] if isinstance(m["content"], str) else m["content"] for m in asked]
+    return "\n\n".join(part["text"] for content in contents for part in content if part["type"] == "text")
+
+
+def picture_url(pixels: np.ndarray) -> str:
+    """A picture, [height, width, 3] uint8, as a `data:` URL of a PNG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

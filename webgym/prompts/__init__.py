@@ -1,0 +1,1 @@
+"""Observations as prompts: the page as text, messages of parts, the styles `chat` and `compact`."""

@@ -1,0 +1,120 @@
+"""What a policy is shown: goal, history and page as a prompt. Pure: the same observation and settings give the same text.
+
+Two styles. `chat` is for pretrained language models: a system message with the action help, and a user message with the page.
+`compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
+the matching of words that a small model learns late (string-overlap features have a long history in agents for MiniWoB):
+
+- a mark behind a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
+  (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more; `*` takes the place of the `#` of a ref,
+  so that the thing to act on is found and copied in one step (docs/lab-notes.md has what that gains);
+- `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
+
+And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
+grows: each prompt is the one before, the answer to it, and the new page, so that nothing is read twice and no page is forgotten, for
+models that read enough tokens. Its prompts here are the new message only; whoever samples puts it behind the tokens that are there.
+"""
+
+import re
+from collections.abc import Sequence
+
+from webgym.actions import describe, goal_strings, render
+from webgym.prompts.compact import compact_text, marks
+from webgym.prompts.page import full_line
+from webgym.prompts.settings import PromptSettings, continues, recent_turns
+from webgym.types import Action, Fill, Observation, Select, Turn, Type
+
+CUE = "\n\nAction:"
+"""What ends a prompt in the chat style for a model without a chat template."""
+
+
+def messages(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> list[dict[str, str]]:
+    """The prompt as chat messages, for a model with a chat template; behind the first turn of a conversation, the new message only."""
+    user = {"role": "user", "content": _full(observation, history, settings)}
+    return [user] if continues(history, settings) else [{"role": "system", "content": _system(settings)}, user]
+
+
+def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    """The prompt as one text, as it is recorded and as a model without a chat template reads it."""
+    if settings.style == "compact":
+        return compact_text(observation, history, settings)
+    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + CUE
+
+
+def as_messages(prompt: str, settings: PromptSettings) -> list[dict[str, str]]:
+    """The chat messages that a recorded prompt was made of: :func:`messages` again from :func:`prompt_text`."""
+    if settings.style == "compact":
+        return [{"role": "user", "content": prompt}]
+    system, text = _system(settings), prompt.removesuffix(CUE)
+    if not text.startswith(f"{system}\n\n"):
+        return [{"role": "user", "content": text}]
+    return [{"role": "system", "content": system}, {"role": "user", "content": text[len(system) + 2 :]}]
+
+
+def _system(settings: PromptSettings) -> str:
+    return (
+        "You are an agent that operates a web browser. Each turn you see the page; a thing that can be acted on bears a ref in "
+        "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n"
+        + describe(settings.dialect)
+    )
+
+
+def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:
+    """How a model that saw this observation should have written `action`.
+
+    In the compact dialect a ref is written as the prompt has it, and a text points at the goal's strings where it can: `type *3 $1`.
+    """
+    if settings.dialect != "compact":
+        return render(action, settings.dialect)
+    strings = goal_strings(observation.goal)
+    match action:
+        case Fill(_, text) | Type(text) | Select(_, (text,)) if text in strings:
+            written = f"{render(_with_text(action, 'x'), 'compact')[:-1]}${strings.index(text) + 1}"
+        case _:
+            written = render(action, "compact")
+    if not settings.marks:
+        return written
+    found = marks(observation.nodes, observation.goal)
+    marked = {str(node.ref) for node, mark in zip(observation.nodes, found, strict=True) if mark == "*"}
+    return _REFS.sub(lambda refs: re.sub(r"#(\d+)", lambda ref: f"*{ref[1]}" if ref[1] in marked else ref[0], refs[0]), written)
+
+
+_REFS = re.compile(r"\A\w+ #\d+(?: #\d+\Z)?")  # the verb and its one or two refs; texts come later
+
+
+def _with_text(action: Action, text: str) -> Action:
+    match action:
+        case Fill(ref):
+            return Fill(ref, text)
+        case Select(ref):
+            return Select(ref, (text,))
+        case _:
+            return Type(text)
+
+
+# --- chat ------------------------------------------------------------------------------------------------------------------
+
+
+def _full(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    parts = [f"Turns left: {observation.turns_left}"]
+    if not continues(history, settings):
+        parts.insert(0, f"Goal: {observation.goal}")
+    if recent := recent_turns(history, settings):
+        parts.append("Your last actions, oldest first:\n" + "\n".join(_past(turn) for turn in recent))
+    if settings.errors and observation.error:
+        parts.append(f"The last action did not work: {observation.error}")
+    parts.extend(f"Note: {notice}" for notice in observation.notices if settings.errors)
+    if len(observation.tabs) > 1:
+        parts.append("Tabs:\n" + "\n".join(f"{i}: {tab}" for i, tab in enumerate(observation.tabs)))
+    shown = observation.nodes[: settings.max_nodes]
+    cut = [f"... {len(observation.nodes) - len(shown)} more lines are not shown"] if len(shown) < len(observation.nodes) else []
+    page = "\n".join([*(full_line(node) for node in shown), *cut])
+    parts.append(f"Page {observation.title!r} at {observation.url}:\n{page}")
+    return "\n\n".join(parts)
+
+
+def _past(turn: Turn) -> str:
+    words = turn.action or "(no action)"
+    return f"{words}  -> {turn.error}" if turn.error else words
+
+
+# --- compact ---------------------------------------------------------------------------------------------------------------

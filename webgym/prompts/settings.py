@@ -1,0 +1,66 @@
+"""How prompts are made: the settings that a model's checkpoint keeps."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from webgym.actions import DIALECTS
+from webgym.errors import ConfigError, did_you_mean
+from webgym.types import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
+
+    `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is
+    announced); `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and
+    notices are told. Without history and errors, a prompt is a function of the page and the turns left: the policy has no memory.
+    """
+
+    style: Literal["chat", "compact"] = "chat"
+    dialect: Literal["call", "compact", "json"] = "call"
+    history: int = 5
+    max_nodes: int = 400
+    marks: bool = False
+    context: Literal["window", "conversation"] = "window"
+    errors: bool = True
+
+    @property
+    def memoryless(self) -> bool:
+        """Whether a prompt tells nothing of the turns before."""
+        return self.history == 0 and not self.errors and self.context == "window"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PromptSettings":
+        """Raises ConfigError for an unknown key or dialect."""
+        known = [f.name for f in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
+        settings = cls(**data)
+        if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
+            raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
+        if settings.context not in ("window", "conversation"):
+            near = did_you_mean(str(settings.context), ("window", "conversation"))
+            raise ConfigError(f"prompt context {settings.context!r}: expected window or conversation{near}")
+        if settings.history < 0 or settings.max_nodes < 1:
+            raise ConfigError(f"expected history >= 0 and max_nodes >= 1, got {settings.history} and {settings.max_nodes}")
+        return settings
+
+
+COMPACT = PromptSettings(style="compact", dialect="compact", history=4, max_nodes=120, marks=True)
+"""The settings of webgym-tiny."""
+
+
+def continues(history: Sequence[Turn], settings: PromptSettings) -> bool:
+    """Whether a prompt stands behind others, so that goal and past actions were told already."""
+    return settings.context == "conversation" and len(history) > 0
+
+
+def recent_turns(history: Sequence[Turn], settings: PromptSettings) -> Sequence[Turn]:
+    """The past turns that a prompt lists."""
+    return history[-settings.history :] if settings.history and settings.context == "window" else ()

@@ -1,0 +1,1 @@
+"""A run's files: names, trajectories as lines, episodes, the live file."""

@@ -1,0 +1,147 @@
+"""What every session of a collection does right now, in a small file beside the run: written by whoever collects, read by viewers.
+
+One cell per session. The file is replaced as a whole, so a reader never sees half of it; a writer that was killed leaves a file
+that grows old, and its age says so.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:  # whoever only reads the file needs no collector
+    from webgym.rollout.contract import Event
+
+log = logging.getLogger(__name__)
+
+FILE = "live.json"
+EVERY_S = 0.5  # between two writings while something happens
+HEARTBEAT_S = 2.0  # between two writings while nothing does
+SILENT_S = 15.0  # a file older than this was left by a writer that is gone
+
+State = Literal["idle", "browser", "policy", "retry", "done", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One session: its episode, what it waits for, and since when (Unix seconds)."""
+
+    state: State = "idle"
+    since: float = 0.0
+    task_id: str = ""
+    seed: int = 0
+    group: int = 0
+    member: int = 0
+    turn: int = 0
+    retries: int = 0
+    outcome: str = ""  # of the episode that ended last here
+    message: str = ""  # of the last retry or fault
+    episodes: int = 0  # that ended here
+
+
+class Monitor:
+    """Listens to a collection (:meth:`hear`) and keeps the file up to date from a thread of its own; a context manager.
+
+    What it cannot write it gives up with a warning: looking must never stop what is looked at.
+    """
+
+    def __init__(self, path: Path, sessions: int) -> None:
+        from webgym.rollout.contract import Counts
+
+        self._path = path
+        self._cells = [Cell() for _ in range(sessions)]
+        self._counts = Counts()
+        self._phase, self._iteration = "starting", 0
+        self._changed, self._over = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Monitor":
+        self._over.clear()
+        self._thread = threading.Thread(target=self._write_on, name="webgym-monitor", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._phase = "over"
+        self._write()
+
+    def phase(self, name: str, iteration: int) -> None:
+        """Say what the run does: collecting, updating, evaluating."""
+        self._phase, self._iteration = name, iteration
+        self._changed.set()
+
+    def hear(self, event: "Event") -> None:
+        """A collector's event."""
+        if event.session < len(self._cells):
+            self._cells[event.session] = _after(self._cells[event.session], event)
+        self._counts = event.counts
+        self._changed.set()
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in the file."""
+        return {
+            "written": time.time(),
+            "phase": self._phase,
+            "iteration": self._iteration,
+            "counts": asdict(self._counts),
+            "cells": [asdict(cell) for cell in self._cells],
+        }
+
+    def _write_on(self) -> None:
+        while not self._over.is_set():
+            self._changed.wait(HEARTBEAT_S)
+            self._changed.clear()
+            if not self._write():
+                return
+            self._over.wait(EVERY_S)
+
+    def _write(self) -> bool:
+        fresh = self._path.with_name(f".{self._path.name}.tmp")
+        try:
+            fresh.write_text(json.dumps(self.to_json(), separators=(",", ":")), encoding="utf-8")
+            os.replace(fresh, self._path)
+        except OSError as error:
+            log.warning("%s cannot be written, so `webgym watch` shows nothing: %s", self._path, error)
+            return False
+        return True
+
+
+def _after(cell: Cell, event: "Event") -> Cell:
+    """The cell after an event."""
+    key, now = event.key, time.time()
+    match event.kind:
+        case "begin":
+            return Cell("browser", now, key.task_id, key.seed, key.group, key.member, outcome=cell.outcome, episodes=cell.episodes)
+        case "thinking":
+            return replace(cell, state="policy", since=now)
+        case "acting":
+            return replace(cell, state="browser", since=now)
+        case "turn":
+            return replace(cell, turn=cell.turn + 1)
+        case "retry":
+            return replace(cell, state="retry", since=now, retries=cell.retries + 1, message=event.message[:300])
+    if event.trajectory is None:
+        return cell
+    outcome = event.trajectory.outcome
+    state: State = "fault" if outcome.faulted else "done"
+    words = outcome.message[:300] or cell.message
+    return replace(cell, state=state, since=now, outcome=outcome.kind, message=words, episodes=cell.episodes + 1)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The file of a run folder, with `age_s` and whether a writer still `lives`; None where there is none or it cannot be read."""
+    try:
+        found = json.loads((path / FILE).read_text(encoding="utf-8"))
+        age_s = max(0.0, time.time() - float(found["written"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {**found, "age_s": age_s, "lives": age_s < SILENT_S and found.get("phase") != "over"}

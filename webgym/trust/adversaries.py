@@ -1,0 +1,133 @@
+"""Policies that must not win: what every task is attacked with."""
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from webgym.actions import goal_strings, render
+from webgym.errors import JudgeFault
+from webgym.packs import registry
+from webgym.policies.policy import Policy
+from webgym.policies.scripted import OraclePolicy, random_action
+from webgym.prompts.compact import goal_names
+from webgym.task import Task
+from webgym.types import Action, Click, Completion, EpisodeKey, Infeasible, Observation, Stop, Turn, Wait, seed_from
+
+RANDOM_SEEDS = range(3_000_000, 3_000_024)  # of no split: nothing is tuned on what is reported
+
+
+def never(task: Task) -> float:
+    """No win at all."""
+    return 0.0
+
+
+def by_chance(task: Task) -> float:
+    """As often as the task says of random actions."""
+    return task.chance
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A policy that must not win, the success rate that it may reach, and its own seeds where it needs many."""
+
+    name: str
+    what: str  # what it does, for the sentence "WHAT wins ..."
+    policy: Callable[[], Policy]
+    most: Callable[[Task], float] = never
+    seeds: Sequence[int] = ()
+
+
+ADVERSARIES: dict[str, Adversary] = {}
+
+
+def adversary(
+    name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = ()
+) -> Callable[[Callable[[], Policy]], Callable[[], Policy]]:
+    """Registers what makes a policy as an adversary of all tasks."""
+
+    def add(policy: Callable[[], Policy]) -> Callable[[], Policy]:
+        ADVERSARIES[name] = Adversary(name, what, policy, most, seeds)
+        return policy
+
+    return add
+
+
+class Reflex:
+    """A policy that looks at the present page only."""
+
+    dialect = "call"
+
+    def __init__(self, choose: Callable[[Observation, random.Random], Action]) -> None:
+        self._choose = choose
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        rng = random.Random(seed_from("reflex", key.task_id, key.seed, observation.turn))
+        return Completion(render(self._choose(observation, rng), self.dialect))
+
+
+@adversary("stop", "stopping at once")
+def stops_at_once() -> Policy:
+    return Reflex(lambda page, rng: Stop())
+
+
+@adversary("infeasible", "calling the goal infeasible at once")
+def gives_up_at_once() -> Policy:
+    return Reflex(lambda page, rng: Infeasible("it cannot be done"))
+
+
+@adversary("parrot", "answering with words of the goal", by_chance)
+def parrot() -> Policy:
+    """Stops with a quoted string, number or word of the goal as its answer."""
+
+    def say(page: Observation, rng: random.Random) -> Action:
+        said = [*goal_strings(page.goal), *re.findall(r"\d+(?:\.\d+)?", page.goal)]
+        return Stop(rng.choice(said or page.goal.split() or [""]))
+
+    return Reflex(say)
+
+
+@adversary("eager", "pressing the last button of the page and nothing else", by_chance)
+def eager() -> Policy:
+    """Sends every form as it is."""
+
+    def press(page: Observation, rng: random.Random) -> Action:
+        buttons = [n.ref for n in page.nodes if n.role == "button" and n.ref is not None and "disabled" not in n.states]
+        return Click(buttons[-1]) if buttons else Wait()
+
+    return Reflex(press)
+
+
+@adversary("guess", "acting at random and stopping with words of the page", by_chance)
+def guesses() -> Policy:
+    """Wanders, and sooner or later says that it is done; its answer is a word or line that it sees."""
+
+    def act(page: Observation, rng: random.Random) -> Action:
+        if page.turns_left > 1 and rng.random() > 0.3:
+            return random_action(page, rng)
+        said = [node.text for node in page.nodes if node.text] + [word for node in page.nodes for word in node.text.split()]
+        return Stop(rng.choice(["", *said]))
+
+    return Reflex(act)
+
+
+@adversary("wrong target", "doing the right thing to another seed's target", by_chance)
+class Mistaken:
+    """The oracle, told the goal of another seed that names something else; where none does, or the page draws its own goal, it waits."""
+
+    dialect = "call"
+
+    def __init__(self) -> None:
+        self._oracle = OraclePolicy(registry.task)
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        task = registry.task(key.task_id)
+        goals = (task.start(key.seed + other).goal for other in range(1, 9))
+        named = set(goal_names(observation.goal))  # another wording alone is no other target
+        other = next((goal for goal in goals if goal is not None and set(goal_names(goal)) != named), None)
+        if task.oracle is None or other is None:
+            return Completion(render(Wait(), self.dialect))
+        try:
+            return await self._oracle.act(replace(observation, goal=other), history, key)
+        except JudgeFault:  # what it looks for is not there
+            return Completion(render(Stop(), self.dialect))

@@ -1,0 +1,234 @@
+"""Whether a task's reward can be trusted: shown by policies that must win always, never, or no more often than by chance.
+
+The oracle wins every episode. An *adversary* wants the reward without the work: it waits, stops at once, answers with what the goal
+says, or acts at random; each may win at most as often as it is allowed to. `webgym tasks validate` and the tests of every pack ask
+this module, so a new adversary, one function under :func:`adversary`, is at once held against all tasks.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from webgym.errors import WebGymError
+from webgym.evaluation.statistics import wilson
+from webgym.packs import registry
+from webgym.packs.rehearsal import rehearse
+from webgym.policies.policy import Policy
+from webgym.policies.scripted import NoopPolicy, OraclePolicy, RandomPolicy
+from webgym.rollout.arena import Arena
+from webgym.rollout.contract import Record, Retries
+from webgym.task import SEEDS, SPLITS, Task
+from webgym.trust import adversaries as attackers
+from webgym.trust.adversaries import (
+    RANDOM_SEEDS,
+    Adversary,
+    adversary,
+    by_chance,
+    never,
+)
+from webgym.types import EpisodeKey, Trajectory, digest
+
+CONFIDENCE = 0.99
+
+
+adversary("no-op", "doing nothing")(NoopPolicy)
+adversary("random", "acting at random", by_chance, RANDOM_SEEDS)(RandomPolicy)
+
+
+# --- the audit -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One policy's episodes of a task."""
+
+    name: str
+    allowed: str  # the success that is expected, in words
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def wins(self) -> tuple[Trajectory, ...]:
+        return tuple(found for found in self.trajectories if found.outcome.success)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was tried on a task and what is wrong with it, a sentence each. `notes` are worth knowing and no reason for distrust."""
+
+    task: Task
+    trials: tuple[Trial, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        return not self.problems
+
+    def lines(self) -> list[str]:
+        """The audit for a terminal."""
+        found = [f"{self.task.id}: {'can be trusted' if self.trusted else 'cannot be trusted'}"]
+        found += [f"  {t.name:<12} {len(t.wins):>3} of {len(t.trajectories):<3} (expected {t.allowed})" for t in self.trials]
+        return found + [f"  problem: {words}" for words in self.problems] + [f"  note: {words}" for words in self.notes]
+
+    def to_json(self) -> dict[str, Any]:
+        """The audit as plain data."""
+        tried = {t.name: {"wins": len(t.wins), "episodes": len(t.trajectories), "expected": t.allowed} for t in self.trials}
+        return {"id": self.task.id, "trusted": self.trusted, "tried": tried, "problems": list(self.problems), "notes": list(self.notes)}
+
+
+def audit_seeds(count: int) -> list[int]:
+    """The first seeds of the splits in turn, so that the wordings of each are tried.
+
+    >>> audit_seeds(4)
+    [0, 1000000, 2000000, 1]
+    """
+    return [SEEDS[SPLITS[number % len(SPLITS)]][number // len(SPLITS)] for number in range(count)]
+
+
+def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterable[str] | None = None, oracle: bool = True) -> Audit:
+    """Plays the oracle (if wanted) and the adversaries (all unless named) on the seeds and says what is wrong with the task."""
+    task = registry.task(task_id)
+    try:
+        rehearse([task_id])
+    except WebGymError as error:
+        return Audit(task, (), (str(error),))
+    problems, notes = [], []
+    trials: list[Trial] = []
+
+    def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
+        keys = [EpisodeKey(task.id, seed, group=group) for group, seed in enumerate(played)]
+        found = arena.collect(policy, keys, retries=Retries(backoff_s=0.0), record=Record(prompts=False, pages=False))
+        trials.append(Trial(name, allowed, tuple(found)))
+        return trials[-1]
+
+    solved: Trial | None = None
+    if oracle and task.oracle is None:
+        problems.append("there is no oracle, so nothing shows that the task can be solved: write one")
+    elif oracle:
+        solved = play("oracle", "all", OraclePolicy(registry.task), seeds)
+        problems += [_failure(found) for found in solved.trajectories if not found.outcome.success]
+        notes += _tight(task, solved)
+    for name in attackers.ADVERSARIES if adversaries is None else adversaries:
+        other = attackers.ADVERSARIES[name]
+        if name in ("infeasible", "wrong target") and solved is not None and _gives_up(solved):
+            continue  # whatever the target, to give up is right: the task's twin tells who looks from who does not
+        most = other.most(task)
+        trial = play(name, f"at most {most:.0%}" if most else "none", other.policy(), other.seeds or seeds)
+        problems += _wins(other, most, trial) + _faults(other, trial)
+    return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
+
+
+def _failure(found: Trajectory) -> str:
+    """Why an oracle's episode is no success."""
+    outcome, turns = found.outcome, len(found.turns)
+    how = {
+        "truncated": f"is not done after all {turns} turns",
+        "failure": f"loses at turn {turns}",
+        "stopped": f"stops at turn {turns} without success",
+        "infeasible": f"gives up at turn {turns}",
+    }.get(outcome.kind, f"breaks down at turn {turns + 1}")
+    words = f"the oracle fails on seed {found.key.seed}: it {how}"
+    failed = [f"{turn.action or 'its text'} did not work: {turn.error}" for turn in found.turns if turn.error]
+    return "; ".join(part for part in (words, outcome.message, *failed[-1:]) if part)
+
+
+def _wins(other: Adversary, most: float, trial: Trial) -> list[str]:
+    """What is wrong when the adversary has won more often than it may: its Wilson interval lies above."""
+    played = [found for found in trial.trajectories if not found.outcome.faulted]
+    if not trial.wins or wilson(len(trial.wins), len(played), CONFIDENCE).low <= most:
+        return []
+    first = trial.wins[0]
+    if other.name == "no-op" and len(first.turns) == 1:
+        return [f"the check passes at the start: doing nothing wins on the first turn (seed {first.key.seed})"]
+    words = f"{other.what} wins {len(trial.wins)} of {len(played)} episodes, first on seed {first.key.seed} at turn {len(first.turns)}"
+    if not most and other.most is never:
+        return [f"{words}; it must never win"]
+    return [f"{words}; that is more than the stated chance of {most:g} explains: state a higher chance, or ask for more"]
+
+
+def _faults(other: Adversary, trial: Trial) -> list[str]:
+    found = next((found for found in trial.trajectories if found.outcome.faulted), None)
+    return [] if found is None else [f"{other.what} breaks the task on seed {found.key.seed}: {found.outcome.message}"]
+
+
+def _gives_up(solved: Trial) -> bool:
+    """Whether the oracle itself calls the goal infeasible, and is right."""
+    return all(found.turns and found.turns[-1].action.startswith("infeasible(") for found in solved.wins) and bool(solved.wins)
+
+
+def _unequal(trials: Sequence[Trial]) -> list[str]:
+    """What is wrong when one seed does not always begin with the same page."""
+    first: dict[int, str] = {}
+    for found in (found for trial in trials for found in trial.trajectories if found.turns):
+        seen = found.turns[0].observation_hash
+        if first.setdefault(found.key.seed, seen) != seen:
+            return [f"seed {found.key.seed} does not always begin with the same page: nothing but the seed may decide it"]
+    return []
+
+
+def _monotonous(task: Task, trials: Sequence[Trial]) -> list[str]:
+    notes = []
+    begun = {found.key.seed: (found.goal, found.turns[0].state_hash) for trial in trials for found in trial.trajectories if found.turns}
+    if len(begun) > 1 and len(set(begun.values())) == 1:
+        notes.append("every seed gives the same episode: what is learned on the training seeds is the test")
+    wordings = task.splits.templates
+    if wordings and set(wordings.get("train", ())) & set(wordings.get("test", ())):
+        notes.append("training and test goals have the same wordings: the splits differ by seed only")
+    return notes
+
+
+def _tight(task: Task, solved: Trial) -> list[str]:
+    longest = max((len(found.turns) for found in solved.wins), default=0)
+    if longest < task.max_turns:
+        return []
+    return [f"the oracle needs all {longest} turns on some seed: a learner has none left to recover from a slip"]
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------------
+
+
+class Ledger:
+    """Which tasks were found trustworthy, in a file of one JSON line each, so that a long audit goes on where it was cut off.
+
+    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        self._known = {(entry["id"], entry["files"], entry["seeds"]) for entry in map(json.loads, lines) if entry["trusted"]}
+
+    def knows(self, task_id: str, seeds: int) -> bool:
+        """Whether this task was trusted with these seeds, as it is now."""
+        return (task_id, files_digest(task_id), seeds) in self._known
+
+    def add(self, found: Audit, seeds: int) -> None:
+        """Write an audit down."""
+        entry = {**found.to_json(), "files": files_digest(found.task.id), "seeds": seeds}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def files_digest(task_id: str) -> str:
+    """A digest of all files that decide what becomes of a task of our packs, the same in every checkout; a new one each time for a task
+    from elsewhere.
+    """
+    pack = registry.PACKS_FOLDER / task_id.partition(".")[0]
+    return _folders_digest(pack, Path(__file__).parents[1]) if pack.is_dir() else secrets.token_hex(8)
+
+
+@cache
+def _folders_digest(*folders: Path) -> str:
+    found = []
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            name = file.relative_to(folder.parent)
+            if file.is_file() and "__pycache__" not in name.parts and name.parts[:2] != ("webgym", "view"):  # the viewer decides nothing
+                found.append([name.as_posix(), hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()])
+    return digest(found)
