@@ -75,7 +75,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*above, node.module) if node.module else above)
-            # `from webgym import env` imports the module webgym.env.gym as much as `import webgym.env.gym` does.
+            # `from webgym import env` imports the module webgym.env as much as `import webgym.env` does.
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 

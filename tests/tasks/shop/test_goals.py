@@ -101,7 +101,7 @@ def test_seeds_draw_the_same_in_every_process():
     """The catalogue and every draw depend on nothing but the seed: not on the process's own hashes, nor on what was drawn before."""
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
-from webgym import registry
+from webgym.packs import registry
 from webgym.types import digest
 print(digest([(task_id, seed, repr(registry.task(task_id).start(seed).goal)) for task_id in {TASKS!r} for seed in (1, 2)]))
 """

@@ -412,7 +412,7 @@ def test_episodes_share_the_catalogue_and_nothing_else():
 
 def test_the_catalogue_is_the_same_in_every_process():
     program = (
-        "import sys; from datetime import date; from webgym import registry; from webgym.types import digest;"
+        "import sys; from datetime import date; from webgym.packs import registry; from webgym.types import digest;"
         "registry.task('travel.rebook');"
         "t = sys.modules['webgym_tasks.travel.timetable']; f = t.flights('Lisbon', 'Rome', date(2026, 3, 14));"
         "print(digest([[x.key, x.price, x.service.departs, x.service.stops, sorted(t.taken_seats(x.service.number, x.day))] for x in f]))"

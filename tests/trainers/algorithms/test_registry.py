@@ -71,7 +71,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from trainers import credit as c
+from trainers.credit import credit as c
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 

@@ -75,7 +75,7 @@ def test_gymnasium_finds_nothing_wrong_with_pictures():
 
 PLAY = """
 import asyncio, json, sys
-from webgym import registry
+from webgym.packs import registry
 from webgym.loop_thread import loop_thread
 from webgym.env.gym import AsyncWebEnv
 

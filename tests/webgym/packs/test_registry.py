@@ -132,7 +132,7 @@ def test_foreign_packs_come_by_entry_point_and_are_imported_when_asked_for(site_
     folder = site_packages("store", "acme.store", FOREIGN)
     code = """
 import sys, gymnasium, webgym
-from webgym import registry
+from webgym.packs import registry
 assert "webgym/store.buy-v0" in gymnasium.registry and "store.buy" in webgym.task_ids() and "acme" not in sys.modules
 task = registry.task("store.buy")
 print(task.id, [site.host for site in registry.sites_of(task)], "acme.store" in sys.modules)
