@@ -51,5 +51,5 @@ def timeless(path: Path) -> list[dict]:
 
 def state(trainer: Trainer) -> list[torch.Tensor]:
     """All weights of policy and critic."""
-    critic = [] if trainer.valuation is None else list(trainer.valuation.critic.parameters())
+    critic = [] if trainer.valuer is None else list(trainer.valuer.critic.parameters())
     return [p.detach() for p in [*trainer.source.model.parameters(), *critic]]

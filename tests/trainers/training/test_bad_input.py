@@ -99,7 +99,7 @@ def test_a_full_memory_names_the_settings_and_the_run_goes_on(run: Path, model: 
     def too_much(*_: object) -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    trainer._update = too_much  # type: ignore[method-assign]
+    trainer.update.learner.update = too_much  # type: ignore[method-assign]
     with pytest.raises(UsageError, match=r"Tried to allocate 2.00 GiB.*go on with --resume and --set token_budget=4096"), trainer.run:
         trainer.train()
     resumed = finish(Trainer.resume(run, changes={"iterations": 3}))
@@ -145,7 +145,7 @@ def test_ctrl_c_finishes_the_iteration_saves_and_says_how_to_go_on(model: Path, 
     straight = finish(start(model, tmp_path, "straight", "grpo", iterations=4, checkpoint_every=4))
     trainer = start(model, tmp_path, "stopped", "grpo", iterations=4, checkpoint_every=4)
     display, before = Interrupts(), signal.getsignal(signal.SIGINT)
-    trainer.display = display
+    trainer.observers.display = display
     finish(trainer)
     assert trainer.iteration == 2 and display.ended == 1
     assert display.said[0] == "Ctrl-C" and "stopping after this iteration" in display.said[1]
@@ -160,9 +160,9 @@ def test_a_run_starts_from_the_critic_of_another(model: Path, tmp_path: Path) ->
     first = finish(start(model, tmp_path, "first", "archer", critic={"warmup_iterations": 3, "fit": {"turns_per_step": 4}}))
     knows = {"start": str(first.run.path), "warmup_iterations": 0}
     again = start(model, tmp_path, "again", "archer", critic=knows)
-    assert first.valuation and again.valuation
-    with first.valuation.optimizer.averaged():
-        pairs = zip(first.valuation.critic.parameters(), again.valuation.critic.parameters(), strict=True)
+    assert first.valuer and again.valuer
+    with first.valuer.optimizer.averaged():
+        pairs = zip(first.valuer.critic.parameters(), again.valuer.critic.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
     finish(again)
     assert finish(Trainer.resume(again.run.path, changes={"iterations": 4})).iteration == 4

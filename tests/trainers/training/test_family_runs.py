@@ -28,7 +28,7 @@ def test_every_algorithm_runs(algo: str, model: Path, tmp_path: Path) -> None:
     for row in metrics:
         done = sum(row[f"time/{work}_share"] for work in ("browser", "sampling", "training", "saving"))
         assert 0 <= row["time/unaccounted"] < 1 <= done + row["time/unaccounted"] + 1e-9
-    if trainer.valuation is not None:
+    if trainer.valuer is not None:
         values = rows(trainer.run.path / "values.jsonl")
         played = load(trainer.run.trajectory_path(1))
         assert [row["iteration"] for row in values] == [i for i in (1, 2) for _ in played]
