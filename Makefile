@@ -1,4 +1,4 @@
-# Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
+# Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv browser train eval tiny bench control kill soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
@@ -114,9 +114,9 @@ smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imita
 	$(PY) -m pip install -qq 'peft>=0.21'
 	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
 		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
-	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set dtype=bfloat16 --set iterations=2 \
-		--set groups=2 --set group_size=4 --set epochs=1 --set minibatches=1 --set token_budget=4096 --set optim.lr=1e-4 \
-		--set optim.warmup_steps=0 --set eval_seeds=4 --set max_tokens=24 --set minutes=120 --set threads=2 $(ARGS)
+	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set machine.dtype=bfloat16 --set length.iterations=2 \
+		--set rollout.groups=2 --set rollout.group_size=4 --set update.epochs=1 --set update.minibatches=1 --set update.token_budget=4096 --set optim.lr=1e-4 \
+		--set optim.warmup_steps=0 --set evaluation.seeds=4 --set rollout.max_tokens=24 --set length.minutes=120 --set machine.threads=2 $(ARGS)
 
 gpu: $(STAMP)  ## what training on a GPU wants besides
 	$(PY) -m pip install -qq -e '.[gpu]'

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -277,13 +278,15 @@ def train(
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
-    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device, "backend": backend}
+    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
+    if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
+        flags["machine"] = machine
     display = display_for(console)
     if resume is not None:
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
-        data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
+        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
         trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
     with trainer.run:
         trainer.train()
@@ -674,8 +677,15 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """A warning on standard error: that of a setting in words, another one with its place."""
+    place = "" if issubclass(category, FutureWarning) else f" ({filename}:{lineno}, {category.__name__})"
+    print(f"warning: {message}{place}", file=sys.stderr)
+
+
 def run() -> None:
     """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
+    warnings.showwarning = _warning
     try:
         app()
     except WebGymError as error:

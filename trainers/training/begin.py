@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from trainers import algorithms
-from trainers.config import TrainConfig, merged, resolve
+from trainers.config import LengthConfig, TrainConfig, merged, resolve
 from trainers.credit.algorithm import Algorithm
 from trainers.critics.critic import Critic
 from trainers.critics.q_valuation import QValuation
@@ -18,6 +18,7 @@ from trainers.models.model import folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
+from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
 from webgym.actions.grammar import grammar_name
@@ -42,7 +43,7 @@ class Beginning:
 def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
     """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
-    rehearse(task_sets.choose(resolved.tasks), resolved.backend)
+    rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
     source = load_policy(resolved.model, resolved)
@@ -51,16 +52,16 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
     if checkpoint is not None:  # `latest` is another run tomorrow
         start = str(checkpoint.path.resolve())
         resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
-    critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.device)
-    if resolved.grammar:
-        TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.max_tokens)
+    critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.machine.device)
+    if resolved.rollout.grammar:
+        TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
         resolved.algo,
         resolved.model_dump(mode="json"),
         resolved.seed,
         parent=parent,
         name=name,
-        versions={"browser": find().version} if resolved.backend == "browser" else {},
+        versions={"browser": find().version} if resolved.machine.backend == "browser" else {},
         trackers=trackers(resolved.trackers),
     )
     return Beginning(resolved, run, source, critic=critic)
@@ -87,11 +88,11 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
     return PolicyModel.load(
         model,
-        device=config.device,
-        dtype=config.dtype,
+        device=config.machine.device,
+        dtype=config.machine.dtype,
         lora=config.lora,
         seed=config.seed,
-        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing=config.machine.gradient_checkpointing,
     )
 
 
@@ -102,14 +103,21 @@ def valuer_of(algorithm: Algorithm, algorithm_config: Any, config: TrainConfig, 
         return None
     kind = QValuation if needs == "action" else Valuation
     return kind(
-        algorithm, algorithm_config, config.critic, source, seed=config.seed, token_budget=config.token_budget, device=config.device
+        algorithm,
+        algorithm_config,
+        config.critic,
+        source,
+        seed=config.seed,
+        token_budget=config.update.token_budget,
+        device=config.machine.device,
     )
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
-    optional = {name: None for name, field in TrainConfig.model_fields.items() if type(None) in get_args(field.annotation)}
-    kept = {**optional, **kept}  # TOML has no None: what was set to none is not there
+    optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
+    kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
+    changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
     old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]

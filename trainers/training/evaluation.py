@@ -53,14 +53,14 @@ def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
     """The longest answer that a run's policy was trained to give; for a model of no run, one that its style of prompts asks for."""
     config = run_config(path)
     if config is not None:
-        return int(config["max_tokens"])
+        return int(config["rollout"]["max_tokens"])
     return 16 if prompts.style == "compact" else 256
 
 
 def grammar_of(path: Path) -> bool:
     """Whether a run's policy was held to a grammar when it was trained; a model of no run was not."""
     config = run_config(path)
-    return bool(config and config.get("grammar"))
+    return bool(config and config["rollout"].get("grammar"))
 
 
 def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampling, seed: int, grammar: bool = False) -> Policy:
@@ -83,7 +83,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["token_budget"], device=device)
+    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
 
 

@@ -9,7 +9,7 @@ from webgym.types import Sampling
 def evaluate(players: Players, tasks: tuple[str, ...], split: Split, seeds: int, title: str, iteration: int) -> float:
     """Success of the present policy on `seeds` seeds of each task, which is logged and shown under `title`."""
     config, watch = players.config, players.observers
-    policy = players.policy(Sampling(config.eval_temperature, max_tokens=config.max_tokens))
+    policy = players.policy(Sampling(config.evaluation.temperature, max_tokens=config.rollout.max_tokens))
     watch.monitor.phase("evaluating", iteration)
     assessment = Assessment(tasks, split, seeds)
     report = assessment.report(assessment.play(policy, players.arena, watch.hear))

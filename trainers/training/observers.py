@@ -24,7 +24,7 @@ class Observers:
     def __init__(self, config: TrainConfig, run: RunFolder, display: Display) -> None:
         self._config, self._run = config, run
         self.display = display
-        self.monitor = Monitor(run.path / live.FILE, config.sessions)
+        self.monitor = Monitor(run.path / live.FILE, config.machine.sessions)
         self.timekeeper = Timekeeper()
         self.interrupted = False
         self._probe: list[Trajectory] | None = None
@@ -49,16 +49,16 @@ class Observers:
     def iterated(self, row: Mapping[str, float], iteration: int, turns: int, new_turns: int, elapsed_s: float) -> None:
         """Show an iteration and about how long the run will go on."""
         left_s = self._left_s(row, iteration, turns, new_turns, elapsed_s)
-        self.display.iterated(Progress(iteration, self._config.iterations, row, elapsed_s, left_s))
+        self.display.iterated(Progress(iteration, self._config.length.iterations, row, elapsed_s, left_s))
 
     def _left_s(self, row: Mapping[str, float], iteration: int, turns: int, new_turns: int, elapsed_s: float) -> float:
         """Seconds that are left, by the last iteration and whichever limit comes first."""
         config = self._config
-        rounds = float(config.iterations - iteration)
-        if config.steps is not None:
-            rounds = min(rounds, max(0, config.steps - turns) / max(1, new_turns))
+        rounds = float(config.length.iterations - iteration)
+        if config.length.steps is not None:
+            rounds = min(rounds, max(0, config.length.steps - turns) / max(1, new_turns))
         left_s = rounds * row["time/iteration_s"]
-        return left_s if config.minutes is None else min(left_s, max(0.0, 60 * config.minutes - elapsed_s))
+        return left_s if config.length.minutes is None else min(left_s, max(0.0, 60 * config.length.minutes - elapsed_s))
 
     def say_split(self) -> None:
         """Say where the time of this process's iterations went."""

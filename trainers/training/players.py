@@ -42,7 +42,7 @@ class Players:
     @property
     def sampling(self) -> Sampling:
         """How training episodes are sampled."""
-        return Sampling(self.config.temperature, max_tokens=self.config.max_tokens)
+        return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
     def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
         """The model as a policy, or the best of its proposals by Q where the algorithm asks for that."""
@@ -53,7 +53,7 @@ class Players:
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
-        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.grammar)
+        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects the episodes of an iteration and writes them down."""
@@ -64,7 +64,7 @@ class Players:
             self.observers.monitor.phase("collecting", iteration)
             with self.run.trajectories(iteration) as store, disk_errors(store.path):
                 record = Record(
-                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.screenshots, final_prompt=final
+                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.rollout.screenshots, final_prompt=final
                 )
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
@@ -74,7 +74,7 @@ class Players:
                         store.append(trajectory)
                     return trajectories
 
-                return in_rounds(play, self.config.groups, self.practice.resample)
+                return in_rounds(play, self.config.rollout.groups, self.practice.resample)
 
         return collect
 
@@ -83,7 +83,7 @@ class Players:
         keys = []
         for group, task in enumerate(self.curriculum.draw(iteration, groups, again), start=first):
             seed = seeds[seed_from(config.seed, "episode", iteration, group) % len(seeds)]
-            keys += [EpisodeKey(task, seed, iteration, group, member) for member in range(config.group_size)]
+            keys += [EpisodeKey(task, seed, iteration, group, member) for member in range(config.rollout.group_size)]
         return keys
 
     def earlier(self, iteration: int) -> list[Trajectory]:

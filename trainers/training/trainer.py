@@ -47,7 +47,7 @@ class Trainer:
     """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
 
     def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
-        torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.machine.threads)
         self.config, self.algorithm_config = resolve(config.model_dump())
         self.run, self.source = run, source
         self.algorithm = algorithms.get(config.algo)
@@ -113,7 +113,7 @@ class Trainer:
             state["critic_optimizer"] = self.valuer.state_dict()
             self.observers.probe(self.valuer, self.iteration)
         with self.observers.timekeeper.during("saving"):
-            self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.keep_checkpoints)
+            self.run.save(self.iteration, folders, state, score=self._score, keep=self.config.checkpoints.keep)
 
     # --- the run -----------------------------------------------------------------------------------------------------------
 
@@ -122,9 +122,9 @@ class Trainer:
         self.observers.display.begin(self)
         try:
             with (
-                memory_errors(self.config.device, remedy(self.config)),
+                memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
-                Arena(self.config.sessions, backend=self.config.backend) as arena,
+                Arena(self.config.machine.sessions, backend=self.config.machine.backend) as arena,
                 self._sampler() as sampler,
                 self.observers.monitor,
                 self._collection,
@@ -140,29 +140,29 @@ class Trainer:
         else:
             restore_rng(self._rng)
         if self.iteration == 0:
-            if config.eval_seeds:
-                self._evaluate(players, "test", config.eval_seeds, "before training")
+            if config.evaluation.seeds:
+                self._evaluate(players, "test", config.evaluation.seeds, "before training")
             self.save()
         watch.timekeeper.seconds()  # what lies before is no part of an iteration
         while not self.done and not watch.interrupted:
             turns = self.turns
             row = self.iterate(players)
-            if config.eval_every and self.iteration % config.eval_every == 0:
-                self._evaluate(players, "valid", max(1, config.eval_seeds // 2), f"after iteration {self.iteration}")
+            if config.evaluation.every and self.iteration % config.evaluation.every == 0:
+                self._evaluate(players, "valid", max(1, config.evaluation.seeds // 2), f"after iteration {self.iteration}")
             elapsed_s = time.monotonic() - started
-            over = config.minutes is not None and elapsed_s > 60 * config.minutes
+            over = config.length.minutes is not None and elapsed_s > 60 * config.length.minutes
             watch.iterated(row, self.iteration, self.turns, self.turns - turns, elapsed_s)
             ends = over or watch.interrupted or self.done
-            if ends or self.iteration % config.checkpoint_every == 0:
+            if ends or self.iteration % config.checkpoints.every == 0:
                 self.save()
             if over:
-                watch.display.say(f"stopped after {config.minutes:g} minutes, as asked")
+                watch.display.say(f"stopped after {config.length.minutes:g} minutes, as asked")
                 break
         watch.say_split()
         if watch.interrupted:
             watch.display.say(f"interrupted and saved; `webgym train --resume {self.run.path}` goes on")
-        elif config.eval_seeds:
-            self._evaluate(players, "test", config.eval_seeds, "after training")
+        elif config.evaluation.seeds:
+            self._evaluate(players, "test", config.evaluation.seeds, "after training")
 
     def iterate(self, players: Players) -> dict[str, float]:
         """One iteration; returns the row that was logged."""
@@ -175,7 +175,7 @@ class Trainer:
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
         self.curriculum.update(trajectories)
-        if config.overlap:
+        if config.rollout.overlap:
             self._begin_next(players, trajectories)
         watch.monitor.phase("updating", self.iteration)
 
@@ -201,13 +201,13 @@ class Trainer:
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
-        if not config.overlap:
+        if not config.rollout.overlap:
             players.sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
         self.episodes, self.turns = self.episodes + len(trajectories), self.turns + sum(map(len, trajectories))
-        row = {**rollout_metrics(trajectories, config.groups), **credit.stats, **fitted, **learned, **clock.row()}
+        row = {**rollout_metrics(trajectories, config.rollout.groups), **credit.stats, **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}
@@ -237,12 +237,12 @@ class Trainer:
     def _done(self, turns: int) -> bool:
         """Whether this iteration, or so many environment steps, are the run's last."""
         config = self.config
-        return self.iteration >= config.iterations or (config.steps is not None and turns >= config.steps)
+        return self.iteration >= config.length.iterations or (config.length.steps is not None and turns >= config.length.steps)
 
     def _progress(self) -> float:
         """How much of the run lies behind it before this iteration's update, 0 to 1: what the learning rate falls by."""
-        by_iterations = (self.iteration - 1) / max(1, self.config.iterations - 1)
-        return max(by_iterations, min(1.0, self.turns / self.config.steps)) if self.config.steps else by_iterations
+        by_iterations = (self.iteration - 1) / max(1, self.config.length.iterations - 1)
+        return max(by_iterations, min(1.0, self.turns / self.config.length.steps)) if self.config.length.steps else by_iterations
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
@@ -253,7 +253,7 @@ class Trainer:
             self._collection.begin(players.collecting(self.iteration + 1))
 
     def _evaluate(self, players: Players, split: Split, seeds: int, title: str) -> None:
-        if self.config.overlap:
+        if self.config.rollout.overlap:
             self._collection.wait()
             players.sampler.set_weights(self.source.model, self.iteration)
         success = evaluate(players, tuple(self.tasks), split, seeds, title, self.iteration)

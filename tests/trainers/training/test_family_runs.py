@@ -52,6 +52,6 @@ def test_every_algorithm_runs(algo: str, model: Path, tmp_path: Path) -> None:
 def test_what_is_kept_between_iterations_resumes_bitwise(algo: str, settings: dict, model: Path, tmp_path: Path) -> None:
     whole = finish(start(model, tmp_path, "whole", algo, **settings))
     finish(start(model, tmp_path, "part", algo, **{**settings, "iterations": 2}))
-    resumed = finish(Trainer.resume(tmp_path / "part", changes={"iterations": 3}))
+    resumed = finish(Trainer.resume(tmp_path / "part", changes={"length": {"iterations": 3}}))
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True))
     assert rows(whole.run.path / "values.jsonl") == rows(resumed.run.path / "values.jsonl")

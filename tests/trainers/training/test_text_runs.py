@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import resolve
+from trainers.config import merged, resolve
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.moved_keys import moved
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
 from webgym.evaluation.assessment import Assessment
@@ -16,14 +17,15 @@ from webgym.record.store import load
 from webgym.types import Trajectory
 
 SMALL = {
-    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 4, "group_size": 2, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 2, "trackers": (), "minutes": 100, "threads": 1,
+    "tasks": ("wizard.h3",), "prompts": {"history": 0, "errors": False}, "machine": {"backend": "text", "threads": 1},
+    "rollout": {"groups": 4, "group_size": 2}, "length": {"iterations": 3, "minutes": 100}, "checkpoints": {"every": 1},
+    "evaluation": {"seeds": 2}, "trackers": (),
     "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "algorithm": {"negative": 1.0},
 }  # fmt: skip
 
 
 def run(parent: Path, name: str, **changes: object) -> Trainer:
-    trainer = Trainer.start(resolve({**SMALL, **changes})[0], parent=parent, name=name)
+    trainer = Trainer.start(resolve(merged(SMALL, moved(changes)))[0], parent=parent, name=name)
     with trainer.run:
         trainer.train()
     return trainer
@@ -44,7 +46,7 @@ def test_a_run_without_a_browser(tmp_path, monkeypatch):
     assert PolicyModel.load(tmp_path / "whole/checkpoints/iter-000003/policy").prompts.memoryless
 
     run(tmp_path, "cut", iterations=2)
-    resumed = Trainer.resume(tmp_path / "cut", changes={"iterations": 3})
+    resumed = Trainer.resume(tmp_path / "cut", changes={"length": {"iterations": 3}})
     with resumed.run:
         resumed.train()
     assert torch.equal(weights(resumed), weights(whole))
