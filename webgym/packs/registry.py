@@ -122,22 +122,6 @@ def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
     return [(first, second) for first, second in found]
 
 
-def by_name(pack: str, tasks: Iterable[Task]) -> dict[str, Task]:
-    """What the `tasks()` of a Python pack gives: its tasks by the part of the id behind the pack's name.
-
-    Raises TaskFileError for two tasks with one id, and for an id of another pack.
-    """
-    found: dict[str, Task] = {}
-    for new in tasks:
-        name = new.id.removeprefix(f"{pack}.")
-        if name == new.id:
-            raise TaskFileError(f"the pack {pack!r} has a task {new.id!r}: expected an id that begins with '{pack}.'")
-        if name in found:
-            raise TaskFileError(f"the pack {pack!r} has two tasks with the id {new.id!r}: give one of them another")
-        found[name] = new
-    return found
-
-
 def _is_listed(task_id: str) -> bool:
     """Whether a pack has this task: listed in its manifest, or of a name that the manifest's `pattern` allows."""
     pack, _, name = task_id.partition(".")

@@ -400,14 +400,6 @@ def named(task_id, **changes):
     return Task(task_id, lambda seed: Start("http://p.localhost/", "Go."), lambda evidence: PENDING, **changes)
 
 
-def test_two_tasks_of_a_pack_with_one_id():
-    assert list(registry.by_name("p", [named("p.one"), named("p.two")])) == ["one", "two"]
-    with pytest.raises(TaskFileError, match=r"the pack 'p' has two tasks with the id 'p\.one': give one of them another"):
-        registry.by_name("p", [named("p.one"), named("p.two"), named("p.one")])
-    with pytest.raises(TaskFileError, match=r"the pack 'p' has a task 'q\.one': expected an id that begins with 'p\.'"):
-        registry.by_name("p", [named("q.one")])
-
-
 def test_a_pack_that_gives_a_task_another_id(monkeypatch):
     monkeypatch.setattr(registry, "manifests", lambda: {"p": {"tasks": {"one": {}}}})
     monkeypatch.setattr(registry, "_pack", lambda name: SimpleNamespace(tasks=lambda: {"one": named("p.two")}))
