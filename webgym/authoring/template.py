@@ -72,9 +72,8 @@ def tasks_of(pack: str, folder: Path, host: str, goals: Iterable[Goal], oracles:
         if goal.name in found:
             raise TaskFileError(f"the pack {pack!r} has two goals named {goal.name!r}: give one of them another name")
         if goal.told_as not in oracles:
-            raise TaskFileError(
-                f"the pack {pack!r} has no oracle for the goal {goal.told_as!r}{did_you_mean(goal.told_as, oracles)}: add one"
-            )
+            near = did_you_mean(goal.told_as, oracles)
+            raise TaskFileError(f"the pack {pack!r} has no oracle for the goal {goal.told_as!r}: add one under this name{near}")
         train, test = _wordings(folder / "wordings.toml", goal, wordings)
         found[goal.name] = templated(
             f"{pack}.{goal.name}",

@@ -268,6 +268,8 @@ def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    for old in [known for known in sys.modules if known.startswith(f"{name}.")]:
+        del sys.modules[old]  # of an earlier state of this pack, or of another one of this name
     sys.modules[name] = module
     _programs_of(folder, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
     for needed in ("tasks", "sites"):

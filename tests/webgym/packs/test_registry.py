@@ -337,6 +337,16 @@ def test_a_python_pack_is_loaded_from_its_folder_under_a_private_name(folder):
     assert registry.task("filed.a").max_turns == 10 and "filed" not in sys.modules
 
 
+def test_a_changed_pack_brings_its_changed_modules(folder):
+    (folder / "tasks.yaml").unlink()
+    (folder / "__init__.py").write_text("from .inner import sites, tasks")
+    (folder / "inner.py").write_text(PACK.replace("NAME", "filed"))
+    registry.load(folder)
+    (folder / "inner.py").write_text(PACK.replace("NAME", "filed").replace("hosts=(", "max_turns=25, hosts=("))
+    (folder / "__init__.py").write_text("from .inner import tasks, sites  # changed")
+    assert registry.load(folder) == ["filed.a"] and registry.task("filed.a").max_turns == 25
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
