@@ -125,12 +125,16 @@ def tasks_new(
     name: Annotated[str, typer.Argument(help="Name of the pack, such as my-shop.")],
     folder: Annotated[Path | None, typer.Option(help="Folder to write; ./NAME unless given.")] = None,
     python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
+    templated: Annotated[bool, typer.Option("--templated", help="A Python package with goals, oracles and wordings apart.")] = False,
 ) -> None:
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
+    from webgym.errors import UsageError
 
+    if python and templated:
+        raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
-    for file in create(name, target, python):
+    for file in create(name, target, "templated" if templated else "python" if python else "written"):
         print(file)
     path = target if target.is_absolute() else f"./{target}"
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
