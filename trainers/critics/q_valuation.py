@@ -17,7 +17,7 @@ from trainers.critics.q_critic import QCritic, QSpec, Transitions, action_target
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import Valued, split
 from trainers.models.policy_model import PolicyModel
-from trainers.samplers.local import Generated
+from trainers.samplers.sampler import Generated
 from webgym.types import Group, Trajectory, Turn, seed_from
 
 Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]

@@ -25,7 +25,7 @@ from torch import Tensor
 from trainers import algorithms
 from trainers.batches.packing import PackedBatch, pack, plan
 from trainers.batches.rows import Row, check_context, rows_of_all, sampling_temperature, streams_of
-from trainers.config import TrainConfig, merged, remedy, resolve
+from trainers.config import TrainConfig, changed, remedy, resolve
 from trainers.credit.algorithm import bootstraps
 from trainers.credit.credit import Credit, Values, kl_penalties, with_penalties
 from trainers.critics.probe import probe_rows, probe_set
@@ -44,9 +44,8 @@ from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.disk import disk_errors
 from trainers.runs.memory import memory_errors
 from trainers.runs.run_folder import RunFolder, open_checkpoint, restore_rng, rng_state
-from trainers.samplers.batched import in_this_process
-from trainers.samplers.local import Generated, LocalSampler
-from trainers.samplers.openai import OpenAISampler
+from trainers.samplers.registry import open_sampler
+from trainers.samplers.sampler import Generated, Sampler
 from trainers.training.clock import Laps, Timekeeper, shares, split, split_in_words
 from trainers.training.metrics import rollout_metrics
 from trainers.training.progress import Display, Progress
@@ -218,7 +217,7 @@ class Trainer:
         finally:
             self.display.end()
 
-    def _train(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> None:
+    def _train(self, arena: Arena, sampler: Sampler) -> None:
         config, started = self.config, time.monotonic()
         if self._rng is None:  # last of all before the first iteration: building models draws from it too
             torch.manual_seed(seed_from(config.seed, "torch"))
@@ -261,7 +260,7 @@ class Trainer:
         by_iterations = (self.iteration - 1) / max(1, self.config.iterations - 1)
         return max(by_iterations, min(1.0, self.turns / self.config.steps)) if self.config.steps else by_iterations
 
-    def iterate(self, arena: Arena, sampler: LocalSampler | OpenAISampler) -> dict[str, float]:
+    def iterate(self, arena: Arena, sampler: Sampler) -> dict[str, float]:
         """One iteration; returns the row that was logged."""
         config, clock = self.config, Laps()
         self.iteration += 1
@@ -314,9 +313,7 @@ class Trainer:
         self._rows.append(row)
         return row
 
-    def _collecting(
-        self, arena: Arena, sampler: LocalSampler | OpenAISampler, sampling: Sampling, iteration: int
-    ) -> Callable[[], list[Trajectory]]:
+    def _collecting(self, arena: Arena, sampler: Sampler, sampling: Sampling, iteration: int) -> Callable[[], list[Trajectory]]:
         """What collects the episodes of an iteration and writes them down."""
         policy = self._policy(sampler, sampling, explore=True)
         final = self._language(sampler, sampling, self.config.seed).prompt_ids if bootstraps(self.own) else None
@@ -339,7 +336,7 @@ class Trainer:
 
         return collect
 
-    def _begin_next(self, arena: Arena, sampler: LocalSampler | OpenAISampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
+    def _begin_next(self, arena: Arena, sampler: Sampler, sampling: Sampling, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
         config, turns = self.config, self.turns + sum(map(len, taken))
         weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
@@ -349,7 +346,7 @@ class Trainer:
             return
         self._collection.begin(self._collecting(arena, sampler, sampling, self.iteration + 1))
 
-    def _policy(self, sampler: LocalSampler | OpenAISampler, sampling: Sampling, explore: bool = False) -> Policy:
+    def _policy(self, sampler: Sampler, sampling: Sampling, explore: bool = False) -> Policy:
         """Who plays: the model, or the best of its proposals by Q where the algorithm asks for that."""
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or not isinstance(self.valuation, QValuation):
@@ -362,7 +359,7 @@ class Trainer:
             seed,
         )
 
-    def _language(self, sampler: LocalSampler | OpenAISampler, sampling: Sampling, seed: int) -> LanguagePolicy:
+    def _language(self, sampler: Sampler, sampling: Sampling, seed: int) -> LanguagePolicy:
         return LanguagePolicy(self.source, sampler, sampling, seed, grammar=self.config.grammar)
 
     def _earlier(self) -> list[Trajectory]:
@@ -371,7 +368,7 @@ class Trainer:
         return [x for i in range(first, self.iteration) for x in load(self.run.trajectory_path(i))]
 
     @staticmethod
-    def _draw(sampler: LocalSampler | OpenAISampler, sampling: Sampling) -> Draw:
+    def _draw(sampler: Sampler, sampling: Sampling) -> Draw:
         """Completions of prompts by the policy that the sampler holds."""
 
         def like(turn: Turn) -> Sampling:
@@ -432,26 +429,14 @@ class Trainer:
 
     # --- evaluation, metrics, interruption ---------------------------------------------------------------------------------
 
-    def _sampler(self) -> LocalSampler | OpenAISampler:
-        source, behind, config = self.source, self._behaviour, self.config.sampler
-        if config.kind == "openai":
-            sampler = OpenAISampler(config, source.model, source.tokenizer, self.run.path / "weights", version=self.iteration)
-            sampler.set_weights(source.model, self.iteration)  # whatever the server was started with
-        else:
-            sampler = in_this_process(
-                source.model,
-                source.tokenizer,
-                block=source.read_in_blocks_of,
-                version=self.iteration,
-                slots=config.slots,
-                batched=config.kind == "batched",
-            )
+    def _sampler(self) -> Sampler:
+        sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.keeper.doing("sampling", works)
-        if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
-            sampler.set_weights(behind["weights"], behind["version"])
+        if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
+            sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler
 
-    def _evaluate(self, arena: Arena, sampler: LocalSampler | OpenAISampler, split: task_sets.Split, seeds: int, title: str) -> None:
+    def _evaluate(self, arena: Arena, sampler: Sampler, split: task_sets.Split, seeds: int, title: str) -> None:
         sampling = Sampling(self.config.eval_temperature, max_tokens=self.config.max_tokens)
         if self.config.overlap:
             self._collection.wait()
@@ -510,7 +495,8 @@ def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig
     kept = {**optional, **kept}  # TOML has no None: what was set to none is not there
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
-    old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]
+    new = resolve(changed(kept, changes))[0]
+    old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("critic.start", old.critic.start, new.critic.start)
