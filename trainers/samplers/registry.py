@@ -193,7 +193,7 @@ def _factory_problems(module: ModuleType) -> list[str]:
 def _lacking(kind: type) -> list[str]:
     """The methods of the protocol that a class does not have, with the nearest of its own."""
     abstract = getattr(kind, "__abstractmethods__", ())
-    own = [name for name in vars(kind) if name not in PROTOCOL]
+    own = [name for name in vars(kind) if name not in PROTOCOL and not name.startswith("_")]
     return [f"{name}{did_you_mean(name, own)}" for name in PROTOCOL if name in abstract or not callable(getattr(kind, name, None))]
 
 
