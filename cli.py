@@ -320,6 +320,9 @@ def evaluate(
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
+    ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -330,6 +333,8 @@ def evaluate(
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
+    if settings and policy is not None:
+        raise WebGymError(f"--set {settings[0]}: expected --checkpoint beside it, whose answers a sampler generates, got --policy {policy}")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
@@ -341,36 +346,34 @@ def evaluate(
         known_backend(backend),
         shown=lambda total: shown(total, Console(stderr=True)),
     )
-    if policy is ModelFree.openai:
+    comparison = None
+    if checkpoint is not None:
+        from trainers.models.model import no_progress_bars
+        from trainers.training.evaluation import assess_checkpoints
+
+        no_progress_bars()
+        found, comparison = assess_checkpoints(
+            wanted, checkpoint, against, settings, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
+        )
+    elif policy is ModelFree.openai:
         from webgym.policies.openai_client import Server
         from webgym.prompts.settings import PromptSettings
         from webgym.types import Sampling
 
         if not model:
             raise WebGymError("--policy openai needs --model NAME, the model's name on the server")
-        found, comparison = (
-            wanted.of_server(
-                Server.from_environment(base_url),
-                model,
-                prompts=PromptSettings(dialect=dialect.value),
-                sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
-                view=view.value,
-                extra=_json_object("--extra", extra),
-                seed=seed,
-            ),
-            None,
+        found = wanted.of_server(
+            Server.from_environment(base_url),
+            model,
+            prompts=PromptSettings(dialect=dialect.value),
+            sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
+            view=view.value,
+            extra=_json_object("--extra", extra),
+            seed=seed,
         )
-    elif policy is not None:
-        found, comparison = wanted.of_model_free(policy.value, seed), None
     else:
-        from trainers.models.model import no_progress_bars
-        from trainers.training.evaluation import assess_checkpoints
-
-        no_progress_bars()
-        assert checkpoint is not None
-        found, comparison = assess_checkpoints(
-            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
-        )
+        assert policy is not None
+        found = wanted.of_model_free(policy.value, seed)
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
         print(json.dumps(result, indent=2))

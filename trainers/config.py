@@ -15,6 +15,7 @@ from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
 from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import MOVED, moved
+from trainers.samplers import registry as samplers
 from trainers.samplers.settings import SamplerConfig
 from webgym.backends.base import Backend
 from webgym.errors import ConfigError, did_you_mean
@@ -164,8 +165,7 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
     config = validated(TrainConfig, moved(data, warn=True))
     algorithm = algorithms.get(config.algo)
     own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
-    if config.rollout.grammar and config.sampler.kind == "openai":
-        raise ConfigError("rollout.grammar=true needs sampler.kind=local or batched: a server cannot hold answers to our grammar")
+    sampler = resolve_sampler(config.sampler, grammar=config.rollout.grammar)
     if config.critic.head.backbone == "bigrams" and algorithm.needs_values(own) == "token":
         raise ConfigError(f"critic.head.backbone=bigrams values turns, and {config.algo} as it is set values tokens: take another backbone")
     if config.rollout.overlap and algorithm.practice(own).best_of > 1:
@@ -173,7 +173,29 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
             f"rollout.overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: "
             "leave it out"
         )
-    return config.model_copy(update={"algorithm": own.model_dump()}), own
+    return config.model_copy(update={"algorithm": own.model_dump(), "sampler": sampler}), own
+
+
+def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
+    """The sampler's configuration with all its keys, a path made absolute. Raises ConfigError, also where it cannot hold to a `grammar`."""
+    kind = samplers.get(config.kind)
+    if grammar and not kind.holds_grammar:
+        able = " or ".join(samplers.holding_grammar())
+        raise ConfigError(f"rollout.grammar=true needs sampler.kind={able}: the sampler {config.kind} cannot hold answers to our grammar")
+    return kind.resolved(config, validated(kind.Config, kind.keys(config), f"sampler {config.kind}: "))
+
+
+def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run with `changes`; a sampler of another kind begins without the options of the one before.
+
+    >>> changed({"seed": 1, "sampler": {"kind": "./a.py", "options": {"port": 9}}}, {"sampler": {"kind": "local"}})
+    {'seed': 1, 'sampler': {'kind': 'local'}}
+    """
+    sampler = dict(kept.get("sampler", {}))
+    if changes.get("sampler", {}).get("kind", sampler.get("kind")) != sampler.get("kind"):
+        sampler.pop("options", None)
+        kept = {**kept, "sampler": sampler}
+    return merged(kept, changes)
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
@@ -283,7 +305,7 @@ def remedy(config: TrainConfig) -> str:
         knobs.append("machine.gradient_checkpointing=true")
     if config.machine.dtype == "float32":
         knobs.append("machine.dtype=bfloat16")
-    if config.sampler.kind != "openai":
+    if "slots" in samplers.get(config.sampler.kind).Config.model_fields and config.sampler.slots is not None:
         knobs.append(f"sampler.slots={max(1, config.sampler.slots // 2)}")
     anew = "" if config.lora.rank else ", or start anew with --set lora.rank=16"
     return f"go on with --resume and {settings_in_words(knobs)} (update.token_budget is {config.update.token_budget:,}){anew}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from trainers import algorithms
-from trainers.config import LengthConfig, TrainConfig, merged, resolve
+from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
 from trainers.credit.algorithm import Algorithm
 from trainers.critics.critic import Critic
 from trainers.critics.q_valuation import QValuation
@@ -120,7 +120,8 @@ def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig
     changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
-    old, new = resolve(kept)[0], resolve(merged(kept, changes))[0]
+    new = resolve(changed(kept, changes))[0]
+    old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("critic.start", old.critic.start, new.critic.start)

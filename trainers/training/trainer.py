@@ -25,9 +25,7 @@ from trainers.rollouts.collection import Collection
 from trainers.rollouts.curriculum import Curriculum
 from trainers.runs.memory import memory_errors
 from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
-from trainers.samplers.batched import in_this_process
-from trainers.samplers.local import LocalSampler
-from trainers.samplers.openai import OpenAISampler
+from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
 from trainers.training.clock import Laps
@@ -259,21 +257,9 @@ class Trainer:
         success = evaluate(players, tuple(self.tasks), split, seeds, title, self.iteration)
         self._score = success if split == "valid" else self._score
 
-    def _sampler(self) -> LocalSampler | OpenAISampler:
-        source, behind, config = self.source, self._behaviour, self.config.sampler
-        if config.kind == "openai":
-            sampler = OpenAISampler(config, source.model, source.tokenizer, self.run.path / "weights", version=self.iteration)
-            sampler.set_weights(source.model, self.iteration)  # whatever the server was started with
-        else:
-            sampler = in_this_process(
-                source.model,
-                source.tokenizer,
-                block=source.read_in_blocks_of,
-                version=self.iteration,
-                slots=config.slots,
-                batched=config.kind == "batched",
-            )
+    def _sampler(self) -> Sampler:
+        sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
-        if behind is not None:  # resumed: the next batch comes from the weights that had begun to collect it
-            sampler.set_weights(behind["weights"], behind["version"])
+        if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
+            sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler
