@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 import warnings
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from webgym.errors import WebGymError
@@ -262,8 +264,46 @@ def sft(
 
 
 @app.command()
+def algos(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name or file of one, to see its options and metrics.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the algorithms, or the options and metrics of one."""
+    from trainers import algorithms
+
+    if not name:
+        found = algorithms.listed()
+        if as_json:
+            print(json.dumps([asdict(x) for x in found], indent=2))
+            return
+        table = Table("algorithm", "summary")
+        for x in found:
+            table.add_row(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary)
+        console.print(table)
+        return
+    from trainers.config import options
+    from trainers.training.metrics import explanations
+
+    algorithm = algorithms.get(name)
+    settings = [{"key": key, "default": value, "means": words} for key, value, words in options(algorithm.Config())]
+    metrics = explanations(algorithm)
+    if as_json:
+        print(json.dumps({"name": algorithm.name, "summary": algorithm.summary, "options": settings, "metrics": metrics}, indent=2))
+        return
+    console.print(f"{algorithm.name}: {algorithm.summary}", soft_wrap=True, markup=False)
+    for title, rows in (
+        (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
+        (("metric", "meaning"), list(metrics.items())),
+    ):
+        table = Table(*title)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+@app.command()
 def train(
-    algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
+    algo: Annotated[str, typer.Option(help="grpo, archer, ppo ... (`webgym algos`), or a file of your own: ./mine.py.")] = "",
     tasks: TasksOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,

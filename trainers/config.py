@@ -2,13 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainers import algorithms
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
@@ -112,7 +113,7 @@ class TrainConfig(_Group):
 
     # what is learned
     algo: str = "grpo"
-    """Name of a file in trainers/algorithms/."""
+    """Name of an algorithm (`webgym algos`), or the path of a Python file with one."""
     algorithm: dict[str, Any] = Field(default_factory=dict)
     """The algorithm's own options (its Config), for example {"lam": 0.9}."""
     model: str = "webgym-tiny"
@@ -160,20 +161,24 @@ class TrainConfig(_Group):
         return moved(data, warn=True) if isinstance(data, Mapping) else data
 
 
-def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
+def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
     config = validated(TrainConfig, moved(data, warn=True))
     algorithm = algorithms.get(config.algo)
-    own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
+    algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ")
+    algorithms.check(algorithm, algorithm_config)
     sampler = resolve_sampler(config.sampler, grammar=config.rollout.grammar)
-    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(own) == "token":
-        raise ConfigError(f"critic.head.backbone=bigrams values turns, and {config.algo} as it is set values tokens: take another backbone")
-    if config.rollout.overlap and algorithm.practice(own).best_of > 1:
+    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(algorithm_config) == "token":
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: "
+            f"critic.head.backbone=bigrams values turns, and {algorithm.name} as it is set values tokens: take another backbone"
+        )
+    if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
+        raise ConfigError(
+            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses actions by the values that the update is changing: "
             "leave it out"
         )
-    return config.model_copy(update={"algorithm": own.model_dump(), "sampler": sampler}), own
+    update = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
+    return config.model_copy(update=update), algorithm_config
 
 
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
@@ -223,6 +228,16 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
+def options(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Key, value and doc line of each option; keys of groups have dots."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from options(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, field.description or ""
+
+
 def read(path: Path, what: str = "configuration") -> dict[str, Any]:
     """A TOML file; `what` it is stands in errors. Raises ConfigError with the line where it is no TOML."""
     try:
@@ -244,26 +259,35 @@ def with_settings(
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
     A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it is like none known.
-    Raises ConfigError for a text without `=`.
+    The path of an algorithm's file is made absolute. Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
     {'rollout': {'group_size': 4}, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
-    changed = json.loads(json.dumps(data))
+    changed, settings = json.loads(json.dumps(data)), list(settings)
     names = list(known) or [*TrainConfig.model_fields, *MOVED]
-    own = set() if known else {field for algorithm in algorithms.discover().values() for field in algorithm.Config.model_fields}
+    options = set() if known else _options(changed, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and (path[0] in own or not did_you_mean(path[0], names)):
+        if path[0] not in names and (path[0] in options or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place[path[-1]] = _value(text.strip())
+    if "algo" in changed and not known:
+        changed["algo"] = algorithms.absolute(str(changed["algo"]))
     return changed
+
+
+def _options(data: Mapping[str, Any], settings: Iterable[str]) -> set[str]:
+    """All options of algorithms: of the known ones, and of the one that is asked for, which may be a file elsewhere."""
+    asked = [str(data.get("algo", "")), *(text.partition("=")[2].strip() for text in settings if text.partition("=")[0].strip() == "algo")]
+    found = [*algorithms.discover().values(), *(algorithms.get(algo) for algo in asked[-1:] if algorithms.is_path(algo))]
+    return {option for algorithm in found for option in algorithm.Config.model_fields}
 
 
 def _value(text: str) -> Any:

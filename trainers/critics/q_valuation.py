@@ -12,9 +12,9 @@ from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, Span, rows_of_all
-from trainers.credit.algorithm import Algorithm
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.credit.credit import Values, flatten, rewards
-from trainers.critics.q_critic import QCritic, QSpec, Transitions, action_targets, fit_pass, move_target, read, state_targets
+from trainers.critics.q_critic import ActionValueConfig, QCritic, Transitions, action_targets, fit_pass, move_target, read, state_targets
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
 from trainers.critics.valuer import Draw, Valued
@@ -51,10 +51,19 @@ class QValuation:
     """A critic of actions with its target copy and optimiser (:class:`trainers.critics.valuer.Valuer`)."""
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: AlgorithmConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._spec: QSpec = own.q
-        self._fresh: bool = algorithm.practice(own).fresh
+        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
+        self._spec = algorithm_config.q
+        self._fresh: bool = algorithm.practice(algorithm_config).fresh
         self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 

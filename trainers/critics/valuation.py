@@ -14,7 +14,7 @@ from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, final_rows, rows_of_all
-from trainers.credit.algorithm import Algorithm, bootstraps
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, bootstraps, discount
 from trainers.credit.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critics.critic import Critic
 from trainers.critics.fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
@@ -38,12 +38,20 @@ class Valuation:
     best = None  # V compares states, not actions
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: AlgorithmConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._algorithm, self._own, self._config, self._source = algorithm, own, config, source
+        self._algorithm, self._algorithm_config, self._config, self._source = algorithm, algorithm_config, config, source
         self._seed, self._budget, self._device = seed, token_budget, device
-        self._per_token = algorithm.needs_values(own) == "token"
-        self._bootstraps = bootstraps(own)
+        self._per_token = algorithm.needs_values(algorithm_config) == "token"
+        self._bootstraps = bootstraps(algorithm_config)
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
@@ -64,7 +72,7 @@ class Valuation:
     ) -> Valued:
         """Values of a batch and the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded; `draw` is not used."""
         assert self._algorithm.targets is not None
-        targets = self._algorithm.targets(groups, self._own)
+        targets = self._algorithm.targets(groups, self._algorithm_config)
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
         check_targets(self._config.head, flat)
@@ -133,7 +141,7 @@ class Valuation:
         trajectories = flatten(groups)
         with self.optimizer.averaged():
             values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
-        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, self._config.target_lam))
+        ahead = np.concatenate(lambda_returns(trajectories, values, discount(self._algorithm_config), self._config.target_lam))
         return np.where(np.isnan(flat), np.nan, ahead)
 
     def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:

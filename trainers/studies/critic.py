@@ -31,6 +31,7 @@ from trainers.batches.distinct_turns import Distinct
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row
 from trainers.config import read, resolve, validated
+from trainers.credit.algorithm import discount
 from trainers.credit.calibration import explained_variance
 from trainers.credit.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
 from trainers.critics.critic import Critic, HeadConfig
@@ -137,8 +138,8 @@ class CriticStudy:
         self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
-            self.config, own = resolve(run.config)
-        self.gamma = float(getattr(own, "gamma", 1.0))
+            self.config, algorithm_config = resolve(run.config)
+        self.gamma = discount(algorithm_config)
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:
                 raise ConfigError(f"{checkpoint}: nobody knows the exact values of {task}; train on tasks of the pack wizard")

@@ -17,6 +17,7 @@ from trainers import algorithms
 from trainers.batches.packing import pack
 from trainers.batches.rows import rows_of_all
 from trainers.config import resolve
+from trainers.credit.algorithm import discount
 from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
 from trainers.critics.fit import predict
@@ -60,8 +61,8 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     torch.set_num_threads(1)
     with RunFolder.open(path, write=False) as run:
         checkpoint, config = run.latest(), resolve(run.config)
-        settings, own = config
-        needs = algorithms.get(settings.algo).needs_values(own)
+        settings, algorithm_config = config
+        needs = algorithms.get(settings.algo).needs_values(algorithm_config)
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"
             raise CheckpointError(f"{path}: {settings.algo} {what}")
@@ -72,7 +73,7 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]
     for site in wanted.sites:
         sets.append((site, (site,), "test"))
-    gamma = float(getattr(own, "gamma", 1.0))
+    gamma = discount(algorithm_config)
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:
         rehearse(task_sets.choose(names), backend)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
-from trainers.credit.algorithm import Algorithm
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
@@ -96,7 +96,7 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     )
 
 
-def valuer_of(algorithm: Algorithm, algorithm_config: Any, config: TrainConfig, source: PolicyModel) -> Valuer | None:
+def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: TrainConfig, source: PolicyModel) -> Valuer | None:
     """The critic that the algorithm asks for; None for one without values."""
     needs = algorithm.needs_values(algorithm_config)
     if not needs:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from trainers.config import TrainConfig
-from trainers.credit.algorithm import Practice, bootstraps
+from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
 from trainers.critics.valuer import Draw, Valuer
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
@@ -29,7 +28,7 @@ class Players:
     """A policy with its sampler, the sessions that it plays in, and the choice of episodes."""
 
     config: TrainConfig
-    algorithm_config: Any
+    algorithm_config: AlgorithmConfig
     practice: Practice
     source: PolicyModel
     valuer: Valuer | None
@@ -49,7 +48,7 @@ class Players:
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
-        exploring = self.algorithm_config.explore if explore else 0.0
+        exploring = self.practice.explore if explore else 0.0
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
