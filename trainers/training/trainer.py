@@ -63,6 +63,7 @@ from webgym.record.live import Monitor
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Event, Record
+from webgym.rollout.executor import play_in_order
 from webgym.types import EpisodeKey, Group, Sampling, Trajectory, Turn, seed_from
 
 log = logging.getLogger(__name__)
@@ -319,18 +320,15 @@ class Trainer:
     ) -> Callable[[], list[Trajectory]]:
         """What collects the episodes of an iteration and writes them down."""
         policy = self._policy(sampler, sampling, explore=True)
-        final = self._language(sampler, sampling, self.config.seed).prompt_ids if bootstraps(self.own) else None
 
         def collect() -> list[Trajectory]:
             self.monitor.phase("collecting", iteration)
             with self.run.trajectories(iteration) as store, disk_errors(store.path):
-                record = Record(
-                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.screenshots, final_prompt=final
-                )
+                record = Record(pictured_groups=self.config.screenshots, final_prompts=bootstraps(self.own))
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = arena.collect(policy, keys, record=record, on_event=self._hear)
+                    trajectories = play_in_order(arena, policy, keys, record=record, on_event=self._hear, on_picture=store.save_screenshot)
                     for trajectory in trajectories:
                         store.append(trajectory)
                     return trajectories
