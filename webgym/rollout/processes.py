@@ -133,8 +133,9 @@ class _Process:
         self.playing[part.number] = part
         self._starting = time.monotonic()
         file = registry.file_of(part.key.task_id)
+        request = replace(request, keys=(part.key,), task_files=(file,) if file else ())
         try:
-            self._pipe.send(Assignment(part.number, session, replace(request, keys=(part.key,), task_files=(file,) if file else ())))
+            self._pipe.send(Assignment(part.number, tuple(sys.path), session, request))
         except OSError:
             self.lost = True
 
@@ -145,7 +146,9 @@ class _Process:
     def trouble(self, silence_s: float) -> str:
         """The reason why the process must be given up; "" while it does well."""
         if self.lost:
-            code = self._process.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # its pipe closes a moment before it has ended
+                self._process.wait(LOOK_S)
+            code = self._process.returncode
             return "its pipe closed" if code is None else f"it ended with signal {-code}" if code < 0 else f"it ended with status {code}"
         now = time.monotonic()
         waits = not self.ready or any(not part.running for part in self.playing.values())
@@ -192,7 +195,7 @@ class ProcessExecutor:
         if processes < 1 or sessions < 1:
             raise UsageError(f"expected at least one process and one session, got {processes} and {sessions}")
         self._stage = Stage(sessions, known_backend(backend), headless, screenshots)
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._inbox: Mail = queue.SimpleQueue()
         self._count = processes
         self._processes: list[_Process] = []
@@ -301,7 +304,7 @@ class ProcessExecutor:
         """Put a fresh process in place of each that is gone or hangs. Returns the episodes that end with it as faults."""
         faults: list[Played] = []
         for at, process in enumerate(self._processes):
-            if not (reason := process.trouble(self._silence_s)):
+            if not (reason := process.trouble(self.silence_s)):
                 continue
             process.kill()
             log.warning("worker process %d is replaced: %s", process.id, reason)

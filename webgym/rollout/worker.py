@@ -7,6 +7,7 @@ silent. The pipe closes when the parent ends, however it ends; where something e
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -46,9 +47,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One episode for one of the worker's sessions. `number` names it in all that is told of it."""
+    """One episode for one of the worker's sessions. `number` names it in all that is told of it; `path` is where modules are found."""
 
     number: int
+    path: tuple[str, ...]
     session: int
     request: Request  # of one key
 
@@ -140,6 +142,7 @@ class Worker:
         while (assignment := _received(self._pipe)) is not None:
             try:
                 request = assignment.request
+                sys.path[:] = assignment.path
                 for file in request.task_files:
                     registry.load(file)
                 policy = self._policy(request.policy)
