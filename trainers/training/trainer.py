@@ -58,7 +58,7 @@ from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
 from webgym.policies.policy import Policy
 from webgym.prompts.settings import PromptSettings
-from webgym.record import live
+from webgym.record import layout
 from webgym.record.live import Monitor
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
@@ -77,14 +77,14 @@ class Trainer:
         self.config, self.own = resolve(config.model_dump())
         self.run, self.source = run, source
         self.display = display or Display()
-        self.monitor = Monitor(run.path / live.FILE, config.sessions)
+        self.monitor = Monitor(run.path / layout.LIVE, config.sessions)
         self.algorithm = algorithms.get(config.algo)
         self.tasks = task_sets.choose(config.tasks)
         self.iteration = 0
         self.episodes = self.turns = self._turns_before = 0
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
         self.learner = Learner(
-            source.model.parameters(), self._forward, config.optim, failed_batch=run.path / "failed_batch.pt", device=config.device
+            source.model.parameters(), self._forward, config.optim, failed_batch=run.path / layout.FAILED_BATCH, device=config.device
         )
         self.practice = self.algorithm.practice(self.own)
         self.valuation: Valuation | QValuation | None = None
