@@ -209,6 +209,7 @@ def demos(
     from webgym.packs.rehearsal import rehearse
     from webgym.policies.demonstrator import Demonstrator, demo_keys
     from webgym.prompts.settings import COMPACT, PromptSettings
+    from webgym.record import layout
     from webgym.record.store import TrajectoryStore
     from webgym.rollout.arena import Arena
     from webgym.rollout.progress import shown
@@ -218,7 +219,7 @@ def demos(
     chosen = task_sets.choose(tasks)
     rehearse(chosen, known_backend(backend))
     keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
     with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
@@ -230,7 +231,7 @@ def demos(
             if trajectory.outcome.success or (slips and not trajectory.outcome.faulted):
                 store.append(trajectory)
                 kept += 1
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     result = report(found)
     console.print(result.table("demonstrations"))
     console.print(f"{kept} demonstrations in {path}")
@@ -451,8 +452,9 @@ def truth(
 ) -> None:
     """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
     from trainers.models.model import no_progress_bars
-    from trainers.studies.truth import FILE, Wanted, find_truth, table
+    from trainers.studies.truth import Wanted, find_truth, table
     from webgym.backends.base import known_backend
+    from webgym.record import layout
 
     no_progress_bars()
     chosen = known_backend(backend) if backend else None
@@ -463,7 +465,7 @@ def truth(
         return
     for row in rows:
         console.print(table(row))
-    _say(f"{len(rows)} rows added to {run / FILE}")
+    _say(f"{len(rows)} rows added to {run / layout.TRUTH}")
 
 
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw plots into this folder (needs the extra `plots`).")]

@@ -49,6 +49,7 @@ from trainers.studies.truth import ExactTruth
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.packs import sets as task_sets
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, load
 from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -180,7 +181,7 @@ class CriticStudy:
     # --- episodes --------------------------------------------------------------------------------------------------------
 
     def _source(self) -> PolicyModel:
-        return PolicyModel.load(self._checkpoint.folder("policy"))
+        return PolicyModel.load(self._checkpoint.folder(layout.POLICY))
 
     def _episodes(self, seed: int) -> tuple[Episodes, Episodes]:
         """The episodes to fit to and to judge on, played and valued once for all variants of a seed."""

@@ -33,6 +33,7 @@ from webgym.backends.base import Backend
 from webgym.errors import CheckpointError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
+from webgym.record import layout
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -66,8 +67,8 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"
             raise CheckpointError(f"{path}: {settings.algo} {what}")
-        source = PolicyModel.load(checkpoint.folder("policy"))
-        critic = Critic.load(checkpoint.folder("critic"), policy=source.model)
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
+        critic = Critic.load(checkpoint.folder(layout.CRITIC), policy=source.model)
         run_seed = run.seed
     tasks, backend = settings.tasks, wanted.backend or settings.backend
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]

@@ -37,13 +37,12 @@ from webgym.backends.base import Backend
 from webgym.errors import UsageError
 from webgym.packs import registry
 from webgym.prompts.prompt import demonstration, prompt_text
+from webgym.record import layout
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.task import Chances, ExactValues
 from webgym.types import Action, Observation, Sampling, Trajectory, seed_from
-
-FILE = "truth.jsonl"
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     with RunFolder.open(path, write=False) as run:
         checkpoint = run.latest()
         config = run.config
-        source = PolicyModel.load(checkpoint.folder("policy"))
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
     gamma = config["algorithm"].get("gamma", 1.0) if wanted.gamma is None else wanted.gamma
     sampling = Sampling(config["rollout"]["temperature"], max_tokens=config["rollout"]["max_tokens"])
@@ -82,7 +81,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
         policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
-    journal = Journal(run.path / FILE)
+    journal = Journal(run.path / layout.TRUTH)
     chances = chances_of(source, sampling.temperature)
     for x, turns in zip(chosen, found, strict=True):
         row = {
@@ -119,7 +118,7 @@ def table(row: dict[str, Any]) -> Table:
 
 def _episodes(run: RunFolder, wanted: Wanted) -> list[Trajectory]:
     """The episodes of the wanted iteration: the first member of every group, then the second ..."""
-    there = sorted(int(file.stem.removeprefix("iter-")) for file in (run.path / "trajectories").glob("iter-*.jsonl"))
+    there = [layout.iteration_of(file.stem) for file in layout.trajectory_files(run.path)]
     if not there:
         raise UsageError(f"{run.path} has no trajectories to branch from: train it first")
     iteration = there[-1] if wanted.iteration is None else wanted.iteration

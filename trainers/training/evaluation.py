@@ -28,12 +28,13 @@ from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare
 from webgym.policies.policy import Policy
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 from webgym.types import Sampling, Trajectory
 
 
 def model_folder(path: Path) -> Path:
     """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
-    return path if _is_model(path) else open_checkpoint(path).folder("policy")
+    return path if _is_model(path) else open_checkpoint(path).folder(layout.POLICY)
 
 
 def _is_model(path: Path) -> bool:
@@ -43,7 +44,7 @@ def _is_model(path: Path) -> bool:
 def run_of(path: Path) -> Path | None:
     """The run folder that this run folder, checkpoint or model folder belongs to; None for a model of no run."""
     folder = path.resolve()
-    return next((candidate for candidate in (folder, *folder.parents[:3]) if (candidate / "run.json").is_file()), None)
+    return next((candidate for candidate in (folder, *folder.parents[:3]) if layout.is_run(candidate)), None)
 
 
 def run_config(path: Path) -> dict[str, Any] | None:
@@ -87,7 +88,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     config = run_config(path)
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
-    critic = open_checkpoint(path).path / "critic"
+    critic = open_checkpoint(path).path / layout.CRITIC
     if not (critic / HEADS_FILE).is_file():
         return proposer(seed)
     algorithm = algorithms.get(config["algo"])

@@ -12,7 +12,7 @@ from trainers.critics.valuer import Valuer
 from trainers.runs.run_folder import RunFolder
 from trainers.training.clock import Timekeeper, shares, split, split_in_words
 from trainers.training.progress import Display, Progress
-from webgym.record import live
+from webgym.record import layout
 from webgym.record.live import Monitor
 from webgym.rollout.contract import Event
 from webgym.types import Trajectory
@@ -24,7 +24,7 @@ class Observers:
     def __init__(self, config: TrainConfig, run: RunFolder, display: Display) -> None:
         self._config, self._run = config, run
         self.display = display
-        self.monitor = Monitor(run.path / live.FILE, config.machine.sessions)
+        self.monitor = Monitor(run.path / layout.LIVE, config.machine.sessions)
         self.timekeeper = Timekeeper()
         self.interrupted = False
         self._probe: list[Trajectory] | None = None

@@ -18,14 +18,14 @@ from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
 from webgym.record.store import load
-from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Record
+from webgym.rollout.executor import Executor, play_in_order
 from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
 
 
 @dataclass(frozen=True)
 class Players:
-    """A policy with its sampler, the sessions that it plays in, and the choice of episodes."""
+    """A policy with its sampler, the executor that plays it, and the choice of episodes."""
 
     config: TrainConfig
     algorithm_config: AlgorithmConfig
@@ -35,7 +35,7 @@ class Players:
     curriculum: Curriculum
     run: RunFolder
     observers: Observers
-    arena: Arena
+    executor: Executor
     sampler: Sampler
 
     @property
@@ -57,18 +57,17 @@ class Players:
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects the episodes of an iteration and writes them down."""
         policy = self.policy(self.sampling, explore=True)
-        final = self._language(self.sampling, self.config.seed).prompt_ids if bootstraps(self.algorithm_config) else None
 
         def collect() -> list[Trajectory]:
             self.observers.monitor.phase("collecting", iteration)
             with self.run.trajectories(iteration) as store, disk_errors(store.path):
-                record = Record(
-                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.rollout.screenshots, final_prompt=final
-                )
+                record = Record(pictured_groups=self.config.rollout.screenshots, final_prompts=bootstraps(self.algorithm_config))
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = self.arena.collect(policy, keys, record=record, on_event=self.observers.hear)
+                    trajectories = play_in_order(
+                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
+                    )
                     for trajectory in trajectories:
                         store.append(trajectory)
                     return trajectories

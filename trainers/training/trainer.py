@@ -36,7 +36,9 @@ from trainers.training.players import Players
 from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
+from webgym.record import layout
 from webgym.rollout.arena import Arena
+from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
 
@@ -52,7 +54,7 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / "failed_batch.pt")
+        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = 0
@@ -212,8 +214,8 @@ class Trainer:
         watch.log(self.iteration, row)
         return row
 
-    def players(self, arena: Arena, sampler: Sampler) -> Players:
-        """The run's players in these sessions, with completions by this sampler."""
+    def players(self, executor: Executor, sampler: Sampler) -> Players:
+        """The run's players on this executor, with completions by this sampler."""
         return Players(
             self.config,
             self.algorithm_config,
@@ -223,7 +225,7 @@ class Trainer:
             self.curriculum,
             self.run,
             self.observers,
-            arena,
+            executor,
             sampler,
         )
 

@@ -31,6 +31,7 @@ from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.prompts.prompt import demonstration, prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, png
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines
@@ -316,15 +317,15 @@ def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:
     if not trajectory.outcome.success:
         return ""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     with TrajectoryStore(path) as store:
         store.append(trajectory)
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     return str(path)
 
 
 def _check_prompts(out: Path, prompts: PromptSettings) -> None:
-    path = out / "prompt.json"
+    path = out / layout.DEMO_PROMPTS
     if path.is_file() and PromptSettings.from_json(json.loads(path.read_text("utf-8"))) != prompts:
         raise UsageError(f"{out} holds demonstrations with other prompt settings: give another --out, or the --style that they have")
 

@@ -11,7 +11,19 @@ from webgym.actions import parse, render
 from webgym.errors import BrowserFault, Fault
 from webgym.policies.policy import Policy
 from webgym.prompts.page import page_text
-from webgym.rollout.contract import Counts, Deadlines, Env, Event, EventKind, Listener, Record, Retries, StepLike
+from webgym.rollout.contract import (
+    Counts,
+    Deadlines,
+    Env,
+    Event,
+    EventKind,
+    Listener,
+    PictureTaker,
+    PromptReader,
+    Record,
+    Retries,
+    StepLike,
+)
 from webgym.types import (
     Action,
     Completion,
@@ -95,10 +107,18 @@ class Episode:
     """One episode, through as many sessions as it takes."""
 
     def __init__(
-        self, key: EpisodeKey, env: Env, policy: Policy, board: Place, deadlines: Deadlines, retries: Retries, record: Record
+        self,
+        key: EpisodeKey,
+        env: Env,
+        policy: Policy,
+        board: Place,
+        deadlines: Deadlines,
+        retries: Retries,
+        record: Record,
+        on_picture: PictureTaker | None = None,
     ) -> None:
         self.key, self.env, self.policy, self.board = key, env, policy, board
-        self.deadlines, self.retries, self.record = deadlines, retries, record
+        self.deadlines, self.retries, self.record, self.on_picture = deadlines, retries, record, on_picture
         self.goal = ""
         self.turns: list[Turn] = []
         self.actions: list[Action | InvalidAction] = []  # of the turns so far
@@ -134,9 +154,10 @@ class Episode:
             step = await self._turn(observation)
             if step.kind:
                 ended = self._ended(Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts))
-                if ended.outcome.kind != "truncated" or self.record.final_prompt is None:
+                if ended.outcome.kind != "truncated" or not self.record.final_prompts:
                     return ended
-                return replace(ended, final_prompt_ids=self.record.final_prompt(step.observation, ended.turns, self.key))
+                reader = cast(PromptReader, self.policy)
+                return replace(ended, final_prompt_ids=reader.prompt_ids(step.observation, ended.turns, self.key))
             observation = step.observation
 
     async def _replay(self, observation: Observation) -> Observation:
@@ -179,7 +200,7 @@ class Episode:
 
     async def _pictured(self, observation: Observation) -> Observation:
         """The observation with its picture, where one is wanted and does not come by itself."""
-        if self.record.screenshot is None or observation.screenshot is not None or not self.record.pictured(self.key):
+        if self.on_picture is None or observation.screenshot is not None or not self.record.pictured(self.key):
             return observation
         pixels = await within(self.env.screenshot(), self.deadlines.step_s, f"a picture of {self.key.task_id}")
         return replace(observation, screenshot=pixels)
@@ -196,7 +217,7 @@ class Episode:
 
     def _recorded(self, observation: Observation, choice: _Choice, step: StepLike, browser_s: float) -> Turn:
         valid = not isinstance(choice.action, InvalidAction)
-        picture, save = observation.screenshot, self.record.screenshot
+        picture, save = observation.screenshot, self.on_picture
         return Turn(
             completion=choice.completion if self.record.prompts else replace(choice.completion, prompt=""),
             action=render(cast(Action, choice.action), "call") if valid else "",

@@ -14,7 +14,7 @@ from typing import Any
 
 from webgym.errors import UsageError, did_you_mean
 from webgym.evaluation.statistics import wilson
-from webgym.record import live
+from webgym.record import layout, live
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
 from webgym.types import EpisodeKey
@@ -33,15 +33,15 @@ class Run:
         self.path, self.name = path, name
         self.folder = path if path.is_dir() else path.parent
         self.episodes = Episodes(path if path.is_file() else _trajectories(path))
-        self._metrics = Records(self.folder / "metrics.jsonl")
-        self._values = Records(self.folder / "values.jsonl")
-        self._truth = Records(self.folder / "truth.jsonl")
+        self._metrics = Records(self.folder / layout.METRICS)
+        self._values = Records(self.folder / layout.VALUES)
+        self._truth = Records(self.folder / layout.TRUTH)
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """What run.json says; {} without one."""
         try:
-            found = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / layout.ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -50,7 +50,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration; {} without one."""
         try:
-            return tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8"))
+            return tomllib.loads((self.folder / layout.CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
@@ -251,12 +251,12 @@ class Library:
 
 def _trajectories(folder: Path) -> Path:
     """Where a folder's trajectories are: in `trajectories/`, or (demonstrations) right in it."""
-    inside = folder / "trajectories"
-    return inside if inside.is_dir() or (folder / "run.json").is_file() else folder
+    inside = folder / layout.TRAJECTORIES
+    return inside if inside.is_dir() or layout.is_run(folder) else folder
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "run.json").is_file() or (path / "trajectories").is_dir() or (path / "demos.jsonl").is_file()
+    return layout.is_run(path) or (path / layout.TRAJECTORIES).is_dir() or (path / layout.DEMOS).is_file()
 
 
 def _run_folders(folder: Path) -> list[Path]:
