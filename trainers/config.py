@@ -4,9 +4,9 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers import algorithms
 from trainers.critics.settings import CriticConfig
@@ -15,7 +15,7 @@ from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
 from trainers.runs.memory import settings_in_words
 from trainers.samplers.settings import SamplerConfig
-from webgym.backends.base import Backend
+from webgym.backends import known_backend
 from webgym.errors import ConfigError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,8 +34,8 @@ class TrainConfig(BaseModel):
     """Built-in name, local folder or hub name of a causal language model."""
     tasks: tuple[str, ...] = ("default",)
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
-    backend: Backend = "browser"
-    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
+    backend: Annotated[str, AfterValidator(known_backend)] = "browser"
+    """Where episodes are played: "browser", "text" for the twin of packs with plain pages (thousands of turns a second), or another backend."""
     prompts: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
     seed: int = 0

@@ -50,8 +50,8 @@ from trainers.samplers.openai import OpenAISampler
 from trainers.training.clock import Laps, Timekeeper, shares, split, split_in_words
 from trainers.training.metrics import rollout_metrics
 from trainers.training.progress import Display, Progress
+from webgym import backends
 from webgym.actions.grammar import grammar_name
-from webgym.backends.browser.executable import find
 from webgym.errors import ConfigError
 from webgym.evaluation.assessment import Assessment
 from webgym.packs import sets as task_sets
@@ -131,7 +131,7 @@ class Trainer:
             resolved.seed,
             parent=parent,
             name=name,
-            versions={"browser": find().version} if resolved.backend == "browser" else {},
+            versions=dict(backends.get(resolved.backend).versions()),
             trackers=trackers(resolved.trackers),
         )
         trainer = cls(resolved, run, source, display)

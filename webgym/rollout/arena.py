@@ -1,4 +1,4 @@
-"""Browser sessions for whoever is not asynchronous: K sessions of this process, and the collector run over them."""
+"""Sessions for code that is not asynchronous: K sessions of this process, and the collector run over them."""
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -14,12 +14,12 @@ from webgym.types import EpisodeKey, Trajectory
 
 
 class Arena:
-    """`sessions` browser sessions, or sessions of the text twin; a context manager.
+    """`sessions` sessions of a backend, given by its name or as an object; a context manager.
 
     Sessions open when they are first used and live until the end; without `headless` each has a window.
     """
 
-    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend = "browser", headless: bool = True) -> None:
+    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend | str = "browser", headless: bool = True) -> None:
         self.envs = [AsyncWebEnv(screenshots=screenshots, backend=backend, headless=headless) for _ in range(sessions)]
 
     def collect(

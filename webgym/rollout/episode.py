@@ -11,7 +11,7 @@ from webgym.actions import parse, render
 from webgym.errors import BrowserFault, Fault
 from webgym.policies.policy import Policy
 from webgym.prompts.page import page_text
-from webgym.rollout.contract import Counts, Deadlines, Env, Event, EventKind, Listener, Record, Retries, StepLike
+from webgym.rollout.contract import Counts, Deadlines, Env, Event, EventKind, Listener, Record, Retries
 from webgym.types import (
     Action,
     Completion,
@@ -26,6 +26,7 @@ from webgym.types import (
     Observation,
     Outcome,
     OutcomeKind,
+    Step,
     Times,
     Trajectory,
     Turn,
@@ -157,13 +158,13 @@ class Episode:
         elif self.hashes[turn] != observation.hash:
             raise BrowserFault(f"replaying {self.key.task_id} (seed {self.key.seed}) led to another page at turn {turn}")
 
-    async def _perform(self, turn: int, action: Action | InvalidAction) -> StepLike:
+    async def _perform(self, turn: int, action: Action | InvalidAction) -> Step:
         self.performing = turn
         step = await within(self.env.step(action), self.deadlines.step_s, f"turn {turn} of {self.key.task_id}")
         self.performing = None
         return step
 
-    async def _turn(self, observation: Observation) -> StepLike:
+    async def _turn(self, observation: Observation) -> Step:
         """Choose (unless that was done before a fault), perform and record one turn."""
         observation = await self._pictured(observation)
         if self.choice is None:
@@ -194,7 +195,7 @@ class Episode:
             self.board.tell("acting", self.key, thinking=-1, acting=1)
         return _Choice(completion, parse(completion.text, self.policy.dialect, self.goal), _now() - start)
 
-    def _recorded(self, observation: Observation, choice: _Choice, step: StepLike, browser_s: float) -> Turn:
+    def _recorded(self, observation: Observation, choice: _Choice, step: Step, browser_s: float) -> Turn:
         valid = not isinstance(choice.action, InvalidAction)
         picture, save = observation.screenshot, self.record.screenshot
         return Turn(
