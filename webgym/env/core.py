@@ -138,9 +138,9 @@ class AsyncWebEnv:
             due, url = task.ends == "success" or ended != "", session.url
             page = await self._look(session, task.probe if due else None)
         site_state = await pool.gateway.snapshot(self._token, due=due)
+        observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
         evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages))
         verdict = _judged(task, evidence) if due else PENDING
-        observation = self._observation(page, site_state, error)
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""

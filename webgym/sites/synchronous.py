@@ -43,8 +43,7 @@ class Leased:
     """A synchronous site as a :class:`webgym.task.Site`."""
 
     def __init__(self, site: SynchronousSite) -> None:
-        self.site, self.host = site, site.host
-        self.plain, self.external = getattr(site, "plain", False), getattr(site, "external", False)
+        self.site, self.host, self.plain = site, site.host, getattr(site, "plain", False)
 
     async def lease(self, seed: int, site_state: Any) -> Any:
         """The state that the site opens; nothing else runs meanwhile."""
