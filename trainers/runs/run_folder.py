@@ -36,6 +36,7 @@ import tomli_w
 from trainers.runs.checkpoint import MANIFEST, Checkpoint, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, write_atomically
 from trainers.runs.journal import Journal
+from trainers.runs.moved_keys import moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 
@@ -58,7 +59,7 @@ class RunFolder:
         self.algo: str = about["algo"]
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        self.config: dict[str, Any] = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = moved(tomllib.loads((path / "config.toml").read_text(encoding="utf-8")))
         self.metrics = Journal(path / "metrics.jsonl")
         self.values = Journal(path / "values.jsonl")
         self._trackers = list(trackers)
