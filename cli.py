@@ -39,7 +39,7 @@ SetOption = Annotated[
 
 
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="Where episodes are played: browser, or text (packs with plain pages, without a browser).")
+    str, typer.Option("--backend", help="Where episodes are played: browser, text (plain pages, without a browser), or another backend.")
 ]
 
 
@@ -203,7 +203,7 @@ def demos(
     backend: BackendOption = "browser",
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
     from webgym.evaluation.statistics import report
     from webgym.packs import sets as task_sets
     from webgym.packs.rehearsal import rehearse
@@ -368,7 +368,7 @@ def evaluate(
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
     from webgym.evaluation.assessment import SPLITS, Assessment
     from webgym.rollout.progress import shown
 
@@ -453,7 +453,7 @@ def truth(
     """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.truth import Wanted, find_truth, table
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
     from webgym.record import layout
 
     no_progress_bars()
@@ -497,7 +497,7 @@ def critic(
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic_report import Wanted, critic_report, tables
     from trainers.studies.plots import plot_critic, pyplot
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
 
     no_progress_bars()
     if plots:

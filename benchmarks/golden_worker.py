@@ -18,7 +18,8 @@ HOMES = {
     "task_ids": ("webgym.packs.registry", "webgym.registry"),
     "task": ("webgym.packs.registry", "webgym.registry"),
     "sites_of": ("webgym.packs.registry", "webgym.registry"),
-    "why_no_twin": ("webgym.backends.text.session", "webgym.text.session"),
+    "BACKEND": ("webgym.backends.text",),
+    "why_no_twin": ("webgym.text.session",),
     "OraclePolicy": ("webgym.policies.scripted", "webgym.policy"),
     "RandomPolicy": ("webgym.policies.scripted", "webgym.policy"),
     "Arena": ("webgym.rollout.arena", "webgym.arena"),
@@ -39,13 +40,22 @@ def found(name: str) -> Any:
     raise ModuleNotFoundError(f"{name} is in none of {', '.join(HOMES[name])}")
 
 
+def why_no_twin() -> Any:
+    """The function of a task and its sites that is "" for what the text twin can play."""
+    try:
+        return found("BACKEND").can_play
+    except ModuleNotFoundError:
+        return found("why_no_twin")
+
+
 def play(folder: Path) -> None:
     """One file of trajectories for each backend and policy."""
     task, key = found("task"), found("EpisodeKey")
     tasks = [task(task_id) for task_id in found("task_ids")()]
     with_oracle = [x.id for x in tasks if x.oracle is not None]
     others = [x.id for x in tasks if x.oracle is None]
-    plain = [x.id for x in tasks if x.oracle is not None and not found("why_no_twin")(x, found("sites_of")(x))]
+    reason = why_no_twin()
+    plain = [x.id for x in tasks if x.oracle is not None and not reason(x, found("sites_of")(x))]
     oracle, random = found("OraclePolicy")(task), found("RandomPolicy")(0)
     for backend, games in {
         "browser": {"oracle": (oracle, with_oracle), "random": (random, others)},

@@ -4,9 +4,9 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainers import algorithms
 from trainers.credit.algorithm import AlgorithmConfig
@@ -18,7 +18,7 @@ from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import MOVED, moved
 from trainers.samplers import registry as samplers
 from trainers.samplers.settings import SamplerConfig
-from webgym.backends.base import Backend
+from webgym.backends import known_backend
 from webgym.errors import ConfigError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -94,7 +94,7 @@ class CheckpointsConfig(_Group):
 class MachineConfig(_Group):
     """Where a run is played and learned."""
 
-    backend: Backend = "browser"
+    backend: Annotated[str, AfterValidator(known_backend)] = "browser"
     """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
     sessions: int = Field(default=8, ge=1)
     """Browser sessions that collect at the same time."""

@@ -29,7 +29,6 @@ from trainers.samplers.local import LocalSampler
 from trainers.studies.critic_figures import FIGURES, Judged, quality
 from trainers.studies.intervals import said
 from trainers.studies.truth import ExactTruth
-from webgym.backends.base import Backend
 from webgym.errors import CheckpointError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
@@ -52,7 +51,7 @@ class Wanted:
     sites: tuple[str, ...] = ()
     continuations: int = 0
     truth_episodes: int = 8
-    backend: Backend | None = None
+    backend: str | None = None
     sessions: int = 8
     seed: int = 0
 

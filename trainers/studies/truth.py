@@ -33,7 +33,6 @@ from trainers.runs.journal import Journal
 from trainers.runs.run_folder import RunFolder
 from trainers.samplers.local import LocalSampler
 from webgym.actions import render
-from webgym.backends.base import Backend
 from webgym.errors import UsageError
 from webgym.packs import registry
 from webgym.prompts.prompt import demonstration, prompt_text
@@ -57,7 +56,7 @@ class Wanted:
     turns: tuple[int, ...] = ()
     continuations: int = 32
     gamma: float | None = None
-    backend: Backend | None = None
+    backend: str | None = None
     sessions: int = 8
     seed: int = 0
 

@@ -21,8 +21,8 @@ from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
+from webgym import backends
 from webgym.actions.grammar import grammar_name
-from webgym.backends.browser.executable import find
 from webgym.errors import ConfigError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
@@ -61,7 +61,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
         resolved.seed,
         parent=parent,
         name=name,
-        versions={"browser": find().version} if resolved.machine.backend == "browser" else {},
+        versions=backends.get(resolved.machine.backend).versions(),
         trackers=trackers(resolved.trackers),
     )
     return Beginning(resolved, run, source, critic=critic)

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from webgym import types as t
 from webgym.actions import parse
 from webgym.backends.browser.hands import Hands
+from webgym.backends.browser.session import in_browser
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.window import why_none
 from webgym.errors import UsageError
@@ -268,7 +269,7 @@ def play(
     windowed = window is not False and not reason
     go_on, token = threading.Event(), new_token()
     with Arena(1, screenshots=not windowed, headless=not windowed) as arena:
-        person = Person(prompts, (lambda: arena.envs[0].session.tab) if windowed else None, go_on)
+        person = Person(prompts, (lambda: in_browser(arena.envs[0].session).tab) if windowed else None, go_on)
         with Server(create_app(person, go_on, token), port) as server:
             address = f"http://127.0.0.1:{server.port}/{token}/"
             if reason:

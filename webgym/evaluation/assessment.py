@@ -36,7 +36,7 @@ class Assessment:
     split: task_sets.Split = "test"
     seeds: int = 40
     sessions: int = 8
-    backend: Backend = "browser"
+    backend: Backend | str = "browser"
     shown: Callable[[int], AbstractContextManager[Listener | None]] = field(default=lambda _: nullcontext(), repr=False, compare=False)
 
     def keys(self) -> list[EpisodeKey]:

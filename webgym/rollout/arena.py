@@ -18,12 +18,12 @@ STOP_S = 10.0  # longest wait for the episodes under way when nobody wants them 
 
 
 class Arena:
-    """`sessions` browser sessions, or sessions of the text twin; a context manager. Implements :class:`webgym.rollout.executor.Executor`.
+    """`sessions` sessions of a backend, given by its name or as an object; a context manager. Implements :class:`webgym.rollout.executor.Executor`.
 
     Sessions open when they are first used and live until the end; without `headless` each has a window.
     """
 
-    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend = "browser", headless: bool = True) -> None:
+    def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend | str = "browser", headless: bool = True) -> None:
         self.envs = [AsyncWebEnv(screenshots=screenshots, backend=backend, headless=headless) for _ in range(sessions)]
 
     def play(

@@ -11,31 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast, r
 
 from webgym.errors import UsageError, did_you_mean
 from webgym.policies.policy import Policy
-from webgym.types import Action, EpisodeKey, InvalidAction, Observation, Trajectory, Turn
+from webgym.types import Action, EpisodeKey, InvalidAction, Observation, Step, Trajectory, Turn
 
 if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-
-
-class StepLike(Protocol):
-    """What a turn led to; `kind` is "" while the episode goes on."""
-
-    @property
-    def observation(self) -> Observation: ...
-    @property
-    def reward(self) -> float: ...
-    @property
-    def terminated(self) -> bool: ...
-    @property
-    def truncated(self) -> bool: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def raw_reward(self) -> float: ...
-    @property
-    def message(self) -> str: ...
 
 
 class Env(Protocol):
@@ -46,7 +27,7 @@ class Env(Protocol):
 
     async def reset(self, task_id: str, seed: int) -> Observation: ...
     async def screenshot(self) -> "np.ndarray": ...
-    async def step(self, action: Action | InvalidAction) -> StepLike: ...
+    async def step(self, action: Action | InvalidAction) -> Step: ...
     async def close(self) -> None: ...
 
 

@@ -22,7 +22,6 @@ from webgym.rollout.contract import (
     PromptReader,
     Record,
     Retries,
-    StepLike,
 )
 from webgym.types import (
     Action,
@@ -38,6 +37,7 @@ from webgym.types import (
     Observation,
     Outcome,
     OutcomeKind,
+    Step,
     Times,
     Trajectory,
     Turn,
@@ -178,13 +178,13 @@ class Episode:
         elif self.hashes[turn] != observation.hash:
             raise BrowserFault(f"replaying {self.key.task_id} (seed {self.key.seed}) led to another page at turn {turn}")
 
-    async def _perform(self, turn: int, action: Action | InvalidAction) -> StepLike:
+    async def _perform(self, turn: int, action: Action | InvalidAction) -> Step:
         self.performing = turn
         step = await within(self.env.step(action), self.deadlines.step_s, f"turn {turn} of {self.key.task_id}")
         self.performing = None
         return step
 
-    async def _turn(self, observation: Observation) -> StepLike:
+    async def _turn(self, observation: Observation) -> Step:
         """Choose (unless that was done before a fault), perform and record one turn."""
         observation = await self._pictured(observation)
         if self.choice is None:
@@ -215,7 +215,7 @@ class Episode:
             self.board.tell("acting", self.key, thinking=-1, acting=1)
         return _Choice(completion, parse(completion.text, self.policy.dialect, self.goal), _now() - start)
 
-    def _recorded(self, observation: Observation, choice: _Choice, step: StepLike, browser_s: float) -> Turn:
+    def _recorded(self, observation: Observation, choice: _Choice, step: Step, browser_s: float) -> Turn:
         valid = not isinstance(choice.action, InvalidAction)
         picture, save = observation.screenshot, self.on_picture
         return Turn(
