@@ -36,11 +36,11 @@ class Proposals:
     def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
         """`count` proposals per turn; equal ones are read once."""
         asked = [turn for turn in turns for _ in range(count)]
-        prompts = [turn.completion.prompt_ids for turn in asked]
+        prompts = [(turn.completion.prompt_ids, turn.completion.key) for turn in asked]
         drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
-        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
-        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])
+        known: dict[tuple[tuple[int, ...], str, tuple[int, ...]], int] = {}
+        place = [known.setdefault((*p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
+        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, _, a) in enumerate(known)])
 
 
 def _row(place: int, prompt: tuple[int, ...], action: tuple[int, ...]) -> Row:

@@ -24,7 +24,7 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.runs.checkpoint import Checkpoint
 from webgym.errors import ConfigError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.prompt import prompt_of
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
 
 METRICS: Mapping[str, str] = {
@@ -195,7 +195,7 @@ def prompt_tail(source: PolicyModel) -> int:
     """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
     pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
     seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
-    one, other = (Context(source.tokenizer, source.prompts).first(prompt_text(o, (), source.prompts)) for o in seen)
+    one, other = (Context(source.tokenizer, source.prompts).first(prompt_of(o, (), source.prompts)) for o in seen)
     same = 0
     while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
         same += 1

@@ -54,7 +54,8 @@ def sft(
         given = PolicyModel.load(model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing)
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
-        tokenizer = tiny.build_tokenizer((text for e in examples for turn in e.turns for text in turn), vocab_size)
+        texts = (text for example in examples for prompt, answer in example.turns for text in (prompt.text, answer))
+        tokenizer = tiny.build_tokenizer(texts, vocab_size)
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
     parameters = sum(p.numel() for p in source.model.parameters() if p.requires_grad)
     say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters to learn")

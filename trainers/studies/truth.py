@@ -35,7 +35,7 @@ from trainers.samplers.local import LocalSampler
 from webgym.actions import render
 from webgym.errors import UsageError
 from webgym.packs import registry
-from webgym.prompts.prompt import demonstration, prompt_text
+from webgym.prompts.prompt import demonstration, prompt_of
 from webgym.record import layout
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
@@ -213,7 +213,7 @@ def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: Polic
     for observation, actions in asked:
         spelt = [(number, text) for number, action in enumerate(actions) for text in spellings(action, observation, source)]
         written = tuple((*source.tokenizer(text, add_special_tokens=False)["input_ids"], ends[0]) for _, text in spelt)
-        fans.append(Fan(context.ids(prompt_text(observation, (), source.prompts), ()), written))
+        fans.append(Fan(context.ids(prompt_of(observation, (), source.prompts), ()), written))
         owners.append([number for number, _ in spelt])
     return fans, owners
 

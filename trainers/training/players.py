@@ -13,7 +13,7 @@ from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.disk import disk_errors
 from trainers.runs.run_folder import RunFolder
-from trainers.samplers.sampler import Generated, Sampler
+from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
@@ -98,7 +98,7 @@ class Players:
 
         def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
             asked = zip(turns, seeds, strict=True)
-            waiting = [self.sampler.submit(turn.completion.prompt_ids, seed, like(turn)) for turn, seed in asked]
+            waiting = [self.sampler.submit(x.completion.prompt_ids, seed, like(x), **picture_key(x.completion.key)) for x, seed in asked]
             return [future.result() for future in waiting]
 
         return draw

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from webgym.actions import parse, render
 from webgym.errors import BrowserFault, Fault
 from webgym.policies.policy import Policy
+from webgym.prompts.compact import mention
 from webgym.prompts.page import page_text
 from webgym.rollout.contract import (
     Counts,
@@ -34,6 +35,7 @@ from webgym.types import (
     MouseDrag,
     MouseMove,
     MouseUp,
+    Node,
     Observation,
     Outcome,
     OutcomeKind,
@@ -186,12 +188,12 @@ class Episode:
 
     async def _turn(self, observation: Observation) -> Step:
         """Choose (unless that was done before a fault), perform and record one turn."""
-        observation = await self._pictured(observation)
+        pictured = await self._pictured(observation)
         if self.choice is None:
-            self.choice = await self._choose(observation)
+            self.choice = await self._choose(observation)  # which never sees a picture that is taken for the record only
         choice, start = self.choice, _now()
         step = await self._perform(len(self.turns), choice.action)
-        self.turns.append(self._recorded(observation, choice, step, _now() - start))
+        self.turns.append(self._recorded(pictured, choice, step, _now() - start))
         self.actions.append(choice.action)
         self.hashes.append(step.observation.hash)
         self.choice = None
@@ -218,6 +220,7 @@ class Episode:
     def _recorded(self, observation: Observation, choice: _Choice, step: Step, browser_s: float) -> Turn:
         valid = not isinstance(choice.action, InvalidAction)
         picture, save = observation.screenshot, self.on_picture
+        target = _target(choice.action, observation)
         return Turn(
             completion=choice.completion if self.record.prompts else replace(choice.completion, prompt=""),
             action=render(cast(Action, choice.action), "call") if valid else "",
@@ -231,7 +234,9 @@ class Episode:
             page=page_text(observation.nodes) if self.record.pages else "",
             screenshot=save(self.key, observation.turn, picture) if save is not None and picture is not None else "",
             times=Times(choice.policy_s, browser_s),
-            box=_target(choice.action, observation),
+            box=target.box if target else _point(choice.action),
+            target=target,
+            mention=mention(choice.completion.text, observation.nodes),
         )
 
     async def _after(self, fault: Fault) -> Trajectory | None:
@@ -267,16 +272,18 @@ class Episode:
         return Trajectory(self.key, self.goal, tuple(self.turns), outcome, last)
 
 
-def _target(action: Action | InvalidAction, observation: Observation) -> tuple[float, float, float, float] | None:
-    """Where on the page the action takes place: the box of the thing it names, or the point; None for one without a place."""
+def _target(action: Action | InvalidAction, observation: Observation) -> Node | None:
+    """The thing that the action names by its ref; None for an action without a ref, or where nothing on the page bears it."""
+    ref = getattr(action, "source" if isinstance(action, Drag) else "ref", None)
+    return observation.node(ref) if ref is not None else None
+
+
+def _point(action: Action | InvalidAction) -> tuple[float, float, float, float] | None:
+    """The place of an action by coordinates, as a box without size; None for any other action."""
     match action:
         case MouseMove(x, y) | MouseClick(x, y) | MouseDown(x, y) | MouseUp(x, y) | MouseDrag(x, y):
             return (x, y, 0.0, 0.0)
-        case InvalidAction():
-            return None
-    ref = getattr(action, "source" if isinstance(action, Drag) else "ref", None)
-    node = observation.node(ref) if ref is not None else None
-    return node.box if node else None
+    return None
 
 
 def _now() -> float:

@@ -17,7 +17,7 @@ from webgym.evaluation.statistics import wilson
 from webgym.record import layout, live
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
-from webgym.types import EpisodeKey
+from webgym.types import EpisodeKey, Turn
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
@@ -168,7 +168,7 @@ class Run:
             turns.append(
                 {
                     "action": turn.action,
-                    "thing": thing(turn.action, turn.page),
+                    "thing": thing(turn),
                     "error": turn.error,
                     "reward": _finite(turn.reward),
                     "url": turn.url,
@@ -293,14 +293,23 @@ def _rate(episodes: Iterable[Episode]) -> float | None:
 _REF = re.compile(r"\A\w+\('(\d+)'")
 
 
-def thing(action: str, page: str) -> str:
-    """What the action's ref names on the page, as the page says it; "" for an action without a ref, or where pages were not kept.
+def thing(turn: Turn) -> str:
+    """The thing that a turn's action touched, as the page names it; "" for an action that touched none.
 
-    >>> thing("click('4')", '[3] link "Help"\\n  [4] button "Pay now" (focused)')
+    Of a turn recorded before targets were, the page is searched for it, where pages were kept.
+
+    >>> from dataclasses import replace
+    >>> from webgym.types import Completion, Node
+    >>> before = Turn(Completion("click #4"), "click('4')", "", 0.0, False, False, "", "")
+    >>> thing(replace(before, target=Node("button", "Pay now", ref=4, states=("focused",))))
+    'button "Pay now"'
+    >>> thing(replace(before, page='[3] link "Help"\\n  [4] button "Pay now" (focused)'))
     'button "Pay now"'
     """
-    ref = _REF.match(action)
-    line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", page, re.MULTILINE)
+    if turn.target is not None:
+        return f'{turn.target.role} "{turn.target.text}"'[:120]
+    ref = _REF.match(turn.action)
+    line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", turn.page, re.MULTILINE)
     return re.sub(r'(?<=") (?:value=|\().*', "", line[1]) if line else ""
 
 

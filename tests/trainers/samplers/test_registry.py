@@ -60,7 +60,7 @@ class OneByOne(Sampler):
         with LOG.open("a") as file:
             file.write(f"{words} {self.version} {self.config.greeting} {self.config.slots}\\n")
 
-    def submit(self, prompt_ids, seed, sampling):
+    def submit(self, prompt_ids, seed, sampling, key=""):
         uniforms = np.random.Generator(np.random.Philox(key=seed)).random(sampling.max_tokens)
         ids, logprobs = [], []
         with torch.inference_mode():
@@ -198,7 +198,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 class Mine(Sampler):
     def __init__(self): self.counters = Counters()
-    def submit(self, prompt_ids, seed, sampling): ...
+    def submit(self, prompt_ids, seed, sampling, key=""): ...
     def set_weights(self, weights, version): ...
     def close(self): ...
 def open_sampler(config, source, *, folder, version) -> Mine:

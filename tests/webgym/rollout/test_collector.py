@@ -231,6 +231,25 @@ def test_where_an_action_takes_place_is_kept() -> None:
     words = {0: "click('0')", 1: "mouse_click(7, 9)", 2: "scroll(0, 100)", 3: "click('5')", 4: "nonsense"}
     [trajectory] = play(collect([Boxed()], Clicker(words), keys(9)))
     assert [t.box for t in trajectory.turns[:5]] == [(1.0, 2.0, 30.0, 4.0), (7.0, 9.0, 0.0, 0.0), None, None, None]
+    target = trajectory.turns[0].target
+    assert target is not None and (target.ref, target.box) == (0, (1.0, 2.0, 30.0, 4.0))
+    assert [t.target for t in trajectory.turns[1:5]] == [None] * 4
+
+
+def test_a_picture_for_the_record_is_not_shown_to_the_policy() -> None:
+    class Looking(Clicker):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pictures: list[bool] = []
+
+        async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+            self.pictures.append(observation.screenshot is not None)
+            return await super().act(observation, history, key)
+
+    policy = Looking()
+    record = Record(screenshot=lambda key, turn, pixels: f"{turn}.png", pictured=lambda key: True)
+    [trajectory] = play(collect([FakeEnv()], policy, keys(2), record=record))
+    assert [t.screenshot for t in trajectory.turns] == ["0.png", "1.png"] and policy.pictures == [False, False]
 
 
 def test_events_name_their_session() -> None:
