@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import sys
+import warnings
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -126,12 +127,16 @@ def tasks_new(
     name: Annotated[str, typer.Argument(help="Name of the pack, such as my-shop.")],
     folder: Annotated[Path | None, typer.Option(help="Folder to write; ./NAME unless given.")] = None,
     python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
+    templated: Annotated[bool, typer.Option("--templated", help="A Python package with goals, oracles and wordings apart.")] = False,
 ) -> None:
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
+    from webgym.errors import UsageError
 
+    if python and templated:
+        raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
-    for file in create(name, target, python):
+    for file in create(name, target, "templated" if templated else "python" if python else "written"):
         print(file)
     path = target if target.is_absolute() else f"./{target}"
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
@@ -317,13 +322,15 @@ def train(
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
-    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device, "backend": backend}
+    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
+    if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
+        flags["machine"] = machine
     display = display_for(console)
     if resume is not None:
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
-        data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
+        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
         trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
     with trainer.run:
         trainer.train()
@@ -353,6 +360,9 @@ def evaluate(
     backend: BackendOption = "browser",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
+    settings: Annotated[
+        list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
+    ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -363,6 +373,8 @@ def evaluate(
 
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
+    if settings and policy is not None:
+        raise WebGymError(f"--set {settings[0]}: expected --checkpoint beside it, whose answers a sampler generates, got --policy {policy}")
     if split not in SPLITS:
         raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
@@ -374,36 +386,34 @@ def evaluate(
         known_backend(backend),
         shown=lambda total: shown(total, Console(stderr=True)),
     )
-    if policy is ModelFree.openai:
+    comparison = None
+    if checkpoint is not None:
+        from trainers.models.model import no_progress_bars
+        from trainers.training.evaluation import assess_checkpoints
+
+        no_progress_bars()
+        found, comparison = assess_checkpoints(
+            wanted, checkpoint, against, settings, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
+        )
+    elif policy is ModelFree.openai:
         from webgym.policies.openai_client import Server
         from webgym.prompts.settings import PromptSettings
         from webgym.types import Sampling
 
         if not model:
             raise WebGymError("--policy openai needs --model NAME, the model's name on the server")
-        found, comparison = (
-            wanted.of_server(
-                Server.from_environment(base_url),
-                model,
-                prompts=PromptSettings(dialect=dialect.value),
-                sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
-                view=view.value,
-                extra=_json_object("--extra", extra),
-                seed=seed,
-            ),
-            None,
+        found = wanted.of_server(
+            Server.from_environment(base_url),
+            model,
+            prompts=PromptSettings(dialect=dialect.value),
+            sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
+            view=view.value,
+            extra=_json_object("--extra", extra),
+            seed=seed,
         )
-    elif policy is not None:
-        found, comparison = wanted.of_model_free(policy.value, seed), None
     else:
-        from trainers.models.model import no_progress_bars
-        from trainers.training.evaluation import assess_checkpoints
-
-        no_progress_bars()
-        assert checkpoint is not None
-        found, comparison = assess_checkpoints(
-            wanted, checkpoint, against, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar
-        )
+        assert policy is not None
+        found = wanted.of_model_free(policy.value, seed)
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
         print(json.dumps(result, indent=2))
@@ -714,8 +724,15 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """A warning on standard error: that of a setting in words, another one with its place."""
+    place = "" if issubclass(category, FutureWarning) else f" ({filename}:{lineno}, {category.__name__})"
+    print(f"warning: {message}{place}", file=sys.stderr)
+
+
 def run() -> None:
     """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
+    warnings.showwarning = _warning
     try:
         app()
     except WebGymError as error:

@@ -98,7 +98,7 @@ def control(arguments: argparse.Namespace) -> dict[str, Any]:
     if config is None:
         raise UsageError(f"{arguments.run} is no run folder")
     imitation = _imitate(arguments, config["model"], console.print)
-    wanted = Assessment(tuple(config["tasks"]), "test", arguments.seeds, backend=config["backend"])
+    wanted = Assessment(tuple(config["tasks"]), "test", arguments.seeds, backend=config["machine"]["backend"])
     contests = [
         Contest.of(decoding, wanted, _played(wanted, arguments.run, config["model"], arguments.out, decoding == "greedy"))
         for decoding in ("sampled", "greedy")

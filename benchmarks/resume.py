@@ -37,10 +37,10 @@ from webgym.record.store import load
 from webgym.types import Times, Trajectory
 
 ITERATIONS = 6
-COMMON = ("groups=2", "group_size=3", "sessions=2", f"iterations={ITERATIONS}", "checkpoint_every=3", "eval_seeds=0", "trackers=[]",
-          "minutes=null", "critic.warmup_iterations=1")  # fmt: skip
+COMMON = ("rollout.groups=2", "rollout.group_size=3", "machine.sessions=2", f"length.iterations={ITERATIONS}", "checkpoints.every=3",
+          "evaluation.seeds=0", "trackers=[]", "length.minutes=null", "critic.warmup_iterations=1")  # fmt: skip
 BROWSER = {"tasks": ["miniwob.click-button", "miniwob.login-user"]}
-TEXT = {"tasks": ["wizard.h3"], "backend": "text"}
+TEXT = {"tasks": ["wizard.h3"], "machine": {"backend": "text"}}
 PATIENCE_S = 1200.0
 """Longest wait for the next iteration of a run."""
 
@@ -62,9 +62,9 @@ class Case:
 
 CASES = (
     Case("grpo, browser", "grpo", BROWSER),
-    Case("archer, browser, overlapped", "archer", BROWSER, ("async=true",)),
+    Case("archer, browser, overlapped", "archer", BROWSER, ("rollout.overlap=true",)),
     Case("archer, text, cross-fitted", "archer", TEXT, ("critic.values_from=cross_fit", "critic.folds=2", "bootstrap_at_limit=true")),
-    Case("dapo, text, overlapped, resampling", "dapo", TEXT, ("async=true", "resample=2")),
+    Case("dapo, text, overlapped, resampling", "dapo", TEXT, ("rollout.overlap=true", "resample=2")),
 )
 
 

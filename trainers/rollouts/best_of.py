@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainers.critics.valuer import Best
 from webgym.policies.policy import Policy
 from webgym.types import Completion, EpisodeKey, Observation, Turn, seed_from
-
-Best = Callable[[tuple[int, ...], Sequence[tuple[int, ...]]], int]
-"""Prompt ids and the proposals' ids → the place of the best."""
 
 
 class BestOf:

@@ -36,6 +36,7 @@ import tomli_w
 from trainers.runs.checkpoint import MANIFEST, Checkpoint, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, write_atomically
 from trainers.runs.journal import Journal
+from trainers.runs.moved_keys import moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 
@@ -58,7 +59,7 @@ class RunFolder:
         self.algo: str = about["algo"]
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        self.config: dict[str, Any] = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = moved(tomllib.loads((path / "config.toml").read_text(encoding="utf-8")))
         self.metrics = Journal(path / "metrics.jsonl")
         self.values = Journal(path / "values.jsonl")
         self._trackers = list(trackers)
@@ -78,14 +79,13 @@ class RunFolder:
     ) -> Self:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
-        `algo` is the algorithm's name; the path of an algorithm's file stands for the file's name without its ending.
+        `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, for TOML has none.
         `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
-            algo = Path(algo).stem if algo.endswith(".py") else algo
             path = _new_folder(parent, algo, name)
             (path / "checkpoints").mkdir()
             (path / "trajectories").mkdir()

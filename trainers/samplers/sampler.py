@@ -1,8 +1,11 @@
-"""What every sampler shares: the protocol, what it gives back, and the choice of one token."""
+"""The protocol of samplers, what they give back, and the choice of one token."""
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,23 +40,44 @@ class Counters:
     reads: int = 0  # forward passes over prompts
     decode_steps: int = 0
     busy_s: float = 0.0
-    watch: Callable[[bool], None] = lambda works: None  # told when the sampler begins to work, and when it has nothing to do
+    watch: Callable[[bool], None] = lambda works: None  # called with True when the sampler begins to work, with False when it ends
 
 
 class Sampler(Protocol):
-    """One way to generate: in this process (`local`), or on a server (`openai`). A context manager."""
+    """One way to generate completions: everything that training, evaluation and the studies ask of it. A context manager.
+
+    A class that inherits from it defines `counters`, `submit`, `set_weights` and `close`; the rest follows from these.
+    """
 
     counters: Counters
 
-    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
-        """A completion of the prompt; many callers may await at once. Raises UsageError where prompt and answer do not fit."""
+    @abstractmethod
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+        """A completion of the prompt, once it is there; called from any thread, many at once. It depends on the arguments and weights only.
+
+        Raises UsageError where prompt and answer do not fit in what the model reads (here, or as the future's exception).
+        """
         ...
 
+    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
+        """Like :meth:`submit`, awaited; on any event loop of any thread."""
+        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling))
+
+    @abstractmethod
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
         """Publishes new weights and returns when they are in use; no completion mixes two versions."""
         ...
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Ends it; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_sampling(sampling: Sampling) -> None:

@@ -143,7 +143,7 @@ class CriticStudy:
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:
                 raise ConfigError(f"{checkpoint}: nobody knows the exact values of {task}; train on tasks of the pack wizard")
-        if self.config.grammar:
+        if self.config.rollout.grammar:
             raise ConfigError(f"{checkpoint}: exact values are those of a policy without a grammar; take a run with grammar=false")
         about = f"# checkpoint {checkpoint.name}, iteration {self._checkpoint.iteration}\n"
         self.out, self._cells = out, CellFolder(out, about.encode() + grid_file.read_bytes(), grid_file)
@@ -197,8 +197,8 @@ class CriticStudy:
 
     def _play(self, seed: int, files: Sequence[Path]) -> dict[str, Any]:
         source, config = self._source(), self.config
-        sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
-        exact = ExactTruth(source, config.temperature, grammar=config.grammar)
+        sampling = Sampling(config.rollout.temperature, max_tokens=config.rollout.max_tokens)
+        exact = ExactTruth(source, config.rollout.temperature, grammar=config.rollout.grammar)
         row: dict[str, Any] = {}
         parts: tuple[tuple[str, Size, task_sets.Split, Path], ...] = (
             ("train", self.grid.train, "train", files[0]),
@@ -208,7 +208,7 @@ class CriticStudy:
             LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
             Arena(8, backend="text") as arena,
         ):
-            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed), grammar=config.grammar)
+            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed), grammar=config.rollout.grammar)
             for part, size, seeds, file in parts:
                 played = [x for x in arena.collect(policy, self._keys(size, seeds, seed)) if learnable(x)]
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -71,14 +71,14 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
         source = PolicyModel.load(checkpoint.folder("policy"))
         chosen = _episodes(run, wanted)
     gamma = config["algorithm"].get("gamma", 1.0) if wanted.gamma is None else wanted.gamma
-    sampling = Sampling(config["temperature"], max_tokens=config["max_tokens"])
+    sampling = Sampling(config["rollout"]["temperature"], max_tokens=config["rollout"]["max_tokens"])
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
         LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
-        Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
+        Arena(wanted.sessions, backend=wanted.backend or config["machine"].get("backend", "browser")) as arena,
     ):
-        held = bool(config.get("grammar"))
+        held = bool(config["rollout"].get("grammar"))
         policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []

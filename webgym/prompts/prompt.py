@@ -6,7 +6,7 @@ the matching of words that a small model learns late (string-overlap features ha
 
 - a mark behind a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
   (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more; `*` takes the place of the `#` of a ref,
-  so that the thing to act on is found and copied in one step (docs/lab-notes.md has what that gains);
+  so that the thing to act on is found and copied in one step (docs/lab-notes has what that gains);
 - `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
 
 And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
