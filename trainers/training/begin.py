@@ -11,6 +11,7 @@ from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
@@ -56,7 +57,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
     if resolved.rollout.grammar:
         TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
-        resolved.algo,
+        algorithms.get(resolved.algo).name,
         resolved.model_dump(mode="json"),
         resolved.seed,
         parent=parent,
@@ -101,16 +102,11 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
     needs = algorithm.needs_values(algorithm_config)
     if not needs:
         return None
-    kind = QValuation if needs == "action" else Valuation
-    return kind(
-        algorithm,
-        algorithm_config,
-        config.critic,
-        source,
-        seed=config.seed,
-        token_budget=config.update.token_budget,
-        device=config.machine.device,
-    )
+    seed, budget, device = config.seed, config.update.token_budget, config.machine.device
+    if needs == "action":
+        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
+        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
@@ -142,5 +138,5 @@ def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
         return None
     algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
-        raise ConfigError(f"critic.start: {config.algo} as it is set has no critic of states; leave it out, or take archer or actor_critic")
+        raise ConfigError(f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic")
     return open_checkpoint(Path(config.critic.start))
