@@ -12,7 +12,7 @@ from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, Span, rows_of_all
-from trainers.credit.algorithm import Algorithm, AlgorithmConfig
+from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import Values, flatten, rewards
 from trainers.critics.q_critic import (
     ActionValueConfig,

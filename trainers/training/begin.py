@@ -138,5 +138,7 @@ def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
         return None
     algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
-        raise ConfigError(f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic")
+        raise ConfigError(
+            f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic"
+        )
     return open_checkpoint(Path(config.critic.start))
