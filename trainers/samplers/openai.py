@@ -103,8 +103,8 @@ class OpenAISampler(Sampler):
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
 
-        Raises UsageError where prompt and answer do not fit or the prompt holds pictures, here, or where the server's log-probabilities are of no use, PolicyFault
-        where it fails, both as the future's exception.
+        Raises UsageError where prompt and answer do not fit or the prompt holds pictures. The future raises UsageError where the server's
+        log-probabilities are of no use, and PolicyFault where the server fails.
         """
         check_text_only(key)
         check_sampling(sampling)

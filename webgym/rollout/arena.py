@@ -18,8 +18,9 @@ STOP_S = 10.0  # longest wait for the episodes under way when nobody wants them 
 
 
 class Arena:
-    """`sessions` sessions of a backend, given by its name or as an object; a context manager. Implements :class:`webgym.rollout.executor.Executor`.
+    """`sessions` sessions of a backend, given by its name or as an object; a context manager.
 
+    Implements :class:`webgym.rollout.executor.Executor`.
     Sessions open when they are first used and live until the end; without `headless` each has a window.
     """
 

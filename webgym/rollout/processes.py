@@ -20,7 +20,7 @@ from math import nan
 from multiprocessing import Pipe
 from types import TracebackType
 
-from webgym.backends.base import Backend, known_backend
+from webgym.backends import known_backend
 from webgym.errors import Fault, UsageError
 from webgym.packs import registry
 from webgym.policies.policy import Policy
@@ -188,7 +188,7 @@ class ProcessExecutor:
         *,
         sessions: int = 1,
         screenshots: bool = False,
-        backend: Backend = "browser",
+        backend: str = "browser",
         headless: bool = True,
         silence_s: float = 60.0,
     ) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from webgym.backends.base import Backend
 from webgym.env.core import AsyncWebEnv
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
@@ -37,7 +36,7 @@ class Stage:
     """The sessions of a worker: how many, and where they play."""
 
     sessions: int
-    backend: Backend
+    backend: str
     headless: bool
     screenshots: bool
 
