@@ -4,24 +4,27 @@ Keys and values lie in one block of memory, a slot a request, and stay there whe
 still known begins alike: a conversation in its own slot, so that only the new page is read; the members of a group, and all prompts
 behind one system message, from a copy. The next token of all slots is one forward pass of fixed shape, on a GPU a recorded CUDA graph,
 and one transfer to the host. Here rounding depends on the company; where equal bits are wanted, on the CPU, take
-:mod:`trainers.samplers.local`, whose way with requests, versions and seeds this is.
+:mod:`trainers.samplers.local`. Both share :mod:`trainers.samplers.worker`.
 """
 
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.models.model import logits_of
-from trainers.samplers.local import LocalSampler, _Request
+from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import draw
+from trainers.samplers.worker import Publish, Request, Worker
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +34,25 @@ SWITCH_S = 5e-4  # every call of torch lets other threads run, at Python's own i
 SAME = 16  # tokens: a slot whose known tokens all but so few begin the prompt is gone on with in place
 
 
-class BatchedSampler(LocalSampler):
-    """Samples from a private copy of `model` (an adapter added in) in a worker thread, all slots at once; any device.
+HOLDS_GRAMMAR = True
+
+
+class Config(BaseModel):
+    """Settings of this sampler."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    slots: int = Field(default=8, ge=1)
+    """Completions that are decoded together; on a GPU best as many as there are sessions."""
+
+
+def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> Worker:
+    """The batched sampler on the model's device; writes nothing to `folder`."""
+    return BatchedSampler(source.model, source.tokenizer, version=version, slots=config.slots)
+
+
+class BatchedSampler(Worker):
+    """Samples all slots at once, on any device; use it as a context manager or call :meth:`close`.
 
     Its memory for keys and values grows with the longest request: `slots` times that many tokens.
     """
@@ -42,6 +62,7 @@ class BatchedSampler(LocalSampler):
         self._past: Tensor | None = None  # [layers, 2, slots, kv_heads, columns, d]; the last column is written to and never read
         self._seen = np.zeros((slots, 0), np.int32)  # ids whose keys are known
         self._seen_length = np.zeros(slots, np.int64)
+        self._seen_key = np.full(slots, "", object)  # of the pictures beside those ids
         self._released = np.zeros(slots, np.int64)  # when each slot became free, by the count of releases
         self._graphs: dict[int, tuple[Any, Tensor]] = {}
         self._now = torch.zeros(2, slots, dtype=torch.int64, device=self._device)  # id and position of each slot's newest token
@@ -49,32 +70,35 @@ class BatchedSampler(LocalSampler):
 
     # --- the worker's side -------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Gives the thread a stream of its own on a GPU."""
         if self._device.type == "cuda":
             sys.setswitchinterval(SWITCH_S)
             torch.cuda.synchronize()  # whoever made the weights used another stream
             torch.cuda.set_stream(torch.cuda.Stream())
 
-    def _publish(self, publish: Any) -> None:
+    def publish(self, message: Publish) -> None:
+        """Takes over the new weights once the stream that made them is done."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
-        super()._publish(publish)
+        super().publish(message)
         if self._device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _renewed(self) -> None:
+    def renewed(self) -> None:
+        """Forgets what was made with the weights before."""
         self._seen_length[:] = 0
 
-    def _ready(self, waiting: int) -> bool:
+    def ready(self, waiting: int) -> bool:
         """A pass over few prompts costs what one over many does: it waits for half the slots, or until nothing else is to do."""
-        return waiting * 2 >= len(self._slots) or not any(self._slots)
+        return waiting * 2 >= len(self.slots) or not any(self.slots)
 
-    def _place(self, request: _Request) -> int:
+    def slot_for(self, request: Request) -> int:
         """The free slot that knows the prompt's beginning and least besides, or the one free longest with a copy of that beginning."""
         prompt = np.array(request.prompt, np.int32)
         self._grow(len(prompt) + request.sampling.max_tokens)
-        alike = self._alike(prompt)
-        free = np.array([other is None for other in self._slots])
+        alike = np.where(self._seen_key == request.key, self._alike(prompt), 0)
+        free = np.array([other is None for other in self.slots])
         source = int(alike.argmax())
         goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
         most = np.iinfo(np.int64).max
@@ -85,6 +109,7 @@ class BatchedSampler(LocalSampler):
             self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]
         self._seen[slot, : len(prompt)] = prompt
         self._seen_length[slot] = known
+        self._seen_key[slot] = request.key
         self.counters.reused_prompt_tokens += known
         return slot
 
@@ -96,33 +121,33 @@ class BatchedSampler(LocalSampler):
         first = np.where(equal.all(axis=1), n, first)
         return np.minimum(first, self._seen_length)
 
-    def _begin(self, requests: Sequence[_Request]) -> None:
+    def begin(self, requests: Sequence[Request]) -> None:
         """Reads what is not known of the prompts, each prompt once, and draws the first token of each request."""
-        slots = {id(request): i for i, request in enumerate(self._slots) if request is not None}
-        leaders: dict[tuple[int, ...], _Request] = {}
+        slots = {id(request): i for i, request in enumerate(self.slots) if request is not None}
+        leaders: dict[tuple[str, tuple[int, ...]], Request] = {}
         for request in requests:
-            leaders.setdefault(request.prompt, request)
-        logits: dict[tuple[int, ...], Tensor] = {}
+            leaders.setdefault((request.key, request.prompt), request)
+        logits: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         for group in self._passes(list(leaders.values()), slots):
             for request, row in zip(group, self._read_rows(group, [slots[id(r)] for r in group]), strict=True):
-                logits[request.prompt] = row
+                logits[request.key, request.prompt] = row
         for request in requests:
-            leader, slot, n = leaders[request.prompt], slots[id(request)], len(request.prompt)
+            leader, slot, n = leaders[request.key, request.prompt], slots[id(request)], len(request.prompt)
             if leader is not request:
                 known = int(self._seen_length[slot])
                 source = slots[id(leader)]
                 self._past_of()[:, :, slot, :, known:n] = self._past_of()[:, :, source, :, known:n]
                 self.counters.reused_prompt_tokens += n - known
             self._seen_length[slot] = n
-        self._draw(requests, torch.stack([logits[request.prompt] for request in requests]), [slots[id(r)] for r in requests])
+        self._draw(requests, torch.stack([logits[request.key, request.prompt] for request in requests]), [slots[id(r)] for r in requests])
 
-    def _passes(self, requests: list[_Request], slots: dict[int, int]) -> list[list[_Request]]:
+    def _passes(self, requests: list[Request], slots: dict[int, int]) -> list[list[Request]]:
         """The requests in groups for one forward pass each, of similar lengths."""
 
-        def left(request: _Request) -> int:
+        def left(request: Request) -> int:
             return len(request.prompt) - int(self._seen_length[slots[id(request)]])
 
-        groups: list[list[_Request]] = []
+        groups: list[list[Request]] = []
         for request in sorted(requests, key=left, reverse=True):
             first = groups[-1][0] if groups else request
             if groups and (len(groups[-1]) + 1) * left(first) <= READ_TOKENS and 2 * left(request) >= left(first):
@@ -131,7 +156,7 @@ class BatchedSampler(LocalSampler):
                 groups.append([request])
         return groups
 
-    def _read_rows(self, group: Sequence[_Request], slots: Sequence[int]) -> Tensor:
+    def _read_rows(self, group: Sequence[Request], slots: Sequence[int]) -> Tensor:
         """The logits behind each prompt, [rows, vocabulary], from one pass over what is not known of them, padded at the end."""
         columns = self._past_of().shape[4]
         starts = [int(self._seen_length[slot]) for slot in slots]
@@ -148,14 +173,14 @@ class BatchedSampler(LocalSampler):
         self.counters.reads += 1
         self.counters.prompt_tokens += sum(sizes)
         last = torch.tensor(sizes, device=self._device) - 1
-        return logits_of(self._model, hidden[torch.arange(len(group), device=self._device), last])
+        return logits_of(self.model, hidden[torch.arange(len(group), device=self._device), last])
 
-    def _step(self) -> None:
+    def step(self) -> None:
         """One token for every slot that is taken."""
         self.counters.decode_steps += 1
-        taken = [(i, request) for i, request in enumerate(self._slots) if request is not None]
+        taken = [(i, request) for i, request in enumerate(self.slots) if request is not None]
         columns = self._past_of().shape[4]
-        now = np.zeros((2, len(self._slots)), np.int64)
+        now = np.zeros((2, len(self.slots)), np.int64)
         now[1] = columns - 1  # a free slot writes where nobody reads
         for i, request in taken:
             now[:, i] = request.ids[-1], request.length
@@ -164,33 +189,31 @@ class BatchedSampler(LocalSampler):
         self._now.copy_(torch.from_numpy(now))
         logits = self._decoded(self._width(1 + max(request.length for _, request in taken)))
         index = [i for i, _ in taken]
-        rows = logits if len(index) == len(self._slots) else logits[torch.tensor(index, device=self._device)]
+        rows = logits if len(index) == len(self.slots) else logits[torch.tensor(index, device=self._device)]
         self._draw([request for _, request in taken], rows, index)
 
-    def _draw(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"], slots: Sequence[int]) -> None:
+    def _draw(self, requests: Sequence[Request], logits: Float[Tensor, "rows vocabulary"], slots: Sequence[int]) -> None:
         """A token for each request; who is done leaves its slot."""
-        logits = self._held(requests, logits)
+        logits = self._constrained(requests, logits)
         plan = np.array([[r.uniforms[len(r.ids)], r.sampling.temperature, r.sampling.greedy] for r in requests]).T
         tokens, logprobs = draw_many(logits, *torch.from_numpy(np.ascontiguousarray(plan)).to(self._device))
         both = torch.stack([tokens.double(), logprobs.double()]).cpu().numpy()  # the step's one wait for the device
         for row, (request, slot) in enumerate(zip(requests, slots, strict=True)):
             token, logprob = int(both[0, row]), float(both[1, row])
             if request.sampling.top_k or request.sampling.top_p < 1:
-                token, logprob = draw(logits[row].cpu(), float(request.uniforms[len(request.ids)]), request.sampling)
-            if self._add(request, token, logprob):
-                self._slots[slot] = None
+                token, logprob = draw(logits[row].cpu(), request.uniform, request.sampling)
+            if self.add(request, token, logprob):
+                self.slots[slot] = None
                 self._released[slot] = self._released.max() + 1
 
-    def _held(self, requests: Sequence[_Request], logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
+    def _constrained(self, requests: Sequence[Request], logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
         """The logits, -inf for what a request's grammar does not allow."""
-        rows = [row for row, request in enumerate(requests) if request.place]
-        if not rows or self._grammar is None:
+        masks = {row: allowed for row, request in enumerate(requests) if (allowed := self.allowed(request)) is not None}
+        if not masks:
             return logits
         sees = torch.ones(logits.shape, dtype=torch.bool)
-        for row in rows:
-            place, left = requests[row].place, requests[row].sampling.max_tokens - len(requests[row].ids)
-            assert place is not None
-            sees[row] = self._grammar.allowed(place, left)
+        for row, allowed in masks.items():
+            sees[row] = allowed
         return logits.masked_fill(~sees.to(self._device), -torch.inf)
 
     # --- the forward passes --------------------------------------------------------------------------------------------
@@ -211,10 +234,10 @@ class BatchedSampler(LocalSampler):
 
     def _decode(self, width: int) -> Tensor:
         ids, positions = self._now[0][:, None], self._now[1][:, None]
-        return logits_of(self._model, self._forward(ids, positions, _Decoding.of(self._past_of(), positions, width))[:, -1])
+        return logits_of(self.model, self._forward(ids, positions, _Decoding.of(self._past_of(), positions, width))[:, -1])
 
     def _forward(self, ids: Tensor, positions: Tensor, layout: "_Reading | _Decoding") -> Tensor:
-        decoder = cast(Any, self._model).get_decoder()
+        decoder = cast(Any, self.model).get_decoder()
         return decoder(input_ids=ids, position_ids=positions, layout=layout, use_cache=False).last_hidden_state
 
     # --- keys and values -----------------------------------------------------------------------------------------------
@@ -231,12 +254,12 @@ class BatchedSampler(LocalSampler):
         """Room for requests of `length` tokens; what is known stays known."""
         if self._past is not None and length < self._past.shape[4]:
             return
-        config: Any = cast(Any, self._model).config.get_text_config()
+        config: Any = cast(Any, self.model).config.get_text_config()
         heads = config.num_key_value_heads
         d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 2, len(self._slots), heads, wide(length + 1), d)
-        grown = torch.zeros(shape, dtype=self._model.dtype, device=self._device)
-        seen = np.zeros((len(self._slots), shape[4]), np.int32)
+        shape = (config.num_hidden_layers, 2, len(self.slots), heads, wide(length + 1), d)
+        grown = torch.zeros(shape, dtype=self.model.dtype, device=self._device)
+        seen = np.zeros((len(self.slots), shape[4]), np.int32)
         if self._past is not None:
             old = self._past.shape[4] - 1
             grown[:, :, :, :, :old] = self._past[:, :, :, :, :old]
@@ -246,7 +269,7 @@ class BatchedSampler(LocalSampler):
         log.debug("room for %d tokens in each of %d slots: %.1f GB", shape[4], shape[2], grown.nbytes / 1e9)
 
 
-def len_of(request: _Request) -> int:
+def len_of(request: Request) -> int:
     """Tokens of its prompt."""
     return len(request.prompt)
 
@@ -349,18 +372,3 @@ class _Reading(_Slots):
         past[1, rows, :, self.positions] = value.transpose(1, 2)
         seen = past[:, self.slots, :, : self.width]  # a copy, [2, rows, kv_heads, width, d]
         return self._attend(query, seen[0], seen[1], scale=settings["scale"], window=settings.get("window"))
-
-
-def in_this_process(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    block: int = 0,
-    version: int = 0,
-    slots: int = 8,
-    batched: bool = False,
-) -> LocalSampler:
-    """The sampler for this model's device: equal bits in any company on the CPU, throughput elsewhere or where that is asked for."""
-    if batched or model.device.type != "cpu":
-        return BatchedSampler(model, tokenizer, version=version, slots=slots)
-    return LocalSampler(model, tokenizer, version=version, slots=slots, threads=1, block=block)

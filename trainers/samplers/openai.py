@@ -21,20 +21,48 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.models.lora import plain_copy
 from trainers.models.model import context_of, end_ids
+from trainers.models.policy_model import PolicyModel
 from trainers.runs.disk import disk_errors
-from trainers.samplers.sampler import Counters, Generated, check_sampling
-from trainers.samplers.settings import Reload, SamplerConfig
+from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
+from trainers.samplers.settings import Reload
 from webgym.errors import ConfigError, UsageError
-from webgym.policies.openai_client import OpenAIClient, Patience, Server
+from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Server
 from webgym.types import Sampling
 
 
-class OpenAISampler:
+class Config(BaseModel):
+    """Settings of this sampler."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    base_url: str = ""
+    """The server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
+    model: str = ""
+    """The model's name on the server."""
+    reload: Reload = "vllm"
+    """The server's call that loads new weights."""
+    logprobs: Logprobs = "raw"
+    """The distribution that the server's log-probabilities are of (see above)."""
+
+
+def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
+    """A sampler on the server, which has loaded the model's weights from `folder`, whatever it was started with."""
+    sampler = OpenAISampler(config, source.model, source.tokenizer, folder, version=version)
+    try:
+        sampler.set_weights(source.model, version)
+    except BaseException:
+        sampler.close()
+        raise
+    return sampler
+
+
+class OpenAISampler(Sampler):
     """Samples on a server; use it as a context manager or call :meth:`close`.
 
     `folder` is where weights are published, one folder a version, the newest only; the server must see it under the same path.
@@ -42,7 +70,7 @@ class OpenAISampler:
 
     def __init__(
         self,
-        config: SamplerConfig,
+        config: Config,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         folder: Path,
@@ -72,21 +100,13 @@ class OpenAISampler:
             self.close()
             raise
 
-    def __enter__(self) -> "OpenAISampler":
-        return self
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
+        """A completion of the prompt, once it is there; from any thread.
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
-        """A completion of the prompt; may be awaited on any event loop of any thread, by many callers at once.
-
-        Raises UsageError where prompt and answer do not fit or the server's log-probabilities are of no use, PolicyFault where it fails.
+        Raises UsageError where prompt and answer do not fit or the prompt holds pictures, here, or where the server's log-probabilities are of no use, PolicyFault
+        where it fails, both as the future's exception.
         """
-        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling))
-
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
-        """Like :meth:`generate`, for callers without an event loop."""
+        check_text_only(key)
         check_sampling(sampling)
         if len(prompt_ids) + sampling.max_tokens > self.context:
             raise UsageError(

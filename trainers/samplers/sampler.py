@@ -1,8 +1,11 @@
-"""What every sampler shares: the protocol, what it gives back, and the choice of one token."""
+"""The protocol of samplers, what they give back, and the choice of one token."""
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,29 +40,66 @@ class Counters:
     reads: int = 0  # forward passes over prompts
     decode_steps: int = 0
     busy_s: float = 0.0
-    watch: Callable[[bool], None] = lambda works: None  # told when the sampler begins to work, and when it has nothing to do
+    watch: Callable[[bool], None] = lambda works: None  # called with True when the sampler begins to work, with False when it ends
 
 
 class Sampler(Protocol):
-    """One way to generate: in this process (`local`), or on a server (`openai`). A context manager."""
+    """One way to generate completions: everything that training, evaluation and the studies ask of it. A context manager.
+
+    A class that inherits from it defines `counters`, `submit`, `set_weights` and `close`; the rest follows from these.
+    """
 
     counters: Counters
 
-    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
-        """A completion of the prompt; many callers may await at once. Raises UsageError where prompt and answer do not fit."""
+    @abstractmethod
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
+        """A completion of the prompt, once it is there; called from any thread, many at once. It depends on the arguments and weights only.
+
+        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); a cache of prompts goes by ids and key.
+        Raises UsageError where prompt and answer do not fit in what the model reads, or it reads no pictures and there are some (here, or
+        as the future's exception).
+        """
         ...
 
+    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> Generated:
+        """Like :meth:`submit`, awaited; on any event loop of any thread."""
+        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling, key))
+
+    @abstractmethod
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
         """Publishes new weights and returns when they are in use; no completion mixes two versions."""
         ...
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Ends it; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_sampling(sampling: Sampling) -> None:
     """Raises UsageError where a setting is out of range."""
     if sampling.max_tokens < 1 or sampling.top_k < 0 or not 0 < sampling.top_p <= 1 or sampling.temperature <= 0:
         raise UsageError(f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}")
+
+
+def picture_key(key: str) -> dict[str, str]:
+    """The argument that tells a sampler of a prompt's pictures; none where there are none, so that a sampler of text need not take it."""
+    return {"key": key} if key else {}
+
+
+def check_text_only(key: str) -> None:
+    """Raises UsageError for a prompt with pictures; asked by samplers whose models read text only."""
+    if key:
+        raise UsageError(
+            f"expected a prompt of text, because the sampler's model reads nothing else, got one with pictures (key {key[:8]}): "
+            "show the page as text"
+        )
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 A token of a 1 M-parameter model costs 0.4 ms of matrix products and 2.3 ms of module calls. Here the projections that read the same
 input are one product, and normalisation and rotation take fewer calls. Whether that changes a bit on this processor is tried before it
-is used (:meth:`LeanDecoder.agrees`), so it is never a matter of trust.
+is used (:meth:`SmallLlamaDecoder.agrees`), so it is never a matter of trust.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from trainers.models import small_llama as lean
 from trainers.models.attention import Layout, Segments
+from trainers.models.small_llama import small_llama
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Block:
     down: Tensor
 
 
-class LeanDecoder:
+class SmallLlamaDecoder:
     """The decoder of `model` as a function. Its weights are joined copies: :meth:`refresh` after they change."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
@@ -40,8 +40,8 @@ class LeanDecoder:
 
     @classmethod
     def of(cls, model: nn.Module) -> Self | None:
-        """The lean decoder of a small Llama on the CPU; None for any other model, or where it would not give the same bits."""
-        if not isinstance(model, LlamaForCausalLM) or not lean.small_llama(model.get_decoder()):
+        """The decoder of a small Llama on the CPU; None for any other model, or where it would not give the same bits."""
+        if not isinstance(model, LlamaForCausalLM) or not small_llama(model.get_decoder()):
             return None
         found = cls(model)
         return found if found.agrees() else None

@@ -1,12 +1,18 @@
 """Evaluation of checkpoints: one, or two compared on the same episodes."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from trainers import algorithms
-from trainers.config import validated
+from trainers.config import resolve_sampler, validated, with_settings
 from trainers.critics.q_critic import HEADS_FILE, QCritic
 from trainers.critics.q_valuation import best_action
 from trainers.models.model import BUILT_IN
@@ -14,33 +20,40 @@ from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.run_folder import RunFolder, open_checkpoint
-from trainers.samplers.batched import in_this_process
+from trainers.samplers import registry as samplers
 from trainers.samplers.sampler import Sampler
-from webgym.errors import CheckpointError
+from trainers.samplers.settings import SamplerConfig
+from webgym.errors import CheckpointError, ConfigError
 from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare
 from webgym.policies.policy import Policy
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 from webgym.types import Sampling, Trajectory
 
 
 def model_folder(path: Path) -> Path:
     """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
-    return path if _is_model(path) else open_checkpoint(path).folder("policy")
+    return path if _is_model(path) else open_checkpoint(path).folder(layout.POLICY)
 
 
 def _is_model(path: Path) -> bool:
     return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
 
 
-def run_config(path: Path) -> dict[str, Any] | None:
-    """The configuration of the run that this run folder, checkpoint or model folder belongs to; None for a model of no run."""
+def run_of(path: Path) -> Path | None:
+    """The run folder that this run folder, checkpoint or model folder belongs to; None for a model of no run."""
     folder = path.resolve()
-    for candidate in (folder, *folder.parents[:3]):
-        if (candidate / "run.json").is_file():
-            with RunFolder.open(candidate, write=False) as run:
-                return run.config
-    return None
+    return next((candidate for candidate in (folder, *folder.parents[:3]) if layout.is_run(candidate)), None)
+
+
+def run_config(path: Path) -> dict[str, Any] | None:
+    """The configuration of the run that this path belongs to; None for a model of no run."""
+    folder = run_of(path)
+    if folder is None:
+        return None
+    with RunFolder.open(folder, write=False) as run:
+        return run.config
 
 
 def tasks_of(path: Path) -> tuple[str, ...]:
@@ -53,14 +66,14 @@ def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
     """The longest answer that a run's policy was trained to give; for a model of no run, one that its style of prompts asks for."""
     config = run_config(path)
     if config is not None:
-        return int(config["max_tokens"])
+        return int(config["rollout"]["max_tokens"])
     return 16 if prompts.style == "compact" else 256
 
 
 def grammar_of(path: Path) -> bool:
     """Whether a run's policy was held to a grammar when it was trained; a model of no run was not."""
     config = run_config(path)
-    return bool(config and config.get("grammar"))
+    return bool(config and config["rollout"].get("grammar"))
 
 
 def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampling, seed: int, grammar: bool = False) -> Policy:
@@ -75,7 +88,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     config = run_config(path)
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
-    critic = open_checkpoint(path).path / "critic"
+    critic = open_checkpoint(path).path / layout.CRITIC
     if not (critic / HEADS_FILE).is_file():
         return proposer(seed)
     algorithm = algorithms.get(config["algo"])
@@ -83,14 +96,29 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["token_budget"], device=device)
+    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
+
+
+class EvaluationConfig(BaseModel):
+    """The settings of an evaluation that `--set` changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    sampler: SamplerConfig = SamplerConfig()
+    """Where completions are generated."""
+
+
+def sampler_of(settings: Iterable[str]) -> SamplerConfig:
+    """The sampler that `key=value` texts describe, such as `sampler.kind=openai`. Raises ConfigError."""
+    return validated(EvaluationConfig, with_settings({}, settings, EvaluationConfig.model_fields, "sampler")).sampler
 
 
 def assess_checkpoints(
     wanted: Assessment,
     path: Path,
     against: Path | None,
+    settings: Iterable[str] = (),
     *,
     greedy: bool,
     temperature: float,
@@ -98,15 +126,16 @@ def assess_checkpoints(
     device: str = "cpu",
     grammar: bool | None = None,
 ) -> tuple[Report, Comparison | None]:
-    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError.
+    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError, ConfigError.
 
-    `grammar` says whether answers are held to the action syntax; None: as each was trained.
+    `settings` are `key=value` texts such as `sampler.kind=openai`; :func:`play` has the other arguments.
     """
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
-    settings: dict[str, Any] = {"greedy": greedy, "temperature": temperature, "seed": seed, "device": device, "grammar": grammar}
-    first = play(wanted, path, **settings)
-    return wanted.report(first), compare(play(wanted, against, **settings), first) if against else None
+    sampler = sampler_of(settings)
+    played = partial(play, wanted, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar, sampler=sampler)
+    first = played(path)
+    return wanted.report(first), compare(played(against), first) if against else None
 
 
 def play(
@@ -118,15 +147,38 @@ def play(
     seed: int = 0,
     device: str = "cpu",
     grammar: bool | None = None,
+    sampler: SamplerConfig = SamplerConfig(),  # noqa: B008
 ) -> list[Trajectory]:
-    """The episodes of this evaluation, played by a run's newest checkpoint, a checkpoint, a model folder or a built-in model."""
+    """The episodes of this evaluation, played by a run's newest checkpoint, a checkpoint, a model folder or a built-in model.
+
+    `grammar` says whether answers are held to the action syntax; None: as it was trained. `sampler` generates; a server gets the
+    weights first. Raises CheckpointError for a `path` with no model, ConfigError for a sampler that cannot do this.
+    """
     if not path.is_dir() and str(path) not in BUILT_IN:
         names = " or ".join(BUILT_IN)
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
+    constrained = grammar_of(path) if grammar is None else grammar
+    if device != "cpu" and sampler.slots is None:
+        sampler = sampler.model_copy(update={"slots": wanted.sessions})
+    if constrained and not samplers.get(sampler.kind).holds_grammar:
+        raise ConfigError(
+            f"the sampler {sampler.kind} cannot hold answers to a grammar, which {path} was trained or is to be evaluated with: "
+            f"leave the grammar out (--no-grammar), or take sampler.kind={' or '.join(samplers.holding_grammar())}"
+        )
+    sampler = resolve_sampler(sampler)
     dtype = "float32" if device == "cpu" else "bfloat16"
     source = PolicyModel.load(model_folder(path) if path.is_dir() else str(path), device=device, dtype=dtype)
     sampling = Sampling(temperature, greedy=greedy, max_tokens=max_tokens_of(path, source.prompts))
-    slots = 8 if device == "cpu" else wanted.sessions
-    held = grammar_of(path) if grammar is None else grammar
-    with in_this_process(source.model, source.tokenizer, block=source.read_in_blocks_of, slots=slots) as sampler:
-        return wanted.play(policy_of(path, source, sampler, sampling, seed, held))
+    folder = _weights_folder(path)
+    try:
+        with samplers.open_sampler(sampler, source, folder=folder) as opened:
+            return wanted.play(policy_of(path, source, opened, sampling, seed, constrained))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _weights_folder(path: Path) -> Path:
+    """The place where a server is given the weights to evaluate, not there yet: in the run folder, which it sees in training too."""
+    run = run_of(path)
+    parent = run if run is not None and os.access(run, os.W_OK) else Path(tempfile.gettempdir())
+    return parent / f"evaluated-weights-{os.getpid()}"

@@ -115,6 +115,11 @@ def task(task_id: str) -> Task:
     return found
 
 
+def file_of(task_id: str) -> str:
+    """The task file or pack that another process loads first to know this task; "" for one that every process knows, or none does."""
+    return _found_by.get(task_id, "").rpartition("#")[0]
+
+
 def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
     """The pairs of a task and its twin of which both are among these tasks, each once."""
     ids = dict.fromkeys(task_ids)

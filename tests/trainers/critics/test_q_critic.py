@@ -16,7 +16,7 @@ from trainers.critics.settings import CriticConfig
 from trainers.models.model import prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import Shape, build_model, build_tokenizer
-from trainers.samplers.local import Generated
+from trainers.samplers.sampler import Generated
 from webgym.errors import CheckpointError
 from webgym.prompts.settings import COMPACT
 from webgym.types import Trajectory

@@ -257,8 +257,8 @@ def test_a_policy_names_the_grammar_of_the_page_it_shows(model, tokenizer):
 def test_servers_are_not_asked_for_a_grammar():
     from trainers.config import resolve
 
-    with pytest.raises(ConfigError, match=r"grammar=true needs sampler\.kind=local"):
-        resolve({"grammar": True, "sampler": SamplerConfig(kind="openai", model="x").model_dump()})
+    with pytest.raises(ConfigError, match=r"grammar=true needs sampler\.kind=batched or local: the sampler openai cannot"):
+        resolve({"rollout": {"grammar": True}, "sampler": SamplerConfig(kind="openai", model="x").model_dump()})
     client = OpenAIClient(Server("http://127.0.0.1:9/v1"))
     with pytest.raises(ConfigError, match="a server cannot hold answers to our grammar"):
         asyncio.run(client.complete("x", [1], Sampling(grammar=NAME), 0))

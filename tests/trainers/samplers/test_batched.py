@@ -11,11 +11,15 @@ from tests.trainers.samplers.test_local import make_model, some_requests
 from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
 from trainers.models.model import logprobs_at, packed_hidden, prepare
+from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import build_tokenizer
-from trainers.samplers.batched import BatchedSampler, draw_many, in_this_process
+from trainers.samplers.batched import BatchedSampler, draw_many
 from trainers.samplers.local import LocalSampler
+from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import draw
+from trainers.samplers.settings import SamplerConfig
 from webgym.errors import UsageError
+from webgym.prompts.settings import COMPACT
 from webgym.types import Sampling
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
@@ -74,7 +78,7 @@ def test_a_conversation_goes_on_in_its_slot_and_a_group_reads_once(model, tokeni
     first = [generator.randrange(400) for _ in range(100)]
     short = Sampling(max_tokens=5)
     with BatchedSampler(model, tokenizer, slots=12) as sampler, LocalSampler(model, tokenizer) as local:
-        monkeypatch.setattr(sampler, "_ready", lambda waiting: waiting == 10)  # who comes late and finds another done takes its slot
+        monkeypatch.setattr(sampler, "ready", lambda waiting: waiting == 10)  # who comes late and finds another done takes its slot
         begun = played(sampler, [(first, i, short) for i in range(10)])
         read = sampler.counters.prompt_tokens
         grown = [([*first, *x.ids, *(generator.randrange(400) for _ in range(20))], i, short) for i, x in enumerate(begun)]
@@ -137,8 +141,12 @@ def test_many_draws_are_each_the_draw_of_one():
         assert logprob == pytest.approx(float(logprobs[i]), abs=1e-5)
 
 
-def test_which_sampler_runs_where(model, tokenizer):
-    with in_this_process(model, tokenizer) as one, in_this_process(model, tokenizer, batched=True) as other:
+def test_which_sampler_runs_where(model, tokenizer, tmp_path):
+    source = PolicyModel(model, tokenizer, COMPACT)
+    with (
+        open_sampler(SamplerConfig(), source, folder=tmp_path) as one,
+        open_sampler(SamplerConfig(kind="batched"), source, folder=tmp_path) as other,
+    ):
         assert type(one) is LocalSampler
         assert type(other) is BatchedSampler
 

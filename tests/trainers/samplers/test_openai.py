@@ -10,8 +10,7 @@ from tests.webgym.model_server import Asked, model_server
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
-from trainers.samplers.openai import OpenAISampler
-from trainers.samplers.settings import SamplerConfig
+from trainers.samplers.openai import Config, OpenAISampler
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Patience
 from webgym.types import Sampling
@@ -55,7 +54,7 @@ def drawn(sampler):
 def test_samples_and_published_weights_are_those_of_the_model(tmp_path: Path, reload):
     old, tokenizer, new = chat_model(0), chat_tokenizer(), chat_model(1)
     with LocalSampler(old, tokenizer) as behind, model_server(Backend(behind).answer) as server:
-        config = SamplerConfig(kind="openai", base_url=server.url, model="m", reload=reload)
+        config = Config(base_url=server.url, model="m", reload=reload)
         with OpenAISampler(config, old, tokenizer, tmp_path) as sampler, LocalSampler(old, tokenizer) as local:
             before = drawn(local)
             assert drawn(sampler) == before
@@ -77,7 +76,7 @@ def test_an_adapter_is_published_added_in(tmp_path: Path):
         if "lora_B" in name:
             parameter.data.fill_(0.1)
     with LocalSampler(chat_model(), tokenizer) as behind, model_server(Backend(behind).answer) as server:
-        config = SamplerConfig(kind="openai", base_url=server.url, model="m")
+        config = Config(base_url=server.url, model="m")
         with OpenAISampler(config, model, tokenizer, tmp_path) as sampler, LocalSampler(model, tokenizer) as local:
             sampler.set_weights(model, 1)
             assert drawn(sampler) == drawn(local)
@@ -87,16 +86,16 @@ def test_what_cannot_work_is_said(tmp_path: Path):
     model, tokenizer = chat_model(), chat_tokenizer()
     with model_server(lambda asked: {"data": [{"id": "other"}]}) as server:
         with pytest.raises(ConfigError, match="has no model 'm'"):
-            OpenAISampler(SamplerConfig(base_url=server.url, model="m"), model, tokenizer, tmp_path)
+            OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path)
         with pytest.raises(ConfigError, match=r"sampler\.model"):
-            OpenAISampler(SamplerConfig(base_url=server.url), model, tokenizer, tmp_path)
+            OpenAISampler(Config(base_url=server.url), model, tokenizer, tmp_path)
 
     def refusing(asked: Asked):
         return {"data": []} if asked.method == "GET" else (400, {"message": "weights do not fit"})
 
     with (
         model_server(refusing) as server,
-        OpenAISampler(SamplerConfig(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
     ):
         with pytest.raises(UsageError, match="weights do not fit"):
             sampler.set_weights(model, 1)
@@ -108,6 +107,6 @@ def test_what_cannot_work_is_said(tmp_path: Path):
 
 def test_a_server_that_fails_is_a_fault(tmp_path: Path):
     with model_server(lambda asked: {"data": []} if asked.method == "GET" else (503, "busy")) as server:
-        config = SamplerConfig(base_url=server.url, model="m")
+        config = Config(base_url=server.url, model="m")
         with OpenAISampler(config, chat_model(), chat_tokenizer(), tmp_path, patience=HASTY) as sampler, pytest.raises(PolicyFault):
             sampler.submit([1], 0, SAMPLING).result(60)
