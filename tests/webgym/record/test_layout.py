@@ -37,7 +37,7 @@ def test_a_name_that_is_said_again_is_seen() -> None:
         'd = f"checkpoints/{n}"',
         '["trajectories"]',
     )
-    source = "\n".join(code)
+    source = "\n".join(lines)
     assert [*said_again(source)] == [(2, "trajectories"), (3, "run.json"), (4, "iter-*"), (5, "checkpoints/")]
 
 
