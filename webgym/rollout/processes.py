@@ -92,7 +92,9 @@ class _Process:
         self.place, self._stage = place, stage
         self.playing: dict[int, _Part] = {}
         self.ready = self.lost = self._closed = False
-        self.heard = self._starting = time.monotonic()  # _starting: when it was asked for something that has not begun
+        self.heard = self._asked = time.monotonic()
+        self._speaks = False
+        self._begun: set[int] = set()
         ours, theirs = Pipe()
         self._pipe = ours
         handle = theirs.fileno()
@@ -114,7 +116,9 @@ class _Process:
         try:
             while True:
                 report = self._pipe.recv()
-                self.heard = time.monotonic()
+                self.heard, self._speaks = time.monotonic(), True
+                if isinstance(report, Told):
+                    self._begun.add(report.number)
                 inbox.put((self, report))
         except Exception as error:  # the pipe's end, or what a dying process left half written
             log.debug("the pipe of worker process %d closed: %r", self.id, error)
@@ -131,17 +135,14 @@ class _Process:
     def give(self, part: _Part, session: int, request: Request) -> None:
         part.session = session
         self.playing[part.number] = part
-        self._starting = time.monotonic()
+        self._begun.discard(part.number)  # of an earlier batch
+        self._asked = time.monotonic()
         file = registry.file_of(part.key.task_id)
         request = replace(request, keys=(part.key,), task_files=(file,) if file else ())
         try:
             self._pipe.send(Assignment(part.number, tuple(sys.path), session, request))
         except OSError:
             self.lost = True
-
-    def begun(self) -> None:
-        """Something that was asked for has begun."""
-        self._starting = time.monotonic()
 
     def trouble(self, silence_s: float) -> str:
         """The reason why the process must be given up; "" while it does well."""
@@ -151,8 +152,8 @@ class _Process:
             code = self._process.returncode
             return "its pipe closed" if code is None else f"it ended with signal {-code}" if code < 0 else f"it ended with status {code}"
         now = time.monotonic()
-        waits = not self.ready or any(not part.running for part in self.playing.values())
-        if waits and now - self._starting > START_S:
+        waits = not self._speaks or not self.playing.keys() <= self._begun
+        if waits and now - self._asked > START_S:
             return f"it was not ready within {START_S:g} s"
         if self.ready and now - self.heard > silence_s:
             return f"it was silent for {silence_s:g} s"
@@ -262,13 +263,14 @@ class ProcessExecutor:
 
     def _heard(self, board: Board, on_picture: PictureTaker | None) -> Iterator[Played]:
         """Wait for a report, and take in all that are there."""
+        mails = []
         with contextlib.suppress(queue.Empty):
-            mail = self._inbox.get(timeout=LOOK_S)
+            mails.append(self._inbox.get(timeout=LOOK_S))
             while True:
-                process, report = mail
-                if process in self._processes:  # else it is the last word of one that was given up
-                    yield from self._taken(process, report, board, on_picture)
-                mail = self._inbox.get_nowait()
+                mails.append(self._inbox.get_nowait())
+        for process, report in mails:
+            if process in self._processes:  # else it is the last word of one that was given up
+                yield from self._taken(process, report, board, on_picture)
 
     def _taken(self, process: _Process, report: Report | None, board: Board, on_picture: PictureTaker | None) -> Iterator[Played]:
         if report is None:
@@ -279,7 +281,6 @@ class ProcessExecutor:
         match report:
             case Told(number, kind, message, changes):
                 part = process.playing[number]
-                process.begun()
                 for name in ("acting", "thinking"):
                     part.running[name] = part.running.get(name, 0) + changes.get(name, 0)
                 board.tell(self._session(process, part), kind, part.key, None, message, **changes)

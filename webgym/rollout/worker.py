@@ -2,6 +2,7 @@
 
 The main thread reads the pipe; episodes run on the process's loop. From there a beat is sent every second, so that a loop that hangs is
 silent. The pipe closes when the parent ends, however it ends; where something else holds it open, the parent's process id tells.
+(A signal at the parent's death would come with the death of the thread that spawned this process.)
 """
 
 import asyncio
