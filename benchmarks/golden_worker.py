@@ -18,8 +18,6 @@ HOMES = {
     "task_ids": ("webgym.packs.registry", "webgym.registry"),
     "task": ("webgym.packs.registry", "webgym.registry"),
     "sites_of": ("webgym.packs.registry", "webgym.registry"),
-    "BACKEND": ("webgym.backends.text",),
-    "why_no_twin": ("webgym.text.session",),
     "OraclePolicy": ("webgym.policies.scripted", "webgym.policy"),
     "RandomPolicy": ("webgym.policies.scripted", "webgym.policy"),
     "Arena": ("webgym.rollout.arena", "webgym.arena"),
@@ -43,9 +41,9 @@ def found(name: str) -> Any:
 def why_no_twin() -> Any:
     """The function of a task and its sites that is "" for what the text twin can play."""
     try:
-        return found("BACKEND").can_play
+        return importlib.import_module("webgym.backends.text").BACKEND.can_play
     except ModuleNotFoundError:
-        return found("why_no_twin")
+        return importlib.import_module("webgym.text.session").why_no_twin
 
 
 def play(folder: Path) -> None:

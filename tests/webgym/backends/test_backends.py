@@ -85,7 +85,7 @@ def test_a_name_that_no_backend_has():
     with pytest.raises(ConfigError, match=words):
         AsyncWebEnv(backend="tex")
     with pytest.raises(ConfigError, match=words):
-        resolve({"backend": "tex"})
+        resolve({"machine": {"backend": "tex"}})
 
 
 def test_an_object_that_is_no_backend():
@@ -98,7 +98,7 @@ import sys
 from trainers.config import resolve
 from webgym import backends
 from webgym.evaluation.assessment import Assessment
-print(backends.names(), resolve({"backend": "reader"})[0].backend, "stranger" in sys.modules)
+print(backends.names(), resolve({"machine": {"backend": "reader"}})[0].machine.backend, "stranger" in sys.modules)
 report = Assessment(("wizard.h3",), seeds=2, sessions=2, backend="reader").of_model_free("oracle")
 print(report.overall.success, backends.get("reader").versions(), "playwright" in sys.modules)
 try:

@@ -147,5 +147,8 @@ def test_open_of_a_site_that_takes_its_time_says_what_to_do(tmp_path):
         async def lease(self, seed, site_state):
             await asyncio.sleep(1)
 
-    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match=r"await lease\(seed, site_state\) in place of open"):
+    async def test():
         Slow("slow.localhost", tmp_path).open(0, None)
+
+    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match=r"await lease\(seed, site_state\) in place of open"):
+        asyncio.run(test())
