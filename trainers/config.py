@@ -174,7 +174,7 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
         )
     if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses actions by the values that the update is changing: "
+            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
             "leave it out"
         )
     update = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
@@ -266,13 +266,13 @@ def with_settings(
     """
     changed, settings = json.loads(json.dumps(data)), list(settings)
     names = list(known) or [*TrainConfig.model_fields, *MOVED]
-    options = set() if known else _options(changed, settings)
+    theirs = set() if known else _options_of_algorithms(changed, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and (path[0] in options or not did_you_mean(path[0], names)):
+        if path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
         for part in path[:-1]:
@@ -283,7 +283,7 @@ def with_settings(
     return changed
 
 
-def _options(data: Mapping[str, Any], settings: Iterable[str]) -> set[str]:
+def _options_of_algorithms(data: Mapping[str, Any], settings: Iterable[str]) -> set[str]:
     """All options of algorithms: of the known ones, and of the one that is asked for, which may be a file elsewhere."""
     asked = [str(data.get("algo", "")), *(text.partition("=")[2].strip() for text in settings if text.partition("=")[0].strip() == "algo")]
     found = [*algorithms.discover().values(), *(algorithms.get(algo) for algo in asked[-1:] if algorithms.is_path(algo))]

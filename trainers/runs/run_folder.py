@@ -67,14 +67,13 @@ class RunFolder:
     ) -> Self:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
-        `algo` is the algorithm's name; the path of an algorithm's file stands for the file's name without its ending.
+        `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, for TOML has none.
         `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
-            algo = Path(algo).stem if algo.endswith(".py") else algo
             path = _new_folder(parent, algo, name)
             (path / layout.CHECKPOINTS).mkdir()
             (path / layout.TRAJECTORIES).mkdir()

@@ -56,7 +56,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
     if resolved.rollout.grammar:
         TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
-        resolved.algo,
+        algorithms.get(resolved.algo).name,
         resolved.model_dump(mode="json"),
         resolved.seed,
         parent=parent,
@@ -142,5 +142,7 @@ def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
         return None
     algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
-        raise ConfigError(f"critic.start: {config.algo} as it is set has no critic of states; leave it out, or take archer or actor_critic")
+        raise ConfigError(
+            f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic"
+        )
     return open_checkpoint(Path(config.critic.start))
