@@ -177,8 +177,8 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
             f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
             "leave it out"
         )
-    update = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
-    return config.model_copy(update=update), algorithm_config
+    changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
+    return config.model_copy(update=changes), algorithm_config
 
 
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:

@@ -12,9 +12,18 @@ from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, Span, rows_of_all
-from trainers.credit.algorithm import Algorithm, AlgorithmConfig
+from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import Values, flatten, rewards
-from trainers.critics.q_critic import ActionValueConfig, QCritic, Transitions, action_targets, fit_pass, move_target, read, state_targets
+from trainers.critics.q_critic import (
+    ActionValueConfig,
+    QCritic,
+    Transitions,
+    action_targets,
+    fit_pass,
+    move_target,
+    read,
+    state_targets,
+)
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
 from trainers.critics.valuer import Draw, Valued
@@ -53,7 +62,7 @@ class QValuation:
     def __init__(
         self,
         algorithm: Algorithm,
-        algorithm_config: AlgorithmConfig,
+        algorithm_config: ActionValueConfig,
         config: CriticConfig,
         source: PolicyModel,
         *,
@@ -61,9 +70,8 @@ class QValuation:
         token_budget: int,
         device: str,
     ) -> None:
-        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
         self._spec = algorithm_config.q
-        self._fresh: bool = algorithm.practice(algorithm_config).fresh
+        self._fresh = algorithm.practice(algorithm_config).fresh
         self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 

@@ -11,6 +11,7 @@ from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
@@ -101,16 +102,11 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
     needs = algorithm.needs_values(algorithm_config)
     if not needs:
         return None
-    kind = QValuation if needs == "action" else Valuation
-    return kind(
-        algorithm,
-        algorithm_config,
-        config.critic,
-        source,
-        seed=config.seed,
-        token_budget=config.update.token_budget,
-        device=config.machine.device,
-    )
+    seed, budget, device = config.seed, config.update.token_budget, config.machine.device
+    if needs == "action":
+        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
+        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:

@@ -86,12 +86,12 @@ def test_a_thing_that_was_touched_and_named_is_written_once() -> None:
 def test_turns_without_targets_and_pictures_are_written_as_they_were() -> None:
     """What was written before turns had targets and completions keys is read, and written again as it was."""
     before = (
-        '{"format":1,"key":["demo.task",1,1,2,3],"goal":"Do it.","outcome":{"kind":"success","reward":1.0,"raw_reward":0.0,"message":"",'
-        '"retries":0},"final_hash":"end","turns":[{"action":"click(\'1\')","error":"","reward":0.0,"terminated":false,"truncated":false,'
-        '"observation_hash":"h","state_hash":"s","url":"http://a.test/","page":"page","screenshot":"","times":[0.1,0.5],'
-        '"box":[1.0,2.0,3.0,4.0],"completion":{"text":"click(\'1\')","prompt":"prompt","prompt_ids":[1,2,3],"action_ids":[4,5],'
-        '"behaviour_logprobs":[-0.1,-0.5],"sampling":[0.7,1.0,0,64,false],"policy_version":9}}]}\n'
-    ).encode()
+        b'{"format":1,"key":["demo.task",1,1,2,3],"goal":"Do it.","outcome":{"kind":"success","reward":1.0,"raw_reward":0.0,"message":"",'
+        b'"retries":0},"final_hash":"end","turns":[{"action":"click(\'1\')","error":"","reward":0.0,"terminated":false,"truncated":false,'
+        b'"observation_hash":"h","state_hash":"s","url":"http://a.test/","page":"page","screenshot":"","times":[0.1,0.5],'
+        b'"box":[1.0,2.0,3.0,4.0],"completion":{"text":"click(\'1\')","prompt":"prompt","prompt_ids":[1,2,3],"action_ids":[4,5],'
+        b'"behaviour_logprobs":[-0.1,-0.5],"sampling":[0.7,1.0,0,64,false],"policy_version":9}}]}\n'
+    )
     (turn,) = decode(before).turns
     assert (turn.target, turn.mention, turn.box, turn.completion.key) == (None, None, (1.0, 2.0, 3.0, 4.0), "")
     assert encode(decode(before)) == before
