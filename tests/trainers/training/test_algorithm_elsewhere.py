@@ -12,6 +12,7 @@ import cli
 from tests.trainers.stranger import SIGNS
 from tests.trainers.text_runs import SMALL, rows, write_model
 from trainers import algorithms
+from trainers.config import merged
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
 
@@ -24,7 +25,8 @@ def webgym(*arguments: str | Path) -> Result:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a researcher: their file, a model and a configuration of a tiny run."""
     (tmp_path / "mine.py").write_text(SIGNS, "utf-8")
-    (tmp_path / "tiny.toml").write_text(tomli_w.dumps({**SMALL, "model": str(write_model(tmp_path / "model")), "iterations": 1}), "utf-8")
+    tiny = merged(SMALL, {"model": str(write_model(tmp_path / "model")), "length": {"iterations": 1}})
+    (tmp_path / "tiny.toml").write_text(tomli_w.dumps(tiny), "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(algorithms, "_loaded", {})
     return tmp_path
@@ -42,7 +44,7 @@ def test_it_trains_and_resumes(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (home / "elsewhere").mkdir()
     monkeypatch.chdir(home / "elsewhere")
     monkeypatch.setattr(algorithms, "_loaded", {})  # as in a new process
-    result = webgym("train", "--resume", run, "--set", "iterations=2", "--set", "scale=0.25", "--algo", "../mine.py")
+    result = webgym("train", "--resume", run, "--set", "length.iterations=2", "--set", "scale=0.25", "--algo", "../mine.py")
     assert result.exit_code == 0, result.output
     trained = [row for row in rows(run / "metrics.jsonl") if "rollout/success" in row]
     assert [row["iteration"] for row in trained] == [1, 2] and all(0 <= row["rollout/right"] <= 1 for row in trained)
