@@ -1,7 +1,7 @@
-# Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set iterations=5'
+# Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill soak bench-sites bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-leases bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -69,6 +69,9 @@ bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside B
 bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the table of templates in docs/sites.md
 	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
 
+bench-leases: $(STAMP)  ## what slow leases of a site in another process cost the sessions beside it
+	$(PY) -m benchmarks.leases $(ARGS)
+
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
 
@@ -77,6 +80,9 @@ control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on mo
 
 kill: browser  ## kill -9 of the trainer at 20 random moments: each resumed run must be the straight one, bit for bit
 	$(PY) -m benchmarks.resume $(ARGS)
+
+golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
+	$(PY) -m benchmarks.golden $(ARGS)
 
 soak: browser  ## 2,000 episodes in one browser: what it holds before and after
 	$(PY) -m benchmarks.soak $(ARGS)
@@ -114,9 +120,9 @@ smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imita
 	$(PY) -m pip install -qq 'peft>=0.21'
 	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
 		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
-	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set dtype=bfloat16 --set iterations=2 \
-		--set groups=2 --set group_size=4 --set epochs=1 --set minibatches=1 --set token_budget=4096 --set optim.lr=1e-4 \
-		--set optim.warmup_steps=0 --set eval_seeds=4 --set max_tokens=24 --set minutes=120 --set threads=2 $(ARGS)
+	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set machine.dtype=bfloat16 --set length.iterations=2 \
+		--set rollout.groups=2 --set rollout.group_size=4 --set update.epochs=1 --set update.minibatches=1 --set update.token_budget=4096 --set optim.lr=1e-4 \
+		--set optim.warmup_steps=0 --set evaluation.seeds=4 --set rollout.max_tokens=24 --set length.minutes=120 --set machine.threads=2 $(ARGS)
 
 gpu: $(STAMP)  ## what training on a GPU wants besides
 	$(PY) -m pip install -qq -e '.[gpu]'

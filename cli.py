@@ -5,6 +5,8 @@ import json
 import logging
 import math
 import sys
+import warnings
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from webgym.errors import WebGymError
@@ -36,7 +39,7 @@ SetOption = Annotated[
 
 
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="Where episodes are played: browser, or text (packs with plain pages, without a browser).")
+    str, typer.Option("--backend", help="Where episodes are played: browser, text (plain pages, without a browser), or another backend.")
 ]
 
 
@@ -124,12 +127,16 @@ def tasks_new(
     name: Annotated[str, typer.Argument(help="Name of the pack, such as my-shop.")],
     folder: Annotated[Path | None, typer.Option(help="Folder to write; ./NAME unless given.")] = None,
     python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
+    templated: Annotated[bool, typer.Option("--templated", help="A Python package with goals, oracles and wordings apart.")] = False,
 ) -> None:
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
+    from webgym.errors import UsageError
 
+    if python and templated:
+        raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
-    for file in create(name, target, python):
+    for file in create(name, target, "templated" if templated else "python" if python else "written"):
         print(file)
     path = target if target.is_absolute() else f"./{target}"
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
@@ -196,12 +203,13 @@ def demos(
     backend: BackendOption = "browser",
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
     from webgym.evaluation.statistics import report
     from webgym.packs import sets as task_sets
     from webgym.packs.rehearsal import rehearse
     from webgym.policies.demonstrator import Demonstrator, demo_keys
     from webgym.prompts.settings import COMPACT, PromptSettings
+    from webgym.record import layout
     from webgym.record.store import TrajectoryStore
     from webgym.rollout.arena import Arena
     from webgym.rollout.progress import shown
@@ -211,7 +219,7 @@ def demos(
     chosen = task_sets.choose(tasks)
     rehearse(chosen, known_backend(backend))
     keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
     with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
@@ -223,7 +231,7 @@ def demos(
             if trajectory.outcome.success or (slips and not trajectory.outcome.faulted):
                 store.append(trajectory)
                 kept += 1
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     result = report(found)
     console.print(result.table("demonstrations"))
     console.print(f"{kept} demonstrations in {path}")
@@ -257,8 +265,46 @@ def sft(
 
 
 @app.command()
+def algos(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name or file of one, to see its options and metrics.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the algorithms, or the options and metrics of one."""
+    from trainers import algorithms
+
+    if not name:
+        found = algorithms.listed()
+        if as_json:
+            print(json.dumps([asdict(x) for x in found], indent=2))
+            return
+        table = Table("algorithm", "summary")
+        for x in found:
+            table.add_row(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary)
+        console.print(table)
+        return
+    from trainers.config import options
+    from trainers.training.metrics import explanations
+
+    algorithm = algorithms.get(name)
+    settings = [{"key": key, "default": value, "means": words} for key, value, words in options(algorithm.Config())]
+    metrics = explanations(algorithm)
+    if as_json:
+        print(json.dumps({"name": algorithm.name, "summary": algorithm.summary, "options": settings, "metrics": metrics}, indent=2))
+        return
+    console.print(f"{algorithm.name}: {algorithm.summary}", soft_wrap=True, markup=False)
+    for title, rows in (
+        (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
+        (("metric", "meaning"), list(metrics.items())),
+    ):
+        table = Table(*title)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+@app.command()
 def train(
-    algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
+    algo: Annotated[str, typer.Option(help="grpo, archer, ppo ... (`webgym algos`), or a file of your own: ./mine.py.")] = "",
     tasks: TasksOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
@@ -277,13 +323,15 @@ def train(
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
-    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed, "device": device, "backend": backend}
+    given: dict[str, Any] = {"algo": algo, "tasks": tasks, "model": model, "seed": seed}
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
+    if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
+        flags["machine"] = machine
     display = display_for(console)
     if resume is not None:
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
-        data = configuration.with_settings({**(configuration.read(config) if config else {}), **flags}, settings)
+        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
         trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
     with trainer.run:
         trainer.train()
@@ -320,7 +368,7 @@ def evaluate(
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
     from webgym.evaluation.assessment import SPLITS, Assessment
     from webgym.rollout.progress import shown
 
@@ -404,8 +452,9 @@ def truth(
 ) -> None:
     """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
     from trainers.models.model import no_progress_bars
-    from trainers.studies.truth import FILE, Wanted, find_truth, table
-    from webgym.backends.base import known_backend
+    from trainers.studies.truth import Wanted, find_truth, table
+    from webgym.backends import known_backend
+    from webgym.record import layout
 
     no_progress_bars()
     chosen = known_backend(backend) if backend else None
@@ -416,7 +465,7 @@ def truth(
         return
     for row in rows:
         console.print(table(row))
-    _say(f"{len(rows)} rows added to {run / FILE}")
+    _say(f"{len(rows)} rows added to {run / layout.TRUTH}")
 
 
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw plots into this folder (needs the extra `plots`).")]
@@ -448,7 +497,7 @@ def critic(
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic_report import Wanted, critic_report, tables
     from trainers.studies.plots import plot_critic, pyplot
-    from webgym.backends.base import known_backend
+    from webgym.backends import known_backend
 
     no_progress_bars()
     if plots:
@@ -677,8 +726,15 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """A warning on standard error: that of a setting in words, another one with its place."""
+    place = "" if issubclass(category, FutureWarning) else f" ({filename}:{lineno}, {category.__name__})"
+    print(f"warning: {message}{place}", file=sys.stderr)
+
+
 def run() -> None:
     """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
+    warnings.showwarning = _warning
     try:
         app()
     except WebGymError as error:

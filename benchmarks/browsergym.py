@@ -39,6 +39,7 @@ import webgym
 from webgym import types as t
 from webgym.actions import render
 from webgym.backends.browser import executable
+from webgym.backends.browser.session import in_browser
 from webgym.env.core import AsyncWebEnv
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
@@ -104,7 +105,7 @@ async def rehearse(env: AsyncWebEnv, task: str, seed: int) -> tuple[str, list[Mo
             page = page_text(observation.nodes)
             raise SystemExit(f"our own oracle failed on {task}, seed {seed} ({goal}): {error!r} on the page\n{page}") from error
         text, refs = with_holes(action)
-        paths = [await env.session.tab.ask(PATH % ref) for ref in refs]
+        paths = [await in_browser(env.session).tab.ask(PATH % ref) for ref in refs]
         moves.append(Move(render(action, "call"), text, tuple(paths)))
         done = await env.step(action)
         if done.kind:

@@ -15,7 +15,7 @@ mkdir -p "$OUT"
 	--set dtype="$DTYPE" --set lora.rank=16 --set optimizer=adamw --set lr=5e-4 --set epochs="$EPOCHS" --set batch_tokens=6144 \
 	--set held_out=0.05 --set measure_every=25
 python3 -m cli train --algo "$ALGO" --model "$OUT/start" --tasks "$TASK" --backend text --device "$DEVICE" --out "$OUT" --name "$ALGO" \
-	--set dtype="$DTYPE" --set sessions="$SESSIONS" --set sampler.slots="$SESSIONS" --set groups="$GROUPS_OF_8" --set group_size=8 \
-	--set max_tokens=16 --set epochs=1 --set minibatches=4 --set token_budget=24576 --set optim.lr=4e-4 --set optim.warmup_steps=4 \
-	--set optim.final=0.2 --set critic.fit.lr=1e-4 --set minutes="$MINUTES" --set iterations=40 --set checkpoint_every=50 \
-	--set keep_checkpoints=1 --set eval_seeds=256 ${ARGS:-}
+	--set machine.dtype="$DTYPE" --set machine.sessions="$SESSIONS" --set sampler.slots="$SESSIONS" --set rollout.groups="$GROUPS_OF_8" --set rollout.group_size=8 \
+	--set rollout.max_tokens=16 --set update.epochs=1 --set update.minibatches=4 --set update.token_budget=24576 --set optim.lr=4e-4 --set optim.warmup_steps=4 \
+	--set optim.final=0.2 --set critic.fit.lr=1e-4 --set length.minutes="$MINUTES" --set length.iterations=40 --set checkpoints.every=50 \
+	--set checkpoints.keep=1 --set evaluation.seeds=256 ${ARGS:-}

@@ -80,8 +80,8 @@ class Timed:
     def __init__(self, site: Site, watch: list[float]) -> None:
         self.host, self._site, self._watch = site.host, site, watch
 
-    def open(self, seed: int, site_state: Any) -> Any:
-        return self._site.open(seed, site_state)
+    async def lease(self, seed: int, site_state: Any) -> Any:
+        return await self._site.lease(seed, site_state)
 
     def snapshot(self, state: Any) -> Any:
         begun = time.perf_counter()
@@ -89,8 +89,8 @@ class Timed:
         self._watch[0] += time.perf_counter() - begun
         return found
 
-    def close(self, state: Any) -> None:
-        self._site.close(state)
+    async def release(self, state: Any) -> None:
+        await self._site.release(state)
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """The site's own pages. What waits for the network is little here: answers are small and the browser is on this machine."""
@@ -104,13 +104,13 @@ class Empty:
 
     host = "empty.localhost"
 
-    def open(self, seed: int, site_state: Any) -> Any:
+    async def lease(self, seed: int, site_state: Any) -> Any:
         return None
 
     def snapshot(self, state: Any) -> Any:
         return None
 
-    def close(self, state: Any) -> None:
+    async def release(self, state: Any) -> None:
         return None
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -125,7 +125,7 @@ class Empty:
 
 async def play(env: AsyncWebEnv, task_id: str, seed: int, watch: list[float]) -> Played:
     """One episode by its oracle."""
-    task, found = registry.task(task_id), Played(task_id, seed)
+    task, found, gateway = registry.task(task_id), Played(task_id, seed), (await shared_pool()).gateway
     assert task.oracle is not None
     choose, page = task.oracle(), await env.reset(task_id, seed)
     while True:
@@ -140,7 +140,7 @@ async def play(env: AsyncWebEnv, task_id: str, seed: int, watch: list[float]) ->
         if step.kind:
             found.success = step.kind == "success"
             found.hashes.append(page.hash)
-            found.state = digest(env._pool.gateway.snapshot(env._token))
+            found.state = digest(await gateway.snapshot(env._token))
             return found
 
 
@@ -200,13 +200,13 @@ async def loads(found: Sequence[Played], most: int) -> dict[str, list[float]]:
         token = f"load-{number}"
         pool.serve(registry.sites_of(task))
         pool.serve([Empty()])
-        pool.gateway.open(token, task.hosts, played.seed, task.start(played.seed).site_state)
-        pool.gateway.open(f"{token}-empty", (Empty.host,), 0, None)
+        await pool.gateway.open(token, task.hosts, played.seed, task.start(played.seed).site_state)
+        await pool.gateway.open(f"{token}-empty", (Empty.host,), 0, None)
         addresses = list(dict.fromkeys(page.url for page in played.pages))[:most]
         times[task.id.partition(".")[0]] += await _loads_of(browser, token, addresses)
         times["empty"] += await _loads_of(browser, f"{token}-empty", [f"http://{Empty.host}/"] * len(addresses))
-        pool.gateway.end(token)
-        pool.gateway.end(f"{token}-empty")
+        await pool.gateway.end(token)
+        await pool.gateway.end(f"{token}-empty")
     return times
 
 

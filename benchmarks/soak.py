@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from webgym.backends.browser.pool import BrowserPool, shared_pool
-from webgym.backends.browser.session import EPISODES
+from webgym.backends.browser.session import EPISODES, in_browser
 from webgym.commands.processes import descendants, pss_mb
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import ConfigError, UsageError
@@ -108,7 +108,7 @@ async def figures(envs: Sequence[AsyncWebEnv], task_id: str) -> dict[str, float]
 
 
 async def _of_session(env: AsyncWebEnv) -> dict[str, float]:
-    tab = env.session.tab
+    tab = in_browser(env.session).tab
     for _ in range(2):  # what the first collection finalises, the second frees
         await tab.send("HeapProfiler.collectGarbage")
     counters = await tab.send("Memory.getDOMCounters")
@@ -124,7 +124,7 @@ async def _of_session(env: AsyncWebEnv) -> dict[str, float]:
 
 async def _scripts(env: AsyncWebEnv) -> int:
     """How many scripts without an address live in the session's document."""
-    page = env.session.tab.page
+    page = in_browser(env.session).tab.page
     cdp, seen = await page.context.new_cdp_session(page), []
     cdp.on("Debugger.scriptParsed", lambda event: seen.append(event["url"]))
     await cdp.send("Debugger.enable")

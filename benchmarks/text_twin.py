@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webgym.backends.base import Backend
 from webgym.env.core import AsyncWebEnv
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
@@ -51,7 +50,7 @@ async def play(env: AsyncWebEnv, tasks: list[str], episodes: int, first: int) ->
 
 def measure(tasks: list[str], episodes: int, rounds: int, browser: bool) -> dict[str, Any]:
     """Medians over rounds, and the ratio of each round's rates."""
-    backends: list[Backend] = ["text", *(["browser"] if browser else [])]
+    backends = ["text", *(["browser"] if browser else [])]
     envs = {backend: AsyncWebEnv(backend=backend) for backend in backends}
     found = {backend: Rounds() for backend in backends}
     for number in range(-1, rounds):  # one to warm up

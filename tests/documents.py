@@ -22,3 +22,14 @@ def session(page: str) -> tuple[Any, Any]:
     shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
     assert shown, f"{page} has no Python block with its output"
     return printed(shown[1], page), shown[2]
+
+
+def prose(page: str) -> list[str]:
+    """The lines of a page outside of code blocks and tables."""
+    lines, code = [], False
+    for line in (ROOT / page).read_text("utf-8").splitlines():
+        if line.startswith("```"):
+            code = not code
+        elif not code and not line.startswith("|"):
+            lines.append(line)
+    return lines

@@ -55,6 +55,17 @@ def test_a_new_python_pack_inside_ones_own_tasks_folder_validates_at_once(webgym
     assert out.splitlines()[0] == "todo-list.add: can be trusted"
 
 
+def test_a_new_pack_with_goals_oracles_and_wordings_validates_at_once(webgym):
+    code, out, err = webgym("tasks", "new", "tool-library", "--templated")
+    assert code == 0, err
+    assert "tool-library/wordings.toml" in out and "tool-library/oracles/lending.py" in out
+    code, out, err = webgym("tasks", "validate", "./tool-library", "--seeds", "3", "--json")
+    assert code == 0, err
+    audits = json.loads(out)
+    assert [audit["id"] for audit in audits] == ["tool-library.lend", "tool-library.borrower"]
+    assert all(audit["trusted"] and not audit["notes"] and audit["tried"]["oracle"]["wins"] == 3 for audit in audits)
+
+
 def test_validate_says_what_is_wrong_and_exits_with_1(webgym, cafe):
     broken = webgym.folder / "broken"
     broken.mkdir()
@@ -107,6 +118,8 @@ def test_other_commands_take_the_file(webgym, cafe):
         (("new", "cafe"), "cafe exists already: give another name or folder, or remove it"),
         (("new", "My Shop"), "'My Shop' is no name for a pack: expected small letters, digits and dashes"),
         (("new", "shop", "--python", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'shop'"),
+        (("new", "shop", "--templated", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'shop'"),
+        (("new", "shop", "--templated", "--python"), "expected one kind of pack, got --python and --templated: give one of them"),
         (("validate", "nothing.yaml"), "nothing.yaml: expected a task file"),
         (("validate", "miniwob.nothing"), "no task matches 'miniwob.nothing'"),
         (("show", "cafe.ordre"), "there is no task 'cafe.ordre'"),

@@ -1,4 +1,4 @@
-"""What docs/writing-tasks.md shows works: its files, its fragments of them, its Python and its commands."""
+"""The files, fragments, Python and commands of docs/writing-tasks.md work."""
 
 import importlib.metadata
 import re
@@ -14,6 +14,7 @@ import typer.main
 import cli
 from tests.documents import printed
 from webgym import trust
+from webgym.authoring.starter import create
 from webgym.authoring.task_file import TaskEntry, read
 from webgym.packs import registry
 from webgym.rollout.arena import Arena
@@ -27,8 +28,15 @@ def blocks(kind):
     return [text for found, text in BLOCKS if found == kind]
 
 
+def named(kind):
+    """The blocks whose first line names the file that they belong to."""
+    return {first.removeprefix("# "): text for text in blocks(kind) if (first := text.partition("\n")[0]).endswith((".py", ".toml"))}
+
+
 FILE, *FRAGMENTS = blocks("yaml")
-SPLITS, LAMP, ADVERSARY = blocks("python")
+MODULES, TABLES = named("python"), named("toml")
+SPLITS, LAMP, ADVERSARY = (text for text in blocks("python") if text not in MODULES.values())
+(ENTRY_POINT,) = (text for text in blocks("toml") if text not in TABLES.values())
 COMMANDS = [line.partition("  #")[0] for _, text in BLOCKS for line in text.splitlines() if line.startswith("webgym ")]
 
 
@@ -39,16 +47,34 @@ def arena():
 
 
 @pytest.fixture
-def tips(tmp_path):
-    """The folder of the page's two files; what was loaded or registered is forgotten in the end."""
+def forgotten():
+    """Tasks that a test loads or registers are forgotten in the end."""
+    yield
+    for task_id in list(registry._registered):
+        registry._remove(task_id)
+    registry._loaded.clear()
+
+
+@pytest.fixture
+def tools(tmp_path, forgotten):
+    """The starter pack with the goal that the page adds to it."""
+    folder = tmp_path / "tools"
+    create("tools", folder, "templated")
+    for name, text in MODULES.items():
+        (folder / name).write_text(text, "utf-8")
+    for name, text in TABLES.items():
+        (folder / name).write_text((folder / name).read_text("utf-8") + text.partition("\n")[2], "utf-8")
+    return folder
+
+
+@pytest.fixture
+def tips(tmp_path, forgotten):
+    """The folder of the page's two files."""
     folder = tmp_path / "tips"
     (folder / "pages").mkdir(parents=True)
     (folder / "tasks.yaml").write_text(FILE, "utf-8")
     (folder / "pages/tip.html").write_text(blocks("html")[0], "utf-8")
-    yield folder
-    for task_id in list(registry._registered):
-        registry._remove(task_id)
-    registry._loaded.clear()
+    return folder
 
 
 def test_the_task_file_can_be_trusted(tips, arena):
@@ -77,6 +103,29 @@ def test_the_python_task_can_be_trusted(tips, arena):
     assert trust.audit("lamp.switch", arena, (0, 1, 2, 3)).problems == ()
 
 
+def test_the_goals_that_are_added_to_the_starter_can_be_trusted(tools):
+    assert set(MODULES) == {"goals/returning.py", "goals/__init__.py", "oracles/returning.py", "oracles/__init__.py"}
+    ids = registry.load(tools)
+    assert ids == ["tools.lend", "tools.borrower", "tools.give-back", "tools.give-back-shelved"]
+    assert registry.twins(ids) == [("tools.give-back", "tools.give-back-shelved")]
+    with Arena(2, backend="text") as text:  # its pages are plain
+        for task_id in ids:
+            audit = trust.audit(task_id, text, trust.audit_seeds(3))
+            assert audit.problems == () and audit.notes == (), task_id
+
+
+def test_the_goal_of_the_page_is_tried_in_the_browser(tools, arena):
+    registry.load(tools)
+    audit = trust.audit("tools.give-back", arena, trust.audit_seeds(2), ("no-op", "wrong target"))
+    assert audit.problems == () and audit.trials[0].wins
+
+
+def test_the_tree_of_the_page_is_that_of_the_starter(tools):
+    tree = PAGE.partition("```\ntools/\n")[2].partition("```")[0]
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    assert shown == {path.name for path in tools.iterdir() if path.name not in ("__init__.py", "__pycache__")}
+
+
 def test_the_adversary_is_held_against_tasks(tips, arena, monkeypatch):
     monkeypatch.setattr(adversaries, "ADVERSARIES", {})
     exec(compile(ADVERSARY, "writing-tasks.md", "exec"), {})
@@ -92,7 +141,7 @@ def test_every_field_is_explained_and_every_adversary_named():
 
 
 def test_the_entry_point_is_of_our_group():
-    declared = tomllib.loads(blocks("toml")[0])["project"]["entry-points"]
+    declared = tomllib.loads(ENTRY_POINT)["project"]["entry-points"]
     assert list(declared) == [registry.ENTRY_POINTS]
     entry = importlib.metadata.EntryPoint("shop", declared[registry.ENTRY_POINTS]["shop"], registry.ENTRY_POINTS)
     assert entry.module == "acme_shop.tasks"

@@ -2,120 +2,183 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainers import algorithms
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
 from trainers.runs.memory import settings_in_words
+from trainers.runs.moved_keys import MOVED, moved
 from trainers.samplers import registry as samplers
 from trainers.samplers.settings import SamplerConfig
-from webgym.backends.base import Backend
+from webgym.backends import known_backend
 from webgym.errors import ConfigError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class TrainConfig(BaseModel):
-    """Everything that decides a run. The seed and this decide all but the times."""
-
+class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    algo: str = "grpo"
-    """Name of a file in trainers/algorithms/."""
-    algorithm: dict[str, Any] = Field(default_factory=dict)
-    """The algorithm's own options (its Config), for example {"lam": 0.9}."""
-    model: str = "webgym-tiny"
-    """Built-in name, local folder or hub name of a causal language model."""
-    tasks: tuple[str, ...] = ("default",)
-    """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
-    backend: Backend = "browser"
-    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
-    prompts: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
-    seed: int = 0
-    """Seed of the run: sampling, task choice, minibatches."""
+
+class LengthConfig(_Group):
+    """How long a run goes on: the first limit that is reached ends it."""
+
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
     minutes: float | None = Field(default=14.0, gt=0)
-    """Stop after the iteration in which this much time has passed, if that comes first."""
+    """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
-    """Stop after the iteration in which so many environment steps (turns) have been taken since the start, if that comes first."""
+    """Stop after the iteration in which so many environment steps (turns) have been taken since the start."""
+
+
+class RolloutConfig(_Group):
+    """Training episodes: how many, and how they are sampled."""
+
     groups: int = Field(default=40, ge=1)
     """Groups (a task with a seed) per iteration."""
     group_size: int = Field(default=4, ge=1)
     """Episodes per group."""
-    sessions: int = Field(default=8, ge=1)
-    """Browser sessions that collect at the same time."""
-    overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
-    """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
-    by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
     temperature: float = Field(default=1.0, gt=0)
-    """Sampling temperature of training episodes."""
-    eval_temperature: float = Field(default=1.0, gt=0)
-    """Sampling temperature of evaluations."""
+    """Sampling temperature."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
     grammar: bool = False
-    """Hold answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, samplers in this
-    process): each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
+    """Constrain answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, samplers in
+    this process): each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
+    overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
+    """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
+    by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
+
+
+class UpdateConfig(_Group):
+    """How a batch is learned from."""
+
     epochs: int = Field(default=2, ge=1)
     """Passes over each batch."""
     minibatches: int = Field(default=2, ge=1)
     """Optimiser steps per pass."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
-    optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
-    """The policy's optimiser."""
-    critic: CriticConfig = CriticConfig()
-    """The critic, where the algorithm has one."""
-    curriculum: CurriculumConfig = CurriculumConfig()
-    """Which tasks to practise."""
-    eval_seeds: int = Field(default=40, ge=0)
-    """Held-out seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
-    eval_every: int = Field(default=0, ge=0)
+
+
+class EvaluationConfig(_Group):
+    """Evaluations in the course of a run, on seeds that are not trained on."""
+
+    seeds: int = Field(default=40, ge=0)
+    """Test seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
+    every: int = Field(default=0, ge=0)
     """Evaluate on the validation seeds every so many iterations too; 0: never."""
-    checkpoint_every: int = Field(default=5, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature."""
+
+
+class CheckpointsConfig(_Group):
+    """Checkpoints of a run."""
+
+    every: int = Field(default=5, ge=1)
     """Iterations between checkpoints."""
-    keep_checkpoints: int = Field(default=2, ge=1)
+    keep: int = Field(default=2, ge=1)
     """Newest checkpoints that are kept, beside the best."""
-    sampler: SamplerConfig = SamplerConfig()
-    """Where completions are generated."""
+
+
+class MachineConfig(_Group):
+    """Where a run is played and learned."""
+
+    backend: Annotated[str, AfterValidator(known_backend)] = "browser"
+    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
+    sessions: int = Field(default=8, ge=1)
+    """Browser sessions that collect at the same time."""
     device: str = "cpu"
     """Where the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the policy."""
-    lora: LoraSettings = LoraSettings()
-    """Train a low-rank adapter instead of all weights: lora.rank above 0."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
     threads: int = Field(default=1, ge=1)
     """Threads of the update; results depend on it bit by bit. One is the safe choice on a busy machine: two wait for each other."""
+
+
+class TrainConfig(_Group):
+    """Everything that decides a run. The seed and this decide all but the times."""
+
+    # what is learned
+    algo: str = "grpo"
+    """Name of an algorithm (`webgym algos`), or the path of a Python file with one."""
+    algorithm: dict[str, Any] = Field(default_factory=dict)
+    """The algorithm's own options (its Config), for example {"lam": 0.9}."""
+    model: str = "webgym-tiny"
+    """Built-in name, local folder or hub name of a causal language model."""
+    lora: LoraSettings = LoraSettings()
+    """Train a low-rank adapter instead of all weights: lora.rank above 0."""
+    tasks: tuple[str, ...] = ("default",)
+    """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
+    prompts: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
+    seed: int = 0
+    """Seed of the run: sampling, task choice, minibatches."""
+
+    # from which episodes, and how
+    rollout: RolloutConfig = RolloutConfig()
+    """Training episodes."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """Which tasks to practise."""
+    sampler: SamplerConfig = SamplerConfig()
+    """Where completions are generated."""
+    update: UpdateConfig = UpdateConfig()
+    """How a batch is learned from."""
+    optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
+    """The policy's optimiser."""
+    critic: CriticConfig = CriticConfig()
+    """The critic, where the algorithm has one."""
+
+    # how long, and what is kept
+    length: LengthConfig = LengthConfig()
+    """How long the run goes on."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluations in the course of the run."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """Checkpoints."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Where metrics go besides metrics.jsonl: tensorboard, wandb, trackio."""
 
+    # where it runs
+    machine: MachineConfig = MachineConfig()
+    """Backend, sessions, device and threads."""
 
-def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
+    @model_validator(mode="before")
+    @classmethod
+    def _by_old_names(cls, data: Any) -> Any:
+        return moved(data, warn=True) if isinstance(data, Mapping) else data
+
+
+def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
-    config = validated(TrainConfig, data)
+    config = validated(TrainConfig, moved(data, warn=True))
     algorithm = algorithms.get(config.algo)
-    own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
-    sampler = resolve_sampler(config.sampler, grammar=config.grammar)
-    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(own) == "token":
-        raise ConfigError(f"critic.head.backbone=bigrams values turns, and {config.algo} as it is set values tokens: take another backbone")
-    if config.overlap and algorithm.practice(own).best_of > 1:
+    algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ")
+    algorithms.check(algorithm, algorithm_config)
+    sampler = resolve_sampler(config.sampler, grammar=config.rollout.grammar)
+    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(algorithm_config) == "token":
         raise ConfigError(
-            f"overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: leave it out"
+            f"critic.head.backbone=bigrams values turns, and {algorithm.name} as it is set values tokens: take another backbone"
         )
-    return config.model_copy(update={"algorithm": own.model_dump(), "sampler": sampler}), own
+    if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
+        raise ConfigError(
+            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
+            "leave it out"
+        )
+    changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
+    return config.model_copy(update=changes), algorithm_config
 
 
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
@@ -123,7 +186,7 @@ def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerC
     kind = samplers.get(config.kind)
     if grammar and not kind.holds_grammar:
         able = " or ".join(samplers.holding_grammar())
-        raise ConfigError(f"grammar=true needs sampler.kind={able}: the sampler {config.kind} cannot hold answers to our grammar")
+        raise ConfigError(f"rollout.grammar=true needs sampler.kind={able}: the sampler {config.kind} cannot hold answers to our grammar")
     return kind.resolved(config, validated(kind.Config, kind.keys(config), f"sampler {config.kind}: "))
 
 
@@ -134,7 +197,8 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     {'seed': 1, 'sampler': {'kind': 'local'}}
     """
     sampler = dict(kept.get("sampler", {}))
-    if changes.get("sampler", {}).get("kind", sampler.get("kind")) != sampler.get("kind"):
+    kind = changes.get("sampler", {}).get("kind")
+    if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
         sampler.pop("options", None)
         kept = {**kept, "sampler": sampler}
     return merged(kept, changes)
@@ -155,14 +219,24 @@ def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes`, which go into nested groups of keys instead of taking their place.
 
-    >>> merged({"optim": {"lr": 1.0, "eps": 2.0}, "seed": 0}, {"optim": {"lr": 3.0}, "groups": 4})
-    {'optim': {'lr': 3.0, 'eps': 2.0}, 'seed': 0, 'groups': 4}
+    >>> merged({"optim": {"lr": 1.0, "eps": 2.0}, "seed": 0}, {"optim": {"lr": 3.0}, "model": "m"})
+    {'optim': {'lr': 3.0, 'eps': 2.0}, 'seed': 0, 'model': 'm'}
     """
     found = dict(base)
     for key, value in changes.items():
         old = found.get(key)
         found[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return found
+
+
+def options(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Key, value and doc line of each option; keys of groups have dots."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from options(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, field.description or ""
 
 
 def read(path: Path, what: str = "configuration") -> dict[str, Any]:
@@ -175,32 +249,46 @@ def read(path: Path, what: str = "configuration") -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
+def read_train(path: Path) -> dict[str, Any]:
+    """The TOML file of a training configuration, keys by their present names. Raises ConfigError as :func:`read` does."""
+    return moved(read(path), warn=True)
+
+
 def with_settings(
     data: Mapping[str, Any], settings: Iterable[str], known: Iterable[str] = (), otherwise: str = "algorithm"
 ) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
     A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it is like none known.
-    Raises ConfigError for a text without `=`.
+    The path of an algorithm's file is made absolute. Raises ConfigError for a text without `=`.
 
-    >>> with_settings({}, ["group_size=4", "optim.lr=1e-3", "lam=0.9"])
-    {'group_size': 4, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
+    >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
+    {'rollout': {'group_size': 4}, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
-    changed = json.loads(json.dumps(data))
-    names = list(known) or [*TrainConfig.model_fields, "async"]
-    own = set() if known else {field for algorithm in algorithms.discover().values() for field in algorithm.Config.model_fields}
+    changed, settings = json.loads(json.dumps(data)), list(settings)
+    names = list(known) or [*TrainConfig.model_fields, *MOVED]
+    theirs = set() if known else _options_of_algorithms(changed, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ConfigError(f"--set wants key=value, such as --set group_size=4; got {setting!r}")
+            raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and (path[0] in own or not did_you_mean(path[0], names)):
+        if path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place[path[-1]] = _value(text.strip())
+    if "algo" in changed and not known:
+        changed["algo"] = algorithms.absolute(str(changed["algo"]))
     return changed
+
+
+def _options_of_algorithms(data: Mapping[str, Any], settings: Iterable[str]) -> set[str]:
+    """All options of algorithms: of the known ones, and of the one that is asked for, which may be a file elsewhere."""
+    asked = [str(data.get("algo", "")), *(text.partition("=")[2].strip() for text in settings if text.partition("=")[0].strip() == "algo")]
+    found = [*algorithms.discover().values(), *(algorithms.get(algo) for algo in asked[-1:] if algorithms.is_path(algo))]
+    return {option for algorithm in found for option in algorithm.Config.model_fields}
 
 
 def _value(text: str) -> Any:
@@ -217,7 +305,8 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
     if problem["type"] == "extra_forbidden":
         *groups, name = map(str, problem["loc"])
         known = list(_group(model, groups).model_fields)
-        near = did_you_mean(name, known)
+        nested = [] if groups else [f"{group}.{key}" for group in known for key in _group(model, [group]).model_fields if key not in known]
+        near = did_you_mean(name, [*known, *nested])
         return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
     if not key:  # a rule over several keys says what to do
         return f"{where}{problem['msg'].removeprefix('Value error, ')}"
@@ -236,12 +325,12 @@ def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
 
 def remedy(config: TrainConfig) -> str:
     """With which settings a run takes less memory, those left out that it has already."""
-    knobs = [f"token_budget={max(64, config.token_budget // 2)}"]
-    if not config.gradient_checkpointing:
-        knobs.append("gradient_checkpointing=true")
-    if config.dtype == "float32":
-        knobs.append("dtype=bfloat16")
+    knobs = [f"update.token_budget={max(64, config.update.token_budget // 2)}"]
+    if not config.machine.gradient_checkpointing:
+        knobs.append("machine.gradient_checkpointing=true")
+    if config.machine.dtype == "float32":
+        knobs.append("machine.dtype=bfloat16")
     if "slots" in samplers.get(config.sampler.kind).Config.model_fields and config.sampler.slots is not None:
         knobs.append(f"sampler.slots={max(1, config.sampler.slots // 2)}")
     anew = "" if config.lora.rank else ", or start anew with --set lora.rank=16"
-    return f"go on with --resume and {settings_in_words(knobs)} (token_budget is {config.token_budget:,}){anew}"
+    return f"go on with --resume and {settings_in_words(knobs)} (update.token_budget is {config.update.token_budget:,}){anew}"

@@ -133,7 +133,9 @@ class BrowserGymEnv(gym.Env[dict[str, Any], str]):
 
     def _tabs(self) -> tuple[list[str], int]:
         """The addresses of the open tabs, and which of them is current."""
-        current = self._env.session.tab.page
+        from webgym.backends.browser.session import in_browser
+
+        current = in_browser(self._env.session).tab.page
         pages = current.context.pages
         return [page.url for page in pages], pages.index(current)
 

@@ -179,20 +179,29 @@ class PythonTask(Protocol):
 class Site(Protocol):
     """A web application that the gateway serves under `host`.
 
-    The gateway calls `app` as ASGI with `scope["webgym.state"]` set to the episode's state. `snapshot` returns the JSON-able
-    state that checks and state hashes see. A site whose state lives elsewhere (its own process and database) resets it in `open`.
-    A site may have an attribute `plain`, which is true where its pages can be read without a browser (:mod:`webgym.backends.text`).
+    An episode leases a state of the site, reads it once a turn, and releases it in the end. The gateway calls `app` as ASGI, with
+    `scope["webgym.state"]` set to the leased state. A lease may take its time, because it is awaited: other sessions go on meanwhile. So
+    a site whose state lives elsewhere (its own process and database) resets it in `lease`, and must not block the loop that it is
+    called on.
+
+    A site may have two more attributes. `plain` is true where its pages can be read without a browser (:mod:`webgym.backends.text`).
+    `external` is true where its state lives in another process: then it is read only where a check is due, and enters the state hash
+    only there.
     """
 
     host: str
 
-    def open(self, seed: int, site_state: Any) -> Any:
-        """A fresh state for one episode; raise SiteFault if it cannot be had."""
+    async def lease(self, seed: int, site_state: Any) -> Any:
+        """A fresh state for one episode; raise SiteFault if it cannot be had. A lease that fails holds nothing."""
         ...
 
-    def snapshot(self, state: Any) -> Any: ...
+    def snapshot(self, state: Any) -> Any:
+        """The JSON-able state that checks and state hashes see; written as `async def` where it must be asked for."""
+        ...
 
-    def close(self, state: Any) -> None: ...
+    async def release(self, state: Any) -> None:
+        """Give the state back after the episode."""
+        ...
 
     @property
     def app(self) -> AsgiApp: ...

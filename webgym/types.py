@@ -301,7 +301,9 @@ class Completion:
     """What a policy wrote. Token fields are empty for a policy without a model.
 
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
-    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one.
+    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one. `key` says
+    which pictures the model was shown beside the text (:mod:`webgym.prompts.parts`); two turns are the same question only where
+    `prompt_ids` and `key` are equal.
     """
 
     text: str
@@ -311,6 +313,15 @@ class Completion:
     behaviour_logprobs: tuple[float, ...] = ()
     sampling: Sampling | None = None
     policy_version: int = 0
+    key: str = ""  # no pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A thing that agent text names by its ref, and the place of its line on the page, from 0: a cut page shows the first lines only."""
+
+    node: Node
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +334,12 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One prompt → completion → action → outcome."""
+    """One prompt → completion → action → outcome.
+
+    Refs are of one page only, so what they name is recorded with the turn. `target` is the thing that the action touched, of a drag the
+    thing that was taken. `mention` is the thing whose ref stands first in the text, by which later prompts name it: as a rule the target,
+    but a text that is no action can mention a thing too, and one that goes on about another thing mentions that.
+    """
 
     completion: Completion
     action: str  # the parsed action in the `call` dialect, or "" when the text was no action
@@ -337,7 +353,9 @@ class Turn:
     page: str = ""  # the page as text, as the agent saw it
     screenshot: str = ""  # file name beside the trajectory file
     times: Times = Times()
-    box: tuple[float, float, float, float] | None = None  # x, y, width, height of what was acted on, in pixels of the screenshot
+    box: tuple[float, float, float, float] | None = None  # where that was, in pixels of the screenshot: the target's box, or a point
+    target: Node | None = None
+    mention: Mention | None = None
 
 
 OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated", "fault", "agent_caused"]

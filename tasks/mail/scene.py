@@ -1,4 +1,4 @@
-"""How a chore's world is drawn: people, mails and dates of its own on top of the background, and what is to be left of them."""
+"""The world of a goal while it is drawn: people, mails and dates of its own on top of the background, and how they must be left."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -171,7 +171,7 @@ def newsletter_address(sender: str) -> str:
     return f"news@{host}.example"
 
 
-# --- what is left when a chore is done -------------------------------------------------------------------------------------
+# --- what is left when a goal is reached --------------------------------------------------------------------------------------
 
 
 def moved(threads: Iterable[Thread], folder: str) -> dict[str, Any]:

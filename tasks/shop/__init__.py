@@ -6,19 +6,20 @@ and the agent's answer alone.
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
-from webgym.packs import registry
+from webgym.authoring.template import tasks_of
 from webgym.task import Site, Task
 
-from .site import site
+from .goals import GOALS
+from .oracles import ORACLES
+from .site import HOST, site
 
 
 @cache
 def tasks() -> Mapping[str, Task]:
     """All tasks by their name."""
-    from .goals import TASKS
-
-    return registry.by_name("shop", TASKS)
+    return tasks_of("shop", Path(__file__).parent, HOST, GOALS, ORACLES)
 
 
 def sites() -> tuple[Site, ...]:

@@ -22,7 +22,8 @@ from webgym.loop_thread import loop_thread
 from webgym.task import Chances, ExactValue, ExactValues, Task
 from webgym.types import Action, Click, Infeasible, Observation, Stop
 
-from .site import HOST, address
+from .pages.steps import address
+from .site import HOST
 from .workflow import Progress, Wizard, Workflow, chosen, draw, gone_back
 
 Move = int | str

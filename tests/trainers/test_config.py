@@ -3,6 +3,7 @@
 import pytest
 
 from trainers.config import resolve, with_settings
+from trainers.runs.moved_keys import MOVED
 from webgym.errors import ConfigError
 
 
@@ -25,15 +26,31 @@ def test_an_algorithm_keeps_the_rest_of_its_own_groups() -> None:
     ("settings", "words"),
     [
         (["algo=archr"], "no algorithm is called 'archr'; did you mean 'archer'"),
-        (["group_sise=4"], "unknown key 'group_sise'; did you mean 'group_size'"),
+        (["group_sise=4"], "unknown key 'group_sise'; did you mean 'rollout.group_size'"),
         (["optim.lrr=4"], r"unknown key 'optim.lrr'; did you mean 'lr'\? \(known in optim: lr, betas"),
         (["critic.fit.epoch=4"], r"unknown key 'critic.fit.epoch'; did you mean 'epochs'\? \(known in critic.fit: epochs"),
         (["loss.clip_hihg=4"], "algorithm grpo: unknown key 'loss.clip_hihg'; did you mean 'clip_high'"),
         (["lam=0.9"], "algorithm grpo: unknown key 'lam'"),
-        (["groups=0"], "groups: input should be greater than or equal to 1, got 0"),
+        (["rollout.groups=0"], "rollout.groups: input should be greater than or equal to 1, got 0"),
         (["groups"], "--set wants key=value"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(settings: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resolve(with_settings({}, settings))
+
+
+def test_keys_of_before_are_read_with_a_warning_that_names_the_new_ones() -> None:
+    with pytest.warns(FutureWarning, match=r"iterations is now length\.iterations, async is now rollout\.overlap.*for one release"):
+        config, _ = resolve({"iterations": 3, "async": True, "rollout": {"groups": 5}})
+    assert (config.length.iterations, config.rollout.overlap, config.rollout.groups) == (3, True, 5)
+    assert config.rollout.group_size == resolve({})[0].rollout.group_size
+    with pytest.raises(ConfigError, match=r"length\.iterations is 4 and by its old name iterations 3: leave iterations out"):
+        resolve({"iterations": 3, "length": {"iterations": 4}})
+
+
+def test_every_moved_key_leads_to_a_key() -> None:
+    whole = resolve({})[0].model_dump()
+    for path in MOVED.values():
+        group, _, key = path.partition(".")
+        assert key in whole[group], path

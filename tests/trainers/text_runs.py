@@ -5,17 +5,19 @@ from pathlib import Path
 
 import torch
 
-from trainers.config import resolve
+from trainers.config import merged, resolve
 from trainers.models.model import prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import Shape, build_model, build_tokenizer
+from trainers.runs.moved_keys import moved
 from trainers.training.trainer import Trainer
 from webgym.prompts.settings import COMPACT
 
 SMALL = {
-    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 3, "group_size": 3, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1, "max_tokens": 4,
-    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "epochs": 1, "critic": {"warmup_iterations": 1}, "sessions": 2,
+    "tasks": ("wizard.h3",), "prompts": {"history": 0, "errors": False}, "machine": {"backend": "text", "sessions": 2, "threads": 1},
+    "rollout": {"groups": 3, "group_size": 3, "max_tokens": 4}, "update": {"epochs": 1}, "length": {"iterations": 3, "minutes": 100},
+    "checkpoints": {"every": 1}, "evaluation": {"seeds": 0}, "trackers": (), "critic": {"warmup_iterations": 1},
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }  # fmt: skip
 
 
@@ -28,8 +30,9 @@ def write_model(folder: Path) -> Path:
 
 
 def start(model: Path | str, parent: Path, name: str, algo: str, **changes: object) -> Trainer:
-    """A new run of SMALL with `changes`."""
-    return Trainer.start(resolve({**SMALL, "model": str(model), "algo": algo, **changes})[0], parent=parent, name=name)
+    """A new run of SMALL with `changes`; keys of groups may stand without their group, as in iterations=2."""
+    config = merged(SMALL, moved({"model": str(model), "algo": algo, **changes}))
+    return Trainer.start(resolve(config)[0], parent=parent, name=name)
 
 
 def finish(trainer: Trainer) -> Trainer:
@@ -51,5 +54,5 @@ def timeless(path: Path) -> list[dict]:
 
 def state(trainer: Trainer) -> list[torch.Tensor]:
     """All weights of policy and critic."""
-    critic = [] if trainer.valuation is None else list(trainer.valuation.critic.parameters())
+    critic = [] if trainer.valuer is None else list(trainer.valuer.critic.parameters())
     return [p.detach() for p in [*trainer.source.model.parameters(), *critic]]

@@ -33,14 +33,14 @@ class PageSite:
         self.host = host
         self.visits: list[Visit] = []
 
-    def open(self, seed: int, site_state: Any) -> Visit:
+    async def lease(self, seed: int, site_state: Any) -> Visit:
         self.visits.append(Visit(site_state or {}))
         return self.visits[-1]
 
     def snapshot(self, state: Visit) -> Any:
         return [body for method, _, _, body in state.requests if method == "POST"]
 
-    def close(self, state: Visit) -> None:
+    async def release(self, state: Visit) -> None:
         state.closed = True
 
     @property

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Practice
+from trainers.credit.algorithm import AlgorithmConfig, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class GroupConfig(BaseModel):
+class GroupConfig(AlgorithmConfig):
     """GRPO as published (arXiv 2402.03300, eq. 3 and section 4.1.2); the files of its relatives override what they change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     std: bool = True
     """Divide by the standard deviation of the group."""

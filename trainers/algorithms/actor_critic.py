@@ -13,24 +13,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Bootstrapped, Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted, Bootstrapped):
     """Options of actor-critic."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount per turn, of the critic's targets and of the advantage."""
     lam: float = Field(default=0.0, ge=0, le=1)
     """λ of turn-level GAE: 0 is TD(0), 1 the return minus V."""
-    bootstrap_at_limit: bool = False
-    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
     loss: LossSpec = LossSpec(policy="reinforce")

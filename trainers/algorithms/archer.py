@@ -19,32 +19,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.learning.losses import LossSpec
+from trainers.credit.algorithm import Bootstrapped, Discounted
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted, Bootstrapped):
     """Options of ArCHer-PPO."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount per turn, of the critic's targets and of the advantage."""
     lam: float = Field(default=0.95, ge=0, le=1)
     """λ of turn-level GAE: 0 is TD(0), 1 the return minus V."""
     published_td: bool = False
     """The published advantage: TD(0) without γ; lam is then not used."""
-    bootstrap_at_limit: bool = False
-    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
     gate: bool = True
     """Fall back to the leave-one-out group mean while the critic explains less than it."""
-    loss: LossSpec = LossSpec()
-    """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal["turn"]:

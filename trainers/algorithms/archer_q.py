@@ -15,24 +15,20 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import Practice
-from trainers.critics.q_critic import QSpec
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(ActionValueConfig):
     """Options of ArCHer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     replay: int = Field(default=4, ge=1)
     """Iterations whose episodes are kept, the newest included."""
-    q: QSpec = QSpec()
-    """The critic."""
     centre: bool = False
     """Take the mean over turns off the advantages (not published). The actions are the policy's own, so that the mean of the true
     advantage is 0, and what Q and V, two networks, are apart on average would push every action the same way."""

@@ -15,18 +15,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Practice
+from trainers.credit.algorithm import Discounted, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of DigiRL."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     form: Literal["paper", "code"] = "paper"
     """The paper's advantage and threshold 1/horizon, or the released code's and threshold 0."""

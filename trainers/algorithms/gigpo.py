@@ -16,17 +16,18 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
+METRICS = {"rollout/anchored": "share of turns whose state another turn of the group was taken from"}
 
-class Config(BaseModel):
+
+class Config(Discounted):
     """Options of GiGPO."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     gamma: float = Field(default=0.95, gt=0, le=1)
     """Discount per turn of the steps' returns."""

@@ -11,7 +11,7 @@ The default differs from the paper where later work found it biased; :meth:`Conf
     clip 1 ± 0.2                    1 − 0.2 to 1 + 0.28 (clip-higher of DAPO, arXiv 2503.14476)
     β = 0.04                        no KL, no reference model in memory
     groups without spread stay      dropped from numerator and denominator, and counted (dynamic sampling of DAPO)
-    negative advantages count       left out: with few episodes, pushing failures down unlearns more than it teaches (docs/lab-notes.md)
+    negative advantages count       left out: with few episodes, pushing failures down unlearns more than it teaches (docs/lab-notes)
 
 Members that faulted are masked, so a group may have fewer of them; its mean is over the others.
 """

@@ -15,30 +15,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.learning.losses import LossSpec
+from trainers.credit.algorithm import Discounted
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of PPO."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     level: Literal["token", "trajectory"] = "token"
     """An advantage per sampled token, or one for the whole trajectory."""
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount from one turn to the next."""
     token_gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount from one token to the next of the same turn."""
     lam: float = Field(default=1.0, ge=0, le=1)
     """λ of GAE per token: 1 is the return minus V."""
     whiten: bool = True
     """Divide advantages by their standard deviation, without centring."""
-    loss: LossSpec = LossSpec()
-    """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal["turn", "token"]:

@@ -14,19 +14,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import Practice
-from trainers.critics.q_critic import QSpec
+from trainers.critics.q_critic import ActionValueConfig, QSpec
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(ActionValueConfig):
     """Options of Q-learning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     form: Literal["rerank", "digiq"] = "rerank"
     """Choose by Q when acting, or imitate what Q would choose."""
@@ -50,7 +48,7 @@ def needs_values(config: Config) -> Literal["action"]:
 def practice(config: Config) -> Practice:
     """Replay; proposals re-ranked when acting, or imitated."""
     digiq = config.form == "digiq"
-    return Practice(replay=config.replay, fresh=digiq, best_of=1 if digiq else config.q.candidates)
+    return Practice(replay=config.replay, fresh=digiq, best_of=1 if digiq else config.q.candidates, explore=config.explore)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:

@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of REINFORCE."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     baseline: Literal["none", "mean", "value"] = "mean"
     """What is taken off the return."""

@@ -33,7 +33,8 @@ class Distinct:
         turns, place, owner = [], [], []
         for who, x in zip(owners, trajectories, strict=True):
             for turn in x.turns:
-                name = (who, turn.completion.prompt_ids, turn.completion.action_ids if with_action else ())
+                written = turn.completion
+                name = (who, written.prompt_ids, written.key, written.action_ids if with_action else ())
                 if name not in places:
                     places[name] = len(places)
                     turns.append(replace(x, turns=(turn,)))

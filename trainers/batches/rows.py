@@ -74,10 +74,12 @@ class Row:
 def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list[Row]:
     """The rows of one trajectory, in order of turns; none for a trajectory without turns.
 
+    Turns share a row where a prompt's ids begin with all of the row's, and both were shown the same pictures or none.
     Raises UsageError where a turn has no prompt ids (its policy is no model) or its log-probabilities do not match its ids.
     """
     rows: list[Row] = []
     ids: tuple[int, ...] = ()
+    key = ""
     spans: list[Span] = []
     offset = 0
     for t, turn in enumerate(trajectory.turns):
@@ -88,10 +90,10 @@ def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list
             )
         if (found := len(turn.completion.behaviour_logprobs)) != len(action):
             raise UsageError(f"{_name(trajectory)}, turn {t}: expected {len(action)} behaviour_logprobs, one per action id, got {found}")
-        if spans and prompt[: len(ids)] != ids:
+        if spans and (prompt[: len(ids)] != ids or turn.completion.key != key):
             rows.append(Row(index, first_turn, ids, tuple(spans)))
             spans = []
-        ids = prompt + action
+        ids, key = prompt + action, turn.completion.key
         spans.append(Span(t, len(prompt) - 1, len(prompt), len(ids), offset, _held(turn.completion)))
         offset += len(action)
     if spans:

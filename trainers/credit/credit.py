@@ -31,7 +31,6 @@ METRICS: Mapping[str, str] = {
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups with at least one episode that did not fault",
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
-    "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
     "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
     "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
@@ -42,7 +41,7 @@ METRICS: Mapping[str, str] = {
     "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
     "critic/gate": "1 while the critic beats the group mean and a constant; while it is 0, a gated algorithm uses the group mean instead",
 }
-"""What the stats of a Credit mean."""
+"""What the stats of a Credit mean; those of one algorithm alone stand in its file."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from trainers.batches.packing import PackedBatch
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.models.model import packed_hidden, prepare
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
@@ -49,6 +50,13 @@ class QSpec(BaseModel):
     """Passes over the batch per iteration; the target copy moves after each."""
     tau: float = Field(default=0.1, gt=0, le=1)
     """Share of the critic that the target copy takes over after a pass."""
+
+
+class ActionValueConfig(AlgorithmConfig):
+    """Options of an algorithm with a critic of actions."""
+
+    q: QSpec = QSpec()
+    """The critic."""
 
 
 class QCritic(nn.Module):

@@ -1,27 +1,36 @@
 """The critic's part of an iteration for algorithms that want Q(s, a): proposals drawn anew, the critic's passes, values of actions."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, Span, rows_of_all
 from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import Values, flatten, rewards
-from trainers.critics.q_critic import QCritic, QSpec, Transitions, action_targets, fit_pass, move_target, read, state_targets
+from trainers.critics.q_critic import (
+    ActionValueConfig,
+    QCritic,
+    Transitions,
+    action_targets,
+    fit_pass,
+    move_target,
+    read,
+    state_targets,
+)
 from trainers.critics.settings import CriticConfig
-from trainers.critics.valuation import Valued, split
+from trainers.critics.valuation import split
+from trainers.critics.valuer import Draw, Valued
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import Generated
+from webgym.errors import ConfigError
 from webgym.types import Group, Trajectory, Turn, seed_from
-
-Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
-"""Completions of the prompts of turns, each with its seed, by the policy as it is; under the turn's grammar, where it had one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +45,11 @@ class Proposals:
     def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
         """`count` proposals per turn; equal ones are read once."""
         asked = [turn for turn in turns for _ in range(count)]
-        prompts = [turn.completion.prompt_ids for turn in asked]
+        prompts = [(turn.completion.prompt_ids, turn.completion.key) for turn in asked]
         drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
-        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
-        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])
+        known: dict[tuple[tuple[int, ...], str, tuple[int, ...]], int] = {}
+        place = [known.setdefault((*p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
+        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, _, a) in enumerate(known)])
 
 
 def _row(place: int, prompt: tuple[int, ...], action: tuple[int, ...]) -> Row:
@@ -48,13 +57,21 @@ def _row(place: int, prompt: tuple[int, ...], action: tuple[int, ...]) -> Row:
 
 
 class QValuation:
-    """A critic of actions with its target copy and optimiser; the same calls as :class:`trainers.critics.valuation.Valuation`."""
+    """A critic of actions with its target copy and optimiser (:class:`trainers.critics.valuer.Valuer`)."""
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: ActionValueConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._spec: QSpec = own.q
-        self._fresh: bool = algorithm.practice(own).fresh
+        self._spec = algorithm_config.q
+        self._fresh = algorithm.practice(algorithm_config).fresh
         self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 
@@ -64,6 +81,10 @@ class QValuation:
         fit = self._config.fit
         self.optimizer = torch.optim.AdamW(critic.parameters(), lr=fit.lr, weight_decay=fit.weight_decay, betas=(0.9, 0.99))
         self._started = target is not None
+
+    def start_from(self, critic: nn.Module) -> None:
+        """Raises ConfigError, because a critic of actions cannot go on from a critic of states."""
+        raise ConfigError("critic.start: this algorithm values actions and has no critic of states; leave critic.start out")
 
     # --- one iteration -----------------------------------------------------------------------------------------------------
 

@@ -6,24 +6,25 @@ per fold, and "same" is the published order, kept to show what it does.
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, final_rows, rows_of_all
-from trainers.credit.algorithm import Algorithm, bootstraps
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, bootstraps, discount
 from trainers.credit.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critics.critic import Critic
 from trainers.critics.fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.critics.settings import CriticConfig
+from trainers.critics.valuer import Draw, Valued
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.runs.checkpoint import Checkpoint
 from webgym.errors import ConfigError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.prompt import prompt_of
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
 
 METRICS: Mapping[str, str] = {
@@ -31,35 +32,33 @@ METRICS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Valued:
-    """What credit is given on: a batch with its values, and the metrics of the critic's fit.
-
-    It is the batch that came, unless the algorithm gives credit to other actions than the recorded ones.
-    """
-
-    groups: Sequence[Group]
-    trajectories: Sequence[Trajectory]
-    rows: Sequence[Row]
-    values: Values
-    metrics: dict[str, float]
-
-
 class Valuation:
-    """A critic with its optimiser, for algorithms that want V per turn or per token."""
+    """A critic with its optimiser, for algorithms that want V per turn or per token (:class:`trainers.critics.valuer.Valuer`)."""
+
+    best = None  # V compares states, not actions
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: AlgorithmConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._algorithm, self._own, self._config, self._source = algorithm, own, config, source
+        self._algorithm, self._algorithm_config, self._config, self._source = algorithm, algorithm_config, config, source
         self._seed, self._budget, self._device = seed, token_budget, device
-        self._per_token = algorithm.needs_values(own) == "token"
-        self._bootstraps = bootstraps(own)
+        self._per_token = algorithm.needs_values(algorithm_config) == "token"
+        self._bootstraps = bootstraps(algorithm_config)
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
-    def start_from(self, critic: Critic) -> None:
-        """Go on with a critic that knows something already (:func:`critic_of`)."""
+    def start_from(self, critic: nn.Module) -> None:
+        """Go on with a critic that was fitted before (:func:`critic_of`)."""
+        if not isinstance(critic, Critic):
+            raise ConfigError(f"critic.start: expected a critic of states, got a {type(critic).__name__}: leave critic.start out")
         self._set(critic)
 
     def _set(self, critic: Critic) -> None:
@@ -69,11 +68,11 @@ class Valuation:
     # --- one iteration -----------------------------------------------------------------------------------------------------
 
     def values_and_fit(
-        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int, draw: object = None
+        self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int, draw: Draw | None = None
     ) -> Valued:
         """Values of a batch and the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded; `draw` is not used."""
         assert self._algorithm.targets is not None
-        targets = self._algorithm.targets(groups, self._own)
+        targets = self._algorithm.targets(groups, self._algorithm_config)
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
         check_targets(self._config.head, flat)
@@ -142,7 +141,7 @@ class Valuation:
         trajectories = flatten(groups)
         with self.optimizer.averaged():
             values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
-        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, self._config.target_lam))
+        ahead = np.concatenate(lambda_returns(trajectories, values, discount(self._algorithm_config), self._config.target_lam))
         return np.where(np.isnan(flat), np.nan, ahead)
 
     def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:
@@ -196,7 +195,7 @@ def prompt_tail(source: PolicyModel) -> int:
     """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
     pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
     seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
-    one, other = (Context(source.tokenizer, source.prompts).first(prompt_text(o, (), source.prompts)) for o in seen)
+    one, other = (Context(source.tokenizer, source.prompts).first(prompt_of(o, (), source.prompts)) for o in seen)
     same = 0
     while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
         same += 1

@@ -24,6 +24,8 @@ from trainers.batches.rows import Held, Row, Span
 from trainers.models.model import context_of, logprobs_at, packed_hidden
 from trainers.models.prompt_ids import Context
 from webgym.errors import DivergenceError, UsageError
+from webgym.prompts.parts import Prompt
+from webgym.prompts.prompt import recorded_prompt
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
 
@@ -66,7 +68,7 @@ class Example:
     `episode` says which examples belong together, so that they are held out together.
     """
 
-    turns: tuple[tuple[str, str], ...]
+    turns: tuple[tuple[Prompt, str], ...]
     episode: str
 
 
@@ -105,7 +107,7 @@ class Report:
 def examples_of(trajectories: Iterable[Trajectory], prompts: PromptSettings) -> list[Example]:
     """Recorded demonstrations as examples: one a turn, or one an episode where the prompts are those of a conversation.
 
-    Raises UsageError where a turn has no prompt or no text.
+    Raises UsageError where a turn has no prompt or no text, or its prompt holds pictures.
     """
     examples = []
     for trajectory in trajectories:
@@ -116,7 +118,12 @@ def examples_of(trajectories: Iterable[Trajectory], prompts: PromptSettings) -> 
                     f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt and what was written; "
                     "record demonstrations with prompts (webgym demos)"
                 )
-            turns.append((turn.completion.prompt, turn.completion.text))
+            if turn.completion.key:
+                raise UsageError(
+                    f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt of text, got one with pictures, "
+                    "which are not recorded; record demonstrations that show the page as text"
+                )
+            turns.append((recorded_prompt(turn.completion.prompt, prompts), turn.completion.text))
         grouped = [tuple(turns)] if prompts.context == "conversation" else [(turn,) for turn in turns]
         examples += [Example(group, f"{trajectory.key.task_id}/{trajectory.key.seed}") for group in grouped if group]
     return examples

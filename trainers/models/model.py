@@ -30,9 +30,9 @@ from trainers.models import small_llama as lean
 from trainers.models import smollm2
 from trainers.models.attention import ATTENTION, Segments
 from trainers.models.tiny import FOLDER as TINY_FOLDER
-from trainers.runs.checkpoint import MANIFEST
 from trainers.runs.run_folder import open_checkpoint
 from webgym.errors import UsageError
+from webgym.record import layout
 
 BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
 """Models that need no hub, by name: where each lies; asking for the folder may make it first."""
@@ -114,8 +114,8 @@ def folder_of(name_or_path: str | Path) -> str | Path:
     path = Path(name_or_path)
     if not path.is_dir():
         return name_or_path
-    if (path / "run.json").is_file() or (path / MANIFEST).is_file():
-        return open_checkpoint(path).folder("policy").resolve()
+    if layout.is_run(path) or (path / layout.MANIFEST).is_file():
+        return open_checkpoint(path).folder(layout.POLICY).resolve()
     return path.resolve()
 
 

@@ -7,9 +7,10 @@ from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import grammar_for
-from trainers.samplers.sampler import Sampler
+from trainers.samplers.sampler import Sampler, picture_key
 from webgym.errors import UsageError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.parts import Prompt
+from webgym.prompts.prompt import prompt_of
 from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
 
 
@@ -33,17 +34,18 @@ class LanguagePolicy:
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion. Raises UsageError where the page does not fit in the model's context, or nothing can be held to a grammar."""
         prompt, ids = self._prompt(observation, history, key, self._sampling.max_tokens)
+        pictures = self._context.key(prompt, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         sampling = replace(self._sampling, grammar=grammar_for(observation, self._prompts)) if self._grammar else self._sampling
-        drawn = await self._sampler.generate(ids, seed, sampling)
-        return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, sampling, drawn.version)
+        drawn = await self._sampler.generate(ids, seed, sampling, **picture_key(pictures))
+        return Completion(drawn.text, prompt.text, ids, drawn.ids, drawn.logprobs, sampling, drawn.version, pictures)
 
     def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
         """What a critic reads at this observation, to which nothing is answered; raises as :meth:`act` does where it does not fit."""
         return self._prompt(observation, history, key, answer=0)[1]
 
-    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey, answer: int) -> tuple[str, tuple[int, ...]]:
-        prompt = prompt_text(observation, history, self._prompts)
+    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey, answer: int) -> tuple[Prompt, tuple[int, ...]]:
+        prompt = prompt_of(observation, history, self._prompts)
         ids = self._context.ids(prompt, history)
         self._check(len(ids), answer, observation, key)
         return prompt, ids

@@ -16,9 +16,8 @@ from typing import Any
 
 from trainers.runs.disk import disk_errors, sync_folder, write_atomically
 from webgym.errors import CheckpointError, did_you_mean
+from webgym.record.layout import MANIFEST, STATE
 
-MANIFEST = "manifest.json"
-STATE = "state.pt"
 REMEDY = "delete that folder to use an earlier one"
 
 

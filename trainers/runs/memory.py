@@ -29,7 +29,7 @@ def _words(device: str, remedy: str, said: str) -> str:
 def settings_in_words(settings: Sequence[str]) -> str:
     """The settings as one types them.
 
-    >>> settings_in_words(["token_budget=4096", "lora.rank=16"])
-    '--set token_budget=4096 or --set lora.rank=16'
+    >>> settings_in_words(["update.token_budget=4096", "lora.rank=16"])
+    '--set update.token_budget=4096 or --set lora.rank=16'
     """
     return f"--set {' or --set '.join(settings)}"

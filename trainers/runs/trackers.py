@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webgym.errors import ConfigError, did_you_mean
+from webgym.record import layout
 
 
 class Tracker(Protocol):
@@ -31,7 +32,7 @@ class TensorBoard:
     """Event files in `run/tensorboard`; look at them with `tensorboard --logdir runs`."""
 
     def __init__(self, run: Path) -> None:
-        self._folder = run / "tensorboard"
+        self._folder = run / layout.TENSORBOARD
         self._writer = self._open(None)
 
     def _open(self, purge_step: int | None) -> Any:

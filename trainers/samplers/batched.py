@@ -62,6 +62,7 @@ class BatchedSampler(Worker):
         self._past: Tensor | None = None  # [layers, 2, slots, kv_heads, columns, d]; the last column is written to and never read
         self._seen = np.zeros((slots, 0), np.int32)  # ids whose keys are known
         self._seen_length = np.zeros(slots, np.int64)
+        self._seen_key = np.full(slots, "", object)  # of the pictures beside those ids
         self._released = np.zeros(slots, np.int64)  # when each slot became free, by the count of releases
         self._graphs: dict[int, tuple[Any, Tensor]] = {}
         self._now = torch.zeros(2, slots, dtype=torch.int64, device=self._device)  # id and position of each slot's newest token
@@ -96,7 +97,7 @@ class BatchedSampler(Worker):
         """The free slot that knows the prompt's beginning and least besides, or the one free longest with a copy of that beginning."""
         prompt = np.array(request.prompt, np.int32)
         self._grow(len(prompt) + request.sampling.max_tokens)
-        alike = self._alike(prompt)
+        alike = np.where(self._seen_key == request.key, self._alike(prompt), 0)
         free = np.array([other is None for other in self.slots])
         source = int(alike.argmax())
         goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
@@ -108,6 +109,7 @@ class BatchedSampler(Worker):
             self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]
         self._seen[slot, : len(prompt)] = prompt
         self._seen_length[slot] = known
+        self._seen_key[slot] = request.key
         self.counters.reused_prompt_tokens += known
         return slot
 
@@ -122,22 +124,22 @@ class BatchedSampler(Worker):
     def begin(self, requests: Sequence[Request]) -> None:
         """Reads what is not known of the prompts, each prompt once, and draws the first token of each request."""
         slots = {id(request): i for i, request in enumerate(self.slots) if request is not None}
-        leaders: dict[tuple[int, ...], Request] = {}
+        leaders: dict[tuple[str, tuple[int, ...]], Request] = {}
         for request in requests:
-            leaders.setdefault(request.prompt, request)
-        logits: dict[tuple[int, ...], Tensor] = {}
+            leaders.setdefault((request.key, request.prompt), request)
+        logits: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         for group in self._passes(list(leaders.values()), slots):
             for request, row in zip(group, self._read_rows(group, [slots[id(r)] for r in group]), strict=True):
-                logits[request.prompt] = row
+                logits[request.key, request.prompt] = row
         for request in requests:
-            leader, slot, n = leaders[request.prompt], slots[id(request)], len(request.prompt)
+            leader, slot, n = leaders[request.key, request.prompt], slots[id(request)], len(request.prompt)
             if leader is not request:
                 known = int(self._seen_length[slot])
                 source = slots[id(leader)]
                 self._past_of()[:, :, slot, :, known:n] = self._past_of()[:, :, source, :, known:n]
                 self.counters.reused_prompt_tokens += n - known
             self._seen_length[slot] = n
-        self._draw(requests, torch.stack([logits[request.prompt] for request in requests]), [slots[id(r)] for r in requests])
+        self._draw(requests, torch.stack([logits[request.key, request.prompt] for request in requests]), [slots[id(r)] for r in requests])
 
     def _passes(self, requests: list[Request], slots: dict[int, int]) -> list[list[Request]]:
         """The requests in groups for one forward pass each, of similar lengths."""

@@ -126,7 +126,7 @@ class LocalSampler(Worker):
 
     def begin(self, requests: Sequence[Request]) -> None:
         """Reads the prompts of requests that have just got their slots, and draws the first token of each."""
-        readings = {request.prompt: Reading(request.prompt, ends(len(request.prompt), self._block)) for request in requests}
+        readings = {(r.key, r.prompt): Reading(r.prompt, ends(len(r.prompt), self._block), key=r.key) for r in requests}
         left = list(readings.values())
         self.counters.reused_prompt_tokens += sum(len(request.prompt) for request in requests)
         for reading in left:
@@ -138,7 +138,7 @@ class LocalSampler(Worker):
             for reading in left:
                 reading.take(found.get)
         for request in requests:
-            reading = readings[request.prompt]
+            reading = readings[request.key, request.prompt]
             last = reading.pieces[-1]
             layers, two, heads, _, d = last.past.shape
             keys = last.past.new_empty(layers, two, heads, len(request.prompt) + request.sampling.max_tokens, d)
@@ -160,7 +160,7 @@ class LocalSampler(Worker):
         for reading, past in zip(group, pasts, strict=True):
             end += past.shape[3]
             logits = self._logits(hidden[:, end - 1])[0] if reading.next == reading.prompt else None
-            found[reading.next] = Piece(past.contiguous() if len(group) > 1 else past, logits)
+            found[reading.name] = Piece(past.contiguous() if len(group) > 1 else past, logits)
         for prefix, piece in found.items():
             self._known.put(prefix, piece)
         self.counters.reads += 1

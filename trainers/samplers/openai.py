@@ -29,7 +29,7 @@ from trainers.models.lora import plain_copy
 from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.runs.disk import disk_errors
-from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling
+from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from trainers.samplers.settings import Reload
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Server
@@ -100,12 +100,13 @@ class OpenAISampler(Sampler):
             self.close()
             raise
 
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
 
-        Raises UsageError where prompt and answer do not fit, here, or where the server's log-probabilities are of no use, PolicyFault
-        where it fails, both as the future's exception.
+        Raises UsageError where prompt and answer do not fit or the prompt holds pictures. The future raises UsageError where the server's
+        log-probabilities are of no use, and PolicyFault where the server fails.
         """
+        check_text_only(key)
         check_sampling(sampling)
         if len(prompt_ids) + sampling.max_tokens > self.context:
             raise UsageError(

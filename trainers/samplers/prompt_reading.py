@@ -18,8 +18,9 @@ from trainers.models.attention import causal
 
 SMALLEST = 16  # tokens: below it matrix products are done another way, with other last bits, so a shorter piece is read alone
 
-Prefix = tuple[int, ...]
-"""The ids of a prompt up to the end of a piece; it names the piece, since it says all that its keys depend on."""
+Prefix = tuple[int | str, ...]
+"""The ids of a prompt up to the end of a piece, behind the prompt's key where it holds pictures. It names the piece, because it says all
+that the piece depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ def ends(length: int, block: int) -> tuple[int, ...]:
 class Reading:
     """A prompt on its way: the pieces that are there, in order."""
 
-    prompt: Prefix
+    prompt: tuple[int, ...]
     ends: tuple[int, ...]
     pieces: list[Piece] = field(default_factory=list)
+    key: str = ""  # of the prompt's pictures
 
     @property
     def done(self) -> bool:
@@ -62,15 +64,20 @@ class Reading:
         return self.ends[len(self.pieces) - 1] if self.pieces else 0
 
     @property
-    def next(self) -> Prefix:
-        """The piece that is wanted next."""
+    def next(self) -> tuple[int, ...]:
+        """The ids up to the end of the piece that is wanted next."""
         return self.prompt[: self.ends[len(self.pieces)]]
+
+    @property
+    def name(self) -> Prefix:
+        """The name of the piece that is wanted next."""
+        return (self.key, *self.next) if self.key else self.next
 
     def take(self, find: Callable[[Prefix], Piece | None]) -> int:
         """Adds pieces as long as `find` has them; returns their tokens."""
         before = self.start
         while not self.done:
-            piece = find(self.next)
+            piece = find(self.name)
             if piece is None or (len(self.pieces) + 1 == len(self.ends) and piece.logits is None):
                 break
             self.pieces.append(piece)
@@ -114,7 +121,7 @@ def passes(readings: Iterable[Reading], limit: int, together: Callable[[], bool]
     """
     group: list[Reading] = []
     size = 0
-    for reading in {reading.next: reading for reading in readings}.values():
+    for reading in {reading.name: reading for reading in readings}.values():
         tokens = len(reading.next) - reading.start
         if tokens < SMALLEST:
             yield [reading]

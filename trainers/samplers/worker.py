@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trainers.models.lora import plain_copy, plain_state
 from trainers.models.model import context_of, end_ids
 from trainers.models.token_grammar import Place, TokenGrammar
-from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling
+from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from webgym.errors import UsageError
 from webgym.types import Sampling
 
@@ -37,6 +37,7 @@ class Request:
     sampling: Sampling
     done: Future[Generated]
     place: Place | None = None  # in the grammar, where there is one
+    key: str = ""  # of the prompt's pictures
     uniforms: np.ndarray = field(init=False)  # [max_tokens] float64, one per sampled token
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -98,14 +99,15 @@ class Worker(Sampler):
 
     # --- the caller's side -------------------------------------------------------------------------------------------
 
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
 
-        Raises UsageError where prompt and answer do not fit in the model's context, a setting is out of range, or `sampling.grammar`
-        cannot be laid over the tokenizer.
+        Raises UsageError where prompt and answer do not fit in the model's context, the prompt holds pictures, a setting is out of range,
+        or `sampling.grammar` cannot be laid over the tokenizer.
         """
+        check_text_only(key)
         self._check(prompt_ids, sampling)
-        request = Request(tuple(prompt_ids), seed, sampling, Future(), self._start(sampling))
+        request = Request(tuple(prompt_ids), seed, sampling, Future(), self._start(sampling), key)
         self._send(request)
         return request.done
 

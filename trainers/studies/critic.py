@@ -31,6 +31,7 @@ from trainers.batches.distinct_turns import Distinct
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row
 from trainers.config import read, resolve, validated
+from trainers.credit.algorithm import discount
 from trainers.credit.calibration import explained_variance
 from trainers.credit.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
 from trainers.critics.critic import Critic, HeadConfig
@@ -48,6 +49,7 @@ from trainers.studies.truth import ExactTruth
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.packs import sets as task_sets
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, load
 from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -137,12 +139,12 @@ class CriticStudy:
         self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
-            self.config, own = resolve(run.config)
-        self.gamma = float(getattr(own, "gamma", 1.0))
+            self.config, algorithm_config = resolve(run.config)
+        self.gamma = discount(algorithm_config)
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:
                 raise ConfigError(f"{checkpoint}: nobody knows the exact values of {task}; train on tasks of the pack wizard")
-        if self.config.grammar:
+        if self.config.rollout.grammar:
             raise ConfigError(f"{checkpoint}: exact values are those of a policy without a grammar; take a run with grammar=false")
         about = f"# checkpoint {checkpoint.name}, iteration {self._checkpoint.iteration}\n"
         self.out, self._cells = out, CellFolder(out, about.encode() + grid_file.read_bytes(), grid_file)
@@ -179,7 +181,7 @@ class CriticStudy:
     # --- episodes --------------------------------------------------------------------------------------------------------
 
     def _source(self) -> PolicyModel:
-        return PolicyModel.load(self._checkpoint.folder("policy"))
+        return PolicyModel.load(self._checkpoint.folder(layout.POLICY))
 
     def _episodes(self, seed: int) -> tuple[Episodes, Episodes]:
         """The episodes to fit to and to judge on, played and valued once for all variants of a seed."""
@@ -196,8 +198,8 @@ class CriticStudy:
 
     def _play(self, seed: int, files: Sequence[Path]) -> dict[str, Any]:
         source, config = self._source(), self.config
-        sampling = Sampling(config.temperature, max_tokens=config.max_tokens)
-        exact = ExactTruth(source, config.temperature, grammar=config.grammar)
+        sampling = Sampling(config.rollout.temperature, max_tokens=config.rollout.max_tokens)
+        exact = ExactTruth(source, config.rollout.temperature, grammar=config.rollout.grammar)
         row: dict[str, Any] = {}
         parts: tuple[tuple[str, Size, task_sets.Split, Path], ...] = (
             ("train", self.grid.train, "train", files[0]),
@@ -207,7 +209,7 @@ class CriticStudy:
             LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
             Arena(8, backend="text") as arena,
         ):
-            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed), grammar=config.grammar)
+            policy = LanguagePolicy(source, sampler, sampling, seed_from("critic study", seed), grammar=config.rollout.grammar)
             for part, size, seeds, file in parts:
                 played = [x for x in arena.collect(policy, self._keys(size, seeds, seed)) if learnable(x)]
                 file.parent.mkdir(parents=True, exist_ok=True)

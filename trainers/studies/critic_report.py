@@ -17,6 +17,7 @@ from trainers import algorithms
 from trainers.batches.packing import pack
 from trainers.batches.rows import rows_of_all
 from trainers.config import resolve
+from trainers.credit.algorithm import discount
 from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
 from trainers.critics.fit import predict
@@ -28,10 +29,10 @@ from trainers.samplers.local import LocalSampler
 from trainers.studies.critic_figures import FIGURES, Judged, quality
 from trainers.studies.intervals import said
 from trainers.studies.truth import ExactTruth
-from webgym.backends.base import Backend
 from webgym.errors import CheckpointError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
+from webgym.record import layout
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -50,7 +51,7 @@ class Wanted:
     sites: tuple[str, ...] = ()
     continuations: int = 0
     truth_episodes: int = 8
-    backend: Backend | None = None
+    backend: str | None = None
     sessions: int = 8
     seed: int = 0
 
@@ -60,19 +61,19 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     torch.set_num_threads(1)
     with RunFolder.open(path, write=False) as run:
         checkpoint, config = run.latest(), resolve(run.config)
-        settings, own = config
-        needs = algorithms.get(settings.algo).needs_values(own)
+        settings, algorithm_config = config
+        needs = algorithms.get(settings.algo).needs_values(algorithm_config)
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"
             raise CheckpointError(f"{path}: {settings.algo} {what}")
-        source = PolicyModel.load(checkpoint.folder("policy"))
-        critic = Critic.load(checkpoint.folder("critic"), policy=source.model)
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
+        critic = Critic.load(checkpoint.folder(layout.CRITIC), policy=source.model)
         run_seed = run.seed
     tasks, backend = settings.tasks, wanted.backend or settings.backend
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]
     for site in wanted.sites:
         sets.append((site, (site,), "test"))
-    gamma = float(getattr(own, "gamma", 1.0))
+    gamma = discount(algorithm_config)
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:
         rehearse(task_sets.choose(names), backend)

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from trainers import algorithms
 from trainers.config import read, validated
-from trainers.credit.algorithm import Algorithm
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, discount
 from trainers.credit.credit import Values, flatten
 from trainers.critics.critic import HeadConfig
 from trainers.critics.fit import FitConfig
@@ -134,15 +134,15 @@ def read_grid(path: Path) -> EstimatorGrid:
     return grid
 
 
-def _resolved(estimator: Estimator) -> tuple[Algorithm, Any]:
+def _resolved(estimator: Estimator) -> tuple[Algorithm, AlgorithmConfig]:
     algorithm = algorithms.get(estimator.algo)
-    own = validated(algorithm.Config, estimator.algorithm, f"estimator {estimator.label}: ")
-    needs = algorithm.needs_values(own)
+    algorithm_config = validated(algorithm.Config, estimator.algorithm, f"estimator {estimator.label}: ")
+    needs = algorithm.needs_values(algorithm_config)
     if needs not in ("", "turn"):
         raise ConfigError(f"estimator {estimator.label}: {estimator.algo} wants values per {needs}; only values per turn are compared")
     if bool(needs) != bool(estimator.critic):
         raise ConfigError(f"estimator {estimator.label}: expected {'a' if needs else 'no'} critic, got critic = {estimator.critic!r}")
-    return algorithm, own
+    return algorithm, algorithm_config
 
 
 # --- a cell ----------------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def measure(grid: EstimatorGrid, cell: Cell) -> dict[str, Any]:
     source = PolicyModel.load(grid.model)
     source = PolicyModel(source.model, source.tokenizer, PromptSettings.from_json({**source.prompts.to_json(), **grid.prompts}))
     played = play(source, cell.task, cell.seed, grid.instances, grid.members, grid.temperature, grid.max_tokens)
-    gammas = sorted({g for e in grid.estimators if e.critic in ("seen", "exact") and (g := getattr(_resolved(e)[1], "gamma", 1.0)) < 1})
+    gammas = sorted({g for e in grid.estimators if e.critic in ("seen", "exact") and (g := discount(_resolved(e)[1])) < 1})
     pool = Pool.of(source, grid.temperature, played, [*gammas, *([grid.critic.gamma] if grid.critic.gamma < 1 else [])])
     values = CriticValues(grid, pool, cell.seed)
     gradients = pool.gradients(grid.sketch, cell.seed)
@@ -199,7 +199,7 @@ class CriticValues:
 
     def __call__(self, estimator: Estimator) -> list[np.ndarray]:
         if estimator.critic in ("seen", "exact"):
-            return self._pool.known_values(estimator.critic, getattr(_resolved(estimator)[1], "gamma", 1.0))
+            return self._pool.known_values(estimator.critic, discount(_resolved(estimator)[1]))
         if estimator.critic and not self.learned:
             spec = self._grid.critic
             self.learned = self._pool.learned_values(spec.gamma, spec.folds, spec.fit, spec.head, spec.token_budget, self._seed)
@@ -233,13 +233,13 @@ def _measured(
 def _credit(estimator: Estimator, groups: Sequence[Group], ids: Mapping[int, int], values: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
     """What each turn's ∇log π is multiplied by, by the episode's number in the pool: advantage times weight, over the loss's own divisor
     where that is no constant of the batch."""
-    algorithm, own = _resolved(estimator)
+    algorithm, algorithm_config = _resolved(estimator)
     trajectories = flatten(groups)
     given = Values([values[ids[id(x)]] for x in trajectories]) if estimator.critic else None
-    credit = algorithm.credit(groups, given, own)
+    credit = algorithm.credit(groups, given, algorithm_config)
     found = {}
     for x, advantages, weights in zip(trajectories, credit.advantages, credit.weights, strict=True):
-        sizes = sum(len(turn.completion.action_ids) for turn in x.turns) if own.loss.divisor == "trajectories" else 1
+        sizes = sum(len(turn.completion.action_ids) for turn in x.turns) if algorithm_config.loss.divisor == "trajectories" else 1
         found[ids[id(x)]] = advantages * weights / sizes
     return found
 

@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainers.config import merged, read, resolve, validated, with_settings
+from trainers.runs.moved_keys import MOVED, moved
 from trainers.studies.cells import CellFolder
 from trainers.studies.curves import report, scores
 from trainers.training.progress import Display
@@ -37,7 +38,7 @@ from webgym.packs import sets as task_sets
 LEARNING = Path(__file__).parent / "learning.toml"
 """The grid of the published learning curves."""
 
-WHERE = ("backend", "device", "dtype", "sampler", "sessions", "threads", "token_budget")  # a twin and a browser play the same, bit for bit
+WHERE = ("machine", "sampler", "update.token_budget")  # a twin and a browser play the same, bit for bit
 """Configuration keys that a study's own `--set` may change."""
 
 Stage = Literal["tune", "measure"]
@@ -173,8 +174,15 @@ def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, A
     train: dict[str, Any] = {}
     for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
         train = merged(train, layer)
-    own = {"tasks": [cell.task], "seed": cell.seed, "steps": cell.steps, "iterations": 1_000_000, "trackers": [], "eval_seeds": 0}
-    config, _ = resolve(with_settings({"minutes": None, **train, **own, "checkpoint_every": 1_000_000}, here))
+    own = {
+        "tasks": [cell.task],
+        "seed": cell.seed,
+        "length": {"steps": cell.steps, "iterations": 1_000_000},
+        "trackers": [],
+        "evaluation": {"seeds": 0},
+        "checkpoints": {"every": 1_000_000},
+    }
+    config, _ = resolve(with_settings(merged(merged({"length": {"minutes": None}}, moved(train)), own), here))
     return config.model_dump()
 
 
@@ -222,7 +230,8 @@ class Study:
     def __init__(self, grid_file: Path, out: Path, here: Sequence[str] = ()) -> None:
         self.grid, self.out, self.here = read_grid(grid_file), out, here
         for setting in here:
-            if setting.partition("=")[0].partition(".")[0] not in WHERE:
+            key = setting.partition("=")[0]
+            if not f"{MOVED.get(key, key)}.".startswith(tuple(f"{name}." for name in WHERE)):
                 raise ConfigError(
                     f"--set {setting}: a study takes only what says where cells run ({', '.join(WHERE)}); the rest is the grid's"
                 )

@@ -146,13 +146,13 @@ class Pool:
     @cached_property
     def texts(self) -> tuple[list[Fan], np.ndarray]:
         """The prompts with the texts that were written after them, and which of all texts each turn wrote."""
-        found: dict[Ids, dict[Ids, None]] = {}
-        for x in self.flat:
-            for step in x.turns:
-                found.setdefault(step.completion.prompt_ids, {})[step.completion.action_ids] = None
-        fans = [Fan(prompt, tuple(texts)) for prompt, texts in found.items()]
-        place = {key: n for n, key in enumerate((fan.prompt, text) for fan in fans for text in fan.texts)}
-        return fans, np.array([place[s.completion.prompt_ids, s.completion.action_ids] for x in self.flat for s in x.turns])
+        written = [step.completion for x in self.flat for step in x.turns]
+        found: dict[tuple[Ids, str], dict[Ids, None]] = {}
+        for one in written:
+            found.setdefault((one.prompt_ids, one.key), {})[one.action_ids] = None
+        place = {name: n for n, name in enumerate((*prompt, text) for prompt, texts in found.items() for text in texts)}
+        fans = [Fan(ids, tuple(texts)) for (ids, _), texts in found.items()]
+        return fans, np.array([place[one.prompt_ids, one.key, one.action_ids] for one in written])
 
     def gradients(self, size: int, seed: int) -> "Gradients":
         """Inner products of all scores, and of the exact gradient (mean over instances) with them."""

@@ -33,17 +33,15 @@ from trainers.runs.journal import Journal
 from trainers.runs.run_folder import RunFolder
 from trainers.samplers.local import LocalSampler
 from webgym.actions import render
-from webgym.backends.base import Backend
 from webgym.errors import UsageError
 from webgym.packs import registry
-from webgym.prompts.prompt import demonstration, prompt_text
+from webgym.prompts.prompt import demonstration, prompt_of
+from webgym.record import layout
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.task import Chances, ExactValues
 from webgym.types import Action, Observation, Sampling, Trajectory, seed_from
-
-FILE = "truth.jsonl"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Wanted:
     turns: tuple[int, ...] = ()
     continuations: int = 32
     gamma: float | None = None
-    backend: Backend | None = None
+    backend: str | None = None
     sessions: int = 8
     seed: int = 0
 
@@ -68,21 +66,21 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     with RunFolder.open(path, write=False) as run:
         checkpoint = run.latest()
         config = run.config
-        source = PolicyModel.load(checkpoint.folder("policy"))
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
     gamma = config["algorithm"].get("gamma", 1.0) if wanted.gamma is None else wanted.gamma
-    sampling = Sampling(config["temperature"], max_tokens=config["max_tokens"])
+    sampling = Sampling(config["rollout"]["temperature"], max_tokens=config["rollout"]["max_tokens"])
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
         LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
-        Arena(wanted.sessions, backend=wanted.backend or config.get("backend", "browser")) as arena,
+        Arena(wanted.sessions, backend=wanted.backend or config["machine"].get("backend", "browser")) as arena,
     ):
-        held = bool(config.get("grammar"))
+        held = bool(config["rollout"].get("grammar"))
         policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
-    journal = Journal(run.path / FILE)
+    journal = Journal(run.path / layout.TRUTH)
     chances = chances_of(source, sampling.temperature)
     for x, turns in zip(chosen, found, strict=True):
         row = {
@@ -119,7 +117,7 @@ def table(row: dict[str, Any]) -> Table:
 
 def _episodes(run: RunFolder, wanted: Wanted) -> list[Trajectory]:
     """The episodes of the wanted iteration: the first member of every group, then the second ..."""
-    there = sorted(int(file.stem.removeprefix("iter-")) for file in (run.path / "trajectories").glob("iter-*.jsonl"))
+    there = [layout.iteration_of(file.stem) for file in layout.trajectory_files(run.path)]
     if not there:
         raise UsageError(f"{run.path} has no trajectories to branch from: train it first")
     iteration = there[-1] if wanted.iteration is None else wanted.iteration
@@ -215,7 +213,7 @@ def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: Polic
     for observation, actions in asked:
         spelt = [(number, text) for number, action in enumerate(actions) for text in spellings(action, observation, source)]
         written = tuple((*source.tokenizer(text, add_special_tokens=False)["input_ids"], ends[0]) for _, text in spelt)
-        fans.append(Fan(context.ids(prompt_text(observation, (), source.prompts), ()), written))
+        fans.append(Fan(context.ids(prompt_of(observation, (), source.prompts), ()), written))
         owners.append([number for number, _ in spelt])
     return fans, owners
 

@@ -44,8 +44,9 @@ class Lines(Display):
     def begin(self, trainer: "Trainer") -> None:
         config = trainer.config
         self.console.print(
-            f"{config.algo} on {len(trainer.tasks)} tasks, {config.groups} groups of {config.group_size} episodes an iteration, "
-            f"{config.iterations} iterations, seed {config.seed}; run folder {trainer.run.path}",
+            f"{trainer.run.algo} on {len(trainer.tasks)} tasks, "
+            f"{config.rollout.groups} groups of {config.rollout.group_size} episodes an iteration, "
+            f"{config.length.iterations} iterations, seed {config.seed}; run folder {trainer.run.path}",
             soft_wrap=True,
         )
 

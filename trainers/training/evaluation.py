@@ -28,12 +28,13 @@ from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare
 from webgym.policies.policy import Policy
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 from webgym.types import Sampling, Trajectory
 
 
 def model_folder(path: Path) -> Path:
     """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
-    return path if _is_model(path) else open_checkpoint(path).folder("policy")
+    return path if _is_model(path) else open_checkpoint(path).folder(layout.POLICY)
 
 
 def _is_model(path: Path) -> bool:
@@ -43,7 +44,7 @@ def _is_model(path: Path) -> bool:
 def run_of(path: Path) -> Path | None:
     """The run folder that this run folder, checkpoint or model folder belongs to; None for a model of no run."""
     folder = path.resolve()
-    return next((candidate for candidate in (folder, *folder.parents[:3]) if (candidate / "run.json").is_file()), None)
+    return next((candidate for candidate in (folder, *folder.parents[:3]) if layout.is_run(candidate)), None)
 
 
 def run_config(path: Path) -> dict[str, Any] | None:
@@ -65,14 +66,14 @@ def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
     """The longest answer that a run's policy was trained to give; for a model of no run, one that its style of prompts asks for."""
     config = run_config(path)
     if config is not None:
-        return int(config["max_tokens"])
+        return int(config["rollout"]["max_tokens"])
     return 16 if prompts.style == "compact" else 256
 
 
 def grammar_of(path: Path) -> bool:
     """Whether a run's policy was held to a grammar when it was trained; a model of no run was not."""
     config = run_config(path)
-    return bool(config and config.get("grammar"))
+    return bool(config and config["rollout"].get("grammar"))
 
 
 def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampling, seed: int, grammar: bool = False) -> Policy:
@@ -87,7 +88,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     config = run_config(path)
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
-    critic = open_checkpoint(path).path / "critic"
+    critic = open_checkpoint(path).path / layout.CRITIC
     if not (critic / HEADS_FILE).is_file():
         return proposer(seed)
     algorithm = algorithms.get(config["algo"])
@@ -95,7 +96,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["token_budget"], device=device)
+    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
 
 

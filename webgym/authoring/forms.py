@@ -35,12 +35,13 @@ class FormSite(StaticSite):
     says}`. A script may post a JSON object instead. Nothing else changes the state.
     """
 
-    def open(self, seed: int, site_state: Any) -> Episode:
+    async def lease(self, seed: int, site_state: Any) -> Episode:
         """A fresh state with these values for the pages; raises SiteFault when the folder is gone."""
-        super().open(seed, site_state)
+        await super().lease(seed, site_state)
         return Episode(site_state or {})
 
     def snapshot(self, state: Episode) -> Any:
+        """What was submitted, by form."""
         return {form: [dict(fields) for fields in sent] for form, sent in state.submitted.items()}
 
     @property

@@ -1,15 +1,131 @@
-"""The seam between the environment and what shows pages and performs actions."""
+"""The seam between the environment and what shows pages and performs actions: a :class:`Backend` opens a :class:`Pool`, which opens
+:class:`Session` s, each of which gives a :class:`View` of the page that it shows.
 
-from typing import Literal, get_args
+A backend of your own implements these four and nothing else. Its gateway (:class:`webgym.sites.gateway.Gateway`) answers requests for the
+tasks' sites, over a loopback port or called as ASGI in this process. It is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as
+an object, or found by its name (:mod:`webgym.backends`).
+"""
 
-from webgym.errors import ConfigError
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-Backend = Literal["browser", "text"]
-"""Where episodes are played: in Chromium, or on the text twin that packs with plain pages have (:mod:`webgym.backends.text`)."""
+from webgym.task import Site, Task
+from webgym.types import Action, Node
+
+if TYPE_CHECKING:  # the names of backends must be known without loading a web server
+    import numpy as np
+
+    from webgym.sites.gateway import Gateway
 
 
-def known_backend(backend: str) -> Backend:
-    """The backend, or a ConfigError that names the known ones."""
-    if backend not in get_args(Backend):
-        raise ConfigError(f"there is no backend {backend!r}: expected one of {', '.join(get_args(Backend))}")
-    return backend  # type: ignore[return-value]
+class View(Protocol):
+    """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+    @property
+    def tabs(self) -> tuple[str, ...]: ...
+    @property
+    def focus(self) -> int | None: ...
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+
+class Session(Protocol):
+    """One agent's place on the web, which plays one episode after another. Every method may raise a Fault."""
+
+    @property
+    def alive(self) -> bool:
+        """False where the session can play no further episode; then it is closed and replaced."""
+        ...
+
+    @property
+    def spent(self) -> bool:
+        """True where a new session should play the next episode, so that what this one holds is freed."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """The address of the current page."""
+        ...
+
+    async def begin(
+        self,
+        url: str,
+        *,
+        token: str,
+        hosts: tuple[str, ...],
+        seed: int,
+        clock_s: float,
+        settle_ms: float,
+        viewport: tuple[int, int],
+        page_script: str | None = None,
+        folder: Path | None = None,
+    ) -> Mapping[str, object] | None:
+        """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to, None without one.
+
+        Each request carries the `token` in the header that the gateway reads. `folder` holds the files that may be uploaded. The other
+        arguments are those of :class:`webgym.task.Task`.
+        """
+        ...
+
+    async def act(self, action: Action) -> str:
+        """Perform the action and let the page come to rest; "", or the reason in words why the action did not work."""
+        ...
+
+    async def view(self) -> View:
+        """The current page."""
+        ...
+
+    async def page_state(self, probe: str) -> object:
+        """The value of a task's probe on its page; None where the page was left or is broken. Asked at the same time as :meth:`view`."""
+        ...
+
+    async def screenshot(self) -> "np.ndarray":
+        """The pixels of the current page, [height, width, 3] uint8."""
+        ...
+
+    async def close(self) -> None:
+        """Give back all that the session holds; it may be dead already."""
+        ...
+
+
+class Pool(Protocol):
+    """The sessions of one process, and the gateway that serves them."""
+
+    @property
+    def gateway(self) -> "Gateway": ...
+
+    def serve(self, sites: Iterable[Site]) -> None:
+        """Let the gateway answer for these sites; they may be known already."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """A place among the sessions that act, held while a page is reset, acted on or read, and never while a site is waited for."""
+        ...
+
+    async def session(self) -> Session:
+        """A new session."""
+        ...
+
+
+class Backend(Protocol):
+    """A way to play episodes: a browser, or anything else that can show a task's pages and act on them."""
+
+    def can_play(self, task: Task, sites: Sequence[Site]) -> str:
+        """The reason why this task on these sites cannot be played here, in one sentence; "" where it can."""
+        ...
+
+    async def pool(self, *, headless: bool = True) -> Pool:
+        """The pool that a new environment plays on: one for all, or one of its own. It is called on the loop of the sessions."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions that decide how pages look, by the name of what has them; a run folder records them."""
+        ...

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from webgym import types as t
 from webgym.backends.browser.pool import BrowserPool, shared_pool
-from webgym.backends.browser.session import Session
+from webgym.backends.browser.session import Session, in_browser
 from webgym.backends.browser.tab import PageError
 from webgym.commands.processes import tree_cpu_s, tree_mb
 from webgym.env.core import AsyncWebEnv
@@ -119,7 +119,7 @@ async def _episode(env: AsyncWebEnv, task: str, seed: int, times: _Times) -> lis
 async def _bare(env: AsyncWebEnv, task: str, seed: int, times: _Times, actions: Sequence[t.Action]) -> None:
     """The same episode with bare commands."""
     await env.reset(task, seed)
-    session = env.session
+    session = in_browser(env.session)
     for action in actions:
         await session.view()
         try:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from webgym import types as t
 from webgym.actions import parse
 from webgym.backends.browser.hands import Hands
+from webgym.backends.browser.session import in_browser
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.window import why_none
 from webgym.errors import UsageError
@@ -31,6 +32,7 @@ from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.prompts.prompt import demonstration, prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, png
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines
@@ -267,7 +269,7 @@ def play(
     windowed = window is not False and not reason
     go_on, token = threading.Event(), new_token()
     with Arena(1, screenshots=not windowed, headless=not windowed) as arena:
-        person = Person(prompts, (lambda: arena.envs[0].session.tab) if windowed else None, go_on)
+        person = Person(prompts, (lambda: in_browser(arena.envs[0].session).tab) if windowed else None, go_on)
         with Server(create_app(person, go_on, token), port) as server:
             address = f"http://127.0.0.1:{server.port}/{token}/"
             if reason:
@@ -316,15 +318,15 @@ def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:
     if not trajectory.outcome.success:
         return ""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     with TrajectoryStore(path) as store:
         store.append(trajectory)
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     return str(path)
 
 
 def _check_prompts(out: Path, prompts: PromptSettings) -> None:
-    path = out / "prompt.json"
+    path = out / layout.DEMO_PROMPTS
     if path.is_file() and PromptSettings.from_json(json.loads(path.read_text("utf-8"))) != prompts:
         raise UsageError(f"{out} holds demonstrations with other prompt settings: give another --out, or the --style that they have")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webgym.actions import parse
+from webgym.backends.browser.session import in_browser
 from webgym.backends.browser.trace import Trace
 from webgym.backends.browser.window import why_none
 from webgym.commands.film import Film
@@ -119,7 +120,7 @@ async def _replay(
     try:
         observation = await env.reset(key.task_id, key.seed)
         if trace is not None:
-            recorder = Trace(env.session.tab.page.context)
+            recorder = Trace(in_browser(env.session).tab.page.context)
             await recorder.begin(f"{key.task_id}, seed {key.seed}")
         checks: list[Check] = []
         end, reward = "", 0.0
@@ -129,7 +130,7 @@ async def _replay(
             checks.append(Check(number, turn.action or "(no action)", *same))
             say(words)
             if recorder is not None:
-                await recorder.turn(env.session.tab.page, words)
+                await recorder.turn(in_browser(env.session).tab.page, words)
             if film is not None:
                 film.add(await env.screenshot(), words, turn.box)
             await asyncio.sleep(pause_s)
@@ -140,7 +141,7 @@ async def _replay(
         last = observation.hash == trajectory.final_hash or not trajectory.final_hash
         checks.append(Check(len(checks), f"({end or 'going on'})", last, last))
         if recorder is not None and trace is not None:
-            await recorder.turn(env.session.tab.page, end or "the last page")
+            await recorder.turn(in_browser(env.session).tab.page, end or "the last page")
             await recorder.end(trace)
         if film is not None:
             film.add(await env.screenshot(), end or "going on", None)

@@ -7,28 +7,44 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from webgym import backends
 from webgym import types as t
-from webgym.backends.base import Backend, known_backend
-from webgym.errors import EpisodeStateError, JudgeFault
+from webgym.backends.base import Backend, Pool, Session, View
+from webgym.errors import ConfigError, EpisodeStateError, JudgeFault
 from webgym.packs import registry
-from webgym.task import Evidence, Start, Task, Verdict
+from webgym.task import PENDING, Evidence, Start, Task, Verdict
 from webgym.types import Step
 
 A = TypeVar("A")
 B = TypeVar("B")
+End = Literal["", "stop", "infeasible"]
+"""How the agent ended the episode, if it did."""
+
+RESET_S = 60.0
+LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page after an action, and what the task's probe read on it."""
+
+    view: View
+    state: object
+    pixels: np.ndarray | None
 
 
 class AsyncWebEnv:
-    """One browser session that plays one episode after another, of any task. Runs on the browser's loop (see `webgym.loop_thread`).
+    """One session that plays one episode after another, of any task. Runs on the sessions' loop (see `webgym.loop_thread`).
 
-    `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation. With `backend="text"` the session is
-    one of the text twin: the same episodes for packs whose pages are plain, without a browser and on any loop.
+    `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation. `backend` is a name or an object
+    (:mod:`webgym.backends`): with "text" the session is one of the text twin, which plays the same episodes for packs whose pages are
+    plain, without a browser and on any loop. `reset_s` is the time that a reset may take; a site has three quarters of it.
     """
 
     def __init__(
@@ -37,16 +53,18 @@ class AsyncWebEnv:
         max_turns: int | None = None,
         screenshots: bool = False,
         headless: bool = True,
-        backend: Backend = "browser",
+        backend: Backend | str = "browser",
+        reset_s: float = RESET_S,
         find: Callable[[str], Task] = registry.task,
     ) -> None:
-        self._backend = known_backend(backend)
+        self._backend = backends.get(backend)
         self._max_turns = max_turns
         self._screenshots = screenshots
         self._headless = headless
+        self._lease_s = LEASE_SHARE * reset_s
         self._find = find
-        self._pool: Any = None
-        self._session: Any = None
+        self._pool: Pool | None = None
+        self._session: Session | None = None
         self._token = ""
         self._task: Task | None = None
         self._goal = ""
@@ -58,31 +76,42 @@ class AsyncWebEnv:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
-        """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task
-        without a text twin.
+        """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task that the
+        backend cannot play.
         """
         task = self._find(task_id)
         sites = registry.sites_of(task)
-        self._end_episode()
-        self._pool = self._pool or await self._open_pool()
-        if self._backend == "text":
-            from webgym.backends.text.session import must_have_twin
-
-            must_have_twin(task, sites)
+        await self._end_episode()
+        if reason := self._backend.can_play(task, sites):
+            raise ConfigError(reason)
+        if self._pool is None:
+            self._pool = await self._backend.pool(headless=self._headless)
         self._pool.serve(sites)
+        start = _start(task, seed)
+        self._token = secrets.token_hex(16)
+        await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
         async with self._pool.turn():
-            return await self._begin(task, seed, _start(task, seed))
+            session = await self._living(self._pool)
+            self._goal = await self._begin(session, task, seed, start)
+            page = await self._look(session, None)
+        site_state = await self._pool.gateway.snapshot(self._token, due=False)
+        self._task, self._seed, self._turn, self._over = task, seed, 0, False
+        self._limit = self._max_turns or task.max_turns
+        self._messages = []
+        return self._observation(page, site_state, "")
 
-    async def _begin(self, task: Task, seed: int, start: Start) -> t.Observation:
-        """Begin the episode in a session that lives."""
+    async def _living(self, pool: Pool) -> Session:
+        """A session that can play another episode."""
         if self._session is not None and (self._session.spent or not self._session.alive):
             await self._session.close()
             self._session = None
         if self._session is None:
-            self._session = await self._pool.session()
-        self._token = secrets.token_hex(16)
-        self._pool.gateway.open(self._token, task.hosts, seed, start.site_state)
-        begun = await self._session.begin(
+            self._session = await pool.session()
+        return self._session
+
+    async def _begin(self, session: Session, task: Task, seed: int, start: Start) -> str:
+        """Begin the episode in the session; the goal."""
+        begun = await session.begin(
             start.url,
             token=self._token,
             hosts=task.hosts,
@@ -94,38 +123,32 @@ class AsyncWebEnv:
             folder=self._keep(start.files),
         )
         goal = start.goal if start.goal is not None else (begun or {}).get("goal")
-        if not goal:
+        if not goal or not isinstance(goal, str):
             raise JudgeFault(f"task {task.id} gave no goal for seed {seed}")
-        self._task, self._goal, self._seed, self._turn, self._over = task, goal, seed, 0, False
-        self._limit = self._max_turns or task.max_turns
-        self._messages = []
-        return await self._observe("")
-
-    async def _open_pool(self) -> Any:
-        if self._backend == "text":
-            from webgym.backends.text.session import TextPool
-
-            return TextPool()
-        from webgym.backends.browser.pool import shared_pool
-
-        return await shared_pool(self._headless)
+        return goal
 
     async def step(self, action: t.Action | t.InvalidAction) -> Step:
         """Perform one turn. Raises EpisodeStateError, Fault."""
-        if self._over or self._task is None:
+        task, pool, session = self._task, self._pool, self._session
+        if self._over or task is None or pool is None or session is None:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
-        async with self._pool.turn():
-            error, ended, answer = await self._perform(action)
-            verdict, observation = await _both(self._judge(ended, answer), self._observe(error))
+        async with pool.turn():
+            error, ended, answer = await self._perform(session, action)
+            due, url = task.ends == "success" or ended != "", session.url
+            page = await self._look(session, task.probe if due else None)
+        site_state = await pool.gateway.snapshot(self._token, due=due)
+        observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
+        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages))
+        verdict = _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
         return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, verdict.message)
 
-    async def _perform(self, action: t.Action | t.InvalidAction) -> tuple[str, str, str]:
-        """Why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
+    async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
+        """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
         match action:
             case t.InvalidAction(words):
                 return words, "", ""
@@ -136,47 +159,20 @@ class AsyncWebEnv:
             case t.Message(text):
                 self._messages.append(text)
                 return "", "", ""
-        return await self._session.act(action), "", ""
+        return await session.act(action), "", ""
 
-    def _kind(self, verdict: Verdict, ended: str) -> str:
-        if verdict.kind != "pending":
-            return verdict.kind
-        if ended:
-            return "stopped" if ended == "stop" else "infeasible"
-        return "truncated" if self._turn >= self._limit else ""
+    async def _look(self, session: Session, probe: str | None) -> _Page:
+        """The page as it is now; the probe is asked at the same time."""
+        if probe is None:
+            state, view = None, await session.view()
+        else:
+            state, view = await _both(session.page_state(probe), session.view())
+        return _Page(view, state, await session.screenshot() if self._screenshots else None)
 
-    async def _judge(self, ended: str, answer: str) -> Verdict:
-        """The task's check, when it is due."""
-        task = self._task
-        assert task is not None
-        if task.ends == "stop" and not ended:
-            return Verdict("pending")
-        evidence = Evidence(
-            seed=self._seed,
-            url=self._session.url,
-            site_state=self._pool.gateway.snapshot(self._token),
-            page_state=await self._probed(task.probe) if task.probe else None,
-            ended=ended,  # type: ignore[arg-type]
-            answer=answer,
-            messages=tuple(self._messages),
-        )
-        try:
-            return task.check(evidence)
-        except Exception as error:
-            raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
-
-    async def _probed(self, probe: str) -> Any:
-        from webgym.backends.browser.tab import PageError
-
-        try:
-            return await self._session.page_state(probe)
-        except PageError:
-            return None  # the page was left, or is broken: then it cannot be solved on it
-
-    async def _observe(self, error: str) -> t.Observation:
-        view = await self._session.view()
+    def _observation(self, page: _Page, site_state: object, error: str) -> t.Observation:
+        view = page.view
         nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in view.nodes]
-        observation = t.Observation(
+        return t.Observation(
             goal=self._goal,
             url=view.url,
             title=view.title,
@@ -187,16 +183,21 @@ class AsyncWebEnv:
             turns_left=max(0, self._limit - self._turn),
             error=error,
             notices=view.notices,
-            state_hash=t.digest([view.url, nodes, self._pool.gateway.snapshot(self._token)]),
+            state_hash=t.digest([view.url, nodes, site_state]),
+            screenshot=page.pixels,
         )
-        if self._screenshots:
-            observation = replace(observation, screenshot=await self._session.screenshot())
-        return observation
+
+    def _kind(self, verdict: Verdict, ended: End) -> t.OutcomeKind | Literal[""]:
+        if verdict.kind != "pending":
+            return verdict.kind
+        if ended:
+            return "stopped" if ended == "stop" else "infeasible"
+        return "truncated" if self._turn >= self._limit else ""
 
     @property
     def opened(self) -> bool:
-        """Whether there is a browser session to give back."""
-        return self._session is not None
+        """True where there is a session or a site's lease to give back."""
+        return self._session is not None or self._token != ""
 
     @property
     def goal(self) -> str:
@@ -204,14 +205,14 @@ class AsyncWebEnv:
         return self._goal
 
     @property
-    def session(self) -> Any:
-        """The browser session of this episode. Raises EpisodeStateError before the first reset."""
+    def session(self) -> Session:
+        """The session of this episode. Raises EpisodeStateError before the first reset."""
         if self._session is None:
             raise EpisodeStateError("there is no browser session before the first reset")
         return self._session
 
     async def screenshot(self) -> np.ndarray:
-        """What the page shows now, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
+        """The pixels of the current page, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
         return await self.session.screenshot()
 
     def _keep(self, files: Mapping[str, str | bytes]) -> Path | None:
@@ -223,17 +224,17 @@ class AsyncWebEnv:
             Path(self._folder.name, name).write_bytes(content.encode() if isinstance(content, str) else content)
         return Path(self._folder.name)
 
-    def _end_episode(self) -> None:
-        if self._token:
-            self._pool.gateway.end(self._token)
+    async def _end_episode(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-        self._token, self._over = "", True
+        token, self._token, self._over = self._token, "", True
+        if token and self._pool is not None:
+            await self._pool.gateway.end(token)
 
     async def close(self) -> None:
-        """Give the session back."""
-        self._end_episode()
+        """Give the session and the sites' leases back."""
+        await self._end_episode()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -246,6 +247,14 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
         if isinstance(found, BaseException):
             raise found
     return one, other  # type: ignore[return-value]
+
+
+def _judged(task: Task, evidence: Evidence) -> Verdict:
+    """The verdict of the task's check; what the check raises is a JudgeFault."""
+    try:
+        return task.check(evidence)
+    except Exception as error:
+        raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
 
 
 def _start(task: Task, seed: int) -> Start:

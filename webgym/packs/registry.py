@@ -115,27 +115,16 @@ def task(task_id: str) -> Task:
     return found
 
 
+def file_of(task_id: str) -> str:
+    """The task file or pack that another process loads first to know this task; "" for one that every process knows, or none does."""
+    return _found_by.get(task_id, "").rpartition("#")[0]
+
+
 def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
     """The pairs of a task and its twin of which both are among these tasks, each once."""
     ids = dict.fromkeys(task_ids)
     found = {tuple(sorted((task_id, twin))): None for task_id in ids if (twin := task(task_id).twin) in ids}
     return [(first, second) for first, second in found]
-
-
-def by_name(pack: str, tasks: Iterable[Task]) -> dict[str, Task]:
-    """What the `tasks()` of a Python pack gives: its tasks by the part of the id behind the pack's name.
-
-    Raises TaskFileError for two tasks with one id, and for an id of another pack.
-    """
-    found: dict[str, Task] = {}
-    for new in tasks:
-        name = new.id.removeprefix(f"{pack}.")
-        if name == new.id:
-            raise TaskFileError(f"the pack {pack!r} has a task {new.id!r}: expected an id that begins with '{pack}.'")
-        if name in found:
-            raise TaskFileError(f"the pack {pack!r} has two tasks with the id {new.id!r}: give one of them another")
-        found[name] = new
-    return found
 
 
 def _is_listed(task_id: str) -> bool:
@@ -284,6 +273,8 @@ def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    for old in [known for known in sys.modules if known.startswith(f"{name}.")]:
+        del sys.modules[old]  # of an earlier state of this pack, or of another one of this name
     sys.modules[name] = module
     _programs_of(folder, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
     for needed in ("tasks", "sites"):

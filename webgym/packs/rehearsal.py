@@ -3,23 +3,29 @@
 A rehearsal draws a task on the first seed of each split, opens its sites with what was drawn, and asks its check. No browser is needed.
 """
 
+import asyncio
 from collections.abc import Iterable
+from inspect import isawaitable
 
+from webgym import backends
 from webgym.backends.base import Backend
-from webgym.backends.text.session import must_have_twin
-from webgym.errors import Fault, JudgeFault, SiteFault, TaskFileError, did_you_mean
+from webgym.errors import ConfigError, Fault, JudgeFault, SiteFault, TaskFileError, did_you_mean
+from webgym.loop_thread import loop_thread
 from webgym.packs import registry
-from webgym.task import SPLITS, Evidence, Start, Task
+from webgym.sites.gateway import LEASE_S
+from webgym.sites.synchronous import leased
+from webgym.task import SPLITS, Evidence, Site, Start, Task
 
 
-def rehearse(task_ids: Iterable[str], backend: Backend = "browser") -> None:
+def rehearse(task_ids: Iterable[str], backend: Backend | str = "browser") -> None:
     """Raises unless every task can begin: TaskFileError (what it draws, its hosts, its twin), SiteFault, JudgeFault (its check),
     ConfigError (it cannot be played on this backend).
     """
+    plays = backends.get(backend)
     for task_id in task_ids:
         task = registry.task(task_id)
-        if backend == "text":
-            must_have_twin(task, registry.sites_of(task))
+        if reason := plays.can_play(task, registry.sites_of(task)):
+            raise ConfigError(reason)
         _has_its_twin(task)
         for split in SPLITS:
             seed = task.splits.seeds[split][0]
@@ -42,14 +48,22 @@ def _opened(task: Task, seed: int, begun: Start) -> object:
         if host not in served:
             raise TaskFileError(f"task {task.id}: expected a site that serves {host!r}, there is none{did_you_mean(host, served)}")
         try:
-            state = served[host].open(seed, begun.site_state)
-            states[host] = served[host].snapshot(state)
-            served[host].close(state)
+            states[host] = loop_thread().run(_first_state(leased(served[host]), seed, begun.site_state))
         except Fault:
             raise
         except Exception as error:  # a program of the site's author
             raise SiteFault(f"site {host} cannot open seed {seed} of task {task.id}: {_words(error)}") from error
     return next(iter(states.values())) if len(states) == 1 else states
+
+
+async def _first_state(site: Site, seed: int, site_state: object) -> object:
+    async with asyncio.timeout(LEASE_S):
+        state = await site.lease(seed, site_state)
+        try:
+            found = site.snapshot(state)
+            return await found if isawaitable(found) else found
+        finally:
+            await site.release(state)
 
 
 def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object) -> None:

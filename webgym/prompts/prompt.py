@@ -6,7 +6,7 @@ the matching of words that a small model learns late (string-overlap features ha
 
 - a mark behind a page text says how it meets the goal: `*` stands in the goal as it is, `+` holds one of the goal's names
   (quoted strings, capitalised words, @handles, numbers), `++` two, `+++` three or more; `*` takes the place of the `#` of a ref,
-  so that the thing to act on is found and copied in one step (docs/lab-notes.md has what that gains);
+  so that the thing to act on is found and copied in one step (docs/lab-notes has what that gains);
 - `$1`, `$2` ... in goal and action stand for the goal's quoted strings, so that an answer can point instead of spelling.
 
 And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from webgym.actions import describe, goal_strings, render
 from webgym.prompts.compact import compact_text, marks
 from webgym.prompts.page import full_line
+from webgym.prompts.parts import Message, Prompt, Role, TextPart
 from webgym.prompts.settings import PromptSettings, continues, recent_turns
 from webgym.types import Action, Fill, Observation, Select, Turn, Type
 
@@ -27,27 +28,35 @@ CUE = "\n\nAction:"
 """What ends a prompt in the chat style for a model without a chat template."""
 
 
-def messages(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> list[dict[str, str]]:
-    """The prompt as chat messages, for a model with a chat template; behind the first turn of a conversation, the new message only."""
-    user = {"role": "user", "content": _full(observation, history, settings)}
-    return [user] if continues(history, settings) else [{"role": "system", "content": _system(settings)}, user]
+def prompt_of(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> Prompt:
+    """The prompt for this observation behind these turns; behind the first turn of a conversation, the new message only."""
+    if settings.style == "compact":
+        return Prompt((_message("user", compact_text(observation, history, settings)),))
+    user = _message("user", _full(observation, history, settings))
+    return Prompt((user,) if continues(history, settings) else (_message("system", _system(settings)), user), CUE)
 
 
 def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
     """The prompt as one text, as it is recorded and as a model without a chat template reads it."""
-    if settings.style == "compact":
-        return compact_text(observation, history, settings)
-    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + CUE
+    return prompt_of(observation, history, settings).text
 
 
-def as_messages(prompt: str, settings: PromptSettings) -> list[dict[str, str]]:
-    """The chat messages that a recorded prompt was made of: :func:`messages` again from :func:`prompt_text`."""
+def recorded_prompt(text: str, settings: PromptSettings) -> Prompt:
+    """The prompt whose text was recorded: of a record of texts, such as demonstrations, the messages are needed again.
+
+    A text that was not written with these settings is taken as one message.
+    """
     if settings.style == "compact":
-        return [{"role": "user", "content": prompt}]
-    system, text = _system(settings), prompt.removesuffix(CUE)
-    if not text.startswith(f"{system}\n\n"):
-        return [{"role": "user", "content": text}]
-    return [{"role": "system", "content": system}, {"role": "user", "content": text[len(system) + 2 :]}]
+        return Prompt((_message("user", text),))
+    cue = CUE if text.endswith(CUE) else ""
+    system, words = _system(settings), text.removesuffix(CUE)
+    if not words.startswith(f"{system}\n\n"):
+        return Prompt((_message("user", words),), cue)
+    return Prompt((_message("system", system), _message("user", words[len(system) + 2 :])), cue)
+
+
+def _message(role: Role, text: str) -> Message:
+    return Message(role, (TextPart(text),))
 
 
 def _system(settings: PromptSettings) -> str:

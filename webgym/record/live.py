@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from webgym.record import layout
+
 if TYPE_CHECKING:  # whoever only reads the file needs no collector
     from webgym.rollout.contract import Event
 
 log = logging.getLogger(__name__)
 
-FILE = "live.json"
 EVERY_S = 0.5  # between two writings while something happens
 HEARTBEAT_S = 2.0  # between two writings while nothing does
 SILENT_S = 15.0  # a file older than this was left by a writer that is gone
@@ -140,7 +141,7 @@ def _after(cell: Cell, event: "Event") -> Cell:
 def read(path: Path) -> dict[str, Any] | None:
     """The file of a run folder, with `age_s` and whether a writer still `lives`; None where there is none or it cannot be read."""
     try:
-        found = json.loads((path / FILE).read_text(encoding="utf-8"))
+        found = json.loads((path / layout.LIVE).read_text(encoding="utf-8"))
         age_s = max(0.0, time.time() - float(found["written"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,29 +13,41 @@ episode may not reach, gets 403. What a browser caches is good for its episode o
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from inspect import isawaitable
+from typing import Any, TypeVar
 
 import uvicorn
 
 from webgym.errors import Fault, SiteFault
+from webgym.sites.synchronous import Leased, leased
 from webgym.task import Scope, Site
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "x-webgym-episode"
 _TOKEN = TOKEN_HEADER.encode()
 BLANK = "/webgym-blank"  # the address of an empty page on every host: no site is asked
+LEASE_S = 45.0  # that a site may take to lease a state
+STATE_S = 30.0  # that a site may take to say its state, or to take it back
 
 
 @dataclass
 class _Episode:
     """What the gateway knows of one running episode: its sites, their states, and the first failure of a site, with where."""
 
-    hosts: frozenset[str]
+    sites: Mapping[str, Site]
     states: dict[str, Any] = field(default_factory=dict)
     failure: tuple[str, Exception] | None = None
+
+    def must_be_well(self) -> None:
+        """Raises SiteFault if a site has failed."""
+        if self.failure:
+            where, error = self.failure
+            raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
 
 
 class Gateway:
@@ -79,44 +91,47 @@ class Gateway:
 
     def add_site(self, site: Site) -> None:
         """Serve `site` under its host (again with the same object is fine)."""
-        self._sites[site.host] = site
+        known = self._sites.get(site.host)
+        if known is not site and not (isinstance(known, Leased) and known.site is site):
+            self._sites[site.host] = leased(site)
 
-    def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any) -> None:
-        """Begin an episode: every site that it may reach gets a fresh state. Raises SiteFault."""
+    async def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any, *, timeout_s: float = LEASE_S) -> None:
+        """Begin an episode: lease a fresh state of every site that it may reach, of all at once. Raises SiteFault.
+
+        Where one lease fails, or takes longer than `timeout_s`, the others are released.
+        """
         if self._serving is not None and self._serving.done():
             raise SiteFault("the site server has stopped: no page can be served any more")
-        episode = _Episode(frozenset(hosts))
         for host in hosts:
-            site = self._sites.get(host)
-            if site is None:
+            if host not in self._sites:
                 raise SiteFault(f"no site is registered for host {host!r}; known: {', '.join(sorted(self._sites)) or 'none'}")
-            try:
-                episode.states[host] = site.open(seed, site_state)
-            except Fault:
-                raise
-            except Exception as error:
-                raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
+        episode = _Episode({host: self._sites[host] for host in hosts})
+        try:
+            await _all([_lease(episode, host, seed, site_state, timeout_s) for host in episode.sites])
+        except BaseException:  # a cancelled reset must give back what it got
+            await _release(episode)
+            raise
         self._episodes[token] = episode
 
-    def snapshot(self, token: str) -> Any:
-        """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed."""
-        episode = self._episodes[token]
-        if episode.failure:
-            where, error = episode.failure
-            raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
-        states = {}
-        for host, state in episode.states.items():
-            try:
-                states[host] = self._sites[host].snapshot(state)
-            except Exception as error:
-                raise SiteFault(f"site {host} could not say its state: {error!r}") from error
-        return next(iter(states.values())) if len(states) == 1 else states
+    async def snapshot(self, token: str, *, due: bool = True) -> Any:
+        """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed.
 
-    def end(self, token: str) -> None:
-        """Forget an episode and let its sites free what it held."""
+        Where no check is `due`, external sites are not asked, and are left out of the state.
+        """
+        episode = self._episodes[token]
+        episode.must_be_well()
+        asked = [host for host, site in episode.sites.items() if due or not getattr(site, "external", False)]
+        states = await _all([_state(episode, host) for host in asked])
+        episode.must_be_well()  # a request may have come meanwhile
+        if len(episode.sites) == 1:
+            return states[0] if states else None
+        return dict(zip(asked, states, strict=True))
+
+    async def end(self, token: str) -> None:
+        """Forget an episode and release what it leased. What goes wrong there is logged: the episode is over, and no other is to blame."""
         episode = self._episodes.pop(token, None)
-        for host, state in episode.states.items() if episode else ():
-            self._sites[host].close(state)
+        if episode is not None:
+            await _release(episode)
 
     @property
     def open_episodes(self) -> int:
@@ -139,7 +154,7 @@ class Gateway:
         episode = self._episodes.get(token)
         if scope["type"] == "http" and scope["method"] == "OPTIONS" and not token and _asks_for_token(headers):
             return await _answer(send, 204, _preflight(headers))
-        if episode is None or host not in episode.hosts:
+        if episode is None or host not in episode.sites:
             if scope["type"] == "websocket":
                 return await send({"type": "websocket.close", "code": 1008})
             return await _answer(send, 403, {})
@@ -147,11 +162,61 @@ class Gateway:
             return await _answer(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
         inner = {**scope, "headers": headers, "webgym.state": episode.states[host]}
         try:
-            await self._sites[host].app(inner, receive, _for_this_episode(send))
+            await episode.sites[host].app(inner, receive, _for_this_episode(send))
         except Exception as error:
             log.exception("site %s failed at %s", host, scope.get("path"))
             episode.failure = episode.failure or (f"{host}{scope.get('path')}", error)
             raise
+
+
+async def _lease(episode: _Episode, host: str, seed: int, site_state: Any, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            episode.states[host] = await episode.sites[host].lease(seed, site_state)
+    except Fault:
+        raise
+    except TimeoutError as error:
+        raise SiteFault(f"site {host} could not open seed {seed} within {timeout_s:g} s") from error
+    except Exception as error:
+        raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
+
+
+async def _state(episode: _Episode, host: str) -> Any:
+    try:
+        found = episode.sites[host].snapshot(episode.states[host])
+        if not isawaitable(found):
+            return found
+        async with asyncio.timeout(STATE_S):
+            return await found
+    except TimeoutError as error:
+        raise SiteFault(f"site {host} could not say its state within {STATE_S:g} s") from error
+    except Exception as error:
+        raise SiteFault(f"site {host} could not say its state: {error!r}") from error
+
+
+async def _release(episode: _Episode) -> None:
+    """Give back what the episode has leased, each state once."""
+
+    async def give_back(host: str, state: Any) -> None:
+        try:
+            async with asyncio.timeout(STATE_S):
+                await episode.sites[host].release(state)
+        except Exception as error:
+            log.warning("site %s could not take back an episode's state: %r", host, error)
+
+    states, episode.states = episode.states, {}
+    await _all([give_back(host, state) for host, state in states.items()])
+
+
+async def _all(works: Sequence[Awaitable[T]]) -> Sequence[T]:
+    """The results of all, which run at the same time. All have ended before an error of one is raised."""
+    if len(works) == 1:
+        return [await works[0]]
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]
 
 
 def _for_this_episode(send: Any) -> Any:

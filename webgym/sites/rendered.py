@@ -12,12 +12,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from webgym.sites.static import StaticSite
+from webgym.sites.synchronous import SynchronousMethods
 from webgym.task import AsgiApp
 
 State = TypeVar("State")
 
 
-class RenderedSite(Generic[State]):
+class RenderedSite(SynchronousMethods, Generic[State]):
     """A web application for :class:`webgym.task.Site`: Starlette routes, Jinja templates in `folder/templates`, files in `folder/static`.
 
     `begin(seed, site_state)` makes the state of an episode, `shown(state)` its JSON-able snapshot for checks and hashes. Endpoints are
@@ -58,15 +59,16 @@ class RenderedSite(Generic[State]):
         self._app.add_exception_handler(404, partial(_failure, title="Page not found"))
         self._app.add_exception_handler(405, partial(_failure, title="This cannot be done here"))
 
-    def open(self, seed: int, site_state: Any) -> State:
+    async def lease(self, seed: int, site_state: Any) -> State:
         """A fresh state for one episode."""
         return self._begin(seed, site_state)
 
     def snapshot(self, state: State) -> Any:
+        """The state as checks and hashes see it."""
         return self._shown(state)
 
-    def close(self, state: State) -> None:
-        return None
+    async def release(self, state: State) -> None:
+        """Nothing is held."""
 
     @property
     def app(self) -> AsgiApp:

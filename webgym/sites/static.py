@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import SiteFault
+from webgym.sites.synchronous import SynchronousMethods
 from webgym.task import AsgiApp, Scope
 
 
-class StaticSite:
+class StaticSite(SynchronousMethods):
     """Serves the files under `directory` as `http://<host>/...`; implements :class:`webgym.task.Site`.
 
     The files are taken to be immutable: they are kept in memory once read and sent with a cache life of a year, so that a browser
@@ -20,17 +21,18 @@ class StaticSite:
         self.directory = directory.resolve()
         self._files: dict[str, tuple[bytes, bytes]] = {}  # path in the address: content type, body
 
-    def open(self, seed: int, site_state: Any) -> Any:
+    async def lease(self, seed: int, site_state: Any) -> Any:
         """No state; raises SiteFault when the folder is gone."""
         if not self.directory.is_dir():
             raise SiteFault(f"the files of {self.host} are missing: no folder {self.directory}")
         return None
 
     def snapshot(self, state: Any) -> Any:
+        """No state."""
         return None
 
-    def close(self, state: Any) -> None:
-        return None
+    async def release(self, state: Any) -> None:
+        """Nothing is held."""
 
     @property
     def app(self) -> AsgiApp:

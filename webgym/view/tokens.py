@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webgym.record import layout
+
 
 class Tokens:
     """Writes token ids as the pieces of text that they stand for."""
@@ -14,7 +16,7 @@ class Tokens:
     @classmethod
     def of(cls, folder: Path) -> "Tokens":
         """The tokenizer of the newest checkpoint in a run folder."""
-        for path in sorted(folder.glob("checkpoints/iter-*/policy/tokenizer.json"), reverse=True):
+        for path in sorted(folder.glob(f"{layout.CHECKPOINTS}/{layout.ITERATIONS}/{layout.POLICY}/tokenizer.json"), reverse=True):
             from tokenizers import Tokenizer
 
             try:

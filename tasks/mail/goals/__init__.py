@@ -1,6 +1,6 @@
-"""What the owner of the mailbox asks for: each chore draws its world, its goal's values, and what is to be left in the end."""
+"""The goals of the mailbox's owner: each draws its world, the values that its wordings tell, and how the account must be left."""
 
 from . import calendar, filing, people, reading, settings, writing
-from .goal import CHORES, Chore
+from .goal import GOALS
 
-__all__ = ["CHORES", "Chore", "calendar", "filing", "people", "reading", "settings", "writing"]
+__all__ = ["GOALS", "calendar", "filing", "people", "reading", "settings", "writing"]

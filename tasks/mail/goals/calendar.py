@@ -1,10 +1,10 @@
-"""Chores with the calendar and invitations."""
+"""Goals with the calendar and invitations."""
 
 from datetime import datetime, timedelta
 
 from ..records import plain
 from ..scene import Scene, Wanted, in_words
-from .goal import Told, chore
+from .goal import Told, goal
 
 WORDS = {"yes": "accept", "no": "decline", "maybe": "answer maybe to"}
 MEETINGS = (
@@ -29,7 +29,7 @@ def title_of(scene: Scene) -> str:
     return found
 
 
-@chore("respond")
+@goal("respond", twin="respond-cancelled")
 def respond(scene: Scene) -> Told:
     """Answer an invitation; in the twin its organiser has cancelled it."""
     person, other = scene.people(2, "colleague", "client", "friend")
@@ -41,7 +41,7 @@ def respond(scene: Scene) -> Told:
     return values, Wanted({"events": {"changed": {str(found.id): {"answer": answer}}}})
 
 
-@chore("meeting")
+@goal("meeting")
 def meeting(scene: Scene) -> Told:
     """Put an appointment that a mail proposes into the calendar."""
     person, subject, title = scene.person("client", "supplier", "colleague"), scene.subject(), title_of(scene)
@@ -58,7 +58,7 @@ def meeting(scene: Scene) -> Told:
     return {"name": person.name, "subject": subject, "title": title}, Wanted({"events": {"added": [event]}})
 
 
-@chore("invitations")
+@goal("invitations")
 def invitations(scene: Scene) -> Told:
     """Accept the invitations that fit into the week, and decline those that clash with the calendar."""
     person, count = scene.person("colleague", "client"), scene.rng.choice((6, 7))

@@ -1,4 +1,4 @@
-"""Chores of order: moving, labelling, throwing away, and taking back what went wrong."""
+"""Goals of order: moving, labelling, throwing away, and taking back what went wrong."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from ..catalogue import FOLDERS, LABELS
 from ..mailbox import NOW
 from ..records import Thread
 from ..scene import Scene, Wanted, moved, newsletter_address
-from .goal import Told, chore
+from .goal import Told, goal
 from .reading import decoys
 
 NEWS = (
@@ -26,7 +26,7 @@ def news(scene: Scene, firm: str, count: int, folder: str, least_h: float, most_
     ]
 
 
-@chore("tidy")
+@goal("tidy")
 def tidy(scene: Scene) -> Told:
     """Tick the mails of one sender on the first page, and archive or throw them away."""
     firm, other = scene.firm(), scene.firm()
@@ -37,7 +37,7 @@ def tidy(scene: Scene) -> Told:
     return {"firm": firm, "folder": folder.title()}, Wanted(moved(found, folder))
 
 
-@chore("restore")
+@goal("restore")
 def restore(scene: Scene) -> Told:
     """Take a mail out of the trash into the folder where it belongs."""
     person, subject, folder = scene.person(), scene.subject(), scene.rng.choice(FOLDERS)
@@ -49,7 +49,7 @@ def restore(scene: Scene) -> Told:
     return {"name": person.name, "subject": subject, "folder": folder}, Wanted(moved([found], folder.lower()))
 
 
-@chore("file-under")
+@goal("file-under")
 def file_under(scene: Scene) -> Told:
     """Label a mail and move it to a folder."""
     person, subject = scene.person(), scene.subject()
@@ -61,7 +61,7 @@ def file_under(scene: Scene) -> Told:
     return values, Wanted({"threads": {"changed": {str(found.id): change}}})
 
 
-@chore("sweep")
+@goal("sweep")
 def sweep(scene: Scene) -> Told:
     """Make a folder and move all mails of a sender into it, over two pages of results; others only mention the sender."""
     firm, person = scene.firm(), scene.person("friend")
@@ -76,7 +76,7 @@ def sweep(scene: Scene) -> Told:
     return values, Wanted({**moved(found, slug), "folders": {"added": [place]}})
 
 
-@chore("wrong-filter")
+@goal("wrong-filter")
 def wrong_filter(scene: Scene) -> Told:
     """Delete the filter that throws mail away, and bring back what it threw away."""
     firm, other, third = scene.firm(), scene.firm(), scene.firm()

@@ -1,11 +1,12 @@
-"""The list of chores, and how one becomes a task's draw and check."""
+"""The list of goals, and how one becomes a task's draw and check."""
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from webgym.authoring.checks import AnswerCheck
-from webgym.authoring.template import Instance
+from webgym.authoring.template import Goal, Instance
 from webgym.task import Evidence
 
 from ..scene import Scene, Wanted
@@ -13,26 +14,28 @@ from ..scene import Scene, Wanted
 Told = tuple[Mapping[str, Any], Wanted]
 """The values of the goal's placeholders, and what is wanted."""
 
-Chore = Callable[[Scene], Told]
-"""Fills a scene."""
+Staging = Callable[[Scene], Told]
+"""Fills a scene with what a goal is about."""
 
-CHORES: dict[str, Chore] = {}
+GOALS: list[Goal] = []
 
 
-def chore(name: str) -> Callable[[Chore], Chore]:
-    """Registers a chore under the name of its task; a twin in which it cannot be done has the same chore."""
+def goal(name: str, twin: str = "") -> Callable[[Staging], Staging]:
+    """Adds a goal under the name of its task; a `twin`, in which it cannot be reached, has the same staging."""
 
-    def add(found: Chore) -> Chore:
-        CHORES[name] = found
-        return found
+    def add(staging: Staging) -> Staging:
+        GOALS.append(Goal(name, partial(draw, staging, True), holds, twin=twin))
+        if twin:
+            GOALS.append(Goal(twin, partial(draw, staging, False), holds, feasible=False, twin=name))
+        return staging
 
     return add
 
 
-def draw(found: Chore, feasible: bool, rng: random.Random) -> Instance:
-    """One instance of the chore. Where it cannot be done, nothing may be changed."""
+def draw(staging: Staging, feasible: bool, rng: random.Random) -> Instance:
+    """One instance of the goal. Where it cannot be reached, nothing may be changed."""
     scene = Scene(rng, feasible)
-    values, wanted = found(scene)
+    values, wanted = staging(scene)
     return Instance(values, wanted if feasible else Wanted({}), scene.instance_world(), "/mail/inbox")
 
 

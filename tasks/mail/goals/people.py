@@ -1,8 +1,8 @@
-"""Chores with the address book."""
+"""Goals with the address book."""
 
 from ..catalogue import address
 from ..scene import Scene, Wanted
-from .goal import Told, chore
+from .goal import Told, goal
 
 PARTIES = (
     "Supper club", "Board game night", "Harvest lunch", "Lantern walk", "Farewell tea", "Film evening", "Bonfire", "Quiz night",
@@ -13,7 +13,7 @@ def phone(scene: Scene) -> str:
     return f"0{scene.rng.randrange(20, 90)} {scene.rng.randrange(100, 999)} {scene.rng.randrange(1000, 9999)}"
 
 
-@chore("new-contact")
+@goal("new-contact")
 def new_contact(scene: Scene) -> Told:
     """Fill in the form of a new contact."""
     person, firm, number = scene.person(), scene.firm(), phone(scene)
@@ -22,7 +22,7 @@ def new_contact(scene: Scene) -> Told:
     return values, Wanted({"contacts": {"added": [dict(values)]}})
 
 
-@chore("new-numbers")
+@goal("new-numbers")
 def new_numbers(scene: Scene) -> Told:
     """Read the new phone numbers of some people in their mails, and put each into the address book."""
     firm, count = scene.firm(), scene.rng.choice((2, 3, 3))
@@ -41,7 +41,7 @@ def new_numbers(scene: Scene) -> Told:
     return {"firm": firm, "subject": subject}, Wanted({"contacts": {"changed": changed}})
 
 
-@chore("guests")
+@goal("guests")
 def guests(scene: Scene) -> Told:
     """Find out from the answers who comes to a party, some change their minds, and make a group of them."""
     party, month = scene.rng.choice(PARTIES), scene.rng.choice(("in January", "in February", "in March"))

@@ -1,7 +1,7 @@
-"""Chores that a single mail answers."""
+"""Goals that a single mail answers."""
 
 from ..scene import Scene, Wanted
-from .goal import Told, chore
+from .goal import Told, goal
 
 FACTS = {  # what is asked for: the sentence that gives it, and how it is drawn
     "door code": ("The door code is {}.", lambda rng: str(rng.randrange(1000, 9999))),
@@ -19,7 +19,7 @@ def decoys(scene: Scene, name_taken: str, subject: str) -> None:
     assert other.name != name_taken
 
 
-@chore("star")
+@goal("star")
 def star(scene: Scene) -> Told:
     """Find a mail by sender and subject, and star it."""
     person, subject = scene.person(), scene.subject()
@@ -30,7 +30,7 @@ def star(scene: Scene) -> Told:
     return {"name": person.name, "subject": subject}, Wanted({"threads": {"changed": {str(found.id): {"starred": True}}}})
 
 
-@chore("look-up")
+@goal("look-up")
 def look_up(scene: Scene) -> Told:
     """Read a fact in a mail, where an older mail of the same thread has another."""
     person, subject = scene.person("colleague", "friend", "client"), scene.subject()

@@ -1,4 +1,4 @@
-"""Chores with the settings."""
+"""Goals with the settings."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from ..catalogue import FOLDERS
 from ..mailbox import NOW
 from ..scene import Scene, Wanted, moved, newsletter_address
 from .filing import news
-from .goal import Told, chore
+from .goal import Told, goal
 
 TITLES = ("Project lead", "Architect", "Chief of models", "Associate", "Head of drawings", "Partner")
 AWAY = (
@@ -15,14 +15,14 @@ AWAY = (
 )  # fmt: skip
 
 
-@chore("signature")
+@goal("signature")
 def signature(scene: Scene) -> Told:
     """Change the signature."""
     text = f"{scene.rng.choice(('Nora Vance', 'N. Vance', 'Nora'))}, {scene.rng.choice(TITLES)}, phone {scene.rng.randrange(100, 999)}"
     return {"text": text}, Wanted({"settings": {"signature": text}})
 
 
-@chore("vacation")
+@goal("vacation")
 def vacation(scene: Scene) -> Told:
     """Turn the vacation responder on."""
     first = NOW.date() + timedelta(days=scene.rng.randrange(3, 60))
@@ -34,7 +34,7 @@ def vacation(scene: Scene) -> Told:
     return values, Wanted({"settings": {"vacation": True, **fields}})
 
 
-@chore("filter")
+@goal("filter")
 def filter(scene: Scene) -> Told:
     """Make a filter for a sender and apply it to what has come already."""
     firm, other = scene.firm(), scene.firm()

@@ -1,10 +1,10 @@
-"""Chores in which a mail goes out."""
+"""Goals in which a mail goes out."""
 
 from datetime import timedelta
 
 from ..scene import Scene, Wanted, sent
 from .filing import december
-from .goal import Told, chore
+from .goal import Told, goal
 from .reading import decoys
 
 REPLIES = (
@@ -28,7 +28,7 @@ def reply_change(thread: int, email: str, subject: str, body: str) -> dict:
     return {"sent": [sent([email], f"Re: {subject}", body, kind="reply", thread=thread)]}
 
 
-@chore("reply")
+@goal("reply")
 def reply(scene: Scene) -> Told:
     """Answer a mail with a given text."""
     person, subject, text = scene.person(), scene.subject(), scene.rng.choice(REPLIES)
@@ -38,7 +38,7 @@ def reply(scene: Scene) -> Told:
     return values, Wanted(reply_change(found.id, person.email, subject, text))
 
 
-@chore("send-file")
+@goal("send-file", twin="send-file-missing")
 def send_file(scene: Scene) -> Told:
     """Write a mail with a file of the account; in the twin the account has no such file."""
     person, text = scene.person(), scene.rng.choice(NOTES)
@@ -54,7 +54,7 @@ def send_file(scene: Scene) -> Told:
     return values, Wanted({"sent": [sent([person.email], subject, text, files=[name])]})
 
 
-@chore("find-forward")
+@goal("find-forward", twin="find-forward-missing")
 def find_forward(scene: Scene) -> Told:
     """Find an old mail by sender and subject and forward it; in the twin only somebody else has written such a mail."""
     person, other, subject, text = scene.person(), scene.person("client"), scene.subject(), scene.rng.choice(NOTES)
@@ -72,7 +72,7 @@ def find_forward(scene: Scene) -> Told:
     return values, Wanted({"sent": [sent([target.email], f"Fwd: {subject}", text, kind="forward", thread=found.id, files=[name])]})
 
 
-@chore("best-offer")
+@goal("best-offer")
 def best_offer(scene: Scene) -> Told:
     """Compare what suppliers ask, delivery included, and accept the cheapest."""
     thing = f"{scene.rng.choice(THINGS)} for the {scene.rng.choice(scene.content['projects'])}"
@@ -94,7 +94,7 @@ def best_offer(scene: Scene) -> Told:
     return {"thing": thing, "text": text}, Wanted(reply_change(found.id, person.email, subject, text))
 
 
-@chore("approval")
+@goal("approval")
 def approval(scene: Scene) -> Told:
     """Read in the rules who has to approve an invoice of this height, and forward it to them."""
     small, middle, large, copy = scene.people(4, "colleague")
@@ -122,7 +122,7 @@ def approval(scene: Scene) -> Told:
     return values, Wanted({"sent": [mail]})
 
 
-@chore("claim")
+@goal("claim")
 def claim(scene: Scene) -> Told:
     """Add up the receipts of December, and mail the total."""
     firm, person = scene.rng.choice(RIDES), scene.person("colleague")
@@ -155,7 +155,7 @@ def claim(scene: Scene) -> Told:
     return values, Wanted({"sent": [sent([person.email], about, f"€{total / 100:.2f}")]})
 
 
-@chore("handover")
+@goal("handover")
 def handover(scene: Scene) -> Told:
     """Do all that a mail asks for before a holiday: responder, a forward, a move."""
     boss, deputy = scene.people(2, "colleague")

@@ -1,4 +1,4 @@
-"""Oracles of chores with the calendar and invitations."""
+"""Oracles of goals with the calendar and invitations."""
 
 import re
 

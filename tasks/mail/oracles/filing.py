@@ -1,4 +1,4 @@
-"""Oracles of chores of order."""
+"""Oracles of goals of order."""
 
 from webgym.authoring.oracle import Memory, click, press, quoted, seek
 from webgym.types import Node, Observation, Stop

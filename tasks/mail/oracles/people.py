@@ -1,4 +1,4 @@
-"""Oracles of chores with the address book."""
+"""Oracles of goals with the address book."""
 
 import re
 

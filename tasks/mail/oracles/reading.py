@@ -1,4 +1,4 @@
-"""Oracles of chores that a single mail answers."""
+"""Oracles of goals that a single mail answers."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Oracles of chores with the settings."""
+"""Oracles of goals with the settings."""
 
 from webgym.authoring.oracle import Memory, find, press, quoted
 from webgym.types import Observation, Select, Stop

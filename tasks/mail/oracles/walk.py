@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Generator, Iterable
 
-from webgym.authoring.oracle import Memory, click, fill, find, press, remembering, things
-from webgym.task import Oracle
+from webgym.authoring.oracle import Memory, click, fill, find, press, things
 from webgym.types import Action, Node, Observation
 
 Way = Generator[Action, Observation, Observation]
 
-ORACLES: dict[str, Callable[[], Oracle]] = {}
+Program = Callable[[Observation], Memory]
+
+ORACLES: dict[str, Program] = {}
 
 
-def solves(name: str) -> Callable[[Callable[[Observation], Memory]], Callable[[Observation], Memory]]:
+def solves(name: str) -> Callable[[Program], Program]:
     """Registers the program as the oracle of the task of this name, and of its twin."""
 
-    def add(program: Callable[[Observation], Memory]) -> Callable[[Observation], Memory]:
-        ORACLES[name] = remembering(program)
+    def add(program: Program) -> Program:
+        ORACLES[name] = program
         return program
 
     return add

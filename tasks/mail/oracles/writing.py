@@ -1,4 +1,4 @@
-"""Oracles of chores in which a mail goes out."""
+"""Oracles of goals in which a mail goes out."""
 
 import re
 

@@ -1,5 +1,5 @@
-"""What agents are asked to do in the shop."""
+"""The goals of a customer."""
 
 from . import buying, finding, orders
 
-TASKS = [*finding.TASKS, *buying.TASKS, *orders.TASKS]
+GOALS = [*finding.GOALS, *buying.GOALS, *orders.GOALS]

@@ -1,21 +1,15 @@
-"""Tasks about what was bought before: reading orders, changing, cancelling and repeating them, returns, reviews, addresses."""
+"""Goals about what was bought before: reading orders, changing, cancelling and repeating them, returns, reviews, addresses."""
 
 import random
 from dataclasses import replace
 
-from webgym.authoring.oracle import Memory, click, fill, find, press, quoted, wanted
 from webgym.authoring.template import Draw, Instance
-from webgym.types import Observation
 
 from ..catalogue import Product, Variant
-from ..oracles.walk import added, below, cart, done, impossible, ordered, pressed, radio, says, sent_back
-from ..oracles.walk import order as order_page
 from ..policies import REASONS, REFUNDS
 from ..world import HOME, WORK, Line, Opening, Review, World
 from .draws import Terms, address, arrived, due, history, must, order, plain, products, sized, stocked, told, variant
-from .goal import shop_task, twins
-
-GUESS = 0.05  # an answer may be guessed
+from .goal import goal, twins
 
 
 def drawn_number(rng: random.Random) -> int:
@@ -38,14 +32,6 @@ def draw_colour(rng: random.Random) -> Instance:
     return due(Opening(orders=history(rng, [bought])), values, answer=asked.variant.colour, path="/account")
 
 
-def read_colour(page: Observation) -> Memory:
-    (name,) = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    text = below(page, find(page, name, "link"), "text")[0].text
-    yield done(text.partition(" × ")[2].partition(",")[0])
-
-
 # --- orders under way ------------------------------------------------------------------------------------------------------
 
 
@@ -62,18 +48,6 @@ def draw_redirect(feasible: bool) -> Draw:
     return draw
 
 
-def redirect(page: Observation) -> Memory:
-    (label,) = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    if not says(page, "Processing."):
-        yield impossible("the order is on its way already")
-    page = yield press(page, "Change address", "link")
-    page = yield from radio(page, f"{label}:")
-    yield press(page, "Save", "button")
-    yield done()
-
-
 def draw_again(rng: random.Random) -> Instance:
     items = products(rng, 2)
     lines = [one_line(rng, item) for item in items]
@@ -86,15 +60,6 @@ def draw_again(rng: random.Random) -> Instance:
         terms.place(world)
 
     return due(opening, {"order": wrong.number, **terms.values}, do=mend)
-
-
-def cancel_and_order_again(page: Observation) -> Memory:
-    address, delivery, payment = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    page = yield from pressed(page, "Cancel order", "Yes, cancel it", "Order again")
-    page = yield from ordered(page, address, delivery, payment)
-    yield done()
 
 
 # --- returns ---------------------------------------------------------------------------------------------------------------
@@ -118,16 +83,6 @@ def draw_return(feasible: bool) -> Draw:
     return draw
 
 
-def return_item(page: Observation) -> Memory:
-    name, reason, refund = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    page = yield from sent_back(page, name, reason, refund)
-    if says(page, "could be returned until"):
-        yield impossible("it is too late to return it")
-    yield done()
-
-
 def draw_return_what_can_go(rng: random.Random) -> Instance:
     while True:
         items = products(rng, 3)
@@ -146,24 +101,6 @@ def draw_return_what_can_go(rng: random.Random) -> Instance:
     return due(opening, {"order": bought.number, "reason": reason, "refund": refund}, do=send)
 
 
-def return_what_can_go(page: Observation) -> Memory:
-    reason, refund = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    names = [node.text for node in below(page, find(page, "Your orders", "link"), "link") if _is_line(page, node.text)]
-    for name in names:
-        page = yield from sent_back(page, name, reason, refund)
-        if says(page, "could be returned until"):
-            page = yield press(page, f"Order {number}", "link")
-    yield done()
-
-
-def _is_line(page: Observation, name: str) -> bool:
-    """Whether this link names a line of an order: so many pieces stand right below it."""
-    after = below(page, find(page, name, "link"))
-    return bool(after) and " × " in after[0].text
-
-
 def draw_exchange(rng: random.Random) -> Instance:
     (item,) = products(rng, 1, sized)
     colour = rng.choice(item.colours)
@@ -178,17 +115,6 @@ def draw_exchange(rng: random.Random) -> Instance:
         terms.place(world)
 
     return due(opening, values, do=exchange)
-
-
-def exchange(page: Observation) -> Memory:
-    name, reason, refund, wish, address, delivery, payment = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    page = yield from order_page(page, number)
-    page = yield from sent_back(page, name, reason, refund)
-    page = yield from added(page, name, wish)
-    page = yield from cart(page)
-    page = yield from ordered(page, address, delivery, payment)
-    yield done()
 
 
 # --- reviews and addresses -------------------------------------------------------------------------------------------------
@@ -212,19 +138,6 @@ def draw_review(rng: random.Random) -> Instance:
     return due(Opening(orders=history(rng, [bought])), values, do=lambda world: world.reviews.update({items[0].id: review}))
 
 
-def write_review(page: Observation) -> Memory:
-    name, title, text = quoted(page)
-    (number,) = wanted(page, r"[oO]rder (\d+)")
-    (stars,) = wanted(page, r"(\d)[ -]stars?")
-    page = yield from order_page(page, number)
-    page = yield click(next(node for node in below(page, find(page, name, "link"), "link") if node.text == "Review"))
-    page = yield from radio(page, f"{stars} star")
-    page = yield fill(find(page, "Title", "textbox"), title)
-    page = yield fill(find(page, "Review", "textbox"), text)
-    yield press(page, "Send review", "button")
-    yield done()
-
-
 def draw_move(rng: random.Random) -> Instance:
     new = address(rng, label="Home", name=HOME.name)
     values = {"street": new.street, "town": new.town, "postcode": new.postcode, "address": new.label}
@@ -232,22 +145,13 @@ def draw_move(rng: random.Random) -> Instance:
     return due(Opening(addresses=(HOME, WORK, third)), values, do=lambda world: world.addresses.update({"Home": new}))
 
 
-def move(page: Observation) -> Memory:
-    label, street, town, postcode = quoted(page)
-    page = yield from pressed(page, "Account", "Your addresses", f"Edit {label}")
-    for field, text in {"Street and number": street, "Town": town, "Postcode": postcode}.items():
-        page = yield fill(find(page, field, "textbox"), text)
-    yield press(page, "Save address", "button")
-    yield done()
-
-
-TASKS = [
-    shop_task("ordered-colour", draw_colour, read_colour, chance=GUESS),
-    *twins("redirect-order", "redirect-order-sent", draw_redirect, redirect),
-    shop_task("move-house", draw_move, move),
-    shop_task("write-review", draw_review, write_review),
-    *twins("return-item", "return-item-late", draw_return, return_item),
-    shop_task("cancel-and-order-again", draw_again, cancel_and_order_again),
-    shop_task("return-what-can-go", draw_return_what_can_go, return_what_can_go),
-    shop_task("exchange-size", draw_exchange, exchange),
+GOALS = [
+    goal("ordered-colour", draw_colour),
+    *twins("redirect-order", "redirect-order-sent", draw_redirect),
+    goal("move-house", draw_move),
+    goal("write-review", draw_review),
+    *twins("return-item", "return-item-late", draw_return),
+    goal("cancel-and-order-again", draw_again),
+    goal("return-what-can-go", draw_return_what_can_go),
+    goal("exchange-size", draw_exchange),
 ]

@@ -1,9 +1,9 @@
-"""What can be asked of a customer's agent, by name."""
+"""The goals of a customer."""
+
+from webgym.authoring.template import Goal
 
 from .booking import BOOKING
 from .finding import FINDING
-from .goal import Errand
 from .managing import MANAGING
 
-ERRANDS: tuple[Errand, ...] = (*FINDING, *MANAGING, *BOOKING)
-__all__ = ["ERRANDS", "Errand"]
+GOALS: tuple[Goal, ...] = (*FINDING, *MANAGING, *BOOKING)

@@ -1,4 +1,4 @@
-"""Errands that end with a new booking."""
+"""Goals that end with a new booking."""
 
 import random
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from webgym.authoring.template import Instance
 from ..account import CARDS, CREDIT, Draft, Leg, Passenger, Trip, World, fare_price
 from ..timetable import Flight, flights
 from ..worlds import cities, days, direct, flying_day, people, person, seat_in, short_route, trip, world
-from .goal import Errand, essence
+from .goal import essence, goal
 
 
 def _booked(flown: Sequence[Flight], fare: str, passengers: Sequence[Passenger], paid_by: str, **fields: Any) -> dict[str, Any]:
@@ -178,14 +178,14 @@ def finish_booking(rng: random.Random) -> Instance:
 
 
 BOOKING = (
-    Errand("book-cheapest", book_cheapest),
-    Errand("book-seat", book_seat),
-    Errand("book-direct", partial(book_direct, feasible=True), twin="book-direct-none"),
-    Errand("book-direct-none", partial(book_direct, feasible=False), feasible=False, twin="book-direct"),
-    Errand("book-return", book_return),
-    Errand("book-pair", book_pair),
-    Errand("book-like", book_like),
-    Errand("book-cheapest-city", book_nearest_price),
-    Errand("rebook", rebook),
-    Errand("finish-booking", finish_booking),
+    goal("book-cheapest", book_cheapest),
+    goal("book-seat", book_seat),
+    goal("book-direct", partial(book_direct, feasible=True), twin="book-direct-none"),
+    goal("book-direct-none", partial(book_direct, feasible=False), feasible=False, twin="book-direct"),
+    goal("book-return", book_return),
+    goal("book-pair", book_pair),
+    goal("book-like", book_like),
+    goal("book-cheapest-city", book_nearest_price),
+    goal("rebook", rebook),
+    goal("finish-booking", finish_booking),
 )

@@ -1,4 +1,4 @@
-"""Errands that end with an answer, and small ones in the account: nothing is bought."""
+"""Goals that end with an answer, and small ones in the account: nothing is bought."""
 
 import random
 from dataclasses import replace
@@ -9,7 +9,7 @@ from webgym.authoring.template import Instance
 from ..pages.form import month_name
 from ..timetable import flights, month_days
 from ..worlds import alerts, cities, direct, flying_day, person, phone, short_route, trip, world
-from .goal import Errand, answers_date, answers_number, answers_text
+from .goal import answers_date, answers_number, answers_text, goal
 
 
 def trip_time(rng: random.Random) -> Instance:
@@ -77,11 +77,11 @@ def cheapest_city(rng: random.Random) -> Instance:
 
 
 FINDING = (
-    Errand("trip-time", trip_time, holds=answers_text),
-    Errand("delete-alert", delete_alert),
-    Errand("change-phone", change_phone),
-    Errand("set-alert", set_alert),
-    Errand("direct-price", direct_price, holds=answers_number),
-    Errand("cheapest-day", cheapest_day, holds=answers_date),
-    Errand("cheapest-city", cheapest_city, holds=answers_number),
+    goal("trip-time", trip_time, holds=answers_text),
+    goal("delete-alert", delete_alert),
+    goal("change-phone", change_phone),
+    goal("set-alert", set_alert),
+    goal("direct-price", direct_price, holds=answers_number),
+    goal("cheapest-day", cheapest_day, holds=answers_date),
+    goal("cheapest-city", cheapest_city, holds=answers_number),
 )

@@ -1,11 +1,10 @@
-"""What a customer asks for, and how the account that is left is compared with what was asked."""
+"""The goals of a customer, and how the account that is left is compared with what was asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webgym.authoring.checks import read_date, read_number
-from webgym.authoring.template import Draw, Holds, Instance
+from webgym.authoring.template import Draw, Goal, Holds, Instance
 from webgym.task import Evidence
 
 from ..account import Trip, begin, shown, trip_shown
@@ -60,19 +59,6 @@ def answers_text(instance: Instance, evidence: Evidence) -> bool:
     return untouched(instance, evidence) and evidence.answer.strip().rstrip(".") == instance.expected
 
 
-@dataclass(frozen=True)
-class Errand:
-    """A task template; `wordings.toml` tells it in words. Where it is not `feasible`, the same is asked of a world in which it cannot be
-    done; `twin` is the errand that it shares wordings and oracle with, or that shares them with it.
-    """
-
-    name: str
-    draw: Draw
-    holds: Holds = as_expected
-    feasible: bool = True
-    twin: str = ""
-
-    @property
-    def told_as(self) -> str:
-        """The name that its wordings and its oracle go by: that of the feasible one."""
-        return self.name if self.feasible else self.twin
+def goal(name: str, draw: Draw, holds: Holds = as_expected, *, feasible: bool = True, twin: str = "") -> Goal:
+    """A goal of the site; unless given, it is reached when the account is left as :func:`as_expected` says."""
+    return Goal(name, draw, holds, feasible, twin)

@@ -1,4 +1,4 @@
-"""Errands about trips that are booked: seats, bags, names, changes, refunds, cancellations."""
+"""Goals about trips that are booked: seats, bags, names, changes, refunds, cancellations."""
 
 import random
 from dataclasses import replace
@@ -11,7 +11,7 @@ from webgym.task import Evidence
 from ..account import Leg, Passenger, Trip
 from ..timetable import LAST_DAY, SEATS, TODAY, WINDOWS, flights, taken_seats, zone_of
 from ..worlds import cities, days, people, person, policy, seat_in, short_route, trip, world
-from .goal import Errand, answers_number, as_expected, essence
+from .goal import answers_number, as_expected, essence, goal
 
 
 def _trip_for(rng: random.Random, count: int, **fields: object) -> Trip:
@@ -149,20 +149,20 @@ def change_day(rng: random.Random) -> Instance:
 
 
 MANAGING = (
-    Errand("add-bags", add_bags),
-    Errand("change-seat", change_seat),
-    Errand("front-window", partial(front_window, feasible=True), holds=partial(_in_front_window, True), twin="front-window-none"),
-    Errand(
+    goal("add-bags", add_bags),
+    goal("change-seat", change_seat),
+    goal("front-window", partial(front_window, feasible=True), holds=partial(_in_front_window, True), twin="front-window-none"),
+    goal(
         "front-window-none",
         partial(front_window, feasible=False),
         holds=partial(_in_front_window, False),
         feasible=False,
         twin="front-window",
     ),
-    Errand("refund-sum", refund_sum, holds=answers_number),
-    Errand("card-refund", partial(card_refund, feasible=True), twin="card-refund-none"),
-    Errand("card-refund-none", partial(card_refund, feasible=False), feasible=False, twin="card-refund"),
-    Errand("fix-passenger", fix_passenger),
-    Errand("swap-cancelled", swap_cancelled),
-    Errand("change-day", change_day),
+    goal("refund-sum", refund_sum, holds=answers_number),
+    goal("card-refund", partial(card_refund, feasible=True), twin="card-refund-none"),
+    goal("card-refund-none", partial(card_refund, feasible=False), feasible=False, twin="card-refund"),
+    goal("fix-passenger", fix_passenger),
+    goal("swap-cancelled", swap_cancelled),
+    goal("change-day", change_day),
 )

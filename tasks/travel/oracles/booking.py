@@ -1,4 +1,4 @@
-"""Oracles of the errands that end with a new booking."""
+"""Oracles of the goals that end with a new booking."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Oracles of the errands that end with an answer, and of the small ones in the account."""
+"""Oracles of the goals that end with an answer, and of the small ones in the account."""
 
 import re
 from datetime import datetime

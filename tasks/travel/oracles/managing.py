@@ -1,4 +1,4 @@
-"""Oracles of the errands about trips that are booked."""
+"""Oracles of the goals about trips that are booked."""
 
 import re
 

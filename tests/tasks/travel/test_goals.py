@@ -1,6 +1,5 @@
-"""Farewing's errands without a browser: what seeds draw, what goals say, and what the checks let pass."""
+"""Farewing's goals without a browser: what seeds draw, what goals say, and what the checks let pass."""
 
-import ast
 import importlib
 import random
 import tomllib
@@ -16,14 +15,14 @@ from webgym.types import digest
 PACK = Path(__file__).parents[3] / "tasks/travel"
 TASKS = [task_id for task_id in registry.task_ids() if task_id.startswith("travel.")]
 registry.task(TASKS[0])
-account, errands = (importlib.import_module(f"webgym_tasks.travel.{name}") for name in ("account", "goals"))
-ERRANDS = {errand.name: errand for errand in errands.ERRANDS}
+account, goals = (importlib.import_module(f"webgym_tasks.travel.{name}") for name in ("account", "goals"))
+GOALS = {goal.name: goal for goal in goals.GOALS}
 WORDINGS = tomllib.loads((PACK / "wordings.toml").read_text("utf-8"))
 ANSWERS = {"trip-time", "direct-price", "cheapest-day", "cheapest-city", "refund-sum"}
 
 
 def drawn(name, seed):
-    return ERRANDS[name].draw(random.Random(seed))
+    return GOALS[name].draw(random.Random(seed))
 
 
 def evidence(state, answer=""):
@@ -47,14 +46,14 @@ def unfolded(essence):
 
 
 def ended(name, instance):
-    """The state and the answer that an errand should end with."""
+    """The state and the answer that a goal should end with."""
     state = began(instance)
     if name in ANSWERS:
         return state, instance.expected
     expected = instance.expected
     if name.startswith("front-window"):
         mine, kept = expected
-        expected = {"trips": {mine.reference: seated(mine, kept[0])}} if ERRANDS[name].feasible else {}
+        expected = {"trips": {mine.reference: seated(mine, kept[0])}} if GOALS[name].feasible else {}
     expected = expected or {}
     trips = {reference: unfolded(essence) for reference, essence in expected.get("trips", {}).items()}
     booked = {f"NEWTRIP{number}": unfolded(essence) for number, essence in enumerate(expected.get("booked", ()))}
@@ -72,30 +71,30 @@ def seated(mine, seat):
     return essence(importlib.import_module("dataclasses").replace(mine, seats=((seat,),)))
 
 
-@pytest.mark.parametrize("name", ERRANDS)
+@pytest.mark.parametrize("name", GOALS)
 def test_500_seeds_draw(name):
-    errand, told = ERRANDS[name], WORDINGS[ERRANDS[name].told_as]
-    worlds, goals = set(), set()
+    goal, told = GOALS[name], WORDINGS[GOALS[name].told_as]
+    worlds, words = set(), set()
     for seed in range(500):
         instance = drawn(name, seed)
-        goals.add(fill_text(told["train"][0], instance.values))
+        words.add(fill_text(told["train"][0], instance.values))
         worlds.add(tuple(trip.reference for trip in instance.site_state.trips))
         if seed < 30:
             state, answer = ended(name, instance)
-            assert errand.holds(instance, evidence(state, answer))
-            assert not (errand.feasible and errand.holds(instance, evidence(began(instance)))), "nothing was done"
-    assert len(worlds) == 500 and len(goals) >= 40  # as many as there are cities
+            assert goal.holds(instance, evidence(state, answer))
+            assert not (goal.feasible and goal.holds(instance, evidence(began(instance)))), "nothing was done"
+    assert len(worlds) == 500 and len(words) >= 40  # as many as there are cities
 
 
-@pytest.mark.parametrize("name", ERRANDS)
+@pytest.mark.parametrize("name", GOALS)
 def test_only_the_right_end_is_let_pass(name):
-    errand = ERRANDS[name]
+    goal = GOALS[name]
     for seed in range(10):
         instance, other = drawn(name, seed), drawn(name, seed + 1000)
         state, answer = ended(name, instance)
         if name in ANSWERS:
             wrong = other.expected if other.expected != answer else "12"
-            assert not errand.holds(instance, evidence(state, wrong)) and not errand.holds(instance, evidence(state))
+            assert not goal.holds(instance, evidence(state, wrong)) and not goal.holds(instance, evidence(state))
         trip = next(iter(state["trips"].values()))
         reference = next(iter(began(instance)["trips"]))
         known = began(instance)["trips"][reference]
@@ -109,14 +108,14 @@ def test_only_the_right_end_is_let_pass(name):
             {"preferences": ["1", *state["preferences"][1:]]},
             {"credit": state["credit"] + 1},
         ):
-            assert not errand.holds(instance, evidence(state | side_effect, answer)), side_effect.keys()
-        assert errand.holds(instance, evidence(state | {"draft": None}, answer)), "a booking that was only begun binds nobody"
+            assert not goal.holds(instance, evidence(state | side_effect, answer)), side_effect.keys()
+        assert goal.holds(instance, evidence(state | {"draft": None}, answer)), "a booking that was only begun binds nobody"
 
 
-@pytest.mark.parametrize("name", [name for name, errand in ERRANDS.items() if "book" in name or name == "rebook"])
+@pytest.mark.parametrize("name", [name for name, goal in GOALS.items() if "book" in name or name == "rebook"])
 def test_every_part_of_a_booking_counts(name):
-    errand = ERRANDS[name]
-    if not errand.feasible:
+    goal = GOALS[name]
+    if not goal.feasible:
         pytest.skip("nothing is booked")
     for seed in range(10):
         instance = drawn(name, seed)
@@ -136,22 +135,22 @@ def test_every_part_of_a_booking_counts(name):
             {"paid_by": "Cash"},
             {"status": "cancelled"},
         ):
-            assert not errand.holds(instance, evidence(state | {"trips": state["trips"] | {key: right | wrong}})), wrong
+            assert not goal.holds(instance, evidence(state | {"trips": state["trips"] | {key: right | wrong}})), wrong
         turned = {part: right[part][::-1] for part in ("passengers", "bags")} | {"seats": [row[::-1] for row in right["seats"]]}
-        assert errand.holds(instance, evidence(state | {"trips": state["trips"] | {key: right | turned}})), "in no order"
+        assert goal.holds(instance, evidence(state | {"trips": state["trips"] | {key: right | turned}})), "in no order"
 
 
 @pytest.mark.parametrize("name", WORDINGS)
 def test_wordings_tell_the_same(name):
     told = WORDINGS[name]
     assert len(told["train"]) >= 5 and len(told["test"]) >= 2 and len({*told["train"], *told["test"]}) == len(told["train"] + told["test"])
-    assert set(told) == {"train", "test"} and name in ERRANDS
+    assert set(told) == {"train", "test"} and name in GOALS
     placeholders = [sorted(set(names_in(words))) for words in told["train"] + told["test"]]
     assert all(found == placeholders[0] for found in placeholders)
 
 
 def test_twins_ask_the_same_of_different_worlds():
-    pairs = [(errand.name, errand.twin) for errand in ERRANDS.values() if not errand.feasible]
+    pairs = [(goal.name, goal.twin) for goal in GOALS.values() if not goal.feasible]
     assert len(pairs) >= 2
     for name, twin in pairs:
         one, other = registry.task(f"travel.{name}"), registry.task(f"travel.{twin}")
@@ -165,7 +164,7 @@ def test_twins_ask_the_same_of_different_worlds():
 
 
 def test_infeasible_is_right_only_where_it_is():
-    for name, twin in ((errand.name, errand.twin) for errand in ERRANDS.values() if not errand.feasible):
+    for name, twin in ((goal.name, goal.twin) for goal in GOALS.values() if not goal.feasible):
         for task_id, kind in ((f"travel.{name}", "success"), (f"travel.{twin}", "failure")):
             task = registry.task(task_id)
             state = account.shown(account.begin(3, task.start(3).site_state))
@@ -179,16 +178,3 @@ def test_levels_and_limits():
     assert len(tasks) >= 18 and {task.difficulty for task in tasks} == {1, 2, 3, 4, 5}
     assert all(task.oracle and task.ends == "stop" and task.trust == "state" and task.max_turns <= 45 for task in tasks)
     assert sum(task.difficulty == 5 for task in tasks) >= 4
-
-
-def test_oracles_know_only_what_they_see():
-    """They may import what oracles are written with, and each other."""
-    for file in (PACK / "oracles").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                assert node.level == 1, f"{file.name} imports from {'.' * node.level}{node.module or ''}"
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-                for name in names:
-                    allowed = name in ("webgym.authoring.oracle", "webgym.types") or not str(name).startswith(("webgym", "tasks"))
-                    assert allowed, f"{file.name}: {name}"

@@ -258,7 +258,7 @@ def test_servers_are_not_asked_for_a_grammar():
     from trainers.config import resolve
 
     with pytest.raises(ConfigError, match=r"grammar=true needs sampler\.kind=batched or local: the sampler openai cannot"):
-        resolve({"grammar": True, "sampler": SamplerConfig(kind="openai", model="x").model_dump()})
+        resolve({"rollout": {"grammar": True}, "sampler": SamplerConfig(kind="openai", model="x").model_dump()})
     client = OpenAIClient(Server("http://127.0.0.1:9/v1"))
     with pytest.raises(ConfigError, match="a server cannot hold answers to our grammar"):
         asyncio.run(client.complete("x", [1], Sampling(grammar=NAME), 0))

@@ -13,7 +13,7 @@ def watched(config: TrainConfig):
 
 
 def test_a_full_accelerator_names_the_knobs():
-    config = resolve({"device": "cuda", "token_budget": 4096})[0]
+    config = resolve({"machine": {"device": "cuda"}, "update": {"token_budget": 4096}})[0]
     wanted = r"of cuda is full.*token_budget=2048.*gradient_checkpointing=true.*lora\.rank=16"
     with pytest.raises(UsageError, match=wanted) as caught, watched(config):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
@@ -21,7 +21,11 @@ def test_a_full_accelerator_names_the_knobs():
 
 
 def test_what_is_set_already_is_not_offered():
-    settings = {"gradient_checkpointing": True, "lora": {"rank": 8}, "dtype": "bfloat16", "sampler": {"kind": "openai", "model": "m"}}
+    settings = {
+        "machine": {"gradient_checkpointing": True, "dtype": "bfloat16"},
+        "lora": {"rank": 8},
+        "sampler": {"kind": "openai", "model": "m"},
+    }
     with pytest.raises(UsageError) as caught, watched(resolve(settings)[0]):
         torch.empty(1 << 60)
     assert "token_budget=4096" in str(caught.value) and "lora" not in str(caught.value) and "dtype" not in str(caught.value)

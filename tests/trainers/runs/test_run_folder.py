@@ -42,11 +42,11 @@ def test_create_names_runs_by_algorithm_date_and_number(tmp_path):
 
 
 def test_open_gives_back_what_create_was_given(tmp_path):
-    config = {"lr": 1e-4, "group_size": 8, "tasks": ["miniwob.*"], "loss": {"clip_high": 0.28, "kl": None}, "reference": None}
+    config = {"lr": 1e-4, "rollout": {"group_size": 8}, "tasks": ["miniwob.*"], "loss": {"clip_high": 0.28, "kl": None}, "reference": None}
     RunFolder.create("grpo", config, 7, parent=tmp_path, name="mine", versions={"browser": "156.0.1.2"}).close()
     with RunFolder.open(tmp_path / "mine") as run:
         assert (run.algo, run.seed) == ("grpo", 7)
-        assert run.config == {"lr": 1e-4, "group_size": 8, "tasks": ["miniwob.*"], "loss": {"clip_high": 0.28}}
+        assert run.config == {"lr": 1e-4, "rollout": {"group_size": 8}, "tasks": ["miniwob.*"], "loss": {"clip_high": 0.28}}
         assert run.versions["browser"] == "156.0.1.2" and run.versions["torch"] == torch.__version__
     assert tomllib.loads((tmp_path / "mine/config.toml").read_text()) == run.config
 

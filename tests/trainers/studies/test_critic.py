@@ -17,8 +17,9 @@ from trainers.training.trainer import Trainer
 from webgym.errors import CheckpointError, ConfigError
 
 CONFIG = {
-    "tasks": ("wizard.h2-k2-late2-slack1",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 2, "group_size": 2,
-    "iterations": 1, "eval_seeds": 0, "trackers": (), "minutes": 100, "max_tokens": 8,
+    "tasks": ("wizard.h2-k2-late2-slack1",), "prompts": {"history": 0, "errors": False}, "machine": {"backend": "text"},
+    "rollout": {"groups": 2, "group_size": 2, "max_tokens": 8}, "length": {"iterations": 1, "minutes": 100},
+    "evaluation": {"seeds": 0}, "trackers": (),
 }  # fmt: skip
 
 GRID = """

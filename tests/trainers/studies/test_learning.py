@@ -24,10 +24,8 @@ goal = 0.5
 window = 2
 [train]
 model = "{model}"
-backend = "text"
-groups = 2
-group_size = 2
-max_tokens = 4
+machine = {{ backend = "text" }}
+rollout = {{ groups = 2, group_size = 2, max_tokens = 4 }}
 [train.optim]
 lr = 1e-3
 [[contenders]]
@@ -116,13 +114,13 @@ def test_one_candidate_needs_no_tuning(grid, tmp_path):
 
 
 def test_where_cells_run_is_no_part_of_the_grid(grid, tmp_path):
-    study = Study(grid, tmp_path, ["sessions=3", "sampler.slots=2"])
+    study = Study(grid, tmp_path, ["machine.sessions=3", "sampler.slots=2"])
     config = settings_of(study.grid, study.todo("tune")[0], study.here)
-    assert config["sessions"] == 3 and config["sampler"]["slots"] == 2
+    assert config["machine"]["sessions"] == 3 and config["sampler"]["slots"] == 2
     with pytest.raises(ConfigError, match=r"--set optim.lr=1: a study takes only what says where cells run"):
         Study(grid, tmp_path, ["optim.lr=1"])
     with pytest.raises(ConfigError, match="sessions"):
-        Study(grid, tmp_path, ["sessions=0"])
+        Study(grid, tmp_path, ["machine.sessions=0"])
 
 
 def test_scores_by_hand():
@@ -185,5 +183,6 @@ def test_the_published_grid():
     assert {sum(1 for c in measured if c.label == x.label) >= 3 for x in grid.contenders} == {True}
     for cell in cells(grid, "tune"):
         config = settings_of(grid, cell)
-        assert config["backend"] == "text" and config["steps"] == cell.steps and config["minutes"] is None
+        assert config["machine"]["backend"] == "text"
+        assert config["length"]["steps"] == cell.steps and config["length"]["minutes"] is None
     assert settings_of(grid, Cell("measure", "archer", 0, measured[0].task, 0, 10))["algo"] == "archer"

@@ -16,8 +16,8 @@ from webgym.types import Click, Stop
 from webgym.view.runs import Run
 
 CONFIG = {
-    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 2, "group_size": 2, "iterations": 1,
-    "eval_seeds": 0, "trackers": (), "minutes": 100, "threads": 1,
+    "tasks": ("wizard.h3",), "prompts": {"history": 0, "errors": False}, "machine": {"backend": "text", "threads": 1},
+    "rollout": {"groups": 2, "group_size": 2}, "length": {"iterations": 1, "minutes": 100}, "evaluation": {"seeds": 0}, "trackers": (),
 }  # fmt: skip
 
 

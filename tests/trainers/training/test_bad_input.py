@@ -55,7 +55,7 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(changes: dict, words: st
 
 
 def test_a_change_of_one_key_of_a_group_keeps_the_others(run: Path) -> None:
-    trainer = Trainer.resume(run, changes={"iterations": 3, "optim": {"grad_clip": 0.5}})
+    trainer = Trainer.resume(run, changes={"length": {"iterations": 3}, "optim": {"grad_clip": 0.5}})
     assert (trainer.config.optim.grad_clip, trainer.config.optim.lr) == (0.5, 1e-3)
     finish(trainer)
 
@@ -64,8 +64,8 @@ def test_a_limit_that_was_taken_off_stays_off(model: Path, tmp_path: Path) -> No
     path = finish(start(model, tmp_path, "run", "grpo", iterations=1, minutes=None)).run.path
     trainer = Trainer.resume(path)
     trainer.run.close()
-    assert trainer.config.minutes is None
-    finish(Trainer.resume(path, changes={"minutes": 5}))
+    assert trainer.config.length.minutes is None
+    finish(Trainer.resume(path, changes={"length": {"minutes": 5}}))
 
 
 def test_a_cut_checkpoint_is_named_with_its_file(run: Path, model: Path, tmp_path: Path) -> None:
@@ -94,15 +94,18 @@ def test_a_run_begins_with_the_policy_of_another(run: Path, tmp_path: Path) -> N
 
 
 def test_a_full_memory_names_the_settings_and_the_run_goes_on(run: Path, model: Path, tmp_path: Path) -> None:
-    trainer = Trainer.resume(run, changes={"iterations": 3})
+    trainer = Trainer.resume(run, changes={"length": {"iterations": 3}})
 
     def too_much(*_: object) -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    trainer._update = too_much  # type: ignore[method-assign]
-    with pytest.raises(UsageError, match=r"Tried to allocate 2.00 GiB.*go on with --resume and --set token_budget=4096"), trainer.run:
+    trainer.update.learner.update = too_much  # type: ignore[method-assign]
+    with (
+        pytest.raises(UsageError, match=r"Tried to allocate 2.00 GiB.*go on with --resume and --set update.token_budget=4096"),
+        trainer.run,
+    ):
         trainer.train()
-    resumed = finish(Trainer.resume(run, changes={"iterations": 3}))
+    resumed = finish(Trainer.resume(run, changes={"length": {"iterations": 3}}))
     straight = finish(start(model, tmp_path, "straight", "archer"))
     assert all(torch.equal(a, b) for a, b in zip(state(straight), state(resumed), strict=True))
 
@@ -111,7 +114,7 @@ def test_a_full_disk_is_told_in_words(run: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    trainer = Trainer.resume(run, changes={"iterations": 3})
+    trainer = Trainer.resume(run, changes={"length": {"iterations": 3}})
     monkeypatch.setattr(TrajectoryStore, "append", full)
     with (
         pytest.raises(CheckpointError, match=r"is full .* nothing saved before is lost; free some space and go on with --resume"),
@@ -119,7 +122,7 @@ def test_a_full_disk_is_told_in_words(run: Path, monkeypatch: pytest.MonkeyPatch
     ):
         trainer.train()
     monkeypatch.undo()
-    assert finish(Trainer.resume(run, changes={"iterations": 3})).iteration == 3
+    assert finish(Trainer.resume(run, changes={"length": {"iterations": 3}})).iteration == 3
 
 
 class Interrupts(Display):
@@ -145,7 +148,7 @@ def test_ctrl_c_finishes_the_iteration_saves_and_says_how_to_go_on(model: Path, 
     straight = finish(start(model, tmp_path, "straight", "grpo", iterations=4, checkpoint_every=4))
     trainer = start(model, tmp_path, "stopped", "grpo", iterations=4, checkpoint_every=4)
     display, before = Interrupts(), signal.getsignal(signal.SIGINT)
-    trainer.display = display
+    trainer.observers.display = display
     finish(trainer)
     assert trainer.iteration == 2 and display.ended == 1
     assert display.said[0] == "Ctrl-C" and "stopping after this iteration" in display.said[1]
@@ -160,12 +163,12 @@ def test_a_run_starts_from_the_critic_of_another(model: Path, tmp_path: Path) ->
     first = finish(start(model, tmp_path, "first", "archer", critic={"warmup_iterations": 3, "fit": {"turns_per_step": 4}}))
     knows = {"start": str(first.run.path), "warmup_iterations": 0}
     again = start(model, tmp_path, "again", "archer", critic=knows)
-    assert first.valuation and again.valuation
-    with first.valuation.optimizer.averaged():
-        pairs = zip(first.valuation.critic.parameters(), again.valuation.critic.parameters(), strict=True)
+    assert first.valuer and again.valuer
+    with first.valuer.optimizer.averaged():
+        pairs = zip(first.valuer.critic.parameters(), again.valuer.critic.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
     finish(again)
-    assert finish(Trainer.resume(again.run.path, changes={"iterations": 4})).iteration == 4
+    assert finish(Trainer.resume(again.run.path, changes={"length": {"iterations": 4}})).iteration == 4
     with pytest.raises(ConfigError, match="grpo as it is set has no critic of states"):
         start(model, tmp_path, "none", "grpo", critic=knows)
     with pytest.raises(ConfigError, match=r"has loss = 'bce' where critic\.head says otherwise"):

@@ -25,7 +25,9 @@ TRAINER = cast(
     SimpleNamespace(
         config=SimpleNamespace(algo="grpo", groups=40, group_size=4, iterations=9, seed=0),
         tasks=["a.b"],
-        run=SimpleNamespace(path="runs/x", metrics=[{"iteration": 1, "rollout/success": 0.2}, {"iteration": 1, "eval/success": 0.3}]),
+        run=SimpleNamespace(
+            path="runs/x", algo="grpo", metrics=[{"iteration": 1, "rollout/success": 0.2}, {"iteration": 1, "eval/success": 0.3}]
+        ),
     ),
 )
 

@@ -51,7 +51,7 @@ def test_a_run_that_resamples_counts_every_step_and_resumes_bitwise(overlap: boo
     settings = {"algorithm": {"resample": 2}, "overlap": overlap, "max_tokens": 16}
     whole = finish(start("webgym-tiny", tmp_path, "whole", "dapo", **settings))
     finish(start("webgym-tiny", tmp_path, "part", "dapo", **{**settings, "iterations": 2}))
-    resumed = finish(Trainer.resume(tmp_path / "part", changes={"iterations": 3}))
+    resumed = finish(Trainer.resume(tmp_path / "part", changes={"length": {"iterations": 3}}))
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True))
     logged = [timeless(trainer.run.path / "metrics.jsonl") for trainer in (whole, resumed)]
     assert logged[0] == logged[1]

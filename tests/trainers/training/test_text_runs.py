@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import resolve
+from trainers.config import merged, resolve
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.moved_keys import moved
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
 from webgym.evaluation.assessment import Assessment
@@ -16,14 +17,16 @@ from webgym.record.store import load
 from webgym.types import Trajectory
 
 SMALL = {
-    "tasks": ("wizard.h3",), "backend": "text", "prompts": {"history": 0, "errors": False}, "groups": 4, "group_size": 2, "iterations": 3,
-    "checkpoint_every": 1, "eval_seeds": 2, "trackers": (), "minutes": 100, "threads": 1,
-    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0}, "algorithm": {"negative": 1.0},
+    "tasks": ("wizard.h3",), "prompts": {"history": 0, "errors": False}, "machine": {"backend": "text", "threads": 1},
+    "rollout": {"groups": 4, "group_size": 2}, "length": {"iterations": 3, "minutes": 100}, "checkpoints": {"every": 1},
+    "evaluation": {"seeds": 2}, "trackers": (),
+    "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }  # fmt: skip
+GRPO = {"algorithm": {"negative": 1.0}}
 
 
 def run(parent: Path, name: str, **changes: object) -> Trainer:
-    trainer = Trainer.start(resolve({**SMALL, **changes})[0], parent=parent, name=name)
+    trainer = Trainer.start(resolve(merged(SMALL, moved(changes)))[0], parent=parent, name=name)
     with trainer.run:
         trainer.train()
     return trainer
@@ -35,7 +38,7 @@ def weights(trainer: Trainer) -> torch.Tensor:
 
 def test_a_run_without_a_browser(tmp_path, monkeypatch):
     monkeypatch.setattr("webgym.backends.browser.pool.BrowserPool._launch", None)  # a browser that is asked for cannot start
-    whole = run(tmp_path, "whole")
+    whole = run(tmp_path, "whole", **GRPO)
     rows = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text("utf-8").splitlines()]
     assert [row["iteration"] for row in rows if "rollout/success" in row] == [1, 2, 3]
     first = load(tmp_path / "whole/trajectories/iter-000001.jsonl")
@@ -43,15 +46,15 @@ def test_a_run_without_a_browser(tmp_path, monkeypatch):
     assert not any("done:" in turn.completion.prompt or "error:" in turn.completion.prompt for x in first for turn in x.turns)
     assert PolicyModel.load(tmp_path / "whole/checkpoints/iter-000003/policy").prompts.memoryless
 
-    run(tmp_path, "cut", iterations=2)
-    resumed = Trainer.resume(tmp_path / "cut", changes={"iterations": 3})
+    run(tmp_path, "cut", iterations=2, **GRPO)
+    resumed = Trainer.resume(tmp_path / "cut", changes={"length": {"iterations": 3}})
     with resumed.run:
         resumed.train()
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_browser_changes_nothing_but_the_time_it_takes(tmp_path):
-    settings = {"algo": "archer", "algorithm": {}, "iterations": 2, "eval_seeds": 0, "sessions": 2}
+    settings = {"algo": "archer", "iterations": 2, "eval_seeds": 0, "sessions": 2}
     twin, real = (run(tmp_path, backend, backend=backend, **settings) for backend in ("text", "browser"))
     assert torch.equal(weights(twin), weights(real))
     for iteration in (1, 2):
@@ -64,7 +67,7 @@ def _told(played: list[Trajectory]) -> list[list[tuple]]:
 
 
 def test_a_budget_of_environment_steps_ends_the_run(tmp_path):
-    trainer = run(tmp_path, "steps", iterations=50, steps=30, eval_seeds=0)
+    trainer = run(tmp_path, "steps", iterations=50, steps=30, eval_seeds=0, **GRPO)
     rows = [json.loads(line) for line in (tmp_path / "steps/metrics.jsonl").read_text("utf-8").splitlines()]
     assert rows[-1]["rollout/turns_total"] >= 30 > (rows[-2]["rollout/turns_total"] if len(rows) > 1 else 0)
     assert trainer.done and trainer.iteration < 50

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import TrainConfig, resolve
+from trainers.config import TrainConfig, merged, resolve
 from trainers.models.model import prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import Shape, build_model, build_tokenizer
+from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder
 from trainers.training.evaluation import grammar_of
 from trainers.training.metrics import METRICS
@@ -30,16 +31,12 @@ from webgym.record.store import load
 TASKS = ("miniwob.click-button", "miniwob.login-user")
 SMALL = {
     "tasks": TASKS,
-    "groups": 2,
-    "group_size": 3,
-    "sessions": 2,
-    "iterations": 4,
-    "checkpoint_every": 1,
-    "eval_seeds": 0,
-    "max_tokens": 6,
-    "threads": 1,
+    "rollout": {"groups": 2, "group_size": 3, "max_tokens": 6},
+    "machine": {"sessions": 2, "threads": 1},
+    "length": {"iterations": 4, "minutes": 100},
+    "checkpoints": {"every": 1},
+    "evaluation": {"seeds": 0},
     "trackers": (),
-    "minutes": 100,
     "critic": {"warmup_iterations": 1},
     "optim": {"lr": 1e-3, "warmup_steps": 0, "final": 1.0},
 }
@@ -56,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_for(model: Path, algo: str, **changes: object) -> TrainConfig:
-    return resolve({**SMALL, "algo": algo, "model": str(model), **changes})[0]
+    return resolve(merged(SMALL, moved({"algo": algo, "model": str(model), **changes})))[0]
 
 
 def run(config: TrainConfig, parent: Path, name: str) -> Path:
@@ -103,7 +100,7 @@ def assert_same_run(one: Path, other: Path, names: tuple[str, ...]) -> None:
 def test_resumed_run_is_the_run_that_was_never_interrupted(model: Path, tmp_path: Path, overlap: bool) -> None:
     straight = run(config_for(model, "archer", overlap=overlap), tmp_path, "straight")
     halves = run(config_for(model, "archer", overlap=overlap, iterations=2), tmp_path, "halves")
-    trainer = Trainer.resume(halves, changes={"iterations": 4})
+    trainer = Trainer.resume(halves, changes={"length": {"iterations": 4}})
     with trainer.run:
         trainer.train()
     assert_same_run(straight, halves, ("policy", "critic"))
@@ -112,7 +109,7 @@ def test_resumed_run_is_the_run_that_was_never_interrupted(model: Path, tmp_path
 
 def test_overlapped_batches_have_one_version_each_one_update_behind(model: Path, tmp_path: Path) -> None:
     config = config_for(model, "grpo", **{"async": True})
-    assert config.overlap
+    assert config.rollout.overlap
     path = run(config, tmp_path, "overlapped")
     with RunFolder.open(path, write=False) as folder:
         batches = [load(folder.trajectory_path(iteration)) for iteration in (1, 2, 3, 4)]

@@ -12,6 +12,11 @@ from webgym.task import Site
 FORM = "application/x-www-form-urlencoded"
 
 
+def begun(site, seed, site_state):
+    """The state of a new episode."""
+    return asyncio.run(site.lease(seed, site_state))
+
+
 @pytest.fixture
 def site(tmp_path):
     (tmp_path / "sub").mkdir()
@@ -41,17 +46,17 @@ def ask(site, state, path, method="GET", body=b"", kind=FORM):
 
 def test_pages_show_the_values_of_the_episode_as_text(site):
     assert isinstance(site, Site)
-    state = site.open(0, {"who": "<Ann>", "item": {"title": 3}})
+    state = begun(site, 0, {"who": "<Ann>", "item": {"title": 3}})
     status, headers, body = ask(site, state, "/")
     assert (status, body, headers[b"cache-control"]) == (200, "<p>&lt;Ann&gt; &amp; 3", b"no-store")
-    other = site.open(1, {"who": "Bob", "item": {"title": "Tea"}})
+    other = begun(site, 1, {"who": "Bob", "item": {"title": "Tea"}})
     assert ask(site, other, "/index.html")[2] == "<p>Bob &amp; Tea"
     assert json.loads(ask(site, other, "/state.json")[2]) == {"who": "Bob", "item": {"title": "Tea"}}
     assert ask(site, other, "/app.js")[2] == "const a = '{{who}}'"  # only pages are filled in
 
 
 def test_a_form_is_kept_by_its_page_and_leads_to_it(site):
-    state = site.open(0, None)
+    state = begun(site, 0, None)
     status, headers, _ = ask(site, state, "/order.html", "POST", "name=Ann+Lee&tag=a&tag=b&tag=c&none=&é=ü".encode())
     assert (status, headers[b"location"]) == (303, b"/order.html")
     assert ask(site, state, "/order.html")[2] == "<p>thanks Ann Lee"
@@ -63,11 +68,11 @@ def test_a_form_is_kept_by_its_page_and_leads_to_it(site):
         "sub": [{"x": "1"}],
         "index": [{"x": "2"}],
     }
-    assert site.snapshot(site.open(1, None)) == {}
+    assert site.snapshot(begun(site, 1, None)) == {}
 
 
 def test_files_of_a_form_are_kept_with_what_they_say(site):
-    state = site.open(0, None)
+    state = begun(site, 0, None)
     parts = [
         'form-data; name="who"\r\n\r\nAnn',
         'form-data; name="cv"; filename="cv.txt"\r\nContent-Type: text/plain\r\n\r\nten years\nat sea',
@@ -80,7 +85,7 @@ def test_files_of_a_form_are_kept_with_what_they_say(site):
 
 
 def test_a_snapshot_stays_as_it_was(site):
-    state = site.open(0, None)
+    state = begun(site, 0, None)
     ask(site, state, "/", "POST", b"x=1")
     before = site.snapshot(state)
     ask(site, state, "/", "POST", b"x=2")
@@ -101,13 +106,13 @@ def test_a_snapshot_stays_as_it_was(site):
     ],
 )
 def test_what_is_no_submission_changes_nothing(site, path, body, kind, status):
-    state = site.open(0, None)
+    state = begun(site, 0, None)
     assert ask(site, state, path, "POST", body, kind)[0] == status
     assert site.snapshot(state) == {}
 
 
 def test_other_methods_are_refused_and_missing_pages_are_not_found(site):
-    state = site.open(0, {})
+    state = begun(site, 0, {})
     assert ask(site, state, "/order.html", "PUT")[0] == 405
     assert ask(site, state, "/none.html")[0] == 404
     assert ask(site, state, "/sub/", "HEAD")[::2] == (200, "")
@@ -115,9 +120,9 @@ def test_other_methods_are_refused_and_missing_pages_are_not_found(site):
 
 def test_a_page_that_asks_for_an_unknown_value_fails_loudly(site):
     with pytest.raises(LookupError, match=r"the page /broken\.html shows \{\{nobody\}\}, but there is no 'nobody'"):
-        ask(site, site.open(0, {"who": "Ann"}), "/broken.html")
+        ask(site, begun(site, 0, {"who": "Ann"}), "/broken.html")
 
 
 def test_a_folder_that_is_gone_is_a_fault(tmp_path):
     with pytest.raises(SiteFault, match="are missing"):
-        FormSite("x.localhost", tmp_path / "gone").open(0, None)
+        begun(FormSite("x.localhost", tmp_path / "gone"), 0, None)

@@ -337,6 +337,16 @@ def test_a_python_pack_is_loaded_from_its_folder_under_a_private_name(folder):
     assert registry.task("filed.a").max_turns == 10 and "filed" not in sys.modules
 
 
+def test_a_changed_pack_brings_its_changed_modules(folder):
+    (folder / "tasks.yaml").unlink()
+    (folder / "__init__.py").write_text("from .inner import sites, tasks")
+    (folder / "inner.py").write_text(PACK.replace("NAME", "filed"))
+    registry.load(folder)
+    (folder / "inner.py").write_text(PACK.replace("NAME", "filed").replace("hosts=(", "max_turns=25, hosts=("))
+    (folder / "__init__.py").write_text("from .inner import tasks, sites  # changed")
+    assert registry.load(folder) == ["filed.a"] and registry.task("filed.a").max_turns == 25
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -398,14 +408,6 @@ def test_choose_takes_sets_ids_and_patterns():
 
 def named(task_id, **changes):
     return Task(task_id, lambda seed: Start("http://p.localhost/", "Go."), lambda evidence: PENDING, **changes)
-
-
-def test_two_tasks_of_a_pack_with_one_id():
-    assert list(registry.by_name("p", [named("p.one"), named("p.two")])) == ["one", "two"]
-    with pytest.raises(TaskFileError, match=r"the pack 'p' has two tasks with the id 'p\.one': give one of them another"):
-        registry.by_name("p", [named("p.one"), named("p.two"), named("p.one")])
-    with pytest.raises(TaskFileError, match=r"the pack 'p' has a task 'q\.one': expected an id that begins with 'p\.'"):
-        registry.by_name("p", [named("q.one")])
 
 
 def test_a_pack_that_gives_a_task_another_id(monkeypatch):

@@ -20,13 +20,13 @@ class Stall:
 
     host = HOST
 
-    def open(self, seed, site_state):
+    async def lease(self, seed, site_state):
         return {"basket": [STOCK[STOCK.index(site_state)]]}
 
     def snapshot(self, state):
         return state
 
-    def close(self, state):
+    async def release(self, state):
         return None
 
     async def app(self, scope, receive, send):

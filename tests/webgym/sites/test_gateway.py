@@ -15,7 +15,7 @@ class Counter:
         self.host = host
         self.scopes, self.closed = [], []
 
-    def open(self, seed, site_state):
+    async def lease(self, seed, site_state):
         if seed == 13:
             raise ValueError("unlucky")
         if seed == 14:
@@ -27,7 +27,7 @@ class Counter:
             raise KeyError("count")
         return state["count"]
 
-    def close(self, state):
+    async def release(self, state):
         self.closed.append(state["seed"])
 
     async def app(self, scope, receive, send):
@@ -75,14 +75,14 @@ def test_each_token_has_a_state_of_its_own():
     site = Counter()
 
     async def test(gateway):
-        gateway.open("a", ("count.localhost",), 1, "x")
-        gateway.open("b", ("count.localhost",), 2, "y")
+        await gateway.open("a", ("count.localhost",), 1, "x")
+        await gateway.open("b", ("count.localhost",), 2, "y")
         for _ in range(3):
             assert (await ask(gateway, token="a"))[::2] == (200, "1 x")
         assert (await ask(gateway, token="b"))[::2] == (200, "2 y")
-        assert (gateway.snapshot("a"), gateway.snapshot("b"), gateway.open_episodes) == (3, 1, 2)
-        gateway.end("a")
-        gateway.end("a")
+        assert (await gateway.snapshot("a"), await gateway.snapshot("b"), gateway.open_episodes) == (3, 1, 2)
+        await gateway.end("a")
+        await gateway.end("a")
         assert site.closed == [1] and gateway.open_episodes == 1
         assert (await ask(gateway, token="a"))[0] == 403
 
@@ -93,7 +93,7 @@ def test_who_is_not_let_in():
     site, other = Counter(), Counter("other.localhost")
 
     async def test(gateway):
-        gateway.open("a", ("count.localhost",), 1, None)
+        await gateway.open("a", ("count.localhost",), 1, None)
         assert (await ask(gateway, token="b"))[0] == 403
         assert (await ask(gateway, token=""))[0] == 403
         assert (await ask(gateway))[0] == 403
@@ -109,7 +109,7 @@ def test_the_token_stops_here():
     site = Counter()
 
     async def test(gateway):
-        gateway.open("secret", ("count.localhost",), 1, None)
+        await gateway.open("secret", ("count.localhost",), 1, None)
         await ask(gateway, "/p%20q?a=b", token="secret", x_other="kept")
         (scope,) = site.scopes
         assert (scope["path"], scope["query_string"]) == ("/p q", b"a=b")
@@ -125,7 +125,7 @@ def test_preflights_for_the_token_are_answered_here_and_others_are_not():
     asked = {"origin": "http://a.localhost", "access_control_request_method": "GET"}
 
     async def test(gateway):
-        gateway.open("a", ("count.localhost",), 1, None)
+        await gateway.open("a", ("count.localhost",), 1, None)
         status, headers, _ = await ask(gateway, method="OPTIONS", access_control_request_headers=TOKEN_HEADER, **asked)
         assert status == 204
         assert headers["access-control-allow-origin"] == "http://a.localhost"
@@ -138,12 +138,12 @@ def test_preflights_for_the_token_are_answered_here_and_others_are_not():
 
 def test_site_that_fails_is_a_fault_of_its_episode_only(caplog):
     async def test(gateway):
-        gateway.open("a", ("count.localhost",), 1, None)
-        gateway.open("b", ("count.localhost",), 2, None)
+        await gateway.open("a", ("count.localhost",), 1, None)
+        await gateway.open("b", ("count.localhost",), 2, None)
         assert (await ask(gateway, "/broken", token="a"))[0] == 500
         with pytest.raises(SiteFault, match=r"the site count\.localhost/broken failed while answering: RuntimeError"):
-            gateway.snapshot("a")
-        assert gateway.snapshot("b") == 0
+            await gateway.snapshot("a")
+        assert await gateway.snapshot("b") == 0
         assert (await ask(gateway, token="a"))[0] == 200
         assert "site count.localhost failed at /broken" in caplog.text
 
@@ -154,19 +154,19 @@ def test_several_sites_and_what_cannot_be_opened():
     sites = Counter(), Counter("other.localhost")
 
     async def test(gateway):
-        gateway.open("a", ("count.localhost", "other.localhost"), 1, None)
+        await gateway.open("a", ("count.localhost", "other.localhost"), 1, None)
         await ask(gateway, token="a", host="other.localhost")
-        assert gateway.snapshot("a") == {"count.localhost": 0, "other.localhost": 1}
+        assert await gateway.snapshot("a") == {"count.localhost": 0, "other.localhost": 1}
         with pytest.raises(SiteFault, match=r"no site is registered for host 'gone\.localhost'; known: count\.localhost, other\.localhost"):
-            gateway.open("b", ("gone.localhost",), 1, None)
+            await gateway.open("b", ("gone.localhost",), 1, None)
         with pytest.raises(SiteFault, match="could not open seed 13: ValueError"):
-            gateway.open("b", ("count.localhost",), 13, None)
+            await gateway.open("b", ("count.localhost",), 13, None)
         with pytest.raises(SiteFault, match=r"^down$"):
-            gateway.open("b", ("count.localhost",), 14, None)
+            await gateway.open("b", ("count.localhost",), 14, None)
         assert gateway.open_episodes == 1
-        gateway.open("c", ("count.localhost",), 15, None)
+        await gateway.open("c", ("count.localhost",), 15, None)
         with pytest.raises(SiteFault, match=r"site count\.localhost could not say its state: KeyError"):
-            gateway.snapshot("c")
+            await gateway.snapshot("c")
 
     serve(test, *sites)
 
@@ -175,6 +175,6 @@ def test_a_server_that_has_stopped_is_told_before_an_episode():
     async def test(gateway):
         await gateway.close()
         with pytest.raises(SiteFault, match="the site server has stopped"):
-            gateway.open("a", ("count.localhost",), 1, None)
+            await gateway.open("a", ("count.localhost",), 1, None)
 
     serve(test, Counter())

@@ -29,6 +29,11 @@ async def broken(request):
     return page(request, "list.html", title="List")
 
 
+def begun(site, seed, site_state):
+    """The state of a new episode."""
+    return asyncio.run(site.lease(seed, site_state))
+
+
 @pytest.fixture
 def site(tmp_path):
     (tmp_path / "templates").mkdir()
@@ -64,7 +69,7 @@ def ask(site, state, path, **form):
 
 def test_each_episode_has_its_own_state(site):
     assert isinstance(site, Site)
-    one, other = site.open(0, ["tea"]), site.open(1, [])
+    one, other = begun(site, 0, ["tea"]), begun(site, 1, [])
     status, headers, _ = ask(site, one, "/add", entry="<b>milk</b>")
     assert (status, headers[b"location"]) == (303, b"/")
     status, headers, body = ask(site, one, "/")

@@ -7,6 +7,11 @@ from webgym.sites.static import StaticSite
 from webgym.task import Site
 
 
+def begun(site, seed, site_state):
+    """The state of a new episode."""
+    return asyncio.run(site.lease(seed, site_state))
+
+
 @pytest.fixture
 def site(tmp_path):
     (tmp_path / "secret.txt").write_text("not served")
@@ -34,7 +39,7 @@ def get(site, path, method="GET", kind="http"):
 
 def test_is_a_site(site):
     assert isinstance(site, Site)
-    assert site.open(0, None) is None and site.snapshot(None) is None
+    assert begun(site, 0, None) is None and site.snapshot(None) is None
 
 
 @pytest.mark.parametrize(
@@ -73,4 +78,4 @@ def test_other_methods(site):
 
 def test_missing_folder_is_a_fault(tmp_path):
     with pytest.raises(SiteFault, match="are missing"):
-        StaticSite("files.localhost", tmp_path / "gone").open(0, None)
+        begun(StaticSite("files.localhost", tmp_path / "gone"), 0, None)

@@ -1,17 +1,19 @@
-"""What `webgym tasks new` writes: a small pack that works, to be changed into one's own."""
+"""Starter packs that `webgym tasks new` writes: small, complete, and made to be changed into one's own."""
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from webgym.authoring.task_file import NAME
 from webgym.errors import TaskFileError
 
 PLACEHOLDER = "PACK"
-KINDS = {"written": Path(__file__).with_name("written"), "python": Path(__file__).with_name("python")}
+Kind = Literal["written", "python", "templated"]
+"""A task file; a Python package; a Python package with goals, oracles and wordings apart, as in the packs of this project."""
 
 
-def create(name: str, folder: Path, python: bool = False) -> list[Path]:
-    """Writes a pack of this name into a new folder; the files written. `python` writes a Python package instead of a task file.
+def create(name: str, folder: Path, kind: Kind = "written") -> list[Path]:
+    """Writes a pack of this name and kind into a new folder; the files written.
 
     Raises TaskFileError when the name is none or the folder is there already.
     """
@@ -19,9 +21,9 @@ def create(name: str, folder: Path, python: bool = False) -> list[Path]:
         raise TaskFileError(f"{name!r} is no name for a pack: expected small letters, digits and dashes, such as 'my-shop'")
     if folder.exists():
         raise TaskFileError(f"{folder} exists already: give another name or folder, or remove it")
-    if python and folder.name != name:
+    if kind != "written" and folder.name != name:
         raise TaskFileError(f"expected the folder of a Python pack to be called {name!r} like the pack, got {str(folder)!r}")
-    source = KINDS["python" if python else "written"]
+    source = Path(__file__).with_name(kind)
     written = []
     for file in sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         target = folder / file.relative_to(source)

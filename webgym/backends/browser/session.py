@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +20,11 @@ from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Pa
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
+from webgym.backends import base
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.keys import typed
 from webgym.backends.browser.tab import PageError, Tab, hook
-from webgym.errors import BrowserFault
+from webgym.errors import BrowserFault, ConfigError
 from webgym.sites.address import allowed_address, not_allowed
 from webgym.sites.gateway import BLANK, TOKEN_HEADER
 
@@ -158,7 +159,7 @@ class Session:
         page_script: str | None = None,
         folder: Path | None = None,
         timeout_s: float = 30.0,
-    ) -> Any:
+    ) -> Mapping[str, object] | None:
         """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
         self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
@@ -276,9 +277,12 @@ class Session:
         titles = [current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)]
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
-    async def page_state(self, probe: str) -> Any:
-        """The value of a task's probe in the page's own world. Raises BrowserFault, PageError."""
-        return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+    async def page_state(self, probe: str) -> object:
+        """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        try:
+            return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+        except PageError:
+            return None  # nothing can be solved on such a page
 
     async def screenshot(self) -> np.ndarray:
         """What the tab shows, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
@@ -533,3 +537,10 @@ class Session:
             await (dialog.accept() if accept else dialog.dismiss())
         except PlaywrightError as error:
             log.debug("a dialog went away by itself: %s", error)
+
+
+def in_browser(session: base.Session) -> Session:
+    """The session, as one that has tabs. Raises ConfigError for a session of another backend."""
+    if not isinstance(session, Session):
+        raise ConfigError(f"expected a session of the browser, which has tabs, got a {type(session).__name__}: use backend=browser")
+    return session

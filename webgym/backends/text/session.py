@@ -4,7 +4,7 @@ Requests go to the gateway in this process, without a socket. What an action doe
 the same page; an action that needs a layout, a second tab or a key that moves the focus is refused in words, where Chromium would do it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
 from webgym.sites.gateway import TOKEN_HEADER, Gateway
-from webgym.task import Site, Task
+from webgym.task import Site
 
 REDIRECTS = 20  # the browser's own limit
 FORM = (b"content-type", b"application/x-www-form-urlencoded")
@@ -40,18 +40,8 @@ class TextView:
     notices: tuple[str, ...] = ()
 
 
-def why_no_twin(task: Task, sites: Sequence[Site]) -> str:
-    """Why this task cannot be played without a browser, in one sentence; "" where it can."""
-    served = {site.host: site for site in sites}
-    scripted = [host for host in task.hosts if not getattr(served.get(host), "plain", False)]
-    if task.probe or scripted:
-        where = f"the pages of {scripted[0]} are not plain" if scripted else "its check asks the page's own script"
-        return f"task {task.id} has no text twin, because {where}: play it in the browser (backend=browser)"
-    return ""
-
-
 class TextPool:
-    """The gateway of this process's text sessions. It has the face of :class:`webgym.backends.browser.pool.BrowserPool`."""
+    """Text sessions and the gateway that they call. Implements :class:`webgym.backends.base.Pool`."""
 
     def __init__(self) -> None:
         self.gateway = Gateway()
@@ -71,7 +61,7 @@ class TextPool:
 
 
 class TextSession:
-    """One tab that plays one episode after another."""
+    """One tab that plays one episode after another. Implements :class:`webgym.backends.base.Session`."""
 
     spent, alive = False, True
 
@@ -96,10 +86,12 @@ class TextSession:
         *,
         token: str,
         hosts: tuple[str, ...],
+        seed: int,
+        clock_s: float,
+        settle_ms: float,
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
-        **_: Any,
     ) -> None:
         """Forget the last episode and open `url`; clock, seed and settling mean nothing to plain pages. Raises ConfigError, SiteFault."""
         if page_script is not None:
@@ -123,7 +115,7 @@ class TextSession:
             return str(refusal)
         return ""
 
-    async def page_state(self, probe: str) -> Any:
+    async def page_state(self, probe: str) -> object:
         """Plain pages have no script that could answer."""
         raise ConfigError("a task that asks its page's script has no text twin")
 
@@ -293,11 +285,3 @@ class _Answer:
                     raise SiteFault("this site sets cookies, so it has no text twin")
         else:
             self.body += message.get("body", b"")
-
-
-def must_have_twin(task: Task, sites: Sequence[Site]) -> None:
-    """Raises ConfigError for a task that cannot be played on the text twin."""
-    from webgym.backends.text.session import why_no_twin
-
-    if problem := why_no_twin(task, sites):
-        raise ConfigError(problem)

@@ -39,7 +39,7 @@ class TodoSite:
     def __init__(self) -> None:
         self._app = Starlette(routes=[Route("/", show), Route("/add", add, methods=["POST"])])
 
-    def open(self, seed: int, site_state: Any) -> Todos:
+    async def lease(self, seed: int, site_state: Any) -> Todos:
         """The state that an episode begins with; `site_state` is what the task's start gave."""
         return Todos(list(site_state))
 
@@ -47,7 +47,7 @@ class TodoSite:
         """What the check sees."""
         return {"entries": list(state.entries)}
 
-    def close(self, state: Todos) -> None:
+    async def release(self, state: Todos) -> None:
         """Nothing is held."""
 
     @property

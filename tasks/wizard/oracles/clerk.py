@@ -1,24 +1,30 @@
 """The oracle of the workflows: it takes the agreed option where there is one, by its spelling, and the first one where there is none.
 
-Where nothing was agreed, it knows the rule of the house, which an agent must find out.
+No page and no goal says where a thing belongs when that is a rule of the house. An agent learns the rule over many episodes; the oracle
+is given what there is to learn.
 """
+
+from collections.abc import Callable
 
 from webgym.authoring.oracle import click, quoted, things
 from webgym.types import Action, Node, Observation, Wait
 
-from ..words import THINGS
-from ..workflow import place_of
+Rule = Callable[[str, int], str]
+"""The place of a thing, of so many places."""
 
 
 class Clerk:
-    """Plays one episode. It remembers nothing but what it has tried on the page it was led back to."""
+    """Plays one episode. It remembers nothing but the `rule` that it was taught, which it has only where goals do not say what is right."""
+
+    def __init__(self, rule: Rule | None = None) -> None:
+        self._rule = rule
 
     def __call__(self, page: Observation) -> Action:
         options = [node for node in things(page, "button") if node.text != "Back"]
         if not options:
             return Wait()
         thing = page.title.partition(" | ")[0]
-        wanted = [place_of(thing, len(options))] if thing in THINGS else quoted(page)
+        wanted = [self._rule(thing, len(options))] if self._rule else quoted(page)
         return click(min(options, key=lambda node: self._distance(node, wanted)))
 
     @staticmethod

@@ -1,0 +1,5 @@
+"""The goals of the workflows."""
+
+from .goal import make
+
+__all__ = ["make"]

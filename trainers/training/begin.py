@@ -1,0 +1,144 @@
+"""The beginning of a run: a new one from its configuration, or one that goes on from a checkpoint."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, get_args
+
+from trainers import algorithms
+from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig
+from trainers.critics.critic import Critic
+from trainers.critics.q_critic import ActionValueConfig
+from trainers.critics.q_valuation import QValuation
+from trainers.critics.valuation import Valuation, critic_of
+from trainers.critics.valuer import Valuer
+from trainers.models.model import folder_of
+from trainers.models.policy_model import PolicyModel
+from trainers.models.token_grammar import TokenGrammar
+from trainers.runs.checkpoint import Checkpoint
+from trainers.runs.moved_keys import moved
+from trainers.runs.run_folder import RunFolder, open_checkpoint
+from trainers.runs.trackers import trackers
+from webgym import backends
+from webgym.actions.grammar import grammar_name
+from webgym.errors import ConfigError
+from webgym.packs import sets as task_sets
+from webgym.packs.rehearsal import rehearse
+from webgym.prompts.settings import PromptSettings
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A run before its first iteration in this process. `checkpoint` is what it goes on from, `critic` what a new one starts from."""
+
+    config: TrainConfig
+    run: RunFolder
+    source: PolicyModel
+    critic: Critic | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
+    """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+    resolved, _ = resolve(config.model_dump())
+    rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
+    if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
+        resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
+    source = load_policy(resolved.model, resolved)
+    source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
+    checkpoint = _critic_checkpoint(resolved)
+    if checkpoint is not None:  # `latest` is another run tomorrow
+        start = str(checkpoint.path.resolve())
+        resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
+    critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.machine.device)
+    if resolved.rollout.grammar:
+        TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
+    run = RunFolder.create(
+        algorithms.get(resolved.algo).name,
+        resolved.model_dump(mode="json"),
+        resolved.seed,
+        parent=parent,
+        name=name,
+        versions=backends.get(resolved.machine.backend).versions(),
+        trackers=trackers(resolved.trackers),
+    )
+    return Beginning(resolved, run, source, critic=critic)
+
+
+@contextlib.contextmanager
+def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginning]:
+    """The run in `path` as its newest checkpoint left it; the folder is closed again where the block raises.
+
+    Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
+    """
+    with RunFolder.open(path, write=False) as first:
+        config = _changed(first.config, changes)
+    run = RunFolder.open(path, trackers=trackers(config.trackers))
+    try:
+        checkpoint = run.resume()
+        yield Beginning(config, run, load_policy(checkpoint.folder("policy"), config), checkpoint=checkpoint)
+    except BaseException:
+        run.close()
+        raise
+
+
+def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
+    """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
+    return PolicyModel.load(
+        model,
+        device=config.machine.device,
+        dtype=config.machine.dtype,
+        lora=config.lora,
+        seed=config.seed,
+        gradient_checkpointing=config.machine.gradient_checkpointing,
+    )
+
+
+def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: TrainConfig, source: PolicyModel) -> Valuer | None:
+    """The critic that the algorithm asks for; None for one without values."""
+    needs = algorithm.needs_values(algorithm_config)
+    if not needs:
+        return None
+    seed, budget, device = config.seed, config.update.token_budget, config.machine.device
+    if needs == "action":
+        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
+        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+
+
+def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
+    optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
+    kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
+    changes = moved(changes, warn=True)
+    for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
+        _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
+    new = resolve(changed(kept, changes))[0]
+    old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
+    for name in ("lora", "critic.head"):
+        _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
+    _check_same("critic.start", old.critic.start, new.critic.start)
+    return new
+
+
+def _check_same(name: str, was: object, now: object) -> None:
+    if was != now:
+        raise ConfigError(
+            f"{name} cannot change in a run that is resumed (it is {was!r}, asked for is {now!r}): start a new run; "
+            "with --model RUN it begins with this run's policy"
+        )
+
+
+def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
+    """The checkpoint of the critic to start from. Raises CheckpointError, ConfigError where the algorithm has no critic of states."""
+    if not config.critic.start:
+        return None
+    algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
+    if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
+        raise ConfigError(
+            f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic"
+        )
+    return open_checkpoint(Path(config.critic.start))

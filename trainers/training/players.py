@@ -1,0 +1,104 @@
+"""Who plays the episodes of a run, which episodes these are, and how they are written down."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from trainers.config import TrainConfig
+from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
+from trainers.critics.valuer import Draw, Valuer
+from trainers.models.policy_model import PolicyModel
+from trainers.rollouts.best_of import BestOf
+from trainers.rollouts.collection import in_rounds
+from trainers.rollouts.curriculum import Curriculum
+from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.runs.disk import disk_errors
+from trainers.runs.run_folder import RunFolder
+from trainers.samplers.sampler import Generated, Sampler, picture_key
+from trainers.training.observers import Observers
+from webgym.packs import sets as task_sets
+from webgym.policies.policy import Policy
+from webgym.record.store import load
+from webgym.rollout.contract import Record
+from webgym.rollout.executor import Executor, play_in_order
+from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
+
+
+@dataclass(frozen=True)
+class Players:
+    """A policy with its sampler, the executor that plays it, and the choice of episodes."""
+
+    config: TrainConfig
+    algorithm_config: AlgorithmConfig
+    practice: Practice
+    source: PolicyModel
+    valuer: Valuer | None
+    curriculum: Curriculum
+    run: RunFolder
+    observers: Observers
+    executor: Executor
+    sampler: Sampler
+
+    @property
+    def sampling(self) -> Sampling:
+        """How training episodes are sampled."""
+        return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
+
+    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
+        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that."""
+        seed, best_of = self.config.seed, self.practice.best_of
+        if best_of == 1 or self.valuer is None or self.valuer.best is None:
+            return self._language(sampling, seed)
+        exploring = self.practice.explore if explore else 0.0
+        return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
+
+    def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
+        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
+
+    def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
+        """A function that collects the episodes of an iteration and writes them down."""
+        policy = self.policy(self.sampling, explore=True)
+
+        def collect() -> list[Trajectory]:
+            self.observers.monitor.phase("collecting", iteration)
+            with self.run.trajectories(iteration) as store, disk_errors(store.path):
+                record = Record(pictured_groups=self.config.rollout.screenshots, final_prompts=bootstraps(self.algorithm_config))
+
+                def play(again: int, first: int, count: int) -> list[Trajectory]:
+                    keys = self._keys(iteration, again, first, count)
+                    trajectories = play_in_order(
+                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
+                    )
+                    for trajectory in trajectories:
+                        store.append(trajectory)
+                    return trajectories
+
+                return in_rounds(play, self.config.rollout.groups, self.practice.resample)
+
+        return collect
+
+    def _keys(self, iteration: int, again: int, first: int, groups: int) -> list[EpisodeKey]:
+        config, seeds = self.config, task_sets.seeds_of("train")
+        keys = []
+        for group, task in enumerate(self.curriculum.draw(iteration, groups, again), start=first):
+            seed = seeds[seed_from(config.seed, "episode", iteration, group) % len(seeds)]
+            keys += [EpisodeKey(task, seed, iteration, group, member) for member in range(config.rollout.group_size)]
+        return keys
+
+    def earlier(self, iteration: int) -> list[Trajectory]:
+        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
+        first = max(1, iteration - self.practice.replay + 1)
+        return [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+
+    @property
+    def draw(self) -> Draw:
+        """Completions of prompts by the policy that the sampler holds."""
+
+        def like(turn: Turn) -> Sampling:
+            return replace(self.sampling, grammar=turn.completion.sampling.grammar if turn.completion.sampling else "")
+
+        def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
+            asked = zip(turns, seeds, strict=True)
+            waiting = [self.sampler.submit(x.completion.prompt_ids, seed, like(x), **picture_key(x.completion.key)) for x, seed in asked]
+            return [future.result() for future in waiting]
+
+        return draw

@@ -1,0 +1,5 @@
+"""The goals: what agents are asked to do."""
+
+from . import lending
+
+GOALS = (*lending.GOALS,)

@@ -1,0 +1,22 @@
+"""The end of an episode as it should be, and how the site that is left is compared with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webgym.authoring.template import Instance
+from webgym.task import Evidence
+
+
+@dataclass(frozen=True)
+class Due:
+    """The end of an episode as it should be: who has borrowed what, and the answer where one is asked for."""
+
+    loans: Mapping[str, str]
+    answer: str = ""
+
+
+def holds(instance: Instance, evidence: Evidence) -> bool:
+    """Whether the site was left as it is due, in nothing else, and the answer is right."""
+    due: Due = instance.expected
+    answered = not due.answer or evidence.answer.strip(" .").casefold() == due.answer.casefold()
+    return evidence.site_state["loans"] == due.loans and answered
