@@ -197,7 +197,8 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     {'seed': 1, 'sampler': {'kind': 'local'}}
     """
     sampler = dict(kept.get("sampler", {}))
-    if changes.get("sampler", {}).get("kind", sampler.get("kind")) != sampler.get("kind"):
+    kind = changes.get("sampler", {}).get("kind")
+    if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
         sampler.pop("options", None)
         kept = {**kept, "sampler": sampler}
     return merged(kept, changes)

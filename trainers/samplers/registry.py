@@ -76,7 +76,7 @@ def names() -> list[str]:
 def get(kind: str) -> SamplerKind:
     """The sampler of this name, or in the file of this path. Raises ConfigError, naming what is missing in a file or the nearest names."""
     if kind.endswith(".py"):
-        path = Path(kind).expanduser().resolve()
+        path = Path(absolute(kind))
         if not path.is_file():
             raise ConfigError(f"sampler.kind={kind}: expected a Python file there, found none; or give a name ({', '.join(names())})")
         stat = path.stat()
@@ -93,6 +93,11 @@ def get(kind: str) -> SamplerKind:
         return _read(module, kind, where)
     near = did_you_mean(kind, names())
     raise ConfigError(f"no sampler is called {kind!r}{near} (there are {', '.join(names())}; or give the path of a file, ./mine.py)")
+
+
+def absolute(kind: str) -> str:
+    """A name as it is, the path of a file made absolute, because a run may be resumed from another folder."""
+    return str(Path(kind).expanduser().resolve()) if kind.endswith(".py") else kind
 
 
 def holding_grammar() -> list[str]:

@@ -125,7 +125,7 @@ def test_a_file_elsewhere_trains_and_evaluates(model: Path, mine: Path, tmp_path
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
     monkeypatch.chdir(tmp_path)  # the run keeps the absolute path
-    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"iterations": 2}))
+    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"iterations": 2, "sampler": {"kind": "elsewhere/mine.py"}}))
     assert resumed.config.sampler.kind == str(mine) and resumed.config.sampler.options == {"greeting": "hey"}
     assert log.read_text().splitlines()[3:] == ["open 1 hey 1", "weights 2 hey 1", "close 2 hey 1"]
 
