@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from webgym.errors import UsageError
 from webgym.prompts.parts import Prompt, continued_key
-from webgym.prompts.settings import PromptSettings
+from webgym.prompts.settings import PromptSettings, continues
 from webgym.types import Turn
 
 ANSWER = "answer-5d1f"  # stands for the model's answer when a chat template is asked what comes behind one
@@ -35,7 +35,7 @@ class Context:
 
         Raises UsageError where the turn before was not a model's, so that there are no ids to go on from.
         """
-        if self._prompts.context == "window" or not history:
+        if not continues(history, self._prompts):
             return self.first(prompt)
         last = history[-1].completion
         if not last.prompt_ids:
@@ -44,8 +44,7 @@ class Context:
 
     def key(self, prompt: Prompt, history: Sequence[Turn]) -> str:
         """The identity of the pictures that the model is shown at this turn, those of the conversation so far included; "" without any."""
-        goes_on = self._prompts.context == "conversation" and len(history) > 0
-        return continued_key(history[-1].completion.key, prompt.key) if goes_on else prompt.key
+        return continued_key(history[-1].completion.key, prompt.key) if continues(history, self._prompts) else prompt.key
 
     def first(self, prompt: Prompt) -> tuple[int, ...]:
         """The ids of a prompt that nothing stands before."""

@@ -55,7 +55,7 @@ class Sampler(Protocol):
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; called from any thread, many at once. It depends on the arguments and weights only.
 
-        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); a cache of prompts goes by ids and key.
+        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); what is kept of a prompt is kept by ids and key.
         Raises UsageError where prompt and answer do not fit in what the model reads, or it reads no pictures and there are some (here, or
         as the future's exception).
         """
@@ -63,7 +63,7 @@ class Sampler(Protocol):
 
     async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> Generated:
         """Like :meth:`submit`, awaited; on any event loop of any thread."""
-        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling, key))
+        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling, **picture_key(key)))
 
     @abstractmethod
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
@@ -94,7 +94,7 @@ def picture_key(key: str) -> dict[str, str]:
 
 
 def check_text_only(key: str) -> None:
-    """Raises UsageError for a prompt with pictures; asked by samplers whose models read text only."""
+    """Raises UsageError for a prompt with pictures; called by samplers whose models read text only."""
     if key:
         raise UsageError(
             f"expected a prompt of text, because the sampler's model reads nothing else, got one with pictures (key {key[:8]}): "

@@ -36,7 +36,7 @@ class PromptSettings:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PromptSettings":
-        """Raises ConfigError for an unknown key or dialect."""
+        """The settings of a checkpoint or a configuration. Raises ConfigError for an unknown key or a value that is none of its key's."""
         known = [f.name for f in fields(cls)]
         for key in data:
             if key not in known:
@@ -57,7 +57,7 @@ COMPACT = PromptSettings(style="compact", dialect="compact", history=4, max_node
 
 
 def continues(history: Sequence[Turn], settings: PromptSettings) -> bool:
-    """Whether a prompt stands behind others, so that goal and past actions were told already."""
+    """Whether a prompt goes on with a conversation, which holds the goal and all past actions already."""
     return settings.context == "conversation" and len(history) > 0
 
 

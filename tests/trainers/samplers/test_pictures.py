@@ -8,7 +8,7 @@ from tests.trainers.samplers.test_local import make_model
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import build_tokenizer
 from trainers.rollouts.language_policy import LanguagePolicy
-from trainers.samplers import local
+from trainers.samplers import worker
 from trainers.samplers.batched import BatchedSampler
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.sampler import Generated
@@ -44,7 +44,7 @@ def test_a_model_of_text_refuses_pictures(kind, model, tokenizer):
 @pytest.mark.parametrize(("kind", "settings"), [(LocalSampler, {}), (LocalSampler, {"block": 16}), (BatchedSampler, {})])
 def test_nothing_that_is_kept_is_shared_between_pictures(kind, settings, model, tokenizer, monkeypatch):
     """As if the model could read pictures: equal ids beside another picture are read anew, beside the same one they are not."""
-    monkeypatch.setattr(local, "check_text_only", lambda key: None)
+    monkeypatch.setattr(worker, "check_text_only", lambda key: None)
     with kind(model, tokenizer, slots=3, **settings) as sampler:
         read = []
         for key in ("red", "blue", "", "red", "blue", ""):

@@ -106,6 +106,12 @@ def kinds(turn: Turn, shown: Observation, settings: PromptSettings) -> list[str]
     return found
 
 
+def test_a_long_past_of_unknown_refs_is_told_too():
+    turn = Turn(Completion("drag #1 #9"), "drag_and_drop('1', '9')", "", 0.0, False, False, "", "")
+    told = prompt_text(page(random.Random(0), "Do it"), [turn] * 1500, COMPACT)
+    assert told.count("done: drag ? #9") == 4
+
+
 # --- real episodes ---------------------------------------------------------------------------------------------------------
 
 
