@@ -44,7 +44,7 @@ BackendOption = Annotated[
 
 
 class ModelFree(StrEnum):
-    """Policies without a model of ours."""
+    """Policies without a checkpoint."""
 
     oracle = "oracle"
     random = "random"
@@ -53,7 +53,7 @@ class ModelFree(StrEnum):
 
 
 class PageView(StrEnum):
-    """How a server's model sees the page."""
+    """View of the page for a server's model."""
 
     text = "text"
     screenshot = "screenshot"
@@ -61,7 +61,7 @@ class PageView(StrEnum):
 
 
 class ModelDialect(StrEnum):
-    """How a server's model writes actions."""
+    """Dialect in which a server's model writes actions."""
 
     call = "call"
     json = "json"
@@ -147,10 +147,10 @@ def tasks_validate(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each policy; the splits take turns.")] = 6,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 2,
-    ledger: Annotated[Path | None, typer.Option(help="File that keeps what was found; tasks of ours trusted in it are skipped.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="File that keeps the results; WebGym's own tasks that it trusts are skipped.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Try tasks in the browser: the oracle must always win, whoever does nothing, stops at once or acts at random must not."""
+    """Try tasks in the browser: the oracle must always win; doing nothing, stopping at once or acting at random must not."""
     from webgym import trust
     from webgym.packs import sets as task_sets
     from webgym.rollout.arena import Arena
@@ -342,7 +342,7 @@ def train(
 def evaluate(
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
     against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
-    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a model of ours instead.")] = None,
+    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a checkpoint instead.")] = None,
     model: Annotated[str, typer.Option(help="openai: the model's name on the server.")] = "",
     base_url: Annotated[str, typer.Option(help="openai: the server's address; else OPENAI_BASE_URL. The key is OPENAI_API_KEY.")] = "",
     view: Annotated[PageView, typer.Option(help="openai: how the model sees the page.")] = PageView.text,
@@ -427,7 +427,7 @@ def evaluate(
 
 
 def _json_object(option: str, text: str) -> dict[str, Any]:
-    """What an option's text says as JSON. Raises WebGymError where it is no object."""
+    """The JSON object that an option's text holds. Raises WebGymError where it is none."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -450,7 +450,7 @@ def truth(
     seed: Annotated[int, typer.Option(help="Seed of the continuations.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
+    """Estimate V, Q and advantage at the turns of recorded episodes by n continuations of each state; exactly where known."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.truth import Wanted, find_truth, table
     from webgym.backends import known_backend
@@ -493,7 +493,7 @@ def critic(
     plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a checkpoint's critic is worth on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
+    """Assess a checkpoint's critic on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic_report import Wanted, critic_report, tables
     from trainers.studies.plots import plot_critic, pyplot
@@ -522,7 +522,7 @@ def study_critic(
     report: ReportOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What a critic's readout, loss, target and backbone are worth, and what it does on the very episodes that it was fitted to."""
+    """Compare a critic's readouts, losses, targets and backbones, and assess it on the very episodes that it was fitted to."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic import VARIANTS, CriticStudy, tables
 
@@ -546,7 +546,7 @@ def study_estimators(
     plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every estimator's advantages and gradients against exact ones, on the same episodes, by horizon and number of episodes."""
+    """Compare every estimator's advantages and gradients with exact ones, on the same episodes, by horizon and number of episodes."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.estimators import ESTIMATORS, EstimatorStudy, tables
     from trainers.studies.plots import plot_estimators, pyplot
@@ -567,7 +567,7 @@ def study_estimators(
 
 
 def _show(found: Any, tables: Any, as_json: bool) -> None:
-    """A report as JSON, or as its tables."""
+    """Print a report as JSON, or as its tables."""
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -594,7 +594,7 @@ def study_learning(
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
     plots: PlotsOption = None,
 ) -> None:
-    """Learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
+    """Compare learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.curves import tables
     from trainers.studies.learning import LEARNING, STAGES, Study
@@ -624,7 +624,7 @@ def bench_step(
     sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
+    """Measure the cost of a step and of a reset, beside the bare cost of the same clicks over CDP, and turns per second by sessions."""
     from webgym.commands.bench import bench, tables
     from webgym.packs import sets as task_sets
 

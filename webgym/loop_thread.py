@@ -38,7 +38,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run the coroutine without waiting for it, from whichever thread."""
+        """Run the coroutine without waiting for it, from any thread."""
         asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
 

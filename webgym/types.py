@@ -1,4 +1,4 @@
-"""The vocabulary of the whole project: frozen, picklable, free of torch and of the browser.
+"""Vocabulary of the whole project: frozen, picklable, free of torch and of the browser.
 
 One *episode* is a run of a task; its record is a *trajectory*: a sequence of *turns*. In turn t the policy is shown an
 *observation*, writes a *completion*, the completion is parsed to an *action*, the browser performs it, and a *reward* follows
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the agent sees at the start of a turn.
+    """Everything that the agent sees at the start of a turn.
 
     `nodes` is the page in reading order (see :class:`Node`); refs are numbered per snapshot from 0 and are valid for the next
     action only. `error` tells in words why the last action did not work, else it is empty. `turn` counts from 0 and
@@ -279,9 +279,9 @@ class InvalidAction:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
+    """Settings with which a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
 
-    `grammar` names what the completion was held to (:mod:`webgym.actions.grammar`), so that it can be replayed over the action ids.
+    `grammar` names the grammar that constrained the completion (:mod:`webgym.actions.grammar`), to be replayed over the action ids.
     """
 
     temperature: float = 1.0
@@ -298,7 +298,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a policy wrote. Token fields are empty for a policy without a model.
+    """Text that a policy wrote. Token fields are empty for a policy without a model.
 
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
     log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one. `key` says
@@ -365,7 +365,7 @@ OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an episode ended. A fault has no reward: `reward` is NaN and nothing may learn from it."""
+    """End of an episode. A fault has no reward: `reward` is NaN and nothing may learn from it."""
 
     kind: OutcomeKind
     reward: float
@@ -431,7 +431,7 @@ def to_json(value: object) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a turn led to. `kind` is "" while the episode goes on."""
+    """Result of a turn. `kind` is "" while the episode goes on."""
 
     observation: Observation
     reward: float

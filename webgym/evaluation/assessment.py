@@ -27,9 +27,9 @@ SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Assessment:
-    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed.
+    """Assessment on `seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for every policy.
 
-    `shown` makes what hears of so many episodes while they are played (:func:`webgym.rollout.progress.shown`).
+    `shown` makes the listener of so many episodes while they are played (:func:`webgym.rollout.progress.shown`).
     """
 
     tasks: tuple[str, ...] = ("default",)
@@ -46,7 +46,7 @@ class Assessment:
         return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
 
     def play(self, policy: Policy | PolicyHandle, executor: Executor | None = None, on_event: Listener | None = None) -> list[Trajectory]:
-        """The episodes, without pages; in sessions of its own unless someone is given who plays them.
+        """The episodes, without pages; in sessions of its own unless an executor is given.
 
         Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.packs.rehearsal.rehearse`).
         """

@@ -17,7 +17,7 @@ from webgym.prompts.settings import PromptSettings
 from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
 
 View = Literal["text", "screenshot", "both"]
-"""How the model sees the page: its text with refs, its picture (then it acts by coordinates), or both."""
+"""View of the page for the model: its text with refs, its picture (then it acts by coordinates), or both."""
 
 CHAT = PromptSettings()
 SAMPLING = Sampling(max_tokens=1024)  # room for reasoning

@@ -132,7 +132,7 @@ def _spaced(text: str) -> str:
 
 
 def goal_names(goal: str) -> list[str]:
-    """What a goal names: quoted strings, and outside them capitalised words inside a sentence, @handles, and words with digits.
+    """Names in a goal: quoted strings, and outside them capitalised words inside a sentence, @handles, and words with digits.
 
     >>> goal_names('Find the mail by Ann to @bob and type "Hi there".')
     ['hi there', 'ann', '@bob']

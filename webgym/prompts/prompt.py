@@ -1,4 +1,4 @@
-"""What a policy is shown: goal, history and page as a prompt. Pure: the same observation and settings give the same text.
+"""Prompts that a policy is shown: goal, history and page. Pure: the same observation and settings give the same text.
 
 Two styles. `chat` is for pretrained language models: a system message with the action help, and a user message with the page.
 `compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
@@ -11,7 +11,7 @@ the matching of words that a small model learns late (string-overlap features ha
 
 And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
 grows: each prompt is the one before, the answer to it, and the new page, so that nothing is read twice and no page is forgotten, for
-models that read enough tokens. Its prompts here are the new message only; whoever samples puts it behind the tokens that are there.
+models that read enough tokens. Its prompts here are the new message only; the sampler puts it behind the tokens that are there.
 """
 
 import re
@@ -25,7 +25,7 @@ from webgym.prompts.settings import PromptSettings, continues, recent_turns
 from webgym.types import Action, Fill, Observation, Select, Turn, Type
 
 CUE = "\n\nAction:"
-"""What ends a prompt in the chat style for a model without a chat template."""
+"""The end of a prompt in the chat style for a model without a chat template."""
 
 
 def prompt_of(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> Prompt:
@@ -68,7 +68,7 @@ def _system(settings: PromptSettings) -> str:
 
 
 def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:
-    """How a model that saw this observation should have written `action`.
+    """The text with which a model that saw this observation should have written `action`.
 
     In the compact dialect a ref is written as the prompt has it, and a text points at the goal's strings where it can: `type *3 $1`.
     """

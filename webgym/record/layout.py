@@ -1,4 +1,4 @@
-"""The names of a run's files, said once; for those who write a run, and those who read it.
+"""Names of a run's files, defined once for writers and readers of a run.
 
 ::
 
@@ -6,9 +6,9 @@
     ├── config.toml                the resolved configuration; `webgym train --config` takes it as it is
     ├── run.json                   algorithm, seed, versions, command, start time
     ├── metrics.jsonl              one row per iteration (and more for evaluations)
-    ├── values.jsonl               what the critic says of a few episodes at every checkpoint
-    ├── truth.jsonl                what V, Q and advantage really are at some turns (`webgym truth`); a row per episode
-    ├── live.json                  what every session does right now, for `webgym watch`
+    ├── values.jsonl               the critic's values for a few episodes at every checkpoint
+    ├── truth.jsonl                the true V, Q and advantage at some turns (`webgym truth`); a row per episode
+    ├── live.json                  the live state of every session, for `webgym watch`
     ├── lock                       held by the one process that writes
     ├── failed_batch.pt            the batch whose loss was no finite number, if there was one
     ├── tensorboard/

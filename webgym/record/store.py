@@ -108,7 +108,7 @@ def _line_end(file: FileIO, end: int) -> int:
 
 
 def _is_whole(file: FileIO, start: int, end: int) -> bool:
-    """Whether the line between these places is a trajectory."""
+    """True if the line between these places is a trajectory."""
     file.seek(start)
     try:
         decode(file.read(end - start) or b"")
@@ -253,7 +253,7 @@ def _turn(record: dict[str, Any]) -> Turn:
 
 
 def _node_record(node: Node, box: Box | None) -> dict[str, Any]:
-    """What differs from a bare node at `box`."""
+    """The fields in which the node differs from a bare one at `box`."""
     record: dict[str, Any] = {"role": node.role, "text": node.text}
     record |= {name: value for name in ("ref", "value") if (value := getattr(node, name)) is not None}
     if node.states:

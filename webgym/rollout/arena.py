@@ -14,11 +14,11 @@ from webgym.rollout.contract import Deadlines, Listener, PictureTaker, PolicyHan
 from webgym.rollout.executor import Played
 from webgym.types import EpisodeKey, Trajectory
 
-STOP_S = 10.0  # longest wait for the episodes under way when nobody wants them any more
+STOP_S = 10.0  # longest wait for the episodes under way when they are no longer wanted
 
 
 class Arena:
-    """`sessions` sessions of a backend, given by its name or as an object; a context manager.
+    """Executor on `sessions` sessions of a backend, which is given by its name or as an object; a context manager.
 
     Implements :class:`webgym.rollout.executor.Executor`.
     Sessions open when they are first used and live until the end; without `headless` each has a window.

@@ -62,7 +62,7 @@ async def play_all(
     on_event: Listener | None,
     on_picture: PictureTaker | None,
 ) -> None:
-    """As :func:`collect`, but `on_end` is given each trajectory as it ends, with its key's place among `keys`."""
+    """Play like :func:`collect`, but give `on_end` each trajectory as it ends, with its key's place among `keys`."""
     if not envs:
         raise ValueError("collect needs at least one environment")
     must_read_prompts(policy, record)

@@ -1,4 +1,4 @@
-"""The vocabulary of a collection, and all that a worker elsewhere must know: policies by name, what is recorded, limits, requests, events.
+"""Vocabulary of a collection, and all that a worker elsewhere must know: policies by name, what is recorded, limits, requests, events.
 
 Imports no machinery. :class:`Request`, :class:`PolicyHandle` and :class:`Record` are plain data: they pickle, and go through JSON and back.
 """
@@ -43,7 +43,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often an episode may begin again after a fault, and the pause before it: `backoff_s`, then twice as long each time."""
+    """Limit on how often an episode may begin again after a fault, and the pause before it: `backoff_s`, then twice as long each time."""
 
     limit: int = 3
     backoff_s: float = 0.25
@@ -51,7 +51,7 @@ class Retries:
 
 @runtime_checkable
 class PromptReader(Policy, Protocol):
-    """A policy that tells what its model would read next: what `Record.final_prompts` asks for."""
+    """A policy that tells what its model would read next, as `Record.final_prompts` asks for."""
 
     def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]: ...
 
@@ -109,7 +109,7 @@ class PolicyHandle:
 
 
 def _called(factory: Callable[..., Policy], name: str, settings: Mapping[str, Any]) -> Policy:
-    """What the factory makes. Raises UsageError where its parameters are others."""
+    """The policy that the factory makes. Raises UsageError where its parameters are others."""
     import inspect
 
     try:
@@ -213,7 +213,7 @@ def _of_json(cls: type[T], data: Mapping[str, Any]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where a collection stands. `thinking` episodes wait for the policy, `acting` ones for the browser; faults are episodes."""
+    """Progress of a collection. `thinking` episodes wait for the policy, `acting` ones for the browser; faults are episodes."""
 
     thinking: int = 0
     acting: int = 0
@@ -233,7 +233,7 @@ EventKind = Literal["begin", "thinking", "acting", "turn", "retry", "end"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a live display may want to show. `trajectory` comes with "end", `message` with "retry".
+    """Event of a collection, for live displays. `trajectory` comes with "end", `message` with "retry".
 
     `session` numbers the environments from 0.
     """

@@ -51,7 +51,7 @@ T = TypeVar("T")
 async def within(call: Awaitable[T], seconds: float, what: str) -> T:
     """The call's result, or a BrowserFault when it takes longer.
 
-    Unlike `asyncio.wait_for` this does not wait for a cancelled call to end: one that ignores its cancellation must not hold us.
+    Unlike `asyncio.wait_for` this does not wait for a cancelled call to end: one that ignores its cancellation must not hold up the caller.
     """
     task = asyncio.ensure_future(call)
     try:
@@ -61,13 +61,13 @@ async def within(call: Awaitable[T], seconds: float, what: str) -> T:
         raise
     if task.done():
         return task.result()
-    task.add_done_callback(lambda late: late.cancelled() or late.exception())  # its error, if any, is nobody's business now
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())  # its error, if any, no longer matters
     task.cancel()
     raise BrowserFault(f"{what} did not end within {seconds:g} s")
 
 
 class Board:
-    """The counts of one collection, and who wants to hear of them."""
+    """Counts of one collection, and the listener that hears of them."""
 
     def __init__(self, listener: Listener | None) -> None:
         self.counts = Counts()
@@ -98,7 +98,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What the policy chose for a turn, until the browser has performed it."""
+    """Choice of the policy for a turn, kept until the browser has performed it."""
 
     completion: Completion
     action: Action | InvalidAction
@@ -240,7 +240,7 @@ class Episode:
         )
 
     async def _after(self, fault: Fault) -> Trajectory | None:
-        """What a fault ends the episode with, or None when it may begin again; then the old session is gone."""
+        """The trajectory if the fault ends the episode, or None when it may begin again; then the old session is gone."""
         again = False
         if self.performing is not None:
             self.faults[self.performing] += 1
@@ -255,7 +255,7 @@ class Episode:
         return None
 
     def _culprit(self) -> str:
-        """The action under way, for the message: it is in no turn, because it led nowhere."""
+        """The action under way, for the message. It is in no turn, because it led nowhere."""
         if self.performing is None:
             return ""
         action = self.actions[self.performing] if self.performing < len(self.actions) else self.choice and self.choice.action

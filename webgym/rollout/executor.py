@@ -1,4 +1,4 @@
-"""The seam between those who want episodes and those who play them: in this process, in others, on other machines."""
+"""The seam between callers that want episodes and executors that play them: in this process, in others, on other machines."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,8 +25,8 @@ class Executor(Protocol):
     ) -> Iterator[Played]:
         """Each episode's key and trajectory as it ends, in any order; every key is played once, however often machinery fails.
 
-        An episode is a function of its key and the policy, so the batch is the same whoever plays it (times excepted). Keys are drawn
-        lazily. What is elsewhere plays handles only, and raises UsageError for a policy of this process. An iterator that is closed
+        An episode is a function of its key and the policy, so every executor gives the same batch (times excepted). Keys are drawn
+        lazily. An executor elsewhere plays handles only, and raises UsageError for a policy of this process. An iterator that is closed
         before its end stops the episodes under way. A Fault of an episode is its outcome; a UsageError and any error that is no
         WebGymError are raised here.
         """

@@ -1,4 +1,4 @@
-"""An executor of processes of this machine: what dies, hangs or kills there takes no episode with it.
+"""An executor of processes of this machine: a process that dies or hangs takes no episode with it.
 
 Each worker has a loop and sessions of its own and is handed one episode per free session. What a worker had when it ended, hung or lost
 its pipe is played again by a fresh one, from the start. Where several episodes were under way, any of them may be to blame, so each is
@@ -55,7 +55,7 @@ class _Part:
 
 
 class _Batch:
-    """The episodes of one call that nobody plays yet: those that come again first, but each of them alone."""
+    """The episodes of one call that are not being played yet: those that come again first, but each of them alone."""
 
     def __init__(self, keys: Iterable[EpisodeKey]) -> None:
         self._fresh = enumerate(keys)
@@ -245,7 +245,7 @@ class ProcessExecutor:
                 yield from self._replaced(batch, board, request.retries)
         finally:
             self._busy = False
-            for process in [process for process in self._processes if process.playing]:  # of a batch that nobody wants any more
+            for process in [process for process in self._processes if process.playing]:  # of a batch that is no longer wanted
                 self._processes.remove(process)
                 process.kill()
 

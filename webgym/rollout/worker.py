@@ -221,7 +221,7 @@ def _portable(error: Exception) -> Exception:
     try:
         error.add_note(f"In a worker process:\n{where}")
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever an error of another package does when it is pickled
+    except Exception:  # pickling an error of another package may raise any error
         return RuntimeError(f"{type(error).__name__} in a worker process: {error}\n{where}")
     return error
 

@@ -1,7 +1,7 @@
 """Runs as the viewer sees them: configuration, curves, values and episodes of each, read from disk and never written.
 
-Everything is read with patience: a run may be empty, may be written to at this moment, or may hold a damaged line. What is wrong
-is said in `problems` and the rest is shown.
+Everything is read with patience, because a run may be empty, may be written to at this moment, or may hold a damaged line. Problems
+are listed in `problems` and the rest is shown.
 """
 
 import json
@@ -39,7 +39,7 @@ class Run:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What run.json says; {} without one."""
+        """The content of run.json; {} without one."""
         try:
             found = json.loads((self.folder / layout.ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -56,7 +56,7 @@ class Run:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """How the run's policy writes token ids as text."""
+        """The run's token ids as text, by its policy's tokenizer."""
         return Tokens.of(self.folder)
 
     def refresh(self) -> None:
@@ -81,7 +81,7 @@ class Run:
         }
 
     def pulse(self) -> dict[str, Any]:
-        """Small numbers that change whenever there is something new to show."""
+        """Numbers that change with everything new to show."""
         self.refresh()
         now = live.read(self.folder)
         return {
@@ -250,7 +250,7 @@ class Library:
 
 
 def _trajectories(folder: Path) -> Path:
-    """Where a folder's trajectories are: in `trajectories/`, or (demonstrations) right in it."""
+    """The folder of a run's trajectories: `trajectories/`, or (demonstrations) the folder itself."""
     inside = folder / layout.TRAJECTORIES
     return inside if inside.is_dir() or layout.is_run(folder) else folder
 

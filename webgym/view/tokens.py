@@ -34,5 +34,5 @@ class Tokens:
 
 
 def _shared(before: str, text: str) -> int:
-    """How many characters both begin with: a later token can change how the last one is written."""
+    """The number of characters that both begin with. A later token can change how the last one is written."""
     return next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), min(len(before), len(text)))
