@@ -1,4 +1,4 @@
-"""The check of an algorithm's file against the contract: all of it when the file is read, in one sentence what is missing or wrong."""
+"""The check of an algorithm's file against the whole contract when the file is read; one sentence says what is missing or wrong."""
 
 import functools
 import inspect

@@ -26,7 +26,7 @@ class Config(Discounted):
     """Options of REINFORCE."""
 
     baseline: Literal["none", "mean", "value"] = "mean"
-    """What is taken off the return."""
+    """Baseline that is subtracted from the return."""
     gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per turn."""
     whiten: bool = False
