@@ -36,7 +36,7 @@ class LengthConfig(_Group):
     minutes: float | None = Field(default=14.0, gt=0)
     """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
-    """Stop after the iteration in which so many environment steps (turns) have been taken since the start."""
+    """Stop after the iteration in which this number of environment steps (turns) since the start is reached."""
 
 
 class RolloutConfig(_Group):
@@ -77,7 +77,7 @@ class EvaluationConfig(_Group):
     seeds: int = Field(default=40, ge=0)
     """Test seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
     every: int = Field(default=0, ge=0)
-    """Evaluate on the validation seeds every so many iterations too; 0: never."""
+    """Iterations between evaluations on the validation seeds; 0 means never."""
     temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature."""
 

@@ -110,7 +110,7 @@ def is_path(name: str) -> bool:
 
 
 def absolute(name: str) -> str:
-    """A name as it is, a path made absolute: what a configuration keeps, because a run may be resumed from another folder."""
+    """Name for a configuration: a name unchanged, a path made absolute, because a run may be resumed from another folder."""
     return os.path.abspath(Path(name).expanduser()) if is_path(name) else name
 
 

@@ -71,11 +71,11 @@ class Algorithm:
     """Contents of an algorithm's file. `targets` is None where no configuration of it has a critic of states."""
 
     name: str
-    key: str  # what `algo` of a configuration says: the name, or the absolute path of the file
+    key: str  # value of `algo` in a configuration: the name, or the absolute path of the file
     summary: str  # first line of its docstring
     Config: type[AlgorithmConfig]
     needs_values: Callable[[AlgorithmConfig], NeedsValues]
     credit: Callable[[Sequence[Group], Values | None, AlgorithmConfig], Credit]
     targets: Callable[[Sequence[Group], AlgorithmConfig], list[np.ndarray]] | None
     practice: Callable[[AlgorithmConfig], Practice]
-    metrics: Mapping[str, str]  # what the metrics mean that it alone logs (METRICS of its file)
+    metrics: Mapping[str, str]  # meaning of the metrics that only it logs (METRICS of its file)

@@ -18,7 +18,7 @@ def explained_variance(target: Numbers, prediction: Numbers) -> float:
 
 
 def explained_variance_within(target: Numbers, prediction: Numbers, cells: Int[np.ndarray, " n"]) -> float:
-    """Explained variance once the mean of each cell is taken off G and off V; NaN when no cell has any spread.
+    """Explained variance after the mean of each cell is subtracted from G and from V; NaN when no cell has any spread.
 
     With a cell for each task and turn it measures the critic's knowledge beyond "this task is hard" and "this turn is late":
     1 − Σ_c Σ_i ((G_i − Ḡ_c) − (V_i − V̄_c))² / Σ_c Σ_i (G_i − Ḡ_c)².

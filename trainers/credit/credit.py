@@ -332,7 +332,7 @@ def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[n
 
 
 def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Ragged]) -> list[Trajectory]:
-    """The trajectories with `penalties[i][t]` taken off each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
+    """The trajectories with `penalties[i][t]` subtracted from each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
 
     The environment's own reward stays in `outcome`; shaping belongs to the trainer.
     """

@@ -134,7 +134,7 @@ class CriticOptimizer:
 
 
 Packer = Callable[[Sequence[Row]], Sequence[PackedBatch]]
-"""Packs rows to what the device holds at a time."""
+"""Packs rows to the size that the device holds at a time."""
 
 
 def fit(
@@ -151,7 +151,7 @@ def fit(
 ) -> FitReport:
     """Fits the critic to `targets`, one per global turn id; turns whose target is NaN are ignored.
 
-    The report is of the newest weights. `weights` says how often each turn counts (once): for one turn that stands for many alike, with
+    The report is of the newest weights. `weights` is how often each turn counts (default 1), for a turn that stands for many alike, with
     their mean target.
 
     In each epoch the rows are dealt anew by `seed` to steps of `turns_per_step` turns (rows are whole, so a row of more turns is a step).
@@ -177,7 +177,7 @@ def fit(
 
 
 def _dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
-    """The rows in order, as many at a time as have so many turns."""
+    """The rows in order, in chunks of at most this number of turns; a longer row is a chunk of its own."""
     chosen: list[Row] = []
     for row in rows:
         if chosen and sum(len(x.spans) for x in chosen) + len(row.spans) > turns:

@@ -1,4 +1,4 @@
-"""From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
+"""Imitation of a folder of demonstrations into a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
 import json
 import math

@@ -1,8 +1,8 @@
 """Losses and estimators as pure functions over flat streams: one number per sampled token, [A], nothing padded.
 
 No function here reduces, logs, moves devices or calls backward. A loss comes back per token; the learner multiplies it by
-:func:`token_scale`, whose divisor is one number per optimiser step, and sums. All of it runs in fp32 at least, whatever the
-model's dtype.
+:func:`token_scale`, whose divisor is one number per optimiser step, and sums. All of it runs in fp32 at least, for any
+dtype of the model.
 
 Notation: π_θ the policy that learns, π_old the one the update started from, μ (behaviour) the one that sampled, π_ref a frozen one.
 Where the learner is not given π_old, the sampler's own μ stands for it.
@@ -41,7 +41,7 @@ class LossSpec(BaseModel):
     clip_high: float = Field(default=0.2, ge=0)
     """The ratio is clipped above at 1 + clip_high; larger than clip_low is DAPO's clip-higher."""
     dual_clip: float | None = Field(default=None, gt=1)
-    """For negative advantages, bound the surrogate at dual_clip · A (Ye et al. 2020); none by default."""
+    """Bound the surrogate of negative advantages at dual_clip · A (Ye et al. 2020); none by default."""
     importance_cap: float | None = Field(default=None, gt=0)
     """Weigh tokens by min(π_old/μ, cap), against a sampler that differs from the learner; none: no weight."""
     kl: Kl = "none"

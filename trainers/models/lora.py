@@ -35,7 +35,7 @@ class LoraSettings(BaseModel):
 def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
     """Puts an adapter on the model and freezes everything else; an adapter that is there already goes on being trained.
 
-    Adapter weights are fp32 whatever the model is. Raises UsageError where peft is missing or no layer has one of the names.
+    Adapter weights are fp32 for a model of any dtype. Raises UsageError where peft is missing or no layer has one of the names.
     """
     if not has_lora(model):
         if importlib.util.find_spec("peft") is None:

@@ -23,7 +23,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "webgym-tiny"
-"""Where the trained model lies in the package, in Hugging Face format."""
+"""Folder of the trained model in the package, in Hugging Face format."""
 
 PAD, END = "<|pad|>", "<|end|>"
 
@@ -39,7 +39,7 @@ ROLES = (
 )
 WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i in range(200)) + tuple(f"*{i}" for i in range(100))
 WORDS += tuple(f"${i}" for i in range(1, 10))
-"""Words that are one token whatever the training texts hold."""
+"""Words that are one token, even if the training texts lack them."""
 
 WORD, JOIN = "▁", "⌁"
 _STARTS = r"(?=\w|[#*$]\d)"  # a word, a ref or a pointer begins here

@@ -122,8 +122,8 @@ class Place:
     """Position of a completion in the grammar, which decides what may be sampled next. `need` more tokens are enough to end it."""
 
     need: int
-    ids: Int[Tensor, " n"]  # what the grammar allows, whatever is left
-    needs: Int[Tensor, " n"]  # how many more tokens are enough behind each
+    ids: Int[Tensor, " n"]  # ids that the grammar allows, for any number of tokens left
+    needs: Int[Tensor, " n"]  # number of further tokens that is enough after each
     most: int  # the highest of `needs`
     states: Mapping[int, tuple[State, Context]]  # behind each; end tokens have none
 

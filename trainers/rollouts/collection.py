@@ -11,7 +11,7 @@ Work = Callable[[], list[Trajectory]]
 
 
 class Collection:
-    """At most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
+    """Collector with at most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="collect")
@@ -44,7 +44,7 @@ class Collection:
 
 
 def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, rounds: int) -> list[Trajectory]:
-    """The episodes of so many groups, then, `rounds` times at most, of one more group for each of the round before without spread.
+    """Episodes of `count` groups, then, `rounds` times at most, of one more group for each of the round before without spread.
 
     `play(round, first, count)` gives the episodes of groups first .. first + count − 1. All episodes played are in the result
     and are counted (dynamic sampling of DAPO, arXiv 2503.14476, section 3.2, there without a bound).

@@ -17,8 +17,8 @@ from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, se
 class LanguagePolicy:
     """Acts by sampling from a model; implements :class:`webgym.policies.policy.Policy`.
 
-    The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode is the same
-    whatever runs beside it. With `grammar`, answers are constrained to the action syntax, refs to those of the page that is shown.
+    The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode does not
+    depend on others beside it. With `grammar`, answers are constrained to the action syntax, refs to those of the page that is shown.
     """
 
     def __init__(self, source: PolicyModel, sampler: Sampler, sampling: Sampling, run_seed: int = 0, *, grammar: bool = False) -> None:
@@ -51,7 +51,7 @@ class LanguagePolicy:
         return prompt, ids
 
     def _check(self, tokens: int, answer: int, observation: Observation, key: EpisodeKey) -> None:
-        """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""
+        """Raises UsageError, naming the page, where prompt and answer do not fit in the model's context."""
         need = tokens + answer
         if need <= self._limit:
             return

@@ -153,8 +153,8 @@ class RunFolder:
     ) -> Checkpoint:
         """Write checkpoint `iteration`, then delete all but the newest `keep` and the best.
 
-        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: what else is needed to
-        go on, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
+        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: the rest that a resumed run
+        needs, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
         Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
         """
         score = float(score) if score is not None and math.isfinite(score) else None
@@ -315,7 +315,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(state: Mapping[str, Any]) -> None:
-    """Put the global generators back to what `rng_state` returned."""
+    """Put the global generators back to the result of `rng_state`."""
     import torch
 
     torch.set_rng_state(state["torch"])

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 WIDTH = 256  # columns of keys and values are added, and looked at, in steps of this and its one and a half, twofold ...
 READ_TOKENS = 16_384  # of one pass over prompts, its padding included
 SWITCH_S = 5e-4  # every call of torch lets other threads run, at Python's own interval for ten times as long as this thread works between
-SAME = 16  # tokens: a slot whose known tokens all but so few begin the prompt is gone on with in place
+SAME = 16  # tokens: a slot is reused in place if fewer of its known tokens than this are not the prompt's beginning
 
 
 HOLDS_GRAMMAR = True
@@ -74,7 +74,7 @@ class BatchedSampler(Worker):
         """Gives the thread a stream of its own on a GPU."""
         if self._device.type == "cuda":
             sys.setswitchinterval(SWITCH_S)
-            torch.cuda.synchronize()  # whoever made the weights used another stream
+            torch.cuda.synchronize()  # the weights were made on another stream
             torch.cuda.set_stream(torch.cuda.Stream())
 
     def publish(self, message: Publish) -> None:
@@ -181,7 +181,7 @@ class BatchedSampler(Worker):
         taken = [(i, request) for i, request in enumerate(self.slots) if request is not None]
         columns = self._past_of().shape[4]
         now = np.zeros((2, len(self.slots)), np.int64)
-        now[1] = columns - 1  # a free slot writes where nobody reads
+        now[1] = columns - 1  # a free slot writes to a column that is never read
         for i, request in taken:
             now[:, i] = request.ids[-1], request.length
             self._seen[i, request.length] = request.ids[-1]

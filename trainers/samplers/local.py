@@ -109,7 +109,7 @@ class LocalSampler(Worker):
             raise UsageError(f"expected block >= 0, got block={block}")
         self._block = block
         self._decoder: SmallLlamaDecoder | None = None  # found by the worker
-        self._together: bool | None = None  # whether prompts may be read in one pass; None: not tried yet
+        self._together: bool | None = None  # true if prompts may be read in one pass; None before the trial
         self._known = Known(int(cache_mb * 2**20))
         self._keys: list[Tensor | None] = [None] * slots  # [layers, 2, kv_heads, capacity, d] of each slot that is taken
         super().__init__(model, tokenizer, version=version, slots=slots, threads=threads)

@@ -48,7 +48,7 @@ class Factory(Protocol):
 
 @dataclass(frozen=True)
 class SamplerKind:
-    """The contents of a sampler's file. `name` is what `sampler.kind` says: a name, or a file's absolute path."""
+    """The contents of a sampler's file. `name` is the value of `sampler.kind`, a name or a file's absolute path."""
 
     name: str
     summary: str  # first line of its docstring
@@ -134,7 +134,7 @@ def _entry_points() -> Mapping[str, EntryPoint]:
 
 @functools.cache
 def _from_path(path: Path, state: tuple[int, int]) -> SamplerKind:
-    """The sampler in a file as it is now; `state` is its time and size, so that a changed file is read anew."""
+    """The sampler in the present version of a file; `state` is its time and size, so that a changed file is read anew."""
     spec = importlib.util.spec_from_file_location(f"webgym_sampler_{path.stem}_{abs(hash((path, state))):x}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -183,7 +183,7 @@ def _factory_problems(module: ModuleType) -> list[str]:
         return [f"{FACTORY} to take (config, source, *, folder, version), it takes {signature} ({error})"]
     try:
         returned = typing.get_type_hints(factory).get("return")
-    except (NameError, AttributeError, TypeError):  # names that exist for type checkers only: what is opened is looked at then
+    except (NameError, AttributeError, TypeError):  # names that exist for type checkers only; the opened object is checked later
         return []
     if isinstance(returned, type) and returned is not Sampler and (lacking := _lacking(returned)):
         return [f"{FACTORY} to return a Sampler, but a {returned.__name__} has no {' and no '.join(lacking)}"]

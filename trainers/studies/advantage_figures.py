@@ -79,7 +79,7 @@ def _root(x: float) -> float:
 
 
 def signs(estimate: Turns, visits: Visits) -> list[tuple[float, int]]:
-    """By turn, from 0: the number of estimates with the sign of the truth (an estimate of 0 counts half), and the number at stake."""
+    """Number of estimates with the sign of the truth (an estimate of 0 counts half), and number at stake, by turn from 0."""
     live = np.abs(visits.truth) >= AT_STAKE
     right = np.where(estimate == 0, 0.5, np.sign(estimate) == np.sign(visits.truth))
     turns = range(int(visits.turn.max()) + 1) if len(visits.turn) else range(0)

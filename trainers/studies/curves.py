@@ -92,7 +92,7 @@ def _figures(rows: Sequence[Mapping[str, Any]], goal: float, window: int) -> dic
         **{name: _with_interval({"": [row[name] for row in rows]}) for name in ("area", "final")},
         "goal": goal,
         "reached_goal": int(np.isfinite(steps).sum()),
-        "median_steps_to_goal": median if np.isfinite(median) else None,  # of all runs: none where half of them never got there
+        "median_steps_to_goal": median if np.isfinite(median) else None,  # of all runs; none where half of them never reached it
         "collapsed": sum(collapsed(row["curve"], window) for row in rows),
         "seconds": float(np.mean([row["seconds"] for row in rows])),
     }

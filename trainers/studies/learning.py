@@ -128,7 +128,7 @@ def read_grid(path: Path) -> Grid:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run: a contender's candidate on a task with a seed, for so many environment steps."""
+    """One run: a contender's candidate on a task with a seed, for this number of environment steps."""
 
     stage: Stage
     label: str
@@ -187,7 +187,7 @@ def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, A
 
 
 def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[str, Any]:
-    """The row of a cell: its run, played from the start as `here` says (:func:`settings_of`).
+    """The row of a cell: its run, played from the start with the settings `here` (:func:`settings_of`).
 
     Raises KeyboardInterrupt where the run was stopped before its budget.
     """
