@@ -29,18 +29,18 @@ class _Group(BaseModel):
 
 
 class LengthConfig(_Group):
-    """How long a run goes on: the first limit that is reached ends it."""
+    """Limits of a run's length. The first one that is reached ends the run."""
 
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
     minutes: float | None = Field(default=14.0, gt=0)
     """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
-    """Stop after the iteration in which so many environment steps (turns) have been taken since the start."""
+    """Stop after the iteration in which this number of environment steps (turns) since the start is reached."""
 
 
 class RolloutConfig(_Group):
-    """Training episodes: how many, and how they are sampled."""
+    """Number and sampling of the training episodes."""
 
     groups: int = Field(default=40, ge=1)
     """Groups (a task with a seed) per iteration."""
@@ -61,7 +61,7 @@ class RolloutConfig(_Group):
 
 
 class UpdateConfig(_Group):
-    """How a batch is learned from."""
+    """Update of the models on each batch."""
 
     epochs: int = Field(default=2, ge=1)
     """Passes over each batch."""
@@ -77,7 +77,7 @@ class EvaluationConfig(_Group):
     seeds: int = Field(default=40, ge=0)
     """Test seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
     every: int = Field(default=0, ge=0)
-    """Evaluate on the validation seeds every so many iterations too; 0: never."""
+    """Iterations between evaluations on the validation seeds; 0 means never."""
     temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature."""
 
@@ -92,24 +92,24 @@ class CheckpointsConfig(_Group):
 
 
 class MachineConfig(_Group):
-    """Where a run is played and learned."""
+    """Machine on which a run is played and learned."""
 
     backend: Annotated[str, AfterValidator(known_backend)] = "browser"
-    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
+    """Backend that plays episodes: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
     sessions: int = Field(default=8, ge=1)
     """Browser sessions that collect at the same time."""
     device: str = "cpu"
-    """Where the policy and the critic are trained."""
+    """Device on which the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the policy."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
+    """Compute activations again in the backward pass instead of keeping them. It takes less memory and a third more time."""
     threads: int = Field(default=1, ge=1)
-    """Threads of the update; results depend on it bit by bit. One is the safe choice on a busy machine: two wait for each other."""
+    """Threads of the update; results depend on it bit by bit. One is safe on a busy machine, because two wait for each other."""
 
 
 class TrainConfig(_Group):
-    """Everything that decides a run. The seed and this decide all but the times."""
+    """Everything that determines a run. With the seed it determines all but the times."""
 
     # what is learned
     algo: str = "grpo"
@@ -131,11 +131,11 @@ class TrainConfig(_Group):
     rollout: RolloutConfig = RolloutConfig()
     """Training episodes."""
     curriculum: CurriculumConfig = CurriculumConfig()
-    """Which tasks to practise."""
+    """Choice of the tasks to practise."""
     sampler: SamplerConfig = SamplerConfig()
-    """Where completions are generated."""
+    """Sampler that generates completions."""
     update: UpdateConfig = UpdateConfig()
-    """How a batch is learned from."""
+    """Update of the models on each batch."""
     optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
     """The policy's optimiser."""
     critic: CriticConfig = CriticConfig()
@@ -143,13 +143,13 @@ class TrainConfig(_Group):
 
     # how long, and what is kept
     length: LengthConfig = LengthConfig()
-    """How long the run goes on."""
+    """Limits of the run's length."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluations in the course of the run."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     """Checkpoints."""
     trackers: tuple[str, ...] = ("tensorboard",)
-    """Where metrics go besides metrics.jsonl: tensorboard, wandb, trackio."""
+    """Trackers that receive metrics besides metrics.jsonl: tensorboard, wandb, trackio."""
 
     # where it runs
     machine: MachineConfig = MachineConfig()
@@ -207,7 +207,7 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
     """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
 
-    A group of keys that `data` gives in part keeps what the model says of the others: its own defaults, not those of the group's class.
+    A group of keys that `data` gives in part keeps the model's own defaults for the others, not those of the group's class.
     """
     defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
@@ -259,7 +259,7 @@ def with_settings(
 ) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
-    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it is like none known.
+    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it resembles no known key.
     The path of an algorithm's file is made absolute. Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
@@ -324,7 +324,7 @@ def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
 
 
 def remedy(config: TrainConfig) -> str:
-    """With which settings a run takes less memory, those left out that it has already."""
+    """Settings with which a run takes less memory, without those that it already has."""
     knobs = [f"update.token_budget={max(64, config.update.token_budget // 2)}"]
     if not config.machine.gradient_checkpointing:
         knobs.append("machine.gradient_checkpointing=true")

@@ -5,9 +5,9 @@
 - `needs_values(config)`: "" for no critic, "turn" for V(s_t) at each turn, "token" for one at each sampled token, "action" for
   Q(s_t, a_t) beside V(s_t), from a critic that `config.q` (:class:`trainers.critics.q_critic.ActionValueConfig`) describes;
 - `credit(groups, values, config) -> Credit`;
-- with a critic of states, `targets(groups, config)`: what it is fitted to, one array per trajectory, before credit is given;
+- with a critic of states, `targets(groups, config)`: the targets of its fit, one array per trajectory, computed before credit is given;
 - off-policy, or with episodes of its own choice, `practice(config) -> Practice`: which episodes, and whose actions, the credit is given to;
-- with metrics of its own in the Credit's stats, `METRICS`: what each of them means.
+- with metrics of its own in the Credit's stats, `METRICS`: the meaning of each.
 
 A file in this folder is found by its name. So is one of an installed distribution that has an entry point in the group
 `webgym.algorithms`, whose value names the module. Any other file is given by its path (`webgym train --algo ./mine.py`). All of the
@@ -105,12 +105,12 @@ def check(algorithm: "Algorithm", config: "AlgorithmConfig") -> None:
 
 
 def is_path(name: str) -> bool:
-    """Whether this is the path of a file, not a name."""
+    """True for the path of a file, False for a name."""
     return name.endswith(".py") or "/" in name or os.sep in name
 
 
 def absolute(name: str) -> str:
-    """A name as it is, a path made absolute: what a configuration keeps, because a run may be resumed from another folder."""
+    """Name for a configuration: a name unchanged, a path made absolute, because a run may be resumed from another folder."""
     return os.path.abspath(Path(name).expanduser()) if is_path(name) else name
 
 
@@ -128,7 +128,7 @@ def _files() -> dict[str, Path]:
 
 @functools.cache
 def _entry_points() -> "dict[str, EntryPoint]":
-    """The algorithms that other distributions offer, by name; none takes the name of a file of ours."""
+    """The algorithms that other distributions offer, by name; none takes the name of a file in this folder."""
     import importlib.metadata
 
     found = {}
@@ -179,7 +179,7 @@ def _at(path: str) -> "Algorithm":
 
 
 def _execute(file: Path) -> ModuleType:
-    """The module in a file, under a private name, so that it stands in the way of no other."""
+    """The module in a file, under a private name, so that it hides no other module."""
     name = f"webgym_algorithm_{file.stem}_{zlib.crc32(os.fsencode(file)):08x}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
@@ -193,7 +193,7 @@ def _execute(file: Path) -> ModuleType:
 
 
 def _imported(load: Callable[[], ModuleType], where: str, file: Path | None) -> ModuleType:
-    """What `load` imports. Raises ConfigError with the line of `file` at which that failed."""
+    """Import a module by `load`. Raises ConfigError with the line of `file` at which the import failed."""
     try:
         return load()
     except ConfigError:

@@ -1,4 +1,4 @@
-"""The check of an algorithm's file against the contract: all of it when the file is read, in one sentence what is missing or wrong."""
+"""The check of an algorithm's file against the whole contract when the file is read; one sentence says what is missing or wrong."""
 
 import functools
 import inspect
@@ -111,7 +111,7 @@ def _check_metrics(metrics: object, where: str) -> None:
 
 
 def _stated_needs(needs_values: Callable[..., object]) -> tuple[Any, ...]:
-    """All that the function's annotation says it may return; nothing where that is no Literal."""
+    """Values of the Literal in the function's return annotation; empty where that is no Literal."""
     try:
         returned = get_type_hints(needs_values).get("return")
     except (NameError, TypeError):  # an annotation for readers only

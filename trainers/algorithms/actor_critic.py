@@ -4,9 +4,9 @@ Sutton et al. (2000), "Policy gradient methods"; Schulman et al. (2016), arXiv 1
 
     δ_t = r_t + γ V(s_{t+1}) − V(s_t),   A_t = δ_t + γλ A_{t+1},   ∇J = E Σ_t A_t ∇log π(a_t | s_t)
 
-λ = 0 (the default) is TD(0): one step of reality and then the critic's word, so the least variance and all of the critic's bias. λ = 1
-is REINFORCE with V. Nothing is clipped and nothing guards against a bad critic; ArCHer-PPO is this with both, and a λ near 1.
-The critic's own targets are Monte Carlo returns unless `critic.target_lam` says otherwise (0: r_t + γ V(s_{t+1})).
+λ = 0 (the default) is TD(0): one real step and then the critic's value, so the least variance and all of the critic's bias. λ = 1 is
+REINFORCE with V. There is no clip and no gate against a bad critic; ArCHer-PPO is this with both, and a λ near 1.
+The critic's own targets are Monte Carlo returns unless `critic.target_lam` is below 1 (0: r_t + γ V(s_{t+1})).
 """
 
 from collections.abc import Sequence

@@ -10,9 +10,9 @@ Notation: turns t = 0..T−1, r_t = 0 but r_{T−1} = R, V(s_T) = 0.
 The text's own advantage is V(s_{t+1}) − V(s_t), and R − V(s_{T−1}) at the end: λ = 0 and no γ. With a critic of discounted
 targets its mean is (1−γ) E[V'] > 0 on every ordinary turn, so it rewards going on as such; `published_td` gives it.
 
-A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out (critic.values_from),
-and they must earn their place: while Var(G − V) is no less than Var(G), or than Var(G − b) with b the leave-one-out group mean,
-A_t = G_t − b_t is used instead (critic/gate is 0).
+A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out (critic.values_from).
+They are used only if they help: while Var(G − V) is no less than Var(G), or than Var(G − b) with b the leave-one-out group mean,
+A_t = G_t − b_t takes their place (critic/gate is 0).
 """
 
 from collections.abc import Sequence

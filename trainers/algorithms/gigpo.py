@@ -59,7 +59,7 @@ def _of_group(group: Group, config: Config) -> list[np.ndarray]:
     anchors = [turn.state_hash for x in live for turn in x.turns]
     flat = np.concatenate(returns) if returns else np.zeros(0)
     steps = np.zeros(len(flat))
-    for anchor in set(anchors) - {""}:  # a turn without a hash has met nobody
+    for anchor in set(anchors) - {""}:  # a turn without a hash matches no other turn
         same = [k for k, a in enumerate(anchors) if a == anchor]
         steps[same] = c.group_standardise(flat[same], config.std)
     parts = iter(np.split(steps, np.cumsum([len(x) for x in live])[:-1]) if live else [])

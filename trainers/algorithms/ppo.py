@@ -53,7 +53,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     trajectories, tokens = c.flatten(groups), config.level == "token"
     returns, weights = targets(groups, config), c.turn_weights(trajectories)
     v = c.token_values(values, trajectories) if tokens else c.turn_values(values, trajectories)
-    # what the critic is worth is said per turn: of a turn's tokens the first has the state that the turn was begun in
+    # the critic's quality is measured per turn, because the first of a turn's tokens has the state in which the turn began
     g_turn, v_turn = ([a[c.turn_starts(x)] if tokens else a for a, x in zip(q, trajectories, strict=True)] for q in (returns, v))
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, g_turn, v_turn, c.group_baselines(groups, g_turn), weights)
     if tokens:
@@ -67,7 +67,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
 
 
 def _discounts(trajectory: Trajectory, config: Config) -> np.ndarray:
-    """From each sampled token to the next, [n]."""
+    """Discount from each sampled token to the next, [n]."""
     d = np.full(sum(c.turn_sizes(trajectory)), config.token_gamma)
     d[c.turn_starts(trajectory)[1:] - 1] = config.gamma
     d[-1:] = 0.0

@@ -6,8 +6,8 @@ Watkins (1989); double Q by van Hasselt et al. (2016); DigiQ: Bai et al. (2025),
     digiq    the critic is fitted by expectation as in ArCHer, and the policy imitates: of N fresh actions in each state of the replay
              the one with the largest Q is learned where Q − V > `margin`, L = −log π(a* | s)
 
-With "rerank" the language model stays as it is, and better acting comes from choosing among what it proposes; so evaluate with the
-same choice. `explore` of the training turns take the first proposal unseen, or Q would only ever see what it likes.
+With "rerank" the language model stays unchanged, and improvement comes from the choice among its proposals, so evaluate with the same
+choice. A share `explore` of the training turns takes the first proposal unseen, because Q would otherwise see only actions it prefers.
 """
 
 from collections.abc import Sequence

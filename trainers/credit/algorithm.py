@@ -1,4 +1,4 @@
-"""The contract of an algorithm: what its file defines, and what it asks of the loop.
+"""The contract of an algorithm: the parts of its file, and its requests to the loop.
 
 Options that the loop reads, beside the algorithm, are fields of the bases here, so that no option of that name can do nothing::
 
@@ -23,7 +23,7 @@ NeedsValues = Literal["", "turn", "token", "action"]
 
 
 class AlgorithmConfig(BaseModel):
-    """Options of an algorithm: a field each, with a default and a line that says what it does."""
+    """Options of an algorithm: one field each, with a default and a line of documentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -42,7 +42,7 @@ class Bootstrapped(AlgorithmConfig):
     """Options of an algorithm that can look beyond the turn limit; its `values` then have `final`, V(s_T)."""
 
     bootstrap_at_limit: bool = False
-    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
+    """Use V(s_T) where the turn limit ended the episode, else 0, because the limit is part of the task."""
 
 
 def discount(config: AlgorithmConfig) -> float:
@@ -51,13 +51,13 @@ def discount(config: AlgorithmConfig) -> float:
 
 
 def bootstraps(config: AlgorithmConfig) -> bool:
-    """Whether V(s_T) is read at the turn limit."""
+    """True where V(s_T) is read at the turn limit."""
     return isinstance(config, Bootstrapped) and config.bootstrap_at_limit
 
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """What an algorithm asks of the loop besides; the default is on-policy."""
+    """Requests of an algorithm to the loop, beyond values; the default is on-policy."""
 
     replay: int = 1  # iterations whose episodes a batch holds, the newest included
     fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
@@ -68,14 +68,14 @@ class Practice:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What an algorithm's file defines. `targets` is None where no configuration of it has a critic of states."""
+    """Contents of an algorithm's file. `targets` is None where no configuration of it has a critic of states."""
 
     name: str
-    key: str  # what `algo` of a configuration says: the name, or the absolute path of the file
+    key: str  # value of `algo` in a configuration: the name, or the absolute path of the file
     summary: str  # first line of its docstring
     Config: type[AlgorithmConfig]
     needs_values: Callable[[AlgorithmConfig], NeedsValues]
     credit: Callable[[Sequence[Group], Values | None, AlgorithmConfig], Credit]
     targets: Callable[[Sequence[Group], AlgorithmConfig], list[np.ndarray]] | None
     practice: Callable[[AlgorithmConfig], Practice]
-    metrics: Mapping[str, str]  # what the metrics mean that it alone logs (METRICS of its file)
+    metrics: Mapping[str, str]  # meaning of the metrics that only it logs (METRICS of its file)

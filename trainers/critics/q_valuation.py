@@ -1,4 +1,4 @@
-"""The critic's part of an iteration for algorithms that want Q(s, a): proposals drawn anew, the critic's passes, values of actions."""
+"""The critic's part of an iteration for algorithms with Q(s, a): newly drawn proposals, the critic's passes, values of actions."""
 
 import copy
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from webgym.types import Group, Trajectory, Turn, seed_from
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Actions drawn anew in every turn: `place[turn, n]` is the n-th one's place among the different ones."""
+    """Actions drawn anew in every turn; `place[turn, n]` is the position of the n-th one among the different ones."""
 
     drawn: Sequence[Generated]  # [turns · n], turn after turn
     place: np.ndarray  # [turns, n] int64
@@ -135,12 +135,12 @@ class QValuation:
         return [batch.to(self._device) for batch in pack(rows, self._budget)]
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-        """V(s_t) of any trajectories as the critic is now, [T_i] each: the smaller of the two."""
+        """V(s_t) of any trajectories under the current critic, [T_i] each: the smaller of the two."""
         lengths = [len(x) for x in trajectories]
         return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
 
     def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
-        """:func:`best_action` by the critic as it is now."""
+        """:func:`best_action` by the current critic."""
         return best_action(self.critic, prompt, actions, self._budget, self._device)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class QValuation:
         self.target.save_pretrained(folder / "target")
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`restore` needs beside the folder."""
+        """State that :meth:`restore` needs beside the folder."""
         return {"started": self._started, "adamw": self.optimizer.state_dict()}
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ class QValuation:
 
 
 def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:
-    """Which of the actions has the highest Q behind this prompt, the smaller of each pair; the first of equals."""
+    """Position of the action with the highest Q (the smaller of each pair) after this prompt; the first of equals."""
     different = list(dict.fromkeys(actions))
     if len(different) == 1:
         return 0
@@ -178,7 +178,7 @@ def _transitions(trajectories: Sequence[Trajectory]) -> Transitions:
 
 
 def _with_actions(groups: Sequence[Group], chosen: Sequence[Generated]) -> list[list[Trajectory]]:
-    """The same states with other actions in them, turn after turn; rewards and outcomes stay, and no longer belong to the actions."""
+    """The same states with other actions, turn after turn. Rewards and outcomes stay, but no longer belong to the actions."""
     actions = iter(chosen)
     return [[replace(x, turns=tuple(_with_action(turn, next(actions)) for turn in x.turns)) for x in group] for group in groups]
 

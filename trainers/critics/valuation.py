@@ -1,7 +1,7 @@
 """The critic's part of an iteration: values of a batch that never saw its outcomes, and the fit to them.
 
-What is held out and how is `critic.values_from`: "earlier" costs nothing (the critic of the iterations before), "cross_fit" one fit
-per fold, and "same" is the published order, kept to show what it does.
+`critic.values_from` chooses how values are held out: "earlier" costs nothing (the critic of the iterations before), "cross_fit" costs
+one fit per fold, and "same" is the published order, kept to show its effect.
 """
 
 import copy
@@ -33,7 +33,7 @@ METRICS: Mapping[str, str] = {
 
 
 class Valuation:
-    """A critic with its optimiser, for algorithms that want V per turn or per token (:class:`trainers.critics.valuer.Valuer`)."""
+    """A critic with its optimiser, for algorithms with V per turn or per token (:class:`trainers.critics.valuer.Valuer`)."""
 
     best = None  # V compares states, not actions
 
@@ -122,12 +122,12 @@ class Valuation:
         return values, final
 
     def _read(self, trajectories: Sequence[Trajectory], batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
-        """V of turns and of s_T by the critic as it is."""
+        """V of turns and of s_T by the current critic."""
         with self.optimizer.averaged():
             return predict(self.critic, batches, turns), self._finals(self.critic, trajectories)
 
     def _finals(self, critic: Critic, trajectories: Sequence[Trajectory]) -> np.ndarray:
-        """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or where nobody bootstraps."""
+        """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or without bootstrapping."""
         if not self._bootstraps:
             return np.full(len(trajectories), np.nan)
         rows, places = final_rows(trajectories)
@@ -135,7 +135,7 @@ class Valuation:
         return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
-        """λ-returns at `critic.target_lam`, which look ahead by the critic as it is, in place of the targets."""
+        """λ-returns at `critic.target_lam`, with values of the current critic, in place of the targets."""
         if self._per_token:
             raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
         trajectories = flatten(groups)
@@ -155,7 +155,7 @@ class Valuation:
         return packed
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-        """V(s_t) of any trajectories as the critic is now, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
+        """V(s_t) of any trajectories under the current critic, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
         lengths = [len(x) for x in trajectories]
         batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
         with self.optimizer.averaged():
@@ -169,7 +169,7 @@ class Valuation:
             self.critic.save_pretrained(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`restore` needs beside the folder."""
+        """State that :meth:`restore` needs beside the folder."""
         return self.optimizer.state_dict()
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ def critic_of(checkpoint: Checkpoint, config: CriticConfig, source: PolicyModel,
 
 
 def prompt_tail(source: PolicyModel) -> int:
-    """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
+    """Number of tokens with which every prompt of this policy ends, whatever the page: the generation prompt after the observation."""
     pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
     seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
     one, other = (Context(source.tokenizer, source.prompts).first(prompt_of(o, (), source.prompts)) for o in seen)

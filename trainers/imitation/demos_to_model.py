@@ -1,4 +1,4 @@
-"""From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
+"""Imitation of a folder of demonstrations into a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
 import json
 import math
@@ -79,6 +79,6 @@ def sft(
 
 
 def _in_words(p: imitation.Progress) -> str:
-    """One line of a run; nothing is said of held-out turns where none are kept."""
+    """One line of a run; it leaves out held-out turns where there are none."""
     held_out = "" if math.isnan(p.exact) else f"held-out loss {p.held_out_loss:.3f}  exact {p.exact:.1%}  "
     return f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  {held_out}{p.tokens_per_s:,.0f} tokens/s"

@@ -1,4 +1,4 @@
-"""Imitation: a model learns to write what a demonstrator wrote (supervised fine-tuning).
+"""Imitation: a model learns to write the demonstrator's actions (supervised fine-tuning).
 
     L(θ) = - (1/|A|) Σ log π_θ(a | prompt)  -  w · (1/|P|) Σ log π_θ(token | tokens before)
 
@@ -31,7 +31,7 @@ from webgym.types import Trajectory, seed_from
 
 
 class Config(BaseModel):
-    """How a model imitates."""
+    """Settings of imitation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,10 +74,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How imitation stands after `step` optimiser steps.
+    """Progress of imitation after `step` optimiser steps.
 
     `loss` is the mean over action tokens since the last measurement; `held_out_loss` that of the held-out demonstrations, in nats;
-    `exact` the share of held-out turns whose whole action is the likeliest token by token (what greedy decoding would write).
+    `exact` the share of held-out turns whose whole action is the likeliest token by token (as greedy decoding would write it).
     """
 
     step: int
@@ -252,7 +252,7 @@ def _deal(rows: list[Row], config: Config) -> Iterator[list[Row]]:
 
 
 def _scale(step: int, steps: int, config: Config) -> float:
-    """What the highest step size is multiplied by in this step (from 1)."""
+    """Factor on the highest step size in this step (counted from 1)."""
     rise = max(1, round(config.warmup * steps))
     if step <= rise:
         return step / rise

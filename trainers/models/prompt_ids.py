@@ -1,4 +1,4 @@
-"""Prompts as token ids: the first prompt of an episode, and in a conversation what comes behind an answer.
+"""Prompts as token ids: the first prompt of an episode, and in a conversation the ids that follow an answer.
 
 A conversation is built of ids, never of text: each prompt is the ids before it, the answer as it was sampled, and the ids of the new
 message. So consecutive turns merge into one row of the trainer, and a sampler that keeps keys and values reads each page once.
@@ -47,14 +47,14 @@ class Context:
         return continued_key(history[-1].completion.key, prompt.key) if continues(history, self._prompts) else prompt.key
 
     def first(self, prompt: Prompt) -> tuple[int, ...]:
-        """The ids of a prompt that nothing stands before."""
+        """The ids of the first prompt."""
         if not self._tokenizer.chat_template:
             return self._plain(prompt.text)
         text = self._templated(self._harmless(prompt))
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def following(self, prompt: Prompt, action_ids: Sequence[int]) -> tuple[int, ...]:
-        """The ids that come behind an answer in a conversation; its end token too, where the answer was cut before it."""
+        """The ids that follow an answer in a conversation; its end token too, where the answer was cut before it."""
         end = cast(int, self._tokenizer.eos_token_id)
         closing = () if action_ids and action_ids[-1] in self._ends else (end,)
         if not self._tokenizer.chat_template:
@@ -79,7 +79,7 @@ class Context:
         return self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
 
     def _harmless(self, prompt: Prompt) -> list[dict[str, str]]:
-        """The messages with a space inside whatever spells a special token, so that no page can end a turn or begin one."""
+        """The messages with a space inside any text that spells a special token, so that no page can end a turn or begin one."""
         contents = [message.text for message in prompt.messages]
         for token in self._special:
             contents = [content.replace(token, f"{token[0]} {token[1:]}") for content in contents]

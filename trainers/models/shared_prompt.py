@@ -1,4 +1,4 @@
-"""Many texts after one prompt, each prompt read once: a fan. For chances of all actions of a page, and for their gradient.
+"""Fans: many texts after one prompt, each prompt read once. They give the chances of all actions of a page, and their gradient.
 
 A fan lies in the sequence as its prompt and then its texts, one after the other; every text's positions go on where the prompt ends.
 Attention is causal in the prompt, and a text sees the prompt and itself, never its neighbours. No mask over the whole exists.
@@ -27,7 +27,7 @@ class Fan:
 
     @property
     def tokens(self) -> int:
-        """How many tokens a forward pass reads."""
+        """Number of tokens that a forward pass reads."""
         return len(self.prompt) + sum(map(len, self.texts))
 
 

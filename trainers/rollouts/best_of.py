@@ -22,7 +22,7 @@ class BestOf:
 
     @classmethod
     def of(cls, proposer: Callable[[int], PromptReader], count: int, best: Best, explore: float = 0.0, run_seed: int = 0) -> "BestOf":
-        """Of `count` proposers made from their seeds: the first has the run's own, so that what it proposes is what it would do alone."""
+        """A policy over `count` proposers made from their seeds. The first has the run's own seed, so it proposes as if alone."""
         seeds = [run_seed, *(seed_from(run_seed, "proposal", n) for n in range(1, count))]
         return cls([proposer(seed) for seed in seeds], best, explore, run_seed)
 

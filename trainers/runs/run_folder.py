@@ -1,7 +1,7 @@
-"""The run folder: everything that a training run leaves behind, written so that a `kill -9` at any moment breaks none of it.
+"""The run folder: all files of a training run, written so that a `kill -9` at any moment breaks none of them.
 
 :mod:`webgym.record.layout` names and explains the files. Iterations count from 1: checkpoint 12 holds the state after iteration 12, and
-checkpoint 0 the start. Going on from checkpoint 12 drops the rows and trajectories of later iterations, so nothing is there twice.
+checkpoint 0 the start. Resuming from checkpoint 12 drops the rows and trajectories of later iterations, so none is there twice.
 """
 
 import json
@@ -68,7 +68,7 @@ class RunFolder:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
         `algo` is the algorithm's name.
-        `config` is the resolved configuration as plain data; None stands for "not set" and is left out, for TOML has none.
+        `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
         `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
@@ -131,7 +131,7 @@ class RunFolder:
     # --- trajectories ---
 
     def trajectory_path(self, iteration: int) -> Path:
-        """Where the trajectories of this iteration are."""
+        """Path of the trajectories of this iteration."""
         return layout.trajectory_file(self.path, iteration)
 
     def trajectories(self, iteration: int) -> "TrajectoryStore":
@@ -153,8 +153,8 @@ class RunFolder:
     ) -> Checkpoint:
         """Write checkpoint `iteration`, then delete all but the newest `keep` and the best.
 
-        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: what else is needed to
-        go on, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
+        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: the rest that a resumed run
+        needs, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
         Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
         """
         score = float(score) if score is not None and math.isfinite(score) else None
@@ -212,7 +212,7 @@ class RunFolder:
                 remove_folder(checkpoint.path)
 
     def _sweep(self) -> None:
-        """Remove what a killed writer left: hidden folders and files. No complete checkpoint is ever hidden."""
+        """Remove the leftovers of a killed writer: hidden folders and files. No complete checkpoint is ever hidden."""
         for path in [*self._checkpoints.glob(".*"), *self.path.glob(".*.tmp")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -304,9 +304,9 @@ def package_versions() -> dict[str, str]:
 
 
 def rng_state() -> dict[str, Any]:
-    """The state of torch's global generators, fit for `RunFolder.save`: what a model with dropout draws from.
+    """The state of torch's global generators, fit for `RunFolder.save`; a model with dropout draws from them.
 
-    Python's own is left out: no result depends on it, and libraries draw from it whenever they like.
+    Python's own is left out, because no result depends on it and libraries draw from it at any time.
     """
     import torch
 
@@ -315,7 +315,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(state: Mapping[str, Any]) -> None:
-    """Put the global generators back to what `rng_state` returned."""
+    """Put the global generators back to the result of `rng_state`."""
     import torch
 
     torch.set_rng_state(state["torch"])

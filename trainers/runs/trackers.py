@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.jsonl: TensorBoard, and by extra Weights & Biases and trackio. Imported when asked for."""
+"""Trackers of metrics besides metrics.jsonl: TensorBoard, and by extra Weights & Biases and trackio. Imported when asked for."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ class Tracker(Protocol):
     """Receives the rows of a run as they are made."""
 
     def log(self, iteration: int, metrics: Mapping[str, Any]) -> None:
-        """Take one row; what is no number is ignored."""
+        """Take one row; entries that are no numbers are ignored."""
         ...
 
     def resume(self, iteration: int) -> None:
@@ -46,7 +46,7 @@ class TensorBoard:
         self._writer.flush()
 
     def resume(self, iteration: int) -> None:
-        """TensorBoard hides what an earlier writer logged at later steps."""
+        """TensorBoard hides values that an earlier writer logged at later steps."""
         self._writer.close()
         self._writer = self._open(iteration + 1)
 

@@ -1,4 +1,4 @@
-"""Generation on a server that speaks the OpenAI protocol and gives token ids and log-probabilities: vLLM or SGLang.
+"""Generation on a server with the OpenAI protocol that returns token ids and log-probabilities: vLLM or SGLang.
 
 Prompts go out as ids and come back as the sampled ids with their log-probabilities, so nothing is tokenised twice. New weights are
 published by file: a Hugging Face folder (an adapter added in) that the server can read too, and a call that makes it load them:
@@ -52,7 +52,7 @@ class Config(BaseModel):
 
 
 def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
-    """A sampler on the server, which has loaded the model's weights from `folder`, whatever it was started with."""
+    """A sampler on the server, which has loaded the model's weights from `folder`, whatever model it was started with."""
     sampler = OpenAISampler(config, source.model, source.tokenizer, folder, version=version)
     try:
         sampler.set_weights(source.model, version)
@@ -65,7 +65,7 @@ def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: 
 class OpenAISampler(Sampler):
     """Samples on a server; use it as a context manager or call :meth:`close`.
 
-    `folder` is where weights are published, one folder a version, the newest only; the server must see it under the same path.
+    Weights are published in `folder`, one folder a version, the newest only; the server must see it under the same path.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Reading prompts: in pieces that only depend on the prompt, together where that changes no bit, and never twice.
 
-A prompt is read in blocks of a fixed number of tokens and a rest, so that two prompts that begin alike share their first blocks: the
-turns of a conversation, or all prompts behind one system message. A block's keys and values are a function of the tokens up to its end
-alone, whoever read it first; so nothing that is reused or read beside others can change a completion.
+A prompt is read in blocks of a fixed number of tokens and a rest, so that two prompts that begin alike share their first blocks, such as
+the turns of a conversation, or all prompts behind one system message. A block's keys and values are a function of the tokens up to its
+end alone, whichever request read it first. So neither reuse nor reading in company can change a completion.
 """
 
 from collections import OrderedDict
@@ -36,7 +36,7 @@ class Piece:
 
 
 def ends(length: int, block: int) -> tuple[int, ...]:
-    """Where the pieces of a prompt end: whole blocks while at least SMALLEST tokens remain, then the rest; `block` 0 is one piece.
+    """Ends of the pieces of a prompt: whole blocks while at least SMALLEST tokens remain, then the rest; `block` 0 is one piece.
 
     >>> ends(100, 0), ends(100, 40), ends(90, 40), ends(10, 40)
     ((100,), (40, 80, 100), (40, 90), (10,))
@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def start(self) -> int:
-        """Where the next piece begins."""
+        """Position at which the next piece begins."""
         return self.ends[len(self.pieces) - 1] if self.pieces else 0
 
     @property
@@ -95,7 +95,7 @@ class Reading:
 class ReadLayout:
     """Attention while pieces of several prompts are read, laid end to end: causal inside each, over its own past and itself.
 
-    `keys` collects what each layer computes for all of them, [2, kv_heads, n, d].
+    `keys` collects the keys and values of each layer for all of them, [2, kv_heads, n, d].
     """
 
     lengths: Sequence[int]
@@ -117,7 +117,7 @@ class ReadLayout:
 def passes(readings: Iterable[Reading], limit: int, together: Callable[[], bool]) -> Iterator[list[Reading]]:
     """The next pieces in groups for one forward pass each: at most `limit` tokens, equal pieces once, short ones alone.
 
-    `together` is asked once two pieces could be read at once; where it says no, each is read alone.
+    `together` is called once two pieces could be read at once; where it is false, each is read alone.
     """
     group: list[Reading] = []
     size = 0
@@ -136,7 +136,7 @@ def passes(readings: Iterable[Reading], limit: int, together: Callable[[], bool]
 
 
 class Known:
-    """What is kept of pieces that were read, up to `limit` bytes; the longest unused is dropped first."""
+    """Cache of pieces that were read, up to `limit` bytes; the longest unused is dropped first."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._size = limit, 0

@@ -1,4 +1,4 @@
-"""The protocol of samplers, what they give back, and the choice of one token."""
+"""The protocol of samplers, their completions, and the choice of one token."""
 
 import asyncio
 from abc import abstractmethod
@@ -31,7 +31,7 @@ class Generated:
 
 @dataclass
 class Counters:
-    """What a sampler has done since it started."""
+    """Work that a sampler has done since it started."""
 
     completions: int = 0
     prompt_tokens: int = 0  # that were read
@@ -44,7 +44,7 @@ class Counters:
 
 
 class Sampler(Protocol):
-    """One way to generate completions: everything that training, evaluation and the studies ask of it. A context manager.
+    """One way to generate completions, with everything that training, evaluation and the studies ask of it. A context manager.
 
     A class that inherits from it defines `counters`, `submit`, `set_weights` and `close`; the rest follows from these.
     """
@@ -55,8 +55,8 @@ class Sampler(Protocol):
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; called from any thread, many at once. It depends on the arguments and weights only.
 
-        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); what is kept of a prompt is kept by ids and key.
-        Raises UsageError where prompt and answer do not fit in what the model reads, or it reads no pictures and there are some (here, or
+        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); a cache of prompts goes by ids and key.
+        Raises UsageError where prompt and answer do not fit in the model's context, or it reads no pictures and there are some (here, or
         as the future's exception).
         """
         ...
@@ -89,7 +89,7 @@ def check_sampling(sampling: Sampling) -> None:
 
 
 def picture_key(key: str) -> dict[str, str]:
-    """The argument that tells a sampler of a prompt's pictures; none where there are none, so that a sampler of text need not take it."""
+    """The argument that names a prompt's pictures to a sampler. It is left out without pictures, so a sampler of text need not take it."""
     return {"key": key} if key else {}
 
 

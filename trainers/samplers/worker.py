@@ -1,7 +1,7 @@
 """The worker thread of samplers in this process: requests in, completions out, new weights in between.
 
-A request joins as soon as a slot is free and leaves at its end token; nothing waits for the slowest. How prompts are read and tokens are
-drawn is the subclass's: :mod:`trainers.samplers.local` gives equal bits in any company, :mod:`trainers.samplers.batched` throughput.
+A request joins as soon as a slot is free and leaves at its end token; no request waits for the slowest. A subclass reads
+prompts and draws tokens: :mod:`trainers.samplers.local` gives equal bits in any batch, :mod:`trainers.samplers.batched` throughput.
 """
 
 import queue
@@ -30,7 +30,7 @@ from webgym.types import Sampling
 
 @dataclass(eq=False)
 class Request:
-    """A prompt with its seed and settings, and what has been sampled for it so far."""
+    """A prompt with its seed and settings, and the tokens sampled for it so far."""
 
     prompt: tuple[int, ...]
     seed: int
@@ -162,7 +162,7 @@ class Worker(Sampler):
         return
 
     def ready(self, waiting: int) -> bool:
-        """Whether those that wait should be let in now."""
+        """True if waiting requests should be let in now."""
         return True
 
     def slot_for(self, request: Request) -> int:
@@ -180,7 +180,7 @@ class Worker(Sampler):
         ...
 
     def renewed(self) -> None:
-        """Forgets what was made with the weights before."""
+        """Forgets all keys and values of the weights before."""
         return
 
     def publish(self, message: Publish) -> None:
@@ -243,7 +243,7 @@ class Worker(Sampler):
                 message.done.set_exception(end)
 
     def _rest(self) -> list[Request | Publish]:
-        """The messages that nothing will be done about."""
+        """The messages that will not be handled."""
         found: list[Request | Publish] = []
         while not self._inbox.empty():
             message = self._inbox.get()
@@ -252,7 +252,7 @@ class Worker(Sampler):
         return found
 
     def _receive(self, waiting: "deque[Request | Publish]") -> bool:
-        """Takes all messages that are there, or waits for one where there is nothing to do; False at the end."""
+        """Takes all messages that are there, or waits for one where there is no work; False at the end."""
         idle = not waiting and not any(self.slots)
         while True:
             try:

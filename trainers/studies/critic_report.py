@@ -1,7 +1,7 @@
-"""What a checkpoint's critic is worth on what it never saw: other seeds, other wordings, other sites (`webgym critic`).
+"""Quality of a checkpoint's critic on held-out data: other seeds, other wordings, other sites (`webgym critic`).
 
-The checkpoint's policy plays, its critic says V(s_t) at every turn. The truth is exact where the task knows it and the policy has no
-memory; elsewhere, where continuations are asked for, it is by Monte Carlo (:mod:`webgym.rollout.branch`), and its noise is taken off.
+The checkpoint's policy plays, and its critic gives V(s_t) at every turn. The truth is exact where the task knows it and the policy has
+no memory. Elsewhere, with continuations, it is by Monte Carlo (:mod:`webgym.rollout.branch`), and its noise is subtracted.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the critic is tried on: `seeds` held-out instances of every task, `episodes` of each.
+    """Episodes that the critic is tested on: `seeds` held-out instances of every task, `episodes` of each.
 
     `sites` are tasks beside the run's own. `continuations` of each state of `truth_episodes` episodes are played where the truth is not
     known exactly; 0 plays none. None stands for the run's own backend.
@@ -109,7 +109,7 @@ def values_of(critic: Critic, trajectories: Sequence[Trajectory], token_budget: 
 def _truth(
     arena: Arena, policy: LanguagePolicy, known: ExactTruth, played: Sequence[Trajectory], gamma: float, wanted: Wanted
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """V(s_t) of each episode with its standard error; NaN where nobody knows."""
+    """V(s_t) of each episode with its standard error; NaN where it is unknown."""
     truth, errors = [], []
     for x in played:
         exact = known.row(x, gamma)

@@ -7,8 +7,8 @@ The exact policy gradient of a task whose values are known, for a policy without
 
     ∇J = Σ_t Σ_s P(s_t = s) Σ_a Q(s, a) ∇π(a | o(s))
 
-where o(s) is what the policy is shown at s. All texts that are no action have one Q(s, "") together, and π("") = 1 − Σ_a π(a), so each
-action counts with Q(s, a) − Q(s, "").
+where o(s) is the observation at s. All texts that are no action share one Q(s, ""), and π("") = 1 − Σ_a π(a), so each action counts with
+Q(s, a) − Q(s, "").
 """
 
 from collections.abc import Sequence
@@ -56,18 +56,18 @@ def scores(source: PolicyModel, fans: Sequence[Fan], temperature: float, sketch:
 
 @dataclass(frozen=True)
 class Exact:
-    """What is exactly known of a policy on one seed of a task: `values` by state and turn, `seen` = E[V | what is shown] by the same."""
+    """Exact knowledge of a policy on one seed of a task: `values` by state and turn, and the questions `asked` of the policy."""
 
     values: ExactValues
     asked: Asked
 
     def question_of(self, state: str, turn: int) -> int:
-        """Which of the questions was asked about this state; -1 where it is unknown."""
+        """Index of the question that was asked about this state; -1 where it is unknown."""
         here = self.values.get((state, turn))
         return here.question if here else -1
 
     def seen(self) -> dict[int, float]:
-        """The best that a critic can say, by question: E[V | what is shown], over the policy's episodes."""
+        """The best possible values of a critic, by question: E[V | observation], over the policy's episodes."""
         mass, worth = {}, {}
         for here in self.values.values():
             mass[here.question] = mass.get(here.question, 0.0) + here.visits
@@ -76,7 +76,7 @@ class Exact:
 
 
 def exact_gradient(source: PolicyModel, exact: Exact, temperature: float, sketch: Sketch, least_visits: float = 1e-5) -> Tensor:
-    """∇J on this seed, [size]; what fewer episodes than `least_visits` come to is left out. `exact` must be undiscounted."""
+    """∇J on this seed, [size]. States that fewer episodes than `least_visits` reach are left out. `exact` must be undiscounted."""
     weight = _weights(exact)
     kept = [q for q, mass in _mass(exact).items() if mass >= least_visits]
     fans, owners = fans_of([exact.asked[q] for q in kept], source)

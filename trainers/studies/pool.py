@@ -3,8 +3,8 @@
 A pool has `instances` seeds of one task and `members` episodes of each. Values, advantages and the gradient of success are exact
 (:mod:`trainers.studies.exact_gradient`); the scores ∇log π of all turns are kept as sketches, one for each text after a prompt.
 
-Three critics: "exact" is V(s), which also knows the mistakes that no page shows yet; "seen" is E[V | what is shown], the best that any
-critic can say; "learned" is a critic of ours, cross-fitted: it values the episodes of a seed after a fit to those of the other folds'.
+There are three critics. "exact" is V(s), which also knows the mistakes that no page shows yet. "seen" is E[V | observation], the best
+possible value of any critic. "learned" is our critic, cross-fitted, so that it values the episodes of a seed after a fit to other folds.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def play(source: PolicyModel, task_id: str, seed: int, instances: int, members: 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """`episodes` by instance, with what is exactly known of each instance by discount."""
+    """`episodes` by instance, with the exact knowledge of each instance by discount."""
 
     source: PolicyModel
     temperature: float
@@ -60,7 +60,7 @@ class Pool:
 
     @classmethod
     def of(cls, source: PolicyModel, temperature: float, episodes: Sequence[Group], gammas: Sequence[float]) -> "Pool":
-        """The pool with exact values at these discounts. Raises ConfigError for a task or a policy whose values nobody knows."""
+        """The pool with exact values at these discounts. Raises ConfigError for a task or a policy whose values are unknown."""
         if not source.prompts.memoryless:
             raise ConfigError("exact values need a policy without memory: set prompts.history = 0 and prompts.errors = false")
         chances = chances_of(source, temperature)
@@ -83,7 +83,7 @@ class Pool:
 
     @cached_property
     def instance(self) -> list[int]:
-        """Of which instance each episode is."""
+        """Number of each episode's instance."""
         return [i for i, group in enumerate(self.episodes) for _ in group]
 
     @cached_property
@@ -111,7 +111,7 @@ class Pool:
     # --- critics ---------------------------------------------------------------------------------------------------------
 
     def known_values(self, what: str, gamma: float) -> list[np.ndarray]:
-        """V(s_t) of each episode as the exact critic has it, or as the best one that sees what is shown."""
+        """V(s_t) of each episode by the exact critic, or by the best one that sees the observation only."""
         seen = [exact.seen() for exact in self.exact[gamma]] if what == "seen" else []
         found = []
         for i, x in zip(self.instance, self.flat, strict=True):
@@ -145,7 +145,7 @@ class Pool:
 
     @cached_property
     def texts(self) -> tuple[list[Fan], np.ndarray]:
-        """The prompts with the texts that were written after them, and which of all texts each turn wrote."""
+        """The prompts with the texts that were written after them, and the number of each turn's text among all."""
         written = [step.completion for x in self.flat for step in x.turns]
         found: dict[tuple[Ids, str], dict[Ids, None]] = {}
         for one in written:

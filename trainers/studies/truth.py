@@ -4,14 +4,14 @@
 
     iteration, policy_version   the checkpoint whose policy continues the episodes
     task_id, seed, group, member, trajectory_iteration   the recorded episode
-    gamma, continuations        discount per turn, and how many continuations there are of each state
+    gamma, continuations        discount per turn, and the number of continuations of each state
     values, standard_errors     V(s_t) of each turn t; q, q_standard_errors: Q(s_t, a_t); advantages, advantage_standard_errors
     faults                      continuations that were lost (:mod:`webgym.rollout.branch`)
     exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory and without
                                 a grammar; else null
-    reward                      how the recorded episode ended
+    reward                      reward of the recorded episode
 
-What was not asked for is null. A later row for the same episode and checkpoint takes the place of an earlier one.
+Fields that were not asked for are null. A later row for the same episode and checkpoint takes the place of an earlier one.
 """
 
 import math
@@ -46,7 +46,7 @@ from webgym.types import Action, Observation, Sampling, Trajectory, seed_from
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which truth is wanted. None stands for: the newest iteration, the run's own discount and backend.
+    """Settings of the truth that is wanted. None stands for the newest iteration, the run's own discount and backend.
 
     `episodes` are spread over the iteration's groups; `turns` (all where empty) count from 0.
     """
@@ -152,7 +152,7 @@ Asked = Sequence[tuple[Observation, Sequence[Action]]]
 
 
 class Remembered:
-    """Chances that remember what they were asked first and what they answered, so that values at another discount cost nothing."""
+    """Chances that remember their first question and answer, so that values at another discount cost nothing."""
 
     def __init__(self, chances: Chances) -> None:
         self._chances = chances
@@ -175,7 +175,7 @@ class ExactTruth:
         self._known: dict[tuple[str, int, float], ExactValues] = {}
 
     def row(self, x: Trajectory, gamma: float) -> dict[str, list[float]] | None:
-        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy that is held to a grammar."""
+        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy under a grammar."""
         find, instance = registry.task(x.key.task_id).exact, (x.key.task_id, x.key.seed)
         if find is None or self._grammar or not self._source.prompts.memoryless:
             return None
@@ -188,7 +188,7 @@ class ExactTruth:
 def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192) -> Chances:
     """The chance that the model writes each action, in any of its usual spellings, its end token included, at this temperature.
 
-    Each spelling is scored with the tokens that the tokenizer gives it; what the model could write with others counts as other text.
+    Each spelling is scored with the tokens that the tokenizer gives it. The same text in other tokens counts as other text.
     """
 
     @torch.no_grad()
@@ -206,7 +206,7 @@ def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192
 
 
 def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel) -> tuple[list[Fan], list[list[int]]]:
-    """For each observation its prompt with all spellings of the actions beside it, and which action each spelling is of."""
+    """Prompt of each observation with all spellings of its actions, and the action of each spelling."""
     ends = end_ids(source.model, source.tokenizer)
     context = Context(source.tokenizer, source.prompts, ends)
     fans, owners = [], []
@@ -219,5 +219,5 @@ def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: Polic
 
 
 def spellings(action: Action, observation: Observation, source: PolicyModel) -> list[str]:
-    """How the model may write an action: as it is taught to, with the mark of a thing that stands in the goal, and without."""
+    """Spellings of an action by the model: as it is taught to, with the mark of a thing that stands in the goal, and without."""
     return list(dict.fromkeys([demonstration(action, observation, source.prompts), render(action, source.prompts.dialect)]))

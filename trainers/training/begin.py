@@ -32,7 +32,7 @@ from webgym.prompts.settings import PromptSettings
 
 @dataclass(frozen=True)
 class Beginning:
-    """A run before its first iteration in this process. `checkpoint` is what it goes on from, `critic` what a new one starts from."""
+    """A run before its first iteration in this process. It resumes from `checkpoint`; the critic of a new run starts from `critic`."""
 
     config: TrainConfig
     run: RunFolder
@@ -42,7 +42,7 @@ class Beginning:
 
 
 def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
-    """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+    """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
@@ -86,7 +86,7 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
 
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
-    """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
+    """The policy to train: `model` with the configuration's adapter, precision and memory settings."""
     return PolicyModel.load(
         model,
         device=config.machine.device,
@@ -110,7 +110,7 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
+    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on with it."""
     optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
     kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
     changes = moved(changes, warn=True)

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live panel on a terminal, plain lines elsewhere."""
+"""Display of a running run: a live panel on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -88,7 +88,7 @@ def line(progress: Progress) -> str:
 
 
 class LivePanel(Lines):
-    """A panel that is redrawn in place: success, its curve, rates, the parts of the loss, where the time goes, what sessions do."""
+    """A panel that is redrawn in place: success, its curve, rates, parts of the loss, split of the time, state of the sessions."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)

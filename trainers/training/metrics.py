@@ -1,4 +1,4 @@
-"""What the metrics of a row mean, and those that are read off its episodes."""
+"""Meaning of the metrics of a row, and the metrics of its episodes."""
 
 import math
 from collections.abc import Mapping, Sequence

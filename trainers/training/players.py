@@ -1,4 +1,4 @@
-"""Who plays the episodes of a run, which episodes these are, and how they are written down."""
+"""Players of a run's episodes: the policy, the choice of episodes, and their record."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ class Players:
 
     @property
     def sampling(self) -> Sampling:
-        """How training episodes are sampled."""
+        """Sampling settings of training episodes."""
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
     def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
@@ -55,7 +55,7 @@ class Players:
         return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
-        """A function that collects the episodes of an iteration and writes them down."""
+        """A function that collects and records the episodes of an iteration."""
         policy = self.policy(self.sampling, explore=True)
 
         def collect() -> list[Trajectory]:

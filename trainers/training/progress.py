@@ -1,4 +1,4 @@
-"""What a display is told about a run."""
+"""Messages about a run to its display."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a display is told after each iteration (or evaluation) of a run."""
+    """Message to a display after each iteration (or evaluation) of a run."""
 
     iteration: int
     iterations: int
@@ -22,7 +22,7 @@ class Progress:
 
 
 class Display:
-    """Told of everything that happens; this one says nothing. See :mod:`trainers.training.display`."""
+    """Receiver of all messages about a run; this one shows nothing. See :mod:`trainers.training.display`."""
 
     def begin(self, trainer: "Trainer") -> None: ...
     def collecting(self, event: Any) -> None: ...

@@ -69,7 +69,7 @@ class Trainer:
     def start(
         cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
     ) -> "Trainer":
-        """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+        """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
         new = begin.new_run(config, parent=parent, name=name)
         trainer = cls(new.config, new.run, new.source, display)
         if new.critic is not None and trainer.valuer is not None:
@@ -231,16 +231,16 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether the run has had all its iterations or environment steps."""
+        """True once the run has had all its iterations or environment steps."""
         return self._done(self.turns)
 
     def _done(self, turns: int) -> bool:
-        """Whether this iteration, or so many environment steps, are the run's last."""
+        """True if this iteration, or this number of environment steps, is the run's last."""
         config = self.config
         return self.iteration >= config.length.iterations or (config.length.steps is not None and turns >= config.length.steps)
 
     def _progress(self) -> float:
-        """How much of the run lies behind it before this iteration's update, 0 to 1: what the learning rate falls by."""
+        """Part of the run that lies behind before this iteration's update, 0 to 1; the learning rate falls by it."""
         by_iterations = (self.iteration - 1) / max(1, self.config.length.iterations - 1)
         return max(by_iterations, min(1.0, self.turns / self.config.length.steps)) if self.config.length.steps else by_iterations
 
