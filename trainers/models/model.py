@@ -26,8 +26,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.batches.rows import Held
-from trainers.models import small_llama as lean
-from trainers.models import smollm2
+from trainers.models import small_llama, smollm2
 from trainers.models.attention import ATTENTION, Segments
 from trainers.models.tiny import FOLDER as TINY_FOLDER
 from trainers.runs.run_folder import open_checkpoint
@@ -173,8 +172,8 @@ def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None 
     """
     lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
     decoder = cast(Any, model).get_decoder()
-    if lean.fits(decoder):
-        return lean.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
+    if small_llama.fits(decoder):
+        return small_llama.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
     layout = Segments(lengths, batch.cu_seqlens)
     output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
     hidden = output.last_hidden_state[0]

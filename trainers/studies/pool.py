@@ -22,7 +22,7 @@ from trainers.credit.credit import cross_fit_folds, learnable, monte_carlo_targe
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.critics.fit import CriticOptimizer, FitConfig, fit, predict
 from trainers.models.policy_model import PolicyModel
-from trainers.models.shared_prompt import Fan, Ids
+from trainers.models.shared_prompt import Ids, SharedPrompt
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.samplers.local import LocalSampler
 from trainers.studies.advantage_figures import Visits
@@ -144,15 +144,15 @@ class Pool:
     # --- gradients -------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def texts(self) -> tuple[list[Fan], np.ndarray]:
+    def texts(self) -> tuple[list[SharedPrompt], np.ndarray]:
         """The prompts with the texts that were written after them, and the number of each turn's text among all."""
         written = [step.completion for x in self.flat for step in x.turns]
         found: dict[tuple[Ids, str], dict[Ids, None]] = {}
         for one in written:
             found.setdefault((one.prompt_ids, one.key), {})[one.action_ids] = None
         place = {name: n for n, name in enumerate((*prompt, text) for prompt, texts in found.items() for text in texts)}
-        fans = [Fan(ids, tuple(texts)) for (ids, _), texts in found.items()]
-        return fans, np.array([place[one.prompt_ids, one.key, one.action_ids] for one in written])
+        shared_prompts = [SharedPrompt(ids, tuple(texts)) for (ids, _), texts in found.items()]
+        return shared_prompts, np.array([place[one.prompt_ids, one.key, one.action_ids] for one in written])
 
     def gradients(self, size: int, seed: int) -> "Gradients":
         """Inner products of all scores, and of the exact gradient (mean over instances) with them."""

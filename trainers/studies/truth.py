@@ -27,7 +27,7 @@ from trainers.credit.credit import learnable
 from trainers.models.model import end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
-from trainers.models.shared_prompt import Fan, batches, fan_logprobs
+from trainers.models.shared_prompt import SharedPrompt, batches, shared_prompt_logprobs
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.journal import Journal
 from trainers.runs.run_folder import RunFolder
@@ -194,8 +194,8 @@ def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192
     @torch.no_grad()
     def chances(asked: Sequence[tuple[Observation, Sequence[Action]]]) -> list[list[float]]:
         source.model.eval()
-        fans, owners = fans_of(asked, source)
-        logprobs = [x for batch in batches(fans, token_budget) for x in fan_logprobs(source.model, batch, temperature)]
+        shared_prompts, owners = shared_prompts_of(asked, source)
+        logprobs = [x for batch in batches(shared_prompts, token_budget) for x in shared_prompt_logprobs(source.model, batch, temperature)]
         found = [[0.0] * len(actions) for _, actions in asked]
         for question, (texts, owner) in enumerate(zip(logprobs, owners, strict=True)):
             for logprob, action in zip(texts.tolist(), owner, strict=True):
@@ -205,17 +205,19 @@ def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192
     return chances
 
 
-def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel) -> tuple[list[Fan], list[list[int]]]:
+def shared_prompts_of(
+    asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel
+) -> tuple[list[SharedPrompt], list[list[int]]]:
     """Prompt of each observation with all spellings of its actions, and the action of each spelling."""
     ends = end_ids(source.model, source.tokenizer)
     context = Context(source.tokenizer, source.prompts, ends)
-    fans, owners = [], []
+    shared_prompts, owners = [], []
     for observation, actions in asked:
         spelt = [(number, text) for number, action in enumerate(actions) for text in spellings(action, observation, source)]
         written = tuple((*source.tokenizer(text, add_special_tokens=False)["input_ids"], ends[0]) for _, text in spelt)
-        fans.append(Fan(context.ids(prompt_of(observation, (), source.prompts), ()), written))
+        shared_prompts.append(SharedPrompt(context.ids(prompt_of(observation, (), source.prompts), ()), written))
         owners.append([number for number, _ in spelt])
-    return fans, owners
+    return shared_prompts, owners
 
 
 def spellings(action: Action, observation: Observation, source: PolicyModel) -> list[str]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from trainers.training.clock import split_in_words
 from trainers.training.progress import Display, Progress
 from webgym.evaluation.statistics import Report
+from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
     from trainers.training.trainer import Trainer
@@ -104,7 +105,7 @@ class LivePanel(Lines):
         self._live = Live(console=self.console, refresh_per_second=4, transient=False)
         self._live.start()
 
-    def collecting(self, event: Any) -> None:
+    def collecting(self, event: Event) -> None:
         self._counts = event.counts
         if time.monotonic() - self._drawn > 0.2:
             self._draw()

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webgym.evaluation.statistics import Report
+from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
     from trainers.training.trainer import Trainer
@@ -25,7 +26,7 @@ class Display:
     """Receiver of all messages about a run; this one shows nothing. See :mod:`trainers.training.display`."""
 
     def begin(self, trainer: "Trainer") -> None: ...
-    def collecting(self, event: Any) -> None: ...
+    def collecting(self, event: Event) -> None: ...
     def iterated(self, progress: Progress) -> None: ...
     def evaluated(self, report: Report, title: str) -> None: ...
     def say(self, words: str) -> None: ...
