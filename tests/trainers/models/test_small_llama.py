@@ -49,7 +49,7 @@ def batch_of(*lengths):
 
 
 def both_ways(monkeypatch, model, run):
-    """What `run` gives and the gradient of a sum over it: by the model's modules in float64, by the small decoder in float64 and in fp32."""
+    """What `run` gives and the gradient of a sum over it: by the model's modules in float64, by ours in float64 and in fp32."""
     found = []
     monkeypatch.setattr(LlamaRMSNorm, "forward", lambda self, x: F.rms_norm(x, self.weight.shape, self.weight, self.variance_epsilon))
     for dtype, allowed in ((torch.float64, False), (torch.float64, True), (torch.float32, True)):
