@@ -247,8 +247,8 @@ def test_a_picture_for_the_record_is_not_shown_to_the_policy() -> None:
             return await super().act(observation, history, key)
 
     policy = Looking()
-    record = Record(screenshot=lambda key, turn, pixels: f"{turn}.png", pictured=lambda key: True)
-    [trajectory] = play(collect([FakeEnv()], policy, keys(2), record=record))
+    record, taken = Record(pictured_groups=1), lambda key, turn, pixels: f"{turn}.png"
+    [trajectory] = play(collect([FakeEnv()], policy, keys(2), record=record, on_picture=taken))
     assert [t.screenshot for t in trajectory.turns] == ["0.png", "1.png"] and policy.pictures == [False, False]
 
 
