@@ -160,6 +160,7 @@ class Theirs:
 
         Raises SystemExit where its page shows another problem.
         """
+        begun: Any = None
         try:
             begun = self._ask(call="reset", mode=mode, task=task, seed=seed)
             self.version = begun["version"]

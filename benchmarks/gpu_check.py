@@ -112,6 +112,7 @@ def costs(model: Any, tokenizer: Any, vocabulary: int, slots: int, size: int) ->
     """Times of generation and of an update, after a first round that is not counted."""
     prompts = [row.ids for row in rows(vocabulary, [512 - i % 64 for i in range(slots)])]
     with BatchedSampler(model, tokenizer, slots=slots) as sampler:
+        before = replace(sampler.counters)
         for version in range(2):
             before = replace(sampler.counters)
             sampler.set_weights(model, version)
@@ -121,6 +122,7 @@ def costs(model: Any, tokenizer: Any, vocabulary: int, slots: int, size: int) ->
     tokens, steps = after.sampled_tokens - before.sampled_tokens, after.decode_steps - before.decode_steps
     print(f"sampler: {slots} prompts of 512 tokens and {tokens} sampled ones in {after.busy_s - before.busy_s:.2f} s, {steps} steps")
     batch = pack(rows(vocabulary, [1024] * (size // 1024)), size)[0].to(model.device)
+    elapsed = 0.0
     for _ in range(3):
         clock = time.perf_counter()
         learned(model, batch)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from webgym.rollout.collector import collect
-from webgym.types import Action, Completion, EpisodeKey, InvalidAction, Observation, Turn, seed_from
+from webgym.types import Action, Completion, EpisodeKey, InvalidAction, Observation, Step, Turn, seed_from
 
 SIGMA = 1.0
 MEAN_S = 1.0
@@ -53,17 +53,6 @@ def draw(episodes: int, scale: float, seed: int = 0) -> list[Draws]:
     return drawn
 
 
-@dataclass(frozen=True)
-class FakeStep:
-    observation: Observation
-    reward: float
-    terminated: bool
-    truncated: bool
-    kind: str
-    raw_reward: float = 0.0
-    message: str = ""
-
-
 class SleepingEnv:
     """A session that answers after the drawn time; the seed names the episode."""
 
@@ -75,11 +64,11 @@ class SleepingEnv:
         await asyncio.sleep(self.episode.reset_s)
         return self._observation()
 
-    async def step(self, action: Action | InvalidAction) -> FakeStep:
+    async def step(self, action: Action | InvalidAction) -> Step:
         await asyncio.sleep(float(self.episode.page_s[self.turn]))
         self.turn += 1
         over = self.turn == len(self.episode.page_s)
-        return FakeStep(self._observation(), float(over), over, False, "success" if over else "")
+        return Step(self._observation(), float(over), over, False, "success" if over else "")
 
     async def screenshot(self) -> np.ndarray:
         return np.zeros((1, 1, 3), np.uint8)

@@ -65,7 +65,7 @@ class BrowserGymEnv(gym.Env[dict[str, Any], str]):
     >>> observation, info = env.reset(seed=0)                   # doctest: +SKIP
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, task_id: str, *, max_turns: int | None = None, screenshot: bool = True, headless: bool = True) -> None:
         if max_turns is not None and max_turns < 1:

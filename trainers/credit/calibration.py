@@ -49,7 +49,7 @@ def _centred(x: Numbers, cells: Int[np.ndarray, " n"]) -> Numbers:
 class Bin(NamedTuple):
     """Predictions of one interval: their number, their mean, and the mean of the outcomes."""
 
-    count: int
+    size: int
     prediction: float
     target: float
 
@@ -64,8 +64,8 @@ def calibration_curve(target: Numbers, prediction: Numbers, bins: int = 10) -> l
 def calibration_error(target: Numbers, prediction: Numbers, bins: int = 10) -> float:
     """Expected calibration error, Σ_b n_b/n |V̄_b − Ḡ_b| (Naeini et al. 2015); NaN for no predictions."""
     curve = calibration_curve(target, prediction, bins)
-    total = sum(b.count for b in curve)
-    return sum(b.count * abs(b.prediction - b.target) for b in curve) / total if total else float("nan")
+    total = sum(b.size for b in curve)
+    return sum(b.size * abs(b.prediction - b.target) for b in curve) / total if total else float("nan")
 
 
 def auc(success: Numbers, prediction: Numbers) -> float:

@@ -98,7 +98,10 @@ class WebEnv(gym.Env[dict[str, Any], str]):
     >>> observation, info = env.reset(seed=0)                       # doctest: +SKIP
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 4}
+    metadata: ClassVar[dict[str, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
+        "render_modes": ["rgb_array", "human"],
+        "render_fps": 4,
+    }
 
     def __init__(
         self,

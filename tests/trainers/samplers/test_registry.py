@@ -113,7 +113,8 @@ def test_a_file_elsewhere_trains_and_evaluates(model: Path, mine: Path, tmp_path
     """Its tokens are those of our sampler, so the run is ours but for the last bits of the log-probabilities."""
     monkeypatch.chdir(mine.parent)
     data = with_settings(
-        {**SMALL, "model": str(model), "algo": "q_learning", "iterations": 1}, ["sampler.kind=./mine.py", "sampler.greeting=hey"]
+        {**SMALL, "model": str(model), "algo": "q_learning", "length": {"iterations": 1}},
+        ["sampler.kind=./mine.py", "sampler.greeting=hey"],
     )
     trainer = finish(Trainer.start(resolve(data)[0], parent=tmp_path, name="mine"))
     log = mine.with_name("log.txt")
@@ -125,7 +126,7 @@ def test_a_file_elsewhere_trains_and_evaluates(model: Path, mine: Path, tmp_path
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
     monkeypatch.chdir(tmp_path)  # the run keeps the absolute path
-    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"iterations": 2, "sampler": {"kind": "elsewhere/mine.py"}}))
+    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"length": {"iterations": 2}, "sampler": {"kind": "elsewhere/mine.py"}}))
     assert resumed.config.sampler.kind == str(mine) and resumed.config.sampler.options == {"greeting": "hey"}
     assert log.read_text().splitlines()[3:] == ["open 1 hey 1", "weights 2 hey 1", "close 2 hey 1"]
 
@@ -145,7 +146,7 @@ def test_a_resumed_run_may_take_another_sampler(model: Path, mine: Path, tmp_pat
     finish(start(model, tmp_path, "run", "grpo", iterations=1, sampler=sampler))
     mine.unlink()
     with pytest.raises(ConfigError, match="expected a Python file there, found none"):
-        Trainer.resume(tmp_path / "run", changes={"iterations": 2})
+        Trainer.resume(tmp_path / "run", changes={"length": {"iterations": 2}})
     resumed = Trainer.resume(tmp_path / "run", changes={"sampler": {"kind": "local"}})
     with resumed.run:
         assert resumed.config.sampler == SamplerConfig(slots=1)
@@ -291,8 +292,8 @@ def test_a_grammar_needs_a_sampler_that_holds_it(model: Path, tmp_path: Path) ->
     path = tmp_path / "mine.py"
     path.write_text(PARTS)
     with pytest.raises(ConfigError, match=rf"grammar=true needs sampler\.kind=batched or local: the sampler {path} cannot hold"):
-        resolve({"grammar": True, "sampler": {"kind": str(path)}})
+        resolve({"rollout": {"grammar": True}, "sampler": {"kind": str(path)}})
     with pytest.raises(ConfigError, match=rf"the sampler {path} cannot hold answers to a grammar, which {model} .*--no-grammar"):
         play(WANTED, model, grammar=True, sampler=SamplerConfig(kind=str(path)))
     path.write_text(PARTS + "HOLDS_GRAMMAR = True\n")
-    assert resolve({"grammar": True, "sampler": {"kind": str(path)}})[0].grammar
+    assert resolve({"rollout": {"grammar": True}, "sampler": {"kind": str(path)}})[0].rollout.grammar
