@@ -69,7 +69,7 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
         source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         critic = Critic.load(checkpoint.folder(layout.CRITIC), policy=source.model)
         run_seed = run.seed
-    tasks, backend = settings.tasks, wanted.backend or settings.backend
+    tasks, backend = settings.tasks, wanted.backend or settings.machine.backend
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]
     for site in wanted.sites:
         sets.append((site, (site,), "test"))
@@ -77,13 +77,13 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:
         rehearse(task_sets.choose(names), backend)
-    exact = ExactTruth(source, settings.temperature, grammar=settings.grammar)
+    exact = ExactTruth(source, settings.rollout.temperature, grammar=settings.rollout.grammar)
     with (
         LocalSampler(source.model, source.tokenizer, threads=1, block=source.read_in_blocks_of) as sampler,
         Arena(wanted.sessions, backend=backend) as arena,
     ):
-        sampling = Sampling(settings.temperature, max_tokens=settings.max_tokens)
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed), grammar=settings.grammar)
+        sampling = Sampling(settings.rollout.temperature, max_tokens=settings.rollout.max_tokens)
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed), grammar=settings.rollout.grammar)
         for name, names, held_out in sets:
             played = [x for x in arena.collect(policy, _keys(names, held_out, wanted)) if learnable(x)]
             values = values_of(critic, played)
