@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 import warnings
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from webgym.errors import WebGymError
@@ -42,7 +44,7 @@ BackendOption = Annotated[
 
 
 class ModelFree(StrEnum):
-    """Policies without a model of ours."""
+    """Policies without a checkpoint."""
 
     oracle = "oracle"
     random = "random"
@@ -51,7 +53,7 @@ class ModelFree(StrEnum):
 
 
 class PageView(StrEnum):
-    """How a server's model sees the page."""
+    """View of the page for a server's model."""
 
     text = "text"
     screenshot = "screenshot"
@@ -59,7 +61,7 @@ class PageView(StrEnum):
 
 
 class ModelDialect(StrEnum):
-    """How a server's model writes actions."""
+    """Dialect in which a server's model writes actions."""
 
     call = "call"
     json = "json"
@@ -145,10 +147,10 @@ def tasks_validate(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each policy; the splits take turns.")] = 6,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 2,
-    ledger: Annotated[Path | None, typer.Option(help="File that keeps what was found; tasks of ours trusted in it are skipped.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="File that keeps the results; WebGym's own tasks that it trusts are skipped.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Try tasks in the browser: the oracle must always win, whoever does nothing, stops at once or acts at random must not."""
+    """Try tasks in the browser: the oracle must always win; doing nothing, stopping at once or acting at random must not."""
     from webgym import trust
     from webgym.packs import sets as task_sets
     from webgym.rollout.arena import Arena
@@ -207,6 +209,7 @@ def demos(
     from webgym.packs.rehearsal import rehearse
     from webgym.policies.demonstrator import Demonstrator, demo_keys
     from webgym.prompts.settings import COMPACT, PromptSettings
+    from webgym.record import layout
     from webgym.record.store import TrajectoryStore
     from webgym.rollout.arena import Arena
     from webgym.rollout.progress import shown
@@ -216,7 +219,7 @@ def demos(
     chosen = task_sets.choose(tasks)
     rehearse(chosen, known_backend(backend))
     keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
     with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
@@ -228,7 +231,7 @@ def demos(
             if trajectory.outcome.success or (slips and not trajectory.outcome.faulted):
                 store.append(trajectory)
                 kept += 1
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     result = report(found)
     console.print(result.table("demonstrations"))
     console.print(f"{kept} demonstrations in {path}")
@@ -262,8 +265,46 @@ def sft(
 
 
 @app.command()
+def algos(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name or file of one, to see its options and metrics.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the algorithms, or the options and metrics of one."""
+    from trainers import algorithms
+
+    if not name:
+        found = algorithms.listed()
+        if as_json:
+            print(json.dumps([asdict(x) for x in found], indent=2))
+            return
+        table = Table("algorithm", "summary")
+        for x in found:
+            table.add_row(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary)
+        console.print(table)
+        return
+    from trainers.config import options
+    from trainers.training.metrics import explanations
+
+    algorithm = algorithms.get(name)
+    settings = [{"key": key, "default": value, "means": words} for key, value, words in options(algorithm.Config())]
+    metrics = explanations(algorithm)
+    if as_json:
+        print(json.dumps({"name": algorithm.name, "summary": algorithm.summary, "options": settings, "metrics": metrics}, indent=2))
+        return
+    console.print(f"{algorithm.name}: {algorithm.summary}", soft_wrap=True, markup=False)
+    for title, rows in (
+        (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
+        (("metric", "meaning"), list(metrics.items())),
+    ):
+        table = Table(*title)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+@app.command()
 def train(
-    algo: Annotated[str, typer.Option(help="grpo, archer, ppo, rloo ...: a file of trainers/algorithms/.")] = "",
+    algo: Annotated[str, typer.Option(help="grpo, archer, ppo ... (`webgym algos`), or a file of your own: ./mine.py.")] = "",
     tasks: TasksOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
@@ -301,7 +342,7 @@ def train(
 def evaluate(
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
     against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
-    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a model of ours instead.")] = None,
+    policy: Annotated[ModelFree | None, typer.Option(help="A policy without a checkpoint instead.")] = None,
     model: Annotated[str, typer.Option(help="openai: the model's name on the server.")] = "",
     base_url: Annotated[str, typer.Option(help="openai: the server's address; else OPENAI_BASE_URL. The key is OPENAI_API_KEY.")] = "",
     view: Annotated[PageView, typer.Option(help="openai: how the model sees the page.")] = PageView.text,
@@ -386,7 +427,7 @@ def evaluate(
 
 
 def _json_object(option: str, text: str) -> dict[str, Any]:
-    """What an option's text says as JSON. Raises WebGymError where it is no object."""
+    """The JSON object that an option's text holds. Raises WebGymError where it is none."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -409,10 +450,11 @@ def truth(
     seed: Annotated[int, typer.Option(help="Seed of the continuations.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What V, Q and advantage really are at the turns of recorded episodes: by n continuations of each state; exactly where known."""
+    """Estimate V, Q and advantage at the turns of recorded episodes by n continuations of each state; exactly where known."""
     from trainers.models.model import no_progress_bars
-    from trainers.studies.truth import FILE, Wanted, find_truth, table
+    from trainers.studies.truth import Wanted, find_truth, table
     from webgym.backends import known_backend
+    from webgym.record import layout
 
     no_progress_bars()
     chosen = known_backend(backend) if backend else None
@@ -423,7 +465,7 @@ def truth(
         return
     for row in rows:
         console.print(table(row))
-    _say(f"{len(rows)} rows added to {run / FILE}")
+    _say(f"{len(rows)} rows added to {run / layout.TRUTH}")
 
 
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw plots into this folder (needs the extra `plots`).")]
@@ -451,7 +493,7 @@ def critic(
     plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a checkpoint's critic is worth on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
+    """Assess a checkpoint's critic on seeds, wordings and sites that it never saw, against outcomes and against the truth."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic_report import Wanted, critic_report, tables
     from trainers.studies.plots import plot_critic, pyplot
@@ -480,7 +522,7 @@ def study_critic(
     report: ReportOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What a critic's readout, loss, target and backbone are worth, and what it does on the very episodes that it was fitted to."""
+    """Compare a critic's readouts, losses, targets and backbones, and assess it on the very episodes that it was fitted to."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.critic import VARIANTS, CriticStudy, tables
 
@@ -504,7 +546,7 @@ def study_estimators(
     plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every estimator's advantages and gradients against exact ones, on the same episodes, by horizon and number of episodes."""
+    """Compare every estimator's advantages and gradients with exact ones, on the same episodes, by horizon and number of episodes."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.estimators import ESTIMATORS, EstimatorStudy, tables
     from trainers.studies.plots import plot_estimators, pyplot
@@ -525,7 +567,7 @@ def study_estimators(
 
 
 def _show(found: Any, tables: Any, as_json: bool) -> None:
-    """A report as JSON, or as its tables."""
+    """Print a report as JSON, or as its tables."""
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -552,7 +594,7 @@ def study_learning(
     as_json: Annotated[bool, typer.Option("--json", help="With --report: JSON on standard output.")] = False,
     plots: PlotsOption = None,
 ) -> None:
-    """Learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
+    """Compare learning curves of many algorithms at equal environment steps: tuned alike, a row per run, resumable after kill -9."""
     from trainers.models.model import no_progress_bars
     from trainers.studies.curves import tables
     from trainers.studies.learning import LEARNING, STAGES, Study
@@ -582,7 +624,7 @@ def bench_step(
     sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What a step and a reset cost, beside the bare cost of the same clicks over CDP; and turns per second by sessions."""
+    """Measure the cost of a step and of a reset, beside the bare cost of the same clicks over CDP, and turns per second by sessions."""
     from webgym.commands.bench import bench, tables
     from webgym.packs import sets as task_sets
 

@@ -24,6 +24,7 @@ from trainers.training.evaluation import play, run_config
 from webgym.errors import UsageError
 from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare
+from webgym.record import layout
 from webgym.types import Trajectory
 
 
@@ -64,7 +65,7 @@ class Contest:
 def minutes_of(run: Path) -> float:
     """How long the iterations of a run took, evaluations left out. Raises UsageError where it has none."""
     with RunFolder.open(run, write=False) as folder:
-        rows = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text("utf-8").splitlines()]
+        rows = [json.loads(line) for line in (folder.path / layout.METRICS).read_text("utf-8").splitlines()]
     seconds = sum(row.get("time/iteration_s") or 0.0 for row in rows)
     if not seconds:
         raise UsageError(f"{run} has had no iteration yet: train first")

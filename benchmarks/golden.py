@@ -11,7 +11,7 @@ Then every file that they left is compared, value by value: rows of metrics and 
 sampled ids, log-probabilities, hashes, actions, errors, rewards, outcomes, pages, boxes), weights of policy and critic, optimisers and
 generators, configurations, reports, pictures. Floats are equal where all their bits are. Left out is what a clock decides and what says
 where and when a run was: metrics and times of turns by the name `time…`, and the files of LEFT_OUT. The text of prompts is left out too,
-since their ids are compared.
+since their ids are compared. Configurations are compared by their present keys, and fields of turns that are new are left out.
 """
 
 import argparse
@@ -55,6 +55,11 @@ LEFT_OUT = {
     "latest": "a link to the run",
 }
 """Files and folders that are not compared, and what is in them."""
+
+NEW_OF_TURNS = ("target", "mention")
+"""Fields of turns that the base does not record: they say once what the prompt's text and the box say too."""
+NO_KEYS_OF_LOCAL = {"base_url": "", "model": "", "reload": "vllm", "logprobs": "raw"}
+"""Keys that the base writes into the configuration of samplers of this process, which have none of them."""
 
 Part = Literal["tasks", "default", "archer", "twin"]
 Side = Literal["base", "here"]
@@ -309,9 +314,21 @@ def _values(path: Path, name: Path, placeholders: Mapping[str, str]) -> Iterator
         else:
             what = "reports" if path.name.startswith("report-") else "configurations, tokenizers"
             data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+            data = grouped(data) if path.name == "config.toml" else data
             yield from ((what, f"{name}{where}", x) for where, x in leaves(data))
     else:
         yield "pictures" if path.suffix == ".png" else "other files", str(name), blake2b(path.read_bytes()).hexdigest()
+
+
+def grouped(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration with keys by their present names, so that old and new spellings of one setting are equal."""
+    from trainers.runs.moved_keys import moved
+
+    config = moved(config)
+    sampler = dict(config.get("sampler", {}))
+    if sampler.get("kind") in ("local", "batched"):
+        sampler = {key: x for key, x in sampler.items() if NO_KEYS_OF_LOCAL.get(key) != x and (key, x) != ("options", {})}
+    return {**config, "sampler": sampler}
 
 
 def _row(name: Path, number: int, record: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -326,8 +343,8 @@ def _episode(name: Path, number: int, record: Mapping[str, Any]) -> Iterator[tup
     yield from _fields(place, {key: x for key, x in record.items() if key != "turns"})
     yield "episodes", f"{place}: turns", len(record["turns"])
     for index, turn in enumerate(record["turns"]):
-        completion = {key: x for key, x in turn["completion"].items() if key != "prompt"}
-        timeless = {key: x for key, x in turn.items() if key != "times"}
+        completion = {key: x for key, x in turn["completion"].items() if key != "prompt" and (key, x) != ("key", "")}
+        timeless = {key: x for key, x in turn.items() if key not in ("times", *NEW_OF_TURNS)}
         yield from _fields(f"{place}, turn {index}", {**timeless, "completion": completion})
 
 

@@ -33,6 +33,7 @@ from trainers.models.model import no_progress_bars
 from trainers.runs.run_folder import RunFolder
 from trainers.training.trainer import Trainer
 from webgym.errors import WebGymError
+from webgym.record import layout
 from webgym.record.store import load
 from webgym.types import Times, Trajectory
 
@@ -82,7 +83,7 @@ class Kill:
 def straight(case: Case, parent: Path) -> tuple[Path, float]:
     """The run that nobody kills, and seconds of one of its iterations."""
     _to_the_end(partial(case.start, parent, "straight"))
-    rows = _rows(parent / "straight" / "metrics.jsonl")
+    rows = _rows(parent / "straight" / layout.METRICS)
     return parent / "straight", sum(row["time/iteration_s"] for row in rows) / len(rows)
 
 
@@ -142,9 +143,9 @@ def _kill_in(begin: Callable[[], Trainer], path: Path, iteration: int, after_s: 
 
 def _begun(path: Path) -> int:
     """The iteration under way: 1 once the first checkpoint is there, then one more than there are rows."""
-    if not (path / "checkpoints" / "iter-000000").is_dir():
+    if not (path / layout.CHECKPOINTS / layout.iteration_name(0)).is_dir():
         return 0
-    metrics = path / "metrics.jsonl"
+    metrics = path / layout.METRICS
     return 1 + (metrics.read_bytes().count(b"\n") if metrics.exists() else 0)
 
 
@@ -153,7 +154,7 @@ def _begun(path: Path) -> int:
 
 def differences(one: Path, other: Path) -> list[str]:
     """What two runs differ in, in words; nothing where they are the same but for times."""
-    found = [f"{name}: other rows" for name in ("metrics.jsonl", "values.jsonl") if _timeless(one / name) != _timeless(other / name)]
+    found = [f"{name}: other rows" for name in (layout.METRICS, layout.VALUES) if _timeless(one / name) != _timeless(other / name)]
     with RunFolder.open(one, write=False) as first, RunFolder.open(other, write=False) as second:
         for iteration in range(1, ITERATIONS + 1):
             episodes = [[_without_times(x) for x in load(run.trajectory_path(iteration))] for run in (first, second)]

@@ -59,7 +59,28 @@ def test_mistakes_are_one_sentence_and_exit_code_2():
 
 def test_help_names_the_commands():
     result = invoke("--help")
-    assert all(command in result.stdout for command in ("tasks", "doctor", "demos", "sft", "train", "eval", "bench"))
+    assert all(command in result.stdout for command in ("tasks", "doctor", "demos", "sft", "train", "algos", "eval", "bench"))
+
+
+def test_algos_lists_names_and_summaries_without_torch():
+    result = invoke("algos", "--json")
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert rows["grpo"] == {
+        "name": "grpo",
+        "summary": "GRPO: the group's mean return is the baseline, one advantage for the whole trajectory.",
+        "entry_point": "",
+    }
+    assert sorted(rows) == list(rows) and "archer" in invoke("algos").stdout
+    code = "import sys, cli; cli.app(['algos'], standalone_mode=False); print({'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.stdout.endswith("set()\n"), done.stderr
+
+
+def test_algos_of_one_names_its_options():
+    result = invoke("algos", "archer", "--json")
+    options = {row["key"]: row["default"] for row in json.loads(result.stdout)["options"]}
+    assert options["gamma"] == 0.99 and options["bootstrap_at_limit"] is False and "loss.clip_low" in options
+    assert str(invoke("algos", "archr").exception).startswith("no algorithm is called 'archr'; did you mean 'archer'")
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])

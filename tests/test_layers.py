@@ -47,8 +47,8 @@ FLOORS = {
         {"commands"},
     ],
     "trainers": [
-        {"runs", "batches", "credit"},
-        {"models", "learning"},
+        {"runs", "batches"},
+        {"models", "learning", "credit"},
         {"samplers", "critics"},
         {"algorithms", "rollouts"},
         {"config"},

@@ -2,13 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainers import algorithms
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
@@ -28,18 +29,18 @@ class _Group(BaseModel):
 
 
 class LengthConfig(_Group):
-    """How long a run goes on: the first limit that is reached ends it."""
+    """Limits of a run's length. The first one that is reached ends the run."""
 
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
     minutes: float | None = Field(default=14.0, gt=0)
     """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
-    """Stop after the iteration in which so many environment steps (turns) have been taken since the start."""
+    """Stop after the iteration in which this number of environment steps (turns) since the start is reached."""
 
 
 class RolloutConfig(_Group):
-    """Training episodes: how many, and how they are sampled."""
+    """Number and sampling of the training episodes."""
 
     groups: int = Field(default=40, ge=1)
     """Groups (a task with a seed) per iteration."""
@@ -60,7 +61,7 @@ class RolloutConfig(_Group):
 
 
 class UpdateConfig(_Group):
-    """How a batch is learned from."""
+    """Update of the models on each batch."""
 
     epochs: int = Field(default=2, ge=1)
     """Passes over each batch."""
@@ -76,7 +77,7 @@ class EvaluationConfig(_Group):
     seeds: int = Field(default=40, ge=0)
     """Test seeds per task, evaluated before the first and after the last iteration; 0 leaves evaluation out."""
     every: int = Field(default=0, ge=0)
-    """Evaluate on the validation seeds every so many iterations too; 0: never."""
+    """Iterations between evaluations on the validation seeds; 0 means never."""
     temperature: float = Field(default=1.0, gt=0)
     """Sampling temperature."""
 
@@ -91,28 +92,28 @@ class CheckpointsConfig(_Group):
 
 
 class MachineConfig(_Group):
-    """Where a run is played and learned."""
+    """Machine on which a run is played and learned."""
 
     backend: Annotated[str, AfterValidator(known_backend)] = "browser"
-    """Where episodes are played: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
+    """Backend that plays episodes: "browser", or "text" for the text twin of packs with plain pages (thousands of turns a second)."""
     sessions: int = Field(default=8, ge=1)
     """Browser sessions that collect at the same time."""
     device: str = "cpu"
-    """Where the policy and the critic are trained."""
+    """Device on which the policy and the critic are trained."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the policy."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
+    """Compute activations again in the backward pass instead of keeping them. It takes less memory and a third more time."""
     threads: int = Field(default=1, ge=1)
-    """Threads of the update; results depend on it bit by bit. One is the safe choice on a busy machine: two wait for each other."""
+    """Threads of the update; results depend on it bit by bit. One is safe on a busy machine, because two wait for each other."""
 
 
 class TrainConfig(_Group):
-    """Everything that decides a run. The seed and this decide all but the times."""
+    """Everything that determines a run. With the seed it determines all but the times."""
 
     # what is learned
     algo: str = "grpo"
-    """Name of a file in trainers/algorithms/."""
+    """Name of an algorithm (`webgym algos`), or the path of a Python file with one."""
     algorithm: dict[str, Any] = Field(default_factory=dict)
     """The algorithm's own options (its Config), for example {"lam": 0.9}."""
     model: str = "webgym-tiny"
@@ -130,11 +131,11 @@ class TrainConfig(_Group):
     rollout: RolloutConfig = RolloutConfig()
     """Training episodes."""
     curriculum: CurriculumConfig = CurriculumConfig()
-    """Which tasks to practise."""
+    """Choice of the tasks to practise."""
     sampler: SamplerConfig = SamplerConfig()
-    """Where completions are generated."""
+    """Sampler that generates completions."""
     update: UpdateConfig = UpdateConfig()
-    """How a batch is learned from."""
+    """Update of the models on each batch."""
     optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
     """The policy's optimiser."""
     critic: CriticConfig = CriticConfig()
@@ -142,13 +143,13 @@ class TrainConfig(_Group):
 
     # how long, and what is kept
     length: LengthConfig = LengthConfig()
-    """How long the run goes on."""
+    """Limits of the run's length."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluations in the course of the run."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     """Checkpoints."""
     trackers: tuple[str, ...] = ("tensorboard",)
-    """Where metrics go besides metrics.jsonl: tensorboard, wandb, trackio."""
+    """Trackers that receive metrics besides metrics.jsonl: tensorboard, wandb, trackio."""
 
     # where it runs
     machine: MachineConfig = MachineConfig()
@@ -160,20 +161,24 @@ class TrainConfig(_Group):
         return moved(data, warn=True) if isinstance(data, Mapping) else data
 
 
-def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, Any]:
+def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
     config = validated(TrainConfig, moved(data, warn=True))
     algorithm = algorithms.get(config.algo)
-    own = validated(algorithm.Config, config.algorithm, f"algorithm {config.algo}: ")
+    algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ")
+    algorithms.check(algorithm, algorithm_config)
     sampler = resolve_sampler(config.sampler, grammar=config.rollout.grammar)
-    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(own) == "token":
-        raise ConfigError(f"critic.head.backbone=bigrams values turns, and {config.algo} as it is set values tokens: take another backbone")
-    if config.rollout.overlap and algorithm.practice(own).best_of > 1:
+    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(algorithm_config) == "token":
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {config.algo}, which chooses its actions by the values that the update is changing: "
+            f"critic.head.backbone=bigrams values turns, and {algorithm.name} as it is set values tokens: take another backbone"
+        )
+    if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
+        raise ConfigError(
+            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
             "leave it out"
         )
-    return config.model_copy(update={"algorithm": own.model_dump(), "sampler": sampler}), own
+    changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
+    return config.model_copy(update=changes), algorithm_config
 
 
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
@@ -192,7 +197,8 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     {'seed': 1, 'sampler': {'kind': 'local'}}
     """
     sampler = dict(kept.get("sampler", {}))
-    if changes.get("sampler", {}).get("kind", sampler.get("kind")) != sampler.get("kind"):
+    kind = changes.get("sampler", {}).get("kind")
+    if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
         sampler.pop("options", None)
         kept = {**kept, "sampler": sampler}
     return merged(kept, changes)
@@ -201,7 +207,7 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
     """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
 
-    A group of keys that `data` gives in part keeps what the model says of the others: its own defaults, not those of the group's class.
+    A group of keys that `data` gives in part keeps the model's own defaults for the others, not those of the group's class.
     """
     defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
@@ -221,6 +227,16 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         old = found.get(key)
         found[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return found
+
+
+def options(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Key, value and doc line of each option; keys of groups have dots."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from options(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, field.description or ""
 
 
 def read(path: Path, what: str = "configuration") -> dict[str, Any]:
@@ -243,27 +259,36 @@ def with_settings(
 ) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
-    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it is like none known.
-    Raises ConfigError for a text without `=`.
+    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it resembles no known key.
+    The path of an algorithm's file is made absolute. Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
     {'rollout': {'group_size': 4}, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
-    changed = json.loads(json.dumps(data))
+    changed, settings = json.loads(json.dumps(data)), list(settings)
     names = list(known) or [*TrainConfig.model_fields, *MOVED]
-    own = set() if known else {field for algorithm in algorithms.discover().values() for field in algorithm.Config.model_fields}
+    theirs = set() if known else _options_of_algorithms(changed, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and (path[0] in own or not did_you_mean(path[0], names)):
+        if path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place[path[-1]] = _value(text.strip())
+    if "algo" in changed and not known:
+        changed["algo"] = algorithms.absolute(str(changed["algo"]))
     return changed
+
+
+def _options_of_algorithms(data: Mapping[str, Any], settings: Iterable[str]) -> set[str]:
+    """All options of algorithms: of the known ones, and of the one that is asked for, which may be a file elsewhere."""
+    asked = [str(data.get("algo", "")), *(text.partition("=")[2].strip() for text in settings if text.partition("=")[0].strip() == "algo")]
+    found = [*algorithms.discover().values(), *(algorithms.get(algo) for algo in asked[-1:] if algorithms.is_path(algo))]
+    return {option for algorithm in found for option in algorithm.Config.model_fields}
 
 
 def _value(text: str) -> Any:
@@ -299,7 +324,7 @@ def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
 
 
 def remedy(config: TrainConfig) -> str:
-    """With which settings a run takes less memory, those left out that it has already."""
+    """Settings with which a run takes less memory, without those that it already has."""
     knobs = [f"update.token_budget={max(64, config.update.token_budget // 2)}"]
     if not config.machine.gradient_checkpointing:
         knobs.append("machine.gradient_checkpointing=true")

@@ -1,8 +1,8 @@
 """Our tasks with BrowserGym's observations, so that its agents, prompts and `flatten_axtree_to_str` work unchanged.
 
-`dom_object` and `axtree_object` are not Chromium's own (reading those costs several times a step of ours): they are the page as
-our snapshot reads it, in Chromium's forms. So each thing that can be acted on has a bid and nothing else has, and the bids are the
-refs that actions take. `docs/from-browsergym.md` says what else differs. BrowserGym itself is not needed.
+`dom_object` and `axtree_object` are not Chromium's own, because reading those takes several times as long as a step. They are the page
+as our snapshot reads it, in Chromium's forms. So each thing that can be acted on has a bid and nothing else has, and the bids are the
+refs that actions take. `docs/from-browsergym.md` lists the other differences. BrowserGym itself is not needed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -268,7 +268,7 @@ def _properties(node: t.Node) -> Iterator[tuple[str, str, Any]]:
 
 
 def extra_element_properties(nodes: Sequence[t.Node], viewport: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """By bid: how much of the thing is in the viewport (0 to 1), its box, that it can be clicked, and whether it would bear a mark.
+    """Properties by bid: the share in the viewport (0 to 1), the box, that it can be clicked, and whether it would bear a mark.
 
     >>> extra_element_properties([t.Node("button", "Buy", ref=0, box=(90.0, 0.0, 20.0, 10.0))], (100, 100))["0"]
     {'visibility': 0.5, 'bbox': [90.0, 0.0, 20.0, 10.0], 'clickable': True, 'set_of_marks': True}

@@ -1,4 +1,4 @@
-"""Everything that WebGym raises on purpose.
+"""Errors that WebGym raises on purpose.
 
 ::
 

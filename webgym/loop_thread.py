@@ -24,17 +24,21 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. Ctrl-C cancels the coroutine and is raised here."""
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("a synchronous call from the browser's own thread would wait for itself: await the async API there")
-        future: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future = self.submit(coroutine)
         try:
             return future.result()
         except KeyboardInterrupt:
             future.cancel()
             raise
 
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """The coroutine's future, to be waited for in any other thread."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a synchronous call from the browser's own thread would wait for itself: await the async API there")
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run the coroutine without waiting for it, from whichever thread."""
+        """Run the coroutine without waiting for it, from any thread."""
         asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
 

@@ -1,4 +1,4 @@
-"""What a task is: where it starts, what it asks, when it is solved. And what a site is: who answers the browser.
+"""Tasks and sites. A task says where an episode starts, what its goal is, and when it is solved. A site answers the browser.
 
 A task is data and pure functions; it never touches the browser. The environment opens `start(seed).url`, evaluates `page_script`
 there (packs whose page draws its own problem return the goal from it), and after every turn hands `check` the :class:`Evidence`.
@@ -26,7 +26,7 @@ SEEDS: Mapping[Split, range] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Splits:
-    """What a task keeps apart for training, validation and test: its seeds, and the wordings of its goal where they are written down.
+    """Split of a task into training, validation and test: its seeds, and the wordings of its goal where they are written down.
 
     `templates` is empty where the page draws its own goal. A seed of no split may use every wording.
 
@@ -50,7 +50,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How one episode begins.
+    """Beginning of one episode.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
     return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
@@ -66,7 +66,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a check may look at. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result."""
+    """Evidence for a check. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result."""
 
     seed: int
     url: str
@@ -115,7 +115,7 @@ class ExactValue:
     question: int = -1
 
     def of(self, action: str) -> float:
-        """Q of a recorded action; to stop and to give up are worth the same whatever was said with them."""
+        """Q of a recorded action; to stop and to give up are worth the same with any words."""
         verb = action.partition("(")[0]
         if verb in ("stop", "infeasible"):
             return next(worth for known, worth in self.q.items() if known.startswith(verb))

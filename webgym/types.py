@@ -1,4 +1,4 @@
-"""The vocabulary of the whole project: frozen, picklable, free of torch and of the browser.
+"""Vocabulary of the whole project: frozen, picklable, free of torch and of the browser.
 
 One *episode* is a run of a task; its record is a *trajectory*: a sequence of *turns*. In turn t the policy is shown an
 *observation*, writes a *completion*, the completion is parsed to an *action*, the browser performs it, and a *reward* follows
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the agent sees at the start of a turn.
+    """Everything that the agent sees at the start of a turn.
 
     `nodes` is the page in reading order (see :class:`Node`); refs are numbered per snapshot from 0 and are valid for the next
     action only. `error` tells in words why the last action did not work, else it is empty. `turn` counts from 0 and
@@ -279,9 +279,9 @@ class InvalidAction:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
+    """Settings with which a completion was drawn. `truncated_support` is true when top-k or top-p cut the distribution.
 
-    `grammar` names what the completion was held to (:mod:`webgym.actions.grammar`), so that it can be replayed over the action ids.
+    `grammar` names the grammar that constrained the completion (:mod:`webgym.actions.grammar`), to be replayed over the action ids.
     """
 
     temperature: float = 1.0
@@ -298,10 +298,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a policy wrote. Token fields are empty for a policy without a model.
+    """Text that a policy wrote. Token fields are empty for a policy without a model.
 
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
-    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one.
+    log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one. `key` says
+    which pictures the model was shown beside the text (:mod:`webgym.prompts.parts`); two turns are the same question only where
+    `prompt_ids` and `key` are equal.
     """
 
     text: str
@@ -311,6 +313,15 @@ class Completion:
     behaviour_logprobs: tuple[float, ...] = ()
     sampling: Sampling | None = None
     policy_version: int = 0
+    key: str = ""  # no pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A thing that agent text names by its ref, and the place of its line on the page, from 0: a cut page shows the first lines only."""
+
+    node: Node
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +334,12 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One prompt → completion → action → outcome."""
+    """One prompt → completion → action → outcome.
+
+    Refs are of one page only, so what they name is recorded with the turn. `target` is the thing that the action touched, of a drag the
+    thing that was taken. `mention` is the thing whose ref stands first in the text, by which later prompts name it: as a rule the target,
+    but a text that is no action can mention a thing too, and one that goes on about another thing mentions that.
+    """
 
     completion: Completion
     action: str  # the parsed action in the `call` dialect, or "" when the text was no action
@@ -337,7 +353,9 @@ class Turn:
     page: str = ""  # the page as text, as the agent saw it
     screenshot: str = ""  # file name beside the trajectory file
     times: Times = Times()
-    box: tuple[float, float, float, float] | None = None  # x, y, width, height of what was acted on, in pixels of the screenshot
+    box: tuple[float, float, float, float] | None = None  # where that was, in pixels of the screenshot: the target's box, or a point
+    target: Node | None = None
+    mention: Mention | None = None
 
 
 OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated", "fault", "agent_caused"]
@@ -347,7 +365,7 @@ OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an episode ended. A fault has no reward: `reward` is NaN and nothing may learn from it."""
+    """End of an episode. A fault has no reward: `reward` is NaN and nothing may learn from it."""
 
     kind: OutcomeKind
     reward: float
@@ -413,7 +431,7 @@ def to_json(value: object) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a turn led to. `kind` is "" while the episode goes on."""
+    """Result of a turn. `kind` is "" while the episode goes on."""
 
     observation: Observation
     reward: float

@@ -1,8 +1,8 @@
-"""Wrenpost, a mailbox with contacts, calendar, files and filters, and what its owner asks for.
+"""Wrenpost, a mailbox with contacts, calendar, files and filters, and the goals of its owner.
 
 Every episode has an account of its own: a part of a catalogue of old mail that is drawn once per process (`catalogue.py`), with the
-goal's own people, mails and dates on top (`scene.py`, `goals/`). A goal is reached when the account has changed as wanted and in no
-other way. The oracles (`oracles/`) read pages and goals only.
+goal's own people, mails and dates on top (`scene.py`, `goals/`). A goal is reached when the account has exactly the wanted
+changes. The oracles (`oracles/`) read pages and goals only.
 """
 
 from collections.abc import Mapping

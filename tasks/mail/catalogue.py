@@ -29,7 +29,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who writes mail. `kind` is colleague, client, supplier or friend."""
+    """A writer of mail. `kind` is colleague, client, supplier or friend."""
 
     name: str
     email: str
@@ -44,7 +44,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that backgrounds are made of."""
+    """Material of all backgrounds."""
 
     content: Mapping[str, Any]
     people: tuple[Person, ...]
@@ -72,7 +72,7 @@ def catalogue() -> Catalogue:
 
 
 def address(name: str, company: str) -> str:
-    """The mail address of somebody at a company.
+    """The mail address of a person at a company.
 
     >>> address("Ada Birch", "Pell & Daughters")
     'ada.birch@pell-daughters.example'
@@ -82,7 +82,7 @@ def address(name: str, company: str) -> str:
 
 
 def words(rng: random.Random, content: Mapping[str, Any]) -> dict[str, str]:
-    """What the placeholders of one mail stand for."""
+    """Values of the placeholders of one mail."""
     return {
         "project": rng.choice(content["projects"]),
         "place": rng.choice(content["places"]),
@@ -168,7 +168,7 @@ def open_mailbox(world: World) -> Mailbox:
     avoid = [word.casefold() for word in world.avoid]
 
     def part(pool: Sequence[Record], count: int, said: Any) -> list[Record]:
-        """Up to `count` of the pool; `said` gives the text that must not hold a word to avoid."""
+        """At most `count` records of the pool; `said` gives the text of a record, in which no word to avoid may occur."""
         chosen = rng.sample(pool, min(len(pool), count))
         return [entry for entry in chosen if not any(word in said(entry) for word in avoid)]
 

@@ -1,4 +1,4 @@
-"""The state of one episode: tables over what the episode began with, and what the owner does with them."""
+"""The state of one episode: tables over the records that the episode began with, and the owner's actions on them."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ class Full(Exception):
 
 
 class Table(Generic[R]):
-    """Records by id, copy-on-write: what was there at first is shared with other episodes and never written to."""
+    """Records by id, copy-on-write. The first records are shared with other episodes and never written to."""
 
     def __init__(self, base: Mapping[Any, R]) -> None:
         self._base = base
@@ -50,7 +50,7 @@ class Table(Generic[R]):
                 yield record
 
     def changes(self, *but: str) -> Change:
-        """What differs from the beginning, without the fields `but`."""
+        """Differences from the beginning, without the fields `but`."""
         change = Change()
         for id, record in self._changed.items():
             old = self._base.get(id)
@@ -94,7 +94,7 @@ class Mailbox:
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
     def new_id(self) -> int:
-        """An id that nothing has."""
+        """An unused id."""
         self._next_id += 1
         return self._next_id
 
@@ -109,7 +109,7 @@ class Mailbox:
         return sum(not t.read for t in self.threads if t.folder == "inbox")
 
     def address_of(self, typed: str) -> str | None:
-        """The address for what was typed: an address, or the name of a contact."""
+        """The address for the text that was typed, which is an address or the name of a contact."""
         typed = " ".join(typed.split())
         if "<" in typed and typed.endswith(">"):
             typed = typed[typed.index("<") + 1 : -1].strip()
@@ -119,7 +119,7 @@ class Mailbox:
         return next((c.email for c in self.contacts if c.name.casefold() == typed.casefold()), None)
 
     def recipients(self, typed: str) -> tuple[list[str], list[str]]:
-        """The addresses of a list that was typed, each once, and the parts that are none. The name of a group stands for its members."""
+        """The addresses of a list that was typed, each once, and the parts that are no address. A group's name stands for its members."""
         found: dict[str, None] = {}
         wrong = []
         for part in (part.strip() for part in typed.replace(";", ",").split(",")):
@@ -132,16 +132,16 @@ class Mailbox:
     # --- what is done with it -------------------------------------------------------------------------------------------
 
     def say(self, notice: str) -> None:
-        """What the next page tells."""
+        """Set the notice of the next page."""
         self._notice = notice
 
     def take_notice(self) -> tuple[str, bool]:
-        """What is to be told now, once, and whether it can be undone."""
+        """The notice to show now, once, and true if its change can be undone."""
         notice, self._notice = self._notice, ""
         return notice, bool(notice and self._undo)
 
     def open_thread(self, thread: Thread) -> None:
-        """Reading marks as read; that cannot be undone."""
+        """Mark a thread as read because it is opened; that cannot be undone."""
         if not thread.read:
             self.threads.put(thread.id, dataclasses.replace(thread, read=True))
 
@@ -193,7 +193,7 @@ class Mailbox:
     # --- what checks see ------------------------------------------------------------------------------------------------
 
     def changes(self) -> dict[str, Any]:
-        """All that the owner did, by table, and nothing that is as it was. Reading a mail is in `seen`, apart from what checks compare."""
+        """All changes by the owner, by table. Mails that were read are in `seen`, apart from the changes that checks compare."""
         threads = self.threads.changes("messages", "read")
         strays = [{"subject": t["subject"], "folder": t["folder"]} for t in threads.added if t["folder"] != "sent"]
         found: dict[str, Any] = {"threads": dataclasses.replace(threads, added=strays).to_json(), "sent": list(self.sent)}

@@ -1,4 +1,4 @@
-"""What an account holds: mail, people, dates, rules, files. Frozen, so that episodes share what they do not change."""
+"""Records of an account: mail, people, dates, rules, files. They are frozen, so that episodes share those that they do not change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -53,18 +53,18 @@ class Thread:
 
     @cached_property
     def mine(self) -> bool:
-        """Whether the owner has written in it."""
+        """True if the owner has written in it."""
         return any(m.email == OWNER_EMAIL for m in self.messages)
 
     @cached_property
     def correspondent(self) -> str:
-        """Whom a list names: the last one who is not the owner, or whom the owner wrote to."""
+        """Name shown in a list: the last writer who is not the owner, or the people that the owner wrote to."""
         others = [m.sender for m in self.messages if m.email != OWNER_EMAIL]
         return others[-1] if others else f"To {', '.join(name_of(email) for email in self.messages[0].to)}"
 
     @cached_property
     def words(self) -> str:
-        """All that a search looks at, in lower case."""
+        """The text that a search looks at, in lower case."""
         parts = [self.subject, *(f"{m.sender} {m.email} {m.body} {' '.join(m.files)}" for m in self.messages)]
         return " ".join(parts).casefold()
 
@@ -107,7 +107,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A date in the calendar. `organiser` is empty for the owner's own; `answer` is what the owner said to an invitation."""
+    """A date in the calendar. `organiser` is empty for the owner's own; `answer` is the owner's answer to an invitation."""
 
     id: int
     title: str
@@ -121,13 +121,13 @@ class Event:
 
     @property
     def shown(self) -> bool:
-        """Whether it stands in the calendar: the owner's own, and what the owner has not declined."""
+        """True if it stands in the calendar, because it is the owner's own or was not declined."""
         return not self.cancelled and (not self.organiser or self.answer in ("yes", "maybe"))
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens to new mail from a sender, or with words in its subject."""
+    """A rule for new mail from a sender, or with words in its subject."""
 
     id: int
     sender: str = ""
@@ -138,7 +138,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the account: a mail may take it along, and its text can be read."""
+    """A file of the account. It can be attached to a mail, and its text can be read."""
 
     id: int
     name: str
@@ -167,7 +167,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class World:
-    """What an episode begins with beside the background: its own records, and what the background must not contain.
+    """The start of an episode beside the background: its own records, and words that the background must not contain.
 
     `avoid` are words; a thread, contact, file or event of the background that has one of them is left out. `busy=False` leaves out
     all the background's events.
@@ -184,7 +184,7 @@ class World:
 
 
 def plain(value: Any) -> Any:
-    """A record, or what it holds, as JSON has it; ids are left out, since new ones mean nothing."""
+    """A record, or a value in it, as JSON data. Ids are left out, because new ones have no meaning."""
     match value:
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M")
@@ -204,12 +204,12 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Change:
-    """How a table differs from what the episode began with, as JSON has it."""
+    """Difference of a table from the start of the episode, as JSON data."""
 
     added: list[Any] = field(default_factory=list)
     changed: dict[str, dict[str, Any]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Only what there is."""
+        """The parts that are not empty."""
         return {name: value for name, value in vars(self).items() if value}

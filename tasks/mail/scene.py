@@ -1,4 +1,4 @@
-"""The world of a goal while it is drawn: people, mails and dates of its own on top of the background, and how they must be left."""
+"""The world of a goal while it is drawn: its own people, mails and dates on top of the background, and their wanted end."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ TOPICS = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an episode must end with: how the account has changed (see Mailbox.changes), and the answer where one is asked for."""
+    """The wanted end of an episode: the changes of the account (see Mailbox.changes), and the answer where one is asked for."""
 
     changes: Mapping[str, Any]
     answer: str = ""
@@ -49,7 +49,7 @@ class Scene:
     # --- who and what ---------------------------------------------------------------------------------------------------
 
     def person(self, *kinds: str) -> Person:
-        """Somebody of one of these kinds (of any when none is given) who is nowhere in the background, and whom nobody else plays."""
+        """A person of one of these kinds (any when none is given) who is not in the background and has no other role in the scene."""
         found = next(p for p in self._cast if not kinds or p.kind in kinds)
         self._cast.remove(found)
         self._avoid.append(found.name)
@@ -65,7 +65,7 @@ class Scene:
         return found
 
     def firm(self) -> str:
-        """A firm that is nowhere in the background, and that no other mail is from."""
+        """A firm that is not in the background, and that no other mail is from."""
         content = self.content
         found = f"{self.rng.choice(content['firm_names'].split())} {self.rng.choice(content['firm_trades'].split())}"
         if found in self._avoid:
@@ -118,7 +118,7 @@ class Scene:
         return found
 
     def small_talk(self, subject: str) -> str:
-        """The body of a mail in which nothing is to be found."""
+        """The body of a mail without useful information."""
         line = self.rng.choice((
             "Just to keep you posted: all is well, and the next news comes when there is some.",
             "We have talked it over and would like to keep it as it is. Do you agree?",

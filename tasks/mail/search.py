@@ -16,15 +16,15 @@ _PART = re.compile(r'(?:(\w+):)?(?:"([^"]*)"?|(\S+))')
 
 
 class SearchError(ValueError):
-    """The search cannot be read; says what was expected."""
+    """Error of a search that cannot be read; its message says what was expected."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search as it was understood."""
+    """A search as it was parsed."""
 
     tests: tuple[Test, ...]
-    everywhere: bool  # whether a folder is named
+    everywhere: bool  # true where a folder is named
 
     def finds(self, thread: Thread) -> bool:
         return (self.everywhere or thread.folder not in HIDDEN) and all(test(thread) for test in self.tests)
@@ -49,7 +49,7 @@ def parse(text: str, folders: Mapping[str, str], labels: Mapping[str, str]) -> S
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence that says what else there is."""
+    """The end of a sentence that lists the alternatives."""
     return did_you_mean(word, known).replace("'", "") or "."
 
 

@@ -1,4 +1,4 @@
-"""Wrenpost, the mail site: its routes and what its pages share."""
+"""Wrenpost, the mail site: its routes and the common parts of its pages."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -63,7 +63,7 @@ def day(when: date) -> str:
 
 
 def short(when: datetime) -> str:
-    """When a mail came: the time today, else the day.
+    """Time of a mail's arrival: the time of day for today's, else the day.
 
     >>> short(datetime(2026, 1, 5, 7, 30)), short(datetime(2025, 12, 3, 7, 30))
     ('07:30', '3 Dec')
@@ -72,7 +72,7 @@ def short(when: datetime) -> str:
 
 
 def initials(name: str) -> str:
-    """Up to two letters for a name's disc.
+    """One or two letters for a name's disc.
 
     >>> initials("Ada Birch")
     'AB'

@@ -1,8 +1,8 @@
 """MiniWoB++: 125 small web tasks and three airline forms, served from the PyPI package `miniwob` (whose code is never imported).
 
-Each page is its own judge (`trust="page"`): it draws the problem from the seed and scores what was done. Success means the full
+Each page is its own judge (`trust="page"`): it draws the problem from the seed and scores the actions. Success means the full
 score; for drawing and geometry a threshold that `pack.toml` names. Pages run without their time limit, on a virtual clock that
-starts at the same instant in every episode, and each episode loads its page afresh: this makes the pages deterministic
+starts at the same instant in every episode, and each episode loads its page afresh. So even the pages are deterministic
 that upstream flags as not (date pickers that keep their month, lists that keep their scroll position, `new Date()`, animations).
 """
 

@@ -1,15 +1,15 @@
-"""What is done to a MiniWoB++ page at the start of an episode, and what is read from it after each turn."""
+"""Scripts that start an episode on a MiniWoB++ page, and that read its state after each turn."""
 
 import json
 
 HOST = "miniwob.localhost"
 
 PROBE = "[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
-"""`Evidence.page_state` of every task: is the page's episode over, with which score (no time discount), why."""
+"""`Evidence.page_state` of every task: true if the page's episode is over, its score (no time discount), and the reason."""
 
 # The page's own START cover, clock, score board and click marker are made for people (and the marker writes into the page at each
-# click), so they go. The goal is text of the observation: its box keeps its place, because some pages compute positions from
-# it, but is not shown where all it says is text. Pictures in it (an icon, a colour) are told by name, for agents that read.
+# click), so they are removed. The goal is text of the observation. Its box keeps its place, because some pages compute positions
+# from it, but it is not shown where it has only text. Pictures in it (an icon, a colour) are named, for agents that read text.
 _START = """(async () => {
   Math.seedrandom(%(seed)d);
   core.EPISODE_MAX_TIME = 2147483647;  // the longest timer there is: 24 days

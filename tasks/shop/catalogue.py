@@ -1,4 +1,4 @@
-"""What the shop sells: a catalogue made once per process from `wares.toml`, the same in every episode and on every machine."""
+"""The shop's catalogue, made once per process from `wares.toml`, the same in every episode and on every machine."""
 
 import random
 import re
@@ -75,7 +75,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A shelf: products of one kind. `noun` is what one of them is called."""
+    """A shelf: products of one kind. `noun` is the word for one of them."""
 
     id: str
     title: str
@@ -87,7 +87,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """A floor of the shop with its shelves. `return_days` is how long its goods may be sent back unless an episode says otherwise."""
+    """A floor of the shop with its shelves. Goods may be sent back for `return_days`, unless an episode sets its own."""
 
     id: str
     title: str

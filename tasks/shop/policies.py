@@ -1,4 +1,4 @@
-"""The shop's rules: what delivery costs, which coupons there are, how long goods may be sent back. An episode may have its own."""
+"""The shop's rules: costs of delivery, coupons, and time for returns. An episode may have its own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Delivery:
     free_from: int = 0
 
     def cost(self, goods: int) -> int:
-        """Cents for goods worth so much."""
+        """Cents for delivery of goods of this worth."""
         return 0 if self.free_from and goods >= self.free_from else self.price
 
 
@@ -38,11 +38,11 @@ class Coupon:
     until: date = date(2026, 12, 31)
 
     def covered(self, goods: Iterable[tuple[str, int]]) -> int:
-        """Cents of the goods, as (department, cents), that it is for."""
+        """Cents of the goods, given as (department, cents), to which it applies."""
         return sum(cents for department, cents in goods if self.department in ("", department))
 
     def refusal(self, goods: Iterable[tuple[str, int]]) -> str:
-        """Why it does not hold for these goods, in words; "" where it does."""
+        """Reason, in words, that it does not apply to these goods; "" where it does."""
         covered = self.covered(goods)
         if self.until < TODAY:
             return f"The coupon {self.code} expired on {long_date(self.until)}."
@@ -53,7 +53,7 @@ class Coupon:
         return ""
 
     def discount(self, goods: Iterable[tuple[str, int]]) -> int:
-        """Cents that it takes off these goods; 0 where it does not hold."""
+        """Cents that it takes off these goods; 0 where it does not apply."""
         listed = list(goods)
         covered = self.covered(listed)
         return 0 if self.refusal(listed) else min(covered, self.amount or covered * self.percent // 100)

@@ -14,11 +14,11 @@ from .world import CUSTOMER, Opening, World
 HOST = "shop.localhost"
 FOLDER = Path(__file__).parent
 DRAWINGS = dict(re.findall(r'<symbol id="([^"]+)"[^>]*>(.*?)</symbol>', (FOLDER / "wares.svg").read_text("utf-8")))
-"""The drawing of each category. Pages hold what they show of it: a page that refers to a file of drawings waits for it."""
+"""The drawing of each category. Pages contain their drawings, because a page that refers to a file of drawings waits for it."""
 
 
 def begin(seed: int, opening: Any) -> World:
-    """The world of an episode; what a task gives as its site state is an :class:`Opening`, or nothing."""
+    """The world of an episode; the site state of a task is an :class:`Opening`, or None."""
     if opening is not None and not isinstance(opening, Opening):
         raise TypeError(f"expected an Opening as the shop's site state, got {type(opening).__name__}")
     return World(opening)

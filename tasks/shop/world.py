@@ -1,7 +1,7 @@
-"""The shop as one episode has it: a customer's cart, orders and addresses over the shared catalogue, and all that can be done with them.
+"""The shop in one episode: a customer's cart, orders and addresses over the shared catalogue, and all actions on them.
 
-Everything that changes the state is a method of :class:`World`; a method that may be refused returns why in words, or "". The tasks'
-checks use the same methods to say how the world should end, so a task cannot ask for what the shop would not do.
+Every change of the state is a method of :class:`World`. A method that may refuse returns the reason in words, or "". The tasks' checks
+use the same methods to compute the wanted end, so a task cannot ask for something that the shop would refuse.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ CUSTOMER = "Robin Vale"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many pieces of a product's variant."""
+    """A number of pieces of a product's variant."""
 
     product: str
     variant: Variant
@@ -25,7 +25,7 @@ class Line:
 
     @property
     def key(self) -> str:
-        """What names the line in forms."""
+        """Name of the line in forms."""
         return f"{self.product}|{self.variant.colour}|{self.variant.size}"
 
     @property
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a parcel goes. `label` is what the customer calls it."""
+    """Address of a parcel. `label` is the customer's name for it."""
 
     label: str
     name: str
@@ -63,7 +63,7 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was bought. `status` is Processing, On its way, Delivered or Cancelled; `delivered` is the day, if it was."""
+    """A placed order. `status` is Processing, On its way, Delivered or Cancelled; `delivered` is the day, if it was delivered."""
 
     number: int
     placed: date
@@ -82,7 +82,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the customer thinks of a product."""
+    """The customer's review of a product."""
 
     product: str
     stars: int
@@ -107,7 +107,7 @@ WORK = Address("Work", CUSTOMER, "88 Station Road", "Kelton", "40220")
 
 @dataclass(frozen=True)
 class Opening:
-    """What an episode begins with, where it is not as always. `sold_out` and `in_stock` change the catalogue's own stock."""
+    """Start of an episode, as changes of the usual one. `sold_out` and `in_stock` change the catalogue's own stock."""
 
     cart: tuple[Line, ...] = ()
     coupon: str = ""
@@ -144,12 +144,12 @@ class World:
     # --- what there is -----------------------------------------------------------------------------------------------------
 
     def sold_out(self, product: Product, variant: Variant) -> bool:
-        """Whether this variant cannot be bought now."""
+        """True if this variant cannot be bought now."""
         key = (product.id, variant)
         return key in self.opening.sold_out or (variant in product.sold_out and key not in self.opening.in_stock)
 
     def return_days(self, department: str) -> int:
-        """How many days after delivery goods of this department may be sent back."""
+        """Days after delivery in which goods of this department may be sent back."""
         return self.opening.return_days.get(department, catalogue().departments[department].return_days)
 
     def delivery(self, id: str) -> Delivery | None:
@@ -157,7 +157,7 @@ class World:
 
     @property
     def goods(self) -> int:
-        """Cents of what is in the cart."""
+        """Cents of the goods in the cart."""
         return sum(line.cents for line in self.cart.values())
 
     @property
@@ -200,7 +200,7 @@ class World:
         return ""
 
     def set_quantity(self, key: str, quantity: int) -> str:
-        """Change how many pieces a line has."""
+        """Change the number of pieces of a line."""
         if key not in self.cart:
             return "This product is no longer in your cart."
         if not 1 <= quantity <= MOST:
@@ -212,7 +212,7 @@ class World:
         self.cart.pop(key, None)
 
     def apply(self, code: str) -> str:
-        """Use a coupon instead of the one that is in use."""
+        """Use a coupon in place of the present one."""
         found = self._coupon(code.strip().upper())
         if found is None:
             return f"There is no coupon {code.strip()!r}." if code.strip() else "Enter a coupon code."
@@ -224,7 +224,7 @@ class World:
     # --- checkout ----------------------------------------------------------------------------------------------------------
 
     def place(self) -> tuple[Order | None, str]:
-        """Order what is in the cart as the draft says: the order, or why not."""
+        """Order the contents of the cart by the draft; returns the order, or the reason for a refusal."""
         draft, address = self.draft, self.addresses.get(self.draft.address)
         if not self.cart:
             return None, "Your cart is empty."
@@ -252,7 +252,7 @@ class World:
         return order, ""
 
     def payment_refusal(self, payment: str) -> str:
-        """Why the cart cannot be paid so; "" where it can."""
+        """Reason that the cart cannot be paid in this way; "" where it can."""
         found = next((one for one in PAYMENTS if one.id == payment), None)
         if found is None:
             return "Choose how to pay."
@@ -298,7 +298,7 @@ class World:
         return ""
 
     def bought(self, product: str) -> bool:
-        """Whether the customer has had this product delivered."""
+        """True if the product was delivered to the customer."""
         return any(order.delivered and any(line.product == product for line in order.lines) for order in self.orders.values())
 
     # --- for checks --------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def _order(order: Order) -> dict[str, Any]:
 
 
 def outcome(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a state counts in the end: all but checkouts under way, the order of things, and the numbers of orders."""
+    """Parts of a state that count in the end: all but checkouts under way, the order of entries, and the numbers of orders."""
 
     def lines(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return sorted(listed, key=lambda line: (line["product"], line["variant"]))

@@ -1,7 +1,7 @@
-"""Farewing, a travel booking site: flights of fictitious airlines between real cities are found, booked, changed and cancelled.
+"""Farewing, a travel booking site, where flights of fictitious airlines between real cities are found, booked, changed and cancelled.
 
-`places` and `timetable` are the base catalogue, equal in all episodes; `account` is what an episode may change; `pages` show it. `goals`
-draw what is asked and compare what is left, `wordings.toml` words it, `oracles` do it.
+`places` and `timetable` are the base catalogue, equal in all episodes. `account` is the part that an episode may change, and `pages` show
+it. `goals` draw the tasks and compare the final account, `wordings.toml` words them, and `oracles` solve them.
 """
 
 from collections.abc import Mapping

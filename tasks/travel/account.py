@@ -1,4 +1,4 @@
-"""What a customer has: trips, saved travellers, price alerts, credit, a booking in progress. Entries are frozen; a change replaces one."""
+"""A customer's account: trips, saved travellers, price alerts, credit, a booking in progress. A change replaces a frozen entry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -90,7 +90,7 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The house rules of an episode, in euro, percent and days. They differ from episode to episode, so they have to be read."""
+    """The agency's rules in an episode, in euro, percent and days. They differ from episode to episode, so they have to be read."""
 
     bag: int = 35
     seat: Mapping[str, int] = field(default_factory=lambda: {"front": 24, "middle": 12, "rear": 6})
@@ -101,7 +101,7 @@ class Policy:
     bonus: int = 10  # percent more as travel credit
 
     def percent(self, trip: Trip, to: str) -> int:
-        """What comes back of a trip's price, to the card or as credit."""
+        """Percent of a trip's price that comes back, to the card or as credit."""
         card = (self.early if trip.days_left >= self.notice_days else self.late)[trip.fare]
         return card if to == "card" else min(100, card + self.bonus)
 
@@ -112,7 +112,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A booking in progress. `done` are the steps that were finished."""
+    """A booking in progress. `done` has the finished steps."""
 
     legs: tuple[Leg, ...]
     fare: str
@@ -124,7 +124,7 @@ class Draft:
 
     @classmethod
     def begun(cls, legs: tuple[Leg, ...], fare: str, passengers: int) -> "Draft":
-        """A fresh one for so many passengers."""
+        """A new booking for this number of passengers."""
         return cls(legs, fare, (Passenger(),) * passengers, (("",) * passengers,) * len(legs), (0,) * passengers)
 
     @property
@@ -134,7 +134,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class World:
-    """What an episode begins with. `sold_out` and `taken` are flights and (flight, seat) that are gone besides those of the timetable."""
+    """Start of an episode. `sold_out` and `taken` are flights and (flight, seat) that are gone besides those of the timetable."""
 
     holder: str = "Robin Hale"
     trips: tuple[Trip, ...] = ()
@@ -171,7 +171,7 @@ class Account:
         return f"n{self.added}"
 
     def free(self, leg: Leg, seat: str, besides: tuple[str, ...] = ()) -> bool:
-        """Whether this seat can be had; `besides` are those that the customer holds on the flight."""
+        """True if this seat is free; `besides` are those that the customer holds on the flight."""
         return seat in besides or not (seat in taken_seats(leg.number, leg.day) or (leg.flight.key, seat) in self.world.taken)
 
     def seat_price(self, fare: str, seat: str) -> int:
@@ -236,7 +236,7 @@ def shown(account: Account) -> dict[str, Any]:
 
 @lru_cache(4096)
 def trip_shown(trip: Trip) -> dict[str, Any]:
-    """A trip as plain data; nobody writes into it."""
+    """A trip as plain data, which must not be written to."""
     return {
         "legs": [[leg.number, leg.day.isoformat()] for leg in trip.legs],
         "fare": trip.fare,

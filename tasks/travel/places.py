@@ -1,4 +1,4 @@
-"""The cities that are flown to, how far apart they are, and how a place that someone types is read."""
+"""The cities of the timetable, their distances, and the reading of a place that was typed."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -81,7 +81,7 @@ def read_place(text: str) -> City | None:
 
 
 def suggestions(text: str) -> list[City]:
-    """The cities that a text may be the beginning of, by name, code or country.
+    """The cities whose name, code or country begins with the text.
 
     >>> [city.name for city in suggestions("li")]
     ['Lisbon']

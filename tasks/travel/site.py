@@ -13,7 +13,7 @@ HOST = "travel.localhost"
 
 
 def _everywhere(account: Account) -> dict[str, Any]:
-    """What every page shows."""
+    """Values that every page shows."""
     return {"holder": account.world.holder}
 
 

@@ -13,7 +13,7 @@ from webgym.types import seed_from
 
 from .places import CITIES, HUBS, city, distance_km
 
-TODAY = date(2026, 1, 5)  # what the clock of an episode says
+TODAY = date(2026, 1, 5)  # the day on the clock of an episode
 LAST_DAY = date(2026, 12, 31)
 AIRLINES: Mapping[str, str] = {
     "NV": "Norvane",
@@ -30,7 +30,7 @@ ZONES: Mapping[str, range] = {"front": range(1, 5), "middle": range(5, 9), "rear
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What an airline flies under one number: `leaves` in minutes after midnight, `lasts` in minutes, the weekdays (0 is Monday)."""
+    """A service of an airline under one number: `leaves` in minutes after midnight, `lasts` in minutes, the weekdays (0 is Monday)."""
 
     number: str
     airline: str
@@ -75,7 +75,7 @@ class Flight:
 
     @property
     def key(self) -> str:
-        """How addresses and forms name it: `NV-214.2026-03-14`."""
+        """Name in addresses and forms: `NV-214.2026-03-14`."""
         return f"{self.service.number.replace(' ', '-')}.{self.day.isoformat()}"
 
 
@@ -85,7 +85,7 @@ def _clock(minutes: int) -> str:
 
 @cache
 def services(origin: str, destination: str) -> tuple[Service, ...]:
-    """What is flown between two cities, by time of departure. Times of departure, durations and numbers all differ."""
+    """Services between two cities, by time of departure. Times of departure, durations and numbers all differ."""
     rng = random.Random(seed_from("travel", "services", origin, destination))
     km = distance_km(origin, destination)
     hubs = sorted((h for h in HUBS if h not in (origin, destination)), key=lambda h: distance_km(origin, h) + distance_km(h, destination))
@@ -108,7 +108,7 @@ def services(origin: str, destination: str) -> tuple[Service, ...]:
 
 
 def _minutes(km: float) -> int:
-    """In the air and on the runways."""
+    """Minutes in the air and on the runways."""
     return 5 * round((35 + km / 13.5) / 5)
 
 
@@ -171,7 +171,7 @@ def service(number: str) -> Service:
 
 
 def route_of(number: str) -> tuple[str, str]:
-    """Where a flight number goes from and to; ("", "") when there is none such."""
+    """Origin and destination of a flight number; ("", "") for an unknown one."""
     index = (int(number.split()[1]) - 100) // 12
     start, end = divmod(index, len(CITIES))
     return (CITIES[start].name, CITIES[end].name) if 0 <= start < len(CITIES) and start != end else ("", "")
@@ -179,7 +179,7 @@ def route_of(number: str) -> tuple[str, str]:
 
 @lru_cache(4096)
 def taken_seats(number: str, day: date) -> frozenset[str]:
-    """The seats of a flight that others have: about half of them."""
+    """The seats of a flight that other customers have, about half of them."""
     rng = random.Random(seed_from("travel", "seats", number, day))
     return frozenset(seat for seat in SEATS if rng.random() < 0.5)
 

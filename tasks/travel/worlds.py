@@ -1,4 +1,4 @@
-"""What episodes are drawn from: people, rules of the house, trips, and days on which flights can be had."""
+"""Draws of episodes: people, the agency's rules, trips, and days with flights."""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LAST = (
 
 
 def person(rng: random.Random, besides: Sequence[Passenger] = ()) -> Passenger:
-    """Someone with a first name that none of the others has."""
+    """A person with a first name that none of the others has."""
     firsts = {p.name.split()[0] for p in besides}
     first = rng.choice([name for name in FIRST if name not in firsts])
     letters = "".join(rng.choices("BCDFGHJKLMNPRSTVXZ", k=2))
@@ -30,7 +30,7 @@ def person(rng: random.Random, besides: Sequence[Passenger] = ()) -> Passenger:
 
 
 def people(rng: random.Random, count: int) -> tuple[Passenger, ...]:
-    """So many people with different first names."""
+    """This number of people with different first names."""
     found: list[Passenger] = []
     for _ in range(count):
         found.append(person(rng, found))
@@ -43,7 +43,7 @@ def phone(rng: random.Random) -> str:
 
 
 def policy(rng: random.Random) -> Policy:
-    """Rules of the house. Nothing can be had back to the card with a Light fare; Flex gives back more than Standard."""
+    """The agency's rules. A Light fare gives no refund to the card; Flex gives back more than Standard."""
     front = rng.choice((18, 22, 24, 28, 32))
     standard, flex = rng.randrange(45, 71), rng.randrange(86, 97)
     return Policy(
@@ -58,7 +58,7 @@ def policy(rng: random.Random) -> Policy:
 
 
 def days(rng: random.Random, first: int = 5, last: int = 320) -> date:
-    """A day so many days from today."""
+    """A day at this number of days from today."""
     return TODAY + timedelta(days=rng.randrange(first, last))
 
 
@@ -81,7 +81,7 @@ def short_route(rng: random.Random) -> tuple[str, str]:
 
 
 def flying_day(rng: random.Random, origin: str, destination: str, least: int = 2) -> date:
-    """A day with at least so many direct flights."""
+    """A day with at least this number of direct flights."""
     while True:
         on = days(rng)
         if len(direct(flights(origin, destination, on))) >= least:
@@ -89,7 +89,7 @@ def flying_day(rng: random.Random, origin: str, destination: str, least: int = 2
 
 
 def seat_in(rng: random.Random, flown: Flight, besides: Sequence[str] = (), zones: Sequence[str] = tuple(ZONES)) -> str:
-    """A seat that can be had."""
+    """A free seat."""
     gone = taken_seats(flown.service.number, flown.day)
     return rng.choice([seat for seat in SEATS if seat not in gone and seat not in besides and zone_of(seat) in zones])
 
@@ -100,7 +100,7 @@ def reference(rng: random.Random) -> str:
 
 
 def trip(rng: random.Random, origin: str, destination: str, passengers: Sequence[Passenger], **fields: Any) -> Trip:
-    """A booked trip; `fields` are what is settled already: `on`, `back` (days), `fare`, `status`, or any field of a trip."""
+    """A booked trip; `fields` are already decided values: `on`, `back` (days), `fare`, `status`, or any field of a trip."""
     status, count = fields.pop("status", "upcoming"), len(passengers)
     on = fields.pop("on", None) or (days(rng) if status != "flown" else TODAY - timedelta(days=rng.randrange(10, 300)))
     fare = fields.pop("fare", None) or rng.choice(("Light", "Standard", "Flex"))
@@ -163,6 +163,6 @@ def world(rng: random.Random, trips: Sequence[Trip] = (), travellers: Sequence[P
 
 
 def trip_to(rng: random.Random, origin: str, destination: str, passengers: Sequence[Passenger], status: str) -> Trip:
-    """A trip that nothing is asked of."""
+    """A trip that no goal is about."""
     made = trip(rng, origin, destination, passengers, status=status)
     return replace(made, refund="card", refunded=made.total // 2) if status == "cancelled" else made

@@ -1,7 +1,7 @@
 """The laboratory: workflows of many pages whose length, choices, distractions, delays, mistakes and noise are parameters.
 
 Their values are known exactly (:mod:`.truth`), and their pages are plain, so that episodes can be played in Chromium and, a hundred times
-as fast, on the text twin (:mod:`webgym.backends.text`). A task's name says its parameters (:class:`.workflow.Wizard`):
+as fast, on the text twin (:mod:`webgym.backends.text`). A task's name contains its parameters (:class:`.workflow.Wizard`):
 `wizard.h12-x6-late12` has 12 pages, 6 of which do not matter, and mistakes that show at the end. The manifest lists a grid; any other name
 of this kind works too.
 """

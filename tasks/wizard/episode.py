@@ -1,4 +1,4 @@
-"""The state of one episode at the site: its workflow, and how far it has come."""
+"""The state of one episode at the site: its workflow and its progress."""
 
 from dataclasses import dataclass
 from typing import Any

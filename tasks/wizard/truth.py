@@ -1,14 +1,14 @@
 """The exact values of a workflow: V*, Q* and the best policy; V^π and Q^π of any policy, a language model's among them.
 
-A state is the site's progress and the turn. From it there are the options, the button that goes back (where mistakes are reversible), to
-give up, and everything else, which changes nothing but the turn. The horizon is finite, so backward induction over turns is exact:
+A state is the site's progress and the turn. Its moves are the options, the button that goes back (where mistakes are reversible), giving
+up, and everything else, which changes only the turn. The horizon is finite, so backward induction over turns is exact:
 
     V(s) = Σ_a π(a | s) Q(s, a),    Q(s, a) = 1 where a completes the registration,
                                               0 where it ends the episode otherwise (refused, given up, turn limit),
                                               γ V(s') else
 
-so that V(s_t) = E[γ^{T−1−t} R], the target of :func:`trainers.credit.credit.monte_carlo_targets`. An agent never sees any of it: the hidden
-mistakes in `Progress.wrong` and `Progress.mistakes` are part of the state, not of the page (:meth:`Truth.seen`).
+so that V(s_t) = E[γ^{T−1−t} R], the target of :func:`trainers.credit.credit.monte_carlo_targets`. An agent never sees any of it, because
+the hidden mistakes in `Progress.wrong` and `Progress.mistakes` are part of the state, not of the page (:meth:`Truth.seen`).
 """
 
 import math
@@ -34,18 +34,18 @@ BACK, NOTHING, GIVE_UP = "back", "nothing", "give up"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where an episode stands: the site's progress, and how many turns were taken."""
+    """State of an episode: the site's progress, and the number of turns taken."""
 
     progress: Progress
     turn: int = 0
 
 
 Seen = tuple[int, bool, bool, int, int]
-"""What of a state can be seen: page, whether a mistake has just shown itself, whether the page says that there is one, how many were
-forgiven (0 where no page says so), and turn."""
+"""Visible part of a state: page, true if a mistake has just shown itself, true if the page says that there is one, number of forgiven
+mistakes (0 where no page shows it), and turn."""
 
 TabularPolicy = Callable[[State], Mapping[Move, float]]
-"""The chance of each move; what is missing has none."""
+"""The chance of each move; a missing move has chance 0."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class Truth:
         return self.max_turns or self.workflow.wizard.max_turns
 
     def seen(self, state: State) -> Seen:
-        """What of a state can be seen."""
+        """Visible part of a state."""
         at = state.progress
         return at.page, at.told, at.flagged, at.mistakes if self.workflow.wizard.visible else 0, state.turn
 
     def moves(self, state: State) -> list[Move]:
-        """All that can be done."""
+        """All moves of a state."""
         wizard = self.workflow.wizard
         can_go_back = wizard.reversible and state.progress.page > 0
         return [*range(wizard.choices), *([BACK] if can_go_back else []), NOTHING, GIVE_UP]
@@ -144,7 +144,7 @@ class Truth:
         return found
 
     def seen_values(self, policy: TabularPolicy) -> dict[Seen, float]:
-        """E[V^π | what is seen], over the episodes of the policy: the best that a critic can say, which does not see hidden mistakes."""
+        """E[V^π | what is seen], over the episodes of the policy: the best values of a critic, which does not see hidden mistakes."""
         v, mass, worth = self.of(policy).v, {}, {}
         for state, chance in self.visits(policy).items():
             what = self.seen(state)
@@ -187,7 +187,7 @@ def right_with(truth: Truth, chance: float) -> TabularPolicy:
 
 @lru_cache(256)
 def chance(wizard: Wizard) -> float:
-    """The success of random actions, rounded up to a hundredth: exact, and the same for every seed but for where distractors stand."""
+    """The exact success of random actions, rounded up to a hundredth. Seeds differ only by the positions of distractors."""
     truths = [Truth(draw(wizard, seed)) for seed in (range(4) if wizard.distractors else range(1))]
     exact = max(found.of(at_random(found)).v[State(Progress())] for found in truths)
     return math.ceil(exact * 100 - 1e-9) / 100
@@ -197,11 +197,11 @@ def chance(wizard: Wizard) -> float:
 
 
 def of_language_model(wizard: Wizard, task: Task, seed: int, chances: Chances, gamma: float = 1.0) -> ExactValues:
-    """V^π and Q^π of a policy without memory, by state hash and turn; Q by the action in the `call` dialect, "" for whatever does nothing.
+    """V^π and Q^π of a policy without memory, by state hash and turn; Q by the action in the `call` dialect, "" for text without effect.
 
     The policy must choose from the page and the turns left alone. It is asked once for each page and turn that can be reached, for the
     clicks that are possible there, for stop and for infeasible; the rest of its chance goes to all other texts together, which count as
-    one action that changes nothing (:data:`NOTHING`). What an unusual text could do beside (go to an address, press a key) is left out.
+    one action that changes nothing (:data:`NOTHING`). Effects of unusual texts (go to an address, press a key) are left out.
     """
     truth = Truth(draw(wizard, seed), gamma)
     pages = observations(task, seed, {state.progress for state in truth.states})

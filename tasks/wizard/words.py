@@ -1,7 +1,7 @@
-"""What the pages ask, and the answers there are.
+"""The questions of the pages, and their possible answers.
 
-Any two answers of one length differ in three letters or more, so that a misspelt one can be told. Things and places are for workflows whose
-right answers stand in no goal: a page shows a thing, which belongs in one of the places by a rule of the house.
+Any two answers of one length differ in three letters or more, so that a misspelt one can be recognised. Things and places are for
+workflows whose right answers stand in no goal. There a page shows a thing, which belongs in one of the places by a rule of the house.
 """
 
 FIELDS: dict[str, tuple[str, ...]] = {

@@ -1,12 +1,13 @@
-"""The workflow as a model: its parameters, what a seed draws, and how a choice changes the progress. Pure; site and truth both use it.
+"""The workflow as a model: its parameters, the draw of a seed, and the transitions. Pure functions, used by both site and truth.
 
 A workflow of N pages asks one thing a page. On a decisive page one option is right; on a distractor page every option leads on and none
-matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest): for good, or, where mistakes
-are reversible, by leading back to the page where it was made. Until then the pages look as if all were well, or, where mistakes are
-visible, every page says that something is wrong. A number of mistakes may be forgiven.
+matters. A wrong choice is remembered and shows itself `delay` pages later (at the last page at the latest). Then it ends the episode, or,
+where mistakes are reversible, leads back to the page where it was made. Until then the pages look as if all were well, or, where
+mistakes are visible, every page says that something is wrong. A number of mistakes may be forgiven.
 
-What is right stands in the goal, so that one skill is right on every page; or, where there are lessons, it is a rule of the house that
-nobody tells, the same in every episode: a page shows a thing, each thing belongs in one place, and each must be learned by itself.
+The right answers stand in the goal, so that one skill is enough for every page. Where there are lessons, they are a rule of the house
+instead, which no page states and which is the same in every episode. There a page shows a thing, each thing belongs in one place, and each
+must be learned by itself.
 """
 
 import random
@@ -33,7 +34,7 @@ class Wizard:
     `horizon`: turns that the best policy needs, 1 to 50. `choices`: options a page, 2 to 8. `distractors`: pages of the horizon on which
     nothing depends. `delay`: pages between a mistake and its consequence. `reversible`: a mistake leads back instead of ending the episode,
     and a button goes back a page. `visible`: from a mistake to its consequence, every page says that there is one. `noise`: chance in
-    percent that an option is shown misspelt. `lessons`: things whose place must be learned, 0 where the goal says what is right.
+    percent that an option is shown misspelt. `lessons`: things whose place must be learned, 0 where the goal has the answers.
     `spared`: mistakes that are forgiven. `slack`: turns beyond the horizon until the episode is truncated; without it, half the horizon, at
     least 2.
 
@@ -76,7 +77,7 @@ class Wizard:
 
     @property
     def name(self) -> str:
-        """The shortest name that says every parameter that is not the default."""
+        """The shortest name with every parameter that is not the default."""
         parts = [f"h{self.horizon}"]
         for letters, field in _SUFFIXES.items():
             value = getattr(self, field)
@@ -86,7 +87,7 @@ class Wizard:
 
     @classmethod
     def named(cls, name: str) -> "Wizard":
-        """The parameters that a name says. Raises ConfigError."""
+        """The parameters in a name. Raises ConfigError."""
         first, *rest = name.split("-")
         values: dict[str, Any] = {}
         for part in rest:
@@ -128,7 +129,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Wizard)}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: what is asked, the options as they are shown, and the number of the right one (None: every one leads on)."""
+    """One page: its question, the options as they are shown, and the number of the right one (None where every one leads on)."""
 
     field: str
     options: tuple[str, ...]
@@ -137,7 +138,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """What a seed draws. `wanted` are the answers that the goal lists."""
+    """The draw of a seed. `wanted` are the answers that the goal lists."""
 
     wizard: Wizard
     pages: tuple[Page, ...]
@@ -149,9 +150,9 @@ Status = Literal["open", "done", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an episode has come. `mistakes` were forgiven so far; `wrong` is the page of the first one that was not, before it has shown
-    itself; `told` is whether the page has just been come back to because of one, `flagged` whether it says that there is one. Only `page`,
-    `told` and `flagged` can be seen, and `mistakes` where mistakes are visible.
+    """Progress of an episode. `mistakes` were forgiven so far; `wrong` is the page of the first one that was not, before it has shown
+    itself. `told` is true if a mistake has just led back to the page, `flagged` if the page says that there is one. Only `page`, `told` and
+    `flagged` can be seen, and `mistakes` where mistakes are visible.
     """
 
     page: int = 0
@@ -202,9 +203,9 @@ def _lesson(wizard: Wizard, counts: bool, rng: random.Random) -> Page:
 
 
 def place_of(thing: str, choices: int) -> str:
-    """Where the thing belongs, of that many places: the rule of the house.
+    """Place of the thing, of this number of places, by the rule of the house.
 
-    The first things, as many as there are places, belong in different ones, the next again: no place is right more often than the others.
+    The first things, as many as there are places, belong in different ones, and so do the next, so no place is right more often.
 
     >>> sorted(place_of(thing, 4) for thing in THINGS[:4])
     ['east', 'north', 'south', 'west']
@@ -236,7 +237,7 @@ def chosen(workflow: Workflow, progress: Progress, option: int) -> Progress:
 
 
 def gone_back(progress: Progress) -> Progress:
-    """The progress after the button that goes back a page: what was chosen there is taken back."""
+    """The progress after the button that goes back a page, which takes back the choice there."""
     page = max(0, progress.page - 1)
     wrong = None if progress.wrong is not None and progress.wrong >= page else progress.wrong
     return Progress(page, wrong, flagged=progress.flagged and wrong is not None)

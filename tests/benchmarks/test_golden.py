@@ -208,3 +208,11 @@ def test_the_worker_finds_all_that_it_needs_in_this_tree(monkeypatch: pytest.Mon
     monkeypatch.setitem(golden_worker.HOMES, "nothing", ("webgym.nowhere", "webgym.errors.nowhere"))
     with pytest.raises(ModuleNotFoundError, match=r"nothing is in none of webgym\.nowhere, webgym\.errors\.nowhere"):
         golden_worker.found("nothing")
+
+
+def test_old_and_new_spellings_of_a_configuration_are_equal():
+    old = {"iterations": 3, "seed": 1, "sampler": {"kind": "local", "slots": 8, "base_url": "", "reload": "vllm"}}
+    new = {"length": {"iterations": 3}, "seed": 1, "sampler": {"kind": "local", "slots": 8, "options": {}}}
+    assert golden.grouped(old) == golden.grouped(new)
+    assert golden.grouped({**old, "iterations": 4}) != golden.grouped(new)
+    assert golden.grouped({**old, "sampler": {**old["sampler"], "base_url": "x"}}) != golden.grouped(new)

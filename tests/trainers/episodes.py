@@ -16,10 +16,11 @@ def turn(
     logprobs: Sequence[float] = (),
     sampling: Sampling | None = None,
     state: str = "",
+    key: str = "",
 ) -> Turn:
-    """One turn; log-probabilities default to −1 each. `state` is its state hash."""
+    """One turn; log-probabilities default to −1 each. `state` is its state hash, `key` that of its pictures."""
     given = tuple(logprobs) or (-1.0,) * len(action)
-    completion = Completion("", "", tuple(prompt), tuple(action), given, sampling)
+    completion = Completion("", "", tuple(prompt), tuple(action), given, sampling, key=key)
     return Turn(completion, "", "", reward, False, False, "", state, url="http://page")
 
 

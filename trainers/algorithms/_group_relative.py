@@ -1,4 +1,4 @@
-"""What GRPO and its relatives share: the group's own statistics are the baseline, one advantage for a whole trajectory.
+"""The common part of GRPO and its relatives: the group's own statistics as the baseline, one advantage for a whole trajectory.
 
 The relatives differ in the few settings below and in the loss, so each of their files is a `Config` with its own defaults and the
 paper's reasons; :func:`differences` says what a configuration changes against GRPO as published.
@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Practice
+from trainers.credit.algorithm import AlgorithmConfig, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class GroupConfig(BaseModel):
+class GroupConfig(AlgorithmConfig):
     """GRPO as published (arXiv 2402.03300, eq. 3 and section 4.1.2); the files of its relatives override what they change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     std: bool = True
     """Divide by the standard deviation of the group."""
@@ -29,7 +27,7 @@ class GroupConfig(BaseModel):
     """Rounds in which groups are played in place of those without spread, as many as came out of the round before (DAPO's dynamic
     sampling, bounded). All of their environment steps count."""
     negative: float = Field(default=1.0, ge=0, le=1)
-    """Factor on negative advantages: at 0, only what did better than its group is learned from, at 1, what did worse is pushed down too."""
+    """Factor on negative advantages: at 0 only members better than their group are learned from, at 1 worse ones are pushed down too."""
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.2, divisor="trajectories", kl="k3", kl_coef=0.04)
     """Loss of the policy."""
 
@@ -49,7 +47,7 @@ def needs_values(config: GroupConfig) -> Literal[""]:
 
 
 def practice(config: GroupConfig) -> Practice:
-    """On-policy; groups without spread are replaced where that is asked for."""
+    """On-policy; groups without spread are replaced where `resample` is above 0."""
     return Practice(resample=config.resample)
 
 
@@ -72,7 +70,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: GroupConfig
 
 
 def differences(config: GroupConfig) -> dict[str, tuple[Any, Any]]:
-    """What `config` changes against GRPO as published: name → (published, here); the loss's fields with dots.
+    """Changes of `config` against GRPO as published: name → (published, here); fields of the loss have dots.
 
     >>> differences(GroupConfig(std=False))
     {'std': (True, False)}

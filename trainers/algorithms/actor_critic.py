@@ -4,33 +4,28 @@ Sutton et al. (2000), "Policy gradient methods"; Schulman et al. (2016), arXiv 1
 
     δ_t = r_t + γ V(s_{t+1}) − V(s_t),   A_t = δ_t + γλ A_{t+1},   ∇J = E Σ_t A_t ∇log π(a_t | s_t)
 
-λ = 0 (the default) is TD(0): one step of reality and then the critic's word, so the least variance and all of the critic's bias. λ = 1
-is REINFORCE with V. Nothing is clipped and nothing guards against a bad critic; ArCHer-PPO is this with both, and a λ near 1.
-The critic's own targets are Monte Carlo returns unless `critic.target_lam` says otherwise (0: r_t + γ V(s_{t+1})).
+λ = 0 (the default) is TD(0): one real step and then the critic's value, so the least variance and all of the critic's bias. λ = 1 is
+REINFORCE with V. There is no clip and no gate against a bad critic; ArCHer-PPO is this with both, and a λ near 1.
+The critic's own targets are Monte Carlo returns unless `critic.target_lam` is below 1 (0: r_t + γ V(s_{t+1})).
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Bootstrapped, Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted, Bootstrapped):
     """Options of actor-critic."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount per turn, of the critic's targets and of the advantage."""
     lam: float = Field(default=0.0, ge=0, le=1)
     """λ of turn-level GAE: 0 is TD(0), 1 the return minus V."""
-    bootstrap_at_limit: bool = False
-    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
     loss: LossSpec = LossSpec(policy="reinforce")

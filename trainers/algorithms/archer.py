@@ -10,41 +10,33 @@ Notation: turns t = 0..T−1, r_t = 0 but r_{T−1} = R, V(s_T) = 0.
 The text's own advantage is V(s_{t+1}) − V(s_t), and R − V(s_{T−1}) at the end: λ = 0 and no γ. With a critic of discounted
 targets its mean is (1−γ) E[V'] > 0 on every ordinary turn, so it rewards going on as such; `published_td` gives it.
 
-A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out (critic.values_from),
-and they must earn their place: while Var(G − V) is no less than Var(G), or than Var(G − b) with b the leave-one-out group mean,
-A_t = G_t − b_t is used instead (critic/gate is 0).
+A critic fitted on a batch can memorise the batch's outcomes, and then A_t goes to 0. So values are held out (critic.values_from).
+They are used only if they help: while Var(G − V) is no less than Var(G), or than Var(G − b) with b the leave-one-out group mean,
+A_t = G_t − b_t takes their place (critic/gate is 0).
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.learning.losses import LossSpec
+from trainers.credit.algorithm import Bootstrapped, Discounted
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted, Bootstrapped):
     """Options of ArCHer-PPO."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount per turn, of the critic's targets and of the advantage."""
     lam: float = Field(default=0.95, ge=0, le=1)
     """λ of turn-level GAE: 0 is TD(0), 1 the return minus V."""
     published_td: bool = False
     """The published advantage: TD(0) without γ; lam is then not used."""
-    bootstrap_at_limit: bool = False
-    """Use V(s_T) where the turn limit ended the episode, else 0: the limit is part of the task."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
     gate: bool = True
     """Fall back to the leave-one-out group mean while the critic explains less than it."""
-    loss: LossSpec = LossSpec()
-    """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal["turn"]:

@@ -6,7 +6,7 @@ Zhou et al. (2024), arXiv 2402.19446, section 3.3 and 4.2, over the episodes of 
     actor    a ~ π(· | s_t) drawn anew in every state of the replay,   A = min(Q_1, Q_2)(s_t, a) − min(V_1, V_2)(s_t)
              L = −E A Σ_l log π(a^l | s_t, a^{<l})
 
-The actor learns from actions of the policy as it is, so there is no ratio and no clip, and old episodes serve as states only.
+The actor learns from actions of the current policy, so there is no ratio and no clip, and old episodes serve as states only.
 The published critic reads observation and action by a RoBERTa of its own; ours is a copy of the policy's backbone. Fresh actions are
 drawn once an iteration, not for every minibatch: one draw fits `q.epochs` passes.
 """
@@ -15,27 +15,23 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import Practice
-from trainers.critics.q_critic import QSpec
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(ActionValueConfig):
     """Options of ArCHer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     replay: int = Field(default=4, ge=1)
     """Iterations whose episodes are kept, the newest included."""
-    q: QSpec = QSpec()
-    """The critic."""
     centre: bool = False
-    """Take the mean over turns off the advantages (not published). The actions are the policy's own, so that the mean of the true
-    advantage is 0, and what Q and V, two networks, are apart on average would push every action the same way."""
+    """Subtract the mean over turns from the advantages (not published). The actions are the policy's own, so that the mean of the true
+    advantage is 0, and the average difference of the two networks Q and V would push every action the same way."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring (not published; it frees the step from Q's scale)."""
     loss: LossSpec = LossSpec(policy="reinforce")
@@ -48,7 +44,7 @@ def needs_values(config: Config) -> Literal["action"]:
 
 
 def practice(config: Config) -> Practice:
-    """States of the last iterations, with actions of the policy as it is."""
+    """States of the last iterations, with actions of the current policy."""
     return Practice(replay=config.replay, fresh=True)
 
 

@@ -6,8 +6,8 @@ Bai et al. (2024), arXiv 2406.11896, section 4.2, with turns t = 0..T−1 and H 
     turns          A_t = λ^{T−t} R + (1 − λ^{T−t}) (V(s_{t+1}) + r_t − V(s_t)),   V(s_T) = 0     (doubly robust, eq. 6)
     actor          maximise log π(a_t | s_t) where A_t > 1/`horizon`: a hard filter, no ratio, no push away from anything
 
-The Monte Carlo part counts more the nearer the end is, the critic's part the further away. `form="code"` gives what the released code
-does: A_t = V(s_{t+1}) − V(s_t) − 0.05 + r_t + G_t with γ = 0.5 in G_t, threshold 0. V(s_0) of the one critic stands for the separate
+The Monte Carlo part counts more the nearer the end is, the critic's part the further away. `form="code"` is the form of the released
+code: A_t = V(s_{t+1}) − V(s_t) − 0.05 + r_t + G_t with γ = 0.5 in G_t, threshold 0. V(s_0) of the one critic stands for the separate
 instruction-level value. The critic's targets are outcomes, not 1[G > 0] (cross-entropy on that would throw γ away).
 """
 
@@ -15,18 +15,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Practice
+from trainers.credit.algorithm import Discounted, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of DigiRL."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     form: Literal["paper", "code"] = "paper"
     """The paper's advantage and threshold 1/horizon, or the released code's and threshold 0."""

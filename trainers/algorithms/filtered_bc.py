@@ -14,18 +14,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Practice
+from trainers.credit.algorithm import AlgorithmConfig, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group, Trajectory, seed_from
 
 
-class Config(BaseModel):
+class Config(AlgorithmConfig):
     """Options of filtered behaviour cloning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     replay: int = Field(default=4, ge=1)
     """Iterations whose episodes are kept, the newest included."""

@@ -16,17 +16,18 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
+METRICS = {"rollout/anchored": "share of turns whose state another turn of the group was taken from"}
 
-class Config(BaseModel):
+
+class Config(Discounted):
     """Options of GiGPO."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     gamma: float = Field(default=0.95, gt=0, le=1)
     """Discount per turn of the steps' returns."""
@@ -58,7 +59,7 @@ def _of_group(group: Group, config: Config) -> list[np.ndarray]:
     anchors = [turn.state_hash for x in live for turn in x.turns]
     flat = np.concatenate(returns) if returns else np.zeros(0)
     steps = np.zeros(len(flat))
-    for anchor in set(anchors) - {""}:  # a turn without a hash has met nobody
+    for anchor in set(anchors) - {""}:  # a turn without a hash matches no other turn
         same = [k for k, a in enumerate(anchors) if a == anchor]
         steps[same] = c.group_standardise(flat[same], config.std)
     parts = iter(np.split(steps, np.cumsum([len(x) for x in live])[:-1]) if live else [])

@@ -30,7 +30,7 @@ class Config(GroupConfig):
     drop_dead_groups: bool = True
     """Leave groups whose members all have the same return out of the loss, its divisor and its KL."""
     negative: float = 0.0
-    """Factor on negative advantages: at 0, only what did better than its group is learned from, at 1, what did worse is pushed down too."""
+    """Factor on negative advantages: at 0 only members better than their group are learned from, at 1 worse ones are pushed down too."""
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.28)
     """Loss of the policy."""
 

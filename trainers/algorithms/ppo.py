@@ -15,30 +15,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.learning.losses import LossSpec
+from trainers.credit.algorithm import Discounted
 from webgym.types import Group, Trajectory
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of PPO."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     level: Literal["token", "trajectory"] = "token"
     """An advantage per sampled token, or one for the whole trajectory."""
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount from one turn to the next."""
     token_gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount from one token to the next of the same turn."""
     lam: float = Field(default=1.0, ge=0, le=1)
     """λ of GAE per token: 1 is the return minus V."""
     whiten: bool = True
     """Divide advantages by their standard deviation, without centring."""
-    loss: LossSpec = LossSpec()
-    """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal["turn", "token"]:
@@ -59,7 +53,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     trajectories, tokens = c.flatten(groups), config.level == "token"
     returns, weights = targets(groups, config), c.turn_weights(trajectories)
     v = c.token_values(values, trajectories) if tokens else c.turn_values(values, trajectories)
-    # what the critic is worth is said per turn: of a turn's tokens the first has the state that the turn was begun in
+    # the critic's quality is measured per turn, because the first of a turn's tokens has the state in which the turn began
     g_turn, v_turn = ([a[c.turn_starts(x)] if tokens else a for a, x in zip(q, trajectories, strict=True)] for q in (returns, v))
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, g_turn, v_turn, c.group_baselines(groups, g_turn), weights)
     if tokens:
@@ -73,7 +67,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
 
 
 def _discounts(trajectory: Trajectory, config: Config) -> np.ndarray:
-    """From each sampled token to the next, [n]."""
+    """Discount from each sampled token to the next, [n]."""
     d = np.full(sum(c.turn_sizes(trajectory)), config.token_gamma)
     d[c.turn_starts(trajectory)[1:] - 1] = config.gamma
     d[-1:] = 0.0

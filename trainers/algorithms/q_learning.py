@@ -6,27 +6,25 @@ Watkins (1989); double Q by van Hasselt et al. (2016); DigiQ: Bai et al. (2025),
     digiq    the critic is fitted by expectation as in ArCHer, and the policy imitates: of N fresh actions in each state of the replay
              the one with the largest Q is learned where Q − V > `margin`, L = −log π(a* | s)
 
-With "rerank" the language model stays as it is, and better acting comes from choosing among what it proposes; so evaluate with the
-same choice. `explore` of the training turns take the first proposal unseen, or Q would only ever see what it likes.
+With "rerank" the language model stays unchanged, and improvement comes from the choice among its proposals, so evaluate with the same
+choice. A share `explore` of the training turns takes the first proposal unseen, because Q would otherwise see only actions it prefers.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import Practice
-from trainers.critics.q_critic import QSpec
+from trainers.critics.q_critic import ActionValueConfig, QSpec
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(ActionValueConfig):
     """Options of Q-learning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     form: Literal["rerank", "digiq"] = "rerank"
     """Choose by Q when acting, or imitate what Q would choose."""
@@ -50,7 +48,7 @@ def needs_values(config: Config) -> Literal["action"]:
 def practice(config: Config) -> Practice:
     """Replay; proposals re-ranked when acting, or imitated."""
     digiq = config.form == "digiq"
-    return Practice(replay=config.replay, fresh=digiq, best_of=1 if digiq else config.q.candidates)
+    return Practice(replay=config.replay, fresh=digiq, best_of=1 if digiq else config.q.candidates, explore=config.explore)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:

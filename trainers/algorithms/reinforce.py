@@ -1,33 +1,32 @@
 """REINFORCE with no baseline, the mean return, or a critic's V as baseline.
 
-Williams (1992): ∇J = E Σ_t ∇log π(a_t | s_t) · (G_t − b_t), with G_t = Σ_{k≥t} γ^{k−t} r_k. Any b_t that does not look at a_t
-leaves the expectation as it is and can take away variance:
+Williams (1992): ∇J = E Σ_t ∇log π(a_t | s_t) · (G_t − b_t), with G_t = Σ_{k≥t} γ^{k−t} r_k. Any b_t that does not depend on a_t
+leaves the expectation unchanged and can reduce the variance:
 
     none     b_t = 0
     mean     b_t = the mean of the other trajectories' G_t at the same turn, over the whole batch
     value    b_t = V(s_t); actor-critic with λ=1, no bootstrapping
 
-The loss is −A log π, summed over a turn's tokens, so one optimiser step per batch is what the equation allows.
+The loss is −A log π, summed over a turn's tokens, so the equation allows one optimiser step per batch.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import Discounted
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(Discounted):
     """Options of REINFORCE."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
     baseline: Literal["none", "mean", "value"] = "mean"
-    """What is taken off the return."""
+    """Baseline that is subtracted from the return."""
     gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per turn."""
     whiten: bool = False

@@ -13,17 +13,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from trainers.credit import credit as c
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 
-class Config(BaseModel):
+class Config(AlgorithmConfig):
     """Options of RLOO."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     whiten: bool = False
     """Divide advantages by their standard deviation over turns, without centring."""

@@ -1,7 +1,7 @@
-"""Turns that a critic cannot tell apart, read once: for a policy without memory most prompts of a batch occur many times.
+"""Distinct turns, each read once, because for a policy without memory most prompts of a batch occur many times.
 
-Fitting one row with the mean of its targets, weighed by how often it occurred, is fitting all of them: the losses are linear in the
-target (or, squared, differ by what no parameter moves), so the gradients are the same.
+One row with the mean of its targets, weighted by its number of occurrences, gives the same gradients as all of them. The reason is that
+the losses are linear in the target (or, squared, differ by a term that does not depend on the parameters).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ class Distinct:
         turns, place, owner = [], [], []
         for who, x in zip(owners, trajectories, strict=True):
             for turn in x.turns:
-                name = (who, turn.completion.prompt_ids, turn.completion.action_ids if with_action else ())
+                written = turn.completion
+                name = (who, written.prompt_ids, written.key, written.action_ids if with_action else ())
                 if name not in places:
                     places[name] = len(places)
                     turns.append(replace(x, turns=(turn,)))
@@ -42,9 +43,9 @@ class Distinct:
         return cls(rows_of_all(turns), np.array(place), np.array(owner), np.bincount(place).astype(float), [len(x) for x in trajectories])
 
     def mean(self, per_turn: Sequence[np.ndarray]) -> np.ndarray:
-        """The mean over the turns of each row of what is given per trajectory."""
+        """The mean over the turns of each row, of values given per trajectory."""
         return np.bincount(self.place, np.concatenate(per_turn)) / self.count
 
     def per_trajectory(self, per_row: np.ndarray) -> list[np.ndarray]:
-        """What is given per row as one array per trajectory."""
+        """Values given per row, as one array per trajectory."""
         return np.split(per_row[self.place], np.cumsum(self.lengths)[:-1])

@@ -178,7 +178,7 @@ def _packed(rows: Sequence[Row], streams: Streams | None, sizes: _Sizes) -> Pack
 
 
 def _prompt_start(row: Row, span: Span) -> int:
-    """Where the part of the row begins that is this turn's prompt alone."""
+    """Position in the row at which this turn's own prompt begins."""
     before = [other.end for other in row.spans if other.turn < span.turn]
     return max(before, default=0)
 
@@ -202,7 +202,7 @@ def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much of a step has weight > 0: the divisors that a loss may choose from."""
+    """Numbers of tokens, turns and trajectories of a step with weight > 0: the divisors that a loss may choose from."""
 
     tokens: int
     turns: int
@@ -224,8 +224,8 @@ class Step:
 def step_of(rows: Sequence[Row], streams: Streams, token_budget: int, *, whole: Whole = "row", keep_zero_advantage: bool = False) -> Step:
     """One optimiser step from these rows.
 
-    Tokens of weight 0 are in no divisor. What cannot move the loss is not computed: rows whose every turn has weight 0 or
-    advantage 0 (with `whole="trajectory"`: trajectories), and the tail of a row behind its last turn that can.
+    Tokens of weight 0 are in no divisor. Parts that cannot move the loss are not computed: rows whose every turn has weight 0 or
+    advantage 0 (with `whole="trajectory"`: trajectories), and the tail of a row behind its last turn that can move the loss.
     With `keep_zero_advantage` (a KL or entropy term acts on every turn) only weight 0 counts as nothing.
     """
     sizes = _live_sizes(rows, streams)

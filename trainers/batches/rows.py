@@ -3,8 +3,8 @@
 Three steps, each exact:
 
 1. :func:`rows_of` merges consecutive turns into one *row* exactly where the next prompt begins with the previous prompt and action,
-   token for token; anywhere else a new row begins. Each turn is an explicit :class:`Span`, so nothing is searched for later.
-2. :class:`Streams` holds what the loss wants to know of each sampled token.
+   token for token; anywhere else a new row begins. Each turn is an explicit :class:`Span`, so no search is needed later.
+2. :class:`Streams` holds the inputs of the loss for each sampled token.
 3. :func:`pack` lays rows end to end up to a token budget, without padding, as one :class:`PackedBatch`;
    :func:`plan` does so for one or more optimiser steps and counts the divisor of each.
 
@@ -22,7 +22,7 @@ from webgym.errors import UsageError
 from webgym.types import Completion, Trajectory, Turn
 
 Whole = Literal["row", "trajectory"]
-"""What may not be divided between micro-batches."""
+"""Units that must not be divided between micro-batches."""
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ Whole = Literal["row", "trajectory"]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How a turn of `tokens` sampled tokens was held to a grammar: its name, "" for none, and the limit it was sampled with."""
+    """Constraint under which a turn of `tokens` tokens was sampled: the grammar's name ("" for none) and the limit of tokens."""
 
     grammar: str
     max_tokens: int
@@ -42,7 +42,7 @@ class Span:
     """One turn inside a row: `row.ids[start:end]` are its sampled tokens, `prompt_end` is the last token of its prompt.
 
     The value V(s_t) is read at `prompt_end` and `start == prompt_end + 1`. `offset` is the place of the turn's first sampled
-    token among all sampled tokens of the trajectory, the index into :class:`Streams`. `held` is there for a turn under a grammar.
+    token among all sampled tokens of the trajectory, the index into :class:`Streams`. `held` is set for a turn under a grammar.
     """
 
     turn: int
@@ -54,7 +54,7 @@ class Span:
 
     @property
     def size(self) -> int:
-        """How many tokens were sampled in this turn."""
+        """Number of tokens sampled in this turn."""
         return self.end - self.start
 
 
@@ -74,10 +74,12 @@ class Row:
 def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list[Row]:
     """The rows of one trajectory, in order of turns; none for a trajectory without turns.
 
+    Turns share a row where a prompt's ids begin with all of the row's, and both were shown the same pictures or none.
     Raises UsageError where a turn has no prompt ids (its policy is no model) or its log-probabilities do not match its ids.
     """
     rows: list[Row] = []
     ids: tuple[int, ...] = ()
+    key = ""
     spans: list[Span] = []
     offset = 0
     for t, turn in enumerate(trajectory.turns):
@@ -88,10 +90,10 @@ def rows_of(trajectory: Trajectory, index: int = 0, first_turn: int = 0) -> list
             )
         if (found := len(turn.completion.behaviour_logprobs)) != len(action):
             raise UsageError(f"{_name(trajectory)}, turn {t}: expected {len(action)} behaviour_logprobs, one per action id, got {found}")
-        if spans and prompt[: len(ids)] != ids:
+        if spans and (prompt[: len(ids)] != ids or turn.completion.key != key):
             rows.append(Row(index, first_turn, ids, tuple(spans)))
             spans = []
-        ids = prompt + action
+        ids, key = prompt + action, turn.completion.key
         spans.append(Span(t, len(prompt) - 1, len(prompt), len(ids), offset, _held(turn.completion)))
         offset += len(action)
     if spans:
@@ -171,7 +173,7 @@ def _name(trajectory: Trajectory) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """What the loss knows of each sampled token: one array per trajectory, over its sampled tokens in order of turns.
+    """Inputs of the loss for each sampled token: one array per trajectory, over its sampled tokens in order of turns.
 
     `weight` 0 takes a token out of the loss and out of every divisor. `old_logprob` (the learner's own, at the start of an update)
     and `reference_logprob` (of a frozen model) are None where the loss does not need them.

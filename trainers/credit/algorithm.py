@@ -1,41 +1,81 @@
-"""The contract of an algorithm: what its file defines, and what it asks of the loop."""
+"""The contract of an algorithm: the parts of its file, and its requests to the loop.
 
-from collections.abc import Callable, Sequence
+Options that the loop reads, beside the algorithm, are fields of the bases here, so that no option of that name can do nothing::
+
+    AlgorithmConfig         loss: LossSpec                     every algorithm
+    ├── Discounted          gamma: float                       those whose returns are discounted
+    ├── Bootstrapped        bootstrap_at_limit: bool           those that can use V(s_T) at the turn limit
+    └── ActionValueConfig   q: QSpec                           those with a critic of actions (trainers/critics/q_critic.py)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from trainers.credit.credit import Credit, Values
+from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
 NeedsValues = Literal["", "turn", "token", "action"]
 
 
+class AlgorithmConfig(BaseModel):
+    """Options of an algorithm: one field each, with a default and a line of documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    loss: LossSpec = LossSpec()
+    """Loss of the policy."""
+
+
+class Discounted(AlgorithmConfig):
+    """Options of an algorithm whose returns are discounted."""
+
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    """Discount per turn, of the critic's targets and of the advantage."""
+
+
+class Bootstrapped(AlgorithmConfig):
+    """Options of an algorithm that can look beyond the turn limit; its `values` then have `final`, V(s_T)."""
+
+    bootstrap_at_limit: bool = False
+    """Use V(s_T) where the turn limit ended the episode, else 0, because the limit is part of the task."""
+
+
+def discount(config: AlgorithmConfig) -> float:
+    """γ per turn; 1 where the algorithm has none."""
+    return config.gamma if isinstance(config, Discounted) else 1.0
+
+
+def bootstraps(config: AlgorithmConfig) -> bool:
+    """True where V(s_T) is read at the turn limit."""
+    return isinstance(config, Bootstrapped) and config.bootstrap_at_limit
+
+
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """What an algorithm asks of the loop besides; the default is on-policy."""
+    """Requests of an algorithm to the loop, beyond values; the default is on-policy."""
 
     replay: int = 1  # iterations whose episodes a batch holds, the newest included
     fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
     best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
+    explore: float = 0.0  # chance that a turn of a training episode performs the first of them instead
     resample: int = 0  # rounds in which further groups are played, one for each group of the round before whose episodes all did the same
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What an algorithm's file defines. `targets` is None where no configuration of it has a critic of states."""
+    """Contents of an algorithm's file. `targets` is None where no configuration of it has a critic of states."""
 
     name: str
+    key: str  # value of `algo` in a configuration: the name, or the absolute path of the file
     summary: str  # first line of its docstring
-    Config: type[BaseModel]
-    needs_values: Callable[[Any], NeedsValues]
-    credit: Callable[[Sequence[Group], Values | None, Any], Credit]
-    targets: Callable[[Sequence[Group], Any], list[np.ndarray]] | None
-    practice: Callable[[Any], Practice]
-
-
-def bootstraps(own: Any) -> bool:
-    """Whether this Config of an algorithm asks for V(s_T) at the turn limit."""
-    return bool(getattr(own, "bootstrap_at_limit", False))
+    Config: type[AlgorithmConfig]
+    needs_values: Callable[[AlgorithmConfig], NeedsValues]
+    credit: Callable[[Sequence[Group], Values | None, AlgorithmConfig], Credit]
+    targets: Callable[[Sequence[Group], AlgorithmConfig], list[np.ndarray]] | None
+    practice: Callable[[AlgorithmConfig], Practice]
+    metrics: Mapping[str, str]  # meaning of the metrics that only it logs (METRICS of its file)

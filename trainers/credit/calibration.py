@@ -1,6 +1,6 @@
-"""How far predictions of an outcome can be trusted: explained variance, within cells too, calibration, ranking. Pure functions.
+"""Quality of predictions of an outcome: explained variance (also within cells), calibration and ranking. Pure functions.
 
-`target` is what came (returns G), `prediction` what was said before (values V), one number per turn. Everything is float64 numpy.
+`target` is the outcome (returns G), `prediction` the forecast (values V), one number per turn. Everything is float64 numpy.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,9 @@ def explained_variance(target: Numbers, prediction: Numbers) -> float:
 
 
 def explained_variance_within(target: Numbers, prediction: Numbers, cells: Int[np.ndarray, " n"]) -> float:
-    """Explained variance once the mean of each cell is taken off G and off V; NaN when no cell has any spread.
+    """Explained variance after the mean of each cell is subtracted from G and from V; NaN when no cell has any spread.
 
-    With a cell for each task and turn it says what a critic knows beyond "this task is hard" and "this turn is late":
+    With a cell for each task and turn it measures the critic's knowledge beyond "this task is hard" and "this turn is late":
     1 − Σ_c Σ_i ((G_i − Ḡ_c) − (V_i − V̄_c))² / Σ_c Σ_i (G_i − Ḡ_c)².
     """
     g, v = _centred(target, cells), _centred(prediction, cells)
@@ -29,9 +29,9 @@ def explained_variance_within(target: Numbers, prediction: Numbers, cells: Int[n
 
 
 def explained_variance_of_noisy(target: Numbers, prediction: Numbers, error: Numbers, cells: Int[np.ndarray, " n"]) -> float:
-    """Explained variance of what `target` estimates with standard errors `error`, within cells (one cell for all: pooled).
+    """Explained variance of the truth that `target` estimates with standard errors `error`, within cells (one cell for all: pooled).
 
-    The estimates' own noise adds Σ e² (1 − 1/n_c) to both sums of squares and is taken off them; NaN where nothing but noise is left.
+    The estimates' own noise adds Σ e² (1 − 1/n_c) to both sums of squares and is subtracted from them; NaN where only noise is left.
     """
     g, v = _centred(target, cells), _centred(prediction, cells)
     _, place, counts = np.unique(cells, return_inverse=True, return_counts=True)
@@ -47,7 +47,7 @@ def _centred(x: Numbers, cells: Int[np.ndarray, " n"]) -> Numbers:
 
 
 class Bin(NamedTuple):
-    """Predictions of one interval: how many, their mean, and the mean of what came."""
+    """Predictions of one interval: their number, their mean, and the mean of the outcomes."""
 
     count: int
     prediction: float
@@ -55,7 +55,7 @@ class Bin(NamedTuple):
 
 
 def calibration_curve(target: Numbers, prediction: Numbers, bins: int = 10) -> list[Bin]:
-    """Bins of equal width over [0, 1], empty ones left out; predictions outside count to the nearest bin."""
+    """Bins of equal width over [0, 1], empty ones left out; predictions outside are counted in the nearest bin."""
     place = np.clip((prediction * bins).astype(np.int64), 0, bins - 1)
     chosen = (place == b for b in range(bins))
     return [Bin(int(x.sum()), float(prediction[x].mean()), float(target[x].mean())) for x in chosen if x.any()]

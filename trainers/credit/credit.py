@@ -1,9 +1,9 @@
-"""Credit: who gets how much of the reward. Pure functions on one trajectory, on a group, and on a batch of groups.
+"""Credit assignment: pure functions on one trajectory, on a group, and on a batch of groups.
 
 Notation (Schulman et al. 2016 for GAE; Zhou et al. 2024 for turns): turns t = 0..T−1 with states s_t, rewards r_t, values
 v_t = V(s_t), and `discount_t`, the discount from turn t to turn t+1: γ, or 0 after termination. `final_value` is V(s_T). It is 0
-unless someone bootstraps, also at the turn limit, which is part of the task and seen by the agent.
-Everything is float64 numpy: these arrays are short, and credit should not be where digits are lost.
+without bootstrapping, also at the turn limit, because the limit is part of the task and seen by the agent.
+Everything is float64 numpy, because these arrays are short and precision should not be lost here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,13 @@ Ragged = Float[np.ndarray, " _"]
 """The same in a list of trajectories, each of its own length."""
 
 ROUNDING = 1e-9
-"""Returns nearer to each other are equal: dividing 0.1 + 0.2 − 0.3 by its own std would make an advantage of 1 of it."""
+"""Returns nearer to each other count as equal, because 0.1 + 0.2 − 0.3 divided by its own std would be an advantage of 1."""
 
 METRICS: Mapping[str, str] = {
     "rollout/return": "mean undiscounted return of the episodes that did not fault",
     "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups with at least one episode that did not fault",
     "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
-    "rollout/anchored": "share of turns whose state another turn of the group was taken from (GiGPO)",
     "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
     "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
     "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
@@ -42,7 +41,7 @@ METRICS: Mapping[str, str] = {
     "critic/baseline_variance": "Var(G − b) over turns, with b the leave-one-out group mean",
     "critic/gate": "1 while the critic beats the group mean and a constant; while it is 0, a gated algorithm uses the group mean instead",
 }
-"""What the stats of a Credit mean."""
+"""Meaning of the stats of a Credit; stats of a single algorithm are explained in its file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +59,9 @@ class Values:
 
 @dataclass(frozen=True, eq=False)
 class Credit:
-    """What an algorithm says of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
+    """Credit of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
 
-    `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are what a critic should predict at each turn;
+    `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are the predictions wanted of a critic at each turn.
     `stats` go to the metrics.
     """
 
@@ -83,7 +82,7 @@ def rewards(trajectory: Trajectory) -> Turns:
 
 
 def learnable(trajectory: Trajectory) -> bool:
-    """Whether anything may be learned from it: it has turns, and it did not end in a fault."""
+    """True for a trajectory to learn from: it has turns, and it did not end in a fault."""
     return len(trajectory) > 0 and not trajectory.outcome.faulted
 
 
@@ -93,7 +92,7 @@ def turn_sizes(trajectory: Trajectory) -> list[int]:
 
 
 def turn_starts(trajectory: Trajectory) -> Int[np.ndarray, " t"]:
-    """Where each turn begins among the sampled tokens of the trajectory, [T]; the state there is the turn's."""
+    """Position of each turn's first token among the sampled tokens of the trajectory, [T]; the state there is the turn's."""
     return np.cumsum([0, *turn_sizes(trajectory)], dtype=np.int64)[: len(trajectory)]
 
 
@@ -148,7 +147,7 @@ def _same_length(*arrays: np.ndarray) -> None:
 
 
 def leave_one_out_mean(x: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
-    """Mean of the *other* members (RLOO, Kool et al. 2019); one without others gets itself: neither good nor bad."""
+    """Mean of the *other* members (RLOO, Kool et al. 2019). A single member gets its own value, so it is neither good nor bad."""
     return x.copy() if len(x) < 2 else (x.sum() - x) / (len(x) - 1)
 
 
@@ -161,20 +160,20 @@ def group_standardise(x: Float[np.ndarray, " g"], std: bool) -> Float[np.ndarray
 
 
 def teaches(group: Group) -> bool:
-    """Whether the returns of its learnable members differ: without spread a group's own statistics give no advantage to anybody."""
+    """True if the returns of the learnable members differ. Without spread a group's own statistics give every member advantage 0."""
     return spread(np.array([rewards(x).sum() for x in group if learnable(x)]))
 
 
 def spread(x: Float[np.ndarray, " g"]) -> bool:
-    """Whether members differ by more than rounding; groups without spread teach nothing."""
+    """True if members differ by more than rounding; groups without spread give no gradient."""
     return len(x) > 1 and float(x.max() - x.min()) > ROUNDING
 
 
 def group_baseline(returns: Sequence[Ragged]) -> list[Ragged]:
     """b_t for each member: the mean of the others' G_t at the same turn, [T_i] each.
 
-    Only others that got as far as turn t count; where none did, the mean over all the others' turns; where there are no others,
-    the member's own G_t. It never looks at what the member itself did from t on, so it is a valid baseline.
+    Only others that reached turn t count. Where none did, it is the mean over all the others' turns. Where there are no others, it is
+    the member's own G_t. It never depends on the member's own actions from t on, so it is a valid baseline.
     """
     others = [[g for j, g in enumerate(returns) if j != i and len(g)] for i in range(len(returns))]
     return [_baseline_of(own, rest) for own, rest in zip(returns, others, strict=True)]
@@ -217,21 +216,21 @@ def turn_weights(trajectories: Sequence[Trajectory]) -> list[Ragged]:
 
 
 def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Ragged]:
-    """G_t = γ^{T−1−t} R for each trajectory: what ArCHer's critic is fitted to. A faulted one gets 0 and must be masked."""
+    """G_t = γ^{T−1−t} R for each trajectory, the targets of ArCHer's critic. A faulted trajectory gets 0 and must be masked."""
     return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
 
 
 def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Advantages divided by their std over all turns with weight > 0, not centred: A/σ keeps the sign of every A.
 
-    Each turn counts once, however many tokens it has. Without spread they come back unchanged.
+    Each turn counts once, however many tokens it has. Without spread they are returned unchanged.
     """
     sigma = live_std(advantages, weights)
     return [a / sigma for a in advantages] if sigma > ROUNDING else [a.copy() for a in advantages]
 
 
 class Gate(NamedTuple):
-    """Whether a critic is worth using (`open`), and the two variances that decide it."""
+    """Verdict on using a critic: `open` if it is worth it, and the two variances that decide."""
 
     open: bool
     residual_variance: float
@@ -243,8 +242,8 @@ def critic_gate(
 ) -> Gate:
     """Open when Var(G − V) is less than Var(G − b) and Var(G) over the turns with weight > 0, V held out, b the leave-one-out group mean.
 
-    Explained variance above 0 alone would only prove that the critic learned which tasks are hard; the group mean knows that too. But the
-    mean of a few others has noise of its own, so a constant can beat it, and a critic that knows nothing is one.
+    Explained variance above 0 alone would only prove that the critic learned which tasks are hard, and the group mean knows that too.
+    The comparison with Var(G) is needed because the mean of a few others is noisy: an ignorant critic, a constant, can beat it.
     """
     g, v, b = _live(targets, weights), _live(values, weights), _live(baselines, weights)
     if not len(g):
@@ -333,9 +332,9 @@ def cross_fit_folds(groups: Sequence[Group], folds: int, seed: int = 0) -> Int[n
 
 
 def with_penalties(trajectories: Sequence[Trajectory], penalties: Sequence[Ragged]) -> list[Trajectory]:
-    """The trajectories with `penalties[i][t]` taken off each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
+    """The trajectories with `penalties[i][t]` subtracted from each turn's reward: for invalid actions, or β·k1 of the turn's tokens.
 
-    What the environment said is untouched in `outcome`; shaping belongs to the trainer.
+    The environment's own reward stays in `outcome`; shaping belongs to the trainer.
     """
     shaped = []
     for trajectory, penalty in zip(trajectories, penalties, strict=True):
@@ -358,7 +357,7 @@ def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequenc
 
 
 def masked(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Advantages with 0 where the weight is 0, whatever stood there."""
+    """Advantages with 0 where the weight is 0."""
     return [np.where(w > 0, a, 0.0) for a, w in zip(advantages, weights, strict=True)]
 
 

@@ -3,15 +3,15 @@
 The backbone is one of four:
 
 - copy: a model of its own that starts from the policy's weights (ArCHer, arXiv 2402.19446): twice the memory, no interference;
-- adapter: the policy's own, with low-rank matrices of the critic's beside every linear layer (LoRA, arXiv 2106.09685), which the
-  critic alone trains and the policy never sees. The base is as the policy has it now;
-- trunk: the policy's own as it is. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns;
+- adapter: the policy's own, with the critic's low-rank matrices beside every linear layer (LoRA, arXiv 2106.09685), which only the
+  critic trains and the policy never sees. The base has the policy's current weights;
+- trunk: the policy's own, unchanged. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns;
 - bigrams: no model. The head is linear in which pairs of neighbouring tokens the turn's prompt holds, hashed to `buckets` weights
   (the wide half of Cheng et al. 2016, arXiv 1606.07792; hashing as in Weinberger et al. 2009, arXiv 0902.2206). It costs next to
-  nothing, and reads at once what a small model has not learned to look at, such as the number of the page (docs/credit-assignment.md).
+  nothing, and reads at once features that a small model has not learned to use, such as the page's number (docs/credit-assignment.md).
 
-The head starts at zero weights and the bias that the caller sets (the mean success), so an untrained critic says the same of every
-state. Three losses, all of them on targets in [0, 1] but mse, which takes any:
+The head starts at zero weights and the bias that the caller sets (the mean success), so an untrained critic gives every state the same
+value. There are three losses; their targets are in [0, 1], except that mse takes any:
 
 - mse: (V - G)² (ArCHer, arXiv 2402.19446);
 - bce: cross-entropy with the soft target G; V is the sigmoid of the head;
@@ -48,7 +48,7 @@ ADAPTER_FILE = "value_adapter.safetensors"
 
 
 class HeadConfig(BaseModel):
-    """What the critic stands on, where the scalar head reads, and what it is trained on."""
+    """Backbone of the critic, position that the scalar head reads, and loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,7 +105,7 @@ class Adapter(nn.Module):
 
 
 class Bigrams(nn.Module):
-    """A linear function of the set of pairs of neighbouring tokens in each turn's prompt, over tokens of a vocabulary of this size."""
+    """A linear function of the set of pairs of neighbouring tokens in each turn's prompt, for a vocabulary of this size."""
 
     def __init__(self, buckets: int, outputs: int, vocabulary: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Bigrams(nn.Module):
         self.register_buffer("vocabulary", torch.tensor(vocabulary))
 
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
-        """What the pairs of each turn's prompt add up to, each counted once."""
+        """Sum of the weights of the pairs in each turn's prompt, each counted once."""
         turn, place = _prompts(batch)
         behind = place > batch.prompt_start[turn]
         turn, second = turn[behind], place[behind]
@@ -132,7 +132,7 @@ def _linears(decoder: nn.Module) -> list[nn.Linear]:
 
 
 def _normal(rows: int, columns: int, like: Tensor) -> Tensor:
-    """A seeded start of the adapter, so that equal runs begin equal: N(0, 1/columns)."""
+    """Seeded initialisation of the adapter, N(0, 1/columns), so that equal runs begin equal."""
     generator = torch.Generator().manual_seed(rows * columns)
     return (torch.randn(rows, columns, generator=generator) / columns**0.5).to(like.device)
 
@@ -140,8 +140,8 @@ def _normal(rows: int, columns: int, like: Tensor) -> Tensor:
 class Critic(nn.Module):
     """A value model over packed rows. `decoder` is a decoder without a language-model head.
 
-    A copy is part of this module. A borrowed decoder (adapter, trunk) is not: it belongs to the policy, is saved with it, and its
-    parameters are none of this module's.
+    A copy is part of this module. A borrowed decoder (adapter, trunk) is not, because it belongs to the policy and is saved with it. Its
+    parameters are not parameters of this module.
     """
 
     def __init__(self, decoder: PreTrainedModel, config: HeadConfig | None = None) -> None:
@@ -168,7 +168,7 @@ class Critic(nn.Module):
         return cls(decoder if borrowed else prepare(deepcopy(decoder)), config)
 
     def clone(self) -> "Critic":
-        """A critic of its own with the same weights, for a fit that must not be seen elsewhere; a base that nobody fits is shared."""
+        """A critic of its own with the same weights, for a fit that must not be seen elsewhere; a base that is not fitted is shared."""
         if self.config.backbone == "adapter":
             twin = Critic(self._borrowed[0], self.config)
             twin.load_state_dict(self.state_dict())
@@ -211,7 +211,7 @@ class Critic(nn.Module):
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens it tells apart."""
+        """Number of tokens that it tells apart."""
         if isinstance(self.head, Bigrams):
             return int(self.head.vocabulary)
         return cast(nn.Embedding, self.get_decoder().get_input_embeddings()).num_embeddings
@@ -221,7 +221,7 @@ class Critic(nn.Module):
         return self.backbone if self.backbone is not None else self._borrowed[0]
 
     def forward(self, batch: PackedBatch) -> Float[Tensor, "v outputs"]:
-        """What the head says of each turn of the batch: values (mse) or logits (bce, hl-gauss), fp32."""
+        """Outputs of the head for each turn of the batch: values (mse) or logits (bce, hl-gauss), fp32."""
         if isinstance(self.head, Bigrams):
             return self.head(batch)
         at = self._places(batch)
@@ -262,7 +262,7 @@ class Critic(nn.Module):
         return self.read(self(batch))
 
     def read(self, outputs: Float[Tensor, "v outputs"]) -> Float[Tensor, " v"]:
-        """Values from what the head said."""
+        """Values from the head's outputs."""
         if self.config.loss == "mse":
             return outputs[:, 0]
         if self.config.loss == "bce":
@@ -301,7 +301,7 @@ class Critic(nn.Module):
 
     @classmethod
     def load(cls, folder: Path | str, *, policy: nn.Module | None = None, device: str = "cpu") -> "Critic":
-        """The critic that :meth:`save_pretrained` wrote; one that stands on the policy's backbone needs that policy.
+        """The critic that :meth:`save_pretrained` wrote; one on the policy's backbone needs that policy.
 
         Raises CheckpointError where the folder holds none.
         """

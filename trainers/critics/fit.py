@@ -24,7 +24,7 @@ from webgym.types import Trajectory, seed_from
 
 
 class FitConfig(BaseModel):
-    """How a critic is fitted to targets."""
+    """Settings of a critic's fit to targets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class FitConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well values match targets over some turns. `explained_variance` is 1 - Var(target - value) / Var(target)."""
+    """Match of values and targets over some turns. `explained_variance` is 1 - Var(target - value) / Var(target)."""
 
     turns: int
     loss: float
@@ -53,9 +53,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What fitting did: before and after on the turns that were fitted, and on those held out, where that was measured.
+    """Effect of a fit: quality before and after on the fitted turns and on the held-out turns, where that was measured.
 
-    `loss` is the mean loss of the turns as they were met, each before the step that it is part of.
+    `loss` is the mean loss of the turns during the fit, each measured before its own step.
     """
 
     train_before: Quality | None
@@ -70,9 +70,9 @@ class FitReport:
 class CriticOptimizer:
     """The critic's own AdamW, and the running mean of the weights that it goes through (Polyak and Juditsky 1992).
 
-    One bit an episode makes the newest weights jump: one unlucky batch can take away all that they explained. The mean does not jump, so
-    values are read :meth:`averaged`, and that is what a checkpoint's folder holds; the newest weights are in :meth:`state_dict`, so that a
-    resumed run is the same run. A trunk that is the policy's is read as it is.
+    The newest weights jump, because an episode gives one bit only: one unlucky batch can take away all that they explained. The mean does
+    not jump, so values are read :meth:`averaged`, and a checkpoint's folder holds the mean. The newest weights are in :meth:`state_dict`,
+    so that a resumed run is the same run. A trunk that belongs to the policy is read without averaging.
     """
 
     def __init__(self, critic: Critic, config: FitConfig) -> None:
@@ -86,7 +86,7 @@ class CriticOptimizer:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One step of AdamW; the mean follows. The first steps count alike in it, so that the start is forgotten."""
+        """One step of AdamW; the mean follows. The first steps have equal weight in it, so that the start is forgotten."""
         self.adamw.step()
         self.steps += 1
         if not self._mean:
@@ -134,7 +134,7 @@ class CriticOptimizer:
 
 
 Packer = Callable[[Sequence[Row]], Sequence[PackedBatch]]
-"""Packs rows to what the device holds at a time."""
+"""Packs rows to the size that the device holds at a time."""
 
 
 def fit(
@@ -149,13 +149,13 @@ def fit(
     measured: bool = True,
     weights: Float[np.ndarray, " turns"] | None = None,
 ) -> FitReport:
-    """Fits the critic to `targets`, one per global turn id; turns whose target is NaN count for nothing.
+    """Fits the critic to `targets`, one per global turn id; turns whose target is NaN are ignored.
 
-    The report is of the newest weights. `weights` says how often each turn counts (once): for one turn that stands for many alike, with
+    The report is of the newest weights. `weights` is how often each turn counts (default 1), for a turn that stands for many alike, with
     their mean target.
 
     In each epoch the rows are dealt anew by `seed` to steps of `turns_per_step` turns (rows are whole, so a row of more turns is a step).
-    A step's loss is divided by its turns, so `packed` decides what it costs and not what is learned. `held_out` rows are only measured;
+    A step's loss is divided by its turns, so `packed` affects the cost and not the result. `held_out` rows are only measured;
     their targets are in the same array. Without `measured`, `rows` are not read before and after, which saves two forward passes.
     """
     config = optimizer.config
@@ -177,7 +177,7 @@ def fit(
 
 
 def _dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
-    """The rows in order, as many at a time as have so many turns."""
+    """The rows in order, in chunks of at most this number of turns; a longer row is a chunk of its own."""
     chosen: list[Row] = []
     for row in rows:
         if chosen and sum(len(x.spans) for x in chosen) + len(row.spans) > turns:
@@ -225,7 +225,7 @@ def predict(critic: Critic, batches: Sequence[PackedBatch], turns: int) -> Float
 
 @torch.no_grad()
 def measure(critic: Critic, batches: Sequence[PackedBatch], targets: Float[Tensor, " turns"]) -> Quality:
-    """How well the critic matches `targets` (by global turn id) over the turns of these batches."""
+    """Match of the critic's values and `targets` (by global turn id) over the turns of these batches."""
     critic.eval()
     values, wanted, losses = [], [], []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""The probe set: a few trajectories of the first iteration, valued again at every checkpoint, so that one can watch credit form."""
+"""The probe set: a few trajectories of the first iteration, valued again at every checkpoint, to show how credit develops."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def probe_set(path: Path, limit: int = LIMIT) -> list[Trajectory]:
 
 
 def probe_rows(probe: Sequence[Trajectory], values: Sequence[np.ndarray], version: int) -> Iterator[dict[str, Any]]:
-    """Rows of values.jsonl, one per trajectory: who it is, V(s_t) under the critic of now, and how it ended.
+    """Rows of values.jsonl, one per trajectory: its identity, V(s_t) under the current critic, and its outcome.
 
     `version` is that of the policy which the checkpoint holds; the trajectory's own iteration says which policy played it.
     """

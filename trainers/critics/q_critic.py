@@ -1,10 +1,10 @@
 """Q(s_t, a_t) and V(s_t) of whole actions, twice each, with slow target copies.
 
 One backbone reads prompt and action; V is read at the last prompt token, which cannot see the action, and Q at the action's last
-token, which sees both. Two heads of each kind are fitted on the same turns, and the smaller of two is used: the larger one of a pair
-is the one that is more likely to err upwards (double Q-learning; van Hasselt et al. 2016, Fujimoto et al. 2018).
+token, which sees both. Two heads of each kind are fitted on the same turns. The smaller of two is used, because the larger one of a
+pair is more likely to err upwards (double Q-learning; van Hasselt et al. 2016, Fujimoto et al. 2018).
 
-Two ways to look one turn ahead, with a' from the policy as it is now, not from the record:
+There are two ways to look one turn ahead, with a' from the current policy, not from the record:
 
     expectation   Q_i → r_t + γ V̄_i(s_{t+1}),                     V_i → mean over a' of Q̄_i(s_t, a')     (ArCHer, arXiv 2402.19446)
     optimality    Q_i → r_t + γ max over a' of min_j Q̄_j(s_{t+1}, a'),   V_i → the same maximum at s_t    (Bellman optimality)
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from trainers.batches.packing import PackedBatch
+from trainers.credit.algorithm import AlgorithmConfig
 from trainers.models.model import packed_hidden, prepare
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
@@ -35,7 +36,7 @@ HEADS_FILE = "q_heads.safetensors"
 
 
 class QSpec(BaseModel):
-    """What a critic of actions is fitted to."""
+    """Settings of the targets of a critic of actions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -49,6 +50,13 @@ class QSpec(BaseModel):
     """Passes over the batch per iteration; the target copy moves after each."""
     tau: float = Field(default=0.1, gt=0, le=1)
     """Share of the critic that the target copy takes over after a pass."""
+
+
+class ActionValueConfig(AlgorithmConfig):
+    """Options of an algorithm with a critic of actions."""
+
+    q: QSpec = QSpec()
+    """The critic."""
 
 
 class QCritic(nn.Module):
@@ -112,7 +120,7 @@ class Transitions:
 
 
 def state_targets(candidates: Float[np.ndarray, "turns n 2"], backup: Literal["expectation", "optimality"]) -> Float[np.ndarray, "turns 2"]:
-    """What V_i(s_t) should be, from the target copy's Q̄_i(s_t, a') of the candidates: their mean, or the best of their smaller Q̄."""
+    """Targets of V_i(s_t), from the target copy's Q̄_i(s_t, a') of the candidates: their mean, or the best of their smaller Q̄."""
     if backup == "expectation":
         return candidates.mean(1)
     return np.repeat(candidates.min(2).max(1)[:, None], 2, axis=1)
@@ -121,9 +129,9 @@ def state_targets(candidates: Float[np.ndarray, "turns n 2"], backup: Literal["e
 def action_targets(
     turns: Transitions, state: Float[np.ndarray, "turns 2"], best: Float[np.ndarray, "turns 2"], spec: QSpec
 ) -> Float[np.ndarray, "turns 2"]:
-    """What Q_i(s_t, a_t) should be: r_t + γ V̄_i(s_{t+1}) (`state` is V̄) or r_t + γ times `best`, the optimality target of s_{t+1}.
+    """Targets of Q_i(s_t, a_t): r_t + γ V̄_i(s_{t+1}) (`state` is V̄) or r_t + γ times `best`, the optimality target of s_{t+1}.
 
-    0 stands behind the last turn, at the turn limit too, which is part of the task.
+    The value after the last turn is 0, at the turn limit too, because the limit is part of the task.
     """
     ahead = state if spec.backup == "expectation" else best
     after = np.where(turns.last[:, None], 0.0, np.roll(ahead, -1, axis=0))
@@ -154,7 +162,7 @@ def fit_pass(
     grad_clip: float,
     seed: int,
 ) -> float:
-    """One pass over the batches, an optimiser step each: Σ_i MSE(Q_i) + MSE(V_i); returns the mean loss. NaN targets count for nothing."""
+    """One pass over the batches, an optimiser step each: Σ_i MSE(Q_i) + MSE(V_i); returns the mean loss. NaN targets are ignored."""
     critic.train()
     losses, turns = 0.0, 0
     for index in sorted(range(len(batches)), key=lambda i: seed_from(seed, "q", i)):

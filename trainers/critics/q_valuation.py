@@ -1,4 +1,4 @@
-"""The critic's part of an iteration for algorithms that want Q(s, a): proposals drawn anew, the critic's passes, values of actions."""
+"""The critic's part of an iteration for algorithms with Q(s, a): newly drawn proposals, the critic's passes, values of actions."""
 
 import copy
 from collections.abc import Sequence
@@ -14,7 +14,16 @@ from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, Span, rows_of_all
 from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import Values, flatten, rewards
-from trainers.critics.q_critic import QCritic, QSpec, Transitions, action_targets, fit_pass, move_target, read, state_targets
+from trainers.critics.q_critic import (
+    ActionValueConfig,
+    QCritic,
+    Transitions,
+    action_targets,
+    fit_pass,
+    move_target,
+    read,
+    state_targets,
+)
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
 from trainers.critics.valuer import Draw, Valued
@@ -26,7 +35,7 @@ from webgym.types import Group, Trajectory, Turn, seed_from
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Actions drawn anew in every turn: `place[turn, n]` is the n-th one's place among the different ones."""
+    """Actions drawn anew in every turn; `place[turn, n]` is the position of the n-th one among the different ones."""
 
     drawn: Sequence[Generated]  # [turns · n], turn after turn
     place: np.ndarray  # [turns, n] int64
@@ -36,11 +45,11 @@ class Proposals:
     def draw(cls, turns: Sequence[Turn], count: int, draw: Draw, seed: int) -> "Proposals":
         """`count` proposals per turn; equal ones are read once."""
         asked = [turn for turn in turns for _ in range(count)]
-        prompts = [turn.completion.prompt_ids for turn in asked]
+        prompts = [(turn.completion.prompt_ids, turn.completion.key) for turn in asked]
         drawn = draw(asked, [seed_from(seed, "proposal", k) for k in range(len(prompts))])
-        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        place = [known.setdefault((p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
-        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, a) in enumerate(known)])
+        known: dict[tuple[tuple[int, ...], str, tuple[int, ...]], int] = {}
+        place = [known.setdefault((*p, d.ids), len(known)) for p, d in zip(prompts, drawn, strict=True)]
+        return cls(drawn, np.array(place, dtype=np.int64).reshape(len(turns), count), [_row(k, p, a) for k, (p, _, a) in enumerate(known)])
 
 
 def _row(place: int, prompt: tuple[int, ...], action: tuple[int, ...]) -> Row:
@@ -51,10 +60,18 @@ class QValuation:
     """A critic of actions with its target copy and optimiser (:class:`trainers.critics.valuer.Valuer`)."""
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: ActionValueConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._spec: QSpec = own.q
-        self._fresh: bool = algorithm.practice(own).fresh
+        self._spec = algorithm_config.q
+        self._fresh = algorithm.practice(algorithm_config).fresh
         self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 
@@ -118,12 +135,12 @@ class QValuation:
         return [batch.to(self._device) for batch in pack(rows, self._budget)]
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-        """V(s_t) of any trajectories as the critic is now, [T_i] each: the smaller of the two."""
+        """V(s_t) of any trajectories under the current critic, [T_i] each: the smaller of the two."""
         lengths = [len(x) for x in trajectories]
         return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
 
     def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
-        """:func:`best_action` by the critic as it is now."""
+        """:func:`best_action` by the current critic."""
         return best_action(self.critic, prompt, actions, self._budget, self._device)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
@@ -134,7 +151,7 @@ class QValuation:
         self.target.save_pretrained(folder / "target")
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`restore` needs beside the folder."""
+        """State that :meth:`restore` needs beside the folder."""
         return {"started": self._started, "adamw": self.optimizer.state_dict()}
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
@@ -145,7 +162,7 @@ class QValuation:
 
 
 def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:
-    """Which of the actions has the highest Q behind this prompt, the smaller of each pair; the first of equals."""
+    """Position of the action with the highest Q (the smaller of each pair) after this prompt; the first of equals."""
     different = list(dict.fromkeys(actions))
     if len(different) == 1:
         return 0
@@ -161,7 +178,7 @@ def _transitions(trajectories: Sequence[Trajectory]) -> Transitions:
 
 
 def _with_actions(groups: Sequence[Group], chosen: Sequence[Generated]) -> list[list[Trajectory]]:
-    """The same states with other actions in them, turn after turn; rewards and outcomes stay, and no longer belong to the actions."""
+    """The same states with other actions, turn after turn. Rewards and outcomes stay, but no longer belong to the actions."""
     actions = iter(chosen)
     return [[replace(x, turns=tuple(_with_action(turn, next(actions)) for turn in x.turns)) for x in group] for group in groups]
 

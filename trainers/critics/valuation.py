@@ -1,7 +1,7 @@
 """The critic's part of an iteration: values of a batch that never saw its outcomes, and the fit to them.
 
-What is held out and how is `critic.values_from`: "earlier" costs nothing (the critic of the iterations before), "cross_fit" one fit
-per fold, and "same" is the published order, kept to show what it does.
+`critic.values_from` chooses how values are held out: "earlier" costs nothing (the critic of the iterations before), "cross_fit" costs
+one fit per fold, and "same" is the published order, kept to show its effect.
 """
 
 import copy
@@ -14,7 +14,7 @@ from torch import nn
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, final_rows, rows_of_all
-from trainers.credit.algorithm import Algorithm, bootstraps
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, bootstraps, discount
 from trainers.credit.credit import Values, cross_fit_folds, flatten, lambda_returns
 from trainers.critics.critic import Critic
 from trainers.critics.fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
@@ -24,7 +24,7 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.runs.checkpoint import Checkpoint
 from webgym.errors import ConfigError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.prompt import prompt_of
 from webgym.types import Group, Node, Observation, Trajectory, seed_from
 
 METRICS: Mapping[str, str] = {
@@ -33,17 +33,25 @@ METRICS: Mapping[str, str] = {
 
 
 class Valuation:
-    """A critic with its optimiser, for algorithms that want V per turn or per token (:class:`trainers.critics.valuer.Valuer`)."""
+    """A critic with its optimiser, for algorithms with V per turn or per token (:class:`trainers.critics.valuer.Valuer`)."""
 
     best = None  # V compares states, not actions
 
     def __init__(
-        self, algorithm: Algorithm, own: Any, config: CriticConfig, source: PolicyModel, *, seed: int, token_budget: int, device: str
+        self,
+        algorithm: Algorithm,
+        algorithm_config: AlgorithmConfig,
+        config: CriticConfig,
+        source: PolicyModel,
+        *,
+        seed: int,
+        token_budget: int,
+        device: str,
     ) -> None:
-        self._algorithm, self._own, self._config, self._source = algorithm, own, config, source
+        self._algorithm, self._algorithm_config, self._config, self._source = algorithm, algorithm_config, config, source
         self._seed, self._budget, self._device = seed, token_budget, device
-        self._per_token = algorithm.needs_values(own) == "token"
-        self._bootstraps = bootstraps(own)
+        self._per_token = algorithm.needs_values(algorithm_config) == "token"
+        self._bootstraps = bootstraps(algorithm_config)
         head = config.head.model_copy(update={"tail": prompt_tail(source)})
         self._set(Critic.of(source.model, head))
 
@@ -64,7 +72,7 @@ class Valuation:
     ) -> Valued:
         """Values of a batch and the fit to it. `groups` may have shaped rewards; `trajectories` are as recorded; `draw` is not used."""
         assert self._algorithm.targets is not None
-        targets = self._algorithm.targets(groups, self._own)
+        targets = self._algorithm.targets(groups, self._algorithm_config)
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
         check_targets(self._config.head, flat)
@@ -114,12 +122,12 @@ class Valuation:
         return values, final
 
     def _read(self, trajectories: Sequence[Trajectory], batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
-        """V of turns and of s_T by the critic as it is."""
+        """V of turns and of s_T by the current critic."""
         with self.optimizer.averaged():
             return predict(self.critic, batches, turns), self._finals(self.critic, trajectories)
 
     def _finals(self, critic: Critic, trajectories: Sequence[Trajectory]) -> np.ndarray:
-        """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or where nobody bootstraps."""
+        """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or without bootstrapping."""
         if not self._bootstraps:
             return np.full(len(trajectories), np.nan)
         rows, places = final_rows(trajectories)
@@ -127,13 +135,13 @@ class Valuation:
         return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
-        """λ-returns at `critic.target_lam`, which look ahead by the critic as it is, in place of the targets."""
+        """λ-returns at `critic.target_lam`, with values of the current critic, in place of the targets."""
         if self._per_token:
             raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
         trajectories = flatten(groups)
         with self.optimizer.averaged():
             values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
-        ahead = np.concatenate(lambda_returns(trajectories, values, self._own.gamma, self._config.target_lam))
+        ahead = np.concatenate(lambda_returns(trajectories, values, discount(self._algorithm_config), self._config.target_lam))
         return np.where(np.isnan(flat), np.nan, ahead)
 
     def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:
@@ -147,7 +155,7 @@ class Valuation:
         return packed
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-        """V(s_t) of any trajectories as the critic is now, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
+        """V(s_t) of any trajectories under the current critic, [T_i] each; a critic of tokens is read at each turn's last prompt token."""
         lengths = [len(x) for x in trajectories]
         batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
         with self.optimizer.averaged():
@@ -161,7 +169,7 @@ class Valuation:
             self.critic.save_pretrained(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`restore` needs beside the folder."""
+        """State that :meth:`restore` needs beside the folder."""
         return self.optimizer.state_dict()
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
@@ -184,10 +192,10 @@ def critic_of(checkpoint: Checkpoint, config: CriticConfig, source: PolicyModel,
 
 
 def prompt_tail(source: PolicyModel) -> int:
-    """With how many tokens every prompt of this policy ends, whatever the page: the generation prompt behind the observation."""
+    """Number of tokens with which every prompt of this policy ends, whatever the page: the generation prompt after the observation."""
     pages = [(Node("button", "ok", 0),), (Node("heading", "a day in may"), Node("textbox", "", 1))]
     seen = [Observation("press ok", "http://page", "page", nodes, turns_left=3) for nodes in pages]
-    one, other = (Context(source.tokenizer, source.prompts).first(prompt_text(o, (), source.prompts)) for o in seen)
+    one, other = (Context(source.tokenizer, source.prompts).first(prompt_of(o, (), source.prompts)) for o in seen)
     same = 0
     while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
         same += 1

@@ -14,7 +14,7 @@ from trainers.samplers.sampler import Generated
 from webgym.types import Group, Trajectory, Turn
 
 Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
-"""Completions of the prompts of turns, each with its seed, by the policy as it is; under the turn's grammar, where it had one."""
+"""Completions of the prompts of turns, each with its seed, by the current policy; under the turn's grammar, where it had one."""
 
 Best = Callable[[tuple[int, ...], Sequence[tuple[int, ...]]], int]
 """Prompt ids and the ids of proposed actions → the place of the proposal with the highest value."""
@@ -56,7 +56,7 @@ class Valuer(Protocol):
         ...
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-        """V(s_t) of any trajectories under the critic as it is now, [T_i] each."""
+        """V(s_t) of any trajectories under the current critic, [T_i] each."""
         ...
 
     def start_from(self, critic: nn.Module) -> None:

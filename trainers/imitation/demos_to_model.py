@@ -1,4 +1,4 @@
-"""From a folder of demonstrations to a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
+"""Imitation of a folder of demonstrations into a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
 import json
 import math
@@ -17,6 +17,7 @@ from trainers.runs.disk import disk_errors
 from trainers.runs.memory import memory_errors, settings_in_words
 from webgym.errors import UsageError
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 from webgym.record.store import load
 
 
@@ -36,8 +37,8 @@ def sft(
     :class:`trainers.models.tiny.Shape`, with `lora.` over :class:`trainers.models.lora.LoraSettings`; `dtype` and `gradient_checkpointing`
     are those of a given model.
     """
-    if not (demos / "demos.jsonl").is_file():
-        raise UsageError(f"{demos} holds no demos.jsonl: record demonstrations with `webgym demos --out {demos}`")
+    if not (demos / layout.DEMOS).is_file():
+        raise UsageError(f"{demos} holds no {layout.DEMOS}: record demonstrations with `webgym demos --out {demos}`")
     torch.set_num_threads(threads)
     data = with_settings(
         {}, settings, known=("shape", "vocab_size", "lora", "dtype", "gradient_checkpointing", *imitation.Config.model_fields)
@@ -47,13 +48,14 @@ def sft(
     lora = validated(LoraSettings, data.pop("lora", {}))
     dtype, checkpointing = data.pop("dtype", "float32"), data.pop("gradient_checkpointing", False)
     config = validated(imitation.Config, data)
-    prompts = PromptSettings.from_json(json.loads((demos / "prompt.json").read_text("utf-8")))
-    examples = imitation.examples_of(load(demos / "demos.jsonl"), prompts)
+    prompts = PromptSettings.from_json(json.loads((demos / layout.DEMO_PROMPTS).read_text("utf-8")))
+    examples = imitation.examples_of(load(demos / layout.DEMOS), prompts)
     if model:
         given = PolicyModel.load(model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing)
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
-        tokenizer = tiny.build_tokenizer((text for e in examples for turn in e.turns for text in turn), vocab_size)
+        texts = (text for example in examples for prompt, answer in example.turns for text in (prompt.text, answer))
+        tokenizer = tiny.build_tokenizer(texts, vocab_size)
         source = PolicyModel(prepare(tiny.build_model(tokenizer, shape, config.seed)).to(device), tokenizer, prompts)  # type: ignore[arg-type]
     parameters = sum(p.numel() for p in source.model.parameters() if p.requires_grad)
     say(f"{sum(len(e.turns) for e in examples):,} demonstrated turns, {parameters / 1e6:.2f} M parameters to learn")
@@ -77,6 +79,6 @@ def sft(
 
 
 def _in_words(p: imitation.Progress) -> str:
-    """One line of a run; nothing is said of held-out turns where none are kept."""
+    """One line of a run; it leaves out held-out turns where there are none."""
     held_out = "" if math.isnan(p.exact) else f"held-out loss {p.held_out_loss:.3f}  exact {p.exact:.1%}  "
     return f"step {p.step:>5}/{p.steps}  loss {p.loss:.3f}  {held_out}{p.tokens_per_s:,.0f} tokens/s"

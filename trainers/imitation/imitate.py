@@ -1,4 +1,4 @@
-"""Imitation: a model learns to write what a demonstrator wrote (supervised fine-tuning).
+"""Imitation: a model learns to write the demonstrator's actions (supervised fine-tuning).
 
     L(θ) = - (1/|A|) Σ log π_θ(a | prompt)  -  w · (1/|P|) Σ log π_θ(token | tokens before)
 
@@ -24,12 +24,14 @@ from trainers.batches.rows import Held, Row, Span
 from trainers.models.model import context_of, logprobs_at, packed_hidden
 from trainers.models.prompt_ids import Context
 from webgym.errors import DivergenceError, UsageError
+from webgym.prompts.parts import Prompt
+from webgym.prompts.prompt import recorded_prompt
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Trajectory, seed_from
 
 
 class Config(BaseModel):
-    """How a model imitates."""
+    """Settings of imitation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,16 +68,16 @@ class Example:
     `episode` says which examples belong together, so that they are held out together.
     """
 
-    turns: tuple[tuple[str, str], ...]
+    turns: tuple[tuple[Prompt, str], ...]
     episode: str
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How imitation stands after `step` optimiser steps.
+    """Progress of imitation after `step` optimiser steps.
 
     `loss` is the mean over action tokens since the last measurement; `held_out_loss` that of the held-out demonstrations, in nats;
-    `exact` the share of held-out turns whose whole action is the likeliest token by token (what greedy decoding would write).
+    `exact` the share of held-out turns whose whole action is the likeliest token by token (as greedy decoding would write it).
     """
 
     step: int
@@ -105,7 +107,7 @@ class Report:
 def examples_of(trajectories: Iterable[Trajectory], prompts: PromptSettings) -> list[Example]:
     """Recorded demonstrations as examples: one a turn, or one an episode where the prompts are those of a conversation.
 
-    Raises UsageError where a turn has no prompt or no text.
+    Raises UsageError where a turn has no prompt or no text, or its prompt holds pictures.
     """
     examples = []
     for trajectory in trajectories:
@@ -116,7 +118,12 @@ def examples_of(trajectories: Iterable[Trajectory], prompts: PromptSettings) -> 
                     f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt and what was written; "
                     "record demonstrations with prompts (webgym demos)"
                 )
-            turns.append((turn.completion.prompt, turn.completion.text))
+            if turn.completion.key:
+                raise UsageError(
+                    f"{trajectory.key.task_id} (seed {trajectory.key.seed}), turn {t}: expected a prompt of text, got one with pictures, "
+                    "which are not recorded; record demonstrations that show the page as text"
+                )
+            turns.append((recorded_prompt(turn.completion.prompt, prompts), turn.completion.text))
         grouped = [tuple(turns)] if prompts.context == "conversation" else [(turn,) for turn in turns]
         examples += [Example(group, f"{trajectory.key.task_id}/{trajectory.key.seed}") for group in grouped if group]
     return examples
@@ -245,7 +252,7 @@ def _deal(rows: list[Row], config: Config) -> Iterator[list[Row]]:
 
 
 def _scale(step: int, steps: int, config: Config) -> float:
-    """What the highest step size is multiplied by in this step (from 1)."""
+    """Factor on the highest step size in this step (counted from 1)."""
     rise = max(1, round(config.warmup * steps))
     if step <= rise:
         return step / rise

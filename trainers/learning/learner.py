@@ -37,7 +37,7 @@ METRICS: Mapping[str, str] = {
     "optim/tokens_read": "tokens that forward passes read, prompts included",
     "optim/tokens_skipped": "tokens of rows that could not move the loss and were not computed",
 }
-"""What each metric of an update means. Loss metrics are means over its optimiser steps, token counts are sums."""
+"""Meaning of each metric of an update. Loss metrics are means over its optimiser steps, token counts are sums."""
 
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_read", "optim/tokens_skipped")
 _MOST_HALVINGS = 10
@@ -69,12 +69,12 @@ class OptimConfig(BaseModel):
     warmup_steps: int = Field(default=0, ge=0)
     """Optimiser steps over which the learning rate rises linearly from lr / warmup_steps."""
     final: float = Field(default=1.0, ge=0, le=1)
-    """What is left of the learning rate in the run's last iteration; it falls linearly from the first one on."""
+    """Factor on the learning rate in the run's last iteration; it falls linearly from the first one on."""
     max_step_kl: float | None = Field(default=None, gt=0)
     """KL(before ‖ after) per token that one optimiser step may cost, estimated on the tokens that it learned from (ρ − 1 − log ρ, a KL
-    where they are the policy's own). A step that costs more is halved until it fits, and not taken where nothing fits: a trust region by
-    backtracking (Schulman et al. 2015, appendix C). One more forward pass a step, and one for each halving; the optimiser's moments keep
-    the whole step."""
+    where they are the policy's own). A step that costs more is halved until it fits, and not taken if none fits: a trust region by
+    backtracking (Schulman et al. 2015, appendix C). It takes one more forward pass a step, and one for each halving. The optimiser's
+    moments keep the whole step."""
 
 
 class Learner:
@@ -144,9 +144,9 @@ class Learner:
 
     @torch.no_grad()
     def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
-        """The optimiser's step; where steps are bounded, halved until the policy is near what it was, whose log π is `before`.
+        """The optimiser's step; where steps are bounded, halved until the policy is near the one before, whose log π is `before`.
 
-        Its metrics, and how often the batches were read for it.
+        Returns its metrics, and the number of passes over the batches that it took.
         """
         if (most := self.config.max_step_kl) is None:
             self._optimiser.step()

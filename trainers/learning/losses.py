@@ -1,8 +1,8 @@
 """Losses and estimators as pure functions over flat streams: one number per sampled token, [A], nothing padded.
 
 No function here reduces, logs, moves devices or calls backward. A loss comes back per token; the learner multiplies it by
-:func:`token_scale`, whose divisor is one number per optimiser step, and sums. All of it runs in fp32 at least, whatever the
-model's dtype.
+:func:`token_scale`, whose divisor is one number per optimiser step, and sums. All of it runs in fp32 at least, for any
+dtype of the model.
 
 Notation: π_θ the policy that learns, π_old the one the update started from, μ (behaviour) the one that sampled, π_ref a frozen one.
 Where the learner is not given π_old, the sampler's own μ stands for it.
@@ -28,20 +28,20 @@ LOG_RATIO_LIMIT = 20.0
 
 
 class LossSpec(BaseModel):
-    """What an algorithm asks of the learner."""
+    """The loss that an algorithm asks the learner for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     policy: Literal["clip", "reinforce"] = "clip"
     """clip: PPO's clipped surrogate; reinforce: −A log π, with no ratio and no clip."""
     ratio_level: RatioLevel = "token"
-    """What the ratio π_θ/π_old is taken over; turn and sequence are geometric means over their tokens (GSPO)."""
+    """Unit of the ratio π_θ/π_old; turn and sequence are geometric means over their tokens (GSPO)."""
     clip_low: float = Field(default=0.2, ge=0, le=1)
     """The ratio is clipped below at 1 − clip_low."""
     clip_high: float = Field(default=0.2, ge=0)
     """The ratio is clipped above at 1 + clip_high; larger than clip_low is DAPO's clip-higher."""
     dual_clip: float | None = Field(default=None, gt=1)
-    """For negative advantages, bound the surrogate at dual_clip · A (Ye et al. 2020); none by default."""
+    """Bound the surrogate of negative advantages at dual_clip · A (Ye et al. 2020); none by default."""
     importance_cap: float | None = Field(default=None, gt=0)
     """Weigh tokens by min(π_old/μ, cap), against a sampler that differs from the learner; none: no weight."""
     kl: Kl = "none"
@@ -51,23 +51,23 @@ class LossSpec(BaseModel):
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""
     divisor: Divisor = "constant"
-    """What the sum over tokens is divided by; see losses.token_scale."""
+    """Divisor of the sum over tokens; see losses.token_scale."""
     tokens_per_trajectory: float = Field(default=100.0, gt=0)
     """The constant of divisor="constant"; near the sampled tokens of an episode, gradients are as large as under "tokens"."""
 
     @property
     def needs_reference(self) -> bool:
-        """Whether log-probabilities of a reference model are used at all (no reference model is loaded otherwise)."""
+        """True where log-probabilities of a reference model are used (otherwise no reference model is loaded)."""
         return self.kl != "none" and self.kl_coef > 0
 
     @property
     def whole(self) -> Whole:
-        """What the packer must keep in one micro-batch, since its ratio is one number."""
+        """Unit that the packer must keep in one micro-batch, because its ratio is one number."""
         return "trajectory" if self.ratio_level == "sequence" else "row"
 
     @property
     def acts_on_every_turn(self) -> bool:
-        """Whether turns with advantage 0 still move the policy."""
+        """True where turns with advantage 0 still move the policy."""
         return (self.kl in ("k2", "k3") and self.kl_coef > 0) or self.entropy_coef != 0
 
 
@@ -133,7 +133,7 @@ def clipped_policy_loss(
 
 
 def clipped(ratio: Float[Tensor, " a"], advantage: Float[Tensor, " a"], clip_low: float, clip_high: float) -> Bool[Tensor, " a"]:
-    """Where the clip holds the ratio: it left the range on the side that the advantage pushes to, so its gradient is 0."""
+    """True where the ratio is clipped. It left the range on the side that the advantage pushes to, so its gradient is 0."""
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
 
 
@@ -167,14 +167,14 @@ def entropy(logits: Float[Tensor, "a vocabulary"]) -> Float[Tensor, " a"]:
 def token_scale(
     divisor: Divisor, counts: Counts, tokens_per_trajectory: float, turn_size: Int[Tensor, " a"], sequence_size: Int[Tensor, " a"]
 ) -> Float[Tensor, " a"]:
-    """What each token's loss is multiplied by before the sum over all micro-batches of an optimiser step:
+    """Factor on each token's loss before the sum over all micro-batches of an optimiser step:
 
         constant       1 / (trajectories · K), K = tokens_per_trajectory (Dr. GRPO, arXiv 2503.20783): no bias by length
         tokens         1 / tokens (DAPO, section 3.3)
         turns          1 / (turns · |a_t|): the mean over turns of the mean over their tokens
         trajectories   1 / (trajectories · |o_i|) (GRPO as published, arXiv 2402.03300, eq. 3)
 
-    Only what has weight > 0 is counted, in the whole step, so that accumulation cannot change the result.
+    Only tokens with weight > 0 are counted, in the whole step, so that accumulation cannot change the result.
     """
     ones = torch.ones_like(turn_size, dtype=torch.float64)
     match divisor:

@@ -1,4 +1,4 @@
-"""Attention inside the rows of a pack, through transformers' attention registry: no mask over the pack exists.
+"""Attention inside the rows of a pack, through transformers' attention registry, without a mask over the pack.
 
 On a GPU, in bfloat16 or float16, all rows go through one call of FlashAttention's kernel for rows of different lengths (:func:`flash`),
 where a trial at the start shows that it computes the same.
@@ -25,7 +25,7 @@ ATTENTION = "webgym_segments"
 
 
 class Layout(Protocol):
-    """How attention runs in one forward pass: :class:`Segments`, or what a sampler keeps of keys and values."""
+    """Layout of attention in one forward pass: :class:`Segments`, or the keys and values that a sampler keeps."""
 
     def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
         """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p and window of :func:`causal`."""
@@ -34,7 +34,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """How a packed sequence divides into rows: their lengths, in order; `cu_seqlens` says the same on the model's device."""
+    """Division of a packed sequence into rows: their lengths, in order; `cu_seqlens` has the same on the model's device."""
 
     lengths: Sequence[int]
     cu_seqlens: Int[Tensor, " ends"] | None = None
@@ -62,14 +62,14 @@ class Segments:
 
 
 def flash(query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor, longest: int, scale: float | None) -> Tensor:
-    """What :meth:`Segments.attend` computes, by one kernel over all segments: [1, heads, N, d] → [1, N, heads, d]. GPU, 16 bits."""
+    """:meth:`Segments.attend` by one kernel over all segments: [1, heads, N, d] → [1, N, heads, d]. GPU, 16 bits."""
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [N, heads, d]
     kernel: Any = torch.ops.aten._flash_attention_forward
     return kernel(q, k, v, cu_seqlens, cu_seqlens, longest, longest, 0.0, True, False, scale=scale)[0][None]
 
 
 def flash_fits(query: Tensor, key: Tensor, value: Tensor, settings: Mapping[str, Any]) -> bool:
-    """Whether :func:`flash` can take this attention's place."""
+    """True if :func:`flash` can replace this attention."""
     if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16) or not query.dtype == key.dtype == value.dtype:
         return False
     if settings.get("window") is not None or settings.get("dropout_p"):
@@ -79,7 +79,7 @@ def flash_fits(query: Tensor, key: Tensor, value: Tensor, settings: Mapping[str,
 
 @lru_cache
 def _flash_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, d: int) -> bool:
-    """Whether :func:`flash` gives the outputs and gradients of attention per segment on this device, up to rounding; tried once."""
+    """True if :func:`flash` gives the outputs and gradients of attention per segment on this device, up to rounding; tried once."""
     lengths = [5, 1, 130, 64]
     ends = torch.tensor([0, *lengths], device=device).cumsum(0).to(torch.int32)
     with torch.inference_mode(False), torch.enable_grad():
@@ -143,7 +143,7 @@ def segment_attention(
     layout: Layout | None = None,
     **other: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as `layout` says; transformers calls this in every layer with what the forward pass was given."""
+    """Attention by `layout`; transformers calls this in every layer with the arguments of the forward pass."""
     if layout is None:
         raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if other.get(name) is not None]:

@@ -3,7 +3,7 @@
     y = W x + (α / r) B A x,   A [r, in] at random, B [out, r] zero at the start, so that the first step begins at the model itself
 
 A model with an adapter is still the transformers model that it was. Saved, it is a small folder that `from_pretrained` puts on its base.
-Whoever only reads it (the sampler, a server) gets :func:`plain_state`, the weights with the adapter added in.
+Code that only reads it (the sampler, a server) gets :func:`plain_state`, the weights with the adapter added in.
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ class LoraSettings(BaseModel):
 def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
     """Puts an adapter on the model and freezes everything else; an adapter that is there already goes on being trained.
 
-    Adapter weights are fp32 whatever the model is. Raises UsageError where peft is missing or no layer has one of the names.
+    Adapter weights are fp32 for a model of any dtype. Raises UsageError where peft is missing or no layer has one of the names.
     """
     if not has_lora(model):
         if importlib.util.find_spec("peft") is None:
@@ -57,7 +57,7 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
 
 
 def has_lora(model: nn.Module) -> bool:
-    """Whether the model bears an adapter."""
+    """True if the model has an adapter."""
     return next(_layers(model), None) is not None
 
 

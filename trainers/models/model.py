@@ -26,13 +26,12 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.batches.rows import Held
-from trainers.models import small_llama as lean
-from trainers.models import smollm2
+from trainers.models import small_llama, smollm2
 from trainers.models.attention import ATTENTION, Segments
 from trainers.models.tiny import FOLDER as TINY_FOLDER
-from trainers.runs.checkpoint import MANIFEST
 from trainers.runs.run_folder import open_checkpoint
 from webgym.errors import UsageError
+from webgym.record import layout
 
 BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
 """Models that need no hub, by name: where each lies; asking for the folder may make it first."""
@@ -44,7 +43,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class Packed(Protocol):
-    """What a forward pass reads of :class:`trainers.batches.packing.PackedBatch`."""
+    """Fields of :class:`trainers.batches.packing.PackedBatch` that a forward pass reads."""
 
     @property
     def ids(self) -> Int[Tensor, " n"]: ...
@@ -55,7 +54,7 @@ class Packed(Protocol):
 
 
 class PackedActions(Protocol):
-    """What the log-probabilities of actions read of :class:`trainers.batches.packing.PackedBatch`."""
+    """Fields of :class:`trainers.batches.packing.PackedBatch` that the log-probabilities of actions read."""
 
     @property
     def action_index(self) -> Int[Tensor, " a"]: ...
@@ -66,15 +65,15 @@ class PackedActions(Protocol):
 
 
 class Replay(Protocol):
-    """Says again what could be sampled: :class:`trainers.models.token_grammar.TokenGrammar`."""
+    """Replays the sets of tokens that could be sampled: :class:`trainers.models.token_grammar.TokenGrammar`."""
 
     def replay(self, held: Sequence[Held], ids: Sequence[int]) -> tuple[Bool[Tensor, "m vocabulary"], Int[Tensor, " a"]]:
-        """What was allowed at each id of the turns: different sets as rows, and the row of each id."""
+        """Sets of tokens allowed at each id of the turns: different sets as rows, and the row of each id."""
         ...
 
 
 class PackedRows(Packed, PackedActions, Protocol):
-    """Both."""
+    """A batch that a forward pass and the log-probabilities of actions can read."""
 
 
 # --- loading -------------------------------------------------------------------------------------------------------------
@@ -114,18 +113,18 @@ def folder_of(name_or_path: str | Path) -> str | Path:
     path = Path(name_or_path)
     if not path.is_dir():
         return name_or_path
-    if (path / "run.json").is_file() or (path / MANIFEST).is_file():
-        return open_checkpoint(path).folder("policy").resolve()
+    if layout.is_run(path) or (path / layout.MANIFEST).is_file():
+        return open_checkpoint(path).folder(layout.POLICY).resolve()
     return path.resolve()
 
 
 def no_progress_bars() -> None:
-    """From now on loading and saving models draws no bars; for a command line with a display of its own."""
+    """Turn off the progress bars of loading and saving models, for a command line with a display of its own."""
     transformers_logging.disable_progress_bar()
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with attention per segment. Raises UsageError for an architecture that takes no attention of ours."""
+    """The model with attention per segment. Raises UsageError for an architecture that does not take this attention."""
     model.set_attn_implementation(ATTENTION)
     if model.config.get_text_config()._attn_implementation != ATTENTION:
         raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
@@ -134,7 +133,7 @@ def prepare(model: PreTrainedModel) -> PreTrainedModel:
 
 @torch.no_grad()
 def check_rows_apart(model: nn.Module) -> None:
-    """Raises UsageError for a model whose rows see each other in a pack: one with layers that carry state past our attention."""
+    """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention."""
     decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
     last = []
     for first in (1, 2):  # two packs that differ in their first row only
@@ -173,8 +172,8 @@ def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None 
     """
     lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
     decoder = cast(Any, model).get_decoder()
-    if lean.fits(decoder):
-        return lean.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
+    if small_llama.fits(decoder):
+        return small_llama.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
     layout = Segments(lengths, batch.cu_seqlens)
     output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
     hidden = output.last_hidden_state[0]
@@ -182,7 +181,7 @@ def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None 
 
 
 def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... vocabulary"]:
-    """What the model's head makes of hidden states, fp32; scaled and capped as its architecture does (Cohere, Granite, Gemma)."""
+    """Logits of the model's head on hidden states, fp32; scaled and capped as its architecture does (Cohere, Granite, Gemma)."""
     config = cast(Any, model).config.get_text_config()
     logits = cast(Any, model).get_output_embeddings()(hidden).float()
     if (scale := getattr(config, "logit_scale", None)) is not None:
@@ -227,7 +226,7 @@ def logprobs_at(
 
     Under a grammar π is the distribution over the tokens that it allowed: `grammar` replays it. Logits exist at action positions only,
     a block at a time; where there are several blocks, the backward pass computes them again.
-    Raises UsageError where turns were held to a grammar and none is given to replay it.
+    Raises UsageError where turns were sampled under a grammar and none is given to replay it.
     """
     logprob, spread = _logprobs(model, hidden[batch.action_index], batch, temperature, entropy, grammar)
     return (logprob, spread) if entropy else logprob
@@ -275,7 +274,7 @@ def _logprobs(
 
 
 def _allowed(batch: PackedActions, grammar: Replay | None) -> tuple[Tensor | None, Tensor | None]:
-    """Sets of allowed tokens, [M, vocabulary], and the set of each action, [A]; nothing for turns that were held to no grammar."""
+    """Sets of allowed tokens, [M, vocabulary], and the set of each action, [A]; None for both where no turn was constrained."""
     if not batch.held:
         return None, None
     if grammar is None:

@@ -34,7 +34,7 @@ class PolicyModel:
         seed: int = 0,
         gradient_checkpointing: bool = False,
     ) -> "PolicyModel":
-        """A model folder, built-in name or hub name; one without prompt settings of ours is prompted in the chat style.
+        """A model folder, built-in name or hub name; one without our prompt settings is prompted in the chat style.
 
         `lora` with a rank puts an adapter on it, drawn by `seed`; a folder that holds an adapter brings its own, which is then all that
         is trained. `gradient_checkpointing` computes activations again in the backward pass instead of keeping them.

@@ -1,7 +1,7 @@
-"""Many texts after one prompt, each prompt read once: a fan. For chances of all actions of a page, and for their gradient.
+"""Shared prompts: many texts after one prompt, each prompt read once. They give the chances of all actions of a page, and their gradient.
 
-A fan lies in the sequence as its prompt and then its texts, one after the other; every text's positions go on where the prompt ends.
-Attention is causal in the prompt, and a text sees the prompt and itself, never its neighbours. No mask over the whole exists.
+A shared prompt lies in the sequence as its prompt and then its texts, one after the other. The positions of every text go on where the
+prompt ends. Attention is causal in the prompt, and a text sees the prompt and itself, never its neighbours. No mask over the whole exists.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fan:
+class SharedPrompt:
     """A prompt and the texts that may follow it, none of them empty."""
 
     prompt: Ids
@@ -27,13 +27,16 @@ class Fan:
 
     @property
     def tokens(self) -> int:
-        """How many tokens a forward pass reads."""
+        """Number of tokens that a forward pass reads."""
         return len(self.prompt) + sum(map(len, self.texts))
 
 
 @dataclass(frozen=True, slots=True)
-class Fans:
-    """The layout of fans laid end to end, for :func:`trainers.models.model.segment_attention`: (prompt length, text lengths) of each."""
+class SharedPrompts:
+    """The layout of shared prompts laid end to end, for :func:`trainers.models.model.segment_attention`.
+
+    `lengths` holds (prompt length, text lengths) of each.
+    """
 
     lengths: Sequence[tuple[int, Sequence[int]]]
 
@@ -51,29 +54,31 @@ class Fans:
         return torch.cat([x.transpose(1, 2) for x in seen], dim=1)
 
 
-def fan_logprobs(model: nn.Module, fans: Sequence[Fan], temperature: float = 1.0) -> list[Float[Tensor, " texts"]]:
-    """log π(text | prompt) of every text of every fan, summed over its tokens, fp32; with gradient where gradients are on."""
+def shared_prompt_logprobs(
+    model: nn.Module, shared_prompts: Sequence[SharedPrompt], temperature: float = 1.0
+) -> list[Float[Tensor, " texts"]]:
+    """log π(text | prompt) of every text of every shared prompt, summed over its tokens, fp32; with gradient where gradients are on."""
     device = cast(Any, model).device
     ids, positions, asked, place = [], [], [], 0
-    for fan in fans:
-        end = place + len(fan.prompt)
-        ids += fan.prompt
-        positions += range(len(fan.prompt))
+    for shared_prompt in shared_prompts:
+        end = place + len(shared_prompt.prompt)
+        ids += shared_prompt.prompt
+        positions += range(len(shared_prompt.prompt))
         place = end
-        for text in fan.texts:
+        for text in shared_prompt.texts:
             ids += text
-            positions += range(len(fan.prompt), len(fan.prompt) + len(text))
+            positions += range(len(shared_prompt.prompt), len(shared_prompt.prompt) + len(text))
             asked += [end - 1, *range(place, place + len(text) - 1)]  # where each token of the text is predicted
             place += len(text)
-    layout = Fans([(len(fan.prompt), [len(text) for text in fan.texts]) for fan in fans])
+    layout = SharedPrompts([(len(shared_prompt.prompt), [len(text) for text in shared_prompt.texts]) for shared_prompt in shared_prompts])
     inputs = torch.tensor([ids], device=device), torch.tensor([positions], device=device)
     decoder = cast(Any, model).get_decoder()
     hidden = decoder(input_ids=inputs[0], position_ids=inputs[1], layout=layout, use_cache=False).last_hidden_state[0]
     logits = logits_of(model, hidden[asked]) / temperature  # [tokens of all texts, vocabulary]
-    wanted = torch.tensor([i for fan in fans for text in fan.texts for i in text], device=device)
+    wanted = torch.tensor([i for shared_prompt in shared_prompts for text in shared_prompt.texts for i in text], device=device)
     logprobs = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(-1)
-    by_text = [part.sum() for part in logprobs.split([len(text) for fan in fans for text in fan.texts])]
-    return [torch.stack(part) for part in _cut(by_text, [len(fan.texts) for fan in fans])]
+    by_text = [part.sum() for part in logprobs.split([len(text) for shared_prompt in shared_prompts for text in shared_prompt.texts])]
+    return [torch.stack(part) for part in _cut(by_text, [len(shared_prompt.texts) for shared_prompt in shared_prompts])]
 
 
 def _cut(items: list[Tensor], sizes: Sequence[int]) -> Iterator[list[Tensor]]:
@@ -83,13 +88,13 @@ def _cut(items: list[Tensor], sizes: Sequence[int]) -> Iterator[list[Tensor]]:
         place += size
 
 
-def batches(fans: Sequence[Fan], token_budget: int) -> Iterator[list[Fan]]:
-    """The fans in order, as many at a time as the budget holds, one at least."""
-    waiting: list[Fan] = []
-    for fan in fans:
-        if waiting and sum(x.tokens for x in waiting) + fan.tokens > token_budget:
+def batches(shared_prompts: Sequence[SharedPrompt], token_budget: int) -> Iterator[list[SharedPrompt]]:
+    """The shared prompts in order, as many at a time as the budget holds, one at least."""
+    waiting: list[SharedPrompt] = []
+    for shared_prompt in shared_prompts:
+        if waiting and sum(x.tokens for x in waiting) + shared_prompt.tokens > token_budget:
             yield waiting
             waiting = []
-        waiting.append(fan)
+        waiting.append(shared_prompt)
     if waiting:
         yield waiting

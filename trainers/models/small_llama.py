@@ -1,8 +1,8 @@
-"""The decoder of a small Llama for updates: what its modules give, to rounding, in fewer and larger operations.
+"""The decoder of a small Llama for updates: the outputs of its modules, up to rounding, in fewer and larger operations.
 
 In a 1 M-parameter model a third of an update is neither matrix products nor attention. Four savings:
 
-- In the last layer only the positions that somebody reads ask, project and feed forward; the others give keys and values.
+- In the last layer only the positions that are read have queries, projections and feed-forward; the others give keys and values.
 - Projections of one input are one product, and the weight w of the norm before them is part of it: W (w ⊙ x) = (W diag w) x.
 - Queries and keys turn as complex numbers, one product each way: the rows of their projections are dealt in pairs (i, i + d/2),
   the order of channels being nothing to a scalar product.
@@ -26,7 +26,7 @@ LARGEST = 20_000_000  # parameters: beyond it module calls cost little, and join
 
 
 def small_llama(decoder: Any) -> bool:
-    """Whether this is the decoder of a small fp32 Llama on the CPU, with all of its modules as transformers made them."""
+    """True for the decoder of a small fp32 Llama on the CPU, with all of its modules as transformers made them."""
     if not isinstance(decoder, LlamaModel) or decoder.device.type != "cpu" or decoder.dtype != torch.float32:
         return False
     config: Any = decoder.config
@@ -37,7 +37,7 @@ def small_llama(decoder: Any) -> bool:
 
 
 def fits(decoder: Any) -> bool:
-    """Whether :func:`hidden_at` may take the place of the decoder's own forward pass."""
+    """True if :func:`hidden_at` may replace the decoder's own forward pass."""
     if not small_llama(decoder) or torch.is_autocast_enabled("cpu"):
         return False
     return not (decoder.training and (decoder.config.attention_dropout or decoder.is_activation_checkpointing))

@@ -3,7 +3,7 @@
 A Llama of about 1 M parameters that reads compact pages (`checkbox abc *3`) and answers with one compact action (`click *3`).
 The weights come from imitation (:mod:`trainers.imitation.imitate`).
 
-The tokenizer gives a word one and the same id wherever it stands (at the start of a line, behind a space, in quotes), since a
+The tokenizer gives a word the same id wherever it stands (at the start of a line, behind a space, in quotes), because a
 small model must match words of the goal to words of the page: a word always bears the mark `▁`, and where no space precedes it,
 `⌁` stands before it. Lines cost nothing: a word at the start of a line needs no `⌁`. Refs (`#0` to `#199`, marked ones `*0` to
 `*99`), pointers into the goal (`$1` to `$9`), roles and verbs are one token each. Other words are BPE, characters never seen are
@@ -23,7 +23,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "webgym-tiny"
-"""Where the trained model lies in the package, in Hugging Face format."""
+"""Folder of the trained model in the package, in Hugging Face format."""
 
 PAD, END = "<|pad|>", "<|end|>"
 
@@ -39,7 +39,7 @@ ROLES = (
 )
 WORDS = tuple(dict.fromkeys(f"{VERBS} {ROLES}".split())) + tuple(f"#{i}" for i in range(200)) + tuple(f"*{i}" for i in range(100))
 WORDS += tuple(f"${i}" for i in range(1, 10))
-"""Words that are one token whatever the training texts hold."""
+"""Words that are one token, even if the training texts lack them."""
 
 WORD, JOIN = "▁", "⌁"
 _STARTS = r"(?=\w|[#*$]\d)"  # a word, a ref or a pointer begins here

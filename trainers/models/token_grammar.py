@@ -1,12 +1,12 @@
-"""A grammar over token ids: what a model that is held to the action syntax may sample, and the same again for whoever learns from it.
+"""A grammar over token ids: the tokens that a model constrained to the action syntax may sample, and their replay for a learner.
 
-The grammars are languages of bytes (:mod:`webgym.actions.grammar`); here a tokenizer's entries become the bytes that they are decoded
-to, once, and what may be sampled next is a function of the ids sampled so far, the grammar's name and the tokens that are left:
+The grammars are languages of bytes (:mod:`webgym.actions.grammar`). Here a tokenizer's entries become the bytes that they are decoded
+to, once. The set that may be sampled next is a function of the ids sampled so far, the grammar's name and the tokens that are left:
 
     allowed(ids, left) = { v : some ending of ids · v is in the grammar and takes at most left − 1 bytes }
 
-So each completion is an action, also where `max_tokens` cuts it, and nothing depends on what else is sampled. (Bytes bound tokens from
-above, since any byte is a token by itself.) A learner that replays the ids gets the same sets, and its log-probabilities are those of
+So each completion is an action, also where `max_tokens` cuts it, and it does not depend on other requests. (Bytes bound tokens from
+above, because any byte is a token by itself.) A learner that replays the ids gets the same sets, and its log-probabilities are those of
 the distribution that was sampled from.
 """
 
@@ -32,7 +32,7 @@ from webgym.types import Observation
 MOST_LISTED = 2_000_000  # ids that places are kept for (some 200 MB); then they are found anew
 
 Context = int
-"""What decoding depends on besides the entry itself: START until something was written, JOINED behind a mark that joins words, LOW and
+"""Context of decoding besides the entry itself: START until something was written, JOINED behind a mark that joins words, LOW and
 HIGH behind an entry that is a byte below or beyond ASCII (where bytes that follow each other are no UTF-8, all of them are lost)."""
 
 START, JOINED, LOW, HIGH = 1, 2, 4, 8
@@ -92,7 +92,7 @@ _BYTE_OF = _printable()
 
 
 def _spelling(tokenizer: Any) -> Spell | None:
-    """How the tokenizer's decoder reads entries; None for one of another kind."""
+    """Spelling by which the tokenizer's decoder reads entries; None for one of another kind."""
     decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
     steps = decoder["decoders"] if decoder.get("type") == "Sequence" else [decoder]
     kinds = [step.get("type") for step in steps]
@@ -119,11 +119,11 @@ class _Branch:
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """Where a completion stands: what may be sampled next. `need` is how many more tokens are enough to end it."""
+    """Position of a completion in the grammar, which decides what may be sampled next. `need` more tokens are enough to end it."""
 
     need: int
-    ids: Int[Tensor, " n"]  # what the grammar allows, whatever is left
-    needs: Int[Tensor, " n"]  # how many more tokens are enough behind each
+    ids: Int[Tensor, " n"]  # ids that the grammar allows, for any number of tokens left
+    needs: Int[Tensor, " n"]  # number of further tokens that is enough after each
     most: int  # the highest of `needs`
     states: Mapping[int, tuple[State, Context]]  # behind each; end tokens have none
 
@@ -145,7 +145,7 @@ class TokenGrammar:
 
     @classmethod
     def of(cls, model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> "TokenGrammar":
-        """For a model and its tokenizer."""
+        """The grammars for a model and its tokenizer."""
         loaded: Any = model
         return cls(tokenizer, end_ids(model, tokenizer), loaded.get_output_embeddings().weight.shape[0])
 
@@ -159,7 +159,7 @@ class TokenGrammar:
         return place
 
     def allowed(self, place: Place, left: int) -> Bool[Tensor, " vocabulary"]:
-        """What may be sampled next, where `left` tokens may still be sampled."""
+        """Tokens that may be sampled next, where `left` tokens may still be sampled."""
         mask = torch.zeros(self.size, dtype=torch.bool)
         mask[place.ids[place.needs < left]] = True
         return mask
@@ -170,9 +170,9 @@ class TokenGrammar:
         return self._place(*behind) if behind else None
 
     def replay(self, held: Sequence[Held], ids: Sequence[int]) -> tuple[Bool[Tensor, "m vocabulary"], Int[Tensor, " a"]]:
-        """What could be sampled at each of the ids, turn after turn: different sets as rows, and the row of each id.
+        """Tokens that could be sampled at each of the ids, turn after turn: different sets as rows, and the row of each id.
 
-        Raises UsageError where an id was not allowed: then it was sampled by another tokenizer or another grammar.
+        Raises UsageError where an id was not allowed, because then it was sampled by another tokenizer or another grammar.
         """
         rows: dict[tuple[Place | None, int], int] = {}
         masks: list[Tensor] = []
@@ -239,7 +239,7 @@ class TokenGrammar:
         return tree
 
     def _read(self, tokenizer: Any) -> dict[int, tuple[str, Spell]]:
-        """Each id that writes text, with its entry and how that is spelt. What ends a completion writes nothing, nor do added entries."""
+        """Each id that writes text, with its entry and how that is spelt. Ends of a completion write no text, nor do added entries."""
         spelling = _spelling(tokenizer)
         if spelling is None:
             raise UsageError(
@@ -256,7 +256,7 @@ class TokenGrammar:
         return entries
 
     def _context_at_start(self) -> Context:
-        """START, once it is certain that every byte that a grammar may ask for is an entry by itself in every context."""
+        """START, after a check that every byte that a grammar may ask for is an entry by itself in every context."""
         for context in (START, 0):
             if missing := set(range(0x21 if context else 0x20, 0x7F)) - self._alone(context):  # no action begins with a blank
                 raise UsageError(f"no grammar can be laid over a tokenizer that has no token for {bytes([min(missing)])!r} alone")
@@ -267,7 +267,7 @@ class TokenGrammar:
         return {byte for byte, branch in self._tree(context).below.items() if branch.entries}
 
     def _goes_on(self, state: State, context: Context) -> bool:
-        """Whether the shortest ending can be written from here, byte by byte; behind a byte beyond ASCII some may be missing."""
+        """True if the shortest ending can be written from here, byte by byte; behind a byte beyond ASCII some may be missing."""
         if not context & HIGH or state.need == 0:
             return True
         return any((after := state.step(byte)) is not None and after.need < state.need for byte in self._alone(context))

@@ -1,1 +1,1 @@
-"""A language model in the role of a policy, and what is played in an iteration."""
+"""A language model in the role of a policy, and the choice of an iteration's episodes."""

@@ -1,4 +1,4 @@
-"""Where the batches of a run come from: collected when they are asked for, or already under way while the last one is learned from."""
+"""Collection of the batches of a run: on demand, or in advance while the last batch is learned from."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,19 +11,19 @@ Work = Callable[[], list[Trajectory]]
 
 
 class Collection:
-    """At most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
+    """Collector with at most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="collect")
         self._under_way: Future[list[Trajectory]] | None = None
 
     def begin(self, work: Work) -> None:
-        """Collect the next batch beside what the caller does."""
+        """Collect the next batch while the caller goes on."""
         assert self._under_way is None, "a batch is under way already"
         self._under_way = self._thread.submit(work)
 
     def take(self, work: Work) -> list[Trajectory]:
-        """The batch under way; where there is none, `work` collects it now. Raises what collecting raised."""
+        """The batch under way; where there is none, `work` collects it now. Raises the error of the collection."""
         if self._under_way is None:
             return work()
         try:
@@ -44,10 +44,10 @@ class Collection:
 
 
 def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, rounds: int) -> list[Trajectory]:
-    """The episodes of so many groups, then, `rounds` times at most, of one more group for each of the round before without spread.
+    """Episodes of `count` groups, then, `rounds` times at most, of one more group for each of the round before without spread.
 
-    `play(round, first, count)` gives the episodes of groups first .. first + count − 1. Everything that was played is in the result
-    and counts (dynamic sampling of DAPO, arXiv 2503.14476, section 3.2, there without a bound).
+    `play(round, first, count)` gives the episodes of groups first .. first + count − 1. All episodes played are in the result
+    and are counted (dynamic sampling of DAPO, arXiv 2503.14476, section 3.2, there without a bound).
     """
     found: list[Trajectory] = []
     first, count = 0, groups

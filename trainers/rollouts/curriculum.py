@@ -1,4 +1,4 @@
-"""Which tasks to practise: those that are neither solved nor hopeless teach most, since only groups with spread have a gradient."""
+"""Choice of tasks to practise. Tasks that are neither solved nor hopeless teach most, because only groups with spread have a gradient."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from webgym.types import Trajectory, seed_from
 
 
 class CurriculumConfig(BaseModel):
-    """How tasks are drawn for training. Evaluation always takes every task alike."""
+    """Settings of the draw of training tasks. Evaluation always takes every task alike."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -19,13 +19,13 @@ class CurriculumConfig(BaseModel):
     memory: float = Field(default=0.8, ge=0, lt=1)
     """Share of a task's old success estimate that is kept at each new batch of its episodes."""
     floor: float = Field(default=0.1, gt=0, le=1)
-    """Weight of a task that is solved or hopeless, against 1 for one at 50%: nothing is ever forgotten."""
+    """Weight of a solved or hopeless task, against 1 for one at 50%, so that no task is ever dropped."""
 
 
 class Curriculum:
     """Draws tasks with weight floor + (1 − floor) · 4 p (1 − p), p being the running success of the task, 1/2 before it was tried.
 
-    4 p (1 − p) is the variance of a success relative to its largest: what a group of episodes of that task can teach.
+    4 p (1 − p) is the variance of a success relative to its maximum. It measures how much a group of that task's episodes can teach.
     """
 
     def __init__(self, tasks: Sequence[str], config: CurriculumConfig, seed: int) -> None:
@@ -53,7 +53,7 @@ class Curriculum:
         return [self.tasks[i] for i in np.searchsorted(np.cumsum(self.weights()), points, side="right").clip(max=len(self.tasks) - 1)]
 
     def update(self, trajectories: Iterable[Trajectory]) -> None:
-        """Learn from the outcomes of a batch; faulted episodes say nothing."""
+        """Learn from the outcomes of a batch; faulted episodes are ignored."""
         outcomes: dict[str, list[float]] = {}
         for trajectory in trajectories:
             if not trajectory.outcome.faulted:

@@ -1,4 +1,4 @@
-"""A language model as a policy: observation → prompt → sampled ids → text. And how such a policy lies on disk."""
+"""A language model as a policy: observation → prompt → sampled ids → text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,17 +7,18 @@ from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import grammar_for
-from trainers.samplers.sampler import Sampler
+from trainers.samplers.sampler import Sampler, picture_key
 from webgym.errors import UsageError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.parts import Prompt
+from webgym.prompts.prompt import prompt_of
 from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
 
 
 class LanguagePolicy:
     """Acts by sampling from a model; implements :class:`webgym.policies.policy.Policy`.
 
-    The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode is the same
-    whatever runs beside it. With `grammar`, answers are held to the action syntax, refs to those of the page that is shown.
+    The random seed of a completion is a function of the run's seed, the episode's key and the turn, so an episode does not
+    depend on others beside it. With `grammar`, answers are constrained to the action syntax, refs to those of the page that is shown.
     """
 
     def __init__(self, source: PolicyModel, sampler: Sampler, sampling: Sampling, run_seed: int = 0, *, grammar: bool = False) -> None:
@@ -31,25 +32,26 @@ class LanguagePolicy:
         self._grammar = grammar
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
-        """One completion. Raises UsageError where the page does not fit in the model's context, or nothing can be held to a grammar."""
+        """One completion. Raises UsageError where the page does not fit in the model's context, or the grammar cannot be applied."""
         prompt, ids = self._prompt(observation, history, key, self._sampling.max_tokens)
+        pictures = self._context.key(prompt, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         sampling = replace(self._sampling, grammar=grammar_for(observation, self._prompts)) if self._grammar else self._sampling
-        drawn = await self._sampler.generate(ids, seed, sampling)
-        return Completion(drawn.text, prompt, ids, drawn.ids, drawn.logprobs, sampling, drawn.version)
+        drawn = await self._sampler.generate(ids, seed, sampling, **picture_key(pictures))
+        return Completion(drawn.text, prompt.text, ids, drawn.ids, drawn.logprobs, sampling, drawn.version, pictures)
 
     def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
-        """What a critic reads at this observation, to which nothing is answered; raises as :meth:`act` does where it does not fit."""
+        """Prompt ids that a critic reads at this observation, without an answer. Raises as :meth:`act` does where they do not fit."""
         return self._prompt(observation, history, key, answer=0)[1]
 
-    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey, answer: int) -> tuple[str, tuple[int, ...]]:
-        prompt = prompt_text(observation, history, self._prompts)
+    def _prompt(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey, answer: int) -> tuple[Prompt, tuple[int, ...]]:
+        prompt = prompt_of(observation, history, self._prompts)
         ids = self._context.ids(prompt, history)
         self._check(len(ids), answer, observation, key)
         return prompt, ids
 
     def _check(self, tokens: int, answer: int, observation: Observation, key: EpisodeKey) -> None:
-        """Raises UsageError, naming the page, where prompt and answer do not fit in what the model can read."""
+        """Raises UsageError, naming the page, where prompt and answer do not fit in the model's context."""
         need = tokens + answer
         if need <= self._limit:
             return

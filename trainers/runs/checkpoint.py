@@ -16,15 +16,14 @@ from typing import Any
 
 from trainers.runs.disk import disk_errors, sync_folder, write_atomically
 from webgym.errors import CheckpointError, did_you_mean
+from webgym.record.layout import MANIFEST, STATE
 
-MANIFEST = "manifest.json"
-STATE = "state.pt"
 REMEDY = "delete that folder to use an earlier one"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A complete checkpoint on disk. `score` is what `best` goes by (higher is better), None where none was given."""
+    """A complete checkpoint on disk. `best` compares by `score` (higher is better), None where none was given."""
 
     path: Path
     iteration: int
@@ -45,7 +44,7 @@ class Checkpoint:
         return path
 
     def state(self, map_location: str = "cpu") -> dict[str, Any]:
-        """What was given to `RunFolder.save` as `state`: tensors, numbers, strings, lists, dicts. Runs no code of the file's."""
+        """The `state` that was given to `RunFolder.save`: tensors, numbers, strings, lists, dicts. Runs no code of the file's."""
         import torch
 
         try:
@@ -145,7 +144,7 @@ def _write_manifest(folder: Path, iteration: int, score: float | None) -> None:
 
 
 def _replace_folder(final: Path, hidden: Path) -> None:
-    """Give `hidden` its name. A folder that has it goes first: in between there is none, not half of one."""
+    """Give `hidden` its name. A folder that has it is removed first, so in between there is none, not half of one."""
     if final.exists():
         remove_folder(final)
     hidden.rename(final)

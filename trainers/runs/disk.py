@@ -1,4 +1,4 @@
-"""Writing that survives a stop at any moment, and a full disk told in words."""
+"""Writing that survives a stop at any moment, and a plain error for a full disk."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from webgym.errors import CheckpointError
 
 @contextmanager
 def disk_errors(path: Path, then: str = "go on with --resume") -> Iterator[None]:
-    """Turns a full disk, in whichever library's words, into a CheckpointError that says so, and what to do then."""
+    """Turns the error of any library about a full disk into a CheckpointError that says so, and what to do then."""
     try:
         yield
     except CheckpointError:
@@ -26,7 +26,7 @@ def disk_errors(path: Path, then: str = "go on with --resume") -> Iterator[None]
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Whether this error, or one behind it, is a full disk: torch raises its own error over the system's."""
+    """True if this error, or one behind it, is a full disk; torch raises its own error over the system's."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

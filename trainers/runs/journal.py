@@ -11,7 +11,7 @@ from webgym.errors import CheckpointError
 
 
 class Journal:
-    """A JSONL file of rows. A row is out of the process's hands when `append` returns; a torn last line is ignored."""
+    """A JSONL file of rows. A row has left the process when `append` returns; a torn last line is ignored."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""A full memory in words: what was being done, and which settings take less."""
+"""A plain error for a full memory: the work under way, and the settings that take less."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

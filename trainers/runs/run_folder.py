@@ -1,19 +1,7 @@
-"""The run folder: everything that a training run leaves behind, written so that a `kill -9` at any moment breaks none of it.
+"""The run folder: all files of a training run, written so that a `kill -9` at any moment breaks none of them.
 
-::
-
-    runs/grpo-2026-01-31-1/
-    ├── config.toml                the resolved configuration; `webgym train --config` takes it as it is
-    ├── run.json                   algorithm, seed, versions, command, start time
-    ├── metrics.jsonl              one row per iteration (and more for evaluations); values.jsonl beside it for the viewer
-    ├── live.json                  what every session does right now, for `webgym watch`
-    ├── tensorboard/
-    ├── truth.jsonl                what V, Q and advantage really are at some turns (`webgym truth`); a row per episode
-    ├── trajectories/iter-000012.jsonl
-    └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json
-
-Iterations count from 1: checkpoint 12 holds the state after iteration 12, and checkpoint 0 the start. Going on from checkpoint 12
-drops the rows and trajectories of later iterations, so nothing is there twice.
+:mod:`webgym.record.layout` names and explains the files. Iterations count from 1: checkpoint 12 holds the state after iteration 12, and
+checkpoint 0 the start. Resuming from checkpoint 12 drops the rows and trajectories of later iterations, so none is there twice.
 """
 
 import json
@@ -33,12 +21,13 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import tomli_w
 
-from trainers.runs.checkpoint import MANIFEST, Checkpoint, remove_folder, write_checkpoint
+from trainers.runs.checkpoint import Checkpoint, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, write_atomically
 from trainers.runs.journal import Journal
 from trainers.runs.moved_keys import moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
+from webgym.record import layout
 
 if TYPE_CHECKING:
     from webgym.record.store import TrajectoryStore
@@ -46,7 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
-LATEST = "latest"  # a link beside the runs to the newest of them
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
 
@@ -54,14 +42,14 @@ class RunFolder:
     """A run on disk. Made by `create` or `open`; a context manager. One writer at a time: a second one is refused."""
 
     def __init__(self, path: Path, *, write: bool, trackers: Sequence[Tracker] = ()) -> None:
-        about = _json_file(path / "run.json")
+        about = _json_file(path / layout.ABOUT)
         self.path = path
         self.algo: str = about["algo"]
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        self.config: dict[str, Any] = moved(tomllib.loads((path / "config.toml").read_text(encoding="utf-8")))
-        self.metrics = Journal(path / "metrics.jsonl")
-        self.values = Journal(path / "values.jsonl")
+        self.config: dict[str, Any] = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        self.metrics = Journal(path / layout.METRICS)
+        self.values = Journal(path / layout.VALUES)
         self._trackers = list(trackers)
         self._lock = _lock(path) if write else None
 
@@ -79,16 +67,17 @@ class RunFolder:
     ) -> Self:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
-        `config` is the resolved configuration as plain data; None stands for "not set" and is left out, for TOML has none.
+        `algo` is the algorithm's name.
+        `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
         `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
             path = _new_folder(parent, algo, name)
-            (path / "checkpoints").mkdir()
-            (path / "trajectories").mkdir()
-            write_atomically(path / "config.toml", tomli_w.dumps(_without_none(config)).encode())
+            (path / layout.CHECKPOINTS).mkdir()
+            (path / layout.TRAJECTORIES).mkdir()
+            write_atomically(path / layout.CONFIG, tomli_w.dumps(_without_none(config)).encode())
             about = {
                 "algo": algo,
                 "seed": seed,
@@ -97,8 +86,8 @@ class RunFolder:
                 "versions": {**package_versions(), **(versions or {})},
             }
             # Written last: a folder without it is no run yet.
-            write_atomically(path / "run.json", json.dumps(about, indent=2).encode())
-            _point(parent / LATEST, path)
+            write_atomically(path / layout.ABOUT, json.dumps(about, indent=2).encode())
+            _point(parent / layout.LATEST, path)
         return cls(path, write=True, trackers=trackers(path))
 
     @classmethod
@@ -110,8 +99,8 @@ class RunFolder:
         path = Path(path).resolve()
         if not path.is_dir():
             raise CheckpointError(_no_folder(path, "run folder"))
-        if not (path / "run.json").is_file():
-            raise CheckpointError(f"{path} is no run folder: run.json is missing.")
+        if not layout.is_run(path):
+            raise CheckpointError(f"{path} is no run folder: {layout.ABOUT} is missing.")
         run = cls(path, write=write)
         if write:
             run._sweep()
@@ -142,8 +131,8 @@ class RunFolder:
     # --- trajectories ---
 
     def trajectory_path(self, iteration: int) -> Path:
-        """Where the trajectories of this iteration are."""
-        return self.path / "trajectories" / f"{_iteration_name(iteration)}.jsonl"
+        """Path of the trajectories of this iteration."""
+        return layout.trajectory_file(self.path, iteration)
 
     def trajectories(self, iteration: int) -> "TrajectoryStore":
         """The store of this iteration's trajectories."""
@@ -164,23 +153,23 @@ class RunFolder:
     ) -> Checkpoint:
         """Write checkpoint `iteration`, then delete all but the newest `keep` and the best.
 
-        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: what else is needed to
-        go on, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
+        `folders`: by name (`policy`, `critic`), a function that saves into the folder it is given. `state`: the rest that a resumed run
+        needs, of tensors, numbers, strings, None, lists, tuples and dicts only, so that loading it runs no code.
         Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
         """
         score = float(score) if score is not None and math.isfinite(score) else None
-        checkpoint = write_checkpoint(self._checkpoints / _iteration_name(iteration), iteration, folders, state, score)
+        checkpoint = write_checkpoint(self._checkpoints / layout.iteration_name(iteration), iteration, folders, state, score)
         self._prune(keep)
         return checkpoint
 
     def checkpoints(self) -> list[Checkpoint]:
         """All complete checkpoints by iteration. A damaged manifest raises CheckpointError."""
-        folders = [path for path in self._checkpoints.glob("iter-*") if path.is_dir()]
+        folders = [path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir()]
         return sorted((Checkpoint.open(path) for path in folders), key=lambda checkpoint: checkpoint.iteration)
 
     def latest(self) -> Checkpoint:
         """The newest checkpoint, verified. Raises CheckpointError if there is none or it is damaged; takes no earlier one."""
-        names = sorted(path.name for path in self._checkpoints.glob("iter-*") if path.is_dir())
+        names = sorted(path.name for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
         if not names:
             raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
         checkpoint = Checkpoint.open(self._checkpoints / names[-1])
@@ -203,8 +192,8 @@ class RunFolder:
         checkpoint = self.latest()
         for journal in (self.metrics, self.values):
             journal.truncate(checkpoint.iteration)
-        last = _iteration_name(checkpoint.iteration)
-        for path in (self.path / "trajectories").glob("iter-*"):
+        last = layout.iteration_name(checkpoint.iteration)
+        for path in (self.path / layout.TRAJECTORIES).glob(layout.ITERATIONS):
             if path.name[: len(last)] > last:  # a file, or a folder of screenshots beside it
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         for tracker in self._trackers:
@@ -213,7 +202,7 @@ class RunFolder:
 
     @property
     def _checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.path / layout.CHECKPOINTS
 
     def _prune(self, keep: int) -> None:
         checkpoints = self.checkpoints()
@@ -223,7 +212,7 @@ class RunFolder:
                 remove_folder(checkpoint.path)
 
     def _sweep(self) -> None:
-        """Remove what a killed writer left: hidden folders and files. No complete checkpoint is ever hidden."""
+        """Remove the leftovers of a killed writer: hidden folders and files. No complete checkpoint is ever hidden."""
         for path in [*self._checkpoints.glob(".*"), *self.path.glob(".*.tmp")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -236,11 +225,13 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     if not path.is_dir():
         raise CheckpointError(_no_folder(path, "checkpoint or run folder"))
-    if (path / "run.json").is_file():
+    if layout.is_run(path):
         with RunFolder.open(path, write=False) as run:
             return run.latest()
-    if not (path / MANIFEST).is_file() and path.parent.name != "checkpoints":
-        raise CheckpointError(f"{path} is neither a checkpoint ({MANIFEST} is missing) nor a run folder (run.json is missing).")
+    if not (path / layout.MANIFEST).is_file() and path.parent.name != layout.CHECKPOINTS:
+        raise CheckpointError(
+            f"{path} is neither a checkpoint ({layout.MANIFEST} is missing) nor a run folder ({layout.ABOUT} is missing)."
+        )
     checkpoint = Checkpoint.open(path)
     checkpoint.verify()
     return checkpoint
@@ -249,10 +240,6 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
 def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
     scored = [checkpoint for checkpoint in checkpoints if checkpoint.score is not None]
     return max(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.iteration), default=None)
-
-
-def _iteration_name(iteration: int) -> str:
-    return f"iter-{iteration:06d}"
 
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
@@ -317,9 +304,9 @@ def package_versions() -> dict[str, str]:
 
 
 def rng_state() -> dict[str, Any]:
-    """The state of torch's global generators, fit for `RunFolder.save`: what a model with dropout draws from.
+    """The state of torch's global generators, fit for `RunFolder.save`; a model with dropout draws from them.
 
-    Python's own is left out: no result depends on it, and libraries draw from it whenever they like.
+    Python's own is left out, because no result depends on it and libraries draw from it at any time.
     """
     import torch
 
@@ -328,7 +315,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(state: Mapping[str, Any]) -> None:
-    """Put the global generators back to what `rng_state` returned."""
+    """Put the global generators back to the result of `rng_state`."""
     import torch
 
     torch.set_rng_state(state["torch"])
@@ -340,7 +327,7 @@ def _lock(path: Path) -> IO[str]:
     """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
     import fcntl
 
-    file = (path / "lock").open("a")
+    file = (path / layout.LOCK).open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

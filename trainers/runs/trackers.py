@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.jsonl: TensorBoard, and by extra Weights & Biases and trackio. Imported when asked for."""
+"""Trackers of metrics besides metrics.jsonl: TensorBoard, and by extra Weights & Biases and trackio. Imported when asked for."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webgym.errors import ConfigError, did_you_mean
+from webgym.record import layout
 
 
 class Tracker(Protocol):
     """Receives the rows of a run as they are made."""
 
     def log(self, iteration: int, metrics: Mapping[str, Any]) -> None:
-        """Take one row; what is no number is ignored."""
+        """Take one row; entries that are no numbers are ignored."""
         ...
 
     def resume(self, iteration: int) -> None:
@@ -31,7 +32,7 @@ class TensorBoard:
     """Event files in `run/tensorboard`; look at them with `tensorboard --logdir runs`."""
 
     def __init__(self, run: Path) -> None:
-        self._folder = run / "tensorboard"
+        self._folder = run / layout.TENSORBOARD
         self._writer = self._open(None)
 
     def _open(self, purge_step: int | None) -> Any:
@@ -45,7 +46,7 @@ class TensorBoard:
         self._writer.flush()
 
     def resume(self, iteration: int) -> None:
-        """TensorBoard hides what an earlier writer logged at later steps."""
+        """TensorBoard hides values that an earlier writer logged at later steps."""
         self._writer.close()
         self._writer = self._open(iteration + 1)
 

@@ -1,10 +1,10 @@
-"""Generation in this process for throughput: hundreds of requests in one batch, which is what a GPU wants.
+"""Generation in this process for throughput: hundreds of requests in one batch, as suits a GPU.
 
-Keys and values lie in one block of memory, a slot a request, and stay there when it is done. A new prompt goes on where one that is
-still known begins alike: a conversation in its own slot, so that only the new page is read; the members of a group, and all prompts
-behind one system message, from a copy. The next token of all slots is one forward pass of fixed shape, on a GPU a recorded CUDA graph,
-and one transfer to the host. Here rounding depends on the company; where equal bits are wanted, on the CPU, take
-:mod:`trainers.samplers.local`. Both share :mod:`trainers.samplers.worker`.
+Keys and values lie in one block of memory, one slot per request, and stay there when it is done. A new prompt reuses the common beginning
+with a prompt that is still known. A conversation goes on in its own slot, so that only the new page is read. The members of a group, and
+all prompts behind one system message, go on from a copy. The next token of all slots is one forward pass of fixed shape, on a GPU a
+recorded CUDA graph, and one transfer to the host. Here rounding depends on the other requests in the batch; for equal bits, on the CPU,
+take :mod:`trainers.samplers.local`. Both share :mod:`trainers.samplers.worker`.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 WIDTH = 256  # columns of keys and values are added, and looked at, in steps of this and its one and a half, twofold ...
 READ_TOKENS = 16_384  # of one pass over prompts, its padding included
 SWITCH_S = 5e-4  # every call of torch lets other threads run, at Python's own interval for ten times as long as this thread works between
-SAME = 16  # tokens: a slot whose known tokens all but so few begin the prompt is gone on with in place
+SAME = 16  # tokens: a slot is reused in place if fewer of its known tokens than this are not the prompt's beginning
 
 
 HOLDS_GRAMMAR = True
@@ -62,6 +62,7 @@ class BatchedSampler(Worker):
         self._past: Tensor | None = None  # [layers, 2, slots, kv_heads, columns, d]; the last column is written to and never read
         self._seen = np.zeros((slots, 0), np.int32)  # ids whose keys are known
         self._seen_length = np.zeros(slots, np.int64)
+        self._seen_key = np.full(slots, "", object)  # of the pictures beside those ids
         self._released = np.zeros(slots, np.int64)  # when each slot became free, by the count of releases
         self._graphs: dict[int, tuple[Any, Tensor]] = {}
         self._now = torch.zeros(2, slots, dtype=torch.int64, device=self._device)  # id and position of each slot's newest token
@@ -73,7 +74,7 @@ class BatchedSampler(Worker):
         """Gives the thread a stream of its own on a GPU."""
         if self._device.type == "cuda":
             sys.setswitchinterval(SWITCH_S)
-            torch.cuda.synchronize()  # whoever made the weights used another stream
+            torch.cuda.synchronize()  # the weights were made on another stream
             torch.cuda.set_stream(torch.cuda.Stream())
 
     def publish(self, message: Publish) -> None:
@@ -85,18 +86,18 @@ class BatchedSampler(Worker):
             torch.cuda.synchronize()
 
     def renewed(self) -> None:
-        """Forgets what was made with the weights before."""
+        """Forgets all keys and values of the weights before."""
         self._seen_length[:] = 0
 
     def ready(self, waiting: int) -> bool:
-        """A pass over few prompts costs what one over many does: it waits for half the slots, or until nothing else is to do."""
+        """True when half the slots wait or there is no other work, because a pass over few prompts costs as much as one over many."""
         return waiting * 2 >= len(self.slots) or not any(self.slots)
 
     def slot_for(self, request: Request) -> int:
         """The free slot that knows the prompt's beginning and least besides, or the one free longest with a copy of that beginning."""
         prompt = np.array(request.prompt, np.int32)
         self._grow(len(prompt) + request.sampling.max_tokens)
-        alike = self._alike(prompt)
+        alike = np.where(self._seen_key == request.key, self._alike(prompt), 0)
         free = np.array([other is None for other in self.slots])
         source = int(alike.argmax())
         goes_on = free & (alike > 0) & (self._seen_length - alike < SAME) & (alike == alike[source])
@@ -108,11 +109,12 @@ class BatchedSampler(Worker):
             self._past_of()[:, :, slot, :, :known] = self._past_of()[:, :, source, :, :known]
         self._seen[slot, : len(prompt)] = prompt
         self._seen_length[slot] = known
+        self._seen_key[slot] = request.key
         self.counters.reused_prompt_tokens += known
         return slot
 
     def _alike(self, prompt: np.ndarray) -> np.ndarray:
-        """How many tokens of the prompt's beginning each slot knows, [slots]; its last token is never among them."""
+        """Number of tokens of the prompt's beginning that each slot knows, [slots]; its last token is never among them."""
         n = len(prompt) - 1
         equal = self._seen[:, :n] == prompt[:n]
         first = equal.argmin(axis=1) if n else np.zeros(len(equal), np.int64)
@@ -120,24 +122,24 @@ class BatchedSampler(Worker):
         return np.minimum(first, self._seen_length)
 
     def begin(self, requests: Sequence[Request]) -> None:
-        """Reads what is not known of the prompts, each prompt once, and draws the first token of each request."""
+        """Reads the unknown parts of the prompts, each prompt once, and draws the first token of each request."""
         slots = {id(request): i for i, request in enumerate(self.slots) if request is not None}
-        leaders: dict[tuple[int, ...], Request] = {}
+        leaders: dict[tuple[str, tuple[int, ...]], Request] = {}
         for request in requests:
-            leaders.setdefault(request.prompt, request)
-        logits: dict[tuple[int, ...], Tensor] = {}
+            leaders.setdefault((request.key, request.prompt), request)
+        logits: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         for group in self._passes(list(leaders.values()), slots):
             for request, row in zip(group, self._read_rows(group, [slots[id(r)] for r in group]), strict=True):
-                logits[request.prompt] = row
+                logits[request.key, request.prompt] = row
         for request in requests:
-            leader, slot, n = leaders[request.prompt], slots[id(request)], len(request.prompt)
+            leader, slot, n = leaders[request.key, request.prompt], slots[id(request)], len(request.prompt)
             if leader is not request:
                 known = int(self._seen_length[slot])
                 source = slots[id(leader)]
                 self._past_of()[:, :, slot, :, known:n] = self._past_of()[:, :, source, :, known:n]
                 self.counters.reused_prompt_tokens += n - known
             self._seen_length[slot] = n
-        self._draw(requests, torch.stack([logits[request.prompt] for request in requests]), [slots[id(r)] for r in requests])
+        self._draw(requests, torch.stack([logits[request.key, request.prompt] for request in requests]), [slots[id(r)] for r in requests])
 
     def _passes(self, requests: list[Request], slots: dict[int, int]) -> list[list[Request]]:
         """The requests in groups for one forward pass each, of similar lengths."""
@@ -155,7 +157,7 @@ class BatchedSampler(Worker):
         return groups
 
     def _read_rows(self, group: Sequence[Request], slots: Sequence[int]) -> Tensor:
-        """The logits behind each prompt, [rows, vocabulary], from one pass over what is not known of them, padded at the end."""
+        """The logits behind each prompt, [rows, vocabulary], from one pass over their unknown parts, padded at the end."""
         columns = self._past_of().shape[4]
         starts = [int(self._seen_length[slot]) for slot in slots]
         sizes = [len(request.prompt) - start for request, start in zip(group, starts, strict=True)]
@@ -179,7 +181,7 @@ class BatchedSampler(Worker):
         taken = [(i, request) for i, request in enumerate(self.slots) if request is not None]
         columns = self._past_of().shape[4]
         now = np.zeros((2, len(self.slots)), np.int64)
-        now[1] = columns - 1  # a free slot writes where nobody reads
+        now[1] = columns - 1  # a free slot writes to a column that is never read
         for i, request in taken:
             now[:, i] = request.ids[-1], request.length
             self._seen[i, request.length] = request.ids[-1]
@@ -191,7 +193,7 @@ class BatchedSampler(Worker):
         self._draw([request for _, request in taken], rows, index)
 
     def _draw(self, requests: Sequence[Request], logits: Float[Tensor, "rows vocabulary"], slots: Sequence[int]) -> None:
-        """A token for each request; who is done leaves its slot."""
+        """A token for each request; a request that is done leaves its slot."""
         logits = self._constrained(requests, logits)
         plan = np.array([[r.uniforms[len(r.ids)], r.sampling.temperature, r.sampling.greedy] for r in requests]).T
         tokens, logprobs = draw_many(logits, *torch.from_numpy(np.ascontiguousarray(plan)).to(self._device))
@@ -205,7 +207,7 @@ class BatchedSampler(Worker):
                 self._released[slot] = self._released.max() + 1
 
     def _constrained(self, requests: Sequence[Request], logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
-        """The logits, -inf for what a request's grammar does not allow."""
+        """The logits, -inf for tokens that a request's grammar does not allow."""
         masks = {row: allowed for row, request in enumerate(requests) if (allowed := self.allowed(request)) is not None}
         if not masks:
             return logits
@@ -249,7 +251,7 @@ class BatchedSampler(Worker):
         return min(wide(length), self._past_of().shape[4])
 
     def _grow(self, length: int) -> None:
-        """Room for requests of `length` tokens; what is known stays known."""
+        """Make room for requests of `length` tokens; known keys and values are kept."""
         if self._past is not None and length < self._past.shape[4]:
             return
         config: Any = cast(Any, self.model).config.get_text_config()
@@ -300,7 +302,7 @@ def draw_many(
 
 def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None) -> Tensor:
     """Attention in which query heads that share keys stand behind each other: [b, heads, n, d], [b, kv_heads, k, d] twice, and
-    [b, 1, group · n, k] as what is added to the scores → [b, n, heads, d].
+    [b, 1, group · n, k] that is added to the scores → [b, n, heads, d].
     """
     b, heads, n, d = query.shape
     kv_heads = key.shape[1]
@@ -309,7 +311,7 @@ def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: floa
 
 
 def _added(sees: Bool[Tensor, "b n k"], past: Tensor, model_heads: int) -> Tensor:
-    """What :func:`_folded` adds to the scores: 0 where a position sees another, else -inf."""
+    """Mask that :func:`_folded` adds to the scores: 0 where a position sees another, else -inf."""
     b, n, k = sees.shape
     group = model_heads // past.shape[3]
     added = torch.zeros(b, 1, n, k, dtype=past.dtype, device=past.device).masked_fill(~sees[:, None], -torch.inf)
@@ -317,7 +319,7 @@ def _added(sees: Bool[Tensor, "b n k"], past: Tensor, model_heads: int) -> Tenso
 
 
 class _Slots:
-    """Attention over the first `width` columns of what the slots keep, after writing there."""
+    """Attention over the first `width` columns of the slots' keys and values, after writing there."""
 
     def __init__(self, past: Tensor, positions: Tensor, width: int) -> None:
         self.past, self.positions, self.width = past, positions, width

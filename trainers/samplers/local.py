@@ -1,18 +1,18 @@
 """Generation in this process: a worker thread that decodes many requests at once, each exactly as it would be alone.
 
-A result depends on its own prompt, seed, sampling settings and the weights only, never on what else is running, bit for bit on CPU:
+A result depends on its own prompt, seed, sampling settings and the weights only, never on other requests, bit for bit on CPU:
 
 - a prompt is read without padding, in pieces that depend on the prompt alone (:mod:`trainers.samplers.prompt_reading`); prompts that wait
-  are read in one pass where the processor's matrix products give each row the same bits in any company, which is tried first;
+  are read in one pass where the processor's matrix products give each row the same bits in any batch, which is tried first;
 - decoding runs all linear layers at one fixed shape [slots, 1], where a row ignores its neighbours (fp32 products of fewer than 16
   rows do differ), and attention runs per row over exactly the row's own keys and values;
 - the random numbers of a request come from a counter-based generator of its own seed;
-- what a grammar allows is a function of the request's own tokens (:mod:`trainers.models.token_grammar`);
+- the tokens that a grammar allows are a function of the request's own tokens (:mod:`trainers.models.token_grammar`);
 - the worker's thread count is pinned.
 
-No barrier: a request joins as soon as a slot is free and leaves at its end token. What was read already is not read again: the first
-page of all members of a group, a page that several of them reached, the turns before in a conversation. Keys and values are kept up to
-a limit.
+There is no barrier: a request joins as soon as a slot is free and leaves at its end token. Pages are not read twice: neither the first
+page of all members of a group, nor a page that several of them reached, nor the turns before in a conversation. Keys and values are kept
+up to a limit.
 """
 
 import logging
@@ -59,7 +59,7 @@ def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: 
 
 
 def in_this_process(source: PolicyModel, *, version: int = 0, slots: int = 8) -> Worker:
-    """Equal bits in any company for a model on the CPU, throughput for one on an accelerator."""
+    """Equal bits in any batch for a model on the CPU, throughput for one on an accelerator."""
     if source.model.device.type != "cpu":
         return BatchedSampler(source.model, source.tokenizer, version=version, slots=slots)
     return LocalSampler(source.model, source.tokenizer, version=version, slots=slots, block=source.read_in_blocks_of)
@@ -91,7 +91,7 @@ class LocalSampler(Worker):
     """Samples on the CPU, each completion bit for bit as it would be alone; use it as a context manager or call :meth:`close`.
 
     `block` is the size of the pieces in which prompts are read and kept, for prompts that begin alike; 0 reads each in one piece.
-    `cache_mb` limits what is kept. `model`, `slots` and `threads` are those of :class:`trainers.samplers.worker.Worker`.
+    `cache_mb` limits the cache of them. `model`, `slots` and `threads` are those of :class:`trainers.samplers.worker.Worker`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class LocalSampler(Worker):
             raise UsageError(f"expected block >= 0, got block={block}")
         self._block = block
         self._decoder: SmallLlamaDecoder | None = None  # found by the worker
-        self._together: bool | None = None  # whether prompts may be read in one pass; None: not tried yet
+        self._together: bool | None = None  # true if prompts may be read in one pass; None before the trial
         self._known = Known(int(cache_mb * 2**20))
         self._keys: list[Tensor | None] = [None] * slots  # [layers, 2, kv_heads, capacity, d] of each slot that is taken
         super().__init__(model, tokenizer, version=version, slots=slots, threads=threads)
@@ -119,14 +119,14 @@ class LocalSampler(Worker):
         self._decoder = SmallLlamaDecoder.of(self.model)
 
     def renewed(self) -> None:
-        """Forgets what was made with the weights before."""
+        """Forgets all keys and values of the weights before."""
         self._known.clear()
         if self._decoder is not None:
             self._decoder.refresh()
 
     def begin(self, requests: Sequence[Request]) -> None:
         """Reads the prompts of requests that have just got their slots, and draws the first token of each."""
-        readings = {request.prompt: Reading(request.prompt, ends(len(request.prompt), self._block)) for request in requests}
+        readings = {(r.key, r.prompt): Reading(r.prompt, ends(len(r.prompt), self._block), key=r.key) for r in requests}
         left = list(readings.values())
         self.counters.reused_prompt_tokens += sum(len(request.prompt) for request in requests)
         for reading in left:
@@ -138,7 +138,7 @@ class LocalSampler(Worker):
             for reading in left:
                 reading.take(found.get)
         for request in requests:
-            reading = readings[request.prompt]
+            reading = readings[request.key, request.prompt]
             last = reading.pieces[-1]
             layers, two, heads, _, d = last.past.shape
             keys = last.past.new_empty(layers, two, heads, len(request.prompt) + request.sampling.max_tokens, d)
@@ -160,7 +160,7 @@ class LocalSampler(Worker):
         for reading, past in zip(group, pasts, strict=True):
             end += past.shape[3]
             logits = self._logits(hidden[:, end - 1])[0] if reading.next == reading.prompt else None
-            found[reading.next] = Piece(past.contiguous() if len(group) > 1 else past, logits)
+            found[reading.name] = Piece(past.contiguous() if len(group) > 1 else past, logits)
         for prefix, piece in found.items():
             self._known.put(prefix, piece)
         self.counters.reads += 1
@@ -169,9 +169,9 @@ class LocalSampler(Worker):
         return found
 
     def _reads_agree(self) -> bool:
-        """Whether a pass over several prompts gives each the bits that it gets alone: tried once, on made-up ids, and kept.
+        """True if a pass over several prompts gives each the bits that it gets alone. It is tried once, on made-up ids, and kept.
 
-        On an accelerator nothing is bitwise, and the answer is yes.
+        On an accelerator no result is bitwise reproducible, and it is always true.
         """
         together = self._together
         if together is None:

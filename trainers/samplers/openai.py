@@ -1,4 +1,4 @@
-"""Generation on a server that speaks the OpenAI protocol and gives token ids and log-probabilities: vLLM or SGLang.
+"""Generation on a server with the OpenAI protocol that returns token ids and log-probabilities: vLLM or SGLang.
 
 Prompts go out as ids and come back as the sampled ids with their log-probabilities, so nothing is tokenised twice. New weights are
 published by file: a Hugging Face folder (an adapter added in) that the server can read too, and a call that makes it load them:
@@ -29,7 +29,7 @@ from trainers.models.lora import plain_copy
 from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.runs.disk import disk_errors
-from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling
+from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from trainers.samplers.settings import Reload
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Server
@@ -52,7 +52,7 @@ class Config(BaseModel):
 
 
 def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
-    """A sampler on the server, which has loaded the model's weights from `folder`, whatever it was started with."""
+    """A sampler on the server, which has loaded the model's weights from `folder`, whatever model it was started with."""
     sampler = OpenAISampler(config, source.model, source.tokenizer, folder, version=version)
     try:
         sampler.set_weights(source.model, version)
@@ -65,7 +65,7 @@ def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: 
 class OpenAISampler(Sampler):
     """Samples on a server; use it as a context manager or call :meth:`close`.
 
-    `folder` is where weights are published, one folder a version, the newest only; the server must see it under the same path.
+    Weights are published in `folder`, one folder a version, the newest only; the server must see it under the same path.
     """
 
     def __init__(
@@ -100,12 +100,13 @@ class OpenAISampler(Sampler):
             self.close()
             raise
 
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
 
-        Raises UsageError where prompt and answer do not fit, here, or where the server's log-probabilities are of no use, PolicyFault
-        where it fails, both as the future's exception.
+        Raises UsageError where prompt and answer do not fit or the prompt holds pictures. The future raises UsageError where the server's
+        log-probabilities are of no use, and PolicyFault where the server fails.
         """
+        check_text_only(key)
         check_sampling(sampling)
         if len(prompt_ids) + sampling.max_tokens > self.context:
             raise UsageError(

@@ -1,8 +1,8 @@
 """Reading prompts: in pieces that only depend on the prompt, together where that changes no bit, and never twice.
 
-A prompt is read in blocks of a fixed number of tokens and a rest, so that two prompts that begin alike share their first blocks: the
-turns of a conversation, or all prompts behind one system message. A block's keys and values are a function of the tokens up to its end
-alone, whoever read it first; so nothing that is reused or read beside others can change a completion.
+A prompt is read in blocks of a fixed number of tokens and a rest, so that two prompts that begin alike share their first blocks, such as
+the turns of a conversation, or all prompts behind one system message. A block's keys and values are a function of the tokens up to its
+end alone, whichever request read it first. So neither reuse nor reading in company can change a completion.
 """
 
 from collections import OrderedDict
@@ -18,8 +18,9 @@ from trainers.models.attention import causal
 
 SMALLEST = 16  # tokens: below it matrix products are done another way, with other last bits, so a shorter piece is read alone
 
-Prefix = tuple[int, ...]
-"""The ids of a prompt up to the end of a piece; it names the piece, since it says all that its keys depend on."""
+Prefix = tuple[int | str, ...]
+"""The ids of a prompt up to the end of a piece, behind the prompt's key where it holds pictures. It names the piece, because it says all
+that the piece depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Piece:
 
 
 def ends(length: int, block: int) -> tuple[int, ...]:
-    """Where the pieces of a prompt end: whole blocks while at least SMALLEST tokens remain, then the rest; `block` 0 is one piece.
+    """Ends of the pieces of a prompt: whole blocks while at least SMALLEST tokens remain, then the rest; `block` 0 is one piece.
 
     >>> ends(100, 0), ends(100, 40), ends(90, 40), ends(10, 40)
     ((100,), (40, 80, 100), (40, 90), (10,))
@@ -48,9 +49,10 @@ def ends(length: int, block: int) -> tuple[int, ...]:
 class Reading:
     """A prompt on its way: the pieces that are there, in order."""
 
-    prompt: Prefix
+    prompt: tuple[int, ...]
     ends: tuple[int, ...]
     pieces: list[Piece] = field(default_factory=list)
+    key: str = ""  # of the prompt's pictures
 
     @property
     def done(self) -> bool:
@@ -58,19 +60,24 @@ class Reading:
 
     @property
     def start(self) -> int:
-        """Where the next piece begins."""
+        """Position at which the next piece begins."""
         return self.ends[len(self.pieces) - 1] if self.pieces else 0
 
     @property
-    def next(self) -> Prefix:
-        """The piece that is wanted next."""
+    def next(self) -> tuple[int, ...]:
+        """The ids up to the end of the piece that is wanted next."""
         return self.prompt[: self.ends[len(self.pieces)]]
+
+    @property
+    def name(self) -> Prefix:
+        """The name of the piece that is wanted next."""
+        return (self.key, *self.next) if self.key else self.next
 
     def take(self, find: Callable[[Prefix], Piece | None]) -> int:
         """Adds pieces as long as `find` has them; returns their tokens."""
         before = self.start
         while not self.done:
-            piece = find(self.next)
+            piece = find(self.name)
             if piece is None or (len(self.pieces) + 1 == len(self.ends) and piece.logits is None):
                 break
             self.pieces.append(piece)
@@ -88,7 +95,7 @@ class Reading:
 class ReadLayout:
     """Attention while pieces of several prompts are read, laid end to end: causal inside each, over its own past and itself.
 
-    `keys` collects what each layer computes for all of them, [2, kv_heads, n, d].
+    `keys` collects the keys and values of each layer for all of them, [2, kv_heads, n, d].
     """
 
     lengths: Sequence[int]
@@ -110,11 +117,11 @@ class ReadLayout:
 def passes(readings: Iterable[Reading], limit: int, together: Callable[[], bool]) -> Iterator[list[Reading]]:
     """The next pieces in groups for one forward pass each: at most `limit` tokens, equal pieces once, short ones alone.
 
-    `together` is asked once two pieces could be read at once; where it says no, each is read alone.
+    `together` is called once two pieces could be read at once; where it is false, each is read alone.
     """
     group: list[Reading] = []
     size = 0
-    for reading in {reading.next: reading for reading in readings}.values():
+    for reading in {reading.name: reading for reading in readings}.values():
         tokens = len(reading.next) - reading.start
         if tokens < SMALLEST:
             yield [reading]
@@ -129,7 +136,7 @@ def passes(readings: Iterable[Reading], limit: int, together: Callable[[], bool]
 
 
 class Known:
-    """What is kept of pieces that were read, up to `limit` bytes; the longest unused is dropped first."""
+    """Cache of pieces that were read, up to `limit` bytes; the longest unused is dropped first."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._size = limit, 0

@@ -8,7 +8,7 @@ module), and anywhere by its path (`--set sampler.kind=./mine.py`). It defines
   `sampler`, see :class:`trainers.samplers.settings.SamplerConfig`;
 - `open_sampler(config, source, *, folder, version) -> Sampler`: a :class:`trainers.samplers.sampler.Sampler` that generates with the
   weights of `source`, a :class:`trainers.models.policy_model.PolicyModel`, as this version. `folder` is for weights that it publishes;
-  nothing else writes there, and it is not there yet;
+  no other code writes there, and it does not exist yet;
 - `HOLDS_GRAMMAR = True`, where it can hold completions to a grammar (`Sampling.grammar`).
 """
 
@@ -48,7 +48,7 @@ class Factory(Protocol):
 
 @dataclass(frozen=True)
 class SamplerKind:
-    """The contents of a sampler's file. `name` is what `sampler.kind` says: a name, or a file's absolute path."""
+    """The contents of a sampler's file. `name` is the value of `sampler.kind`, a name or a file's absolute path."""
 
     name: str
     summary: str  # first line of its docstring
@@ -74,9 +74,9 @@ def names() -> list[str]:
 
 
 def get(kind: str) -> SamplerKind:
-    """The sampler of this name, or in the file of this path. Raises ConfigError, naming what is missing in a file or the nearest names."""
+    """The sampler of this name, or in the file at this path. Raises ConfigError with the parts that a file lacks or the nearest names."""
     if kind.endswith(".py"):
-        path = Path(kind).expanduser().resolve()
+        path = Path(absolute(kind))
         if not path.is_file():
             raise ConfigError(f"sampler.kind={kind}: expected a Python file there, found none; or give a name ({', '.join(names())})")
         stat = path.stat()
@@ -95,15 +95,20 @@ def get(kind: str) -> SamplerKind:
     raise ConfigError(f"no sampler is called {kind!r}{near} (there are {', '.join(names())}; or give the path of a file, ./mine.py)")
 
 
+def absolute(kind: str) -> str:
+    """A name as it is, the path of a file made absolute, because a run may be resumed from another folder."""
+    return str(Path(kind).expanduser().resolve()) if kind.endswith(".py") else kind
+
+
 def holding_grammar() -> list[str]:
     """Names of those samplers of this folder that can hold completions to a grammar."""
     return [name for name in _files() if get(name).holds_grammar]
 
 
 def open_sampler(config: SamplerConfig, source: PolicyModel, *, folder: Path, version: int = 0) -> Sampler:
-    """The sampler of a configuration that :func:`trainers.config.resolve_sampler` has gone over, with the weights of `source`.
+    """The sampler of a configuration that :func:`trainers.config.resolve_sampler` has completed, with the weights of `source`.
 
-    It may publish weights in `folder`, which is made where it is needed. Raises ConfigError where what was opened is no sampler.
+    It may publish weights in `folder`, which is made where it is needed. Raises ConfigError where the opened object is no sampler.
     """
     kind = get(config.kind)
     sampler = kind.factory(kind.Config.model_validate(kind.keys(config)), source, folder=folder, version=version)
@@ -125,7 +130,7 @@ def _files() -> tuple[str, ...]:
 
 @functools.cache
 def _entry_points() -> Mapping[str, EntryPoint]:
-    """The samplers of other distributions, by name; one with the name of ours is left out with a warning."""
+    """The samplers of other distributions, by name; one with the name of a file in this folder is left out with a warning."""
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     for name in found.keys() & set(_files()):
         warnings.warn(f"the sampler {name!r} (entry point {found.pop(name).value!r}) is left out: there is one of this name", stacklevel=2)
@@ -134,7 +139,7 @@ def _entry_points() -> Mapping[str, EntryPoint]:
 
 @functools.cache
 def _from_path(path: Path, state: tuple[int, int]) -> SamplerKind:
-    """The sampler in a file as it is now; `state` is its time and size, so that a changed file is read anew."""
+    """The sampler in the present version of a file; `state` is its time and size, so that a changed file is read anew."""
     spec = importlib.util.spec_from_file_location(f"webgym_sampler_{path.stem}_{abs(hash((path, state))):x}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -183,7 +188,7 @@ def _factory_problems(module: ModuleType) -> list[str]:
         return [f"{FACTORY} to take (config, source, *, folder, version), it takes {signature} ({error})"]
     try:
         returned = typing.get_type_hints(factory).get("return")
-    except (NameError, AttributeError, TypeError):  # names that exist for type checkers only: what is opened is looked at then
+    except (NameError, AttributeError, TypeError):  # names that exist for type checkers only; the opened object is checked later
         return []
     if isinstance(returned, type) and returned is not Sampler and (lacking := _lacking(returned)):
         return [f"{FACTORY} to return a Sampler, but a {returned.__name__} has no {' and no '.join(lacking)}"]

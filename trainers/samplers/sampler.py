@@ -1,4 +1,4 @@
-"""The protocol of samplers, what they give back, and the choice of one token."""
+"""The protocol of samplers, their completions, and the choice of one token."""
 
 import asyncio
 from abc import abstractmethod
@@ -31,7 +31,7 @@ class Generated:
 
 @dataclass
 class Counters:
-    """What a sampler has done since it started."""
+    """Work that a sampler has done since it started."""
 
     completions: int = 0
     prompt_tokens: int = 0  # that were read
@@ -44,7 +44,7 @@ class Counters:
 
 
 class Sampler(Protocol):
-    """One way to generate completions: everything that training, evaluation and the studies ask of it. A context manager.
+    """One way to generate completions, with everything that training, evaluation and the studies ask of it. A context manager.
 
     A class that inherits from it defines `counters`, `submit`, `set_weights` and `close`; the rest follows from these.
     """
@@ -52,16 +52,18 @@ class Sampler(Protocol):
     counters: Counters
 
     @abstractmethod
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; called from any thread, many at once. It depends on the arguments and weights only.
 
-        Raises UsageError where prompt and answer do not fit in what the model reads (here, or as the future's exception).
+        `key` names the pictures beside the ids (:attr:`webgym.prompts.parts.Prompt.key`); a cache of prompts goes by ids and key.
+        Raises UsageError where prompt and answer do not fit in the model's context, or it reads no pictures and there are some (here, or
+        as the future's exception).
         """
         ...
 
-    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> Generated:
+    async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> Generated:
         """Like :meth:`submit`, awaited; on any event loop of any thread."""
-        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling))
+        return await asyncio.wrap_future(self.submit(prompt_ids, seed, sampling, **picture_key(key)))
 
     @abstractmethod
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
@@ -84,6 +86,20 @@ def check_sampling(sampling: Sampling) -> None:
     """Raises UsageError where a setting is out of range."""
     if sampling.max_tokens < 1 or sampling.top_k < 0 or not 0 < sampling.top_p <= 1 or sampling.temperature <= 0:
         raise UsageError(f"expected max_tokens >= 1, temperature > 0 (or greedy=True), 0 < top_p <= 1 and top_k >= 0, got {sampling}")
+
+
+def picture_key(key: str) -> dict[str, str]:
+    """The argument that names a prompt's pictures to a sampler. It is left out without pictures, so a sampler of text need not take it."""
+    return {"key": key} if key else {}
+
+
+def check_text_only(key: str) -> None:
+    """Raises UsageError for a prompt with pictures; called by samplers whose models read text only."""
+    if key:
+        raise UsageError(
+            f"expected a prompt of text, because the sampler's model reads nothing else, got one with pictures (key {key[:8]}): "
+            "show the page as text"
+        )
 
 
 def draw(

@@ -17,7 +17,7 @@ class SamplerConfig(BaseModel):
 
     kind: str = "local"
     """Name of a file in trainers/samplers/ or of an installed sampler, or the path of a file (./mine.py). local: in this process, on
-    the CPU bit for bit the same in any company; batched: in this process for throughput, which is what local means on a GPU; openai: on
+    the CPU bit for bit the same in any batch; batched: in this process for throughput, which is what local means on a GPU; openai: on
     a server that gives token ids and log-probabilities."""
     slots: int | None = Field(default=None, ge=1)
     """local, batched: completions that are decoded together, on a GPU best as many as there are sessions."""

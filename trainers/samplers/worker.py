@@ -1,7 +1,7 @@
 """The worker thread of samplers in this process: requests in, completions out, new weights in between.
 
-A request joins as soon as a slot is free and leaves at its end token; nothing waits for the slowest. How prompts are read and tokens are
-drawn is the subclass's: :mod:`trainers.samplers.local` gives equal bits in any company, :mod:`trainers.samplers.batched` throughput.
+A request joins as soon as a slot is free and leaves at its end token; no request waits for the slowest. A subclass reads
+prompts and draws tokens: :mod:`trainers.samplers.local` gives equal bits in any batch, :mod:`trainers.samplers.batched` throughput.
 """
 
 import queue
@@ -23,20 +23,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trainers.models.lora import plain_copy, plain_state
 from trainers.models.model import context_of, end_ids
 from trainers.models.token_grammar import Place, TokenGrammar
-from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling
+from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from webgym.errors import UsageError
 from webgym.types import Sampling
 
 
 @dataclass(eq=False)
 class Request:
-    """A prompt with its seed and settings, and what has been sampled for it so far."""
+    """A prompt with its seed and settings, and the tokens sampled for it so far."""
 
     prompt: tuple[int, ...]
     seed: int
     sampling: Sampling
     done: Future[Generated]
     place: Place | None = None  # in the grammar, where there is one
+    key: str = ""  # of the prompt's pictures
     uniforms: np.ndarray = field(init=False)  # [max_tokens] float64, one per sampled token
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -98,14 +99,15 @@ class Worker(Sampler):
 
     # --- the caller's side -------------------------------------------------------------------------------------------
 
-    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> "Future[Generated]":
+    def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
 
-        Raises UsageError where prompt and answer do not fit in the model's context, a setting is out of range, or `sampling.grammar`
-        cannot be laid over the tokenizer.
+        Raises UsageError where prompt and answer do not fit in the model's context, the prompt holds pictures, a setting is out of range,
+        or `sampling.grammar` cannot be laid over the tokenizer.
         """
+        check_text_only(key)
         self._check(prompt_ids, sampling)
-        request = Request(tuple(prompt_ids), seed, sampling, Future(), self._start(sampling))
+        request = Request(tuple(prompt_ids), seed, sampling, Future(), self._start(sampling), key)
         self._send(request)
         return request.done
 
@@ -160,7 +162,7 @@ class Worker(Sampler):
         return
 
     def ready(self, waiting: int) -> bool:
-        """Whether those that wait should be let in now."""
+        """True if waiting requests should be let in now."""
         return True
 
     def slot_for(self, request: Request) -> int:
@@ -178,7 +180,7 @@ class Worker(Sampler):
         ...
 
     def renewed(self) -> None:
-        """Forgets what was made with the weights before."""
+        """Forgets all keys and values of the weights before."""
         return
 
     def publish(self, message: Publish) -> None:
@@ -241,7 +243,7 @@ class Worker(Sampler):
                 message.done.set_exception(end)
 
     def _rest(self) -> list[Request | Publish]:
-        """The messages that nothing will be done about."""
+        """The messages that will not be handled."""
         found: list[Request | Publish] = []
         while not self._inbox.empty():
             message = self._inbox.get()
@@ -250,7 +252,7 @@ class Worker(Sampler):
         return found
 
     def _receive(self, waiting: "deque[Request | Publish]") -> bool:
-        """Takes all messages that are there, or waits for one where there is nothing to do; False at the end."""
+        """Takes all messages that are there, or waits for one where there is no work; False at the end."""
         idle = not waiting and not any(self.slots)
         while True:
             try:

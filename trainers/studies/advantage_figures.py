@@ -1,15 +1,15 @@
-"""How good estimates of the advantage are, where the truth is known. Pure functions.
+"""Quality of estimates of the advantage, where the truth is known. Pure functions.
 
-Estimates of different algorithms have different scales, which learning rates and whitening take care of. So each is first divided by its
+Estimates of different algorithms have different scales, for which learning rates and whitening compensate. So each is first divided by its
 
     slope      Σ Â A / Σ A²       1 in expectation for every estimator whose gradient is unbiased, whatever its baseline
 
 and then compared with the true advantage A(s, a), everything in units of the root mean square of A:
 
     bias         of E[Â | s, a] − A, over the visited pairs of state and action
-    action_bias  the same once what depends on the state alone is taken off: a baseline moves no gradient, this does
+    action_bias  the same without the part that depends on the state alone, because only the rest changes the gradient
     std          of Â given s and a: the noise that more episodes average out
-    idle         root mean square of Â in the turns in which nothing was at stake (A = 0)
+    idle         root mean square of Â in the turns without a stake (A = 0)
 
 Both biases are corrected for the noise of the means that they are taken from: they use pairs that were visited twice at least.
 """
@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 Turns = Float[np.ndarray, " n"]
 
 AT_STAKE = 0.01
-"""Turns whose true advantage is smaller are idle; they have no sign."""
+"""Turns with a smaller true advantage are idle; they have no sign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Visits:
 
 
 def slope(estimate: Turns, truth: Turns) -> float:
-    """Σ Â A / Σ A²; NaN where nothing was ever at stake."""
+    """Σ Â A / Σ A²; NaN where all true advantages are 0."""
     power = float(truth @ truth)
     return float(estimate @ truth) / power if power > 0 else float("nan")
 
@@ -67,7 +67,7 @@ def errors(estimate: Turns, visits: Visits) -> dict[str, float]:
 
 
 def _within_states(off: Turns, n: Turns, variance: Turns, state: Int[np.ndarray, " n"]) -> float:
-    """Σ n (off − its mean in the state)², less what the noise of the pairs' means adds."""
+    """Σ n (off − its mean in the state)², less the part added by the noise of the pairs' means."""
     _, place = np.unique(state, return_inverse=True)
     weight = np.bincount(place, n)
     centred = off - (np.bincount(place, n * off) / weight)[place]
@@ -79,7 +79,7 @@ def _root(x: float) -> float:
 
 
 def signs(estimate: Turns, visits: Visits) -> list[tuple[float, int]]:
-    """By turn, from 0: how many estimates have the sign of the truth (an estimate of 0 counts half), of how many at stake."""
+    """Number of estimates with the sign of the truth (an estimate of 0 counts half), and number at stake, by turn from 0."""
     live = np.abs(visits.truth) >= AT_STAKE
     right = np.where(estimate == 0, 0.5, np.sign(estimate) == np.sign(visits.truth))
     turns = range(int(visits.turn.max()) + 1) if len(visits.turn) else range(0)
@@ -94,7 +94,7 @@ def gradient_quality(
     groups: int,
     of: int,
 ) -> dict[str, float]:
-    """How gradients g of batches compare with the exact gradient g*, everything in units of |g*|.
+    """Comparison of the gradients g of batches with the exact gradient g*, in units of |g*|.
 
     `draws` are the weights of d scores in the gradient of each batch, `gram` the scores' inner products, `with_exact` those with g*,
     `exact` is |g*|². Each batch holds `groups` groups, drawn without replacement out of `of`; variances are those of independent groups.
@@ -102,7 +102,7 @@ def gradient_quality(
         cosine     mean of g·g* / |g| |g*|
         signal     E[g]·g* / |g*|²       1 for an unbiased estimator
         noise      E|g − E g|² / |g*|²
-        expected   |E g|² / |g*|²        less what noise adds; signal / √expected is the cosine that no number of episodes improves on
+        expected   |E g|² / |g*|²        less the noise's part; signal / √expected is the limit of the cosine for ever more episodes
 
     The signal-to-noise ratio is signal² / noise.
     """

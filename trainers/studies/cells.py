@@ -22,7 +22,7 @@ from webgym.errors import ConfigError
 
 
 class Named(Protocol):
-    """A cell: its row lies under its name."""
+    """A cell, whose row is stored under its name."""
 
     @property
     def name(self) -> str: ...
@@ -48,11 +48,11 @@ class CellFolder:
         return [json.loads(file.read_text("utf-8")) for file in sorted(self.out.glob(f"{pattern}.json"))]
 
     def file(self, name: str) -> Path:
-        """Where a cell's row lies, or will."""
+        """Path of a cell's row."""
         return self.out / f"{name}.json"
 
     def done(self, name: str) -> bool:
-        """Whether the cell is finished."""
+        """True if the cell is finished."""
         return self.file(name).exists()
 
     def keep(self, name: str, row: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ class CellFolder:
         write_atomically(self.file(name), json.dumps(row).encode())
 
     def play(self, cells: Iterable[C], measure: Callable[[C], dict[str, Any]], most: int | None) -> Iterator[tuple[C, dict[str, Any]]]:
-        """Each cell that is played now, at most `most`, with its row, which is kept by then; what others play or played is left out."""
+        """Each cell that is played now, at most `most`, with its row, once that is written. Cells of other processes are left out."""
         played = 0
         for cell in cells:
             if played == most:
@@ -76,7 +76,7 @@ class CellFolder:
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:
-        """Whether this process may play the cell; the system lets go of the claim when the process ends, however it ends."""
+        """True if this process may play the cell. The system releases the claim when the process ends, however it ends."""
         file = self.out / "work" / f"{name}.lock"
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as handle:

@@ -1,17 +1,17 @@
-"""What a critic's parts are worth: readout, loss, target, backbone, and whether it is used on what it was fitted to.
+"""Ablation of a critic: its readout, loss, target and backbone, and its use on held-out or on fitted episodes.
 
 ::
 
     OUT/
     ├── grid.toml              the grid, and the checkpoint that it is of
-    ├── data/SEED.json         what is exactly true of the episodes of a seed
+    ├── data/SEED.json         the exact values of the episodes of a seed
     ├── data/SEED-*.jsonl      the episodes
     └── measure/LABEL-SEED.json one row per finished cell (:mod:`trainers.studies.cells`)
 
 Every variant starts from the checkpoint's policy and is fitted to the same episodes of its tasks, as far as their prompts differ
-(:mod:`trainers.batches.distinct_turns`), and is judged against exact values on held-out instances, and on the very episodes that it was
-fitted to: there `memory` is the share of the outcomes' variance that it explains beyond what V itself does, and `slope` how much of the
-true advantage is left in GAE(0.95) on its values: 1 for a good critic, towards 0 for one that remembers the outcomes.
+(:mod:`trainers.batches.distinct_turns`). It is judged against exact values on held-out instances, and on the episodes of its fit. On the
+latter `memory` is the share of the outcomes' variance that it explains beyond V itself, and `slope` is the share of the true advantage
+that is left in GAE(0.95) on its values: 1 for a good critic, towards 0 for one that remembers the outcomes.
 """
 
 import copy
@@ -31,6 +31,7 @@ from trainers.batches.distinct_turns import Distinct
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row
 from trainers.config import read, resolve, validated
+from trainers.credit.algorithm import discount
 from trainers.credit.calibration import explained_variance
 from trainers.credit.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
 from trainers.critics.critic import Critic, HeadConfig
@@ -48,6 +49,7 @@ from trainers.studies.truth import ExactTruth
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.packs import sets as task_sets
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, load
 from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -60,7 +62,7 @@ LAMBDA = 0.95
 
 
 class Size(BaseModel):
-    """How many episodes."""
+    """Number of episodes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -84,26 +86,26 @@ class Variant(BaseModel):
     target_lam: float = Field(default=1.0, ge=0, le=1)
     """λ of its targets; below 1 they are computed anew, with its own values, before each pass."""
     cross_fit: bool = False
-    """Value the fitted episodes by critics that were fitted to the others."""
+    """Value each fitted episode by a critic that was fitted to other folds."""
 
 
 class CriticGrid(BaseModel):
-    """A study, as its file says it."""
+    """A study, as its file defines it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seeds: int = Field(ge=1)
     """Cells of each variant."""
     train: Size
-    """What is fitted to: training seeds."""
+    """Episodes of the fit, on training seeds."""
     held_out: Size
-    """What is judged on: validation seeds."""
+    """Episodes of the evaluation, on validation seeds."""
     token_budget: int = Field(default=2048, ge=64)
     """Most tokens of a forward pass."""
     folds: int = Field(default=3, ge=2)
     """Folds of cross-fitting."""
     fit: FitConfig = FitConfig(epochs=4, lr=1e-3)
-    """How every variant is fitted."""
+    """Settings of every variant's fit."""
     variants: tuple[Variant, ...] = Field(min_length=1)
     """The critics."""
 
@@ -117,7 +119,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Where its row lies."""
+        """Path of its row in the folder, without ending."""
         return f"measure/{self.label}-{self.seed}"
 
 
@@ -137,8 +139,8 @@ class CriticStudy:
         self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
-            self.config, own = resolve(run.config)
-        self.gamma = float(getattr(own, "gamma", 1.0))
+            self.config, algorithm_config = resolve(run.config)
+        self.gamma = discount(algorithm_config)
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:
                 raise ConfigError(f"{checkpoint}: nobody knows the exact values of {task}; train on tasks of the pack wizard")
@@ -158,7 +160,7 @@ class CriticStudy:
         return self._cells.rows("measure/*")
 
     def plan(self) -> list[str]:
-        """What the study costs and how much of it is done."""
+        """Cost of the study, and the share of it that is done."""
         grid, took = self.grid, [row["processor_seconds"] for row in self.rows()]
         each = f"{np.mean(took):.0f} s each (measured)" if took else "not timed yet: play one with --most 1"
         episodes = [size.instances * size.members for size in (grid.train, grid.held_out)]
@@ -168,7 +170,7 @@ class CriticStudy:
         ]
 
     def run(self, most: int | None = None, say: Callable[[str], None] = print) -> int:
-        """How many cells were played now, at most `most`."""
+        """Play open cells, at most `most`; returns the number played."""
         torch.set_num_threads(1)
         played = 0
         for cell, row in self._cells.play(self.todo, self._measure, most):
@@ -179,7 +181,7 @@ class CriticStudy:
     # --- episodes --------------------------------------------------------------------------------------------------------
 
     def _source(self) -> PolicyModel:
-        return PolicyModel.load(self._checkpoint.folder("policy"))
+        return PolicyModel.load(self._checkpoint.folder(layout.POLICY))
 
     def _episodes(self, seed: int) -> tuple[Episodes, Episodes]:
         """The episodes to fit to and to judge on, played and valued once for all variants of a seed."""
@@ -250,7 +252,7 @@ class CriticStudy:
         }
 
     def report(self) -> dict[str, Any]:
-        """What the finished cells come to, with intervals over seeds where there are several."""
+        """Results of the finished cells, with intervals over seeds where there are several."""
         labels = [variant.label for variant in self.grid.variants]
         by = {label: [row for row in self.rows() if row["label"] == label] for label in labels}
         names = ("truth", "truth_within", "explained", "calibration_error", "auc", "own_truth", "memory", "slope")
@@ -268,7 +270,7 @@ class CriticStudy:
 
 
 def exact_rows(played: Sequence[Trajectory], exact: ExactTruth, gamma: float) -> list[dict[str, list[float]]]:
-    """What is true of each episode. Raises ConfigError for a policy with a memory or a grammar."""
+    """Exact values of each episode. Raises ConfigError for a policy with a memory or a grammar."""
     found = [exact.row(x, gamma) for x in played]
     known = [row for row in found if row is not None]
     if len(known) < len(found):
@@ -277,7 +279,7 @@ def exact_rows(played: Sequence[Trajectory], exact: ExactTruth, gamma: float) ->
 
 
 class Fitter:
-    """Fits one variant, and reads it."""
+    """Fits one variant, and measures it."""
 
     def __init__(self, source: PolicyModel, variant: Variant, grid: CriticGrid, gamma: float, seed: int) -> None:
         self._source, self._variant, self._gamma, self._seed = source, variant, gamma, seed

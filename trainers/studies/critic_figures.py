@@ -1,9 +1,9 @@
-"""How far a critic can be trusted on episodes that it never saw: against their outcomes and, where it is known, against the truth.
+"""Quality of a critic on held-out episodes: against their outcomes and, where it is known, against the truth.
 
-    explained            1 − Var(G − V)/Var(G): bounded by what luck leaves, far below 1 for a perfect critic of a noisy policy
-    explained_within     the same within task and turn: what the critic knows beyond how hard the task and how late the turn is
+    explained            1 − Var(G − V)/Var(G): bounded by chance, so far below 1 even for a perfect critic of a noisy policy
+    explained_within     the same within task and turn: the critic's knowledge beyond the task's difficulty and the turn's number
     truth, truth_within  the same against V(s_t) itself, less the noise of a Monte Carlo truth
-    calibration_error    mean distance of V from what came, in ten bins of V; `curve` has the bins
+    calibration_error    mean distance of V from the outcomes, in ten bins of V; `curve` has the bins
     auc, auc_by_turn     the chance that a success was given a higher value than a failure at the same turn
     by_distance          by turns to the end: mean of V − G and its root mean square; against the truth too
 
@@ -73,7 +73,7 @@ FIGURES = ("explained", "explained_within", "truth", "truth_within", "calibratio
 
 
 def figures(judged: Judged) -> dict[str, float]:
-    """The figures by name, NaN where they say nothing."""
+    """The figures by name, NaN where they are undefined."""
     one, zero = np.zeros(len(judged.cell), dtype=np.int64), np.zeros(len(judged.cell))
     known = judged.take(~np.isnan(judged.truth))
     inside = known.truth, known.value, known.error

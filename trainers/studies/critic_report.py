@@ -1,7 +1,7 @@
-"""What a checkpoint's critic is worth on what it never saw: other seeds, other wordings, other sites (`webgym critic`).
+"""Quality of a checkpoint's critic on held-out data: other seeds, other wordings, other sites (`webgym critic`).
 
-The checkpoint's policy plays, its critic says V(s_t) at every turn. The truth is exact where the task knows it and the policy has no
-memory; elsewhere, where continuations are asked for, it is by Monte Carlo (:mod:`webgym.rollout.branch`), and its noise is taken off.
+The checkpoint's policy plays, and its critic gives V(s_t) at every turn. The truth is exact where the task knows it and the policy has
+no memory. Elsewhere, with continuations, it is by Monte Carlo (:mod:`webgym.rollout.branch`), and its noise is subtracted.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from trainers import algorithms
 from trainers.batches.packing import pack
 from trainers.batches.rows import rows_of_all
 from trainers.config import resolve
+from trainers.credit.algorithm import discount
 from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
 from trainers.critics.fit import predict
@@ -31,6 +32,7 @@ from trainers.studies.truth import ExactTruth
 from webgym.errors import CheckpointError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
+from webgym.record import layout
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
@@ -38,7 +40,7 @@ from webgym.types import EpisodeKey, Sampling, Trajectory, seed_from
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the critic is tried on: `seeds` held-out instances of every task, `episodes` of each.
+    """Episodes that the critic is tested on: `seeds` held-out instances of every task, `episodes` of each.
 
     `sites` are tasks beside the run's own. `continuations` of each state of `truth_episodes` episodes are played where the truth is not
     known exactly; 0 plays none. None stands for the run's own backend.
@@ -59,19 +61,19 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     torch.set_num_threads(1)
     with RunFolder.open(path, write=False) as run:
         checkpoint, config = run.latest(), resolve(run.config)
-        settings, own = config
-        needs = algorithms.get(settings.algo).needs_values(own)
+        settings, algorithm_config = config
+        needs = algorithms.get(settings.algo).needs_values(algorithm_config)
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"
             raise CheckpointError(f"{path}: {settings.algo} {what}")
-        source = PolicyModel.load(checkpoint.folder("policy"))
-        critic = Critic.load(checkpoint.folder("critic"), policy=source.model)
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
+        critic = Critic.load(checkpoint.folder(layout.CRITIC), policy=source.model)
         run_seed = run.seed
     tasks, backend = settings.tasks, wanted.backend or settings.backend
     sets: list[tuple[str, Sequence[str], task_sets.Split]] = [("seeds", tasks, "valid"), ("wordings", tasks, "test")]
     for site in wanted.sites:
         sets.append((site, (site,), "test"))
-    gamma = float(getattr(own, "gamma", 1.0))
+    gamma = discount(algorithm_config)
     found: dict[str, Any] = {"checkpoint": str(path), "iteration": checkpoint.iteration, "gamma": gamma, "sets": {}}
     for _, names, _ in sets:
         rehearse(task_sets.choose(names), backend)
@@ -107,7 +109,7 @@ def values_of(critic: Critic, trajectories: Sequence[Trajectory], token_budget: 
 def _truth(
     arena: Arena, policy: LanguagePolicy, known: ExactTruth, played: Sequence[Trajectory], gamma: float, wanted: Wanted
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """V(s_t) of each episode with its standard error; NaN where nobody knows."""
+    """V(s_t) of each episode with its standard error; NaN where it is unknown."""
     truth, errors = [], []
     for x in played:
         exact = known.row(x, gamma)

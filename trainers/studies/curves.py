@@ -1,7 +1,7 @@
-"""What learning curves come to: how much was learned, how soon, how surely, and who was sooner.
+"""Summaries of learning curves: the level that was learned, the speed, the spread, and comparisons of contenders.
 
-A curve is one point an iteration: environment steps so far, and the success of that iteration's episodes, which are fresh instances played
-by the policy of then.
+A curve has one point an iteration: environment steps so far, and the success of that iteration's episodes, which are fresh instances
+played by the policy at that time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Curve = Sequence[Mapping[str, float]]
 """Points with `steps` and `success`."""
 
 FEW = 4
-"""As many contenders are compared each with each; more of them, each with the first."""
+"""Up to this number, contenders are compared in all pairs; more of them are each compared with the first."""
 
 
 def smoothed(curve: Curve, window: int) -> Float[np.ndarray, " points"]:
@@ -29,7 +29,7 @@ def smoothed(curve: Curve, window: int) -> Float[np.ndarray, " points"]:
 
 
 def scores(curve: Curve, budget: int, goal: float, window: int) -> dict[str, float | None]:
-    """What a learning curve comes to.
+    """Summary of a learning curve.
 
     `area`: mean success over the budget's steps; `final`: mean of the last `window` iterations; `steps_to_goal`: the steps after which the
     mean of `window` iterations first reached the goal, null where it never did.
@@ -46,13 +46,13 @@ def scores(curve: Curve, budget: int, goal: float, window: int) -> dict[str, flo
 
 
 def collapsed(curve: Curve, window: int) -> bool:
-    """Whether less than half is left at the end of the best success that the run had."""
+    """True if the success at the end is less than half of the run's best."""
     success = smoothed(curve, window)
     return len(success) > 0 and bool(success[-1] < success.max() / 2)
 
 
 def report(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal: float, window: int) -> dict[str, Any]:
-    """Rows of a study as plain data: by task and contender, steps to the goal of pairs by task, and who scores higher on common tasks."""
+    """Rows of a study as plain data: by task and contender, steps to the goal of pairs by task, and scores compared on common tasks."""
     by: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         by.setdefault((row["task"], row["label"]), []).append(row)
@@ -70,9 +70,9 @@ def report(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal: float
 
 
 def steps_ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The ratio of the median steps to the goal, with a bootstrap interval over runs. `never`: runs of each that did not get there.
+    """The ratio of the median steps to the goal, with a bootstrap interval over runs. `never`: runs of each that did not reach it.
 
-    Such a run counts with its budget. So the ratio is too high where runs of the second never got there, and too low for the first.
+    Such a run counts with its budget. So the ratio is too high where runs of the second never reached it, and too low for the first.
     """
     steps = [[float(row["steps_to_goal"] or row["steps"]) for row in rows] for rows in (first, second)]
 
@@ -92,7 +92,7 @@ def _figures(rows: Sequence[Mapping[str, Any]], goal: float, window: int) -> dic
         **{name: _with_interval({"": [row[name] for row in rows]}) for name in ("area", "final")},
         "goal": goal,
         "reached_goal": int(np.isfinite(steps).sum()),
-        "median_steps_to_goal": median if np.isfinite(median) else None,  # of all runs: none where half of them never got there
+        "median_steps_to_goal": median if np.isfinite(median) else None,  # of all runs; none where half of them never reached it
         "collapsed": sum(collapsed(row["curve"], window) for row in rows),
         "seconds": float(np.mean([row["seconds"] for row in rows])),
     }
@@ -111,7 +111,7 @@ def _improvement(first: Scores, second: Scores) -> dict[str, Any]:
 
 
 def tables(found: Mapping[str, Any]) -> list[Table]:
-    """The report for a terminal: for each task who learned and who was sooner; and who is better over all tasks."""
+    """The report for a terminal: for each task the results and speed of the contenders, then the comparison over all tasks."""
     by_task = [
         (task, [row for row in found["tasks"] if row["task"] == task]) for task in dict.fromkeys(row["task"] for row in found["tasks"])
     ]

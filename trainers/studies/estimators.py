@@ -27,7 +27,7 @@ from rich.table import Table
 
 from trainers import algorithms
 from trainers.config import read, validated
-from trainers.credit.algorithm import Algorithm
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, discount
 from trainers.credit.credit import Values, flatten
 from trainers.critics.critic import HeadConfig
 from trainers.critics.fit import FitConfig
@@ -46,7 +46,7 @@ ESTIMATORS = Path(__file__).parent / "estimators.toml"
 """The grid of the published report."""
 
 SECONDS_A_TURN = 0.07
-"""Processor time of a turn of webgym-tiny in a cell, everything included, for the plan before anything was played."""
+"""Processor time of a turn of webgym-tiny in a cell, everything included, for the plan before the first cell."""
 
 
 class CriticSpec(BaseModel):
@@ -59,9 +59,9 @@ class CriticSpec(BaseModel):
     folds: int = Field(default=2, ge=2)
     """Folds of instances."""
     fit: FitConfig = FitConfig(epochs=6, lr=1e-3)
-    """How it is fitted."""
+    """Settings of its fit."""
     head: HeadConfig = HeadConfig()
-    """What it is."""
+    """Its readout, loss and backbone."""
     token_budget: int = Field(default=2048, ge=64)
     """Tokens of a step."""
 
@@ -78,11 +78,11 @@ class Estimator(BaseModel):
     algorithm: dict[str, Any] = Field(default_factory=dict)
     """The algorithm's own options."""
     critic: Literal["", "learned", "seen", "exact"] = ""
-    """Whose values."""
+    """Source of the values; "" for none."""
 
 
 class EstimatorGrid(BaseModel):
-    """A report, as its file says it."""
+    """A report, as its file defines it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -113,11 +113,11 @@ class EstimatorGrid(BaseModel):
     critic: CriticSpec = CriticSpec()
     """The learned critic."""
     estimators: tuple[Estimator, ...] = Field(min_length=1)
-    """Who is compared."""
+    """Estimators that are compared."""
 
 
 def read_grid(path: Path) -> EstimatorGrid:
-    """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
+    """The grid of a file. Raises ConfigError that names the mistake, before an episode is played."""
     grid = validated(EstimatorGrid, read(path, "grid"), f"{path}: ")
     if grid.members % grid.group_size:
         raise ConfigError(f"{path}: expected members to be a multiple of group_size, got {grid.members} and {grid.group_size}")
@@ -134,15 +134,15 @@ def read_grid(path: Path) -> EstimatorGrid:
     return grid
 
 
-def _resolved(estimator: Estimator) -> tuple[Algorithm, Any]:
+def _resolved(estimator: Estimator) -> tuple[Algorithm, AlgorithmConfig]:
     algorithm = algorithms.get(estimator.algo)
-    own = validated(algorithm.Config, estimator.algorithm, f"estimator {estimator.label}: ")
-    needs = algorithm.needs_values(own)
+    algorithm_config = validated(algorithm.Config, estimator.algorithm, f"estimator {estimator.label}: ")
+    needs = algorithm.needs_values(algorithm_config)
     if needs not in ("", "turn"):
         raise ConfigError(f"estimator {estimator.label}: {estimator.algo} wants values per {needs}; only values per turn are compared")
     if bool(needs) != bool(estimator.critic):
         raise ConfigError(f"estimator {estimator.label}: expected {'a' if needs else 'no'} critic, got critic = {estimator.critic!r}")
-    return algorithm, own
+    return algorithm, algorithm_config
 
 
 # --- a cell ----------------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Where its row lies."""
+        """Path of its row in the folder, without ending."""
         return f"measure/{self.task}-{self.seed}"
 
 
@@ -168,7 +168,7 @@ def measure(grid: EstimatorGrid, cell: Cell) -> dict[str, Any]:
     source = PolicyModel.load(grid.model)
     source = PolicyModel(source.model, source.tokenizer, PromptSettings.from_json({**source.prompts.to_json(), **grid.prompts}))
     played = play(source, cell.task, cell.seed, grid.instances, grid.members, grid.temperature, grid.max_tokens)
-    gammas = sorted({g for e in grid.estimators if e.critic in ("seen", "exact") and (g := getattr(_resolved(e)[1], "gamma", 1.0)) < 1})
+    gammas = sorted({g for e in grid.estimators if e.critic in ("seen", "exact") and (g := discount(_resolved(e)[1])) < 1})
     pool = Pool.of(source, grid.temperature, played, [*gammas, *([grid.critic.gamma] if grid.critic.gamma < 1 else [])])
     values = CriticValues(grid, pool, cell.seed)
     gradients = pool.gradients(grid.sketch, cell.seed)
@@ -199,7 +199,7 @@ class CriticValues:
 
     def __call__(self, estimator: Estimator) -> list[np.ndarray]:
         if estimator.critic in ("seen", "exact"):
-            return self._pool.known_values(estimator.critic, getattr(_resolved(estimator)[1], "gamma", 1.0))
+            return self._pool.known_values(estimator.critic, discount(_resolved(estimator)[1]))
         if estimator.critic and not self.learned:
             spec = self._grid.critic
             self.learned = self._pool.learned_values(spec.gamma, spec.folds, spec.fit, spec.head, spec.token_budget, self._seed)
@@ -209,7 +209,7 @@ class CriticValues:
 def _measured(
     grid: EstimatorGrid, pool: Pool, gradients: Any, estimator: Estimator, values: Sequence[np.ndarray], seed: int
 ) -> dict[str, Any]:
-    """Everything about one estimator on a pool."""
+    """All figures of one estimator on a pool."""
     ids = {id(x): n for n, x in enumerate(pool.flat)}
     groups = [group[k : k + grid.group_size] for group in pool.episodes for k in range(0, len(group), grid.group_size)]
     ends = np.cumsum([len(x) for x in pool.flat])
@@ -231,15 +231,15 @@ def _measured(
 
 
 def _credit(estimator: Estimator, groups: Sequence[Group], ids: Mapping[int, int], values: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-    """What each turn's ∇log π is multiplied by, by the episode's number in the pool: advantage times weight, over the loss's own divisor
+    """Factor on each turn's ∇log π, by the episode's number in the pool: advantage times weight, over the loss's own divisor
     where that is no constant of the batch."""
-    algorithm, own = _resolved(estimator)
+    algorithm, algorithm_config = _resolved(estimator)
     trajectories = flatten(groups)
     given = Values([values[ids[id(x)]] for x in trajectories]) if estimator.critic else None
-    credit = algorithm.credit(groups, given, own)
+    credit = algorithm.credit(groups, given, algorithm_config)
     found = {}
     for x, advantages, weights in zip(trajectories, credit.advantages, credit.weights, strict=True):
-        sizes = sum(len(turn.completion.action_ids) for turn in x.turns) if own.loss.divisor == "trajectories" else 1
+        sizes = sum(len(turn.completion.action_ids) for turn in x.turns) if algorithm_config.loss.divisor == "trajectories" else 1
         found[ids[id(x)]] = advantages * weights / sizes
     return found
 
@@ -256,12 +256,12 @@ class EstimatorStudy:
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells, seeds outermost, so that a study that is stopped has something of every task."""
+        """All cells, seeds outermost, so that a stopped study has cells of every task."""
         return [Cell(task, seed) for seed in range(self.grid.seeds) for task in self.grid.tasks]
 
     @property
     def todo(self) -> list[Cell]:
-        """Those that are not finished."""
+        """Cells that are not finished."""
         return [cell for cell in self.cells if not self._cells.done(cell.name)]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -269,7 +269,7 @@ class EstimatorStudy:
         return self._cells.rows("measure/*")
 
     def plan(self) -> list[str]:
-        """What the study costs and how much of it is done."""
+        """Cost of the study, and the share of it that is done."""
         grid, done = self.grid, {(row["task"], row["seed"]): row for row in self.rows()}
         lines = []
         total = 0.0
@@ -285,7 +285,7 @@ class EstimatorStudy:
         return [*lines, f"left: {len(self.todo)} cells, about {total / 60:.0f} minutes of one core"]
 
     def run(self, most: int | None = None, say: Callable[[str], None] = print) -> int:
-        """How many cells were played now, at most `most`."""
+        """Play open cells, at most `most`; returns the number played."""
         played = 0
         for cell, row in self._cells.play(self.todo, partial(measure, self.grid), most):
             played += 1
@@ -293,7 +293,7 @@ class EstimatorStudy:
         return played
 
     def report(self) -> dict[str, Any]:
-        """What the finished cells come to, with 95% intervals over cells."""
+        """Results of the finished cells, with 95% intervals over cells."""
         rows = self.rows()
         labels = [estimator.label for estimator in self.grid.estimators]
         tasks = [task for task in self.grid.tasks if any(row["task"] == task for row in rows)]
@@ -319,7 +319,7 @@ def _of_task(task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def horizon_of(task: str) -> int:
-    """The pages that a workflow's name says; the turn limit of other tasks."""
+    """The number of pages in a workflow's name; the turn limit of other tasks."""
     named = re.search(r"\.h(\d+)", task)
     return int(named[1]) if named else registry.task(task).max_turns
 
@@ -353,7 +353,7 @@ def snr(parts: np.ndarray) -> float:
 
 
 def _limit(parts: np.ndarray) -> float:
-    """The cosine that is left with ever more episodes; at most 1."""
+    """The limit of the cosine for ever more episodes; at most 1."""
     signal, expected = float(parts[:, 1].mean()), float(parts[:, 3].mean())
     return signal / float(np.sqrt(max(expected, signal**2))) if signal else 0.0
 

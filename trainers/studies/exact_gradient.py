@@ -7,8 +7,8 @@ The exact policy gradient of a task whose values are known, for a policy without
 
     ∇J = Σ_t Σ_s P(s_t = s) Σ_a Q(s, a) ∇π(a | o(s))
 
-where o(s) is what the policy is shown at s. All texts that are no action have one Q(s, "") together, and π("") = 1 − Σ_a π(a), so each
-action counts with Q(s, a) − Q(s, "").
+where o(s) is the observation at s. All texts that are no action share one Q(s, ""), and π("") = 1 − Σ_a π(a), so each action counts with
+Q(s, a) − Q(s, "").
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainers.models.policy_model import PolicyModel
-from trainers.models.shared_prompt import Fan, Ids, batches, fan_logprobs
-from trainers.studies.truth import Asked, fans_of
+from trainers.models.shared_prompt import Ids, SharedPrompt, batches, shared_prompt_logprobs
+from trainers.studies.truth import Asked, shared_prompts_of
 from webgym.actions import render
 from webgym.task import ExactValues
 
@@ -44,30 +44,32 @@ class Sketch:
         return torch.zeros(self.size).index_add_(0, self._bucket, self._sign * flat.float().cpu())
 
 
-def scores(source: PolicyModel, fans: Sequence[Fan], temperature: float, sketch: Sketch) -> list[Float[Tensor, "texts size"]]:
-    """∇log π(text | prompt) of every text of every fan."""
+def scores(
+    source: PolicyModel, shared_prompts: Sequence[SharedPrompt], temperature: float, sketch: Sketch
+) -> list[Float[Tensor, "texts size"]]:
+    """∇log π(text | prompt) of every text of every shared prompt."""
     cast(Any, source.model).eval()
     found = []
-    for fan in fans:
-        (logprobs,) = fan_logprobs(source.model, [fan], temperature)
+    for shared_prompt in shared_prompts:
+        (logprobs,) = shared_prompt_logprobs(source.model, [shared_prompt], temperature)
         found.append(torch.stack([sketch.of(x, keep_graph=n + 1 < len(logprobs)) for n, x in enumerate(logprobs)]))
     return found
 
 
 @dataclass(frozen=True)
 class Exact:
-    """What is exactly known of a policy on one seed of a task: `values` by state and turn, `seen` = E[V | what is shown] by the same."""
+    """Exact knowledge of a policy on one seed of a task: `values` by state and turn, and the questions `asked` of the policy."""
 
     values: ExactValues
     asked: Asked
 
     def question_of(self, state: str, turn: int) -> int:
-        """Which of the questions was asked about this state; -1 where it is unknown."""
+        """Index of the question that was asked about this state; -1 where it is unknown."""
         here = self.values.get((state, turn))
         return here.question if here else -1
 
     def seen(self) -> dict[int, float]:
-        """The best that a critic can say, by question: E[V | what is shown], over the policy's episodes."""
+        """The best possible values of a critic, by question: E[V | observation], over the policy's episodes."""
         mass, worth = {}, {}
         for here in self.values.values():
             mass[here.question] = mass.get(here.question, 0.0) + here.visits
@@ -76,18 +78,19 @@ class Exact:
 
 
 def exact_gradient(source: PolicyModel, exact: Exact, temperature: float, sketch: Sketch, least_visits: float = 1e-5) -> Tensor:
-    """∇J on this seed, [size]; what fewer episodes than `least_visits` come to is left out. `exact` must be undiscounted."""
+    """∇J on this seed, [size]. States that fewer episodes than `least_visits` reach are left out. `exact` must be undiscounted."""
     weight = _weights(exact)
     kept = [q for q, mass in _mass(exact).items() if mass >= least_visits]
-    fans, owners = fans_of([exact.asked[q] for q in kept], source)
+    shared_prompts, owners = shared_prompts_of([exact.asked[q] for q in kept], source)
     owner_of: dict[tuple[Ids, int], list[float]] = {}
-    for question, fan, owner in zip(kept, fans, owners, strict=True):
-        owner_of[fan.prompt, len(fan.texts)] = [weight[question][action] for action in owner]
+    for question, shared_prompt, owner in zip(kept, shared_prompts, owners, strict=True):
+        owner_of[shared_prompt.prompt, len(shared_prompt.texts)] = [weight[question][action] for action in owner]
     found = torch.zeros(sketch.size)
-    for batch in batches(fans, 2048):
-        logprobs = fan_logprobs(source.model, batch, temperature)
+    for batch in batches(shared_prompts, 2048):
+        logprobs = shared_prompt_logprobs(source.model, batch, temperature)
         terms = [
-            torch.tensor(owner_of[fan.prompt, len(fan.texts)]) @ logprob.exp().cpu() for fan, logprob in zip(batch, logprobs, strict=True)
+            torch.tensor(owner_of[shared_prompt.prompt, len(shared_prompt.texts)]) @ logprob.exp().cpu()
+            for shared_prompt, logprob in zip(batch, logprobs, strict=True)
         ]
         found += sketch.of(torch.stack(terms).sum())
     return found

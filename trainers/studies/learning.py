@@ -6,7 +6,7 @@
     ├── grid.toml                  the grid that was asked for; another one is refused in the same folder
     ├── tune/LABEL/N-TASK-SEED.json      one row per finished cell
     ├── measure/LABEL/TASK-SEED.json
-    └── work/                      runs under way; what a killed process left there is begun again
+    └── work/                      runs under way; the runs of a killed process are begun again
 
 Every algorithm is tuned with the same budget: each has as many candidates, played on the grid's tuning tasks and seeds; the candidate with
 the highest mean score is measured. All environment steps count, those of a critic's warm-up and of faulted episodes too.
@@ -55,7 +55,7 @@ class Contender(BaseModel):
     train: dict[str, Any]
     """Configuration keys, among them `algo`."""
     candidates: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
-    """What is tuned: as many for every contender. One alone, the default, needs no tuning."""
+    """Candidate settings, as many for every contender. A single one, the default, needs no tuning."""
 
 
 class Block(BaseModel):
@@ -72,7 +72,7 @@ class Block(BaseModel):
 
 
 class Tuning(BaseModel):
-    """What candidates are chosen by."""
+    """Runs by which candidates are chosen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -83,26 +83,26 @@ class Tuning(BaseModel):
 
 
 class Grid(BaseModel):
-    """A study, as its file says it."""
+    """A study, as its file defines it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     train: dict[str, Any] = Field(default_factory=dict)
     """Configuration keys of every run."""
     goal: float = Field(default=0.8, gt=0, le=1)
-    """The success whose first steps are told."""
+    """Success for which the steps to reach it are reported."""
     window: int = Field(default=3, ge=1)
     """Iterations that success is averaged over."""
     contenders: tuple[Contender, ...] = Field(min_length=1)
-    """Who is compared."""
+    """Contenders that are compared."""
     tuning: Tuning | None = None
-    """How each is tuned, where there are several candidates."""
+    """Tuning of the contenders, where there are several candidates."""
     blocks: tuple[Block, ...] = Field(min_length=1)
-    """What is measured."""
+    """Cells that are measured."""
 
 
 def read_grid(path: Path) -> Grid:
-    """The grid of a file. Raises ConfigError that names what is wrong, before anything is played."""
+    """The grid of a file. Raises ConfigError that names the mistake, before an episode is played."""
     grid = validated(Grid, read(path, "grid"), f"{path}: ")
     labels = [contender.label for contender in grid.contenders]
     if len(set(labels)) < len(labels):
@@ -128,7 +128,7 @@ def read_grid(path: Path) -> Grid:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run: a contender's candidate on a task with a seed, for so many environment steps."""
+    """One run: a contender's candidate on a task with a seed, for this number of environment steps."""
 
     stage: Stage
     label: str
@@ -139,13 +139,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Where its row lies, without ending."""
+        """Path of its row in the folder, without ending."""
         number = f"{self.candidate}-" if self.stage == "tune" else ""
         return f"{self.stage}/{self.label}/{number}{self.task}-{self.seed}"
 
 
 def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> list[Cell]:
-    """The cells of a stage, seeds outermost, so that a study that is stopped has something of everything. `best`: the tuned candidates."""
+    """The cells of a stage, seeds outermost, so that a stopped study has cells of every contender. `best`: the tuned candidates."""
     if stage == "tune":
         if grid.tuning is None or len(grid.contenders[0].candidates) == 1:
             return []
@@ -169,7 +169,7 @@ def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> li
 
 
 def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, Any]:
-    """The resolved configuration of a cell's run; `here` are `key=value` texts that say where and how it runs. Raises ConfigError."""
+    """The resolved configuration of a cell's run; `here` are `key=value` texts about the machine. Raises ConfigError."""
     contender = next(contender for contender in grid.contenders if contender.label == cell.label)
     train: dict[str, Any] = {}
     for layer in (grid.train, contender.train, contender.candidates[cell.candidate]):
@@ -187,7 +187,7 @@ def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, A
 
 
 def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[str, Any]:
-    """The row of a cell: its run, played from the start as `here` says (:func:`settings_of`).
+    """The row of a cell: its run, played from the start with the settings `here` (:func:`settings_of`).
 
     Raises KeyboardInterrupt where the run was stopped before its budget.
     """
@@ -223,8 +223,8 @@ def _point(row: Mapping[str, Any]) -> dict[str, float]:
 class Study:
     """A grid in its folder. Raises ConfigError where the folder holds another grid, or a setting is refused.
 
-    `here` are settings (`device=cuda`, `sampler.slots=64`) that say where and how cells run; they are no part of what is compared, so
-    one folder may hold rows of several machines. Every row says which it had.
+    `here` are settings of the machine (`device=cuda`, `sampler.slots=64`). They are not part of the comparison, so one folder may hold rows
+    of several machines. Every row records its own.
     """
 
     def __init__(self, grid_file: Path, out: Path, here: Sequence[str] = ()) -> None:
@@ -287,7 +287,7 @@ class Study:
         most: int | None = None,
         say: Callable[[str], None] = print,
     ) -> int:
-        """How many cells were played now: those of the stages whose name fits one of `only`, at most `most`."""
+        """Play open cells of the stages whose name fits one of `only`, at most `most`; returns the number played."""
         played = 0
         for stage in stages:
             waiting = self.todo(stage, only)
@@ -302,7 +302,7 @@ class Study:
         return played
 
     def plan(self) -> list[str]:
-        """What the whole study costs and how much of it is done, a line a stage."""
+        """Cost of the whole study, and the share of it that is done, one line per stage."""
         lines = []
         for stage in STAGES:
             all_cells = cells(self.grid, stage, dict.fromkeys(self._labels, 0))
@@ -313,5 +313,5 @@ class Study:
         return lines
 
     def report(self) -> dict[str, Any]:
-        """What the measured cells come to, as plain data (:func:`trainers.studies.curves.report`)."""
+        """Results of the measured cells, as plain data (:func:`trainers.studies.curves.report`)."""
         return report(self.rows("measure"), self._labels, self.grid.goal, self.grid.window)

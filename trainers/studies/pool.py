@@ -3,8 +3,8 @@
 A pool has `instances` seeds of one task and `members` episodes of each. Values, advantages and the gradient of success are exact
 (:mod:`trainers.studies.exact_gradient`); the scores ∇log π of all turns are kept as sketches, one for each text after a prompt.
 
-Three critics: "exact" is V(s), which also knows the mistakes that no page shows yet; "seen" is E[V | what is shown], the best that any
-critic can say; "learned" is a critic of ours, cross-fitted: it values the episodes of a seed after a fit to those of the other folds'.
+There are three critics. "exact" is V(s), which also knows the mistakes that no page shows yet. "seen" is E[V | observation], the best
+possible value of any critic. "learned" is our critic, cross-fitted, so that it values the episodes of a seed after a fit to other folds.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from trainers.credit.credit import cross_fit_folds, learnable, monte_carlo_targe
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.critics.fit import CriticOptimizer, FitConfig, fit, predict
 from trainers.models.policy_model import PolicyModel
-from trainers.models.shared_prompt import Fan, Ids
+from trainers.models.shared_prompt import Ids, SharedPrompt
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.samplers.local import LocalSampler
 from trainers.studies.advantage_figures import Visits
@@ -51,7 +51,7 @@ def play(source: PolicyModel, task_id: str, seed: int, instances: int, members: 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """`episodes` by instance, with what is exactly known of each instance by discount."""
+    """`episodes` by instance, with the exact knowledge of each instance by discount."""
 
     source: PolicyModel
     temperature: float
@@ -60,7 +60,7 @@ class Pool:
 
     @classmethod
     def of(cls, source: PolicyModel, temperature: float, episodes: Sequence[Group], gammas: Sequence[float]) -> "Pool":
-        """The pool with exact values at these discounts. Raises ConfigError for a task or a policy whose values nobody knows."""
+        """The pool with exact values at these discounts. Raises ConfigError for a task or a policy whose values are unknown."""
         if not source.prompts.memoryless:
             raise ConfigError("exact values need a policy without memory: set prompts.history = 0 and prompts.errors = false")
         chances = chances_of(source, temperature)
@@ -83,7 +83,7 @@ class Pool:
 
     @cached_property
     def instance(self) -> list[int]:
-        """Of which instance each episode is."""
+        """Number of each episode's instance."""
         return [i for i, group in enumerate(self.episodes) for _ in group]
 
     @cached_property
@@ -111,7 +111,7 @@ class Pool:
     # --- critics ---------------------------------------------------------------------------------------------------------
 
     def known_values(self, what: str, gamma: float) -> list[np.ndarray]:
-        """V(s_t) of each episode as the exact critic has it, or as the best one that sees what is shown."""
+        """V(s_t) of each episode by the exact critic, or by the best one that sees the observation only."""
         seen = [exact.seen() for exact in self.exact[gamma]] if what == "seen" else []
         found = []
         for i, x in zip(self.instance, self.flat, strict=True):
@@ -144,15 +144,15 @@ class Pool:
     # --- gradients -------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def texts(self) -> tuple[list[Fan], np.ndarray]:
-        """The prompts with the texts that were written after them, and which of all texts each turn wrote."""
-        found: dict[Ids, dict[Ids, None]] = {}
-        for x in self.flat:
-            for step in x.turns:
-                found.setdefault(step.completion.prompt_ids, {})[step.completion.action_ids] = None
-        fans = [Fan(prompt, tuple(texts)) for prompt, texts in found.items()]
-        place = {key: n for n, key in enumerate((fan.prompt, text) for fan in fans for text in fan.texts)}
-        return fans, np.array([place[s.completion.prompt_ids, s.completion.action_ids] for x in self.flat for s in x.turns])
+    def texts(self) -> tuple[list[SharedPrompt], np.ndarray]:
+        """The prompts with the texts that were written after them, and the number of each turn's text among all."""
+        written = [step.completion for x in self.flat for step in x.turns]
+        found: dict[tuple[Ids, str], dict[Ids, None]] = {}
+        for one in written:
+            found.setdefault((one.prompt_ids, one.key), {})[one.action_ids] = None
+        place = {name: n for n, name in enumerate((*prompt, text) for prompt, texts in found.items() for text in texts)}
+        shared_prompts = [SharedPrompt(ids, tuple(texts)) for (ids, _), texts in found.items()]
+        return shared_prompts, np.array([place[one.prompt_ids, one.key, one.action_ids] for one in written])
 
     def gradients(self, size: int, seed: int) -> "Gradients":
         """Inner products of all scores, and of the exact gradient (mean over instances) with them."""

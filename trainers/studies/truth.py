@@ -4,14 +4,14 @@
 
     iteration, policy_version   the checkpoint whose policy continues the episodes
     task_id, seed, group, member, trajectory_iteration   the recorded episode
-    gamma, continuations        discount per turn, and how many continuations there are of each state
+    gamma, continuations        discount per turn, and the number of continuations of each state
     values, standard_errors     V(s_t) of each turn t; q, q_standard_errors: Q(s_t, a_t); advantages, advantage_standard_errors
     faults                      continuations that were lost (:mod:`webgym.rollout.branch`)
     exact                       {values, q, advantages} of tasks whose values are known exactly, for a policy without memory and without
                                 a grammar; else null
-    reward                      how the recorded episode ended
+    reward                      reward of the recorded episode
 
-What was not asked for is null. A later row for the same episode and checkpoint takes the place of an earlier one.
+Fields that were not asked for are null. A later row for the same episode and checkpoint takes the place of an earlier one.
 """
 
 import math
@@ -27,7 +27,7 @@ from trainers.credit.credit import learnable
 from trainers.models.model import end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
-from trainers.models.shared_prompt import Fan, batches, fan_logprobs
+from trainers.models.shared_prompt import SharedPrompt, batches, shared_prompt_logprobs
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.journal import Journal
 from trainers.runs.run_folder import RunFolder
@@ -35,19 +35,18 @@ from trainers.samplers.local import LocalSampler
 from webgym.actions import render
 from webgym.errors import UsageError
 from webgym.packs import registry
-from webgym.prompts.prompt import demonstration, prompt_text
+from webgym.prompts.prompt import demonstration, prompt_of
+from webgym.record import layout
 from webgym.record.store import load
 from webgym.rollout.arena import Arena
 from webgym.rollout.branch import truth_row, truths
 from webgym.task import Chances, ExactValues
 from webgym.types import Action, Observation, Sampling, Trajectory, seed_from
 
-FILE = "truth.jsonl"
-
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which truth is wanted. None stands for: the newest iteration, the run's own discount and backend.
+    """Settings of the truth that is wanted. None stands for the newest iteration, the run's own discount and backend.
 
     `episodes` are spread over the iteration's groups; `turns` (all where empty) count from 0.
     """
@@ -67,7 +66,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     with RunFolder.open(path, write=False) as run:
         checkpoint = run.latest()
         config = run.config
-        source = PolicyModel.load(checkpoint.folder("policy"))
+        source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
     gamma = config["algorithm"].get("gamma", 1.0) if wanted.gamma is None else wanted.gamma
     sampling = Sampling(config["rollout"]["temperature"], max_tokens=config["rollout"]["max_tokens"])
@@ -81,7 +80,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
         policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
-    journal = Journal(run.path / FILE)
+    journal = Journal(run.path / layout.TRUTH)
     chances = chances_of(source, sampling.temperature)
     for x, turns in zip(chosen, found, strict=True):
         row = {
@@ -118,7 +117,7 @@ def table(row: dict[str, Any]) -> Table:
 
 def _episodes(run: RunFolder, wanted: Wanted) -> list[Trajectory]:
     """The episodes of the wanted iteration: the first member of every group, then the second ..."""
-    there = sorted(int(file.stem.removeprefix("iter-")) for file in (run.path / "trajectories").glob("iter-*.jsonl"))
+    there = [layout.iteration_of(file.stem) for file in layout.trajectory_files(run.path)]
     if not there:
         raise UsageError(f"{run.path} has no trajectories to branch from: train it first")
     iteration = there[-1] if wanted.iteration is None else wanted.iteration
@@ -153,7 +152,7 @@ Asked = Sequence[tuple[Observation, Sequence[Action]]]
 
 
 class Remembered:
-    """Chances that remember what they were asked first and what they answered, so that values at another discount cost nothing."""
+    """Chances that remember their first question and answer, so that values at another discount cost nothing."""
 
     def __init__(self, chances: Chances) -> None:
         self._chances = chances
@@ -176,7 +175,7 @@ class ExactTruth:
         self._known: dict[tuple[str, int, float], ExactValues] = {}
 
     def row(self, x: Trajectory, gamma: float) -> dict[str, list[float]] | None:
-        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy that is held to a grammar."""
+        """V, Q and advantage at the turns of an episode; None where they are not known, as for a policy under a grammar."""
         find, instance = registry.task(x.key.task_id).exact, (x.key.task_id, x.key.seed)
         if find is None or self._grammar or not self._source.prompts.memoryless:
             return None
@@ -189,14 +188,14 @@ class ExactTruth:
 def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192) -> Chances:
     """The chance that the model writes each action, in any of its usual spellings, its end token included, at this temperature.
 
-    Each spelling is scored with the tokens that the tokenizer gives it; what the model could write with others counts as other text.
+    Each spelling is scored with the tokens that the tokenizer gives it. The same text in other tokens counts as other text.
     """
 
     @torch.no_grad()
     def chances(asked: Sequence[tuple[Observation, Sequence[Action]]]) -> list[list[float]]:
         source.model.eval()
-        fans, owners = fans_of(asked, source)
-        logprobs = [x for batch in batches(fans, token_budget) for x in fan_logprobs(source.model, batch, temperature)]
+        shared_prompts, owners = shared_prompts_of(asked, source)
+        logprobs = [x for batch in batches(shared_prompts, token_budget) for x in shared_prompt_logprobs(source.model, batch, temperature)]
         found = [[0.0] * len(actions) for _, actions in asked]
         for question, (texts, owner) in enumerate(zip(logprobs, owners, strict=True)):
             for logprob, action in zip(texts.tolist(), owner, strict=True):
@@ -206,19 +205,21 @@ def chances_of(source: PolicyModel, temperature: float, token_budget: int = 8192
     return chances
 
 
-def fans_of(asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel) -> tuple[list[Fan], list[list[int]]]:
-    """For each observation its prompt with all spellings of the actions beside it, and which action each spelling is of."""
+def shared_prompts_of(
+    asked: Sequence[tuple[Observation, Sequence[Action]]], source: PolicyModel
+) -> tuple[list[SharedPrompt], list[list[int]]]:
+    """Prompt of each observation with all spellings of its actions, and the action of each spelling."""
     ends = end_ids(source.model, source.tokenizer)
     context = Context(source.tokenizer, source.prompts, ends)
-    fans, owners = [], []
+    shared_prompts, owners = [], []
     for observation, actions in asked:
         spelt = [(number, text) for number, action in enumerate(actions) for text in spellings(action, observation, source)]
         written = tuple((*source.tokenizer(text, add_special_tokens=False)["input_ids"], ends[0]) for _, text in spelt)
-        fans.append(Fan(context.ids(prompt_text(observation, (), source.prompts), ()), written))
+        shared_prompts.append(SharedPrompt(context.ids(prompt_of(observation, (), source.prompts), ()), written))
         owners.append([number for number, _ in spelt])
-    return fans, owners
+    return shared_prompts, owners
 
 
 def spellings(action: Action, observation: Observation, source: PolicyModel) -> list[str]:
-    """How the model may write an action: as it is taught to, with the mark of a thing that stands in the goal, and without."""
+    """Spellings of an action by the model: as it is taught to, with the mark of a thing that stands in the goal, and without."""
     return list(dict.fromkeys([demonstration(action, observation, source.prompts), render(action, source.prompts.dialect)]))

@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
-from trainers.credit.algorithm import Algorithm
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
@@ -31,7 +32,7 @@ from webgym.prompts.settings import PromptSettings
 
 @dataclass(frozen=True)
 class Beginning:
-    """A run before its first iteration in this process. `checkpoint` is what it goes on from, `critic` what a new one starts from."""
+    """A run before its first iteration in this process. It resumes from `checkpoint`; the critic of a new run starts from `critic`."""
 
     config: TrainConfig
     run: RunFolder
@@ -41,7 +42,7 @@ class Beginning:
 
 
 def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
-    """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+    """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
@@ -56,7 +57,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
     if resolved.rollout.grammar:
         TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
-        resolved.algo,
+        algorithms.get(resolved.algo).name,
         resolved.model_dump(mode="json"),
         resolved.seed,
         parent=parent,
@@ -85,7 +86,7 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
 
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
-    """The policy to train: `model` with what the configuration says of adapters, precision and memory."""
+    """The policy to train: `model` with the configuration's adapter, precision and memory settings."""
     return PolicyModel.load(
         model,
         device=config.machine.device,
@@ -96,25 +97,20 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     )
 
 
-def valuer_of(algorithm: Algorithm, algorithm_config: Any, config: TrainConfig, source: PolicyModel) -> Valuer | None:
+def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: TrainConfig, source: PolicyModel) -> Valuer | None:
     """The critic that the algorithm asks for; None for one without values."""
     needs = algorithm.needs_values(algorithm_config)
     if not needs:
         return None
-    kind = QValuation if needs == "action" else Valuation
-    return kind(
-        algorithm,
-        algorithm_config,
-        config.critic,
-        source,
-        seed=config.seed,
-        token_budget=config.update.token_budget,
-        device=config.machine.device,
-    )
+    seed, budget, device = config.seed, config.update.token_budget, config.machine.device
+    if needs == "action":
+        assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
+        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on like that."""
+    """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on with it."""
     optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
     kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
     changes = moved(changes, warn=True)
@@ -142,5 +138,7 @@ def _critic_checkpoint(config: TrainConfig) -> Checkpoint | None:
         return None
     algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
-        raise ConfigError(f"critic.start: {config.algo} as it is set has no critic of states; leave it out, or take archer or actor_critic")
+        raise ConfigError(
+            f"critic.start: {algorithm.name} as it is set has no critic of states; leave it out, or take archer or actor_critic"
+        )
     return open_checkpoint(Path(config.critic.start))

@@ -1,4 +1,4 @@
-"""Where the time of a run goes: seconds of what is done, and of nothing being done, though several things are done at once."""
+"""Split of a run's time: seconds of each kind of work, though several go on at once, and seconds without any."""
 
 import threading
 import time
@@ -16,11 +16,11 @@ METRICS: Mapping[str, str] = {
     "time/saving_share": "share of it in which a checkpoint was written",
     "time/unaccounted": "share of it in which none of these was done: waiting and overhead",
 }
-"""What the shares of a row mean. The iteration's time goes from the row before to this one, evaluations left out."""
+"""Meaning of the shares of a row. The iteration's time goes from the row before to this one, evaluations left out."""
 
 
 class Timekeeper:
-    """Told from any thread what begins and ends; :meth:`shares` says how much of the time since it was last asked each took.
+    """Times kinds of work, whose begin and end any thread may report; :meth:`seconds` gives the time of each since the last call.
 
     >>> now = iter([0.0, 1.0, 3.0, 4.0, 10.0])
     >>> keeper = Timekeeper(lambda: next(now))  # at 0
@@ -39,7 +39,7 @@ class Timekeeper:
         self._last = now()
 
     def doing(self, work: Work, going_on: bool) -> None:
-        """Say that this begins, or ends."""
+        """Report that this kind of work begins, or ends."""
         with self._lock:
             self._advance()
             (self._doing.add if going_on else self._doing.discard)(work)
@@ -103,7 +103,7 @@ class Laps:
         self._laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """What lies between this call and the one before was `name`."""
+        """Record the time since the last call as `name`."""
         now = time.perf_counter()
         self._laps[f"time/{name}_s"] = now - self._last
         self._last = now

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live panel on a terminal, plain lines elsewhere."""
+"""Display of a running run: a live panel on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from rich.text import Text
 from trainers.training.clock import split_in_words
 from trainers.training.progress import Display, Progress
 from webgym.evaluation.statistics import Report
+from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
     from trainers.training.trainer import Trainer
@@ -44,7 +45,7 @@ class Lines(Display):
     def begin(self, trainer: "Trainer") -> None:
         config = trainer.config
         self.console.print(
-            f"{config.algo} on {len(trainer.tasks)} tasks, "
+            f"{trainer.run.algo} on {len(trainer.tasks)} tasks, "
             f"{config.rollout.groups} groups of {config.rollout.group_size} episodes an iteration, "
             f"{config.length.iterations} iterations, seed {config.seed}; run folder {trainer.run.path}",
             soft_wrap=True,
@@ -88,7 +89,7 @@ def line(progress: Progress) -> str:
 
 
 class LivePanel(Lines):
-    """A panel that is redrawn in place: success, its curve, rates, the parts of the loss, where the time goes, what sessions do."""
+    """A panel that is redrawn in place: success, its curve, rates, parts of the loss, split of the time, state of the sessions."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -104,7 +105,7 @@ class LivePanel(Lines):
         self._live = Live(console=self.console, refresh_per_second=4, transient=False)
         self._live.start()
 
-    def collecting(self, event: Any) -> None:
+    def collecting(self, event: Event) -> None:
         self._counts = event.counts
         if time.monotonic() - self._drawn > 0.2:
             self._draw()

@@ -28,12 +28,13 @@ from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare
 from webgym.policies.policy import Policy
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 from webgym.types import Sampling, Trajectory
 
 
 def model_folder(path: Path) -> Path:
     """The policy's folder in a run folder, a checkpoint or a plain model folder. Raises CheckpointError."""
-    return path if _is_model(path) else open_checkpoint(path).folder("policy")
+    return path if _is_model(path) else open_checkpoint(path).folder(layout.POLICY)
 
 
 def _is_model(path: Path) -> bool:
@@ -43,7 +44,7 @@ def _is_model(path: Path) -> bool:
 def run_of(path: Path) -> Path | None:
     """The run folder that this run folder, checkpoint or model folder belongs to; None for a model of no run."""
     folder = path.resolve()
-    return next((candidate for candidate in (folder, *folder.parents[:3]) if (candidate / "run.json").is_file()), None)
+    return next((candidate for candidate in (folder, *folder.parents[:3]) if layout.is_run(candidate)), None)
 
 
 def run_config(path: Path) -> dict[str, Any] | None:
@@ -70,15 +71,15 @@ def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
 
 
 def grammar_of(path: Path) -> bool:
-    """Whether a run's policy was held to a grammar when it was trained; a model of no run was not."""
+    """True if a run's policy was constrained to a grammar in training; false for a model of no run."""
     config = run_config(path)
     return bool(config and config["rollout"].get("grammar"))
 
 
 def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampling, seed: int, grammar: bool = False) -> Policy:
-    """Who plays `path`: its model, or as in training the best of the model's proposals by Q, where the run's algorithm acts so.
+    """Policy of `path`: its model, or as in training the best of the model's proposals by Q, where the run's algorithm acts so.
 
-    Greedy proposals are all the same, so then the model plays alone; so it does when `path` is the model's own folder.
+    Greedy proposals are all the same, so then the model plays alone. It also does when `path` is the model's own folder.
     """
 
     def proposer(seed: int) -> LanguagePolicy:
@@ -87,7 +88,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     config = run_config(path)
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
-    critic = open_checkpoint(path).path / "critic"
+    critic = open_checkpoint(path).path / layout.CRITIC
     if not (critic / HEADS_FILE).is_file():
         return proposer(seed)
     algorithm = algorithms.get(config["algo"])
@@ -105,7 +106,7 @@ class EvaluationConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sampler: SamplerConfig = SamplerConfig()
-    """Where completions are generated."""
+    """Sampler that generates completions."""
 
 
 def sampler_of(settings: Iterable[str]) -> SamplerConfig:
@@ -125,7 +126,7 @@ def assess_checkpoints(
     device: str = "cpu",
     grammar: bool | None = None,
 ) -> tuple[Report, Comparison | None]:
-    """The report on `path`, and how it compares with `against` where one is given. Raises CheckpointError, ConfigError.
+    """The report on `path`, and its comparison with `against` where one is given. Raises CheckpointError, ConfigError.
 
     `settings` are `key=value` texts such as `sampler.kind=openai`; :func:`play` has the other arguments.
     """
@@ -150,7 +151,7 @@ def play(
 ) -> list[Trajectory]:
     """The episodes of this evaluation, played by a run's newest checkpoint, a checkpoint, a model folder or a built-in model.
 
-    `grammar` says whether answers are held to the action syntax; None: as it was trained. `sampler` generates; a server gets the
+    `grammar` constrains answers to the action syntax; None means as in training. `sampler` generates; a server gets the
     weights first. Raises CheckpointError for a `path` with no model, ConfigError for a sampler that cannot do this.
     """
     if not path.is_dir() and str(path) not in BUILT_IN:

@@ -12,7 +12,7 @@ def evaluate(players: Players, tasks: tuple[str, ...], split: Split, seeds: int,
     policy = players.policy(Sampling(config.evaluation.temperature, max_tokens=config.rollout.max_tokens))
     watch.monitor.phase("evaluating", iteration)
     assessment = Assessment(tasks, split, seeds)
-    report = assessment.report(assessment.play(policy, players.arena, watch.hear))
+    report = assessment.report(assessment.play(policy, players.executor, watch.hear))
     players.run.log(iteration, {"eval/success": report.overall.success, "eval/split": split, "eval/seeds": seeds})
     watch.display.evaluated(report, title)
     watch.timekeeper.seconds()

@@ -1,8 +1,9 @@
-"""What the metrics of a row mean, and those that are read off its episodes."""
+"""Meaning of the metrics of a row, and the metrics of its episodes."""
 
 import math
 from collections.abc import Mapping, Sequence
 
+from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import METRICS as CREDIT_METRICS
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
@@ -34,7 +35,12 @@ METRICS: Mapping[str, str] = {
     "time/critic_s": "seconds of reading and fitting the critic",
     "time/update_s": "seconds of packing and optimiser steps of the policy",
 }
-"""What each metric of a row means."""
+"""The meaning of each metric that rows of any algorithm have."""
+
+
+def explanations(algorithm: Algorithm) -> dict[str, str]:
+    """The meaning of each metric that a run of this algorithm logs: the shared ones, and those of its own file."""
+    return {**METRICS, **algorithm.metrics}
 
 
 def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str, float]:

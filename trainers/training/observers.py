@@ -12,19 +12,19 @@ from trainers.critics.valuer import Valuer
 from trainers.runs.run_folder import RunFolder
 from trainers.training.clock import Timekeeper, shares, split, split_in_words
 from trainers.training.progress import Display, Progress
-from webgym.record import live
+from webgym.record import layout
 from webgym.record.live import Monitor
 from webgym.rollout.contract import Event
 from webgym.types import Trajectory
 
 
 class Observers:
-    """Everything that watches a run and decides nothing in it, but for `interrupted`."""
+    """All observers of a run. They decide nothing in it, except by `interrupted`."""
 
     def __init__(self, config: TrainConfig, run: RunFolder, display: Display) -> None:
         self._config, self._run = config, run
         self.display = display
-        self.monitor = Monitor(run.path / live.FILE, config.machine.sessions)
+        self.monitor = Monitor(run.path / layout.LIVE, config.machine.sessions)
         self.timekeeper = Timekeeper()
         self.interrupted = False
         self._probe: list[Trajectory] | None = None
@@ -37,7 +37,7 @@ class Observers:
         self.display.collecting(event)
 
     def log(self, iteration: int, row: dict[str, float]) -> None:
-        """Write the row of an iteration into the run folder, and keep it for the split of time."""
+        """Log the row of an iteration in the run folder, and keep it for the split of time."""
         self._run.log(iteration, row)
         self._rows.append(row)
 
@@ -47,7 +47,7 @@ class Observers:
         return {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], **shares(seconds)}
 
     def iterated(self, row: Mapping[str, float], iteration: int, turns: int, new_turns: int, elapsed_s: float) -> None:
-        """Show an iteration and about how long the run will go on."""
+        """Show an iteration and an estimate of the time that is left."""
         left_s = self._left_s(row, iteration, turns, new_turns, elapsed_s)
         self.display.iterated(Progress(iteration, self._config.length.iterations, row, elapsed_s, left_s))
 
@@ -61,7 +61,7 @@ class Observers:
         return left_s if config.length.minutes is None else min(left_s, max(0.0, 60 * config.length.minutes - elapsed_s))
 
     def say_split(self) -> None:
-        """Say where the time of this process's iterations went."""
+        """Show the split of the time of this process's iterations."""
         if self._rows:
             shown = split_in_words(split(self._rows))
             self.display.say(f"time of the iterations, by what was done in it (several things at once): {shown}")

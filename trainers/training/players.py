@@ -1,11 +1,10 @@
-"""Who plays the episodes of a run, which episodes these are, and how they are written down."""
+"""Players of a run's episodes: the policy, the choice of episodes, and their record."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from trainers.config import TrainConfig
-from trainers.credit.algorithm import Practice, bootstraps
+from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
 from trainers.critics.valuer import Draw, Valuer
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
@@ -14,34 +13,34 @@ from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.disk import disk_errors
 from trainers.runs.run_folder import RunFolder
-from trainers.samplers.sampler import Generated, Sampler
+from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
 from webgym.record.store import load
-from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Record
+from webgym.rollout.executor import Executor, play_in_order
 from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
 
 
 @dataclass(frozen=True)
 class Players:
-    """A policy with its sampler, the sessions that it plays in, and the choice of episodes."""
+    """A policy with its sampler, the executor that plays it, and the choice of episodes."""
 
     config: TrainConfig
-    algorithm_config: Any
+    algorithm_config: AlgorithmConfig
     practice: Practice
     source: PolicyModel
     valuer: Valuer | None
     curriculum: Curriculum
     run: RunFolder
     observers: Observers
-    arena: Arena
+    executor: Executor
     sampler: Sampler
 
     @property
     def sampling(self) -> Sampling:
-        """How training episodes are sampled."""
+        """Sampling settings of training episodes."""
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
     def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
@@ -49,27 +48,26 @@ class Players:
         seed, best_of = self.config.seed, self.practice.best_of
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
-        exploring = self.algorithm_config.explore if explore else 0.0
+        exploring = self.practice.explore if explore else 0.0
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
         return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
-        """A function that collects the episodes of an iteration and writes them down."""
+        """A function that collects and records the episodes of an iteration."""
         policy = self.policy(self.sampling, explore=True)
-        final = self._language(self.sampling, self.config.seed).prompt_ids if bootstraps(self.algorithm_config) else None
 
         def collect() -> list[Trajectory]:
             self.observers.monitor.phase("collecting", iteration)
             with self.run.trajectories(iteration) as store, disk_errors(store.path):
-                record = Record(
-                    screenshot=store.save_screenshot, pictured=lambda key: key.group < self.config.rollout.screenshots, final_prompt=final
-                )
+                record = Record(pictured_groups=self.config.rollout.screenshots, final_prompts=bootstraps(self.algorithm_config))
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = self.arena.collect(policy, keys, record=record, on_event=self.observers.hear)
+                    trajectories = play_in_order(
+                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
+                    )
                     for trajectory in trajectories:
                         store.append(trajectory)
                     return trajectories
@@ -100,7 +98,7 @@ class Players:
 
         def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
             asked = zip(turns, seeds, strict=True)
-            waiting = [self.sampler.submit(turn.completion.prompt_ids, seed, like(turn)) for turn, seed in asked]
+            waiting = [self.sampler.submit(x.completion.prompt_ids, seed, like(x), **picture_key(x.completion.key)) for x, seed in asked]
             return [future.result() for future in waiting]
 
         return draw

@@ -1,10 +1,11 @@
-"""What a display is told about a run."""
+"""Messages about a run to its display."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webgym.evaluation.statistics import Report
+from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
     from trainers.training.trainer import Trainer
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a display is told after each iteration (or evaluation) of a run."""
+    """Message to a display after each iteration (or evaluation) of a run."""
 
     iteration: int
     iterations: int
@@ -22,10 +23,10 @@ class Progress:
 
 
 class Display:
-    """Told of everything that happens; this one says nothing. See :mod:`trainers.training.display`."""
+    """Receiver of all messages about a run; this one shows nothing. See :mod:`trainers.training.display`."""
 
     def begin(self, trainer: "Trainer") -> None: ...
-    def collecting(self, event: Any) -> None: ...
+    def collecting(self, event: Event) -> None: ...
     def iterated(self, progress: Progress) -> None: ...
     def evaluated(self, report: Report, title: str) -> None: ...
     def say(self, words: str) -> None: ...

@@ -36,7 +36,9 @@ from trainers.training.players import Players
 from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
+from webgym.record import layout
 from webgym.rollout.arena import Arena
+from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
 
@@ -52,7 +54,7 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / "failed_batch.pt")
+        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = 0
@@ -67,7 +69,7 @@ class Trainer:
     def start(
         cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
     ) -> "Trainer":
-        """A new run with its folder. Raises UsageError and its kin before anything is written where the configuration cannot work."""
+        """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
         new = begin.new_run(config, parent=parent, name=name)
         trainer = cls(new.config, new.run, new.source, display)
         if new.critic is not None and trainer.valuer is not None:
@@ -212,8 +214,8 @@ class Trainer:
         watch.log(self.iteration, row)
         return row
 
-    def players(self, arena: Arena, sampler: Sampler) -> Players:
-        """The run's players in these sessions, with completions by this sampler."""
+    def players(self, executor: Executor, sampler: Sampler) -> Players:
+        """The run's players on this executor, with completions by this sampler."""
         return Players(
             self.config,
             self.algorithm_config,
@@ -223,22 +225,22 @@ class Trainer:
             self.curriculum,
             self.run,
             self.observers,
-            arena,
+            executor,
             sampler,
         )
 
     @property
     def done(self) -> bool:
-        """Whether the run has had all its iterations or environment steps."""
+        """True once the run has had all its iterations or environment steps."""
         return self._done(self.turns)
 
     def _done(self, turns: int) -> bool:
-        """Whether this iteration, or so many environment steps, are the run's last."""
+        """True if this iteration, or this number of environment steps, is the run's last."""
         config = self.config
         return self.iteration >= config.length.iterations or (config.length.steps is not None and turns >= config.length.steps)
 
     def _progress(self) -> float:
-        """How much of the run lies behind it before this iteration's update, 0 to 1: what the learning rate falls by."""
+        """Part of the run that lies behind before this iteration's update, 0 to 1; the learning rate falls by it."""
         by_iterations = (self.iteration - 1) / max(1, self.config.length.iterations - 1)
         return max(by_iterations, min(1.0, self.turns / self.config.length.steps)) if self.config.length.steps else by_iterations
 

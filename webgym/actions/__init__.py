@@ -1,7 +1,7 @@
 """Text ↔ :data:`webgym.types.Action` in three dialects. Pure; text is read, never executed, and no text makes it raise.
 
 `call`
-    BrowserGym's function names and argument order, so that its agents and prompts carry over, and a few of ours:
+    BrowserGym's function names and argument order, so that its agents and prompts carry over, and a few more:
 
     >>> parse("The box is empty.\\nfill('3', 'Ann')", "call")
     Fill(ref=3, text='Ann')
@@ -105,7 +105,7 @@ def known_dialect(dialect: str) -> Dialect:
 
 
 def _without_reasoning(text: str) -> str:
-    """What stands after the last closed `<think>` block and before one that was never closed."""
+    """Text after the last closed `<think>` block and before one that was never closed."""
     for tag in ("think", "thinking"):
         end = text.rfind(f"</{tag}>")
         text = text[end + len(tag) + 3 :] if end >= 0 else text

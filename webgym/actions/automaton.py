@@ -100,7 +100,7 @@ def repeat(part: Part, least: int = 0, most: int | None = None) -> Part:
 
 
 class State:
-    """What may still come behind the bytes that were read: a set of nodes. `ends` says whether the word may end here."""
+    """State after the bytes that were read: the set of nodes that may come next. `ends` is true where the word may end."""
 
     __slots__ = ("_next", "ends", "need", "nodes")
 
@@ -169,7 +169,7 @@ def _measure(start: Node) -> None:
 
 
 def reads(start: State, word: bytes) -> bool:
-    """Whether the word belongs to the language."""
+    """True if the word belongs to the language."""
     state: State | None = start
     for byte in word:
         state = state.step(byte) if state else None

@@ -67,7 +67,7 @@ class _Arguments:
         return positional, named
 
     def _take(self, mark: str) -> bool:
-        """Whether `mark` comes next after white space; if so, go past it."""
+        """Skip white space, and `mark` if it comes next. True if it did."""
         self.at = cast(re.Match[str], _BLANK.match(self.text, self.at)).end()
         if not self.text.startswith(mark, self.at):
             return False
@@ -168,13 +168,13 @@ def read(text: str, goal: str) -> Action:
 
 
 def _is_attempt(text: str, opening: re.Match[str]) -> bool:
-    """Whether `click(...` that cannot be read was meant as an action, not as prose: "click (the button)", "click(the button)"."""
+    """True if an unreadable `click(...` was meant as an action. Prose such as "click (the button)" or "click(the button)" was not."""
     following = text[opening.end() : opening.end() + 1]
     return opening[0][-2] not in " \t" and not following.isalpha()
 
 
 def _alone(text: str, start: int, end: int) -> bool:
-    """Whether a call is all that its line holds: then an unknown name is a mistake, not a word of the reasoning."""
+    """True if its line holds nothing but the call. An unknown name is then a mistake, not a word of the reasoning."""
     return bool(_LINE_BEFORE.search(text[max(0, start - 10) : start]) or start == 0) and bool(_LINE_AFTER.match(text, end))
 
 

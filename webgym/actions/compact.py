@@ -73,7 +73,7 @@ def goal_strings(goal: str) -> tuple[str, ...]:
 
 
 class _Rest:
-    """What stands after a compact verb, read from left to right."""
+    """Text after a compact verb, read from left to right."""
 
     def __init__(self, text: str, goal: str) -> None:
         self.text, self.goal = text.strip(), goal

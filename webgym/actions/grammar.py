@@ -1,10 +1,10 @@
-"""Grammars of the dialects: what a model that is held to the action syntax may write. Pure.
+"""Grammars of the dialects: the texts that a model constrained to the action syntax may write. Pure.
 
-A grammar names texts that :func:`webgym.actions.parse` reads as an action, all of them, whatever the model draws: one action on one
-line, as :func:`webgym.actions.render` or :func:`webgym.prompts.prompt.demonstration` would write it, with no reasoning before it. It is
-less than what the readers accept: numbers have a few digits, and a text that begins like a ref, a pointer or a list stands in quotes.
+:func:`webgym.actions.parse` reads every text of a grammar as an action. Each text is one action on one line, as
+:func:`webgym.actions.render` or :func:`webgym.prompts.prompt.demonstration` would write it, with no reasoning before it. The readers
+accept more: in a grammar, numbers have a few digits, and a text that begins like a ref, a pointer or a list stands in quotes.
 
-A grammar is named by one short text, which is recorded with every turn, so that whoever learns from the turn can make it again:
+A grammar has a short name. The name is recorded with every turn, so that a trainer can make the grammar again:
 
 >>> grammar_name("compact", 'Enter "ann" as name', refs=3)
 'compact strings=1 refs=3'

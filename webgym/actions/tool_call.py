@@ -125,8 +125,8 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-# The forms of computer-use models. Coordinates are taken as CSS pixels of the viewport: whoever shows the model a scaled picture
-# scales them back. A wheel click is 100 pixels.
+# The forms of computer-use models. Coordinates are taken as CSS pixels of the viewport, so code that shows the model a scaled picture
+# must scale them back. A wheel click is 100 pixels.
 
 _CLICKS: Mapping[str, tuple[str, int]] = {
     "click": ("left", 1),

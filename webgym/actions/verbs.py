@@ -1,4 +1,4 @@
-"""What an agent can do by name: the verbs, their arguments, and how a value of agent text becomes an argument."""
+"""Verbs: the actions that an agent can name, their arguments, and how a value of agent text becomes an argument."""
 
 import math
 import re

@@ -1,1 +1,1 @@
-"""What an author of tasks writes with: task files, checks, oracles, templates, placeholders, forms."""
+"""Tools for authors of tasks: task files, checks, oracles, templates, placeholders, forms."""

@@ -2,7 +2,7 @@
 
 A check is read from one mapping whose key says its kind (`{answer: {number: "{total}"}}`), and has one method, :meth:`Check.unmet`:
 "" when it is met, else the reason in words. To add a kind, write a class whose only field is the new key and put it in `KINDS`. A
-judge that reads the episode against a rubric fits in the same way: it needs the evidence and the values, and answers in words.
+judge that reads the episode against a rubric fits in the same way, because it needs the evidence and the values, and answers in words.
 """
 
 import json
@@ -48,7 +48,7 @@ class Check(Entry):
     """One kind of check."""
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
-        """Why the check is not met, in words; "" when it is."""
+        """The reason in words why the check is not met; "" when it is."""
         raise NotImplementedError
 
     def parts(self) -> Iterable["Check"]:
@@ -60,7 +60,7 @@ class Check(Entry):
 
 
 class SiteState(Entry):
-    """`path` leads into the site's state: keys and numbers with dots between (`orders.0.name`; -1 is the last)."""
+    """State of the site. `path` leads into it: keys and numbers with dots between (`orders.0.name`; -1 is the last)."""
 
     path: str
     equals: Any = None
@@ -118,7 +118,7 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def holds(found: Any, part: Any) -> bool:
-    """Whether `found` contains `part`.
+    """True if `found` contains `part`.
 
     >>> holds([{"name": "Ann", "size": "L"}], {"name": "Ann"}), holds("green tea", "tea"), holds(["1"], 1), holds(None, "a")
     (True, True, True, False)
@@ -143,11 +143,11 @@ def shown(value: Any, limit: int = 200) -> str:
 
 
 class Address(Entry):
-    """The address of the page that the agent looks at. What is not given may be anything."""
+    """The address of the page that the agent looks at. A part that is not given may be anything."""
 
     host: str | None = None
     path: str | None = None
-    query: dict[str, Any] = Field(default_factory=dict)  # these, whatever else is there
+    query: dict[str, Any] = Field(default_factory=dict)  # these, and possibly others
     fragment: str | None = None
 
 
@@ -173,7 +173,7 @@ class UrlCheck(Check):
 
 
 class PageContent(Entry):
-    """What the page that the agent looks at shows. Text is compared with white space collapsed."""
+    """Content of the page that the agent looks at. Text is compared with white space collapsed."""
 
     text: str | None = None  # visible text of the page, or of an element that `selector` finds, contains this
     selector: str | None = None  # CSS
@@ -244,7 +244,7 @@ def squash(text: str) -> str:
 
 
 class Answer(Entry):
-    """What the agent says when it stops.
+    """Answer that the agent gives when it stops.
 
     `exact`: this text, white space collapsed (and upper and lower case alike with `ignore_case`). `number`: the only number in the
     answer, within `tolerance`. `date`: the only date in it, as 2026-01-05, 5 January 2026 or January 5, 2026. `set`: these items, in

@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"\{\{\s*([A-Za-z_]\w*(?:\.-?\w+)*)\s*\}\}")
 
 @dataclass
 class Episode:
-    """What one episode knows: the values that its pages may show, and what was submitted, by form."""
+    """State of one episode: the values that its pages may show, and the submissions by form."""
 
     values: Mapping[str, Any]
     submitted: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class FormSite(StaticSite):
         return Episode(site_state or {})
 
     def snapshot(self, state: Episode) -> Any:
-        """What was submitted, by form."""
+        """The submissions, by form."""
         return {form: [dict(fields) for fields in sent] for form, sent in state.submitted.items()}
 
     @property

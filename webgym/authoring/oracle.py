@@ -1,8 +1,8 @@
-"""What oracles are written with: find things of a page by what they say, read the goal, remember what was seen on the way.
+"""Helpers to write oracles with: find things on a page by their text, read the goal, remember what was seen on the way.
 
 An oracle is a function from :class:`~webgym.types.Observation` to the next action; it sees what an agent sees, and nothing else. One
 that must remember something is a generator: it receives the first observation, yields actions and is sent the observations that
-follow. :func:`remembering` makes what a task wants of it::
+follow. :func:`remembering` makes a task's `oracle` from it::
 
     def cheapest(page: Observation) -> Memory:
         page = yield press(page, "Tea")
@@ -42,7 +42,7 @@ def wanted(page: Observation, pattern: str) -> tuple[str, ...]:
 
 
 def things(page: Observation, *roles: str) -> list[Node]:
-    """What can be acted on, of these roles (of all when none is given), in reading order."""
+    """The things that can be acted on, of these roles (of all when none is given), in reading order."""
     return [n for n in page.nodes if n.ref is not None and (not roles or n.role in roles)]
 
 
@@ -101,7 +101,7 @@ def tick(boxes: Sequence[Node], chosen: Iterable[Node]) -> Action | None:
 
 
 def texts(page: Observation) -> list[str]:
-    """What the page says, without what can be acted on."""
+    """The texts of the page, without the things that can be acted on."""
     return [n.text for n in page.nodes if n.ref is None and n.text]
 
 
@@ -120,5 +120,5 @@ class Remembering:
 
 
 def remembering(program: Callable[[Observation], Memory]) -> Callable[[], Oracle]:
-    """What makes a fresh oracle for one episode out of a generator."""
+    """A factory of oracles from a generator function: each call makes a fresh oracle for one episode."""
     return lambda: Remembering(program)

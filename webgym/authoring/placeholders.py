@@ -50,7 +50,7 @@ def names_in(text: str) -> list[str]:
 
 
 def lookup(values: Any, path: str) -> Any:
-    """What the path leads to. Raises LookupError, which says where the path ends and what there is."""
+    """The value that the path leads to. Raises LookupError, which says where the path ends and what there is."""
     found = values
     for depth, key in enumerate(path.split(".")):
         found = _entry(found, key, ".".join(path.split(".")[:depth]))

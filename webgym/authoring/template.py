@@ -23,8 +23,10 @@ REMEMBERED = 512  # instances of a template that are kept: an episode asks for i
 
 @dataclass(frozen=True)
 class Instance:
-    """What a seed draws: the `values` that a wording's placeholders stand for (see :mod:`webgym.authoring.placeholders`), what the check
-    compares with (`expected`), what the site begins with (`site_state`), and the `path` where the episode begins.
+    """Instance of a goal, drawn by a seed.
+
+    A wording's placeholders stand for `values` (see :mod:`webgym.authoring.placeholders`). The check compares with `expected`, the site
+    begins with `site_state`, and the episode begins at `path`.
     """
 
     values: Mapping[str, Any]

@@ -68,7 +68,7 @@ class Session(Protocol):
         page_script: str | None = None,
         folder: Path | None = None,
     ) -> Mapping[str, object] | None:
-        """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to, None without one.
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`, None without one.
 
         Each request carries the `token` in the header that the gateway reads. `folder` holds the files that may be uploaded. The other
         arguments are those of :class:`webgym.task.Task`.

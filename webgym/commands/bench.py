@@ -1,4 +1,4 @@
-"""What a step and a reset cost, beside the physical limit: the same clicks as bare CDP commands on the same pages, in the same run.
+"""Cost of a step and of a reset, beside the physical limit: the same clicks as bare CDP commands on the same pages, in the same run.
 
 Oracles play. Every episode is played twice on the same session, in turn: once through the environment, once with the bare commands
 (mouse press and release, or the text inserted at once, and one trivial evaluation; no look-up, no settling, no snapshot, no check),
@@ -151,7 +151,7 @@ async def _press(session: Session, point: tuple[float, float], action: t.Action)
 
 @dataclass
 class _Rate:
-    """What `sessions` sessions did together."""
+    """Measurements of `sessions` sessions that play together."""
 
     sessions: int
     session_mb: float  # of the browser's memory, for each open session

@@ -30,7 +30,7 @@ STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it stands, the finding, and, unless it is ok, one sentence on what to do.
+    """Result of one check: its subject, its state, the finding, and, unless it is ok, one sentence on what to do.
 
     warn: it runs, but slower or with less; fail: it does not run.
     """
@@ -50,7 +50,7 @@ def diagnose(environ: Mapping[str, str] | None = None) -> list[Check]:
 
 
 def failed(checks: Iterable[Check]) -> bool:
-    """Whether something keeps WebGym from running."""
+    """True if something keeps WebGym from running."""
     return any(check.status == "fail" for check in checks)
 
 
@@ -68,7 +68,7 @@ def table(checks: Iterable[Check]) -> Table:
 
 
 def check_python(version: tuple[int, int, int]) -> Check:
-    """3.11 or newer."""
+    """Check that Python is 3.11 or newer."""
     words = ".".join(map(str, version))
     if version < (3, 11):
         return Check("python", "fail", words, "Install Python 3.11 or newer and make the virtual environment with it.")
@@ -76,7 +76,7 @@ def check_python(version: tuple[int, int, int]) -> Check:
 
 
 def check_packages(distribution: str = DISTRIBUTION) -> Check:
-    """Everything that the distribution requires is installed in a version that it accepts."""
+    """Check that everything that the distribution requires is installed in a version that it accepts."""
     try:
         required = [Requirement(text) for text in metadata.requires(distribution) or ()]
     except metadata.PackageNotFoundError:
@@ -100,7 +100,7 @@ def _package_problem(required: Requirement) -> str:
 
 
 def check_browser(environ: Mapping[str, str]) -> list[Check]:
-    """Found; its sandbox; starts and answers; a page works through Playwright. Stops at the first that fails."""
+    """Check that a browser is found, its sandbox, that it starts and answers, and a page through Playwright. Stops at the first failure."""
     try:
         browser = executable.find(environ=environ)
     except BrowserMissingError as error:
@@ -167,14 +167,14 @@ def _load(browser: Browser) -> None:
 
 
 def check_shared_memory(folder: Path = Path("/dev/shm")) -> Check:
-    """Chromium passes pages' pixels and data through /dev/shm; containers often have 64 MiB of it."""
+    """Check the size of /dev/shm, because Chromium passes pages' pixels and data through it; containers often have 64 MiB of it."""
     if not folder.is_dir():
         return Check("shared memory", "ok", "this system has no /dev/shm and needs none")
     return judge_shared_memory(shutil.disk_usage(folder).free // MIB)
 
 
 def judge_shared_memory(free_mib: int) -> Check:
-    """256 MiB serve the text observations of 32 sessions; less makes pages crash."""
+    """Judge the shared memory: 256 MiB serve the text observations of 32 sessions; less makes pages crash."""
     if free_mib < 256:
         return Check(
             "shared memory",
@@ -192,7 +192,7 @@ def check_cores() -> Check:
 
 
 def judge_cores(cores: int, quota: float | None) -> Check:
-    """Two are what the default run is made for: one for the browser, one for the model."""
+    """Judge the number of cores. The default run is made for two: one for the browser, one for the model."""
     usable = min(cores, quota) if quota else cores
     words = f"{cores} cores" + (f", of which the container grants {quota:g}" if quota and quota < cores else "")
     if usable < 2:
@@ -212,7 +212,7 @@ def check_memory() -> Check:
 
 
 def judge_memory(free_mib: int | None) -> Check:
-    """2 GiB hold torch, webgym-tiny, its critic and optimisers (about 1 GiB) and a browser with 16 sessions."""
+    """Judge the memory: 2 GiB hold torch, webgym-tiny, its critic and optimisers (about 1 GiB) and a browser with 16 sessions."""
     if free_mib is None:
         return Check("memory", "ok", "this system does not tell how much is available")
     if free_mib < 2048:
@@ -235,13 +235,13 @@ def available_mib(meminfo: str, limit: str = "", used: str = "") -> int | None:
 
 
 def check_torch() -> list[Check]:
-    """Whether the trainers' torch is there and fits the GPU, if there is one. Imports nothing."""
+    """Check that the trainers' torch is there and fits the GPU, if there is one. Imports nothing."""
     version = metadata.version("torch") if importlib.util.find_spec("torch") else ""
     return judge_torch(version, gpus())
 
 
 def judge_torch(version: str, found: Sequence[str] | None) -> list[Check]:
-    """`version` is "" when torch is missing; `found` names the GPUs, None when the driver does not answer."""
+    """Judge torch. `version` is "" when it is missing; `found` names the GPUs, None when the driver does not answer."""
     if not version:
         torch = Check("torch", "fail", "torch is missing; environments run, training does not", f"Run `pip install {DISTRIBUTION}` again.")
     elif found and "+cpu" in version:
@@ -270,7 +270,7 @@ def gpus() -> list[str] | None:
 
 
 def check_display(environ: Mapping[str, str], system: str = platform.system()) -> Check:
-    """Whether a window could be shown; nothing needs one."""
+    """Check if a window could be shown; nothing needs one."""
     if system == "Darwin":
         return Check("display", "ok", "the screen of this Mac")
     display = environ.get("WAYLAND_DISPLAY") or environ.get("DISPLAY")
@@ -289,7 +289,7 @@ def _read(path: str) -> str:
 
 
 def run(*, install: bool = False, browser_only: bool = False, console: Console | None = None) -> int:
-    """What `webgym doctor` does: install a browser where asked and missing, check, print. The exit code: 1 if something fails.
+    """Run `webgym doctor`: install a browser where asked and missing, check, print. Returns the exit code: 1 if something fails.
 
     `browser_only` stops after the browser is found or installed, for `make`.
     """

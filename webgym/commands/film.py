@@ -1,4 +1,4 @@
-"""A film of an episode: one picture a turn, with the thing that is acted on marked and the action written below."""
+"""Film of an episode: one picture a turn, with the thing that is acted on marked and the action written below."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""People play: what they click and type in the browser's window becomes the actions that an agent would write. Where no window can be
+"""Play by a person: their clicks and typing in the browser's window become the actions that an agent would write. Where no window can be
 shown, a page with the live screenshot stands in for it.
 
 The person is a policy like any other, so the collector records the episode, and what it records is a demonstration for `webgym sft`.
@@ -32,6 +32,7 @@ from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.prompts.prompt import demonstration, prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
+from webgym.record import layout
 from webgym.record.store import TrajectoryStore, png
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines
@@ -52,7 +53,7 @@ PATIENCE_S = 24 * 3600.0  # a person may think
 
 
 class Deed(BaseModel):
-    """What the page says the person did on observation number `page`."""
+    """Deed of the person on observation number `page`, as the page reports it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -120,7 +121,7 @@ class Person:
         self._changed = threading.Condition()
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
-        """What the person does, as the model with these prompt settings should have written it."""
+        """The person's action, as the model with these prompt settings should have written it."""
         picture = png(observation.screenshot) if observation.screenshot is not None else b""
         with self._changed:
             self._page += 1
@@ -137,11 +138,11 @@ class Person:
 
     @property
     def windowed(self) -> bool:
-        """Whether the person acts in the browser's window."""
+        """True if the person acts in the browser's window."""
         return self._hands is not None
 
     def do(self, deed: Deed) -> str:
-        """ "" where the deed is under way, else why it cannot be done."""
+        """Begin the deed. Returns "", or the reason in words why it cannot be done."""
         with self._changed:
             if deed.page != self._page or self._answer.done() or self._observation is None or self._over is not None:
                 return "the page has changed meanwhile: look again"
@@ -165,7 +166,7 @@ class Person:
         await self._hands.begin(self._tab(), {**state, "focus": focus, "error": error or state.get("error", ""), "over": None})
 
     def _hear(self, told: str) -> None:
-        """What the window says was done."""
+        """Take in a message of the window: a deed, or the wish to go on to the next episode."""
         if told == "next":
             if self._go_on:
                 self._go_on.set()
@@ -178,7 +179,7 @@ class Person:
             loop_thread().start(self._turn_in_window(wrong))
 
     def leave(self) -> None:
-        """Say that the person has closed the window: whoever asks them gets EOFError."""
+        """Note that the person has closed the window. A request for their action then raises EOFError."""
         with self._changed:
             asked = self._observation is not None and not self._answer.done()
             if not asked and self._over is None:
@@ -210,7 +211,7 @@ class Person:
             self._changed.notify_all()
 
     def state(self, after: int, wait_s: float = 20.0) -> dict[str, Any]:
-        """What to show; waits until there is something newer than page `after`."""
+        """The state to show; waits until there is something newer than page `after`."""
         with self._changed:
             self._changed.wait_for(lambda: self._page > after, wait_s)
             seen = self._observation
@@ -317,21 +318,21 @@ def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:
     if not trajectory.outcome.success:
         return ""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "demos.jsonl"
+    path = out / layout.DEMOS
     with TrajectoryStore(path) as store:
         store.append(trajectory)
-    (out / "prompt.json").write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
     return str(path)
 
 
 def _check_prompts(out: Path, prompts: PromptSettings) -> None:
-    path = out / "prompt.json"
+    path = out / layout.DEMO_PROMPTS
     if path.is_file() and PromptSettings.from_json(json.loads(path.read_text("utf-8"))) != prompts:
         raise UsageError(f"{out} holds demonstrations with other prompt settings: give another --out, or the --style that they have")
 
 
 def create_app(person: Person, go_on: threading.Event, token: str) -> Any:
-    """The page's server: state, picture, and what the person did."""
+    """The page's server: state, picture, and the person's deeds."""
     at = f"/{token}"
 
     def state(request: Request) -> Response:

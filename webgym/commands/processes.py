@@ -1,4 +1,4 @@
-"""What processes take: the memory and the processor time of one and of all below it, from `/proc`.
+"""Resources of processes: the memory and the processor time of one and of all below it, from `/proc`.
 
 Where there is no `/proc` the figures are 0.
 """
@@ -31,7 +31,7 @@ def pss_mb(process: int) -> float:
 
 
 def tree_mb(process: int) -> float:
-    """What the process and all below it share of physical memory, in MB."""
+    """Physical memory of the process and all below it (proportional set size), in MB."""
     return sum(map(pss_mb, descendants(process)))
 
 

@@ -33,7 +33,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of a replay."""
+    """Result of a replay."""
 
     task_id: str
     seed: int
@@ -45,7 +45,7 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether everything was as recorded, the end and its reward included."""
+        """True if everything was as recorded, the end and its reward included."""
         return all(check.observation and check.state for check in self.checks) and self.end == self.recorded_end and self.same_reward
 
     @property
@@ -163,5 +163,5 @@ def _limit(trajectory: Trajectory) -> int | None:
 
 
 def _action(text: str, error: str) -> Action | InvalidAction:
-    """The recorded action; what was none stays none, with the words of then."""
+    """The recorded action. A text that was no action stays none, with the recorded error."""
     return parse(text, "call", "") if text else InvalidAction(error)

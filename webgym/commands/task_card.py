@@ -7,7 +7,7 @@ from webgym.types import Observation
 
 
 def card(task: Task, seeds: int = 2) -> dict[str, Any]:
-    """What is known of a task without a browser, as plain data. `goals` are of each split's first seeds, where the page draws none."""
+    """Facts about a task that need no browser, as plain data. `goals` are of each split's first seeds, where the page draws none."""
     splits: dict[str, Any] = {}
     for split, range_ in task.splits.seeds.items():
         begun = [task.start(seed) for seed in range_[:seeds]]

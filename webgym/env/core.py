@@ -24,7 +24,7 @@ from webgym.types import Step
 A = TypeVar("A")
 B = TypeVar("B")
 End = Literal["", "stop", "infeasible"]
-"""How the agent ended the episode, if it did."""
+"""The agent's way of ending the episode, if it did."""
 
 RESET_S = 60.0
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
@@ -250,7 +250,7 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
 
 
 def _judged(task: Task, evidence: Evidence) -> Verdict:
-    """The verdict of the task's check; what the check raises is a JudgeFault."""
+    """The verdict of the task's check. An error of the check becomes a JudgeFault."""
     try:
         return task.check(evidence)
     except Exception as error:
@@ -258,7 +258,7 @@ def _judged(task: Task, evidence: Evidence) -> Verdict:
 
 
 def _start(task: Task, seed: int) -> Start:
-    """How the episode begins; what the task's own program raises is a JudgeFault."""
+    """The beginning of the episode. An error of the task's own program becomes a JudgeFault."""
     try:
         start = task.start(seed)
     except Exception as error:

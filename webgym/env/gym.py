@@ -22,7 +22,7 @@ TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
 
 class TextFace:
-    """How a task looks to Gymnasium: its spaces, text to actions, observations and infos as dicts."""
+    """Gymnasium's view of a task: its spaces, text to actions, observations and infos as dicts."""
 
     def __init__(self, task_id: str, *, dialect: str, page: PageMode, max_turns: int | None, screenshot: bool) -> None:
         if dialect not in DIALECTS:
@@ -47,7 +47,7 @@ class TextFace:
         self.action_space = ActionText(dialect)
 
     def action(self, text: str, goal: str) -> t.Action | t.InvalidAction:
-        """What `text` asks for. Raises ConfigError where it is no text at all."""
+        """The action that `text` asks for. Raises ConfigError where it is no text at all."""
         if not isinstance(text, str):
             raise ConfigError(
                 f"an action is text in the {self.dialect} dialect, such as {self.action_space.sample()!r}; got {type(text).__name__}"

@@ -54,7 +54,7 @@ class UnicodeText(gym.Space[str]):
 
 
 class ActionText(UnicodeText):
-    """What an agent may write; samples are actions of the dialect that parse, on refs that may or may not be on the page."""
+    """Text that an agent may write. Samples are actions of the dialect that parse, on refs that may or may not be on the page."""
 
     def __init__(self, dialect: str = "call", seed: int | None = None) -> None:
         super().__init__(1 << 21, seed)

@@ -1,4 +1,4 @@
-"""Many sessions of one task as one Gymnasium vector environment: they run side by side on the one loop of one browser.
+"""Vector environment of Gymnasium: many sessions of one task, side by side on the one loop of one browser.
 
 ``gymnasium.make_vec(id, num_envs=N)`` makes one. Given the same seeds and actions it goes through the same episodes as Gymnasium's
 ``SyncVectorEnv`` of :class:`webgym.env.gym.WebEnv`. It differs where a session fails: a Fault ends the episode of its slot, with reward
@@ -23,12 +23,12 @@ from webgym.prompts.page import PageMode
 from webgym.types import Action, InvalidAction, Observation
 
 RESETS = 3
-"""How often a slot tries to begin an episode before it gives the fault back."""
+"""Number of tries of a slot to begin an episode before it gives the fault back."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What a slot gives back."""
+    """Result of a slot's step or reset."""
 
     observation: dict[str, Any]
     info: dict[str, Any]
@@ -56,7 +56,7 @@ class _Slot:
 
 
 class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
-    """`num_envs` sessions of a task; the arguments are those of :class:`webgym.env.gym.WebEnv`, and `autoreset_mode`.
+    """Vector environment of `num_envs` sessions of a task. The arguments are those of :class:`webgym.env.gym.WebEnv`, and `autoreset_mode`.
 
     ``NextStep`` (the default): the step after an episode's end ignores the slot's action and begins the next episode.
     ``SameStep``: the step that ends an episode also begins the next; the last observation and info are in ``infos["final_obs"]``
@@ -198,7 +198,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     # --- all slots ---------------------------------------------------------------------------------------------------------
 
     def _all(self, works: Sequence[Awaitable[Any]]) -> list[Any]:
-        """What all come to, run side by side; the first error is raised when all have ended."""
+        """The results of all, run side by side. The first error is raised when all have ended."""
         from webgym.loop_thread import loop_thread
 
         async def gathered() -> list[Any]:

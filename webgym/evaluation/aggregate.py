@@ -1,7 +1,7 @@
-"""Many runs as one figure, after Agarwal et al. (2021), arXiv 2108.13264: interquartile means and probabilities of improvement.
+"""Aggregates over runs, after Agarwal et al. (2021), arXiv 2108.13264: interquartile means and probabilities of improvement.
 
 Scores are by task: for each task one score per run. Intervals come from the stratified bootstrap: runs are drawn anew within each task,
-tasks stay, since the question is what other seeds would have shown on these tasks.
+tasks stay, because the question is what other seeds would have shown on these tasks.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -18,7 +18,8 @@ from webgym.policies.policy import Policy
 from webgym.policies.scripted import NoopPolicy, RandomPolicy
 from webgym.prompts.settings import PromptSettings
 from webgym.rollout.arena import Arena
-from webgym.rollout.contract import Listener, Record
+from webgym.rollout.contract import Listener, PolicyHandle, Record
+from webgym.rollout.executor import Executor, play_in_order
 from webgym.types import EpisodeKey, Sampling, Trajectory
 
 SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
@@ -26,9 +27,9 @@ SPLITS: tuple[task_sets.Split, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Assessment:
-    """`seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for whoever is assessed.
+    """Assessment on `seeds` seeds of a split for every task (ids, sets or patterns): the same episodes for every policy.
 
-    `shown` makes what hears of so many episodes while they are played (:func:`webgym.rollout.progress.shown`).
+    `shown` makes the listener of so many episodes while they are played (:func:`webgym.rollout.progress.shown`).
     """
 
     tasks: tuple[str, ...] = ("default",)
@@ -44,18 +45,18 @@ class Assessment:
         pairs = [(task, seed) for seed in chosen for task in task_sets.choose(self.tasks)]
         return [EpisodeKey(task, seed, group=group) for group, (task, seed) in enumerate(pairs)]
 
-    def play(self, policy: Policy, arena: Arena | None = None, on_event: Listener | None = None) -> list[Trajectory]:
-        """The episodes, without prompts and pages; in sessions of its own unless an arena is given.
+    def play(self, policy: Policy | PolicyHandle, executor: Executor | None = None, on_event: Listener | None = None) -> list[Trajectory]:
+        """The episodes, without pages; in sessions of its own unless an executor is given.
 
         Raises UsageError or Fault before the first episode where a task cannot begin (:func:`webgym.packs.rehearsal.rehearse`).
         """
-        if arena is None:
+        if executor is None:
             rehearse(task_sets.choose(self.tasks), self.backend)
             with Arena(self.sessions, backend=self.backend) as own:
                 return self.play(policy, own, on_event)
         keys = self.keys()
         with self.shown(len(keys)) as listener:
-            return arena.collect(policy, keys, record=Record(prompts=True, pages=False), on_event=on_event or listener)
+            return play_in_order(executor, policy, keys, record=Record(prompts=True, pages=False), on_event=on_event or listener)
 
     def report(self, trajectories: Iterable[Trajectory]) -> Report:
         """The figures of these episodes, twins among the tasks in pairs."""

@@ -117,7 +117,7 @@ class Row:
 class Pair:
     """A task that can be done and its twin that cannot, on the same seeds and so with the same goals: solved where both are.
 
-    Who always gives up solves half of the episodes and none of the pairs. `pairs` counts those without faults of the machinery;
+    A policy that always gives up solves half of the episodes and none of the pairs. `pairs` counts those without faults of the machinery;
     `interval` is Wilson's for `success`.
     """
 
@@ -207,7 +207,7 @@ def report(
     """The figures of an evaluation; `by` names the row of a trajectory (its task, its split ...), rows are sorted by name.
 
     `twins` are the ids of tasks that are scored in pairs (:class:`Pair`). `seed` fixes the bootstrap. Tasks stay the clusters of the
-    bootstrap whatever `by` says.
+    bootstrap for every `by`.
     """
     given = list(trajectories)
     named: dict[str, list[Trajectory]] = {}
@@ -249,7 +249,7 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
 
 
 def pair_of(first: str, second: str, trajectories: Iterable[Trajectory], confidence: float = 0.95) -> Pair:
-    """How often both tasks are solved on one seed; where a seed was played several times, the n-th of one goes with the n-th of the other.
+    """Figures of two tasks that must both be solved on one seed. The n-th episode of one there goes with the n-th of the other.
 
     An episode in which the machinery failed takes its pair out; one that the agent's own action killed is not solved.
     """

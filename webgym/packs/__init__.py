@@ -1,1 +1,1 @@
-"""Where tasks come from: packs, sets, and the rehearsal before the first episode."""
+"""Sources of tasks: packs, sets, and the rehearsal before the first episode."""

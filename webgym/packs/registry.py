@@ -72,7 +72,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 @functools.cache
 def _entry_points() -> "dict[str, EntryPoint]":
-    """What other distributions offer, by pack name."""
+    """The entry points of packs in other distributions, by pack name."""
     import importlib.metadata
 
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
@@ -115,6 +115,11 @@ def task(task_id: str) -> Task:
     return found
 
 
+def file_of(task_id: str) -> str:
+    """The task file or pack that another process loads first to know this task; "" for one that every process knows, or none does."""
+    return _found_by.get(task_id, "").rpartition("#")[0]
+
+
 def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
     """The pairs of a task and its twin of which both are among these tasks, each once."""
     ids = dict.fromkeys(task_ids)
@@ -123,7 +128,7 @@ def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _is_listed(task_id: str) -> bool:
-    """Whether a pack has this task: listed in its manifest, or of a name that the manifest's `pattern` allows."""
+    """True if a pack has this task: listed in its manifest, or of a name that the manifest's `pattern` allows."""
     pack, _, name = task_id.partition(".")
     if pack not in manifests():
         return False
@@ -284,7 +289,7 @@ def _from_folder(folder: Path) -> tuple[list[Task], Sequence[Site]]:
 
 
 def _programs_of(folder: Path, call: Callable[[], T]) -> T:
-    """What a program of a pack's author gives. Raises TaskFileError for whatever it raises."""
+    """The result of a program of a pack's author. Raises TaskFileError for any error of that program."""
     try:
         return call()
     except WebGymError:
@@ -294,7 +299,7 @@ def _programs_of(folder: Path, call: Callable[[], T]) -> T:
 
 
 def _add(new: Task, sites: Iterable[Site], name: str) -> None:
-    """`name` is what another process finds the task by."""
+    """Add a task, which another process finds by `name`."""
     if "." not in new.id:
         raise TaskFileError(f"task id {new.id!r} has no pack name: expected '<pack>.<task>'")
     if new.id in _registered or _is_listed(new.id):
@@ -321,8 +326,8 @@ def _remove(task_id: str) -> None:
 def register_all() -> None:
     """Make all tasks known to Gymnasium; called by `import webgym`.
 
-    Where Gymnasium is not imported yet, this waits until it is: it costs more than all of `import webgym`, and whoever only looks at
-    runs or asks for help never needs it.
+    Where Gymnasium is not imported yet, this waits until it is, because it costs more than all of `import webgym`, and looking at runs
+    or asking for help never needs it.
     """
     if "gymnasium" not in sys.modules:
         sys.meta_path.insert(0, _WhenGymnasiumIsImported())
@@ -332,7 +337,7 @@ def register_all() -> None:
 
 
 class _WhenGymnasiumIsImported:
-    """Finds Gymnasium as ever, and registers the tasks right after it has been executed; who only looks for it changes nothing."""
+    """Finds Gymnasium as ever, and registers the tasks right after it has been executed. Only looking for it changes nothing."""
 
     def __init__(self) -> None:
         self._looking = False
@@ -377,7 +382,7 @@ def _pack(name: str) -> Pack:
     if entry is not None and not (PACKS_FOLDER / name).is_dir():
         try:
             return entry.load()
-        except Exception as error:  # whatever somebody else's package raises, its tasks cannot be had
+        except Exception as error:  # any error of another package means that its tasks cannot be had
             raise TaskFileError(f"the pack {name!r} (entry point {entry.value!r}) cannot be loaded: {error!r}") from error
     if "webgym_tasks" not in sys.modules:
         package = types.ModuleType("webgym_tasks", "The packs beside webgym.")

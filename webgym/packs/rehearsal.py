@@ -1,4 +1,4 @@
-"""What can go wrong with a task before anything is played: told in one sentence each, before a run spends its first episode.
+"""Rehearsal of tasks: finds problems before a run spends its first episode, and reports each in one sentence.
 
 A rehearsal draws a task on the first seed of each split, opens its sites with what was drawn, and asks its check. No browser is needed.
 """
@@ -89,5 +89,5 @@ def _has_its_twin(task: Task) -> None:
 
 
 def _words(error: Exception) -> str:
-    """A LookupError of ours is a sentence; the text of others alone may be a bare key."""
+    """The error in words. A LookupError raised by WebGym is a sentence; the text of any other error may be a bare key."""
     return str(error) if isinstance(error, LookupError) and " " in str(error) else f"{type(error).__name__}: {error}"

@@ -58,7 +58,7 @@ def seeds_of(split: Split) -> range:
 
 
 def is_path(name: str) -> bool:
-    """Whether a task's name is that of a task file or pack folder (`./mine`, `packs/mine/tasks.yaml`), rather than of a set or task.
+    """True if a name is that of a task file or pack folder (`./mine`, `packs/mine/tasks.yaml`), rather than of a set or task.
 
     >>> is_path("mine/tasks.yaml"), is_path("./mine"), is_path("miniwob.click-*"), is_path("webgym/miniwob.click-test-v0")
     (True, True, False, False)

@@ -1,4 +1,4 @@
-"""Demonstrations: oracles play, and each turn is recorded as the prompt a model would have seen and what it should have written."""
+"""Demonstrations: oracles play, and each turn is recorded as the prompt a model would have seen and the text it should have written."""
 
 import random
 from collections import OrderedDict
@@ -54,7 +54,7 @@ class Demonstrator(OraclePolicy):
         self._ways.pop(key, None)
 
     def _meant(self, observation: Observation, key: EpisodeKey) -> Action | None:
-        """What it would do without a slip; None where an earlier slip has led it astray for good."""
+        """The action that it would take without a slip; None where an earlier slip has led it astray for good."""
         way = self._ways.get(key)
         try:
             if way is not None and way.needed:

@@ -11,12 +11,13 @@ import numpy as np
 
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import OpenAIClient
-from webgym.prompts.prompt import messages
+from webgym.prompts.parts import Message, Part, PicturePart, Prompt, TextPart
+from webgym.prompts.prompt import prompt_of
 from webgym.prompts.settings import PromptSettings
 from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
 
 View = Literal["text", "screenshot", "both"]
-"""How the model sees the page: its text with refs, its picture (then it acts by coordinates), or both."""
+"""View of the page for the model: its text with refs, its picture (then it acts by coordinates), or both."""
 
 CHAT = PromptSettings()
 SAMPLING = Sampling(max_tokens=1024)  # room for reasoning
@@ -44,6 +45,8 @@ class OpenAIPolicy:
     ) -> None:
         if prompts.style != "chat":
             raise ConfigError(f"a server's model is prompted in the chat style, got prompt style {prompts.style!r}")
+        if prompts.context != "window":
+            raise ConfigError(f"a server's model is told each turn anew: set prompts.context=window, got {prompts.context!r}")
         self.dialect = prompts.dialect
         self._client, self._model, self._prompts, self._sampling = client, model, prompts, sampling
         self._view: View = view
@@ -51,35 +54,49 @@ class OpenAIPolicy:
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion; the model's reasoning, where the server splits it off, is put back in front. Raises UsageError, PolicyFault."""
-        asked = await asyncio.to_thread(chat_messages, observation, history, self._prompts, self._view)
+        shown, pictures, asked = await asyncio.to_thread(self._asked, observation, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._extra)
         text = f"<think>{reply.reasoning}</think>{reply.text}" if reply.reasoning else reply.text
-        return Completion(text, prompt_of(asked), reply.prompt_ids, reply.ids, reply.logprobs, self._sampling)
+        return Completion(text, shown, reply.prompt_ids, reply.ids, reply.logprobs, self._sampling, key=pictures)
+
+    def _asked(self, observation: Observation, history: Sequence[Turn]) -> tuple[str, str, list[dict[str, Any]]]:
+        """The prompt's text, its key, and its messages."""
+        prompt = viewed_prompt(observation, history, self._prompts, self._view)
+        return prompt.text, prompt.key, chat_messages(prompt)
 
 
-def chat_messages(observation: Observation, history: Sequence[Turn], prompts: PromptSettings, view: View) -> list[dict[str, Any]]:
-    """The prompt as the protocol's messages, with the page as text, picture or both. Raises UsageError where the picture is missing."""
-    system, user = messages(replace(observation, nodes=()) if view == "screenshot" else observation, history, prompts)
+def viewed_prompt(observation: Observation, history: Sequence[Turn], prompts: PromptSettings, view: View) -> Prompt:
+    """The prompt with the page as text, picture or both. Raises UsageError where the picture is missing."""
+    seen = replace(observation, nodes=()) if view == "screenshot" else observation
+    prompt = replace(prompt_of(seen, history, prompts), cue="")  # the server has a chat template
     if view == "text":
-        return [system, user]
+        return prompt
     if observation.screenshot is None:
         raise UsageError(f"view {view!r} needs observations with a picture: open the sessions with screenshots=True")
-    height, width = observation.screenshot.shape[:2]
-    words = f"The picture shows the page, {width} by {height} pixels; coordinates are in its pixels, from the top left."
+    picture = PicturePart.of(observation.screenshot)
+    words = f"The picture shows the page, {picture.width} by {picture.height} pixels; coordinates are in its pixels, from the top left."
     if view == "screenshot":
         words += " Things on it bear no refs: act by coordinates."
-    parts = [
-        {"type": "text", "text": f"{user['content']}\n\n{words}"},
-        {"type": "image_url", "image_url": {"url": picture_url(observation.screenshot)}},
-    ]
-    return [system, {"role": "user", "content": parts}]
+    *before, user = prompt.messages
+    return Prompt((*before, Message(user.role, (TextPart(f"{user.text}\n\n{words}"), picture))))
 
 
-def prompt_of(asked: Sequence[Mapping[str, Any]]) -> str:
-    """The texts of chat messages as one text, for the record."""
-    contents = [[{"type": "text", "text": m["content"]}] if isinstance(m["content"], str) else m["content"] for m in asked]
-    return "\n\n".join(part["text"] for content in contents for part in content if part["type"] == "text")
+def chat_messages(prompt: Prompt) -> list[dict[str, Any]]:
+    """The prompt as the protocol's messages: a message of text alone is a text, any other a list of parts."""
+    return [{"role": message.role, "content": _content(message)} for message in prompt.messages]
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if all(isinstance(part, TextPart) for part in message.parts):
+        return message.text
+    return [_part(part) for part in message.parts]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": {"url": picture_url(part.pixels)}}
 
 
 def picture_url(pixels: np.ndarray) -> str:

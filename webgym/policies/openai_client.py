@@ -27,13 +27,13 @@ PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses th
 MAX_SEED = 2**31
 
 Logprobs = Literal["raw", "processed"]
-"""What a server's log-probabilities are of: the model's distribution at temperature 1 (`raw`; vLLM's and OpenAI's default), or the
+"""Distribution of a server's log-probabilities: the model's distribution at temperature 1 (`raw`; vLLM's and OpenAI's default), or the
 one that was sampled from (`processed`; `vllm serve --logprobs-mode processed_logprobs`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is, the key it wants (never shown), and what its log-probabilities mean. Raises ConfigError for a wrong address."""
+    """Server: its address, its key (never shown), and the meaning of its log-probabilities. Raises ConfigError for a wrong address."""
 
     base_url: str  # with its path, which ends in /v1 as a rule
     key: str = field(default="", repr=False)
@@ -63,7 +63,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request may take, and how often and after which pauses it is tried again.
+    """Limits of a request: how long it may take, and how often and after which pauses it is tried again.
 
     Pauses double from `base_s` to `cap_s`; no try begins that could end later than `give_up_s` after the first began.
     """
@@ -89,7 +89,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered. `reasoning` is what it split off before the text. `finish` is "stop", or "length" where the text was cut.
+    """Answer of a server. `reasoning` was split off before the text. `finish` is "stop", or "length" where the text was cut.
 
     Where the server gives token ids: `prompt_ids` are those that the model read, `ids` those that were sampled, the end token
     included. `logprobs` are one per sampled id, of the full distribution at the sampling temperature; empty where the server's
@@ -105,7 +105,7 @@ class Reply:
 
 
 def usable_logprobs(sampling: Sampling, meaning: Logprobs) -> bool:
-    """Whether a server's log-probabilities are those of the full distribution at the sampling temperature.
+    """True if a server's log-probabilities are those of the full distribution at the sampling temperature.
 
     >>> usable_logprobs(Sampling(temperature=0.7), "raw"), usable_logprobs(Sampling(temperature=0.7), "processed")
     (False, True)
@@ -357,7 +357,7 @@ class OpenAIClient:
             raise PolicyFault(f"{self.server.base_url} answered in another form than the protocol's: {where}: {first['msg']}") from error
 
     def _words(self, response: httpx2.Response) -> str:
-        """What the server said of its refusal, as " (...)", without the key; "" where it said nothing."""
+        """The server's words on its refusal, as " (...)", without the key; "" where it said nothing."""
         try:
             said = response.json()
         except ValueError:

@@ -1,4 +1,4 @@
-"""Who chooses actions: the protocol, and policies without a model (random, no-op, oracle).
+"""Protocol of policies, which choose actions.
 
 A policy is asked once a turn and writes text in its dialect. Its random choices come from :func:`webgym.types.seed_from` over the
 episode's key and the turn, so that an episode can be made again.

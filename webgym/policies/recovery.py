@@ -1,7 +1,7 @@
-"""The way back after a slip, for demonstrators with a memory: they restore the page on which they slipped, then do what they meant to do.
+"""Recovery from a slip, for demonstrators with a memory: they restore the page on which they slipped, then do what they meant to do.
 
 An oracle that remembers (:func:`webgym.authoring.oracle.remembering`) expects the page that follows its own action. After another action
-that page does not come, so somebody else must lead back, as people do: go back, put the fields right that were changed, and if what was
+that page does not come, so recovery must lead back, as people do: go back, put the fields right that were changed, and if what was
 meant is still not to be seen, load the page again and repeat the clicks that had opened it. What a slip has done to the site itself (a
 second product in the cart) is not taken back.
 """
@@ -16,7 +16,7 @@ Name = tuple[str, str, int]  # role, text, and which one of those that share the
 
 
 class Recovery:
-    """One episode's memory of where its oracle stands: told of each turn that it takes, and of each slip."""
+    """Memory of an oracle's position in one episode. It is told of each turn that the oracle takes, and of each slip."""
 
     def __init__(self) -> None:
         self._clicks: list[tuple[Name, Action]] = []  # of the oracle, since its page was loaded
@@ -27,18 +27,18 @@ class Recovery:
 
     @property
     def needed(self) -> bool:
-        """Whether there is a way back to go."""
+        """True while there is a way back to go."""
         return self._slipped is not None
 
     def took(self, page: Observation, action: Action) -> None:
-        """What the oracle meant is done on this page."""
+        """Note that the oracle's action is done on this page."""
         if page.url != self._address:
             self._address, self._clicks = page.url, []
         if isinstance(action, Click):
             self._clicks.append((_name(page, action.ref), action))
 
     def slip(self, page: Observation, meant: Action) -> None:
-        """Something else than `meant` is done on this page; during a way back, on any page."""
+        """Note that another action than `meant` is done on this page; during a way back, on any page."""
         self._slipped = self._slipped or (page, meant)
         self._went_back = self._loaded = False
         self._again = []
@@ -63,7 +63,7 @@ class Recovery:
         return Goto(before.url)
 
     def _to(self, address: str, now: str) -> Action:
-        """Towards the page of the slip: back once, then by its address."""
+        """A step towards the page of the slip: back once, then by its address."""
         if not self._went_back:
             self._went_back = True
             return Back()
@@ -85,7 +85,7 @@ class Recovery:
 
 
 def _named(page: Observation) -> Iterator[tuple[Name, Node]]:
-    """What can be acted on, by names that outlive a snapshot's refs."""
+    """The things that can be acted on, by names that outlive a snapshot's refs."""
     seen: dict[tuple[str, str], int] = {}
     for node in page.nodes:
         if node.ref is not None:
@@ -102,7 +102,7 @@ def _name(page: Observation, ref: int) -> Name:
 
 
 def _put_right(before: Observation, now: Observation) -> Action | None:
-    """What gives the first changed field its value again; None when all are as they were."""
+    """An action that gives the first changed field its value again; None when all are as they were."""
     present = dict(_named(now))
     for name, was in _named(before):
         node = present.get(name)
@@ -120,7 +120,7 @@ def _put_right(before: Observation, now: Observation) -> Action | None:
 
 
 def _pointed(before: Observation, meant: Action, now: Observation) -> Action | None:
-    """What was meant before, on the page as it is now; None where its target is not there."""
+    """The action that was meant before, with the refs of the page as it is now; None where its target is not there."""
     refs = _refs(now)
     changed = {}
     for field in _targets(meant):

@@ -21,9 +21,9 @@ class NoopPolicy:
 
 
 class RandomPolicy:
-    """Sensible actions at random: clicks, texts from the goal, options. Never stop or infeasible.
+    """Plays sensible actions at random: clicks, texts from the goal, options. Never stop or infeasible.
 
-    It says what a task is worth before anything was learned (`Task.chance`).
+    Its success rate is that of a task before anything was learned (`Task.chance`).
     """
 
     dialect = "call"
@@ -66,7 +66,7 @@ def _on(node: Node, labels: Sequence[str], observation: Observation, rng: random
 
 
 def _options(nodes: Sequence[Node]) -> dict[int, list[tuple[int, str]]]:
-    """For each select box its options as (ref, label): the option nodes that stand right below it, one level deeper."""
+    """The options of each select box as (ref, label): the option nodes that stand right below it, one level deeper."""
     found: dict[int, list[tuple[int, str]]] = {}
     box: Node | None = None
     for node in nodes:
@@ -78,7 +78,7 @@ def _options(nodes: Sequence[Node]) -> dict[int, list[tuple[int, str]]]:
 
 
 def _texts(goal: str, role: str) -> list[str]:
-    """What one might type: the goal's numbers into a number field, its quoted strings, else its words."""
+    """Texts to type: the goal's numbers into a number field, its quoted strings, else its words."""
     if role == "spinbutton":
         return re.findall(r"\d+", goal) or ["1"]
     return [text for text in goal_strings(goal) if text] or re.findall(r"[\w@.'-]+", goal) or ["a"]
@@ -94,7 +94,7 @@ class OraclePolicy:
     def __init__(self, task: Callable[[str], Task], dialect: str = "call", remembered: int = 4096) -> None:
         self.dialect = dialect
         self._task = task
-        self._remembered = remembered  # nobody says when an episode is given up, so only the latest ones are kept
+        self._remembered = remembered  # the end of an abandoned episode is not reported, so only the latest ones are kept
         self._oracles: OrderedDict[EpisodeKey, Oracle] = OrderedDict()
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
@@ -108,7 +108,7 @@ class OraclePolicy:
         self._oracles.move_to_end(key)
         try:
             return oracle(observation)
-        except Exception as error:  # an oracle is a program of a task's author: whatever it raises, the task is at fault
+        except Exception as error:  # an oracle is a program of a task's author: any error it raises is the task's fault
             raise JudgeFault(
                 f"the oracle of {key.task_id} failed on seed {key.seed}, turn {observation.turn}: {type(error).__name__}: {error}"
             ) from error

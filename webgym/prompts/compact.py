@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from webgym.actions import goal_strings
 from webgym.prompts.page import compact_line
 from webgym.prompts.settings import PromptSettings, continues, recent_turns
-from webgym.types import Node, Observation, Turn
+from webgym.types import Mention, Node, Observation, Turn
 
 
 def compact_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
     lines = [f"left {observation.turns_left}"]
     if not continues(history, settings):
         lines.insert(0, f"goal: {_pointed(_plain(observation.goal))}")
-    lines.extend(f"done: {_named(turn)}" for turn in recent_turns(history, settings))
+    lines.extend(_Past(history, observation.goal, settings).lines())
     if settings.errors and observation.error:
         lines.append(f"error: {_plain(observation.error)[:80]}")
     lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices if settings.errors)
@@ -43,17 +43,69 @@ def _pointed(goal: str) -> str:
     return re.sub(r'"[^"]*"', lambda quoted: f"${next(count)} {quoted[0]}", goal)
 
 
-def _named(turn: Turn) -> str:
-    """A past action with its ref replaced by what the page line said, since refs are of that page only."""
-    text = turn.completion.text.strip().splitlines()[-1] if turn.completion.text.strip() else "nothing"
-    ref = re.search(r"[#*]\d+", text)
+_REF = re.compile(r"[#*]\d+")
+
+
+def mention(text: str, nodes: Sequence[Node]) -> Mention | None:
+    """The thing of a page that agent text names first; None where its last line holds no ref, or one that nothing on the page bears.
+
+    >>> mention("click #1", [Node("text", "Hi"), Node("button", "OK", ref=0), Node("link", "Help", ref=1)])
+    Mention(node=Node(role='link', text='Help', ref=1, value=None, states=(), depth=0, box=None), line=2)
+    """
+    ref = _REF.search(_last_line(text))
     if ref is None:
-        return _plain(text)[:60]
-    lines = turn.completion.prompt.splitlines()
-    line = next((line for line in reversed(lines) if line.endswith(f" {ref[0]}")), "")
-    name = line.removesuffix(f" {ref[0]}") if line else "?"
-    failed = " failed" if turn.error else ""
-    return f"{text.replace(ref[0], name, 1)[:60]}{failed}"
+        return None
+    return next((Mention(node, line) for line, node in enumerate(nodes) if node.ref is not None and str(node.ref) == ref[0][1:]), None)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "nothing"
+
+
+class _Past:
+    """Past actions as a prompt lists them: each with its ref replaced by the words of the page line that bore it, as it was shown."""
+
+    def __init__(self, history: Sequence[Turn], goal: str, settings: PromptSettings) -> None:
+        self._history, self._goal, self._settings = history, goal, settings
+        self._known: dict[int, str] = {}
+
+    def lines(self) -> list[str]:
+        """The lines of the prompt behind all turns."""
+        return self._before(len(self._history))
+
+    def _before(self, turn: int) -> list[str]:
+        """The lines of the prompt that this turn answered."""
+        recent = len(recent_turns(self._history[:turn], self._settings))
+        return [self._line(t) for t in range(turn - recent, turn)]
+
+    def _line(self, t: int) -> str:
+        if t not in self._known:
+            self._known[t] = f"done: {self._named(t)}"
+        return self._known[t]
+
+    def _named(self, t: int) -> str:
+        turn = self._history[t]
+        text = _last_line(turn.completion.text)
+        ref = _REF.search(text)
+        if ref is None:
+            return _plain(text)[:60]
+        failed = " failed" if turn.error else ""
+        return f"{text.replace(ref[0], self._name(t, f' {ref[0]}'), 1)[:60]}{failed}"
+
+    def _name(self, t: int, ref: str) -> str:
+        """The words before this ref in the prompt of turn t, read from below: of a page line, else of a past action, else "?"."""
+        shown = self._shown(self._history[t].mention)
+        if shown.endswith(ref):
+            return shown.removesuffix(ref)
+        for earlier in range(t):
+            self._line(earlier)  # from the first one on, so that none has to look far back
+        return next((line.removesuffix(ref) for line in reversed(self._before(t)) if line.endswith(ref)), "?")
+
+    def _shown(self, mentioned: Mention | None) -> str:
+        """The page line of a thing; "" where the page was cut before it."""
+        if mentioned is None or mentioned.line >= self._settings.max_nodes:
+            return ""
+        return _line(mentioned.node, marks([mentioned.node], self._goal)[0] if self._settings.marks else "")
 
 
 def marks(nodes: Sequence[Node], goal: str) -> list[str]:
@@ -80,7 +132,7 @@ def _spaced(text: str) -> str:
 
 
 def goal_names(goal: str) -> list[str]:
-    """What a goal names: quoted strings, and outside them capitalised words inside a sentence, @handles, and words with digits.
+    """Names in a goal: quoted strings, and outside them capitalised words inside a sentence, @handles, and words with digits.
 
     >>> goal_names('Find the mail by Ann to @bob and type "Hi there".')
     ['hi there', 'ann', '@bob']

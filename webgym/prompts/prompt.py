@@ -1,4 +1,4 @@
-"""What a policy is shown: goal, history and page as a prompt. Pure: the same observation and settings give the same text.
+"""Prompts that a policy is shown: goal, history and page. Pure: the same observation and settings give the same text.
 
 Two styles. `chat` is for pretrained language models: a system message with the action help, and a user message with the page.
 `compact` is for small models trained from scratch: few tokens, one line per thing, lower case, and two helps that stand in for
@@ -11,7 +11,7 @@ the matching of words that a small model learns late (string-overlap features ha
 
 And two contexts. A `window` tells a turn anew each time: goal, the last actions in a line each, the page in full. A `conversation` only
 grows: each prompt is the one before, the answer to it, and the new page, so that nothing is read twice and no page is forgotten, for
-models that read enough tokens. Its prompts here are the new message only; whoever samples puts it behind the tokens that are there.
+models that read enough tokens. Its prompts here are the new message only; the sampler puts it behind the tokens that are there.
 """
 
 import re
@@ -20,34 +20,43 @@ from collections.abc import Sequence
 from webgym.actions import describe, goal_strings, render
 from webgym.prompts.compact import compact_text, marks
 from webgym.prompts.page import full_line
+from webgym.prompts.parts import Message, Prompt, Role, TextPart
 from webgym.prompts.settings import PromptSettings, continues, recent_turns
 from webgym.types import Action, Fill, Observation, Select, Turn, Type
 
 CUE = "\n\nAction:"
-"""What ends a prompt in the chat style for a model without a chat template."""
+"""The end of a prompt in the chat style for a model without a chat template."""
 
 
-def messages(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> list[dict[str, str]]:
-    """The prompt as chat messages, for a model with a chat template; behind the first turn of a conversation, the new message only."""
-    user = {"role": "user", "content": _full(observation, history, settings)}
-    return [user] if continues(history, settings) else [{"role": "system", "content": _system(settings)}, user]
+def prompt_of(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> Prompt:
+    """The prompt for this observation behind these turns; behind the first turn of a conversation, the new message only."""
+    if settings.style == "compact":
+        return Prompt((_message("user", compact_text(observation, history, settings)),))
+    user = _message("user", _full(observation, history, settings))
+    return Prompt((user,) if continues(history, settings) else (_message("system", _system(settings)), user), CUE)
 
 
 def prompt_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
     """The prompt as one text, as it is recorded and as a model without a chat template reads it."""
-    if settings.style == "compact":
-        return compact_text(observation, history, settings)
-    return "\n\n".join(message["content"] for message in messages(observation, history, settings)) + CUE
+    return prompt_of(observation, history, settings).text
 
 
-def as_messages(prompt: str, settings: PromptSettings) -> list[dict[str, str]]:
-    """The chat messages that a recorded prompt was made of: :func:`messages` again from :func:`prompt_text`."""
+def recorded_prompt(text: str, settings: PromptSettings) -> Prompt:
+    """The prompt whose text was recorded: of a record of texts, such as demonstrations, the messages are needed again.
+
+    A text that was not written with these settings is taken as one message.
+    """
     if settings.style == "compact":
-        return [{"role": "user", "content": prompt}]
-    system, text = _system(settings), prompt.removesuffix(CUE)
-    if not text.startswith(f"{system}\n\n"):
-        return [{"role": "user", "content": text}]
-    return [{"role": "system", "content": system}, {"role": "user", "content": text[len(system) + 2 :]}]
+        return Prompt((_message("user", text),))
+    cue = CUE if text.endswith(CUE) else ""
+    system, words = _system(settings), text.removesuffix(CUE)
+    if not words.startswith(f"{system}\n\n"):
+        return Prompt((_message("user", words),), cue)
+    return Prompt((_message("system", system), _message("user", words[len(system) + 2 :])), cue)
+
+
+def _message(role: Role, text: str) -> Message:
+    return Message(role, (TextPart(text),))
 
 
 def _system(settings: PromptSettings) -> str:
@@ -59,7 +68,7 @@ def _system(settings: PromptSettings) -> str:
 
 
 def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:
-    """How a model that saw this observation should have written `action`.
+    """The text with which a model that saw this observation should have written `action`.
 
     In the compact dialect a ref is written as the prompt has it, and a text points at the goal's strings where it can: `type *3 $1`.
     """

@@ -1,4 +1,4 @@
-"""How prompts are made: the settings that a model's checkpoint keeps."""
+"""Settings of prompts, which a model's checkpoint keeps."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +11,7 @@ from webgym.types import Turn
 
 @dataclass(frozen=True, slots=True)
 class PromptSettings:
-    """How prompts are made; part of a model's checkpoint, because a model reads only the prompts that it was trained on.
+    """Settings of prompts. They are part of a model's checkpoint, because a model reads only the prompts that it was trained on.
 
     `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is
     announced); `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and
@@ -28,7 +28,7 @@ class PromptSettings:
 
     @property
     def memoryless(self) -> bool:
-        """Whether a prompt tells nothing of the turns before."""
+        """True if a prompt tells nothing of the turns before."""
         return self.history == 0 and not self.errors and self.context == "window"
 
     def to_json(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class PromptSettings:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PromptSettings":
-        """Raises ConfigError for an unknown key or dialect."""
+        """The settings of a checkpoint or a configuration. Raises ConfigError for an unknown key or a value that is none of its key's."""
         known = [f.name for f in fields(cls)]
         for key in data:
             if key not in known:
@@ -57,7 +57,7 @@ COMPACT = PromptSettings(style="compact", dialect="compact", history=4, max_node
 
 
 def continues(history: Sequence[Turn], settings: PromptSettings) -> bool:
-    """Whether a prompt stands behind others, so that goal and past actions were told already."""
+    """True if a prompt goes on with a conversation, which holds the goal and all past actions already."""
     return settings.context == "conversation" and len(history) > 0
 
 

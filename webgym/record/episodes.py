@@ -18,7 +18,7 @@ PAGE = 500  # most rows of one answer
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What the list shows of an episode. `name` is the trajectory file without its ending, `number` its line from 1."""
+    """Entry of an episode in the list. `name` is the trajectory file without its ending, `number` its line from 1."""
 
     name: str
     number: int
@@ -60,7 +60,7 @@ class Episode:
 
 
 def glance(line: bytes, name: str, number: int, place: int) -> Episode:
-    """What the list needs of a line of a trajectory file. Raises ValueError, KeyError or TypeError for a line that is none.
+    """Fields that the list needs of a line of a trajectory file. Raises ValueError, KeyError or TypeError for a line that is none.
 
     The turns are only counted. This is exact, because the store writes no spaces and a quotation mark within a text is escaped:
     `"completion":{` stands nowhere but at a turn's completion.

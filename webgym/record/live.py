@@ -1,4 +1,4 @@
-"""What every session of a collection does right now, in a small file beside the run: written by whoever collects, read by viewers.
+"""Live state of every session of a collection, in a small file beside the run. The collector writes it, viewers read it.
 
 One cell per session. The file is replaced as a whole, so a reader never sees half of it; a writer that was killed leaves a file
 that grows old, and its age says so.
@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-if TYPE_CHECKING:  # whoever only reads the file needs no collector
+from webgym.record import layout
+
+if TYPE_CHECKING:  # reading the file needs no collector
     from webgym.rollout.contract import Event
 
 log = logging.getLogger(__name__)
 
-FILE = "live.json"
 EVERY_S = 0.5  # between two writings while something happens
 HEARTBEAT_S = 2.0  # between two writings while nothing does
 SILENT_S = 15.0  # a file older than this was left by a writer that is gone
@@ -47,7 +48,7 @@ class Cell:
 class Monitor:
     """Listens to a collection (:meth:`hear`) and keeps the file up to date from a thread of its own; a context manager.
 
-    What it cannot write it gives up with a warning: looking must never stop what is looked at.
+    It gives up with a warning where it cannot write, because watching must never stop a run.
     """
 
     def __init__(self, path: Path, sessions: int) -> None:
@@ -87,7 +88,7 @@ class Monitor:
         self._changed.set()
 
     def to_json(self) -> dict[str, Any]:
-        """What stands in the file."""
+        """The content of the file."""
         return {
             "written": time.time(),
             "phase": self._phase,
@@ -140,7 +141,7 @@ def _after(cell: Cell, event: "Event") -> Cell:
 def read(path: Path) -> dict[str, Any] | None:
     """The file of a run folder, with `age_s` and whether a writer still `lives`; None where there is none or it cannot be read."""
     try:
-        found = json.loads((path / FILE).read_text(encoding="utf-8"))
+        found = json.loads((path / layout.LIVE).read_text(encoding="utf-8"))
         age_s = max(0.0, time.time() - float(found["written"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

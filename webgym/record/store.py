@@ -15,15 +15,17 @@ from collections.abc import Iterator
 from io import SEEK_END, FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from webgym.errors import UsageError
-from webgym.types import Completion, EpisodeKey, Outcome, Sampling, Times, Trajectory, Turn
+from webgym.types import Completion, EpisodeKey, Mention, Node, Outcome, Sampling, Times, Trajectory, Turn
 
 if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]
 
 FORMAT = 1  # stands in every line; raised when older readers would misread
 
@@ -106,7 +108,7 @@ def _line_end(file: FileIO, end: int) -> int:
 
 
 def _is_whole(file: FileIO, start: int, end: int) -> bool:
-    """Whether the line between these places is a trajectory."""
+    """True if the line between these places is a trajectory."""
     file.seek(start)
     try:
         decode(file.read(end - start) or b"")
@@ -202,6 +204,11 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
     record["times"] = [_number(turn.times.policy_s), _number(turn.times.browser_s)]
     if turn.box is not None:
         record["box"] = [_number(x) for x in turn.box]
+    if turn.target is not None:
+        record["target"] = _node_record(turn.target, turn.box)
+    if turn.mention is not None:
+        same = turn.mention.node == turn.target
+        record["mention"] = [turn.mention.line] if same else [turn.mention.line, _node_record(turn.mention.node, None)]
     record["completion"] = {
         "text": completion.text,
         "prompt": completion.prompt,
@@ -220,6 +227,8 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
         ],
         "policy_version": completion.policy_version,
     }
+    if completion.key:
+        record["completion"]["key"] = completion.key
     return record
 
 
@@ -234,8 +243,35 @@ def _turn(record: dict[str, Any]) -> Turn:
         temperature, top_p, *limits = completion["sampling"]
         completion["sampling"] = Sampling(_float(temperature), _float(top_p), *limits)
     policy_s, browser_s = record["times"]
-    fields["box"] = tuple(_float(x) for x in record["box"]) if record.get("box") else None
+    fields["box"] = box = _box(record.get("box"))
+    if "target" in record:  # older files have none
+        fields["target"] = _node(record["target"], box)
+    if "mention" in record:
+        line, *other = record["mention"]
+        fields["mention"] = Mention(_node(other[0], None) if other else fields["target"], line)
     return Turn(completion=Completion(**completion), times=Times(_float(policy_s), _float(browser_s)), **fields)
+
+
+def _node_record(node: Node, box: Box | None) -> dict[str, Any]:
+    """The fields in which the node differs from a bare one at `box`."""
+    record: dict[str, Any] = {"role": node.role, "text": node.text}
+    record |= {name: value for name in ("ref", "value") if (value := getattr(node, name)) is not None}
+    if node.states:
+        record["states"] = list(node.states)
+    if node.depth:
+        record["depth"] = node.depth
+    if node.box != box:
+        record["box"] = None if node.box is None else [_number(x) for x in node.box]
+    return record
+
+
+def _node(record: dict[str, Any], box: Box | None) -> Node:
+    given = {**record, "states": tuple(record.get("states", ())), "box": _box(record["box"]) if "box" in record else box}
+    return Node(**given)
+
+
+def _box(numbers: list[float | str | None] | None) -> Box | None:
+    return cast(Box, tuple(_float(x) for x in numbers)) if numbers else None
 
 
 def _number(value: float) -> float | str | None:

@@ -1,7 +1,7 @@
-"""Branching: from any turn of a recorded episode, the episode is lived again to there and goes on in other ways.
+"""Branching: a recorded episode is replayed up to any turn and goes on from there in other ways.
 
 The state is restored by performing the recorded actions again in a fresh session; before each of them, and at the branching point, the
-state hash must be the recorded one. What n continuations of a policy come to gives, by Monte Carlo,
+state hash must be the recorded one. The returns of n continuations of a policy give, by Monte Carlo,
 
     V(s_t)       the mean of γ^{T−1−t} R over continuations from s_t
     Q(s_t, a_t)  γ V(s_{t+1}), for the recorded action a_t; the reward itself where a_t ended the episode
@@ -59,7 +59,7 @@ class Estimate:
 
     @classmethod
     def known(cls, value: float) -> "Estimate":
-        """What needs no estimate."""
+        """A value that is known exactly, as an estimate without error."""
         return cls(value, 0.0, 0)
 
     def times(self, factor: float) -> "Estimate":
@@ -86,7 +86,7 @@ class TurnTruth:
 
 
 class Continuations:
-    """A policy that lives recorded episodes again up to their branching points and then does as `policy` does.
+    """A policy that replays recorded episodes up to their branching points and then acts as `policy` does.
 
     An episode's `group` is the number of its branch, its `member` that of the continuation, so that each is sampled anew.
     """
@@ -117,7 +117,7 @@ def branch_keys(branches: Sequence[Branch], continuations: int) -> Iterator[Epis
 def truths(
     collect: Collect, policy: Policy, trajectories: Sequence[Trajectory], continuations: int, gamma: float = 1.0, turns: Sequence[int] = ()
 ) -> list[dict[int, TurnTruth]]:
-    """For each trajectory the estimates at its turns, or at those of `turns` that it has. Raises UsageError where there is nothing to do.
+    """Estimates for each trajectory, at its turns or at those of `turns` that it has. Raises UsageError where there is nothing to do.
 
     Each state costs `continuations` episodes once, as V of its own turn and as Q of the turn before.
     """

@@ -7,10 +7,11 @@ action is `agent_caused`; too many failures at all are a `fault`. Both have the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from webgym.errors import UsageError
 from webgym.policies.policy import Policy
-from webgym.rollout.contract import Deadlines, Env, Listener, Record, Retries
+from webgym.rollout.contract import Deadlines, Env, Listener, PictureTaker, PromptReader, Record, Retries
 from webgym.rollout.episode import Board, Episode
 from webgym.types import (
     EpisodeKey,
@@ -27,24 +28,61 @@ async def collect(
     retries: Retries = Retries(),
     record: Record = Record(),
     on_event: Listener | None = None,
+    on_picture: PictureTaker | None = None,
 ) -> list[Trajectory]:
     """The trajectories of all episodes, in the order of `keys`; `envs` are used at once and stay open.
 
     `keys` is drawn from lazily, one key whenever a session is free. A Fault never leaves; a UsageError (an unknown task) and any
     error that is no WebGymError do: then all sessions stop at once.
     """
+    played: dict[int, Trajectory] = {}
+    await play_all(
+        envs,
+        policy,
+        keys,
+        played.__setitem__,
+        deadlines=deadlines,
+        retries=retries,
+        record=record,
+        on_event=on_event,
+        on_picture=on_picture,
+    )
+    return [played[index] for index in sorted(played)]
+
+
+async def play_all(
+    envs: Sequence[Env],
+    policy: Policy,
+    keys: Iterable[EpisodeKey],
+    on_end: Callable[[int, Trajectory], None],
+    *,
+    deadlines: Deadlines,
+    retries: Retries,
+    record: Record,
+    on_event: Listener | None,
+    on_picture: PictureTaker | None,
+) -> None:
+    """Play like :func:`collect`, but give `on_end` each trajectory as it ends, with its key's place among `keys`."""
     if not envs:
         raise ValueError("collect needs at least one environment")
+    must_read_prompts(policy, record)
     board = Board(on_event)
-    found: dict[int, Trajectory] = {}
     queue = enumerate(keys)
 
     async def work(env: Env, session: int) -> None:
         for index, key in queue:
-            found[index] = await Episode(key, env, policy, board.of(session), deadlines, retries, record).play()
+            on_end(index, await Episode(key, env, policy, board.of(session), deadlines, retries, record, on_picture).play())
 
     await _all([work(env, session) for session, env in enumerate(envs)])
-    return [found[index] for index in sorted(found)]
+
+
+def must_read_prompts(policy: Policy, record: Record) -> None:
+    """Raises UsageError where the record wants final prompts and the policy has none to tell."""
+    if record.final_prompts and not isinstance(policy, PromptReader):
+        raise UsageError(
+            f"the record asks for final_prompts, but {type(policy).__name__} has no method prompt_ids: take a language model's policy, "
+            "or leave final_prompts off"
+        )
 
 
 async def _all(works: Sequence[Awaitable[None]]) -> None:

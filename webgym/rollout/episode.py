@@ -10,8 +10,20 @@ from typing import TypeVar, cast
 from webgym.actions import parse, render
 from webgym.errors import BrowserFault, Fault
 from webgym.policies.policy import Policy
+from webgym.prompts.compact import mention
 from webgym.prompts.page import page_text
-from webgym.rollout.contract import Counts, Deadlines, Env, Event, EventKind, Listener, Record, Retries
+from webgym.rollout.contract import (
+    Counts,
+    Deadlines,
+    Env,
+    Event,
+    EventKind,
+    Listener,
+    PictureTaker,
+    PromptReader,
+    Record,
+    Retries,
+)
 from webgym.types import (
     Action,
     Completion,
@@ -23,6 +35,7 @@ from webgym.types import (
     MouseDrag,
     MouseMove,
     MouseUp,
+    Node,
     Observation,
     Outcome,
     OutcomeKind,
@@ -38,7 +51,7 @@ T = TypeVar("T")
 async def within(call: Awaitable[T], seconds: float, what: str) -> T:
     """The call's result, or a BrowserFault when it takes longer.
 
-    Unlike `asyncio.wait_for` this does not wait for a cancelled call to end: one that ignores its cancellation must not hold us.
+    Unlike `asyncio.wait_for` this does not wait for a cancelled call to end: one that ignores its cancellation must not hold up the caller.
     """
     task = asyncio.ensure_future(call)
     try:
@@ -48,13 +61,13 @@ async def within(call: Awaitable[T], seconds: float, what: str) -> T:
         raise
     if task.done():
         return task.result()
-    task.add_done_callback(lambda late: late.cancelled() or late.exception())  # its error, if any, is nobody's business now
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())  # its error, if any, no longer matters
     task.cancel()
     raise BrowserFault(f"{what} did not end within {seconds:g} s")
 
 
 class Board:
-    """The counts of one collection, and who wants to hear of them."""
+    """Counts of one collection, and the listener that hears of them."""
 
     def __init__(self, listener: Listener | None) -> None:
         self.counts = Counts()
@@ -85,7 +98,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What the policy chose for a turn, until the browser has performed it."""
+    """Choice of the policy for a turn, kept until the browser has performed it."""
 
     completion: Completion
     action: Action | InvalidAction
@@ -96,10 +109,18 @@ class Episode:
     """One episode, through as many sessions as it takes."""
 
     def __init__(
-        self, key: EpisodeKey, env: Env, policy: Policy, board: Place, deadlines: Deadlines, retries: Retries, record: Record
+        self,
+        key: EpisodeKey,
+        env: Env,
+        policy: Policy,
+        board: Place,
+        deadlines: Deadlines,
+        retries: Retries,
+        record: Record,
+        on_picture: PictureTaker | None = None,
     ) -> None:
         self.key, self.env, self.policy, self.board = key, env, policy, board
-        self.deadlines, self.retries, self.record = deadlines, retries, record
+        self.deadlines, self.retries, self.record, self.on_picture = deadlines, retries, record, on_picture
         self.goal = ""
         self.turns: list[Turn] = []
         self.actions: list[Action | InvalidAction] = []  # of the turns so far
@@ -135,9 +156,10 @@ class Episode:
             step = await self._turn(observation)
             if step.kind:
                 ended = self._ended(Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts))
-                if ended.outcome.kind != "truncated" or self.record.final_prompt is None:
+                if ended.outcome.kind != "truncated" or not self.record.final_prompts:
                     return ended
-                return replace(ended, final_prompt_ids=self.record.final_prompt(step.observation, ended.turns, self.key))
+                reader = cast(PromptReader, self.policy)
+                return replace(ended, final_prompt_ids=reader.prompt_ids(step.observation, ended.turns, self.key))
             observation = step.observation
 
     async def _replay(self, observation: Observation) -> Observation:
@@ -166,12 +188,12 @@ class Episode:
 
     async def _turn(self, observation: Observation) -> Step:
         """Choose (unless that was done before a fault), perform and record one turn."""
-        observation = await self._pictured(observation)
+        pictured = await self._pictured(observation)
         if self.choice is None:
-            self.choice = await self._choose(observation)
+            self.choice = await self._choose(observation)  # which never sees a picture that is taken for the record only
         choice, start = self.choice, _now()
         step = await self._perform(len(self.turns), choice.action)
-        self.turns.append(self._recorded(observation, choice, step, _now() - start))
+        self.turns.append(self._recorded(pictured, choice, step, _now() - start))
         self.actions.append(choice.action)
         self.hashes.append(step.observation.hash)
         self.choice = None
@@ -180,7 +202,7 @@ class Episode:
 
     async def _pictured(self, observation: Observation) -> Observation:
         """The observation with its picture, where one is wanted and does not come by itself."""
-        if self.record.screenshot is None or observation.screenshot is not None or not self.record.pictured(self.key):
+        if self.on_picture is None or observation.screenshot is not None or not self.record.pictured(self.key):
             return observation
         pixels = await within(self.env.screenshot(), self.deadlines.step_s, f"a picture of {self.key.task_id}")
         return replace(observation, screenshot=pixels)
@@ -197,7 +219,8 @@ class Episode:
 
     def _recorded(self, observation: Observation, choice: _Choice, step: Step, browser_s: float) -> Turn:
         valid = not isinstance(choice.action, InvalidAction)
-        picture, save = observation.screenshot, self.record.screenshot
+        picture, save = observation.screenshot, self.on_picture
+        target = _target(choice.action, observation)
         return Turn(
             completion=choice.completion if self.record.prompts else replace(choice.completion, prompt=""),
             action=render(cast(Action, choice.action), "call") if valid else "",
@@ -211,11 +234,13 @@ class Episode:
             page=page_text(observation.nodes) if self.record.pages else "",
             screenshot=save(self.key, observation.turn, picture) if save is not None and picture is not None else "",
             times=Times(choice.policy_s, browser_s),
-            box=_target(choice.action, observation),
+            box=target.box if target else _point(choice.action),
+            target=target,
+            mention=mention(choice.completion.text, observation.nodes),
         )
 
     async def _after(self, fault: Fault) -> Trajectory | None:
-        """What a fault ends the episode with, or None when it may begin again; then the old session is gone."""
+        """The trajectory if the fault ends the episode, or None when it may begin again; then the old session is gone."""
         again = False
         if self.performing is not None:
             self.faults[self.performing] += 1
@@ -230,7 +255,7 @@ class Episode:
         return None
 
     def _culprit(self) -> str:
-        """The action under way, for the message: it is in no turn, because it led nowhere."""
+        """The action under way, for the message. It is in no turn, because it led nowhere."""
         if self.performing is None:
             return ""
         action = self.actions[self.performing] if self.performing < len(self.actions) else self.choice and self.choice.action
@@ -247,16 +272,18 @@ class Episode:
         return Trajectory(self.key, self.goal, tuple(self.turns), outcome, last)
 
 
-def _target(action: Action | InvalidAction, observation: Observation) -> tuple[float, float, float, float] | None:
-    """Where on the page the action takes place: the box of the thing it names, or the point; None for one without a place."""
+def _target(action: Action | InvalidAction, observation: Observation) -> Node | None:
+    """The thing that the action names by its ref; None for an action without a ref, or where nothing on the page bears it."""
+    ref = getattr(action, "source" if isinstance(action, Drag) else "ref", None)
+    return observation.node(ref) if ref is not None else None
+
+
+def _point(action: Action | InvalidAction) -> tuple[float, float, float, float] | None:
+    """The place of an action by coordinates, as a box without size; None for any other action."""
     match action:
         case MouseMove(x, y) | MouseClick(x, y) | MouseDown(x, y) | MouseUp(x, y) | MouseDrag(x, y):
             return (x, y, 0.0, 0.0)
-        case InvalidAction():
-            return None
-    ref = getattr(action, "source" if isinstance(action, Drag) else "ref", None)
-    node = observation.node(ref) if ref is not None else None
-    return node.box if node else None
+    return None
 
 
 def _now() -> float:

@@ -1,4 +1,4 @@
-"""What a person sees while episodes are collected: a bar with live counts on a terminal, nothing elsewhere."""
+"""Progress of a collection for people: a bar with live counts on a terminal, nothing elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ def words(counts: Counts) -> str:
 
 @contextmanager
 def shown(total: int, console: Console, what: str = "episodes") -> Iterator[Listener | None]:
-    """The listener of a collection of `total` episodes; None where the console is no terminal, since nobody looks."""
+    """The listener of a collection of `total` episodes; None where the console is no terminal."""
     if not console.is_terminal:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Which addresses an episode may go to."""
+"""Addresses that an episode may go to."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -23,5 +23,5 @@ def allowed_address(url: str, hosts: Sequence[str]) -> str | None:
 
 
 def not_allowed(url: str, hosts: Sequence[str]) -> str:
-    """Why it was not opened, in words for the agent."""
+    """The reason why it was not opened, in words for the agent."""
     return f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in hosts)}"

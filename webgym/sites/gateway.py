@@ -37,7 +37,7 @@ STATE_S = 30.0  # that a site may take to say its state, or to take it back
 
 @dataclass
 class _Episode:
-    """What the gateway knows of one running episode: its sites, their states, and the first failure of a site, with where."""
+    """State of one running episode in the gateway: its sites, their states, and the first failure of a site, with its place."""
 
     sites: Mapping[str, Site]
     states: dict[str, Any] = field(default_factory=dict)
@@ -128,14 +128,14 @@ class Gateway:
         return dict(zip(asked, states, strict=True))
 
     async def end(self, token: str) -> None:
-        """Forget an episode and release what it leased. What goes wrong there is logged: the episode is over, and no other is to blame."""
+        """Forget an episode and release what it leased. Errors are only logged, because the episode is over and no other is to blame."""
         episode = self._episodes.pop(token, None)
         if episode is not None:
             await _release(episode)
 
     @property
     def open_episodes(self) -> int:
-        """How many episodes are open now."""
+        """The number of episodes that are open now."""
         return len(self._episodes)
 
     async def app(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -233,7 +233,7 @@ def _for_this_episode(send: Any) -> Any:
 
 
 def _asks_for_token(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether this is a preflight that the browser makes only because of the token header."""
+    """True if this is a preflight that the browser makes only because of the token header."""
     asked = dict(headers).get(b"access-control-request-headers", b"").lower()
     return [name.strip() for name in asked.split(b",")] == [_TOKEN]
 

@@ -68,7 +68,7 @@ class RenderedSite(SynchronousMethods, Generic[State]):
         return self._shown(state)
 
     async def release(self, state: State) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resources are held."""
 
     @property
     def app(self) -> AsgiApp:

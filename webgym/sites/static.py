@@ -32,7 +32,7 @@ class StaticSite(SynchronousMethods):
         return None
 
     async def release(self, state: Any) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resources are held."""
 
     @property
     def app(self) -> AsgiApp:

@@ -1,4 +1,4 @@
-"""Policies that must not win: what every task is attacked with."""
+"""Policies that must not win, with which every task is attacked."""
 
 import random
 import re
@@ -18,12 +18,12 @@ RANDOM_SEEDS = range(3_000_000, 3_000_024)  # of no split: nothing is tuned on w
 
 
 def never(task: Task) -> float:
-    """No win at all."""
+    """The success rate 0: it must not win at all."""
     return 0.0
 
 
 def by_chance(task: Task) -> float:
-    """As often as the task says of random actions."""
+    """The success rate that the task states for random actions."""
     return task.chance
 
 
@@ -44,7 +44,7 @@ ADVERSARIES: dict[str, Adversary] = {}
 def adversary(
     name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = ()
 ) -> Callable[[Callable[[], Policy]], Callable[[], Policy]]:
-    """Registers what makes a policy as an adversary of all tasks."""
+    """Registers a factory of policies as an adversary of all tasks."""
 
     def add(policy: Callable[[], Policy]) -> Callable[[], Policy]:
         ADVERSARIES[name] = Adversary(name, what, policy, most, seeds)

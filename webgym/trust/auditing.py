@@ -1,4 +1,4 @@
-"""Whether a task's reward can be trusted: shown by policies that must win always, never, or no more often than by chance.
+"""Audit of a task: policies that must win always, never, or no more often than by chance show if its reward can be trusted.
 
 The oracle wins every episode. An *adversary* wants the reward without the work: it waits, stops at once, answers with what the goal
 says, or acts at random; each may win at most as often as it is allowed to. `webgym tasks validate` and the tests of every pack ask
@@ -58,7 +58,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was tried on a task and what is wrong with it, a sentence each. `notes` are worth knowing and no reason for distrust."""
+    """Audit of a task: its trials, and its problems in a sentence each. `notes` are worth knowing and no reason for distrust."""
 
     task: Task
     trials: tuple[Trial, ...]
@@ -116,7 +116,7 @@ def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterabl
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
         if name in ("infeasible", "wrong target") and solved is not None and _gives_up(solved):
-            continue  # whatever the target, to give up is right: the task's twin tells who looks from who does not
+            continue  # giving up is right for any target; the task's twin tells policies that look from those that do not
         most = other.most(task)
         trial = play(name, f"at most {most:.0%}" if most else "none", other.policy(), other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)
@@ -124,7 +124,7 @@ def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterabl
 
 
 def _failure(found: Trajectory) -> str:
-    """Why an oracle's episode is no success."""
+    """The reason why an oracle's episode is no success."""
     outcome, turns = found.outcome, len(found.turns)
     how = {
         "truncated": f"is not done after all {turns} turns",
@@ -138,7 +138,7 @@ def _failure(found: Trajectory) -> str:
 
 
 def _wins(other: Adversary, most: float, trial: Trial) -> list[str]:
-    """What is wrong when the adversary has won more often than it may: its Wilson interval lies above."""
+    """The problem that the adversary wins more often than it may, if its Wilson interval lies above."""
     played = [found for found in trial.trajectories if not found.outcome.faulted]
     if not trial.wins or wilson(len(trial.wins), len(played), CONFIDENCE).low <= most:
         return []
@@ -157,12 +157,12 @@ def _faults(other: Adversary, trial: Trial) -> list[str]:
 
 
 def _gives_up(solved: Trial) -> bool:
-    """Whether the oracle itself calls the goal infeasible, and is right."""
+    """True if the oracle itself calls the goal infeasible, and is right."""
     return all(found.turns and found.turns[-1].action.startswith("infeasible(") for found in solved.wins) and bool(solved.wins)
 
 
 def _unequal(trials: Sequence[Trial]) -> list[str]:
-    """What is wrong when one seed does not always begin with the same page."""
+    """The problem that one seed does not always begin with the same page, if there is one."""
     first: dict[int, str] = {}
     for found in (found for trial in trials for found in trial.trajectories if found.turns):
         seen = found.turns[0].observation_hash
@@ -193,7 +193,7 @@ def _tight(task: Task, solved: Trial) -> list[str]:
 
 
 class Ledger:
-    """Which tasks were found trustworthy, in a file of one JSON line each, so that a long audit goes on where it was cut off.
+    """Ledger of the tasks that are trusted, in a file of one JSON line each, so that a long audit goes on where it was cut off.
 
     A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds.
     """
@@ -204,7 +204,7 @@ class Ledger:
         self._known = {(entry["id"], entry["files"], entry["seeds"]) for entry in map(json.loads, lines) if entry["trusted"]}
 
     def knows(self, task_id: str, seeds: int) -> bool:
-        """Whether this task was trusted with these seeds, as it is now."""
+        """True if this task was trusted with these seeds, as it is now."""
         return (task_id, files_digest(task_id), seeds) in self._known
 
     def add(self, found: Audit, seeds: int) -> None:

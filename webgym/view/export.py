@@ -21,7 +21,7 @@ OTHERS = 8  # runs whose curves come along
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much of each episode a report holds: characters of a text, WebP quality, widest picture."""
+    """Limits on the detail of a report: characters of a text, WebP quality, widest picture."""
 
     text: int
     quality: int
@@ -72,7 +72,7 @@ def choose(run: Run, episodes: int) -> list[Episode]:
 
 
 def report(library: Library, run: Run, chosen: list[Episode], detail: Detail) -> dict[str, Any]:
-    """What the page would have asked the server for, by path, and the pictures as data URLs."""
+    """Data that the page would have asked the server for, by path, and the pictures as data URLs."""
     at = f"run/{run.name}"
     others = [x for x in list(library.runs.values())[: OTHERS + 1] if x is not run]
     rows = [x.to_json() for x in chosen]
@@ -111,7 +111,7 @@ def report(library: Library, run: Run, chosen: list[Episode], detail: Detail) ->
 
 
 def facets(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the chosen episodes can be narrowed to."""
+    """Values by which the list of chosen episodes can be narrowed."""
     counts: dict[str, dict[str, int]] = {"task": {}, "kind": {}}
     for row in rows:
         for key, table in counts.items():
@@ -138,7 +138,7 @@ def picture(run: Run, name: str, detail: Detail) -> tuple[str, float]:
 
 
 def page(data: dict[str, Any]) -> bytes:
-    """The file. Its policy lets this one script and this one style run and nothing be loaded, whatever the data holds."""
+    """The file. With any data, its policy lets only this script and this style run, and loads nothing."""
     script, style = (STATIC.joinpath(name).read_text("utf-8") for name in ("app.js", "app.css"))
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"

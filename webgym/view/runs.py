@@ -1,7 +1,7 @@
 """Runs as the viewer sees them: configuration, curves, values and episodes of each, read from disk and never written.
 
-Everything is read with patience: a run may be empty, may be written to at this moment, or may hold a damaged line. What is wrong
-is said in `problems` and the rest is shown.
+Everything is read with patience, because a run may be empty, may be written to at this moment, or may hold a damaged line. Problems
+are listed in `problems` and the rest is shown.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any
 
 from webgym.errors import UsageError, did_you_mean
 from webgym.evaluation.statistics import wilson
-from webgym.record import live
+from webgym.record import layout, live
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
-from webgym.types import EpisodeKey
+from webgym.types import EpisodeKey, Turn
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
@@ -33,15 +33,15 @@ class Run:
         self.path, self.name = path, name
         self.folder = path if path.is_dir() else path.parent
         self.episodes = Episodes(path if path.is_file() else _trajectories(path))
-        self._metrics = Records(self.folder / "metrics.jsonl")
-        self._values = Records(self.folder / "values.jsonl")
-        self._truth = Records(self.folder / "truth.jsonl")
+        self._metrics = Records(self.folder / layout.METRICS)
+        self._values = Records(self.folder / layout.VALUES)
+        self._truth = Records(self.folder / layout.TRUTH)
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What run.json says; {} without one."""
+        """The content of run.json; {} without one."""
         try:
-            found = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / layout.ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -50,13 +50,13 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration; {} without one."""
         try:
-            return tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8"))
+            return tomllib.loads((self.folder / layout.CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
     @cached_property
     def tokens(self) -> Tokens:
-        """How the run's policy writes token ids as text."""
+        """The run's token ids as text, by its policy's tokenizer."""
         return Tokens.of(self.folder)
 
     def refresh(self) -> None:
@@ -81,7 +81,7 @@ class Run:
         }
 
     def pulse(self) -> dict[str, Any]:
-        """Small numbers that change whenever there is something new to show."""
+        """Numbers that change with everything new to show."""
         self.refresh()
         now = live.read(self.folder)
         return {
@@ -168,7 +168,7 @@ class Run:
             turns.append(
                 {
                     "action": turn.action,
-                    "thing": thing(turn.action, turn.page),
+                    "thing": thing(turn),
                     "error": turn.error,
                     "reward": _finite(turn.reward),
                     "url": turn.url,
@@ -250,13 +250,13 @@ class Library:
 
 
 def _trajectories(folder: Path) -> Path:
-    """Where a folder's trajectories are: in `trajectories/`, or (demonstrations) right in it."""
-    inside = folder / "trajectories"
-    return inside if inside.is_dir() or (folder / "run.json").is_file() else folder
+    """The folder of a run's trajectories: `trajectories/`, or (demonstrations) the folder itself."""
+    inside = folder / layout.TRAJECTORIES
+    return inside if inside.is_dir() or layout.is_run(folder) else folder
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "run.json").is_file() or (path / "trajectories").is_dir() or (path / "demos.jsonl").is_file()
+    return layout.is_run(path) or (path / layout.TRAJECTORIES).is_dir() or (path / layout.DEMOS).is_file()
 
 
 def _run_folders(folder: Path) -> list[Path]:
@@ -293,14 +293,23 @@ def _rate(episodes: Iterable[Episode]) -> float | None:
 _REF = re.compile(r"\A\w+\('(\d+)'")
 
 
-def thing(action: str, page: str) -> str:
-    """What the action's ref names on the page, as the page says it; "" for an action without a ref, or where pages were not kept.
+def thing(turn: Turn) -> str:
+    """The thing that a turn's action touched, as the page names it; "" for an action that touched none.
 
-    >>> thing("click('4')", '[3] link "Help"\\n  [4] button "Pay now" (focused)')
+    Of a turn recorded before targets were, the page is searched for it, where pages were kept.
+
+    >>> from dataclasses import replace
+    >>> from webgym.types import Completion, Node
+    >>> before = Turn(Completion("click #4"), "click('4')", "", 0.0, False, False, "", "")
+    >>> thing(replace(before, target=Node("button", "Pay now", ref=4, states=("focused",))))
+    'button "Pay now"'
+    >>> thing(replace(before, page='[3] link "Help"\\n  [4] button "Pay now" (focused)'))
     'button "Pay now"'
     """
-    ref = _REF.match(action)
-    line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", page, re.MULTILINE)
+    if turn.target is not None:
+        return f'{turn.target.role} "{turn.target.text}"'[:120]
+    ref = _REF.match(turn.action)
+    line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", turn.page, re.MULTILINE)
     return re.sub(r'(?<=") (?:value=|\().*', "", line[1]) if line else ""
 
 

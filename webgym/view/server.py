@@ -50,7 +50,7 @@ class Server:
         self._thread.join(timeout=5)
 
     def wait(self, over: Callable[[], bool] = lambda: False) -> None:
-        """Until Ctrl-C, or until `over`."""
+        """Wait until Ctrl-C, or until `over`."""
         try:
             while self._thread.is_alive() and not over():
                 self._thread.join(timeout=0.5)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webgym.record import layout
+
 
 class Tokens:
     """Writes token ids as the pieces of text that they stand for."""
@@ -14,7 +16,7 @@ class Tokens:
     @classmethod
     def of(cls, folder: Path) -> "Tokens":
         """The tokenizer of the newest checkpoint in a run folder."""
-        for path in sorted(folder.glob("checkpoints/iter-*/policy/tokenizer.json"), reverse=True):
+        for path in sorted(folder.glob(f"{layout.CHECKPOINTS}/{layout.ITERATIONS}/{layout.POLICY}/tokenizer.json"), reverse=True):
             from tokenizers import Tokenizer
 
             try:
@@ -32,5 +34,5 @@ class Tokens:
 
 
 def _shared(before: str, text: str) -> int:
-    """How many characters both begin with: a later token can change how the last one is written."""
+    """The number of characters that both begin with. A later token can change how the last one is written."""
     return next((i for i, (a, b) in enumerate(zip(before, text, strict=False)) if a != b), min(len(before), len(text)))

@@ -1,4 +1,4 @@
-"""The goals of the mailbox's owner: each draws its world, the values that its wordings tell, and how the account must be left."""
+"""The goals of the mailbox's owner. Each draws its world, the values of its wordings, and the final state of the account."""
 
 from . import calendar, filing, people, reading, settings, writing
 from .goal import GOALS

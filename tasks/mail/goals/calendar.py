@@ -15,7 +15,7 @@ DAY = datetime(2026, 1, 12)
 
 
 def invite(scene: Scene, person, title: str, start: datetime, minutes: int, cancelled: bool = False, hours: tuple[float, float] = (0.2, 6)):
-    """An event that somebody else holds, and the mail that invites to it."""
+    """An event of another person, and the mail that invites to it."""
     place = scene.rng.choice(scene.content["places"])
     found = scene.event(title, start, minutes, place=place, organiser=person.name, cancelled=cancelled)
     scene.mail(person, f"Invitation: {title}", "You are invited. Please answer below.", sent=scene.hours_ago(*hours), event=found.id)

@@ -1,4 +1,4 @@
-"""Goals of order: moving, labelling, throwing away, and taking back what went wrong."""
+"""Goals of order: moving, labelling, throwing away, and undoing mistakes."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The list of goals, and how one becomes a task's draw and check."""
+"""The list of goals, and the draw and check of each as a task."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from webgym.task import Evidence
 from ..scene import Scene, Wanted
 
 Told = tuple[Mapping[str, Any], Wanted]
-"""The values of the goal's placeholders, and what is wanted."""
+"""The values of the goal's placeholders, and the wanted end."""
 
 Staging = Callable[[Scene], Told]
-"""Fills a scene with what a goal is about."""
+"""Fills a scene with the mails, people and dates of a goal."""
 
 GOALS: list[Goal] = []
 
@@ -33,16 +33,16 @@ def goal(name: str, twin: str = "") -> Callable[[Staging], Staging]:
 
 
 def draw(staging: Staging, feasible: bool, rng: random.Random) -> Instance:
-    """One instance of the goal. Where it cannot be reached, nothing may be changed."""
+    """One instance of the goal. Where it cannot be reached, the account must stay unchanged."""
     scene = Scene(rng, feasible)
     values, wanted = staging(scene)
     return Instance(values, wanted if feasible else Wanted({}), scene.instance_world(), "/mail/inbox")
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
-    """Whether the account has changed as wanted and in no other way, and the answer is right.
+    """True if the account has exactly the wanted changes, and the answer is right.
 
-    What was read does not count, and neither does a draft where the goal cannot be reached: nobody but the owner sees it.
+    Marks of reading do not count. Neither does a draft where the goal cannot be reached, because only the owner sees it.
     """
     wanted: Wanted = instance.expected
     passing = {"seen"} if evidence.ended != "infeasible" else {"seen", "drafts"}

@@ -43,7 +43,7 @@ def new_numbers(scene: Scene) -> Told:
 
 @goal("guests")
 def guests(scene: Scene) -> Told:
-    """Find out from the answers who comes to a party, some change their minds, and make a group of them."""
+    """Find the guests of a party in the answers, where some change their minds, and make a group of them."""
     party, month = scene.rng.choice(PARTIES), scene.rng.choice(("in January", "in February", "in March"))
     title = f"{party} {month}"
     group = f"{party} {scene.rng.randrange(10, 99)}"

@@ -3,7 +3,7 @@
 from ..scene import Scene, Wanted
 from .goal import Told, goal
 
-FACTS = {  # what is asked for: the sentence that gives it, and how it is drawn
+FACTS = {  # a fact to ask for: the sentence that gives it, and its draw
     "door code": ("The door code is {}.", lambda rng: str(rng.randrange(1000, 9999))),
     "booking number": ("Our booking number is {}.", lambda rng: f"{rng.choice('ABCDEFGHK')}{rng.randrange(10000, 99999)}"),
     "locker": ("Your things are in locker {}.", lambda rng: str(rng.randrange(11, 299))),
@@ -13,7 +13,7 @@ FACTS = {  # what is asked for: the sentence that gives it, and how it is drawn
 
 
 def decoys(scene: Scene, name_taken: str, subject: str) -> None:
-    """Mails that look like the one that is meant: its subject from somebody else, and others of the sender."""
+    """Mails that look like the wanted one: its subject from another sender, and others of the same sender."""
     other = scene.person("colleague", "client")
     scene.mail(other, subject, scene.small_talk(subject))
     assert other.name != name_taken

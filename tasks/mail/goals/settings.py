@@ -36,7 +36,7 @@ def vacation(scene: Scene) -> Told:
 
 @goal("filter")
 def filter(scene: Scene) -> Told:
-    """Make a filter for a sender and apply it to what has come already."""
+    """Make a filter for a sender and apply it to the mail that has come already."""
     firm, other = scene.firm(), scene.firm()
     folder = scene.rng.choice(FOLDERS)
     found = news(scene, firm, scene.rng.randrange(2, 5), "inbox", 1, 600)

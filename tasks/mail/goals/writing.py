@@ -56,7 +56,7 @@ def send_file(scene: Scene) -> Told:
 
 @goal("find-forward", twin="find-forward-missing")
 def find_forward(scene: Scene) -> Told:
-    """Find an old mail by sender and subject and forward it; in the twin only somebody else has written such a mail."""
+    """Find an old mail by sender and subject and forward it; in the twin only another person has written such a mail."""
     person, other, subject, text = scene.person(), scene.person("client"), scene.subject(), scene.rng.choice(NOTES)
     target = scene.person("colleague", "friend")
     scene.contact(target)
@@ -74,7 +74,7 @@ def find_forward(scene: Scene) -> Told:
 
 @goal("best-offer")
 def best_offer(scene: Scene) -> Told:
-    """Compare what suppliers ask, delivery included, and accept the cheapest."""
+    """Compare the prices of suppliers, delivery included, and accept the cheapest."""
     thing = f"{scene.rng.choice(THINGS)} for the {scene.rng.choice(scene.content['projects'])}"
     text, count = scene.rng.choice(REPLIES[:3]), scene.rng.choice((4, 5))
     subject = f"Offer: {thing}"
@@ -96,7 +96,7 @@ def best_offer(scene: Scene) -> Told:
 
 @goal("approval")
 def approval(scene: Scene) -> Told:
-    """Read in the rules who has to approve an invoice of this height, and forward it to them."""
+    """Find in the rules the person who approves an invoice of this sum, and forward it to them."""
     small, middle, large, copy = scene.people(4, "colleague")
     for person in (small, middle, large, copy):
         scene.contact(person)
@@ -157,7 +157,7 @@ def claim(scene: Scene) -> Told:
 
 @goal("handover")
 def handover(scene: Scene) -> Told:
-    """Do all that a mail asks for before a holiday: responder, a forward, a move."""
+    """Do all requests of a mail before a holiday: responder, a forward, a move."""
     boss, deputy = scene.people(2, "colleague")
     scene.contact(deputy)
     subject = f"Before you go: {scene.topic()}"

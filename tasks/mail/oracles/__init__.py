@@ -1,4 +1,4 @@
-"""Programs that reach the goals from what an agent sees: the goal and the pages, nothing else of this pack."""
+"""Programs that reach the goals from an agent's observations: the goal and the pages, nothing else of this pack."""
 
 from . import calendar, filing, people, reading, settings, writing
 from .walk import ORACLES

@@ -57,7 +57,7 @@ def invitations(page: Observation) -> Memory:
 
 
 def _week(page: Observation) -> list[Times]:
-    """What the calendar's page shows: under each day's heading its events."""
+    """Contents of the calendar's page: the events under each day's heading."""
     found, day = [], ""
     for node in page.nodes:
         if node.role == "heading" and re.fullmatch(r"\w{3} \d+ \w{3}", node.text):

@@ -23,7 +23,7 @@ def solves(name: str) -> Callable[[Program], Program]:
 
 
 def rows(page: Observation, *words: str) -> list[Node]:
-    """The mails of a list that say all these words; those with just this subject are not told from longer ones."""
+    """The mails of a list that have all these words. A subject also matches longer subjects that contain it."""
     return [n for n in things(page, "link") if all(word in n.text for word in words)]
 
 
@@ -50,7 +50,7 @@ def search(page: Observation, text: str) -> Way:
 
 
 def walk(page: Observation, *steps: str) -> Way:
-    """Presses one thing after another, each named by what it says."""
+    """Presses one thing after another, each named by its text."""
     for step in steps:
         page = yield press(page, step)
     return page
@@ -64,12 +64,12 @@ def beside(page: Observation, text: str, button: str) -> Node:
 
 
 def texts_of(page: Observation) -> str:
-    """All that the page says, in one text."""
+    """The whole text of the page."""
     return "\n".join(node.text for node in page.nodes)
 
 
 def tick_all(page: Observation, boxes: Iterable[str]) -> Way:
-    """Ticks the boxes that say these words."""
+    """Ticks the boxes whose text has these words."""
     for name in boxes:
         page = yield click(find(page, name, "checkbox"))
     return page

@@ -79,7 +79,7 @@ def _clock(text: str) -> time | None:
 
 
 def _errors(form: Form, day: date | None, start: time | None, end: time | None, wrong: list[str]) -> dict[str, str]:
-    """What is wrong with an event, by field."""
+    """Errors in an event, by field."""
     errors = {} if form.text("title") else {"title": "An event needs a title."}
     if day is None:
         errors["day"] = "Write the day as 2026-01-05."

@@ -86,7 +86,7 @@ async def written(request: Request) -> Response:
 
 
 def _errors(draft: Draft, to: list[str], wrong: list[str], wrong_cc: list[str]) -> dict[str, str]:
-    """What stands in the way of sending, by field."""
+    """Errors that prevent sending, by field."""
     errors = {}
     if wrong:
         errors["to"] = f"“{wrong[0]}” is neither an address nor one of your contacts."
@@ -106,7 +106,7 @@ async def draft(request: Request) -> Response:
 
 
 async def files(request: Request) -> Response:
-    """Which files of the account the mail takes along."""
+    """Choice of the account's files that go with the mail."""
     mailbox = account(request)
     found = one(mailbox.drafts, request.path_params["id"], "draft")
     named = request.query_params.get("name", "").strip().casefold()[:100]
@@ -115,7 +115,7 @@ async def files(request: Request) -> Response:
 
 
 async def attach(request: Request) -> Response:
-    """The ticked files, in place of what was ticked among the shown ones, and those that were not shown."""
+    """The ticked files, which replace the earlier choice among the shown ones, and the chosen files that were not shown."""
     mailbox, form = account(request), await form_of(request)
     found = one(mailbox.drafts, request.path_params["id"], "draft")
     known, shown = {file.name for file in mailbox.files.values()}, set(form.all("shown"))

@@ -54,7 +54,7 @@ async def save(request: Request) -> Response:
 
 
 def _errors(mailbox: Mailbox, written: Contact) -> dict[str, str]:
-    """What is wrong with a contact, by field."""
+    """Errors in a contact, by field."""
     errors = {}
     if not written.name:
         errors["name"] = "A contact needs a name."

@@ -1,4 +1,4 @@
-"""What endpoints share: the fields of a form, the page of a list, and records that may not be there."""
+"""Helpers of all endpoints: the fields of a form, the page of a list, and records that may not be there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

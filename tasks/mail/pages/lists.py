@@ -1,4 +1,4 @@
-"""Lists of mails: folders, labels and searches, and what is done to many mails at once."""
+"""Lists of mails: folders, labels and searches, and actions on many mails at once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ async def label(request: Request) -> Response:
 
 
 async def search(request: Request) -> Response:
-    """The mails that a search finds, or what is wrong with it."""
+    """The mails that a search finds, or the error in it."""
     mailbox = account(request)
     text = " ".join([request.query_params.get("q", "").strip(), *_operators(request)]).strip()[:300]
     error, found = "", []
@@ -65,7 +65,7 @@ async def search(request: Request) -> Response:
 
 
 async def search_options(request: Request) -> Response:
-    """The form for whoever does not know the operators."""
+    """The search form for owners who do not know the operators."""
     return page(request, "search.html", places={"": "All but spam and trash", "any": "Everywhere"} | account(request).folder_names())
 
 
@@ -129,7 +129,7 @@ def act(mailbox: Mailbox, threads: list[Thread], deed: str) -> None:
 
 
 async def undo(request: Request) -> Response:
-    """Takes back what was last done to mails."""
+    """Takes back the last change of mails."""
     mailbox, form = account(request), await form_of(request)
     mailbox.say("Undone." if mailbox.undo() else "There is nothing to undo.")
     back = form.text("back")

@@ -1,4 +1,4 @@
-"""Settings: who one is, the vacation responder, filters, folders and labels; and the files and the help beside them."""
+"""Settings: the owner, the vacation responder, filters, folders and labels; and the files and the help beside them."""
 
 import dataclasses
 import re
@@ -56,7 +56,7 @@ async def save_vacation(request: Request) -> Response:
 
 
 def _vacation_errors(written: Settings) -> dict[str, str]:
-    """What a responder that is on lacks, by field."""
+    """Errors in a responder that is on, by field."""
     errors = {}
     if written.first is None:
         errors["first"] = "Write the first day as 2026-01-05."
@@ -91,7 +91,7 @@ def _rule_form(request: Request, rule: Rule, errors: dict[str, str] | None = Non
 
 
 async def save_rule(request: Request) -> Response:
-    """Keeps the filter; "apply" runs it over what is in the inbox already."""
+    """Keeps the filter; "apply" also runs it over the mail in the inbox."""
     mailbox, form, id = account(request), await form_of(request), request.path_params.get("id", 0)
     if id:
         one(mailbox.rules, id, "filter")

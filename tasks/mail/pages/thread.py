@@ -29,7 +29,7 @@ async def thread(request: Request) -> Response:
 
 
 async def file_away(request: Request) -> Response:
-    """Moves, labels, stars or marks the mail; what leaves the folder leads to the next list, what stays to the mail."""
+    """Moves, labels, stars or marks the mail. A mail that leaves the folder leads to the list, one that stays to itself."""
     mailbox, form = account(request), await form_of(request)
     found = one(mailbox.threads, request.path_params["id"], "mail")
     deed = form.text("do")

@@ -1,8 +1,8 @@
-"""Programs that solve the tasks from what an agent sees: for tests, demonstrations and `webgym eval --policy oracle`.
+"""Programs that solve the tasks from an agent's observations, for tests, demonstrations and `webgym eval --policy oracle`.
 
-An oracle is a function from :class:`~webgym.types.Observation` to the next action. Nearly all are stateless: the page itself tells
-how far the work has got, so they also go on from a page that somebody else has acted on. To add one, decorate it in any file
-of this folder with the names of the tasks it solves::
+An oracle is a function from :class:`~webgym.types.Observation` to the next action. Nearly all are stateless, because the page itself shows
+the progress, so they can also take over a page in any state. To add one, decorate it in any file of this folder with the
+names of the tasks it solves::
 
     @solves("click-link")
     def click_link(page: Observation) -> Action:
@@ -60,6 +60,6 @@ def _load() -> None:
 
 
 def oracle(name: str) -> Callable[[], Oracle] | None:
-    """What makes a fresh oracle for one episode of the task, or None where nobody has written one."""
+    """A function that makes a fresh oracle for one episode of the task; None for a task without an oracle."""
     _load()
     return _makers.get(name)

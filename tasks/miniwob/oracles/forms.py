@@ -165,7 +165,7 @@ def login_user(page: Observation) -> Action:
 
 @solves("login-user-popup")
 def login_user_popup(page: Observation) -> Action:
-    """As login-user, with a pop-up that asks to leave: stay."""
+    """The task login-user with a pop-up that asks to leave; the oracle stays."""
     stay = seek(page, "Cancel")
     if stay:
         return click(stay)
@@ -265,7 +265,7 @@ def guess_number(page: Observation) -> Action:
 
 @solves("odd-or-even")
 def odd_or_even(page: Observation) -> Action:
-    """Rows of Odd, number, Even. What was pressed does not show as text, so the focus tells how far the work has got."""
+    """Rows of Odd, number, Even. The pressed button does not show as text, so the focus gives the progress."""
     rows = [i for i, n in enumerate(page.nodes) if re.fullmatch(r"-?\d+", n.text)]
     answers = [page.nodes[i + 1 if int(page.nodes[i].text) % 2 == 0 else i - 1] for i in rows]
     focused = next((i for i, n in enumerate(answers) if "focused" in n.states), -1)
@@ -277,7 +277,7 @@ FOOD_KINDS = {"vegan", "gluten-free", "dairy", "meat", "peanuts"}
 
 @solves("order-food")
 def order_food(page: Observation) -> Action:
-    """Items by name, one of each, or so many of one kind; an item is its name, its kinds, -, its number (if any), +."""
+    """Items by name, one of each, or a number of one kind; an item is its name, its kinds, -, its number (if any), +."""
     counts: dict[str, int] = {}
     kinds: dict[str, list[str]] = {}
     steps: dict[str, list[Node]] = {}
@@ -367,7 +367,7 @@ def copy_paste_2(page: Observation) -> Action:
 
 @remembers("find-greatest")
 def find_greatest(page: Observation) -> Memory:
-    """Which card is open does not show in words, so it is remembered."""
+    """Remembers the open card, because the page does not show it in words."""
     cards = [n for n in things(page) if re.fullmatch(r"\d+", n.text)]
     page = yield click(max(cards, key=lambda n: int(n.text)))
     while True:
@@ -376,7 +376,7 @@ def find_greatest(page: Observation) -> Memory:
 
 @remembers("ascending-numbers")
 def ascending_numbers(page: Observation) -> Memory:
-    """The numbers are hidden after the first click, what was clicked goes from the page, and the rest keeps its order."""
+    """The numbers are hidden after the first click. A clicked one leaves the page, and the rest keeps its order."""
     numbers = [int(n.text) for n in things(page)]
     while True:
         least = min(numbers)
@@ -470,8 +470,8 @@ def use_slider_2(page: Observation) -> Action:
 def slide(page: Observation, goal: int, which: int = 0, ranges: Sequence[tuple[int, int]] = ()) -> Action | None:
     """Moves the slider towards the goal, or None when it is there.
 
-    Far from it, a click on the track: where it goes follows from the range (lowest value, span) of those possible that fits best
-    what the handle's place and number say now. Near it, an arrow key.
+    Far from the goal it clicks on the track. The click's place follows from the possible range (lowest value, span) that fits the
+    handle's present place and number best. Near the goal it presses an arrow key.
     """
     tracks = [n for n in things(page) if n.text.startswith("ui-slider ") or n.text == "ui-slider"]
     handles = [n for n in things(page) if "slider-handle" in n.text or n.role == "slider"]

@@ -11,7 +11,7 @@ from . import remembers, solves
 
 @dataclass(frozen=True)
 class Request:
-    """What the goal asks: `deed` (delete, star, reply, forward) on the mail by `sender`, with this text or to this person."""
+    """Request of the goal: `deed` (delete, star, reply, forward) on the mail by `sender`, with this text or to this person."""
 
     deed: str
     sender: str
@@ -51,7 +51,7 @@ def worded_mailbox(page: Observation) -> Memory:
 
 
 def handle(page: Observation, request: Request) -> Action:
-    """The next action towards the request, from what the page shows: the list, the open mail or a form."""
+    """The next action towards the request from the present page, which is the list, the open mail or a form."""
     send = next((n for n in things(page) if n.text.startswith("send-")), None)
     if send:
         field = fields(page)[0]
@@ -74,7 +74,7 @@ def _is_row(node: Node) -> bool:
 
 
 def read_request(page: Observation) -> Request:
-    """Reads a goal of any wording: who is a sender the list says, who else is named is the recipient, what is quoted the reply."""
+    """Reads a goal of any wording. The list names the senders; another name in the goal is the recipient, a quote the reply."""
     quote = re.search(r'"+(.*?)"+', page.goal)
     said = page.goal.replace(quote[0], " ") if quote else page.goal
     senders = _senders(page, said)
@@ -90,7 +90,7 @@ def read_request(page: Observation) -> Request:
 
 
 def _forward(said: str, senders: list[str]) -> Request:
-    """Who sent the mail and whom it goes to; the recipient may have written mails, too."""
+    """Sender and recipient of the mail; the recipient may have written mails, too."""
     if len(senders) > 1:
         first, second = sorted(senders, key=said.index)
         receives = (
@@ -125,4 +125,4 @@ PLAIN = frozenset(
     write you
     """.split()  # noqa: SIM905
 )
-"""Words that begin a sentence of a goal and are nobody's name."""
+"""Words that begin a sentence of a goal and are no names."""

@@ -159,7 +159,7 @@ def _type_place(field: Node, place: str) -> Action:
 
 
 def _is_place(text: str, place: str) -> bool:
-    """Whether an airport ("Cincinnati, OH (CVG)") is the place, given by its city or its code."""
+    """True if an airport ("Cincinnati, OH (CVG)") is the place, given by its city or its code."""
     match = re.fullmatch(r"(.*) \((\w+)\)", text)
     return match is not None and place in match.groups()
 

@@ -24,7 +24,7 @@ def scroll_text_2(page: Observation) -> Action:
 
 @solves("click-shades")
 def click_shades(page: Observation) -> Action:
-    """The shades, named by their colour, of which the wanted part is the greatest. What is chosen shows by its class only."""
+    """The shades, named by their colour, of which the wanted part is the greatest. The choice shows by its class only."""
     part = ("red", "green", "blue").index(wanted(page, r"shades of (\w+)")[0])
     for node in things(page):
         colour = re.search(r"rgb\((\d+), (\d+), (\d+)\)", node.text)
@@ -144,7 +144,7 @@ DIGITS = (
     ".##. #..# #..# .##. #..# #..# .##.",  # 8
     ".##. #..# #..# .### ...# #..# .##.",  # 9
 )
-"""How the page draws the ten digits, in seven rows of four boxes."""
+"""Drawings of the ten digits on the page, in seven rows of four boxes."""
 
 
 @solves("number-checkboxes")

@@ -23,7 +23,7 @@ def social_media(page: Observation) -> Action:
 
 @solves("social-media-all", "social-media-some")
 def social_media_some(page: Observation) -> Action:
-    """The same icon on all posts by a user, or on so many; a chosen icon has the class "active" in its name."""
+    """The same icon on all posts by a user, or on a number of them; a chosen icon has the class "active" in its name."""
     label, user = quoted(page)[0], wanted(page, r"by (@\S+) and then click Submit")[0]
     number = re.search(r"on (\d+) post", page.goal)
     icons = [_icon(post, ICONS[label]) for post in posts(page, user)]
@@ -33,7 +33,7 @@ def social_media_some(page: Observation) -> Action:
 
 
 def posts(page: Observation, user: str) -> list[list[Node]]:
-    """What can be acted on in each post by this user, a list a post."""
+    """Things to act on in each post by this user, one list per post."""
     found: list[list[Node]] = []
     ours = False
     for node in page.nodes:

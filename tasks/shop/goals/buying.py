@@ -77,7 +77,7 @@ CODES = ("FROST", "LANTERN", "HEARTH", "PEPPER", "MARBLE", "COMPASS", "SPRUCE", 
 
 
 def coupons(rng: random.Random, goods: int, departments: set[str]) -> tuple[Coupon, ...]:
-    """Five coupons of which exactly one saves most: one has run out, one wants dearer goods, one is for goods of another department."""
+    """Five coupons of which exactly one saves most: one has expired, one needs dearer goods, one is for goods of another department."""
     codes = [f"{word}{rng.randint(5, 99)}" for word in rng.sample(CODES, 5)]
     elsewhere = rng.choice(
         [one for one in ("kitchen", "outdoor", "clothing", "footwear", "home", "office", "garden", "play") if one not in departments]

@@ -1,4 +1,4 @@
-"""What tasks draw: products, variants, orders of the past; and how an episode must end, told by playing it on a world of its own."""
+"""Draws of the tasks: products, variants and past orders; and the wanted end, computed by playing the task on a world of its own."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,21 +17,21 @@ from ..world import HOME, WORK, Address, Line, Opening, Order, World, outcome
 
 @dataclass(frozen=True)
 class Due:
-    """How an episode must end: the outcome of the site's state, and the answer where one is asked for (a number, or words)."""
+    """The wanted end of an episode: the outcome of the site's state, and the answer where one is asked for (a number, or words)."""
 
     state: Mapping[str, Any]
     answer: float | str | None = None
 
 
 def due(opening: Opening, values: Mapping[str, Any], *, do: Callable[[World], object] = lambda world: None, **more: Any) -> Instance:
-    """The instance that begins so and ends as `do` leaves a world that began so; `more` is `answer` and `path`."""
+    """The instance that begins with this opening and ends as `do` leaves a world of it; `more` is `answer` and `path`."""
     world = World(opening)
     do(world)
     return Instance(values, Due(outcome(world.shown()), more.get("answer")), opening, more.get("path", "/"))
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
-    """Whether the site was left as it is due, nothing more and nothing less, and the answer is the right one."""
+    """True if the final state of the site is exactly the wanted one and the answer is right."""
     wanted: Due = instance.expected
     if outcome(evidence.site_state) != wanted.state:
         return False
@@ -46,7 +46,7 @@ def holds(instance: Instance, evidence: Evidence) -> bool:
 
 
 def must(*refusals: str) -> None:
-    """Raises when a world refused what a task asks for: then the task has drawn what cannot be done."""
+    """Raises when a world refused an action of a task, because then the task's draw cannot be solved."""
     for refusal in refusals:
         if refusal:
             raise LookupError(f"the shop would refuse what the task asks for: {refusal}")
@@ -86,7 +86,7 @@ def stocked(*chosen: tuple[Product, Variant], **opening: Any) -> Opening:
 
 
 def told(variant: Variant) -> str:
-    """A variant as a goal tells it.
+    """A variant in the words of a goal.
 
     >>> told(Variant("Red", "M")), told(Variant("Red"))
     ('Red, size M', 'Red')
@@ -103,7 +103,7 @@ LABELS = ("Mum", "Studio", "Cabin", "Granny", "Neighbour", "Club")
 
 
 def address(rng: random.Random, label: str = "", name: str = "") -> Address:
-    """Somebody's address."""
+    """The address of a person."""
     street = f"{rng.randint(2, 98)} {rng.choice(STREETS)}"
     return Address(label or rng.choice(LABELS), name or rng.choice(FRIENDS), street, rng.choice(TOWNS), f"{rng.randint(10000, 99999)}")
 
@@ -132,14 +132,14 @@ def history(rng: random.Random, others: Iterable[Order], count: int = 2, but: It
 
 
 def arrived(rng: random.Random, days_ago: int) -> dict[str, date]:
-    """The fields of an order that was delivered so many days ago."""
+    """The fields of an order that was delivered this number of days ago."""
     came = TODAY - timedelta(days=days_ago)
     return {"delivered": came, "placed": came - timedelta(days=rng.randint(2, 5))}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How an order is to be sent and paid."""
+    """Delivery and payment of an order."""
 
     address: str
     delivery: str
@@ -151,12 +151,12 @@ class Terms:
 
     @property
     def values(self) -> dict[str, str]:
-        """As goals tell them."""
+        """Values for the wordings of goals."""
         delivery = next(one.title for one in DELIVERIES if one.id == self.delivery)
         payment = next(one.title for one in PAYMENTS if one.id == self.payment)
         return {"address": self.address, "delivery": delivery, "payment": payment}
 
     def place(self, world: World, **more: Any) -> None:
-        """Order what is in the world's cart so; `more` is the gift's wrapping and message."""
+        """Order the contents of the world's cart by these terms; `more` is the gift's wrapping and message."""
         world.draft = replace(world.draft, address=self.address, delivery=self.delivery, payment=self.payment, **more)
         must(world.place()[1])

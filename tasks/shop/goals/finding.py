@@ -1,4 +1,4 @@
-"""Goals that find things out: prices, data sheets, reviews, and comparisons that need what was read on an earlier page."""
+"""Goals that find things out: prices, data sheets, reviews, and comparisons over several pages."""
 
 import random
 
@@ -62,7 +62,7 @@ def draw_reviewer(rng: random.Random) -> Instance:
 
 
 def rivals(rng: random.Random, count: int) -> tuple[str, list[Product], bool, Product]:
-    """A label of a data sheet, products of one shelf that differ in it, whether most of it is wanted, and the one that has it."""
+    """A label of a data sheet, products of one shelf that differ in it, true if the largest value is wanted, and the wanted product."""
     while True:
         shelf = rng.choice([shelf for shelf in catalogue().categories.values() if not shelf.products[0].sizes])
         label = rng.choice([spec.label for spec in shelf.products[0].specs if spec.number is not None])

@@ -1,4 +1,4 @@
-"""The shop's goals: a name and a draw, reached when the site is left as it is due."""
+"""The shop's goals: a name and a draw, reached when the site has the wanted final state."""
 
 from collections.abc import Callable
 
@@ -13,5 +13,5 @@ def goal(name: str, draw: Draw) -> Goal:
 
 
 def twins(name: str, other: str, draw: Callable[[bool], Draw]) -> list[Goal]:
-    """A goal that can be reached and its twin that cannot, with the wordings of the first. `draw` is told which of them it draws for."""
+    """A goal that can be reached and its twin that cannot, with the wordings of the first. `draw` gets true for the first."""
     return [Goal(name, draw(True), holds, twin=other), Goal(other, draw(False), holds, feasible=False, twin=name)]

@@ -1,4 +1,4 @@
-"""Goals about what was bought before: reading orders, changing, cancelling and repeating them, returns, reviews, addresses."""
+"""Goals about past orders: reading, changing, cancelling and repeating them, returns, reviews, addresses."""
 
 import random
 from dataclasses import replace

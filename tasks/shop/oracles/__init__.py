@@ -1,4 +1,4 @@
-"""Programs that reach the goals from what an agent sees; they import nothing of the site and its catalogue."""
+"""Programs that reach the goals from an agent's observations; they import nothing of the site and its catalogue."""
 
 from collections.abc import Callable, Mapping
 

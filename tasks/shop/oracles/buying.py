@@ -55,7 +55,7 @@ def mend_cart(page: Observation) -> Memory:
 
 
 def _in_cart(page: Observation, name: str) -> bool:
-    """Whether this link names a line of the cart: a quantity comes before the next link."""
+    """True if this link names a line of the cart, because a quantity comes before the next link."""
     after = below(page, find(page, name, "link"), "spinbutton", "link")
     return bool(after) and after[0].role == "spinbutton"
 
@@ -71,7 +71,7 @@ OFFER = re.compile(r"^(\w+): (?:(\d+)%|(\$[\d,.]+)) off .*?(?: from (\$[\d,.]+))
 
 
 def offers(page: Observation, goods: int) -> list[str]:
-    """The codes on the page of coupons that have not run out and do not want dearer goods, those first that would save most."""
+    """The codes on the page of coupons that have not expired and do not need dearer goods, those first that would save most."""
     today, saved = read_date(line(page, r"Today is (.*)\.")[1]), dict[str, int]()
     for offer in filter(None, map(OFFER.match, texts(page))):
         code, percent, amount, least, until = offer.groups()

@@ -1,4 +1,4 @@
-"""Oracles of the goals about what was bought before."""
+"""Oracles of the goals about past orders."""
 
 from webgym.authoring.oracle import Memory, click, fill, find, press, quoted, wanted
 from webgym.types import Observation
@@ -59,7 +59,7 @@ def return_what_can_go(page: Observation) -> Memory:
 
 
 def _is_line(page: Observation, name: str) -> bool:
-    """Whether this link names a line of an order: so many pieces stand right below it."""
+    """True if this link names a line of an order, because the number of pieces stands right below it."""
     after = below(page, find(page, name, "link"))
     return bool(after) and " × " in after[0].text
 

@@ -33,12 +33,12 @@ def line(page: Observation, pattern: str) -> re.Match[str]:
 
 
 def says(page: Observation, words: str) -> bool:
-    """Whether some text of the page has these words."""
+    """True if some text of the page has these words."""
     return any(words in text for text in texts(page))
 
 
 def below(page: Observation, node: Node, *roles: str) -> list[Node]:
-    """What stands below a thing, of these roles, in reading order."""
+    """Things of these roles below a thing, in reading order."""
     after = page.nodes[page.nodes.index(node) + 1 :]
     return [one for one in after if not roles or one.role in roles]
 
@@ -96,7 +96,7 @@ def option(page: Observation, box: str, label: str) -> Walk:
 
 
 def chosen(page: Observation, variant: str) -> Walk:
-    """A colour and a size, told as "Red" or "Red, size M", on a product's page."""
+    """Choose a colour and a size, written as "Red" or "Red, size M", on a product's page."""
     colour, _, size = variant.partition(", size ")
     page = yield from option(page, "Colour", colour)
     if size:
@@ -105,7 +105,7 @@ def chosen(page: Observation, variant: str) -> Walk:
 
 
 def added(page: Observation, name: str, variant: str, quantity: str = "1") -> Walk:
-    """So many pieces of a product in the cart, from any page."""
+    """Put this number of pieces of a product into the cart, from any page."""
     page = yield from product(page, name)
     page = yield from chosen(page, variant)
     if quantity != "1":
@@ -115,7 +115,7 @@ def added(page: Observation, name: str, variant: str, quantity: str = "1") -> Wa
 
 
 def is_sold_out(page: Observation, variant: str) -> bool:
-    """Whether a product's page says that this variant is sold out."""
+    """True if a product's page says that this variant is sold out."""
     listed = next((text for text in texts(page) if text.startswith("Sold out: ")), "")
     return variant.replace(", size ", ", ") in listed.removeprefix("Sold out: ").split("; ")
 
@@ -137,7 +137,7 @@ def radio(page: Observation, words: str) -> Walk:
 
 
 def ordered(page: Observation, address: str, delivery: str, payment: str, message: str = "") -> Walk:
-    """From the cart to the placed order; with a message, as a gift."""
+    """Go from the cart to the placed order; with a message, as a gift."""
     page = yield press(page, "Check out", "link")
     page = yield from radio(page, f"{address}:")
     page = yield press(page, "Continue", "button")
@@ -146,7 +146,7 @@ def ordered(page: Observation, address: str, delivery: str, payment: str, messag
 
 
 def delivered(page: Observation, delivery: str, message: str = "") -> Walk:
-    """From the delivery step to the payment step."""
+    """Go from the delivery step to the payment step."""
     page = yield from radio(page, delivery)
     if message:
         page = yield click(starting(page, "Gift wrapping", "checkbox"))
@@ -156,7 +156,7 @@ def delivered(page: Observation, delivery: str, message: str = "") -> Walk:
 
 
 def paid(page: Observation, payment: str) -> Walk:
-    """From the payment step to the placed order."""
+    """Go from the payment step to the placed order."""
     page = yield from radio(page, payment)
     page = yield press(page, "Continue", "button")
     page = yield press(page, "Place order", "button")
@@ -175,7 +175,7 @@ def order(page: Observation, number: str) -> Walk:
 
 
 def sent_back(page: Observation, name: str, reason: str, refund: str) -> Walk:
-    """From an order's page through the form of returns: the order's page again, or the form with what is wrong."""
+    """Return a line from an order's page, through the form; ends on the order's page, or on the form with its errors."""
     page = yield press(page, "Return something", "link")
     page = yield from radio(page, f"{name},")
     page = yield from radio(page, reason)

@@ -56,7 +56,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def again(request: Request) -> Response:
-    """Puts all that an order holds into the cart."""
+    """Puts all lines of an order into the cart."""
     order, world = order_of(request), world_of(request)
     for line in order.lines:
         if error := world.add(line.item, line.variant, line.quantity):
@@ -94,7 +94,7 @@ async def addresses(request: Request) -> Response:
 
 
 def address_errors(fields: Mapping[str, str], taken: bool) -> dict[str, str]:
-    """What is wrong with an address, by field."""
+    """Errors in an address, by field."""
     errors = {name: f"Enter the {words.lower()}." for name, words in ADDRESS_FIELDS.items() if not fields.get(name)}
     errors |= {name: "At most 60 characters." for name in ADDRESS_FIELDS if len(fields.get(name, "")) > 60}
     if "postcode" not in errors and not re.fullmatch(r"\d{5}", fields["postcode"]):

@@ -33,7 +33,7 @@ RATINGS = ("3", "3.5", "4", "4.5")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a visitor wants to see of some products: filters, an order, a page. Read from the address."""
+    """A visitor's view of some products: filters, an order, a page. It is read from the address."""
 
     brand: str = ""
     colour: str = ""
@@ -64,7 +64,7 @@ class Wish:
 
     @property
     def filters(self) -> list[tuple[str, str, str]]:
-        """The filters that are set: name, value and how they are told."""
+        """The filters that are set: name, value and words for the page."""
         told = {"brand": "{}", "colour": "{}", "rating": "{} stars and more", "highest": "up to ${}"}
         return [(name, getattr(self, name), words.format(getattr(self, name))) for name, words in told.items() if getattr(self, name)]
 
@@ -218,7 +218,7 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Opinion:
-    """A review by somebody else."""
+    """A review by another customer."""
 
     author: str
     stars: int

@@ -1,4 +1,4 @@
-"""What a browser sent, as text."""
+"""Fields that a browser sent, as text."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def sent(request: Request) -> dict[str, str]:
 
 
 def number(text: Any, otherwise: int = 0) -> int:
-    """A whole number that somebody wrote, or `otherwise`."""
+    """A whole number that was typed, or `otherwise`."""
     text = str(text).strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 

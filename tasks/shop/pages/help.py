@@ -1,4 +1,4 @@
-"""What the shop tells about itself: delivery, returns, coupons."""
+"""Help pages of the shop: delivery, returns, coupons."""
 
 from starlette.requests import Request
 from starlette.responses import Response

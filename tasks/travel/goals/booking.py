@@ -16,7 +16,7 @@ from .goal import essence, goal
 
 
 def _booked(flown: Sequence[Flight], fare: str, passengers: Sequence[Passenger], paid_by: str, **fields: Any) -> dict[str, Any]:
-    """A new booking as it should be; without seats and bags unless given."""
+    """The wanted new booking, without seats and bags unless given."""
     legs = tuple(Leg(f.service.number, f.day) for f in flown)
     values = {"seats": tuple(("",) * len(passengers) for _ in legs), "bags": (0,) * len(passengers), "insurance": False} | fields
     return essence(Trip("", legs, fare, tuple(passengers), paid_by=paid_by, total=0, **values))
@@ -47,7 +47,7 @@ def book_cheapest(rng: random.Random) -> Instance:
 
 
 def book_seat(rng: random.Random) -> Instance:
-    """The fastest flight for someone new, with a certain seat and bags."""
+    """The fastest flight for a new traveller, with a certain seat and bags."""
     origin, destination = cities(rng, 2)
     on, who, card, fare = _day_with(rng, origin, destination), person(rng), rng.choice(CARDS), rng.choice(("Light", "Standard", "Flex"))
     chosen = _fastest(origin, destination, on)
@@ -58,7 +58,7 @@ def book_seat(rng: random.Random) -> Instance:
 
 
 def book_direct(rng: random.Random, feasible: bool) -> Instance:
-    """The first direct flight that is not sold out; where it is not feasible, all of them are."""
+    """The first direct flight that is not sold out; where it is not feasible, all of them are sold out."""
     origin, destination = short_route(rng)
     on, who, card, fare = flying_day(rng, origin, destination), person(rng), rng.choice(CARDS), rng.choice(("Light", "Standard", "Flex"))
     offered = direct(flights(origin, destination, on))
@@ -72,7 +72,7 @@ def book_direct(rng: random.Random, feasible: bool) -> Instance:
 
 
 def book_return(rng: random.Random) -> Instance:
-    """There and back with the cheapest flights and certain seats."""
+    """A return trip with the cheapest flights and certain seats."""
     origin, destination = cities(rng, 2)
     on = _day_with(rng, origin, destination)
     while not flights(destination, origin, back := on + timedelta(days=rng.randint(2, 12))):
@@ -156,7 +156,7 @@ def rebook(rng: random.Random) -> Instance:
 
 
 def finish_booking(rng: random.Random) -> Instance:
-    """A booking in progress with a wrong seat, wrong bags and an insurance that nobody wants is put right and paid."""
+    """A booking in progress with a wrong seat, wrong bags and an unwanted insurance is corrected and paid."""
     origin, destination = cities(rng, 2)
     on, who, card, fare = _day_with(rng, origin, destination), person(rng), rng.choice(CARDS), rng.choice(("Light", "Standard", "Flex"))
     chosen = rng.choice(flights(origin, destination, on))

@@ -1,4 +1,4 @@
-"""Goals that end with an answer, and small ones in the account: nothing is bought."""
+"""Goals that end with an answer, and small ones in the account. None of them buys a flight."""
 
 import random
 from dataclasses import replace
@@ -13,7 +13,7 @@ from .goal import answers_date, answers_number, answers_text, goal
 
 
 def trip_time(rng: random.Random) -> Instance:
-    """When does the flight to a city leave?"""
+    """Time of departure of the flight to a city."""
     origin, destination = cities(rng, 2)
     mine = trip(rng, origin, destination, [person(rng)])
     drawn = world(rng, [mine], distractors=rng.randint(2, 6))
@@ -21,7 +21,7 @@ def trip_time(rng: random.Random) -> Instance:
 
 
 def delete_alert(rng: random.Random) -> Instance:
-    """One of the price alerts goes."""
+    """Deletion of a price alert."""
     drawn = replace(world(rng), alerts=alerts(rng, rng.randint(3, 6)))
     gone = rng.choice(drawn.alerts)
     kept = sorted([a.origin, a.destination, a.below] for a in drawn.alerts if a != gone)
@@ -29,7 +29,7 @@ def delete_alert(rng: random.Random) -> Instance:
 
 
 def change_phone(rng: random.Random) -> Instance:
-    """Another telephone number."""
+    """Change of the telephone number."""
     drawn, new = world(rng), phone(rng)
     kept = drawn.preferences
     return Instance({"phone": new}, {"preferences": [new, kept.seat, kept.newsletter]}, drawn, "/account")

@@ -1,4 +1,4 @@
-"""The goals of a customer, and how the account that is left is compared with what was asked."""
+"""The goals of a customer, and the comparison of the final account with the wanted one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from ..account import Trip, begin, shown, trip_shown
 
 
 def essence(trip: Mapping[str, Any] | Trip) -> dict[str, Any]:
-    """A trip without what follows from the rest (prices) and with each passenger's things together, in no order."""
+    """A trip without the fields that follow from the rest (prices), and with each passenger's things together, in no order."""
     plain = trip_shown(trip) if isinstance(trip, Trip) else trip
     rows = zip(plain["passengers"], plain["bags"], zip(*plain["seats"], strict=True), strict=True)
     kept = {key: plain[key] for key in ("legs", "fare", "insurance", "paid_by", "status", "refund")}
@@ -19,7 +19,7 @@ def essence(trip: Mapping[str, Any] | Trip) -> dict[str, Any]:
 
 
 def left(state: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What counts of a site's state: everything but a booking in progress, which binds nobody. `known` are the trips of the start."""
+    """Parts of a site's state that count: all but a booking in progress, which is not binding. `known` are the trips of the start."""
     return {
         "trips": {reference: essence(trip) for reference, trip in state["trips"].items() if reference in known},
         "booked": [essence(trip) for reference, trip in state["trips"].items() if reference not in known],
@@ -31,7 +31,7 @@ def left(state: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_expected(instance: Instance, evidence: Evidence) -> bool:
-    """Whether the account is left as it began but for what `expected` says: entries of the parts of :func:`left`."""
+    """True if the account has changed from the start only by `expected`: entries of the parts of :func:`left`."""
     began = shown(begin(0, instance.site_state))
     wanted = left(began, began["trips"])
     for part, entries in (instance.expected or {}).items():
@@ -40,25 +40,25 @@ def as_expected(instance: Instance, evidence: Evidence) -> bool:
 
 
 def untouched(instance: Instance, evidence: Evidence) -> bool:
-    """Whether the account is left as it began."""
+    """True if the account is as at the start."""
     return as_expected(Instance({}, None, instance.site_state), evidence)
 
 
 def answers_number(instance: Instance, evidence: Evidence) -> bool:
-    """Whether nothing was changed and the answer is the expected number."""
+    """True if the account is unchanged and the answer is the expected number."""
     return untouched(instance, evidence) and read_number(evidence.answer) == instance.expected
 
 
 def answers_date(instance: Instance, evidence: Evidence) -> bool:
-    """Whether nothing was changed and the answer is the expected date."""
+    """True if the account is unchanged and the answer is the expected date."""
     return untouched(instance, evidence) and read_date(evidence.answer) == instance.expected
 
 
 def answers_text(instance: Instance, evidence: Evidence) -> bool:
-    """Whether nothing was changed and the answer is the expected word."""
+    """True if the account is unchanged and the answer is the expected word."""
     return untouched(instance, evidence) and evidence.answer.strip().rstrip(".") == instance.expected
 
 
 def goal(name: str, draw: Draw, holds: Holds = as_expected, *, feasible: bool = True, twin: str = "") -> Goal:
-    """A goal of the site; unless given, it is reached when the account is left as :func:`as_expected` says."""
+    """A goal of the site; unless a check is given, it is reached when :func:`as_expected` is true."""
     return Goal(name, draw, holds, feasible, twin)

@@ -61,14 +61,14 @@ def front_window(rng: random.Random, feasible: bool) -> Instance:
 
 
 def _in_front_window(feasible: bool, instance: Instance, evidence: Evidence) -> bool:
-    """Whether one of the seats that were left was taken, or, where there was none, nothing was."""
+    """True if one of the free seats was taken, or, where there was none, the trip is unchanged."""
     mine, kept = instance.expected
     ways = [replace(mine, seats=((seat,),)) for seat in kept] if feasible else [mine]
     return any(as_expected(replace(instance, expected={"trips": {mine.reference: essence(way)}}), evidence) for way in ways)
 
 
 def refund_sum(rng: random.Random) -> Instance:
-    """What two cancellations would bring back to the card."""
+    """Sum that two cancellations would bring back to the card."""
     rules = policy(rng)
     origin, *ends = cities(rng, 3)
     fares = rng.choice((("Standard", "Flex"), ("Flex", "Standard"), ("Standard", "Standard"), ("Flex", "Flex"), ("Light", "Flex")))
@@ -116,7 +116,7 @@ def _other_figures(passport: str, rng: random.Random) -> str:
 
 
 def swap_cancelled(rng: random.Random) -> Instance:
-    """The wrong trip was cancelled: it is booked again, and the other one given back."""
+    """The wrong trip was cancelled, so it is booked again, and the other one is given back."""
     origin, *ends = cities(rng, 3)
     wrong, right = (trip(rng, origin, end, [person(rng)]) for end in ends)
     cancelled = replace(wrong, status="cancelled", refund="card", refunded=wrong.total // 2)

@@ -1,4 +1,4 @@
-"""Ways through the site that several oracles take. They know what the pages say, and nothing of what is behind them."""
+"""Ways through the site that several oracles take. They know the pages, and no code behind them."""
 
 import re
 from collections.abc import Generator
@@ -66,7 +66,7 @@ def fare_of(page: Observation) -> str:
 
 
 def search(page: Observation, origin: str, to: str, day: str, back: str = "", passengers: str = "") -> Walk:
-    """From the search form to the results."""
+    """Go from the search form to the results."""
     if back:
         page = yield press(page, "Return", "radio")
     page = yield fill(find(page, "From", "textbox"), origin)
@@ -80,7 +80,7 @@ def search(page: Observation, origin: str, to: str, day: str, back: str = "", pa
 
 
 def search_again(page: Observation, to: str) -> Walk:
-    """From results to those of another city."""
+    """Go from results to those of another city."""
     page = yield press(page, "Edit search", "button")
     page = yield fill(find(page, "To", "textbox"), to)
     return (yield press(page, "Search flights", "button"))
@@ -94,25 +94,25 @@ def direct_only(page: Observation) -> Walk:
 
 
 def open_trip(page: Observation, to: str) -> Walk:
-    """From any page to an upcoming trip."""
+    """Go from any page to an upcoming trip."""
     page = yield press(page, "My trips", "link")
     return (yield click_on(named(page, rf" to {re.escape(to)} ", "link")))
 
 
 def choose_fare(page: Observation, fare: str) -> Walk:
-    """From the fares to the passengers."""
+    """Go from the fares to the passengers."""
     return (yield press(page, f"Choose {fare}", "button"))
 
 
 def add_saved(page: Observation, *names: str) -> Walk:
-    """The passengers, from the saved travellers; on to the seats."""
+    """Choose the passengers from the saved travellers, and go on to the seats."""
     for name in names:
         page = yield press(page, f"Add {name}", "button")
     return (yield press(page, "Continue to seats", "button"))
 
 
 def type_in(page: Observation, *people: tuple[str, str]) -> Walk:
-    """The passengers, name and passport; on to the seats."""
+    """Type the passengers' names and passports, and go on to the seats."""
     for number, (name, passport) in enumerate(people, 1):
         page = yield fill(find(page, f"Name of passenger {number}"), name)
         page = yield fill(find(page, f"Passport of passenger {number}"), passport)
@@ -120,7 +120,7 @@ def type_in(page: Observation, *people: tuple[str, str]) -> Walk:
 
 
 def take_seat(page: Observation, seat: str) -> Walk:
-    """One seat, in its zone."""
+    """Choose a seat in its zone."""
     zone = ("Front", "Middle", "Rear")[(int(seat[:-1]) - 1) // 4]
     tab = named(page, rf"^{zone} (€\d+|free)$", "link")
     if "selected" not in tab.states:
@@ -129,13 +129,13 @@ def take_seat(page: Observation, seat: str) -> Walk:
 
 
 def without_seats_and_extras(page: Observation) -> Walk:
-    """From the seats to the payment."""
+    """Go from the seats to the payment."""
     page = yield press(page, "Continue without seats", "button")
     return (yield press(page, "Continue to payment", "button"))
 
 
 def pay(page: Observation, way: str) -> Walk:
-    """The payment."""
+    """Pay."""
     page = yield click_on(named(page, rf"^{re.escape(way)}\b", "radio"))
     page = yield press(page, "I accept the fare rules", "checkbox")
     return (yield click_on(named(page, r"^Pay €\d+$", "button")))

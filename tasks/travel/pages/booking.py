@@ -19,7 +19,7 @@ PASSPORT = re.compile(r"[A-Z]{2}\d{6}")
 
 
 def wrong_passenger(passenger: Passenger) -> str:
-    """What is wrong with a passenger's details, in words."""
+    """Error in a passenger's details, in words."""
     if len(passenger.name.split()) < 2:
         return "Enter first and last name."
     return "" if PASSPORT.fullmatch(passenger.passport) else "A passport number is two letters and six digits."
@@ -32,7 +32,7 @@ def typed_passengers(asked: Mapping[str, str], count: int) -> tuple[Passenger, .
 
 
 async def step(request: Request) -> Response:
-    """A step of the booking in progress; who is not there yet is led to the one that is due."""
+    """A step of the booking in progress; a request for a later step leads to the one that is due."""
     account: Account = state_of(request)
     draft, name = account.draft, request.path_params["step"]
     if draft is None:
@@ -62,13 +62,13 @@ def _show(request: Request, name: str, draft: Draft, *, status: int = 200, **val
 
 
 def _advance(account: Account, draft: Draft, name: str) -> Response:
-    """The step is done: on to the one that is due."""
+    """Mark the step as done, and go on to the one that is due."""
     account.draft = done = replace(draft, done=draft.done | {name})
     return see_other(f"/book/{done.due}")
 
 
 async def passengers(request: Request) -> Response:
-    """Who flies: typed, or one of the saved travellers put into the first free place."""
+    """Step of the passengers: typed, or one of the saved travellers put into the first free place."""
     account, asked = state_of(request), await form(request)
     draft: Draft | None = account.draft
     if draft is None:
@@ -89,7 +89,7 @@ async def passengers(request: Request) -> Response:
 def seat_map(
     account: Account, legs: tuple[Leg, ...], fare: str, seats: tuple[tuple[str, ...], ...], asked: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What the page of seats shows: a zone of the plane for one leg and passenger, by default the first without a seat."""
+    """Values for the page of seats: a zone of the plane for one leg and passenger, by default the first without a seat."""
     open_places = [(leg, who) for leg, row in enumerate(seats) for who, seat in enumerate(row) if not seat]
     leg = whole(asked.get("leg", ""), 0, len(legs) - 1)
     who = whole(asked.get("who", ""), 0, len(seats[0]) - 1)
@@ -109,7 +109,7 @@ def seat_map(
 def seat_chosen(
     account: Account, legs: tuple[Leg, ...], seats: tuple[tuple[str, ...], ...], asked: Mapping[str, str]
 ) -> tuple[tuple[str, ...], ...] | None:
-    """The seats after a choice, or None where it cannot be had."""
+    """The seats after a choice, or None where the seat is not free."""
     leg = whole(asked.get("leg", ""), 0, len(legs) - 1)
     who = whole(asked.get("who", ""), 0, len(seats[0]) - 1)
     seat = asked.get("seat", "")

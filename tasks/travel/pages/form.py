@@ -1,4 +1,4 @@
-"""What a request asks for: fields, numbers and dates that may be anything, read without trusting them."""
+"""Values of a request: fields, numbers and dates, which are never trusted because they may be anything."""
 
 import re
 from datetime import date
@@ -18,7 +18,7 @@ async def form(request: Request) -> dict[str, str]:
 
 
 def query(request: Request) -> dict[str, str]:
-    """The fields of an address."""
+    """The fields of a URL's query."""
     return {key: " ".join(value.split())[:LONGEST] for key, value in request.query_params.items()}
 
 
@@ -40,7 +40,7 @@ def day(text: str) -> date | None:
 
 
 def wrong_day(found: date | None, what: str) -> str:
-    """What is wrong with a day of travel, in words; "" when it can be flown."""
+    """Error in a day of travel, in words; "" for a possible one."""
     if found is None:
         return f"Enter the {what} as YYYY-MM-DD."
     if found < TODAY:

@@ -1,4 +1,4 @@
-"""The customer's own pages: preferences, saved travellers, price alerts; and the help pages with the rules of the house."""
+"""The customer's own pages: preferences, saved travellers, price alerts; and the help pages with the agency's rules."""
 
 import re
 
@@ -21,7 +21,7 @@ MOST_ENTRIES = 12  # saved travellers, and price alerts
 
 
 async def overview(request: Request) -> Response:
-    """Who is signed in, the credit, and the preferences."""
+    """The signed-in customer, the credit, and the preferences."""
     account: Account = state_of(request)
     typed, problems = account.preferences, {}
     if request.method == "POST":
@@ -54,7 +54,7 @@ async def travellers(request: Request) -> Response:
 
 
 async def forget_traveller(request: Request) -> Response:
-    """One saved traveller less."""
+    """Delete a saved traveller."""
     state_of(request).travellers.pop(request.path_params["key"], None)
     return see_other("/account/travellers")
 
@@ -87,13 +87,13 @@ async def alerts(request: Request) -> Response:
 
 
 async def forget_alert(request: Request) -> Response:
-    """One price alert less."""
+    """Delete a price alert."""
     state_of(request).alerts.pop(request.path_params["key"], None)
     return see_other("/account/alerts")
 
 
 async def help_pages(request: Request) -> Response:
-    """What there is to read."""
+    """List of the help pages."""
     return page(request, "help.html", topics=TOPICS)
 
 

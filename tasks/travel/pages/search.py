@@ -30,7 +30,7 @@ POPULAR = (("Lisbon", "Oslo"), ("Paris", "Athens"), ("London", "Reykjavik"))
 
 @dataclass(frozen=True)
 class Search:
-    """What the search form holds, as it was typed."""
+    """Fields of the search form, as they were typed."""
 
     origin: str = ""
     destination: str = ""
@@ -49,7 +49,7 @@ class Search:
         return cls(**{f.name: asked[f.name] for f in fields(cls) if f.name in asked})
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, in words, by field."""
+        """Errors in words, by field."""
         found: dict[str, str] = {}
         for name, what in (("origin", "from"), ("destination", "to")):
             if words := wrong_place(getattr(self, name), what):
@@ -68,7 +68,7 @@ class Search:
         return found
 
     def address(self, **changed: str) -> str:
-        """The results for this search, with some fields changed; what is as usual is left out."""
+        """The results for this search, with some fields changed; fields with their default are left out."""
         values = {f.name: changed.get(f.name, getattr(self, f.name)) for f in fields(self)}
         values |= {key: value for key, value in changed.items() if key not in values}
         usual = {f.name: f.default for f in fields(self)}
@@ -88,7 +88,7 @@ class Search:
 
 
 def wrong_place(text: str, what: str) -> str:
-    """What is wrong with a place, in words; "" when it is known."""
+    """Error in a place, in words; "" for a known one."""
     if read_place(text):
         return ""
     near = suggestions(text[:3]) if text else []
@@ -101,7 +101,7 @@ async def home(request: Request) -> Response:
 
 
 async def places(request: Request) -> Response:
-    """What the place fields suggest."""
+    """Suggestions of the place fields."""
     found = [f"{city.name}" for city in suggestions(query(request).get("q", ""))]
     return JSONResponse(found, headers={"cache-control": "no-store"})
 
@@ -145,7 +145,7 @@ def _route(search: Search) -> tuple[City, City, date]:
 
 
 def _offer_address(search: Search, out: Flight | None, chosen: Flight) -> str:
-    """Where a click on a flight leads: to those back, or to the fares."""
+    """Address behind a flight of the results: the flights back, or the fares."""
     if search.trip == "return" and out is None:
         return search.address(out=chosen.key)
     legs = [out.key, chosen.key] if out else [chosen.key]
@@ -177,7 +177,7 @@ async def fares(request: Request) -> Response:
 
 
 async def choose_fare(request: Request) -> Response:
-    """A fare was chosen: the booking begins, whatever was in progress before."""
+    """Begin a booking with the chosen fare; it replaces any booking in progress."""
     asked = await form(request)
     legs, passengers = _chosen(request, asked)
     if asked.get("fare") not in FARES:
@@ -214,7 +214,7 @@ async def calendar(request: Request) -> Response:
 
 
 def _weeks(account: Account, search: Search, month: date) -> list[list[tuple[date, int | None, str] | None]]:
-    """Seven columns a week: the day, its lowest price (None where nothing goes) and its results; None before the first day."""
+    """Seven columns a week: the day, its lowest price (None without flights) and its results; None before the first day."""
     origin, destination = read_place(search.origin), read_place(search.destination)
     assert origin and destination
     cells: list[tuple[date, int | None, str] | None] = [None] * month.weekday()

@@ -1,4 +1,4 @@
-"""Booked trips: the list, one trip, and what can be done to it: seats, bags, passengers, changes, cancellation and restoring."""
+"""Booked trips: the list, one trip, and the actions on it, which are seats, bags, passengers, changes, cancelling and restoring."""
 
 from dataclasses import replace
 from typing import Any
@@ -70,7 +70,7 @@ async def listing(request: Request) -> Response:
 
 
 async def trip(request: Request) -> Response:
-    """One trip with all that is known of it."""
+    """One trip with all its details."""
     found = _trip(request)
     return page(request, "trip.html", trip=found, done=DONE.get(query(request).get("done", ""), ""), included=INCLUDED_BAGS[found.fare])
 
@@ -145,7 +145,7 @@ async def passengers(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Another day for a leg, then the flights of that day with what they cost more."""
+    """Another day for a leg, then the flights of that day with their extra costs."""
     account: Account = state_of(request)
     found = _trip(request, upcoming=True)
     asked = query(request)
@@ -191,7 +191,7 @@ def _difference(found: Trip, leg: int, flown: Flight) -> int:
 
 
 async def confirm_change(request: Request) -> Response:
-    """What the change costs; the form makes it."""
+    """Cost of the change, and the form that makes it."""
     account: Account = state_of(request)
     found = _trip(request, upcoming=True)
     asked = query(request) if request.method == "GET" else await form(request)
@@ -214,7 +214,7 @@ async def confirm_change(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """Give a trip back for what the policy says."""
+    """Give a trip back for the refund of the policy."""
     account: Account = state_of(request)
     found = _trip(request, upcoming=True)
     problem, asked = "", {}

@@ -1,4 +1,4 @@
-"""The goal of a workflow: how it is worded, when it is reached, and the task that its parameters make."""
+"""The goal of a workflow: its wordings, its check, and the task that its parameters make."""
 
 import random
 import tomllib
@@ -26,7 +26,7 @@ def splits_of(table: str) -> Splits:
 
 @cache
 def make(name: str) -> Task:
-    """The task whose name says its parameters. Raises ConfigError."""
+    """The task whose name contains its parameters. Raises ConfigError."""
     wizard = Wizard.named(name)
     splits = splits_of("untold" if wizard.lessons else "told")
 
@@ -52,7 +52,7 @@ def make(name: str) -> Task:
 
 
 def check(evidence: Evidence) -> Verdict:
-    """By the site's state: done, refused for good, or still open; stop and infeasible are never right."""
+    """Check by the site's state: done, refused for good, or still open. Stop and infeasible are never right."""
     match evidence.site_state["status"]:
         case "done":
             return SUCCESS

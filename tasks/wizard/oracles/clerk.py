@@ -1,7 +1,7 @@
-"""The oracle of the workflows: it takes the agreed option where there is one, by its spelling, and the first one where there is none.
+"""The oracle of the workflows. It takes the agreed option where there is one, by its spelling, and the first one where there is none.
 
-No page and no goal says where a thing belongs when that is a rule of the house. An agent learns the rule over many episodes; the oracle
-is given what there is to learn.
+Where the place of a thing is a rule of the house, no page and no goal says it. An agent learns the rule over many episodes; the oracle
+is given the rule.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from webgym.authoring.oracle import click, quoted, things
 from webgym.types import Action, Node, Observation, Wait
 
 Rule = Callable[[str, int], str]
-"""The place of a thing, of so many places."""
+"""The place of a thing, of this number of places."""
 
 
 class Clerk:
-    """Plays one episode. It remembers nothing but the `rule` that it was taught, which it has only where goals do not say what is right."""
+    """Plays one episode. Its only memory is the `rule` that it was taught, which it has only where goals do not give the answers."""
 
     def __init__(self, rule: Rule | None = None) -> None:
         self._rule = rule

@@ -1,4 +1,4 @@
-"""The pages of a workflow: one form a page, and how it ended."""
+"""The pages of a workflow: one form a page, and the end."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def address(progress: Progress) -> str:
 
 
 async def step(request: Request) -> Response:
-    """The page that is due; whoever asks for another one is led to it."""
+    """The page that is due; a request for another one leads to it."""
     state: Episode = state_of(request)
     progress, flow = state.progress, state.workflow
     if request.scope["path"] != address(progress):
@@ -46,7 +46,7 @@ async def step(request: Request) -> Response:
 
 
 async def answer(request: Request) -> Response:
-    """An option was chosen. A form of another page than the one that is due changes nothing."""
+    """Choose an option. A form of another page than the one that is due changes nothing."""
     state, form = state_of(request), await request.form()
     option = str(form.get("option", ""))
     if _is_due(state, form) and option.isdecimal() and int(option) < state.workflow.wizard.choices:
@@ -67,7 +67,7 @@ def _is_due(state: Episode, form: Any) -> bool:
 
 
 async def end(request: Request) -> Response:
-    """How the registration ended."""
+    """End of the registration."""
     progress = state_of(request).progress
     if request.scope["path"] != address(progress):
         return see_other(address(progress))

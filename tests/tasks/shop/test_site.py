@@ -24,7 +24,7 @@ class Visitor:
     """A browser of sorts: asks the site for pages in one episode."""
 
     def __init__(self, opening=None):
-        self.world = shop.site().open(0, opening)
+        self.world = asyncio.run(shop.site().lease(0, opening))
 
     async def _app(self, scope, receive, send):
         await shop.site().app({**scope, "webgym.state": self.world}, receive, send)
@@ -313,4 +313,4 @@ def test_an_opening_with_what_the_shop_does_not_sell_is_refused_in_words():
     with pytest.raises(LookupError, match=r"the shop has no product 'bicycle': an episode must begin with what it sells"):
         world.Opening(wishes=("bicycle",))
     with pytest.raises(TypeError, match="expected an Opening as the shop's site state, got dict"):
-        shop.site().open(0, {"cart": []})
+        asyncio.run(shop.site().lease(0, {"cart": []}))

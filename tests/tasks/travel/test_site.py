@@ -30,7 +30,7 @@ class Visitor:
     """Someone at the site: follows redirects, and remembers the last page."""
 
     def __init__(self, world=None):
-        self.account = SITE.open(7, world or account.World())
+        self.account = asyncio.run(SITE.lease(7, world or account.World()))
         self.status, self.path, self.text = 0, "", ""
 
     def ask(self, method, address, form=None):

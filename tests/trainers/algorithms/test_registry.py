@@ -1,4 +1,6 @@
 import math
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from tests.trainers.episodes import Table, trajectory, turn
+from tests.trainers.stranger import SIGNS
 from trainers import algorithms
 from trainers.batches import packing
 from trainers.batches import rows as r
@@ -18,10 +21,12 @@ from trainers.credit import credit as c
 from trainers.critics.q_critic import QSpec
 from trainers.learning import learner as ln
 from trainers.learning.losses import LossSpec
+from trainers.training.metrics import METRICS
 from webgym.errors import ConfigError
 from webgym.types import Trajectory
 
 ALL = algorithms.names()
+ROOT = Path(__file__).parents[3]
 FIRST, GOOD, BAD, LAST = 0, 1, 2, 3  # states of the two-step problem, as tokens
 ARMS = 4
 
@@ -41,7 +46,7 @@ def test_the_folder_is_the_registry() -> None:
 def test_a_file_that_lacks_a_part_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     (tmp_path / "half.py").write_text("Config = dict\n")
     monkeypatch.setattr(algorithms, "__path__", [*algorithms.__path__, str(tmp_path)])
-    with pytest.raises(ConfigError, match=r"half\.py: expected it to define needs_values, credit"):
+    with pytest.raises(ConfigError, match=r"half\.py: expected it to define a docstring, needs_values, credit"):
         algorithms.get("half")
 
 
@@ -61,55 +66,127 @@ def test_config_is_frozen_closed_and_documented(name: str) -> None:
         config.loss = LossSpec()  # type: ignore[attr-defined]
 
 
-NEW = '''"""Signs: what ended well is right in every turn, what did not is wrong.
-
-A_t = 2R − 1.
-"""
-
-from collections.abc import Sequence
-
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
-from trainers.credit import credit as c
-from trainers.learning.losses import LossSpec
-from webgym.types import Group
-
-
-class Config(BaseModel):
-    """Options of signs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    loss: LossSpec = LossSpec()
-    """Loss of the policy."""
-
-
-def needs_values(config: Config) -> str:
-    """No critic."""
-    return ""
-
-
-def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:
-    """2R − 1 for each turn."""
-    many = c.flatten(groups)
-    weights = c.turn_weights(many)
-    return c.Credit(c.masked([np.full(len(x), 2 * c.rewards(x).sum() - 1) for x in many], weights), weights, None, c.rollout_stats(groups))
-'''
-
-
 def test_an_algorithm_is_one_new_file(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     """A file in the folder is all it takes to be found, configured by key=value, and to learn."""
-    (tmp_path / "signs.py").write_text(NEW)
+    (tmp_path / "signs.py").write_text(SIGNS)
     monkeypatch.setattr(algorithms, "__path__", [*algorithms.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "trainers.algorithms.signs", raising=False)
     assert "signs" in algorithms.names()
-    config, own = resolve(with_settings({"algo": "signs"}, ["loss.clip_high=0.3"]))
-    assert config.algorithm["loss"]["clip_high"] == own.loss.clip_high == 0.3
+    config, algorithm_config = resolve(with_settings({"algo": "signs"}, ["loss.clip_high=0.3"]))
+    assert config.algo == "signs" and config.algorithm["loss"]["clip_high"] == algorithm_config.loss.clip_high == 0.3
     with pytest.raises(ConfigError, match="algorithm signs: unknown key 'lam'"):
         resolve({"algo": "signs", "algorithm": {"lam": 1}})
     assert bandit_solved("signs", tmp_path) > 0.9
-    assert len(NEW.splitlines()) < 100
+    assert len(SIGNS.splitlines()) < 100
+
+
+# --- files elsewhere -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_elsewhere_is_found_by_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(SIGNS)
+    monkeypatch.chdir(tmp_path)
+    config, _ = resolve(with_settings({"algo": "./mine.py"}, ["scale=2"]))
+    assert config.algo == str(tmp_path / "mine.py"), "a run is resumed from anywhere"
+    assert config.algorithm["scale"] == 2.0 and with_settings({}, ["algo=mine.py", "scales=3"])["algo"] == config.algo
+    found = algorithms.get("mine.py")
+    assert (found.name, found.key) == ("mine", config.algo) and found is algorithms.get(config.algo)
+    assert "mine" not in sys.modules and "mine" not in algorithms.names()
+    with pytest.raises(ConfigError, match="algorithm mine: unknown key 'scal'; did you mean 'scale'"):
+        resolve({"algo": "mine.py", "algorithm": {"scal": 2}})
+    (tmp_path / "mine.py").write_text(SIGNS.replace("scale: float = 1.0", "scale: float = 0.25"))
+    assert algorithms.get("mine.py").Config().scale == 0.25, "a file that has changed is read anew"  # type: ignore[attr-defined]
+
+
+def test_an_option_like_one_of_the_run_goes_to_the_algorithm_that_has_it(tmp_path) -> None:
+    """`group` is near `groups`, and would be taken for a slip where the file were not looked into."""
+    (tmp_path / "mine.py").write_text(SIGNS.replace("scale:", "group:").replace("config.scale", "config.group"))
+    assert with_settings({"algo": str(tmp_path / "mine.py")}, ["group=2"])["algorithm"] == {"group": 2}
+    assert with_settings({}, [f"algo={tmp_path / 'mine.py'}", "group=2"])["algorithm"] == {"group": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1\nimport no_such_module", "at line 2: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("x = 1\n\ndef f(:\n", "at line 3: SyntaxError: invalid syntax"),
+        ("def f():\n    return open('/no/such/file')\nf()", r"at line 2: FileNotFoundError: .*'/no/such/file'"),
+        ("import json\njson.loads('{')", "at line 2: JSONDecodeError: Expecting property name"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_names_its_line(tmp_path, text: str, words: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^algorithm file {tmp_path / 'mine.py'} cannot be imported {words}[^\n]*$"):
+        algorithms.get(str(tmp_path / "mine.py"))
+
+
+def test_paths_that_are_no_algorithms(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.py: there is no such file; a run finds it where it was when it was started"):
+        algorithms.get(str(tmp_path / "none.py"))
+    with pytest.raises(ConfigError, match=r"that is no Python file \(\.py\)"):
+        algorithms.get(f"{tmp_path}/")
+    with pytest.raises(ConfigError, match=r"no algorithm is called 'mine' \(there are .*; a file elsewhere is given by its path"):
+        algorithms.get("mine")
+
+
+def installed(tmp_path, code: str, **modules: str) -> str:
+    """Standard output of the code where a distribution offers these modules, each as an algorithm of its name."""
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    entries = "".join(f"{name} = acme.{name}\n" for name in modules)
+    (info / "entry_points.txt").write_text(f"[webgym.algorithms]\n{entries}")
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme/__init__.py").write_text("")
+    for name, text in modules.items():
+        (tmp_path / f"acme/{name}.py").write_text(text)
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_algorithms_of_other_distributions_come_by_entry_point(tmp_path) -> None:
+    """They are listed without importing them, one that is broken harms no other, and none takes a name of ours."""
+    code = """
+import sys, warnings
+from trainers import algorithms
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(*[(x.summary, x.entry_point) for x in algorithms.listed() if x.name in ("signs", "broken")], sep="|")
+    print("signs" in algorithms.names(), "acme" in sys.modules, "torch" in sys.modules)
+    found = algorithms.discover()
+    print("signs" in found, "broken" in found, found["grpo"].Config.__module__)
+print(*[warning.message for warning in caught], sep="|")
+from trainers.config import resolve, with_settings
+config, algorithm_config = resolve(with_settings({"algo": "signs"}, ["scale=3"]))
+print(config.algo, algorithm_config.scale, sys.modules["acme.signs"].Config is type(algorithm_config))
+from trainers.training.metrics import explanations
+print(explanations(algorithms.get("signs"))["rollout/right"])
+"""
+    warned = "import warnings\nwarnings.simplefilter('ignore')\n"
+    broken = '"""Broken: no more."""\nimport no_such_module\n'
+    lines = installed(tmp_path, code + warned, signs=SIGNS, broken=broken, grpo=SIGNS).splitlines()
+    assert lines[0] == (
+        "('Broken: no more.', 'acme.broken')|('Signs: what ended well is right in every turn, what did not is wrong.', 'acme.signs')"
+    )
+    assert lines[1] == "True False False"
+    assert lines[2] == "True False trainers.algorithms.grpo"
+    taken, left_out = lines[3].split("|")
+    assert taken == "the algorithm 'grpo' (entry point 'acme.grpo') is left out: there is one already"
+    assert left_out == (
+        "algorithm broken (entry point 'acme.broken') cannot be imported at line 2: "
+        "ModuleNotFoundError: No module named 'no_such_module'; it is left out"
+    )
+    assert lines[4:] == ["signs 3.0 True", "share of turns that are called right"]
+
+
+# --- what holds of all ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_metric_is_explained_once(name: str) -> None:
+    assert not algorithms.get(name).metrics.keys() & METRICS.keys()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -299,7 +376,7 @@ def test_credit_fits_ragged_groups_with_faults_and_explains_its_stats(name: str)
         assert np.isfinite(np.concatenate(arrays)).all()
     for x, w, a in zip(flat, credit.weights, credit.advantages, strict=True):
         assert c.learnable(x) or (not w.any() and not a.any())
-    assert set(credit.stats) <= set(c.METRICS) and credit.stats["rollout/faults"] == 3
+    assert set(credit.stats) <= {*c.METRICS, *found.metrics} and credit.stats["rollout/faults"] == 3
     if found.targets is not None and found.needs_values(config):
         for mine, theirs in zip(credit.targets or [], found.targets(groups, config), strict=True):
             np.testing.assert_array_equal(mine, theirs)

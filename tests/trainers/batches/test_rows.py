@@ -54,6 +54,14 @@ def test_a_row_goes_on_only_where_the_prompt_repeats_prompt_and_action(prompt: l
     assert len(rows) == (1 if prompt == [1, 2, 3, 4] else 2)
 
 
+@pytest.mark.parametrize(("keys", "rows"), [(("", ""), 1), (("red", "red"), 1), (("red", "blue"), 2), (("", "red"), 2), (("red", ""), 2)])
+def test_a_row_goes_on_only_beside_the_same_pictures(keys: tuple[str, str], rows: int) -> None:
+    turns = [turn([1, 2], [3], key=keys[0]), turn([1, 2, 3, 4], [5], key=keys[1])]
+    found = r.rows_of(trajectory(turns))
+    assert len(found) == rows
+    assert [row.ids for row in found] == ([(1, 2, 3, 4, 5)] if rows == 1 else [(1, 2, 3), (1, 2, 3, 4, 5)])
+
+
 @given(trajectories())
 @settings(max_examples=200, deadline=None)
 def test_rows_keep_every_id_and_spans_cover_exactly_the_sampled_tokens(x: Trajectory) -> None:

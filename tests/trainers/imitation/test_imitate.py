@@ -12,6 +12,7 @@ from trainers.models.model import prepare
 from trainers.models.prompt_ids import Context
 from trainers.models.tiny import Shape, build_model, build_tokenizer
 from webgym.errors import UsageError
+from webgym.prompts.prompt import recorded_prompt
 from webgym.prompts.settings import COMPACT
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 
@@ -21,12 +22,13 @@ COLOURS = ("red", "green", "blue", "white")
 
 def some_examples(count):
     """The prompt ends with a colour; each colour wants its own ref."""
-    return [Example(((f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", f"click #{i % 4}"),), f"episode-{i // 2}") for i in range(count)]
+    prompts = [recorded_prompt(f"goal: press it\nbutton #9\ndo: {COLOURS[i % 4]}", COMPACT) for i in range(count)]
+    return [Example(((prompt, f"click #{i % 4}"),), f"episode-{i // 2}") for i, prompt in enumerate(prompts)]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(["".join(turn) for e in some_examples(8) for turn in e.turns], vocab_size=1000)
+    return build_tokenizer([prompt.text + answer for e in some_examples(8) for prompt, answer in e.turns], vocab_size=1000)
 
 
 def fresh(tokenizer):
@@ -119,20 +121,23 @@ def test_schedules():
     assert _scale(100, 100, Config(schedule="constant")) == 1.0
 
 
-def a_trajectory(prompt, text):
-    turn = Turn(Completion(text, prompt=prompt), "click(0)", "", 1.0, True, False, "o", "s")
+def a_trajectory(prompt, text, key=""):
+    turn = Turn(Completion(text, prompt=prompt, key=key), "click(0)", "", 1.0, True, False, "o", "s")
     return Trajectory(EpisodeKey("webgym/miniwob.x-v0", 3), "goal", (turn,), Outcome("success", 1.0))
 
 
 def test_demonstrations_come_from_trajectories():
-    assert examples_of([a_trajectory("page", "click #0")], COMPACT) == [Example((("page", "click #0"),), "webgym/miniwob.x-v0/3")]
+    wanted = Example(((recorded_prompt("page", COMPACT), "click #0"),), "webgym/miniwob.x-v0/3")
+    assert examples_of([a_trajectory("page", "click #0")], COMPACT) == [wanted]
     with pytest.raises(UsageError, match=r"seed 3.*turn 0"):
         examples_of([a_trajectory("", "click #0")], COMPACT)
+    with pytest.raises(UsageError, match=r"seed 3.*turn 0: expected a prompt of text, got one with pictures"):
+        examples_of([a_trajectory("page", "click #0", key="5e1f")], COMPACT)
 
 
 def test_bad_demonstrations_are_usage_errors(tokenizer):
     with pytest.raises(UsageError, match="at most 64"):
-        sft(fresh(tokenizer), tokenizer, [Example((("word " * 100, "click #0"),), "e")], Config())
+        sft(fresh(tokenizer), tokenizer, [Example(((recorded_prompt("word " * 100, COMPACT), "click #0"),), "e")], Config())
     with pytest.raises(UsageError, match="at least one"):
         sft(fresh(tokenizer), tokenizer, [], Config())
 
@@ -149,7 +154,7 @@ def test_a_conversation_is_one_row_with_a_span_a_turn(tokenizer):
         EpisodeKey("webgym/miniwob.x-v0", 3), "", tuple(a_trajectory(*turn).turns[0] for turn in turns), Outcome("success", 1.0)
     )
     (example,) = examples_of([played], prompts)
-    assert example.turns == turns and len(examples_of([played], COMPACT)) == 2
+    assert [(prompt.text, answer) for prompt, answer in example.turns] == list(turns) and len(examples_of([played], COMPACT)) == 2
     context = Context(tokenizer, prompts)
     (row,) = _rows(fresh(tokenizer), context, [example])
     assert [tokenizer.decode(row.ids[span.start : span.end]) for span in row.spans] == ["click #9<|end|>", "click #2<|end|>"]

@@ -8,7 +8,8 @@ from tests.trainers.chat_model import chat_tokenizer
 from trainers.models.prompt_ids import Context
 from trainers.models.tiny import build_tokenizer
 from webgym.errors import UsageError
-from webgym.prompts.prompt import prompt_text
+from webgym.prompts.parts import Message, PicturePart, Prompt, TextPart
+from webgym.prompts.prompt import prompt_of, recorded_prompt
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Completion, Node, Observation, Turn
 
@@ -26,21 +27,26 @@ def chat():
     return chat_tokenizer()
 
 
+def said(text, *pictures):
+    return Prompt((Message("user", (TextPart(text), *pictures)),))
+
+
 def played(context, prompt, answer, history=(), cut=False):
     ids = context.ids(prompt, history)
     action = context.completion(answer)[: -1 if cut else None]
-    return Turn(Completion(answer, prompt, ids, action, (-1.0,) * len(action)), "", "", 0.0, False, False, "", "")
+    completion = Completion(answer, prompt.text, ids, action, (-1.0,) * len(action), key=context.key(prompt, history))
+    return Turn(completion, "", "", 0.0, False, False, "", "")
 
 
 def test_a_plain_prompt_is_its_ids_and_spells_no_special_token(plain):
     context = Context(plain, COMPACT)
-    assert plain.decode(context.first("goal: press ok.")) == "goal: press ok."
-    assert plain.eos_token_id not in context.first("page says <|end|>")
+    assert plain.decode(context.first(said("goal: press ok."))) == "goal: press ok."
+    assert plain.eos_token_id not in context.first(said("page says <|end|>"))
     assert context.completion("click #0") == (*plain("click #0")["input_ids"], plain.eos_token_id)
 
 
 def test_a_template_gets_system_and_user_message(chat):
-    prompt = prompt_text(SEEN, (), PromptSettings())
+    prompt = prompt_of(SEEN, (), PromptSettings())
     text = chat.decode(Context(chat, PromptSettings()).first(prompt))
     system, user = text.removeprefix("<|im_start|>system\n").split("<|im_end|>\n<|im_start|>user\n")
     assert system.startswith("You are an agent") and user.startswith("Goal: Press OK.")
@@ -52,17 +58,17 @@ def test_no_page_can_end_a_message(chat):
     calm = replace(SEEN, nodes=(Node("text", "nothing"),))
     context = Context(chat, CONVERSATION)
     end = chat.convert_tokens_to_ids("<|im_end|>")
-    history = (played(context, prompt_text(SEEN, (), CONVERSATION), "click('0')"),)
+    history = (played(context, prompt_of(SEEN, (), CONVERSATION), "click('0')"),)
     for past in ((), history):
-        counts = [context.ids(prompt_text(page, past, CONVERSATION), past).count(end) for page in (attack, calm)]
+        counts = [context.ids(prompt_of(page, past, CONVERSATION), past).count(end) for page in (attack, calm)]
         assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_conversation_goes_on_from_the_sampled_ids(chat, cut):
     context = Context(chat, CONVERSATION)
-    first = played(context, prompt_text(SEEN, (), CONVERSATION), "click('0')", cut=cut)
-    ids = context.ids(prompt_text(SEEN, (first,), CONVERSATION), (first,))
+    first = played(context, prompt_of(SEEN, (), CONVERSATION), "click('0')", cut=cut)
+    ids = context.ids(prompt_of(SEEN, (first,), CONVERSATION), (first,))
     before = first.completion.prompt_ids + first.completion.action_ids
     assert ids[: len(before)] == before
     text = chat.decode(ids)
@@ -74,24 +80,45 @@ def test_a_conversation_goes_on_from_the_sampled_ids(chat, cut):
 def test_a_conversation_without_a_template_is_plain_text(plain):
     prompts = replace(COMPACT, context="conversation")
     context = Context(plain, prompts)
-    first = played(context, "goal: press ok.\ndo:", "click #0", cut=True)
-    assert plain.decode(context.ids("left 2\ndo:", (first,))) == "goal: press ok.\ndo: click #0<|end|>\nleft 2\ndo:"
+    first = played(context, said("goal: press ok.\ndo:"), "click #0", cut=True)
+    assert plain.decode(context.ids(said("left 2\ndo:"), (first,))) == "goal: press ok.\ndo: click #0<|end|>\nleft 2\ndo:"
 
 
 def test_a_window_forgets(plain):
     context = Context(plain, COMPACT)
-    first = played(context, "goal: press ok.\ndo:", "click #0")
-    assert context.ids("left 2\ndo:", (first,)) == context.first("left 2\ndo:")
+    first = played(context, said("goal: press ok.\ndo:"), "click #0")
+    assert context.ids(said("left 2\ndo:"), (first,)) == context.first(said("left 2\ndo:"))
 
 
 def test_a_conversation_needs_the_ids_of_its_turns(plain):
     stranger = Turn(Completion("click('0')", "page"), "", "", 0.0, False, False, "", "")
     with pytest.raises(UsageError, match="not played by a model"):
-        Context(plain, replace(COMPACT, context="conversation")).ids("left 2", (stranger,))
+        Context(plain, replace(COMPACT, context="conversation")).ids(said("left 2"), (stranger,))
 
 
 def test_a_template_that_drops_answers_is_refused():
     chat = chat_tokenizer()
     chat.chat_template = "{{ messages[-1].content }}"
     with pytest.raises(UsageError, match="context=window"):
-        Context(chat, CONVERSATION).following("Turns left: 2", ())
+        Context(chat, CONVERSATION).following(said("Turns left: 2"), ())
+
+
+@pytest.mark.parametrize("prompts", [COMPACT, CONVERSATION])
+def test_a_template_reads_what_a_recorded_text_reads(chat, plain, prompts):
+    """Demonstrations lie on disk as texts; a model reads of them what it reads when it plays."""
+    prompt = prompt_of(SEEN, (), prompts)
+    for tokenizer in (chat, plain):
+        context = Context(tokenizer, prompts)
+        assert context.first(recorded_prompt(prompt.text, prompts)) == context.first(prompt)
+
+
+def test_keys_say_what_ids_do_not(plain):
+    red, blue = (PicturePart(1, 1, colour) for colour in (b"\xff\0\0", b"\0\0\xff"))
+    context = Context(plain, replace(COMPACT, context="conversation"))
+    one, other, none = (played(context, said("goal: press ok.", *pictures), "click #0") for pictures in ([red], [blue], []))
+    assert one.completion.prompt_ids == other.completion.prompt_ids == none.completion.prompt_ids
+    assert len({one.completion.key, other.completion.key, none.completion.key}) == 3 and none.completion.key == ""
+    after = [context.key(said("left 2"), (turn,)) for turn in (one, other, none)]
+    assert after == [one.completion.key, other.completion.key, ""], "a conversation keeps the pictures that it began with"
+    assert len({context.key(said("left 2", picture), (turn,)) for turn in (one, other, none) for picture in (red, blue)}) == 6
+    assert Context(plain, COMPACT).key(said("left 2"), (one,)) == "", "a window does not"

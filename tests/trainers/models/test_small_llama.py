@@ -11,7 +11,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
-from trainers.models import small_llama as lean
+from trainers.models import small_llama
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import action_logprobs, load, logprobs_at, packed_hidden, prepare
 
@@ -49,11 +49,11 @@ def batch_of(*lengths):
 
 
 def both_ways(monkeypatch, model, run):
-    """What `run` gives and the gradient of a sum over it: by the model's modules in float64, by the lean decoder in float64 and in fp32."""
+    """What `run` gives and the gradient of a sum over it: by the model's modules in float64, by ours in float64 and in fp32."""
     found = []
     monkeypatch.setattr(LlamaRMSNorm, "forward", lambda self, x: F.rms_norm(x, self.weight.shape, self.weight, self.variance_epsilon))
     for dtype, allowed in ((torch.float64, False), (torch.float64, True), (torch.float32, True)):
-        monkeypatch.setattr(lean, "fits", lambda decoder, allowed=allowed: allowed)
+        monkeypatch.setattr(small_llama, "fits", lambda decoder, allowed=allowed: allowed)
         twin = deepcopy(model).to(dtype)
         out = run(twin)
         (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
@@ -89,10 +89,10 @@ def test_places_may_leave_rows_out_and_come_twice(monkeypatch):
 @pytest.mark.parametrize("name", MODELS)
 def test_log_probabilities_of_actions(name, monkeypatch):
     model, batch = MODELS[name](), batch_of(40, 9, 130, 9)
-    assert lean.fits(model.get_decoder())
+    assert small_llama.fits(model.get_decoder())
     got, entropies = action_logprobs(model, batch, 0.7, entropy=True)
     alone = action_logprobs(model, batch, 0.7)
-    monkeypatch.setattr(lean, "fits", lambda decoder: False)
+    monkeypatch.setattr(small_llama, "fits", lambda decoder: False)
     wanted, wanted_entropies = logprobs_at(model, packed_hidden(model, batch), batch, 0.7, entropy=True)
     assert alone[1] is None and torch.equal(alone[0], got)
     torch.testing.assert_close(got, wanted, rtol=1e-6, atol=2e-5)  # logits of made-up ids reach 30
@@ -101,31 +101,31 @@ def test_log_probabilities_of_actions(name, monkeypatch):
 
 def test_places_of_other_models_are_cut_from_the_whole():
     model, batch = llama(attention_bias=True), batch_of(12, 9)
-    assert not lean.fits(model.get_decoder())
+    assert not small_llama.fits(model.get_decoder())
     at = torch.tensor([3, 11, 12])
     torch.testing.assert_close(packed_hidden(model, batch, at), packed_hidden(model, batch)[at], rtol=0, atol=0)
 
 
 def test_models_that_keep_their_own_modules(monkeypatch):
-    assert lean.fits(llama().get_decoder())
+    assert small_llama.fits(llama().get_decoder())
     for changes in ({"attention_bias": True}, {"mlp_bias": True}, {"hidden_act": "gelu"}, {"attention_dropout": 0.1}):
-        assert not lean.fits(llama(**changes).get_decoder()), changes
-    assert lean.fits(llama(attention_dropout=0.1).eval().get_decoder())  # nothing is dropped outside training
-    assert not lean.fits(llama().to(torch.bfloat16).get_decoder())
+        assert not small_llama.fits(llama(**changes).get_decoder()), changes
+    assert small_llama.fits(llama(attention_dropout=0.1).eval().get_decoder())  # nothing is dropped outside training
+    assert not small_llama.fits(llama().to(torch.bfloat16).get_decoder())
     with torch.autocast("cpu", torch.bfloat16):
-        assert not lean.fits(llama().get_decoder())
+        assert not small_llama.fits(llama().get_decoder())
     hooked = llama()
     hooked.model.layers[1].mlp.up_proj.register_forward_hook(lambda *_: None)
-    assert not lean.fits(hooked.get_decoder())
+    assert not small_llama.fits(hooked.get_decoder())
     thrifty = llama()
     thrifty.activation_checkpointing_enable({"use_reentrant": False})
-    assert not lean.fits(thrifty.get_decoder())
-    monkeypatch.setattr(lean, "LARGEST", 10)
-    assert not lean.fits(llama().get_decoder())
+    assert not small_llama.fits(thrifty.get_decoder())
+    monkeypatch.setattr(small_llama, "LARGEST", 10)
+    assert not small_llama.fits(llama().get_decoder())
 
 
 def test_an_adapter_keeps_the_modules():
     pytest.importorskip("peft")
     model = llama()
     add_lora(model, LoraSettings(rank=2))
-    assert not lean.fits(model.get_decoder())
+    assert not small_llama.fits(model.get_decoder())

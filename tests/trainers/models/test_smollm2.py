@@ -9,6 +9,7 @@ from trainers.models import smollm2
 from trainers.models.model import end_ids, load
 from trainers.models.prompt_ids import Context
 from webgym.errors import UsageError
+from webgym.prompts.prompt import recorded_prompt
 from webgym.prompts.settings import PromptSettings
 
 
@@ -52,5 +53,5 @@ def test_it_loads_with_its_template():
     model, tokenizer = load(smollm2.NAME, dtype="bfloat16")
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
     assert end_ids(model, tokenizer) == (tokenizer.eos_token_id,) and tokenizer.eos_token == "<|im_end|>"
-    text = tokenizer.decode(Context(tokenizer, PromptSettings()).first("Hello"))
+    text = tokenizer.decode(Context(tokenizer, PromptSettings()).first(recorded_prompt("Hello", PromptSettings())))
     assert text.endswith("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")

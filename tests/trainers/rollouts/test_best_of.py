@@ -16,6 +16,9 @@ class Says:
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         return Completion("", "", (1, 2), (self.token,), (-1.0,))
 
+    def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
+        return (1, 2)
+
 
 def chosen(explore: float, seeds: int = 1) -> list[int]:
     asked: list[tuple] = []
@@ -40,3 +43,8 @@ def test_exploring_turns_take_the_first_unseen_and_the_same_ones_every_time() ->
     assert set(found) == {7, 9} and 15 <= found.count(7) <= 45
     assert found == chosen(0.3, seeds=100)
     assert chosen(1.0) == [7]
+
+
+def test_what_would_be_read_next_is_told_without_drawing() -> None:
+    policy = BestOf([Says(t) for t in (7, 8)], lambda prompt, actions: 0)
+    assert policy.prompt_ids(Observation("goal", "http://page", "", ()), (), EpisodeKey("pack.task", 0)) == (1, 2)

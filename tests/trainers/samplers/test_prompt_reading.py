@@ -43,6 +43,21 @@ def test_passes_hold_equal_pieces_once_short_ones_alone_and_no_more_than_the_lim
     assert [len(group) for group in passes([a, b, c], 1000, lambda: False)] == [1, 1, 1]
 
 
+def test_no_piece_is_shared_by_prompts_that_differ_by_a_picture():
+    prompt = tuple(range(100))
+    known = Known(10**6)
+    red, again, blue, none = (Reading(prompt, ends(100, 40), key=key) for key in ("red", "red", "blue", ""))
+    names = []
+    while not red.done:
+        names.append(red.name)
+        known.put(red.name, piece(len(red.next) - red.start))
+        red.take(known.get)
+    assert [len(group) for group in passes([again, blue, none], 1000, lambda: True)] == [3], "each is read"
+    assert again.take(known.get) == 100 and again.done
+    assert blue.take(known.get) == none.take(known.get) == 0
+    assert [len(group) for group in passes([Reading(prompt, (100,), key=key) for key in ("red", "blue", "red")], 1000, lambda: True)] == [2]
+
+
 def test_what_was_not_used_longest_is_dropped_first():
     size = piece(10).nbytes
     known = Known(2 * size)

@@ -60,7 +60,7 @@ class OneByOne(Sampler):
         with LOG.open("a") as file:
             file.write(f"{words} {self.version} {self.config.greeting} {self.config.slots}\\n")
 
-    def submit(self, prompt_ids, seed, sampling):
+    def submit(self, prompt_ids, seed, sampling, key=""):
         uniforms = np.random.Generator(np.random.Philox(key=seed)).random(sampling.max_tokens)
         ids, logprobs = [], []
         with torch.inference_mode():
@@ -125,7 +125,7 @@ def test_a_file_elsewhere_trains_and_evaluates(model: Path, mine: Path, tmp_path
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
     monkeypatch.chdir(tmp_path)  # the run keeps the absolute path
-    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"iterations": 2}))
+    resumed = finish(Trainer.resume(tmp_path / "mine", changes={"iterations": 2, "sampler": {"kind": "elsewhere/mine.py"}}))
     assert resumed.config.sampler.kind == str(mine) and resumed.config.sampler.options == {"greeting": "hey"}
     assert log.read_text().splitlines()[3:] == ["open 1 hey 1", "weights 2 hey 1", "close 2 hey 1"]
 
@@ -198,7 +198,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 class Mine(Sampler):
     def __init__(self): self.counters = Counters()
-    def submit(self, prompt_ids, seed, sampling): ...
+    def submit(self, prompt_ids, seed, sampling, key=""): ...
     def set_weights(self, weights, version): ...
     def close(self): ...
 def open_sampler(config, source, *, folder, version) -> Mine:

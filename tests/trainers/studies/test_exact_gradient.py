@@ -1,4 +1,4 @@
-"""Fans against packed rows, and the exact policy gradient against finite differences of the exact value."""
+"""Shared prompts against packed rows, and the exact policy gradient against finite differences of the exact value."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -10,7 +10,7 @@ import torch
 from trainers.models.attention import Segments
 from trainers.models.model import logits_of
 from trainers.models.policy_model import PolicyModel
-from trainers.models.shared_prompt import Fan, batches, fan_logprobs
+from trainers.models.shared_prompt import SharedPrompt, batches, shared_prompt_logprobs
 from trainers.studies.exact_gradient import Exact, Sketch, exact_gradient, scores
 from trainers.studies.truth import Remembered, chances_of
 from webgym.packs import registry
@@ -25,20 +25,24 @@ def source():
 
 def test_a_fan_says_what_its_texts_say_one_by_one(source):
     model = deepcopy(source.model).double()  # log-probabilities of -65 are known to 1e-5
-    fans = [Fan((5, 6, 7), ((8, 9), (10,), (8, 11, 12))), Fan((7, 5), ((9,),))]
-    together = fan_logprobs(model, fans, 0.7)
-    alone = [fan_logprobs(model, [Fan(fan.prompt, (text,))], 0.7)[0][0] for fan in fans for text in fan.texts]
+    shared_prompts = [SharedPrompt((5, 6, 7), ((8, 9), (10,), (8, 11, 12))), SharedPrompt((7, 5), ((9,),))]
+    together = shared_prompt_logprobs(model, shared_prompts, 0.7)
+    alone = [
+        shared_prompt_logprobs(model, [SharedPrompt(shared_prompt.prompt, (text,))], 0.7)[0][0]
+        for shared_prompt in shared_prompts
+        for text in shared_prompt.texts
+    ]
     assert torch.cat(together).tolist() == pytest.approx(torch.stack(alone).tolist(), abs=1e-5)
     row = torch.tensor([[5, 6, 7, 8, 11, 12]])
     hidden = model.get_decoder()(input_ids=row, position_ids=torch.arange(6)[None], layout=Segments([6]), use_cache=False)
     logprobs = torch.log_softmax(logits_of(model, hidden.last_hidden_state[0]) / 0.7, -1)
     assert together[0][2].item() == pytest.approx((logprobs[2, 8] + logprobs[3, 11] + logprobs[4, 12]).item(), abs=1e-5)
-    assert [len(x) for x in batches(fans * 3, 11)] == [1, 1, 1, 1, 1, 1] and [len(x) for x in batches(fans, 99)] == [2]
+    assert [len(x) for x in batches(shared_prompts * 3, 11)] == [1, 1, 1, 1, 1, 1] and [len(x) for x in batches(shared_prompts, 99)] == [2]
 
 
 def test_a_sketch_keeps_inner_products(source):
-    fan = Fan((5, 6, 7), ((8, 9), (10,)))
-    (logprobs,) = fan_logprobs(source.model, [fan])
+    shared_prompt = SharedPrompt((5, 6, 7), ((8, 9), (10,)))
+    (logprobs,) = shared_prompt_logprobs(source.model, [shared_prompt])
     sketch = Sketch(source.model, size=4096)
     full = []
     for n, x in enumerate(logprobs):
@@ -46,7 +50,7 @@ def test_a_sketch_keeps_inner_products(source):
         full.append(
             torch.cat([torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(sketch.parameters, grads, strict=True)])
         )
-    (small,) = scores(source, [fan], 1.0, sketch)
+    (small,) = scores(source, [shared_prompt], 1.0, sketch)
     norms = float(full[0].norm() * full[1].norm())
     assert float(small[0] @ small[1]) == pytest.approx(float(full[0] @ full[1]), abs=5 * norms / 64)
     assert float(small[0].norm()) == pytest.approx(float(full[0].norm()), rel=0.1)

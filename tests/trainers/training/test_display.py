@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.trainers.episodes import episode
+from trainers.config import resolve
 from trainers.training.display import Lines, LivePanel, display_for
 from trainers.training.metrics import rollout_metrics
 from trainers.training.progress import Progress
@@ -23,9 +24,11 @@ ROW = rollout_metrics([episode(1.0, 2), episode(0.0, 4)], 40) | {
 TRAINER = cast(
     Any,
     SimpleNamespace(
-        config=SimpleNamespace(algo="grpo", groups=40, group_size=4, iterations=9, seed=0),
+        config=resolve({"length": {"iterations": 9}})[0],
         tasks=["a.b"],
-        run=SimpleNamespace(path="runs/x", metrics=[{"iteration": 1, "rollout/success": 0.2}, {"iteration": 1, "eval/success": 0.3}]),
+        run=SimpleNamespace(
+            path="runs/x", algo="grpo", metrics=[{"iteration": 1, "rollout/success": 0.2}, {"iteration": 1, "eval/success": 0.3}]
+        ),
     ),
 )
 

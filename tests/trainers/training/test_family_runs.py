@@ -7,7 +7,7 @@ import torch
 
 from tests.trainers.text_runs import finish, rows, start, state, write_model
 from trainers import algorithms
-from trainers.training.metrics import METRICS
+from trainers.training.metrics import explanations
 from trainers.training.trainer import Trainer
 from webgym.record.store import load
 
@@ -24,7 +24,7 @@ def test_every_algorithm_runs(algo: str, model: Path, tmp_path: Path) -> None:
     trainer = finish(start(model, tmp_path, "run", algo, iterations=2, algorithm=SETTINGS.get(algo, {})))
     metrics = [row for row in rows(trainer.run.path / "metrics.jsonl") if "rollout/success" in row]
     assert [row["iteration"] for row in metrics] == [1, 2]
-    assert {name for row in metrics for name in row if "/" in name} <= METRICS.keys()
+    assert {name for row in metrics for name in row if "/" in name} <= explanations(algorithms.get(algo)).keys()
     for row in metrics:
         done = sum(row[f"time/{work}_share"] for work in ("browser", "sampling", "training", "saving"))
         assert 0 <= row["time/unaccounted"] < 1 <= done + row["time/unaccounted"] + 1e-9

@@ -106,7 +106,7 @@ def test_goals_become_tasks_with_their_limits_wordings_and_oracles(tmp_path):
         ({"goals": GOALS + GOALS[:1]}, "the pack 'p' has two goals named 'buy': give one of them another name"),
         ({"oracles": {"by": program}}, "the pack 'p' has no oracle for the goal 'buy': add one under this name; did you mean 'by'?"),
         ({"manifest": "[tasks.buy]\nmax_turns = 7\n"}, "pack.toml: expected a table [tasks.sold-out] for this goal, got none: add one"),
-        ({"manifest": MANIFEST.replace("chance", "chanse")}, "[tasks.buy] has a field 'chanse' that no task has; did you mean 'chance'?"),
+        ({"manifest": MANIFEST.replace("chance", "chanse")}, "[tasks.buy] has a field 'chanse' that no task has; did you mean 'chance'"),
         ({"wordings": "[by]\ntrain = ['Buy.']\n"}, "expected a table [buy] with the lists train and test for this goal, got none"),
         ({"wordings": "[buy]\ntrain = ['Buy.']\n"}, "expected a table [buy] with the lists train and test for this goal, got train"),
         ({"wordings": "[buy]\n"}, "with the lists train and test for this goal, got an empty one"),

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from typer.testing import CliRunner
 import cli
 from tests.webgym.model_server import Asked, ModelServer, chat, model_server, scripted
 from webgym.errors import ConfigError, UsageError, WebGymError
-from webgym.policies.openai import OpenAIPolicy, chat_messages, picture_url
+from webgym.policies.openai import OpenAIPolicy, chat_messages, picture_url, viewed_prompt
 from webgym.policies.openai_client import OpenAIClient, Patience, Server
 from webgym.policies.policy import Policy
-from webgym.prompts.prompt import messages
+from webgym.prompts.prompt import prompt_of
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Completion, EpisodeKey, Node, Observation, Sampling, Turn
 
@@ -46,13 +47,16 @@ def act(server: ModelServer, *turns: tuple[Observation, tuple[Turn, ...], Episod
 def test_text_is_what_other_models_are_prompted_with():
     with model_server(scripted(chat("click('0')"))) as server:
         (completion,) = act(server, (PAGE, (), KEY))
-    assert server.asked[0].body["messages"] == messages(PAGE, (), PromptSettings())
+    assert server.asked[0].body["messages"] == [
+        {"role": message.role, "content": message.text} for message in prompt_of(PAGE, (), PromptSettings()).messages
+    ]
+    assert completion.prompt == "\n\n".join(message["content"] for message in server.asked[0].body["messages"]) and completion.key == ""
     assert completion.text == "click('0')" and completion.sampling == Sampling(max_tokens=1024)
     assert completion.prompt.startswith("You are an agent") and '[0] button "Save"' in completion.prompt
 
 
 def test_screenshot_stands_in_for_the_text_of_the_page():
-    system, user = chat_messages(PAGE, (), PromptSettings(), "screenshot")
+    system, user = chat_messages(viewed_prompt(PAGE, (), PromptSettings(), "screenshot"))
     text, picture = user["content"]
     assert system["role"] == "system" and "Press Save." in text["text"] and "[0]" not in text["text"]
     assert "6 by 4 pixels" in text["text"] and "bear no refs" in text["text"]
@@ -62,7 +66,7 @@ def test_screenshot_stands_in_for_the_text_of_the_page():
 
 
 def test_both_shows_text_and_picture():
-    _, user = chat_messages(PAGE, (), PromptSettings(), "both")
+    _, user = chat_messages(viewed_prompt(PAGE, (), PromptSettings(), "both"))
     assert '[0] button "Save"' in user["content"][0]["text"] and user["content"][1]["image_url"]["url"] == picture_url(PIXELS)
     assert "bear no refs" not in user["content"][0]["text"]
 
@@ -74,9 +78,16 @@ def test_pictures_are_sent_but_not_recorded_in_the_prompt():
     assert "base64" not in completion.prompt and "6 by 4 pixels" in completion.prompt
 
 
+def test_a_picture_is_named_by_the_key_of_the_completion():
+    other = replace(PAGE, screenshot=PIXELS + 1)
+    with model_server(scripted(chat("mouse_click(3, 2)", prompt_token_ids=[1]))) as server:
+        first, again, second = act(server, (PAGE, (), KEY), (PAGE, (), KEY), (other, (), KEY), view="both")
+    assert first.prompt == second.prompt and first.key == again.key != second.key and first.key and second.key
+
+
 def test_a_view_without_a_picture_is_refused():
     with pytest.raises(UsageError, match="screenshots=True"):
-        chat_messages(Observation("g", "u", "t", ()), (), PromptSettings(), "both")
+        viewed_prompt(Observation("g", "u", "t", ()), (), PromptSettings(), "both")
 
 
 def test_tokens_are_recorded_as_sampled():
@@ -107,6 +118,8 @@ def test_dialect_is_the_prompts():
     assert policy.dialect == "json"
     with pytest.raises(ConfigError, match="chat style"):
         OpenAIPolicy(OpenAIClient(Server("http://a.test/v1")), "m", prompts=COMPACT)
+    with pytest.raises(ConfigError, match=r"prompts\.context=window, got 'conversation'"):
+        OpenAIPolicy(OpenAIClient(Server("http://a.test/v1")), "m", prompts=PromptSettings(context="conversation"))
 
 
 # --- evaluation in the browser -----------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import webgym.prompts.page
 from webgym.actions import describe, parse
 from webgym.errors import ConfigError
 from webgym.prompts.compact import goal_names, marks
-from webgym.prompts.prompt import as_messages, demonstration, messages, prompt_text
+from webgym.prompts.prompt import demonstration, prompt_of, prompt_text, recorded_prompt
 from webgym.prompts.settings import COMPACT, PromptSettings
-from webgym.types import Click, Completion, Drag, Fill, Node, Observation, Press, Select, Turn, Type
+from webgym.types import Click, Completion, Drag, Fill, Mention, Node, Observation, Press, Select, Turn, Type
 
 NODES = (
     Node("heading", "Sign up"),
@@ -36,21 +36,21 @@ SEEN = Observation(
 )
 
 
-def turn(text, action, prompt="", error=""):
-    return Turn(Completion(text, prompt), action, error, 0.0, False, False, "", "")
+def turn(text, action, mention=None, error=""):
+    return Turn(Completion(text), action, error, 0.0, False, False, "", "", mention=mention)
 
 
 HISTORY = [
     turn("clck 3", "", error="unknown action"),
-    turn("click #4", "click('4')", prompt="page:\nlink Start #4\nbutton End #40\ndo:"),
-    turn("type #0 $1", "fill('0', 'Bob')", prompt="page:\ntextbox user name #0\ndo:", error="it is gone"),
+    turn("click #4", "click('4')", Mention(Node("link", "Start", ref=4), 4)),
+    turn("type #0 $1", "fill('0', 'Bob')", Mention(NODES[1], 1), error="it is gone"),
 ]
 
 
 def test_chat_prompt_as_a_whole():
-    system, user = messages(SEEN, HISTORY, PromptSettings(history=2, max_nodes=5))
-    assert (system["role"], user["role"]) == ("system", "user")
-    assert system["content"].endswith(describe("call"))
+    system, user = prompt_of(SEEN, HISTORY, PromptSettings(history=2, max_nodes=5)).messages
+    assert (system.role, user.role) == ("system", "user")
+    assert system.text.endswith(describe("call"))
     expected = """Goal: Enter "Bob" as name by Ann, then press "Save".
 
 Turns left: 5
@@ -74,14 +74,14 @@ heading: Sign up
 text: [2] and #2 cost $3
 [2] button "Save"
 ... 1 more lines are not shown"""
-    assert user["content"] == expected
-    assert prompt_text(SEEN, HISTORY, PromptSettings(history=2, max_nodes=5)) == f"{system['content']}\n\n{expected}\n\nAction:"
+    assert user.text == expected
+    assert prompt_text(SEEN, HISTORY, PromptSettings(history=2, max_nodes=5)) == f"{system.text}\n\n{expected}\n\nAction:"
 
 
 def test_chat_prompt_says_no_more_than_there_is():
     plain = dataclasses.replace(SEEN, tabs=("Form (current)",), error="", notices=(), nodes=NODES[4:5])
-    (_, user) = messages(plain, HISTORY, PromptSettings(history=0))
-    assert user["content"] == (
+    (_, user) = prompt_of(plain, HISTORY, PromptSettings(history=0)).messages
+    assert user.text == (
         'Goal: Enter "Bob" as name by Ann, then press "Save".\n\nTurns left: 5\n\nPage \'Form\' at http://x.localhost/:\n[2] button "Save"'
     )
 
@@ -91,8 +91,8 @@ def test_compact_prompt_as_a_whole():
         'goal: enter $1 "bob" as name by ann, then press $2 "save".\n'
         "left 5\n"
         "done: clck 3\n"
-        "done: click link Start\n"
-        "done: type textbox user name $1 failed\n"
+        "done: click link start\n"
+        "done: type textbox user name focused $1 failed\n"
         "error: element # 7 is gone\n"
         "note: a new tab was opened\n"
         "page:\n"
@@ -158,11 +158,11 @@ def test_settings_come_back_from_json_and_mistakes_do_not():
 
 def test_a_conversation_tells_the_goal_once_and_each_page_once():
     chat = PromptSettings(context="conversation", max_nodes=5)
-    first, later = messages(SEEN, (), chat), messages(SEEN, HISTORY, chat)
-    assert first == messages(SEEN, (), PromptSettings(max_nodes=5))
-    assert [m["role"] for m in later] == ["user"]
-    assert later[0]["content"].startswith("Turns left: 5\n\nThe last action did not work: element #7 is gone")
-    assert "Goal:" not in later[0]["content"] and "click('4')" not in later[0]["content"] and "[2] button" in later[0]["content"]
+    first, later = prompt_of(SEEN, (), chat), prompt_of(SEEN, HISTORY, chat)
+    assert first == prompt_of(SEEN, (), PromptSettings(max_nodes=5))
+    assert [m.role for m in later.messages] == ["user"]
+    assert later.text.startswith("Turns left: 5\n\nThe last action did not work: element #7 is gone")
+    assert "Goal:" not in later.text and "click('4')" not in later.text and "[2] button" in later.text
     compact = dataclasses.replace(COMPACT, context="conversation")
     assert prompt_text(SEEN, (), compact) == prompt_text(SEEN, (), COMPACT)
     assert prompt_text(SEEN, HISTORY, compact).splitlines()[0] == "left 5"
@@ -172,12 +172,21 @@ def test_a_conversation_tells_the_goal_once_and_each_page_once():
 @pytest.mark.parametrize("settings", [PromptSettings(), PromptSettings(context="conversation"), PromptSettings(dialect="json")])
 @pytest.mark.parametrize("history", [(), HISTORY])
 def test_recorded_prompts_give_their_messages_back(settings, history):
-    assert as_messages(prompt_text(SEEN, history, settings), settings) == messages(SEEN, history, settings)
+    assert recorded_prompt(prompt_text(SEEN, history, settings), settings) == prompt_of(SEEN, history, settings)
 
 
 def test_a_compact_prompt_is_one_message():
     text = prompt_text(SEEN, HISTORY, COMPACT)
-    assert as_messages(text, COMPACT) == [{"role": "user", "content": text}]
+    (message,) = prompt_of(SEEN, HISTORY, COMPACT).messages
+    assert recorded_prompt(text, COMPACT) == prompt_of(SEEN, HISTORY, COMPACT)
+    assert (message.role, message.text) == ("user", text)
+
+
+def test_a_text_of_other_settings_is_one_message_that_says_the_same():
+    other = prompt_text(SEEN, (), PromptSettings(dialect="json"))
+    (message,) = recorded_prompt(other, PromptSettings()).messages
+    assert message.role == "user" and recorded_prompt(other, PromptSettings()).text == other
+    assert recorded_prompt("no cue", PromptSettings()).text == "no cue"
 
 
 def test_wrong_context_and_sizes_are_refused():

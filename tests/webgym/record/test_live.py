@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from webgym.record import live
+from webgym.record import layout, live
 from webgym.record.live import Monitor
 from webgym.rollout.contract import Counts, Event
 from webgym.types import EpisodeKey, Outcome, Trajectory
@@ -21,7 +21,7 @@ def told(monitor: Monitor, *kinds: str, session: int = 0, message: str = "", out
 
 
 def test_a_cell_follows_its_session(tmp_path: Path) -> None:
-    monitor = Monitor(tmp_path / live.FILE, 2)
+    monitor = Monitor(tmp_path / layout.LIVE, 2)
     assert told(monitor)["state"] == "idle"
     assert told(monitor, "begin")["state"] == "browser"
     cell = told(monitor, "thinking")
@@ -47,7 +47,7 @@ def test_a_cell_follows_its_session(tmp_path: Path) -> None:
 
 def test_the_file_is_whole_and_says_when_its_writer_is_gone(tmp_path: Path) -> None:
     assert live.read(tmp_path) is None
-    with Monitor(tmp_path / live.FILE, 512) as monitor:
+    with Monitor(tmp_path / layout.LIVE, 512) as monitor:
         monitor.phase("collecting", 4)
         told(monitor, "begin", "thinking", session=511)
         while (found := live.read(tmp_path)) is None or found["cells"][511]["state"] != "policy":
@@ -55,17 +55,17 @@ def test_the_file_is_whole_and_says_when_its_writer_is_gone(tmp_path: Path) -> N
         assert found["lives"] and found["iteration"] == 4 and found["counts"]["done"] == 5 and len(found["cells"]) == 512
     found = live.read(tmp_path)
     assert found is not None and found["phase"] == "over" and not found["lives"]
-    assert os.listdir(tmp_path) == [live.FILE]
+    assert os.listdir(tmp_path) == [layout.LIVE]
 
     killed = {**found, "phase": "collecting", "written": found["written"] - 2 * live.SILENT_S}
-    (tmp_path / live.FILE).write_text(json.dumps(killed))
+    (tmp_path / layout.LIVE).write_text(json.dumps(killed))
     found = live.read(tmp_path)
     assert found is not None and not found["lives"] and found["age_s"] > live.SILENT_S
-    (tmp_path / live.FILE).write_text('{"written": 1')
+    (tmp_path / layout.LIVE).write_text('{"written": 1')
     assert live.read(tmp_path) is None
 
 
 def test_what_cannot_be_written_stops_nobody(tmp_path: Path, caplog) -> None:
-    with Monitor(tmp_path / "missing" / live.FILE, 1) as monitor:
+    with Monitor(tmp_path / "missing" / layout.LIVE, 1) as monitor:
         told(monitor, "begin")
     assert "cannot be written" in caplog.text

@@ -7,6 +7,7 @@ import math
 import resource
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 import webgym.record.store
 from webgym.errors import UsageError
 from webgym.record.store import TrajectoryStore, decode, encode, load, png
-from webgym.types import Completion, EpisodeKey, Outcome, Sampling, Times, Trajectory, Turn
+from webgym.types import Completion, EpisodeKey, Mention, Node, Outcome, Sampling, Times, Trajectory, Turn
 
 any_text = st.text(st.characters(), max_size=20) | st.sampled_from(["\ud800", "\ud83d\ude00", "a\nb\r\u2028", "\x00", "</think>"])
 numbers = st.floats(allow_nan=False)
@@ -32,10 +33,16 @@ completions = st.builds(
     st.lists(st.floats(max_value=0.0, allow_nan=False), max_size=4).map(tuple),
     st.none() | st.builds(Sampling, numbers, numbers, st.integers(0, 9), st.integers(0, 99), st.booleans()),
     st.integers(0, 99),
+    st.sampled_from(["", "5e1f"]),
 )
+boxes = st.none() | st.tuples(numbers, numbers, numbers, numbers)
+nodes = st.builds(
+    Node, any_text, any_text, st.none() | st.integers(0, 9), st.none() | any_text, st.sampled_from([(), ("checked", "focused")]),
+    st.integers(0, 3), boxes,
+)  # fmt: skip
 turns = st.builds(
     Turn, completions, any_text, any_text, numbers, st.booleans(), st.booleans(), any_text, any_text, any_text, any_text, any_text,
-    st.builds(Times, numbers, numbers), st.none() | st.tuples(numbers, numbers, numbers, numbers),
+    st.builds(Times, numbers, numbers), boxes, st.none() | nodes, st.none() | st.builds(Mention, nodes, st.integers(0, 99)),
 )  # fmt: skip
 keys = st.builds(EpisodeKey, any_text, st.integers(0, 2**63), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 outcomes = st.builds(Outcome, st.sampled_from(["success", "failure", "fault"]), numbers, numbers, any_text, st.integers(0, 5))
@@ -64,6 +71,30 @@ def test_what_is_read_is_what_was_written(trajectory: Trajectory) -> None:
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert decode(line) == trajectory
     assert encode(decode(line)) == line
+
+
+def test_a_thing_that_was_touched_and_named_is_written_once() -> None:
+    button = Node("button", "Pay now", 4, None, ("focused",), 2, (1.0, 2.0, 30.0, 4.0))
+    turn = replace(sample(1).turns[0], box=button.box, target=button, mention=Mention(button, 7))
+    line = encode(replace(sample(1), turns=(turn,)))
+    record = json.loads(line)["turns"][0]
+    assert record["target"] == {"role": "button", "text": "Pay now", "ref": 4, "states": ["focused"], "depth": 2}
+    assert record["mention"] == [7] and record["box"] == [1.0, 2.0, 30.0, 4.0]
+    assert decode(line).turns == (turn,)
+
+
+def test_turns_without_targets_and_pictures_are_written_as_they_were() -> None:
+    """What was written before turns had targets and completions keys is read, and written again as it was."""
+    before = (
+        b'{"format":1,"key":["demo.task",1,1,2,3],"goal":"Do it.","outcome":{"kind":"success","reward":1.0,"raw_reward":0.0,"message":"",'
+        b'"retries":0},"final_hash":"end","turns":[{"action":"click(\'1\')","error":"","reward":0.0,"terminated":false,"truncated":false,'
+        b'"observation_hash":"h","state_hash":"s","url":"http://a.test/","page":"page","screenshot":"","times":[0.1,0.5],'
+        b'"box":[1.0,2.0,3.0,4.0],"completion":{"text":"click(\'1\')","prompt":"prompt","prompt_ids":[1,2,3],"action_ids":[4,5],'
+        b'"behaviour_logprobs":[-0.1,-0.5],"sampling":[0.7,1.0,0,64,false],"policy_version":9}}]}\n'
+    )
+    (turn,) = decode(before).turns
+    assert (turn.target, turn.mention, turn.box, turn.completion.key) == (None, None, (1.0, 2.0, 3.0, 4.0), "")
+    assert encode(decode(before)) == before
 
 
 def test_a_fault_has_no_reward_and_keeps_none(tmp_path: Path) -> None:

@@ -1,19 +1,19 @@
 """The collector against sessions that fail on purpose, on a clock that jumps: seconds of waiting cost nothing and are exact."""
 
 import asyncio
-import dataclasses
 import doctest
 import math
 import random
 import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
-import webgym.rollout.collector
+import webgym.rollout.contract
 from benchmarks.no_barrier import FakeStep, collector_s, draw, greedy_s, naive_s
 from webgym.errors import BrowserFault, Fault, SiteFault, UnknownTaskError
 from webgym.rollout.collector import collect
@@ -202,7 +202,7 @@ def test_other_ends_have_reward_zero(word: str, kind: str) -> None:
 def test_prompts_and_pages_can_be_left_out_and_pictures_kept() -> None:
     class Camera(FakeEnv):
         def see(self) -> Observation:
-            return dataclasses.replace(super().see(), screenshot=np.full((2, 2, 3), self.turn, np.uint8))
+            return replace(super().see(), screenshot=np.full((2, 2, 3), self.turn, np.uint8))
 
     saved: list[tuple[int, int]] = []
 
@@ -212,12 +212,12 @@ def test_prompts_and_pages_can_be_left_out_and_pictures_kept() -> None:
 
     [bare] = play(collect([FakeEnv()], Clicker(), keys(2), record=Record(prompts=False, pages=False)))
     assert {t.completion.prompt for t in bare.turns} == {t.page for t in bare.turns} == {t.screenshot for t in bare.turns} == {""}
-    [shot] = play(collect([Camera()], Clicker(), keys(2), record=Record(screenshot=save)))
+    [shot] = play(collect([Camera()], Clicker(), keys(2), on_picture=save))
     assert [t.screenshot for t in shot.turns] == ["0.png", "1.png"] and saved == [(0, 0), (1, 1)]
 
     saved.clear()
-    chosen = Record(screenshot=save, pictured=lambda key: key.seed == 3)
-    two, three = play(collect([FakeEnv()], Clicker(), keys(2, 3), record=chosen))
+    wanted = [replace(key, group=1 - n) for n, key in enumerate(keys(2, 3))]
+    two, three = play(collect([FakeEnv()], Clicker(), wanted, record=Record(pictured_groups=1), on_picture=save))
     assert [t.screenshot for t in two.turns] == ["", ""] and [t.screenshot for t in three.turns] == ["0.png", "1.png", "2.png"]
     assert saved == [(0, 10), (1, 11), (2, 12)], "a picture shows the page that is acted on, not the one after"
 
@@ -226,11 +226,30 @@ def test_where_an_action_takes_place_is_kept() -> None:
     class Boxed(FakeEnv):
         def see(self) -> Observation:
             seen = super().see()
-            return dataclasses.replace(seen, nodes=(*seen.nodes[:1], dataclasses.replace(seen.nodes[1], box=(1.0, 2.0, 30.0, 4.0))))
+            return replace(seen, nodes=(*seen.nodes[:1], replace(seen.nodes[1], box=(1.0, 2.0, 30.0, 4.0))))
 
     words = {0: "click('0')", 1: "mouse_click(7, 9)", 2: "scroll(0, 100)", 3: "click('5')", 4: "nonsense"}
     [trajectory] = play(collect([Boxed()], Clicker(words), keys(9)))
     assert [t.box for t in trajectory.turns[:5]] == [(1.0, 2.0, 30.0, 4.0), (7.0, 9.0, 0.0, 0.0), None, None, None]
+    target = trajectory.turns[0].target
+    assert target is not None and (target.ref, target.box) == (0, (1.0, 2.0, 30.0, 4.0))
+    assert [t.target for t in trajectory.turns[1:5]] == [None] * 4
+
+
+def test_a_picture_for_the_record_is_not_shown_to_the_policy() -> None:
+    class Looking(Clicker):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pictures: list[bool] = []
+
+        async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+            self.pictures.append(observation.screenshot is not None)
+            return await super().act(observation, history, key)
+
+    policy = Looking()
+    record, taken = Record(pictured_groups=1), lambda key, turn, pixels: f"{turn}.png"
+    [trajectory] = play(collect([FakeEnv()], policy, keys(2), record=record, on_picture=taken))
+    assert [t.screenshot for t in trajectory.turns] == ["0.png", "1.png"] and policy.pictures == [False, False]
 
 
 def test_events_name_their_session() -> None:
@@ -540,5 +559,5 @@ def test_groups() -> None:
 
 
 def test_documentation_examples() -> None:
-    result = doctest.testmod(webgym.rollout.collector)
+    result = doctest.testmod(webgym.rollout.contract)
     assert result.attempted and not result.failed

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.webgym.view.runs import add_iteration, add_truth, run_folder, start, trajectory
-from webgym.record.live import FILE, Monitor
+from webgym.record.layout import LIVE
+from webgym.record.live import Monitor
 from webgym.record.store import TrajectoryStore
 from webgym.rollout.contract import Counts, Event
 from webgym.types import EpisodeKey
@@ -132,7 +133,7 @@ def test_a_run_that_is_written_while_it_is_viewed(viewer, tmp_path: Path) -> Non
 
         v.go("run/run/live")
         expect(page.get_by_text("Nothing is known of sessions")).to_be_visible()
-        with Monitor(tmp_path / "run" / FILE, 512) as monitor:
+        with Monitor(tmp_path / "run" / LIVE, 512) as monitor:
             monitor.phase("collecting", 5)
             for session in range(512):
                 key = EpisodeKey("shop.task-1", session, 5)

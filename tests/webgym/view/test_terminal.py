@@ -8,7 +8,8 @@ from rich.console import Console
 
 from tests.webgym.view.runs import run_folder, start
 from webgym.errors import UsageError
-from webgym.record.live import FILE, Monitor
+from webgym.record.layout import LIVE
+from webgym.record.live import Monitor
 from webgym.rollout.contract import Counts, Event
 from webgym.types import EpisodeKey
 from webgym.view.terminal import watch
@@ -29,7 +30,7 @@ def test_an_empty_run_and_a_finished_one(tmp_path: Path) -> None:
 
 def test_512_sessions_fit_and_the_oldest_is_named(tmp_path: Path) -> None:
     run_folder(tmp_path / "run", iterations=1)
-    monitor = Monitor(tmp_path / "run" / FILE, 512)  # without its thread, which would write as well
+    monitor = Monitor(tmp_path / "run" / LIVE, 512)  # without its thread, which would write as well
     monitor.phase("collecting", 2)
     for session in range(512):
         monitor.hear(Event("begin", EpisodeKey("shop.task-1", session), Counts(), None, "", session))

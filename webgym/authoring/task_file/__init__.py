@@ -48,7 +48,7 @@ class Pages(Entry):
 
 
 class Header(Entry):
-    """What a task file says besides its tasks."""
+    """Fields of a task file besides its tasks."""
 
     pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
     site: Pages | None = None
@@ -88,7 +88,7 @@ class TaskEntry(Entry):
     start: str  # a path of the file's own site, or an address of a known pack's site
     goal: Goal
     check: AnyCheck  # the episode is a success when this is met
-    never: AnyCheck | None = None  # when this is met, it is lost, whatever the check says
+    never: AnyCheck | None = None  # when this is met, the episode is lost, even if the check is met
     decided: AnyCheck | None = None  # once this is met, the episode is over: lost, unless the check is met
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], AnyParameter] = Field(default_factory=dict)
     state: dict[str, Any] | None = None  # handed to the site: what its pages may show

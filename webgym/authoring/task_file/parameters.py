@@ -1,4 +1,4 @@
-"""What differs from episode to episode: parameters drawn from the seed, and found again in the goal by who reads it."""
+"""Parameters: the values that differ from episode to episode. They are drawn from the seed, and can be read back from the goal."""
 
 import random
 import re
@@ -27,7 +27,7 @@ class Parameter(Entry):
         raise NotImplementedError
 
     def texts(self, path: str) -> list[str] | str:
-        """What may stand in a text for this path into the value ("" for itself): all texts, or a regular expression."""
+        """Texts that may stand for this path into the value ("" for itself): a list of all, or a regular expression."""
         raise NotImplementedError
 
     def recover(self, texts: Mapping[str, str]) -> Any:
@@ -107,7 +107,7 @@ class Day(Parameter):
 
 
 class Sample(Parameter):
-    """Several different ones of these, in any order: `{cities.0}`, `{cities.1}`."""
+    """Sample of several different ones of these, in any order: `{cities.0}`, `{cities.1}`."""
 
     sample: list[Option] = Field(min_length=1)
     count: int = Field(ge=1)
@@ -171,7 +171,7 @@ AnyParameter = Annotated[
 
 
 def read_goal(goal: str, wordings: Sequence[str], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    """The values that the goal tells of, found by fitting it to the wordings. Raises LookupError when it fits none, or says too little.
+    """The values that the goal names, recovered by matching it with the wordings. Raises LookupError when it fits none, or says too little.
 
     >>> read_goal("Buy 3 of Tea.", ["Buy {n} of {item.title}."], {"n": Integer(integer=(1, 9)), "item": Choice(choice=[{"title": "Tea", "price": 4}])})
     {'n': 3, 'item': {'title': 'Tea', 'price': 4}}

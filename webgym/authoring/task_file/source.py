@@ -41,7 +41,7 @@ for _tag, _pattern, _first in (
 
 @dataclass(frozen=True)
 class Source:
-    """What a task file says. `header` has everything but the tasks; each task comes with the line on which it begins."""
+    """Content of a task file. `header` has everything but the tasks; each task comes with the line on which it begins."""
 
     path: Path
     header: dict[str, Any]

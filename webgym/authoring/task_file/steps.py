@@ -55,7 +55,7 @@ class Step(Entry):
         return read
 
     def action(self, page: t.Observation, values: dict[str, Any]) -> t.Action | None:
-        """What to do on this page, or None for a step that only looks; `read` adds to the values. Raises LookupError."""
+        """The action to take on this page, or None for a step that only looks. `read` adds to the values. Raises LookupError."""
 
         def said(text: str) -> str:
             return fill_text(text, values)
@@ -107,7 +107,7 @@ class Step(Entry):
 
 
 def lines(page: t.Observation) -> list[str]:
-    """What the page says, and what its fields hold."""
+    """The texts of the page, and the values of its fields."""
     return [text for node in page.nodes for text in (node.text, node.value) if text]
 
 

@@ -10,7 +10,7 @@ class BrowserBackend:
     """Every task, in one Chromium that all sessions of this process share. Implements :class:`webgym.backends.base.Backend`."""
 
     def can_play(self, task: Task, sites: Sequence[Site]) -> str:
-        """ "": a browser can show any page."""
+        """Return "", because a browser can show any page."""
         return ""
 
     async def pool(self, *, headless: bool = True) -> Pool:

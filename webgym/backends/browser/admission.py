@@ -1,7 +1,7 @@
-"""How many sessions of a browser act at a time.
+"""Admission: a limit on how many sessions of a browser act at a time.
 
 Sessions beyond what the cores can serve do not make a step faster: they push each other out of the caches and towards their deadlines.
-So those that would act wait for a place, first come, first served, and their deadlines begin when they have one.
+So sessions that would act wait for a place, first come, first served, and their deadlines begin when they have one.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ PER_CORE = 2
 
 
 def places() -> int:
-    """How many sessions should act at a time on this machine."""
+    """The number of sessions that should act at a time on this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return PER_CORE * cores
 
 
 class Admission:
-    """`limit` places. One that is held for longer than `patience_s`, by a page that hangs, is given to the next one in time."""
+    """Queue for `limit` places. One that is held for longer than `patience_s`, by a page that hangs, is given to the next one in time."""
 
     def __init__(self, limit: int, patience_s: float = PATIENCE_S) -> None:
         self._free = asyncio.Semaphore(limit)

@@ -16,7 +16,7 @@ OFFER = """((name, detail) => {
 
 
 class Clipboard:
-    """What the pages of one session copied last, as text. `script` must run in each of their documents before anything else."""
+    """Text that the pages of one session copied last. `script` must run in each of their documents before anything else."""
 
     def __init__(self) -> None:
         self.text = ""

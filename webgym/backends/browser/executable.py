@@ -64,14 +64,14 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Whether Chromium's sandbox is used, and why in words."""
+    """Decision for or against Chromium's sandbox, with the reason in words."""
 
     enabled: bool
     reason: str
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What this adds to the browser's command line."""
+        """Arguments to add to the browser's command line."""
         return () if self.enabled else ("--no-sandbox",)
 
 
@@ -152,7 +152,7 @@ def _of_kind(kind: Kind, environ: Mapping[str, str], system_folders: Sequence[st
 
 
 def playwright_folder(environ: Mapping[str, str], system: str = platform.system()) -> Path | None:
-    """Where Playwright keeps the browsers it downloads, by its own rules; None when that cannot be said."""
+    """The folder in which Playwright keeps the browsers it downloads, by its own rules; None when that cannot be said."""
     named = environ.get("PLAYWRIGHT_BROWSERS_PATH", "")
     if named == "0":  # inside the package
         spec = importlib.util.find_spec("playwright")
@@ -263,7 +263,7 @@ with open("/proc/self/uid_map", "w") as file:
 
 
 def user_namespaces_work() -> bool:
-    """Whether this user may make a user namespace here, found out by making one in a child process."""
+    """True if this user may make a user namespace here. To find out, one is made in a child process."""
     child = subprocess.run([sys.executable, "-I", "-S", "-c", _TRY_NAMESPACE], capture_output=True, stdin=subprocess.DEVNULL)
     return child.returncode == 0
 
@@ -283,7 +283,7 @@ def decide_sandbox(*, system: str, uid: int, helper: bool, namespaces: bool) -> 
 
 @functools.cache
 def sandbox(path: Path | None = None) -> Sandbox:
-    """Whether a browser can run in its sandbox, decided once per process; with `path`, a setuid helper beside it counts too."""
+    """The decision on the browser's sandbox, made once per process. With `path`, a setuid helper beside it counts too."""
     system, uid = platform.system(), os.geteuid()
     decides = system == "Linux" and uid != 0
     helper = path is not None and _setuid_helper(path)
@@ -291,7 +291,7 @@ def sandbox(path: Path | None = None) -> Sandbox:
 
 
 def _setuid_helper(path: Path) -> bool:
-    """Whether a setuid `chrome-sandbox` lies beside the real executable (Debian starts it by a script in /usr/bin)."""
+    """True if a setuid `chrome-sandbox` lies beside the real executable (Debian starts it by a script in /usr/bin)."""
     folders = [path.resolve().parent]
     if folders[0] == Path("/usr/bin"):
         folders.append(Path("/usr/lib/chromium"))

@@ -1,8 +1,8 @@
-"""A person's hands in a headed browser window: what they do on the page is told as deeds, and the page hears nothing of it.
+"""A person's hands in a headed browser window: their clicks and keys are reported as deeds, and the page does not receive them.
 
 The window shows the real page. Listeners that come before the page's own (`hands.js`, in an isolated world) take each click, key and
-turn of the wheel away while it is the person's turn, and tell what was meant. The action is then performed as an agent's is, so that
-what is recorded is all that happened.
+turn of the wheel away while it is the person's turn, and report what was meant. The action is then performed as an agent's is, so that
+the record holds all that happened.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ WHEEL_S = 0.25  # turns of the wheel within so long are one scroll
 
 
 class Hands:
-    """Of one person, in whichever tab they look at. `hear` gets each deed as JSON, `closed` is called when the window is gone.
+    """Hands of one person, in the tab that they look at. `hear` gets each deed as JSON, `closed` is called when the window is gone.
 
     All methods run on the browser's loop, on which `hear` and `closed` are called too.
     """

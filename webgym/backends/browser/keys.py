@@ -1,4 +1,4 @@
-"""Text as the key events of a US keyboard, to be sent all at once: the browser keeps their order, and waiting for each takes its time."""
+"""Text as the key events of a US keyboard, sent all at once, because the browser keeps their order and waiting for each takes time."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ class PageView:
 
 
 class Session:
-    """A browser context that runs one episode after another. Use :meth:`open`; every method runs on the pool's loop."""
+    """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
 
     def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
         self._browser = browser
@@ -106,7 +106,7 @@ class Session:
         await self.tab.send("Page.resetNavigationHistory")
 
     async def _hold_permissions(self) -> None:
-        """Let every page find that no permission was asked for yet: full Chromium would remember what it refused an earlier episode."""
+        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
         held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
         self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
         asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
@@ -126,12 +126,12 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the session can run another episode: the browser is connected, no page has crashed and none is astray."""
+        """True if the session can run another episode: the browser is connected, no page has crashed and none is astray."""
         return self._browser.is_connected() and not self._broken
 
     @property
     def spent(self) -> bool:
-        """Whether a new session should play the next episode, so that what is held for this one is freed."""
+        """True if a new session should play the next episode, so that the resources of this one are freed."""
         return self._episodes >= EPISODES or self._behind
 
     @property
@@ -160,7 +160,7 @@ class Session:
         folder: Path | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
-        """Leave nothing of the last episode, open `url`, and return what `page_script` evaluates to. Raises BrowserFault."""
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
         self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
         try:
@@ -205,7 +205,7 @@ class Session:
         await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
 
     async def _silence(self, tab: Tab) -> None:
-        """Take from the last page what it would do when it is left: opening a document drops the old one's listeners and frames."""
+        """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
         try:
             # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
             # Cookies that it writes on leaving are on their way, and are there when they can be read.
@@ -285,7 +285,7 @@ class Session:
             return None  # nothing can be solved on such a page
 
     async def screenshot(self) -> np.ndarray:
-        """What the tab shows, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        """The pixels of the tab, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
         try:
             return await self._guard(self._screenshot(), self.action_timeout_s)
         except PageError as error:
@@ -394,7 +394,7 @@ class Session:
         return answer
 
     async def locate(self, ref: int) -> tuple[float, float] | None:
-        """Where to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
+        """The point to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
         found = await self._ask(f"webgym.locate({ref}, true)")
         return None if found.get("option") else (found["x"], found["y"])
 
@@ -444,7 +444,7 @@ class Session:
         return str(path)
 
     def _files(self) -> str:
-        """What can be uploaded, in words."""
+        """The files that can be uploaded, in words."""
         if self._folder is None:
             return "this task has no files to upload"
         return f"the files are: {', '.join(sorted(path.name for path in self._folder.iterdir()))}"
@@ -482,7 +482,7 @@ class Session:
         self._page_came.set()
 
     async def _await_pages(self) -> None:
-        """Wait for the pages that were asked for: they are made outside of the pages' time, and must not come a turn late."""
+        """Wait for the pages that were asked for, because they are made outside of the pages' time, and must not come a turn late."""
         wanted = sum(tab.opened for tab in self._tabs)
         for tab in self._tabs:
             tab.opened = 0

@@ -97,7 +97,7 @@ class Tab:
         self._cdp.on(event, heard)
 
     async def hear_input(self, hears: bool) -> None:
-        """Whether a tab that is shown takes input, an agent's (which comes the same way) as well as a person's."""
+        """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
         if self.shown and not self.page.is_closed():
             await self.send("Input.setIgnoreInputEvents", {"ignore": not hears})
 
@@ -182,7 +182,7 @@ class Tab:
                 await self._grant(LOADING_MS)
 
     async def interrupt(self) -> None:
-        """Give up what holds the page: a script that does not end, a request that nobody answers."""
+        """Give up what holds the page: a script that does not end, a request that gets no answer."""
         for left in reversed(range(INTERRUPTS)):
             try:
                 # Loading first: while a navigation waits for its answer, the renderer does not hear of time.
@@ -262,7 +262,7 @@ class Tab:
         return entered
 
     async def frame(self) -> None:
-        """Wait until the document is drawn: it hears of scrolling just before, and frames come by real time, not by the virtual clock."""
+        """Wait until the document is drawn, because it hears of scrolling just before. Frames come by real time, not virtual time."""
         drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
         await self.send("Runtime.evaluate", {**drawn, "contextId": await self.make_world()})
 
@@ -329,7 +329,7 @@ class Tab:
         await asyncio.gather(*events)
 
     async def drag_native(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Like :meth:`drag` for a `draggable` thing, which the browser drags itself: its drag events are made one by one."""
+        """Like :meth:`drag` for a `draggable` thing, which the browser drags itself, so its drag events are made one by one."""
         begun: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def on_begin(event: dict[str, Any]) -> None:

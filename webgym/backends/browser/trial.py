@@ -22,7 +22,7 @@ class _OnePage(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the default writes each request to stderr."""
+        """Log nothing, because the default writes each request to stderr."""
 
 
 def load_a_page(browser: Browser, sandbox: Sandbox, timeout_s: float = 30.0) -> None:

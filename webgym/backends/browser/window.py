@@ -1,4 +1,4 @@
-"""What a person sees of an environment in render mode human: the browser's window, or, where none can be shown, a picture in a file."""
+"""Render mode human: a person sees the browser's window, or, where none can be shown, a picture in a file."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def why_none(environ: Mapping[str, str], system: str, folders: Sequence[str] = executable.SYSTEM_FOLDERS) -> str:
-    """Why no browser window can be shown here, or ""."""
+    """The reason why no browser window can be shown here; "" where one can."""
     if system == "Linux" and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
     try:
@@ -51,7 +51,7 @@ class Window:
 
             fresh = self.picture.with_name("next.png")
             Image.fromarray(pixels).save(fresh)
-            fresh.replace(self.picture)  # whoever looks never sees half a picture
+            fresh.replace(self.picture)  # a viewer never sees half a picture
 
     def close(self) -> None:
         """Remove the picture."""

@@ -25,7 +25,7 @@ class TextBackend:
         return TextPool()
 
     def versions(self) -> Mapping[str, str]:
-        """Nothing: what pages look like is decided by this project's own version."""
+        """An empty mapping, because this project's own version decides how pages look."""
         return {}
 
 

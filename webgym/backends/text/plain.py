@@ -33,7 +33,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What stands behind a ref: a link to `href`, or a button of `form` that sends `given` (name and value) with it."""
+    """Control behind a ref: a link to `href`, or a button of `form` that sends `given` (name and value) with it."""
 
     href: str = ""
     form: Form | None = None

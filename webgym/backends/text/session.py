@@ -47,7 +47,7 @@ class TextPool:
         self.gateway = Gateway()
 
     def turn(self) -> AbstractAsyncContextManager[None]:
-        """Nothing to wait for: all that acts here is this process itself."""
+        """A place without waiting, because only this process acts here."""
         return nullcontext()
 
     def serve(self, sites: Iterable[Site]) -> None:
@@ -103,7 +103,7 @@ class TextSession:
         self._history, self._at = [await self._open(url)], 0
 
     async def view(self) -> TextView:
-        """What is shown now."""
+        """The view of the current page."""
         page = self._page
         return TextView(self.url, page.title, page.focused(self._focus), (f"{page.title} (current)",), self._focus)
 
@@ -116,16 +116,16 @@ class TextSession:
         return ""
 
     async def page_state(self, probe: str) -> object:
-        """Plain pages have no script that could answer."""
+        """None, because plain pages have no script that could answer."""
         raise ConfigError("a task that asks its page's script has no text twin")
 
     async def screenshot(self) -> np.ndarray:
-        """White pixels [height, width, 3] uint8: there is nothing to be seen."""
+        """White pixels [height, width, 3] uint8, because nothing is drawn."""
         width, height = self._viewport
         return np.full((height, width, 3), 255, np.uint8)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resources are held."""
 
     # --- requests ------------------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class TextSession:
             await self._gateway.app(scope, answer.receive, answer.send)
         except Fault:
             raise
-        except Exception as error:  # whatever a site raises is the site's fault
+        except Exception as error:  # any error that a site raises is the site's fault
             raise SiteFault(f"a site failed while answering {url}: {error!r}") from error
         return answer.status, answer.location, answer.body.decode("utf-8")
 

@@ -44,11 +44,11 @@ class TodoSite:
         return Todos(list(site_state))
 
     def snapshot(self, state: Todos) -> Any:
-        """What the check sees."""
+        """The state as the check sees it."""
         return {"entries": list(state.entries)}
 
     async def release(self, state: Todos) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resources are held."""
 
     @property
     def app(self) -> AsgiApp:
@@ -71,7 +71,7 @@ async def add(request: Request) -> Response:
 
 
 def start(seed: int) -> Start:
-    """The seed alone decides the episode."""
+    """Begin an episode that the seed alone decides."""
     already, new = random.Random(seed).sample(THINGS, 2)
     return Start(f"http://{HOST}/", f'Put "{new}" on the list.', site_state=[already])
 
@@ -84,7 +84,7 @@ def check(evidence: Evidence) -> Verdict:
 
 
 def oracle(page: Observation) -> Action:
-    """Sees what an agent sees: the goal and the page."""
+    """Act on what an agent sees: the goal and the page."""
     entry = page.goal.split('"')[1]
     box = next(node for node in page.nodes if node.role == "textbox")
     button = next(node for node in page.nodes if node.role == "button" and node.text == "Add")

@@ -16,7 +16,7 @@ class Due:
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
-    """Whether the site was left as it is due, in nothing else, and the answer is right."""
+    """True if the site was left as it is due, with nothing else changed, and the answer is right."""
     due: Due = instance.expected
     answered = not due.answer or evidence.answer.strip(" .").casefold() == due.answer.casefold()
     return evidence.site_state["loans"] == due.loans and answered
