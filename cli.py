@@ -338,6 +338,24 @@ def train(
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 
+@app.command("config")
+def show_config(
+    algo: Annotated[str, typer.Option(help="Name or file of the algorithm whose options are listed too.")] = "grpo",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the keys of a training configuration, with their defaults and meanings."""
+    from trainers.config import listed_keys
+
+    keys = listed_keys(algo)
+    if as_json:
+        print(json.dumps([{"key": key, "default": value, "means": words} for key, value, words in keys], indent=2))
+        return
+    table = Table("key", "default", "meaning")
+    for key, value, words in keys:
+        table.add_row(key, json.dumps(value), words)
+    console.print(table)
+
+
 @app.command("eval")
 def evaluate(
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,

@@ -204,6 +204,13 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return merged(kept, changes)
 
 
+def listed_keys(algo: str) -> list[tuple[str, Any, str]]:
+    """(key, default, meaning) of each configuration key, then of each option of the algorithm. Raises ConfigError."""
+    config, algorithm_config = resolve({"algo": algo})
+    keys = [(key, value, words) for key, value, words in options(config) if key != "algorithm"]
+    return [*keys, *options(algorithm_config)]
+
+
 def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
     """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
 

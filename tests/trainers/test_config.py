@@ -1,7 +1,10 @@
 """Configurations: groups of keys given in part, and mistakes told in one sentence."""
 
+import json
+
 import pytest
 
+import cli
 from trainers.config import resolve, with_settings
 from trainers.runs.moved_keys import MOVED
 from webgym.errors import ConfigError
@@ -54,3 +57,10 @@ def test_every_moved_key_leads_to_a_key() -> None:
     for path in MOVED.values():
         group, _, key = path.partition(".")
         assert key in whole[group], path
+
+
+def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.show_config("archer", as_json=True)
+    listed = {entry["key"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert {*MOVED.values(), "optim.lr", "critic.fit.epochs", "lam"} <= listed.keys()
+    assert listed["length.iterations"]["default"] == 48 and all(entry["means"] for entry in listed.values())

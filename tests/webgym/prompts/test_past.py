@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -124,7 +125,7 @@ class Scribe:
         self.settings = settings
         self.shown: dict[tuple[EpisodeKey, int], tuple[str, object]] = {}
 
-    async def act(self, observation: Observation, history: tuple[Turn, ...], key: EpisodeKey) -> Completion:
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         prompt = prompt_text(observation, history, self.settings)
         self.shown[key, len(history)] = prompt, observation.screenshot
         rng = random.Random(f"{key.seed} {len(history)}")
@@ -132,6 +133,9 @@ class Scribe:
         if rng.random() < 0.3 or not things:
             return Completion(written(rng).replace("stop", "halt"), prompt)  # which ends no episode
         return Completion(f"click {rng.choice('#*')}{rng.choice(things)}", prompt)
+
+    def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
+        return tuple(prompt_text(observation, history, self.settings).encode())
 
 
 KEYS = [EpisodeKey(task, seed) for task in ("wizard.h12-undo", "wizard.h12-late3-undo") for seed in range(3)]
@@ -161,7 +165,7 @@ RECORDS = {
     "prompts left out": Record(prompts=False),
     "pages left out": Record(pages=False),
     "neither": Record(prompts=False, pages=False),
-    "the prompt behind the limit": Record(final_prompt=lambda observation, turns, key: (1, 2)),
+    "the prompt behind the limit": Record(final_prompts=True),
 }
 
 
@@ -171,6 +175,7 @@ def test_what_is_recorded_changes_nothing_of_what_is_shown(arena, record):
     arena.collect(whole, KEYS)
     played = arena.collect(other, KEYS, record=record)
     assert other.shown == whole.shown and any("done: click" in prompt for prompt, _ in other.shown.values())
+    assert record.final_prompts == any(x.final_prompt_ids for x in played)
     assert record.prompts or {turn.completion.prompt for x in played for turn in x.turns} == {""}
 
 
