@@ -7,6 +7,7 @@ One *episode* is a run of a task; its record is a *trajectory*: a sequence of *t
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -413,6 +414,18 @@ class Trajectory:
 
 Group = Sequence[Trajectory]
 """The trajectories of one task and one seed."""
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD in place of each lone surrogate, because no encoder and no tokenizer takes one.
+
+    >>> well_formed("half an emoji: \\ud83d") == "half an emoji: \\ufffd"
+    True
+    """
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def seed_from(*parts: object) -> int:

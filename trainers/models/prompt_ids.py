@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from webgym.errors import UsageError
 from webgym.prompts.parts import Prompt, continued_key
 from webgym.prompts.settings import PromptSettings, continues
-from webgym.types import Turn
+from webgym.types import Turn, well_formed
 
 ANSWER = "answer-5d1f"  # stands for the model's answer when a chat template is asked what comes behind one
 
@@ -51,7 +51,7 @@ class Context:
         if not self._tokenizer.chat_template:
             return self._plain(prompt.text)
         text = self._templated(self._harmless(prompt))
-        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return tuple(self._tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
 
     def following(self, prompt: Prompt, action_ids: Sequence[int]) -> tuple[int, ...]:
         """The ids that follow an answer in a conversation; its end token too, where the answer was cut before it."""
@@ -66,14 +66,14 @@ class Context:
                 "the model's chat template drops earlier answers, so that no conversation can go on: set prompts.context=window"
             )
         text = text.lstrip(" ").removeprefix(self._tokenizer.eos_token)
-        return (*closing, *self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return (*closing, *self._tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
 
     def completion(self, text: str) -> tuple[int, ...]:
         """The ids of a demonstrated answer, its end included; a sampled one has its ids already."""
         return (*self._plain(text), cast(int, self._tokenizer.eos_token_id))
 
     def _plain(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        return tuple(self._tokenizer(well_formed(text), add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def _templated(self, messages: Sequence[Mapping[str, str]]) -> str:
         return self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)

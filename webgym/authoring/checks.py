@@ -364,7 +364,7 @@ def read_items(text: str) -> list[str]:
     """
     try:
         listed = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second for an answer of some thousand brackets
         listed = None
     if isinstance(listed, list):
         return [str(item) for item in listed]

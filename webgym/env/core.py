@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -171,18 +171,19 @@ class AsyncWebEnv:
 
     def _observation(self, page: _Page, site_state: object, error: str) -> t.Observation:
         view = page.view
-        nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in view.nodes]
+        shown = tuple(_well_formed(node) for node in view.nodes)
+        nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in shown]
         return t.Observation(
             goal=self._goal,
             url=view.url,
-            title=view.title,
-            nodes=view.nodes,
-            tabs=view.tabs,
+            title=t.well_formed(view.title),
+            nodes=shown,
+            tabs=tuple(map(t.well_formed, view.tabs)),
             focus=view.focus,
             turn=self._turn,
             turns_left=max(0, self._limit - self._turn),
-            error=error,
-            notices=view.notices,
+            error=t.well_formed(error),
+            notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
             screenshot=page.pixels,
         )
@@ -247,6 +248,12 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
         if isinstance(found, BaseException):
             raise found
     return one, other  # type: ignore[return-value]
+
+
+def _well_formed(node: t.Node) -> t.Node:
+    """The node with texts that every encoder takes; the node itself where they are so already."""
+    text, value = t.well_formed(node.text), None if node.value is None else t.well_formed(node.value)
+    return node if (text, value) == (node.text, node.value) else replace(node, text=text, value=value)
 
 
 def _judged(task: Task, evidence: Evidence) -> Verdict:

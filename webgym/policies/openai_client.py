@@ -8,6 +8,7 @@ pause that the server names; then it is a PolicyFault. What the caller must mend
 """
 
 import asyncio
+import json
 import math
 import os
 import time
@@ -20,7 +21,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from webgym.errors import ConfigError, PolicyFault, UsageError, did_you_mean
-from webgym.types import Sampling, seed_from
+from webgym.types import Sampling, seed_from, well_formed
 
 BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses that may be gone at the next try
@@ -102,6 +103,14 @@ class Reply:
     prompt_ids: tuple[int, ...] = ()
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+
+
+JSON_HEADERS = {"content-type": "application/json"}
+
+
+def _encoded(body: Mapping[str, Any] | None) -> bytes | None:
+    """The body of a request; a lone surrogate, which a page or an agent can write, becomes U+FFFD."""
+    return None if body is None else well_formed(json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)).encode()
 
 
 def usable_logprobs(sampling: Sampling, meaning: Logprobs) -> bool:
@@ -308,7 +317,7 @@ class OpenAIClient:
             left_s = self.patience.give_up_s - (time.monotonic() - start)
             try:
                 async with asyncio.timeout(min(self.patience.timeout_s, left_s)):
-                    response = await http.request(method, path, json=body)
+                    response = await http.request(method, path, content=_encoded(body), headers=JSON_HEADERS)
             except TimeoutError:
                 failure = f"did not answer within {min(self.patience.timeout_s, left_s):g} s"
             except httpx2.TransportError as error:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 SCHEMES = ("http", "https")
+MOST = 2048
+"""Characters of the longest address that an action may open."""
 NOT_HOSTS = ("javascript:", "data:", "about:", "view-source:", "blob:", "file:", "chrome:")
 
 
@@ -15,6 +17,8 @@ def allowed_address(url: str, hosts: Sequence[str]) -> str | None:
     """
     if "://" not in url and not url.lower().startswith(NOT_HOSTS):
         url = f"http://{url}"
+    if len(url) > MOST:
+        return None
     try:
         parts = urlsplit(url)
         return url if parts.scheme in SCHEMES and parts.hostname in hosts and parts.port is None else None
@@ -24,4 +28,6 @@ def allowed_address(url: str, hosts: Sequence[str]) -> str | None:
 
 def not_allowed(url: str, hosts: Sequence[str]) -> str:
     """The reason why it was not opened, in words for the agent."""
+    if len(url) > MOST:
+        return f"the address has {len(url):,} characters; expected at most {MOST:,}"
     return f"{url[:200]} is not allowed; this task's hosts are: {', '.join(f'http://{host}' for host in hosts)}"

@@ -58,12 +58,15 @@ class StaticSite(SynchronousMethods):
             return self._files[path]
         if "\0" in path:
             return None
-        file = (self.directory / path.lstrip("/")).resolve()
-        if file.is_dir():
-            file = file / "index.html"
-        if not file.is_relative_to(self.directory) or not file.is_file():
+        try:
+            file = (self.directory / path.lstrip("/")).resolve()
+            if file.is_dir():
+                file = file / "index.html"
+            if not file.is_relative_to(self.directory) or not file.is_file():
+                return None
+            self._files[path] = (_content_type(file), file.read_bytes())
+        except (OSError, ValueError):  # no file has such a name: too long, a loop of links, half a character
             return None
-        self._files[path] = (_content_type(file), file.read_bytes())
         return self._files[path]
 
 

@@ -242,3 +242,8 @@ def test_a_brace_that_is_no_placeholder_is_an_error(text):
 def test_doubled_braces_are_braces():
     assert names_in("{{name}} {name}") == ["name"]
     assert fill("{{name}} {name}", VALUES) == "{name} Ann"
+
+
+def test_an_answer_of_brackets_is_an_answer():
+    assert read_items("[" * 100_000) == ["[" * 100_000]
+    assert unmet({"answer": {"set": ["Ann", "Bob"]}}, ended="stop", answer="[" * 100_000)

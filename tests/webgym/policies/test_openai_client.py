@@ -22,12 +22,12 @@ def no_proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def ask(url, sampling=PLAIN, *, patience=AT_ONCE, key="", logprobs="raw", **options):
+def ask(url, sampling=PLAIN, *, messages=HELLO, patience=AT_ONCE, key="", logprobs="raw", **options):
     """The reply to one chat request."""
 
     async def asking():
         async with OpenAIClient(Server(url, key, logprobs), patience) as client:
-            return await client.chat("m", HELLO, sampling, seed=2**40 + 7, **options)
+            return await client.chat("m", messages, sampling, seed=2**40 + 7, **options)
 
     return asyncio.run(asking())
 
@@ -321,3 +321,9 @@ def test_server_comes_from_the_environment_and_hides_its_key():
         Server.from_environment(environ={})
     with pytest.raises(ConfigError, match="a line break, perhaps"):
         Server("http://a.test/v1", f"{KEY}\n")
+
+
+def test_half_an_emoji_reaches_the_server_as_a_replacement_character():
+    with model_server(scripted(chat("ok"))) as server:
+        ask(server.url, messages=[{"role": "user", "content": "half: \ud83d, é"}])
+    assert server.asked[0].body["messages"][0]["content"] == "half: \ufffd, é"

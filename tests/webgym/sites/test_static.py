@@ -79,3 +79,8 @@ def test_other_methods(site):
 def test_missing_folder_is_a_fault(tmp_path):
     with pytest.raises(SiteFault, match="are missing"):
         begun(StaticSite("files.localhost", tmp_path / "gone"), 0, None)
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * 256, "/" + "a/" * 3000, "/\ud800", "/a\0b"])
+def test_a_name_that_no_file_can_have_is_not_found(site, path):
+    assert get(site, path)[0] == 404

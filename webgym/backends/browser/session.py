@@ -34,6 +34,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+MOST_NOTICES = 10  # of one turn; more are counted
 AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
@@ -267,14 +268,22 @@ class Session:
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
-        notices = [*self._notices, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        more = len(self._notices) - MOST_NOTICES
+        told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
+        notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
         self._notices.clear()
         return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+
+    @staticmethod
+    async def _title(tab: Tab) -> str:
+        """The title of a tab; a page can put anything in its place."""
+        title = await tab.page_value("document.title")
+        return title if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
             return (f"{current_title} (current)",)
-        titles = [current_title if i == self._current else await tab.page_value("document.title") for i, tab in enumerate(self._tabs)]
+        titles = [current_title if i == self._current else await self._title(tab) for i, tab in enumerate(self._tabs)]
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
@@ -438,10 +447,10 @@ class Session:
     def _episode_file(self, name: str) -> str:
         if self._folder is None:
             raise PageError(self._files())
-        path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
-            raise PageError(f"there is no file {name!r}; {self._files()}")
-        return str(path)
+        path = next((path for path in self._folder.iterdir() if path.name == name), None)  # no path is made of an agent's text
+        if path is None:
+            raise PageError(f"there is no file {name[:200]!r}; {self._files()}")
+        return str(path.resolve())
 
     def _files(self) -> str:
         """The files that can be uploaded, in words."""
@@ -470,7 +479,7 @@ class Session:
         tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
-        page.on("download", lambda download: self._notices.append(f"downloaded: {download.suggested_filename}"))
+        page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)
         self._current = len(self._tabs) - 1
 
@@ -532,7 +541,8 @@ class Session:
     async def _answer_dialog(self, dialog: Dialog) -> None:
         """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
         accept = dialog.type != "prompt"
-        self._notices.append(f'{dialog.type} dialog "{dialog.message[:200]}" was {"accepted" if accept else "dismissed"}')
+        words = " ".join(dialog.message.split())[:200]  # on one line, so that no dialog looks like a part of the prompt
+        self._notices.append(f'{dialog.type} dialog "{words}" was {"accepted" if accept else "dismissed"}')
         try:
             await (dialog.accept() if accept else dialog.dismiss())
         except PlaywrightError as error:

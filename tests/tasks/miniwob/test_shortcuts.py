@@ -1,0 +1,67 @@
+"""Legal actions that must not be paid: the page of an easier task, and another instance of the task's own page."""
+
+import re
+
+import gymnasium as gym
+import pytest
+
+import webgym  # noqa: F401 - registers the tasks
+
+
+@pytest.fixture
+def played():
+    """A function that begins an episode of a task; each step gives observation, reward and outcome."""
+    envs = []
+
+    def begin(task, seed):
+        env = gym.make(f"webgym/miniwob.{task}-v0", max_turns=20)
+        envs.append(env)
+        observation, _ = env.reset(seed=seed)
+
+        def step(action):
+            seen, reward, *_, info = env.step(action)
+            return seen, reward, info["outcome"]
+
+        return observation, step
+
+    yield begin
+    for env in envs:
+        env.close()
+
+
+def ref(page, pattern):
+    """The first ref of a line that matches."""
+    return re.search(rf"\[(\d+)\] {pattern}", page)[1]
+
+
+def cover_removed(seen, step):
+    """The observation after a click on the START cover, which a page shows that no episode began on."""
+    return step(f"click('{ref(seen['page'], '.*START')}')")[0]
+
+
+@pytest.mark.parametrize("task", ["login-user", "choose-date"])
+def test_the_page_of_an_easier_task_pays_nothing(played, task):
+    _, step = played(task, 7)
+    seen, _, _ = step("goto('http://miniwob.localhost/miniwob/click-test.html')")
+    seen = cover_removed(seen, step)
+    assert "Click Me" in seen["page"]
+    seen, reward, outcome = step(f"click('{ref(seen['page'], 'button .*Click Me')}')")
+    assert (reward, outcome) == (0.0, "")
+    assert step("stop('done')")[1:] == (0.0, "failure")
+
+
+def test_another_instance_of_the_page_pays_nothing(played):
+    first, step = played("enter-text", 3_000_005)
+    seen = cover_removed(step("reload()")[0], step)
+    wanted = re.search(r'Enter "([^"]*)"', seen["page"])[1]
+    assert f'"{wanted}"' not in first["goal"]
+    step(f"fill('{ref(seen['page'], 'textbox')}', '{wanted}')")
+    seen, reward, outcome = step(f"click('{ref(seen['page'], 'button .*Submit')}')")
+    assert (reward, outcome) == (0.0, "")
+
+
+def test_the_instance_of_the_episode_is_paid(played):
+    seen, step = played("enter-text", 3_000_005)
+    wanted = re.search(r'"([^"]*)"', seen["goal"])[1]
+    seen, _, _ = step(f"fill('{ref(seen['page'], 'textbox')}', '{wanted}')")
+    assert step(f"click('{ref(seen['page'], 'button .*Submit')}')")[1:] == (1.0, "success")
