@@ -43,7 +43,8 @@ def test_a_name_that_is_said_again_is_seen() -> None:
 
 def test_the_names_are_said_once() -> None:
     assert len(READERS) > 200
-    places = [path for path in READERS if path != ROOT / "webgym/record/layout.py"]
+    apart = (ROOT / "webgym/record/layout.py", ROOT / "benchmarks/golden.py")  # golden reads folders of another commit, by its names
+    places = [path for path in READERS if path not in apart]
     assert [f"{path.relative_to(ROOT)}:{line} says {name!r}" for path in places for line, name in said_again(path.read_text("utf-8"))] == []
 
 
