@@ -9,7 +9,7 @@ from webgym.errors import UsageError
 
 
 def watched(config: TrainConfig):
-    return memory_errors(config.device, remedy(config))
+    return memory_errors(config.machine.device, remedy(config))
 
 
 def test_a_full_accelerator_names_the_knobs():

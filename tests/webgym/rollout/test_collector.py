@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import webgym.rollout.contract
-from benchmarks.no_barrier import FakeStep, collector_s, draw, greedy_s, naive_s
+from benchmarks.no_barrier import collector_s, draw, greedy_s, naive_s
 from webgym.errors import BrowserFault, Fault, SiteFault, UnknownTaskError
 from webgym.rollout.collector import collect
 from webgym.rollout.contract import Counts, Deadlines, Event, Record, Retries
@@ -28,6 +28,7 @@ from webgym.types import (
     Node,
     Observation,
     Outcome,
+    Step,
     Stop,
     Trajectory,
     Turn,
@@ -90,7 +91,7 @@ class FakeEnv:
         await self._trouble(-1)
         return self.see()
 
-    async def step(self, action: Action | InvalidAction) -> FakeStep:
+    async def step(self, action: Action | InvalidAction) -> Step:
         assert self.open, "a step in a session that was closed"
         self.log.append(f"step {self.seed} {self.turn}")
         await self._trouble(self.turn)
@@ -104,7 +105,7 @@ class FakeEnv:
             kind = "stopped" if isinstance(action, Stop) else "infeasible"
         elif self.turn == 12:
             kind = "truncated"
-        return FakeStep(self.see(), float(kind == "success"), kind not in ("", "truncated"), kind == "truncated", kind, 0.5)
+        return Step(self.see(), float(kind == "success"), kind not in ("", "truncated"), kind == "truncated", kind, 0.5)
 
     async def screenshot(self) -> np.ndarray:
         return np.full((2, 2, 3), 10 + self.turn, np.uint8)
