@@ -10,7 +10,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from webgym import types as t
 from webgym.backends import base
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.keys import typed
+from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.tab import PageError, Tab, hook
 from webgym.errors import BrowserFault, ConfigError
 from webgym.sites.address import allowed_address, not_allowed
@@ -43,18 +43,6 @@ TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
-
-
-@dataclass(frozen=True, slots=True)
-class PageView:
-    """A page as the snapshot read it."""
-
-    url: str
-    title: str
-    nodes: tuple[t.Node, ...]
-    tabs: tuple[str, ...]
-    focus: int | None
-    notices: tuple[str, ...]
 
 
 class Session:

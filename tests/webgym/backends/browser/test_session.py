@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
-from webgym.backends.browser.session import AHEAD_MS, TIME_MS, PageView
+from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.session import AHEAD_MS, TIME_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault
