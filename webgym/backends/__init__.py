@@ -4,6 +4,7 @@ A folder's `__init__.py` defines `BACKEND`, a :class:`webgym.backends.base.Backe
 Other distributions offer theirs through the entry-point group `webgym.backends`, whose values name such an object.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import pkgutil
@@ -47,6 +48,7 @@ def _named(name: str) -> Backend | None:
         raise ConfigError(f"the backend {name!r} (entry point {entry.value!r}) cannot be loaded: {error!r}") from error
 
 
+@functools.cache  # reading the metadata of all distributions takes milliseconds, and every session asks
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     """The backends that other distributions offer, by name."""
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
