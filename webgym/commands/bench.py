@@ -19,9 +19,10 @@ from typing import Any
 from rich.table import Table
 
 from webgym import types as t
+from webgym.backends.browser.acting import locate
 from webgym.backends.browser.pool import BrowserPool, shared_pool
 from webgym.backends.browser.session import Session, in_browser
-from webgym.backends.browser.tab import PageError
+from webgym.backends.browser.worlds import PageError
 from webgym.commands.processes import tree_cpu_s, tree_mb
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import ConfigError
@@ -123,7 +124,7 @@ async def _bare(env: AsyncWebEnv, task: str, seed: int, times: _Times, actions: 
     for action in actions:
         await session.view()
         try:
-            point = await session.locate(action.ref) if isinstance(action, t.Click | t.Fill) else None
+            point = await locate(session, action.ref) if isinstance(action, t.Click | t.Fill) else None
         except PageError:
             point = None
         if point is None:  # what is not done by the mouse has no bare twin
@@ -139,8 +140,8 @@ async def _bare(env: AsyncWebEnv, task: str, seed: int, times: _Times, actions: 
 
 async def _press(session: Session, point: tuple[float, float], action: t.Action) -> None:
     tab = session.tab
-    await tab.mouse("mousePressed", *point, "left", 1, 1)
-    await tab.mouse("mouseReleased", *point, "left", 1, 0)
+    await tab.pointer.mouse("mousePressed", *point, "left", 1, 1)
+    await tab.pointer.mouse("mouseReleased", *point, "left", 1, 0)
     if isinstance(action, t.Fill):
         await tab.send("Input.insertText", {"text": action.text})
     await tab.page_value("1")

@@ -15,7 +15,8 @@ from typing import Any
 
 from playwright.async_api import Error as PlaywrightError
 
-from webgym.backends.browser.tab import PageError, Tab
+from webgym.backends.browser.tab import Tab
+from webgym.backends.browser.worlds import PageError
 
 log = logging.getLogger(__name__)
 

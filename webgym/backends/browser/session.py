@@ -20,10 +20,11 @@ from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
-from webgym.backends.browser.keys import typed
 from webgym.backends.browser.page_view import PageView
-from webgym.backends.browser.tab import PageError, Tab, hook
+from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError
 from webgym.sites.address import allowed_address, not_allowed
 from webgym.sites.gateway import BLANK, TOKEN_HEADER
@@ -39,8 +40,6 @@ AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, 
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
-TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
-MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
@@ -184,7 +183,7 @@ class Session:
         time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.make_world())
+        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
         return begun
 
     async def _forget(self, tab: Tab, url: str) -> None:
@@ -233,9 +232,9 @@ class Session:
 
     async def _act(self, action: t.Action) -> None:
         if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
-            await self.tab.offer_clipboard()
+            await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
-        await self._perform(action)
+        await perform(self, action)
         await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
 
     async def view(self) -> PageView:
@@ -323,116 +322,9 @@ class Session:
             self._broken = True
             raise BrowserFault("the browser does not answer any more") from error
 
-    # --- actions -----------------------------------------------------------------------------------------------------------
+    # --- files, addresses, history ---------------------------------------------------------------------------------------------
 
-    async def _perform(self, action: t.Action) -> None:
-        tab = self.tab
-        match action:
-            case t.Click(ref, button, count, modifiers):
-                bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
-                if point := await self.locate(ref):
-                    await tab.click(*point, button, count, bits)
-                else:
-                    await self._ask(f"webgym.choose({ref}, [])")
-            case t.Fill(ref, text):
-                await self._fill(ref, text)
-            case t.Clear(ref):
-                await self._fill(ref, "")
-            case t.Type(text):
-                await self._type(text)
-            case t.Press(keys, ref):
-                if ref is not None:
-                    await self._ask(f"webgym.focusOn({ref})")
-                await self._press(keys)
-            case t.Focus(ref):
-                await self._ask(f"webgym.focusOn({ref})")
-            case t.Select(ref, options):
-                await self._ask(f"webgym.choose({ref}, {json.dumps(options)})")
-            case t.Hover(ref):
-                await tab.mouse("mouseMoved", *await self._point(ref))
-            case t.Drag(source, target):
-                start, end = await self._point(source), await self._point(target)
-                draggable = (await self._ask(f"webgym.draggable({source})"))["draggable"]
-                await (tab.drag_native(start, end) if draggable else tab.drag(start, end))
-            case t.Scroll(dx, dy, ref):
-                await self._ask(f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
-                await tab.frame()  # a page hears of its scrolling when it draws
-            case t.Upload(ref, files):
-                await self._upload(ref, files)
-            case t.MouseMove(x, y):
-                await tab.mouse("mouseMoved", x, y)
-            case t.MouseClick(x, y, button, count):
-                await tab.click(x, y, button, count)
-            case t.MouseDown(x, y, button):
-                await tab.mouse("mousePressed", x, y, button, 1, 1)
-            case t.MouseUp(x, y, button):
-                await tab.mouse("mouseReleased", x, y, button, 1, 0)
-            case t.MouseDrag(x0, y0, x1, y1):
-                await tab.drag((x0, y0), (x1, y1))
-            case t.Goto(url):
-                await tab.navigate(self._allowed(url))
-            case t.Back() | t.Forward():
-                await self._history(-1 if isinstance(action, t.Back) else 1)
-            case t.Reload():
-                await tab.send("Page.reload")
-            case t.NewTab():
-                await self._add_tab(await self._context.new_page())
-            case t.FocusTab(index):
-                await self._focus_tab(index)
-            case t.CloseTab():
-                await self._close_tab()
-            case t.Wait() | t.Message() | t.Stop() | t.Infeasible():
-                pass
-
-    async def _ask(self, expression: str) -> dict[str, Any]:
-        answer = await self.tab.ask(expression)
-        if answer.get("error"):
-            raise PageError(answer["error"])
-        return answer
-
-    async def locate(self, ref: int) -> tuple[float, float] | None:
-        """The point to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
-        found = await self._ask(f"webgym.locate({ref}, true)")
-        return None if found.get("option") else (found["x"], found["y"])
-
-    async def _point(self, ref: int) -> tuple[float, float]:
-        if point := await self.locate(ref):
-            return point
-        raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
-
-    async def _fill(self, ref: int, text: str) -> None:
-        ready = await self._ask(f"webgym.prepareFill({ref}, {json.dumps(text)})")
-        if ready.get("done"):
-            return
-        if text:
-            await self._type(text)
-        elif not ready["empty"]:
-            await self._press("Delete")
-
-    async def _type(self, text: str) -> None:
-        if len(text) > TYPED_CHARS:
-            await self.tab.page.keyboard.insert_text(text)
-        else:
-            await asyncio.gather(*(self.tab.send(method, parameters) for method, parameters in typed(text)))
-
-    async def _press(self, keys: str) -> None:
-        try:
-            await self.tab.page.keyboard.press(keys)
-        except PlaywrightError as error:
-            if "Unknown key" in str(error):
-                raise PageError(f"there is no key {keys!r}; examples: Enter, Tab, Escape, ArrowDown, Control+a") from None
-            raise
-
-    async def _upload(self, ref: int, files: tuple[str, ...]) -> None:
-        paths = [self._episode_file(name) for name in files]
-        handle = await self.tab.object_id(f"webgym.element({ref})")
-        if handle is None:
-            raise PageError(f"there is no element #{ref} on this page")
-        if not await self.tab.ask(f"webgym.element({ref}).type === 'file'"):
-            raise PageError(f"element #{ref} is no file field: it takes no files")
-        await self.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": handle})
-
-    def _episode_file(self, name: str) -> str:
+    def episode_file(self, name: str) -> str:
         if self._folder is None:
             raise PageError(self._files())
         path = next((path for path in self._folder.iterdir() if path.name == name), None)  # no path is made of an agent's text
@@ -446,14 +338,14 @@ class Session:
             return "this task has no files to upload"
         return f"the files are: {', '.join(sorted(path.name for path in self._folder.iterdir()))}"
 
-    def _allowed(self, url: str) -> str:
+    def allowed(self, url: str) -> str:
         """`url` made absolute, if it lies within the task."""
         address = allowed_address(url, self._hosts)
         if address is None:
             raise PageError(not_allowed(url, self._hosts))
         return address
 
-    async def _history(self, step: int) -> None:
+    async def history(self, step: int) -> None:
         history = await self.tab.send("Page.getNavigationHistory")
         index = history["currentIndex"] + step
         if not 0 <= index < len(history["entries"]):
@@ -513,13 +405,17 @@ class Session:
             self._current = min(self._current, len(living) - 1)
             self._tabs = living
 
-    async def _focus_tab(self, index: int) -> None:
+    async def new_tab(self) -> None:
+        """Open an empty tab, and look at it."""
+        await self._add_tab(await self._context.new_page())
+
+    async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):
             raise PageError(f"there is no tab {index}; the tabs are 0 to {len(self._tabs) - 1}")
         self._current = index
         await self.tab.page.bring_to_front()
 
-    async def _close_tab(self) -> None:
+    async def close_tab(self) -> None:
         if len(self._tabs) == 1:
             raise PageError("the only tab cannot be closed")
         await self._tabs.pop(self._current).page.close()
