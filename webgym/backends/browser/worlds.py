@@ -10,7 +10,8 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-SNAPSHOT, ACT = (FOLDER.joinpath(name).read_text("utf-8") for name in ("snapshot.js", "act.js"))
+SNAPSHOT, *PARTS = (FOLDER.joinpath(name).read_text("utf-8") for name in ("snapshot.js", "reach.js", "fields.js", "act.js"))
+ACT = "\n".join(["(() => {", *(f"({part})();" for part in PARTS), "})"])
 
 
 class PageError(Exception):
