@@ -5,7 +5,6 @@ the browser answers does so too; a browser that no longer answers raises Browser
 """
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -23,6 +22,7 @@ from webgym.backends import base
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab, hook
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError
@@ -245,21 +245,17 @@ class Session:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
-        nodes = tuple(
-            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
-            for role, text, ref, value, states, depth, box in raw["nodes"]
-        )
-        if raw["url"].startswith("chrome-error:"):
+        page = await read(self.tab.worlds, MAX_NODES, MAX_CHARS)
+        if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
         more = len(self._notices) - MOST_NOTICES
         told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
-        notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
         self._notices.clear()
-        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
 
     @staticmethod
     async def _title(tab: Tab) -> str:
