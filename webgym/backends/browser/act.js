@@ -4,6 +4,33 @@
   const { webgym } = globalThis, { squash, clip, find, holds, around, frameOf, activeOf } = webgym;
   if (webgym.wheeled) return;
 
+  // --- what happens in the documents of this world ----------------------------------------------------------------------------
+  let turned = null, moved = false;                        // the last turn of the wheel, and whether anything has scrolled since
+  let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
+  let invalid = [];                                        // fields that were found wanting
+  const HEARD = {
+    wheel: (event) => { turned = event; },
+    scroll: () => { moved = true; },
+    dragstart: (event) => { begun = event; ended = null; },
+    dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
+    invalid: (event) => { invalid.push(event); },
+  };
+  const known = new WeakSet();
+  const hear = (doc) => {
+    if (known.has(doc)) return;
+    known.add(doc);
+    for (const [type, heard] of Object.entries(HEARD)) doc.defaultView.addEventListener(type, heard, { capture: true, passive: true });
+  };
+  const views = function* (view) {                         // this one and those of the frames that can be walked from here
+    yield view;
+    for (let i = 0; i < view.length; i++) {
+      let inner = null;
+      try { inner = view[i].document ? view[i] : null; } catch { /* of another origin */ }
+      if (inner) yield* views(inner);
+    }
+  };
+  hear(document);
+
   // --- the wheel ------------------------------------------------------------------------------------------------------------
   const EVERYWHERE = [0.5, 0.25, 0.75, 0.1, 0.9, 0.02, 0.98];
   const room = (el, dx, dy) => {                           // true where the box can still scroll that way
@@ -24,20 +51,10 @@
       for (const n of around(at)) if (scrolls(n) && room(n, dx, dy)) return n;
     return null;
   };
-  let turned = null, moved = false;
-  const heard = new WeakSet();
-  const hear = (el) => {                                   // what the wheel does in this thing's document and in those around it
-    turned = null; moved = false;
-    for (let view = el.ownerDocument.defaultView; view; view = view === view.parent ? null : frameOf(view)?.ownerDocument.defaultView) {
-      if (heard.has(view)) continue;
-      heard.add(view);
-      view.addEventListener("wheel", (event) => { turned = event; }, { capture: true, passive: true });
-      view.addEventListener("scroll", () => { moved = true; }, { capture: true, passive: true });
-    }
-  };
+  const rest = () => { turned = null; moved = false; };
   // The point at which to turn the wheel for the page itself: where nothing else would scroll instead.
   const wheelPoint = (dx, dy) => {
-    hear(document.documentElement);
+    rest();
     let page = document.scrollingElement ?? document.documentElement;
     if (!room(page, dx, dy)) {                             // a page that scrolls in a box of its own
       const boxes = [...document.querySelectorAll("*")].filter((e) => (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1) && scrolls(e) && room(e, dx, dy));
@@ -54,12 +71,12 @@
     return fallback ?? { x: innerWidth / 2, y: innerHeight / 2 };
   };
   // The point of a thing at which to turn the wheel. One that is out of view is not brought there: its wheel is turned here instead.
-  const wheelOver = (ref, dx, dy) => {
+  const wheelOver = (ref, dx, dy, away = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
     const el = found.tagName === "OPTION" ? found.closest("select") ?? found : found;
-    hear(el);
-    const point = webgym.freePoint(el);
+    rest();
+    const point = away ? null : webgym.freePoint(el);
     if (point) return point;
     const box = el.getBoundingClientRect();
     const event = new WheelEvent("wheel", { deltaX: dx, deltaY: dy, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true, composed: true, cancelable: true });
@@ -69,11 +86,8 @@
   const wheeled = () => moved || !!turned?.defaultPrevented;
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
-  let begun = null, ended = null;
-  addEventListener("dragstart", (event) => { begun = event; ended = null; }, true);
-  addEventListener("dragend", (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; }, true);
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
-  const dropTaken = () => ended !== "none";
+  const dropRefused = () => { const effect = ended; ended = null; return effect === "none"; };
 
   // --- files ----------------------------------------------------------------------------------------------------------------
   // The file field that is meant: the thing itself, the field of a label, or the only one inside of it.
@@ -102,16 +116,14 @@
   };
 
   // --- what the browser says ------------------------------------------------------------------------------------------------
-  let invalid = [];
-  addEventListener("invalid", (event) => invalid.push(event), true);
   const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
   // The words that a browser shows at the field which holds a form back, once.
-  const complaint = () => {
-    const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected);
+  const said = () => {
+    for (const view of views(globalThis)) hear(view.document);
+    const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected), field = heard[0]?.target;
     invalid = [];
-    const field = heard[0]?.target;
-    if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return null;
-    return `the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`;
+    if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
+    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  Object.assign(webgym, { wheelPoint, wheelOver, wheeled, dragBegun, dropTaken, fileField, fileFacts, complaint });
+  Object.assign(webgym, { wheelPoint, wheelOver, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
 })

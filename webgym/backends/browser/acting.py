@@ -31,7 +31,7 @@ async def perform(session: "Session", action: t.Action) -> None:
             if point := await _locate(session, ref):
                 await session.tab.pointer.click(*point, button, count, bits)
             else:
-                await _ask(session, f"webgym.choose({ref}, [])")
+                await _ask(session, ref, f"choose({ref}, [])")
         case t.Fill(ref, text):
             await _fill(session, ref, text)
         case t.Clear(ref):
@@ -40,12 +40,12 @@ async def perform(session: "Session", action: t.Action) -> None:
             await _write(session, typed(text), text)
         case t.Press(keys, ref):
             if ref is not None:
-                await _ask(session, f"webgym.focusOn({ref})")
+                await _ask(session, ref, f"focusOn({ref})")
             await _press(session, keys)
         case t.Focus(ref):
-            await _ask(session, f"webgym.focusOn({ref})")
+            await _ask(session, ref, f"focusOn({ref})")
         case t.Select(ref, options):
-            await _ask(session, f"webgym.choose({ref}, {json.dumps(options)})")
+            await _ask(session, ref, f"choose({ref}, {json.dumps(options)})")
         case t.Upload(ref, files):
             await _upload(session, ref, files)
         case t.Hover() | t.Drag() | t.Scroll() | t.MouseMove() | t.MouseClick() | t.MouseDown() | t.MouseUp() | t.MouseDrag():
@@ -94,8 +94,13 @@ async def _travel(session: "Session", action: t.Action) -> None:
             await session.close_tab()
 
 
-async def _ask(session: "Session", expression: str) -> dict[str, Any]:
-    answer = await session.tab.ask(expression)
+async def _ask(session: "Session", ref: int | None, expression: str) -> dict[str, Any]:
+    """The answer of the document in which a ref stands, of the tab's own without one. Raises PageError in its words."""
+    worlds = session.tab.worlds
+    return _checked(await (worlds if ref is None else worlds.at(ref)).ask(f"webgym.{expression}"))
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if answer.get("error"):
         raise PageError(answer["error"])
     return answer
@@ -109,8 +114,18 @@ async def _locate(session: "Session", ref: int, enabled: bool = True, stay: bool
 
     With `stay` nothing is scrolled, and None means that it would have to be.
     """
-    found = await _ask(session, f"webgym.locate({ref}, {json.dumps(enabled)}, {json.dumps(stay)})")
+    found = await _ask(session, ref, f"locate({ref}, {json.dumps(enabled)}, {json.dumps(stay)})")
+    found = await _across(session, ref, found, stay)
     return (found["x"], found["y"]) if "x" in found else None
+
+
+async def _across(session: "Session", ref: int, found: dict[str, Any], stay: bool) -> dict[str, Any]:
+    """The point on the page, where the thing stands in a frame of another origin: each document around it is asked in its turn."""
+    frames = iter(session.tab.worlds.at(ref).frames)
+    while "points" in found:
+        world, number = next(frames)
+        found = _checked(await world.ask(f"webgym.across({number}, {ref}, {found['points']}, {json.dumps(stay)})"))
+    return found
 
 
 async def _point(session: "Session", ref: int, enabled: bool = True) -> Point:
@@ -139,18 +154,19 @@ async def _drag(session: "Session", source: int, target: int) -> None:
 
 
 async def _tell_of_drop(session: "Session", native: bool) -> None:
-    if native and not await session.tab.ask("webgym.dropTaken()"):
+    if native and await session.tab.any("webgym.dropRefused()"):
         session.tell("nothing on the page took what was dropped")
 
 
 async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> None:
     """Turn the wheel over a thing, or over the page."""
-    over = f"wheelPoint({dx}, {dy})" if ref is None else f"wheelOver({ref}, {dx}, {dy})"
-    point = await _ask(session, f"webgym.{over}")
+    point = await _ask(session, ref, f"wheelPoint({dx}, {dy})" if ref is None else f"wheelOver({ref}, {dx}, {dy})")
+    if ref is not None and (point := await _across(session, ref, point, True)).get("away"):
+        await _ask(session, ref, f"wheelOver({ref}, {dx}, {dy}, true)")
     if "x" in point:
         await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
     await session.tab.frame()  # a page hears of its scrolling when it draws
-    if not await session.tab.ask("webgym.wheeled()"):
+    if not await session.tab.any("webgym.wheeled()"):
         raise PageError("nothing scrolled: the end is reached, or there is nothing to scroll")
 
 
@@ -158,7 +174,7 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
 
 
 async def _fill(session: "Session", ref: int, text: str) -> None:
-    ready = await _ask(session, f"webgym.prepareFill({ref}, {json.dumps(text)})")
+    ready = await _ask(session, ref, f"prepareFill({ref}, {json.dumps(text)})")
     if ready.get("done"):
         return
     kind: Kind = ready["kind"]
@@ -198,10 +214,10 @@ async def _press(session: "Session", keys: str) -> None:
 async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
     """Give files to the field that a ref means, or to the one for which the page asks."""
     paths = [session.episode_file(name) for name in files]
-    facts = await _ask(session, f"webgym.fileFacts({ref}, {len(paths)})")
+    facts = await _ask(session, ref, f"fileFacts({ref}, {len(paths)})")
     chooser = session.tab.chooser
     if facts["field"]:
-        where: dict[str, Any] = {"objectId": await session.tab.worlds.object_id(f"webgym.fileField({ref})")}
+        where: dict[str, Any] = {"objectId": await session.tab.worlds.at(ref).world.object_id(f"webgym.fileField({ref})")}
     elif chooser is not None and facts["asks"]:
         if chooser.get("mode") != "selectMultiple" and len(paths) > 1:
             raise PageError(f"the page asks for one file, {len(paths)} were given")

@@ -19,7 +19,7 @@ class Wire(Protocol):
     """A tab's connection to the browser."""
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]: ...
-    async def ask(self, expression: str) -> Any: ...
+    async def any(self, expression: str) -> bool: ...
     async def grant(self, budget_ms: float) -> None: ...
 
 
@@ -106,7 +106,7 @@ class Pointer:
 
     async def _look(self, x: float, y: float) -> None:
         """See whether the browser has begun a drag of its own."""
-        if self._begun is not None and await self._tab.ask("webgym.dragBegun()"):
+        if self._begun is not None and await self._tab.any("webgym.dragBegun()"):
             self._load = await self._begun  # the document began it, so the browser says so
             await self._drag_event("dragEnter", x, y)
 

@@ -1,13 +1,13 @@
 // Runs in an isolated world of the page, after snapshot.js: finds a point at which a thing can be reached, in its own document and
 // through all shadow roots and frames around it. It writes nothing into the page; it only scrolls.
 (() => {
-  const { squash, clip, refs } = globalThis.webgym;
-  if (globalThis.webgym.locate) return;
+  const w = globalThis.webgym, { squash, clip, refs } = w;
+  if (w.locate) return;
   const ALIGNMENTS = ["center", "end", "start", "nearest"];
   const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
   const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
   const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98];
-  const MOST_BOXES = 20;
+  const MOST_BOXES = 20, MOST_POINTS = 12;
 
   const describe = (el) => {
     const text = squash(el.innerText ?? el.textContent);
@@ -83,25 +83,18 @@
 
   // --- frames ---------------------------------------------------------------------------------------------------------------
   const frameOf = (view) => { try { return view.frameElement; } catch { return null; } };  // null: of another origin
-  const turned = (el) => [...around(el)].some((n) => {
-    const style = getComputedStyle(n);
-    return style.transform !== "none" || style.rotate !== "none" || style.scale !== "none" || style.translate !== "none" || (n.currentCSSZoom ?? 1) !== 1;
-  });
-  // From a point in a frame's document to the same point in the page: {x, y}, what lies over the frame there, or that the frame must be
-  // measured from outside (`beyond`: its own view and the point in it), because it is of another origin or drawn transformed.
+  // A point in the document around a frame, and from there on: {x, y} in the viewport of the page, or what lies over the frame (`over`), or
+  // `away` where the point is out of view. `beyond`: the document of this world stands in a frame of another origin, and {x, y} is in it.
+  const through = (frame, x, y) => {
+    [x, y] = w.mapped(w.matrixOf(frame), x, y);
+    const view = frame.ownerDocument.defaultView;
+    if (!within(view, x, y)) return { away: true };
+    const hit = frame.getRootNode().elementFromPoint(x, y);
+    return hit === frame ? outward(view, x, y) : { over: hit };
+  };
   const outward = (view, x, y) => {
-    while (view !== view.parent) {
-      const frame = frameOf(view);
-      if (!frame || turned(frame)) return { beyond: true, x, y, width: view.innerWidth, height: view.innerHeight };
-      const box = frame.getBoundingClientRect(), style = getComputedStyle(frame);
-      x += box.left + frame.clientLeft + parseFloat(style.paddingLeft);
-      y += box.top + frame.clientTop + parseFloat(style.paddingTop);
-      view = frame.ownerDocument.defaultView;
-      if (!within(view, x, y)) return { away: true };
-      const hit = frame.getRootNode().elementFromPoint(x, y);
-      if (hit !== frame) return { over: hit };
-    }
-    return { x, y };
+    const frame = view === view.parent ? null : frameOf(view);
+    return frame ? through(frame, x, y) : { x, y, beyond: view !== view.parent };
   };
   const reached = (el, x, y) => {
     const view = el.ownerDocument.defaultView;
@@ -109,12 +102,15 @@
     const hit = el.getRootNode().elementFromPoint(x, y);
     return hit && serves(el, hit) ? outward(view, x, y) : { over: hit };
   };
+  // A point where the thing can be reached: {x, y}, null where there is none. In a frame of another origin, all that this document knows of.
   const free = (el) => {
+    const known = [];
     for (const [x, y] of pointsOf(el)) {
       const found = reached(el, x, y);
-      if ("x" in found) return found;
+      if ("x" in found && !found.beyond) return found;
+      if (found.beyond && known.push([found.x, found.y]) === MOST_POINTS) break;
     }
-    return null;
+    return known.length ? { points: known } : null;
   };
 
   // --- scrolling until a point is free ---------------------------------------------------------------------------------------
@@ -130,22 +126,29 @@
       view = at?.ownerDocument.defaultView;
     }
   };
-  const sweep = (el) => {                                  // each box around it, step by step
+  // Scroll each box around a thing, step by step, until `test` finds something; `middle` tells where in its viewport the thing is.
+  const sweep = (el, middle, test) => {
     for (const box of [...scrollersOf(el)].slice(0, 4))
       for (const way of ["top", "left"]) {
-        const view = box.ownerDocument.defaultView, page = box === box.ownerDocument.scrollingElement;
-        const size = way === "top" ? (page ? view.innerHeight : box.clientHeight) : (page ? view.innerWidth : box.clientWidth);
-        const start = page ? 0 : box.getBoundingClientRect()[way] + (way === "top" ? box.clientTop : box.clientLeft);
+        const view = box.ownerDocument.defaultView, page = box === box.ownerDocument.scrollingElement, down = way === "top";
+        const size = down ? (page ? view.innerHeight : box.clientHeight) : (page ? view.innerWidth : box.clientWidth);
+        const start = page ? 0 : box.getBoundingClientRect()[way] + (down ? box.clientTop : box.clientLeft);
         for (const part of PARTS) {
-          const rect = boundsOf(el), middle = way === "top" ? rect.top + rect.height / 2 : rect.left + rect.width / 2;
-          const before = way === "top" ? box.scrollTop : box.scrollLeft;
-          box.scrollBy({ [way]: middle - start - size * part, behavior: "instant" });
-          if ((way === "top" ? box.scrollTop : box.scrollLeft) === before) continue;
-          const point = free(el);
-          if (point) return point;
+          const before = down ? box.scrollTop : box.scrollLeft;
+          box.scrollBy({ [way]: middle(box.ownerDocument)[down ? 1 : 0] - start - size * part, behavior: "instant" });
+          if ((down ? box.scrollTop : box.scrollLeft) === before) continue;
+          const found = test();
+          if (found) return found;
         }
       }
     return null;
+  };
+  // The middle of a thing in the viewport of its own document, or of a document around that.
+  const middleOf = (el) => (doc) => {
+    const rect = boundsOf(el);
+    let [x, y] = [rect.left + rect.width / 2, rect.top + rect.height / 2];
+    for (let at = el; at && at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+    return [x, y];
   };
   const bring = (el, block) => scrollable(el).scrollIntoView({ block, inline: block === "center" ? "nearest" : block, behavior: "instant" });
   const clear = (el, ref) => {                             // a free point, after as much scrolling as it takes
@@ -156,7 +159,7 @@
       bring(el, block);
       point = free(el);
     }
-    point ||= sweep(el);
+    point ||= sweep(el, middleOf(el), () => free(el));
     if (point) return point;
     bring(el, "center");
     const { over } = reached(el, ...pointsOf(el).next().value);
@@ -185,5 +188,23 @@
     if (inertAround(el)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
     return stay ? free(el) ?? { away: true } : clear(el, ref);
   };
-  Object.assign(globalThis.webgym, { locate, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
+  // The same from a frame of another origin that stands in this document, for points of its viewport.
+  const across = (number, ref, points, stay) => {
+    const frame = w.frame(number);
+    if (!frame?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    const test = () => {
+      const found = points.map(([x, y]) => through(frame, x, y)).filter((place) => "x" in place);
+      return found.find((place) => !place.beyond) ?? (found.length ? { points: found.map(({ x, y }) => [x, y]) } : null);
+    };
+    const place = (doc) => {
+      let [x, y] = w.mapped(w.matrixOf(frame), ...points[0]);
+      for (let at = frame; at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+      return [x, y];
+    };
+    const found = test() ?? (stay ? { away: true } : sweep(frame, place, test));
+    if (found) return found;
+    const { over } = through(frame, ...points[0]);
+    return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
+  };
+  Object.assign(w, { locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
 })

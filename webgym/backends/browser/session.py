@@ -5,7 +5,6 @@ the browser answers does so too; a browser that no longer answers raises Browser
 """
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -25,6 +24,7 @@ from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab, hook
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError
@@ -283,22 +283,17 @@ class Session:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        text, complaint = await self.tab.ask(f"[webgym.snapshot({MAX_NODES}, {MAX_CHARS}), webgym.complaint()]")
-        raw = json.loads(text)
-        if complaint:
-            self.tell(complaint)
-        nodes = tuple(
-            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
-            for role, text, ref, value, states, depth, box in raw["nodes"]
-        )
-        if raw["url"].startswith("chrome-error:"):
+        page = await read(self.tab.worlds, MAX_NODES, MAX_CHARS)
+        for words in page.said:
+            self.tell(words)
+        if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
         told = self._take_notices()
-        notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
-        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
 
     def _take_notices(self) -> tuple[str, ...]:
         """The notices of this turn, which are told once."""

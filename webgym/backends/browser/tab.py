@@ -25,7 +25,9 @@ from webgym.backends.browser.worlds import PageError, Worlds, value_of
 
 log = logging.getLogger(__name__)
 
-HOOK = importlib.resources.files("webgym.backends.browser").joinpath("hook.js").read_text("utf-8")
+HOOK, LISTENERS = (
+    importlib.resources.files("webgym.backends.browser").joinpath(name).read_text("utf-8") for name in ("hook.js", "listeners.js")
+)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
@@ -34,9 +36,9 @@ LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures l
 def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
     """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
 
-    `names` are two secret names of events by which the snapshot asks it which elements listen to clicks.
+    `names` are two secret names of events by which the reader asks which elements listen to clicks (listeners.js).
     """
-    return f"{HOOK}({', '.join(json.dumps(value) for value in (clock_s * 1000, seed & 0xFFFFFFFF, *names))})"
+    return f"{HOOK}({json.dumps(clock_s * 1000)}, {seed & 0xFFFFFFFF});\n{LISTENERS}({', '.join(map(json.dumps, names))})"
 
 
 class Tab:
@@ -229,6 +231,10 @@ class Tab:
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
         return await self.worlds.ask(expression)
+
+    async def any(self, expression: str) -> bool:
+        """True where an expression over `webgym` is true in the world of any document of the page."""
+        return any(await asyncio.gather(*(world.ask(expression) for world in self.worlds.all)))
 
     async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""
