@@ -65,6 +65,7 @@ class ModelDialect(StrEnum):
 
     call = "call"
     json = "json"
+    tools = "tools"
 
 
 @tasks_app.command("list")
@@ -364,7 +365,7 @@ def evaluate(
     model: Annotated[str, typer.Option(help="openai: the model's name on the server.")] = "",
     base_url: Annotated[str, typer.Option(help="openai: the server's address; else OPENAI_BASE_URL. The key is OPENAI_API_KEY.")] = "",
     view: Annotated[PageView, typer.Option(help="openai: how the model sees the page.")] = PageView.text,
-    dialect: Annotated[ModelDialect, typer.Option(help="openai: how the model writes actions.")] = ModelDialect.call,
+    dialect: Annotated[ModelDialect, typer.Option(help="openai: how it writes actions; tools: function calling.")] = ModelDialect.call,
     max_tokens: Annotated[int, typer.Option(min=1, help="openai: longest answer.")] = 1024,
     extra: Annotated[str, typer.Option(help="openai: more fields for each request, as a JSON object; null takes one out.")] = "{}",
     tasks: TasksOption = [],  # noqa: B006
@@ -424,7 +425,8 @@ def evaluate(
         found = wanted.of_server(
             Server.from_environment(base_url),
             model,
-            prompts=PromptSettings(dialect=dialect.value),
+            prompts=PromptSettings(dialect="json" if dialect is ModelDialect.tools else dialect.value),
+            tools=dialect is ModelDialect.tools,
             sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
             view=view.value,
             extra=_json_object("--extra", extra),

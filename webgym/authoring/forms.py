@@ -30,9 +30,9 @@ class FormSite(StaticSite):
 
     In pages (`.html`), `{{name}}` and `{{item.title}}` stand for the values of the episode, which the task gives as its state;
     scripts read all of them from `/state.json`, which cannot be opened as a page. A form that posts to `/order.html` is kept as an
-    entry of the list `order` in the site's state, its fields as text (a list of texts where one name came several times), and leads to
-    the page `/order.html`, which can show it: `{{order.-1.name}}`. A file of a form with `enctype="multipart/form-data"` is kept as `{file: its name, text: what it
-    says}`. A script may post a JSON object instead. Nothing else changes the state.
+    entry of the list `order` in the site's state, its fields as text (a list of texts where one name came several times), and leads
+    to the page `/order.html`, which can show it: `{{order.-1.name}}`. A file of a form with `enctype="multipart/form-data"` is kept
+    as `{file: its name, text: what it says}`. A script may post a JSON object instead. Nothing else changes the state.
     """
 
     async def lease(self, seed: int, site_state: Any) -> Episode:
