@@ -37,6 +37,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
 AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
@@ -293,7 +294,8 @@ class Session:
             self.tab.choosing = False
         told = self._take_notices()
         notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
-        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
+        title = page.title[:MOST_TITLE]
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, tuple(notices))
 
     def _take_notices(self) -> tuple[str, ...]:
         """The notices of this turn, which are told once."""
@@ -303,9 +305,9 @@ class Session:
 
     @staticmethod
     async def _title(tab: Tab) -> str:
-        """The title of a tab; a page can put anything in its place."""
-        title = await tab.page_value("document.title")
-        return title if isinstance(title, str) else ""
+        """The title of a tab, on one line; a page can put anything in its place."""
+        title = await tab.page_value(f"(title => typeof title === 'string' ? title.slice(0, {MOST_TITLE}) : '')(document.title)")
+        return " ".join(title.split())[:MOST_TITLE] if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
@@ -314,11 +316,13 @@ class Session:
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
-        """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
+        page is broken, or a dialog holds it. Raises BrowserFault.
+        """
         if self._dialogs.open is not None:
             return None
         try:
-            return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+            return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
         except PageError:
             return None  # nothing can be solved on such a page
 

@@ -125,7 +125,10 @@ def test_points_out_of_view_are_refused_at_once(at, x, y):
 # --- where text goes --------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
-    "modal": ("<label>A <input></label><dialog id=d><label>B <input autofocus></label></dialog><script>d.showModal()</script>", "it lies behind"),
+    "modal": (
+        "<label>A <input></label><dialog id=d><label>B <input autofocus></label></dialog><script>d.showModal()</script>",
+        "it lies behind",
+    ),
     "inert": ("<div inert id=i><label>A <input></label></div><label>B <input autofocus></label>", "it is inert"),
     "moved": ("<label>A <input onfocus='b.focus()'></label><label>B <input id=b></label>", "the page moved it to <input id=b>"),
     "blurred": ("<label>A <input onfocus='this.blur()'></label><label>B <input id=b autofocus></label>", "the page took it away"),
@@ -196,7 +199,9 @@ def test_fields_are_emptied_whatever_they_hold(at):
     assert at.js("document.querySelector('[contenteditable]').innerText.trim()") == ""
     assert at.do(Clear(at.ref("day"))).node(at.ref("day")).value == ""
     told = at.do(Fill(at.ref("short"), "abcdefgh"))
-    assert told.node(at.ref("short")).value == "abcde" and told.notices == ("the field takes 5 characters at most: the rest of the text was left out",)
+    assert told.node(at.ref("short")).value == "abcde" and told.notices == (
+        "the field takes 5 characters at most: the rest of the text was left out",
+    )
 
 
 REFUSED = [
@@ -299,11 +304,31 @@ def test_a_line_break_that_is_typed_is_the_enter_key(at, pad):
 
 # --- keys -------------------------------------------------------------------------------------------------------------------
 
-KEYS = ["Esc", "Return", "Del", "Up", "PgDn", "space", "ctrl-a", "Ctrl+a", "Control+A", "Cmd+c", "Page Down", "Shift+tab", "F5", "b", "B", "é", "shift+1"]
+KEYS = [
+    "Esc",
+    "Return",
+    "Del",
+    "Up",
+    "PgDn",
+    "space",
+    "ctrl-a",
+    "Ctrl+a",
+    "Control+A",
+    "Cmd+c",
+    "Page Down",
+    "Shift+tab",
+    "F5",
+    "b",
+    "B",
+    "é",
+    "shift+1",
+]
 
 
 def test_keys_as_people_write_them(at):
-    at.open("<textarea aria-label=t autofocus></textarea><script>log = []; onkeydown = e => { log.push(e.key); e.preventDefault() }</script>")
+    at.open(
+        "<textarea aria-label=t autofocus></textarea><script>log = []; onkeydown = e => { log.push(e.key); e.preventDefault() }</script>"
+    )
     for keys in KEYS:
         at.do(Press(keys))
     assert [key for key in at.js("log") if key not in ("Control", "Shift")] == [
@@ -408,7 +433,11 @@ def test_another_action_answers_first_and_is_done(at):
     at.open(ASK)
     at.do(Click(at.ref("Many")))
     clicked = at.do(Click(at.ref("Delete")))
-    assert [n.partition(" was ")[0] for n in clicked.notices[:3]] == ['confirm dialog "one"', 'prompt dialog "two"', 'confirm dialog "three"']
+    assert [n.partition(" was ")[0] for n in clicked.notices[:3]] == [
+        'confirm dialog "one"',
+        'prompt dialog "two"',
+        'confirm dialog "three"',
+    ]
     assert (clicked.dialog, clicked.title) == ("confirm", "t")  # the page is shown as it was before
     assert at.do(Dialog(False)).title == "kept"
 
@@ -479,7 +508,9 @@ def test_the_field_that_holds_a_form_back_is_told(at, host):
 
 
 def test_a_page_that_checks_its_form_itself_is_not_told_of(at):
-    at.open("<form novalidate onsubmit='this.checkValidity(); return false'><input required aria-label=a autofocus><button>Send</button></form>")
+    at.open(
+        "<form novalidate onsubmit='this.checkValidity(); return false'><input required aria-label=a autofocus><button>Send</button></form>"
+    )
     assert at.do(Click(at.ref("Send"))).notices == ()
 
 
