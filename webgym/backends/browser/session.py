@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page, ViewportSize
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.browser import frames
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.frames import Clock
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.tab import Tab, hook
 from webgym.backends.browser.worlds import PageError
@@ -47,9 +49,11 @@ STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 class Session:
     """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
+    def __init__(self, browser: Browser, context: BrowserContext, root: CDPSession, context_id: str, shown: bool = False) -> None:
         self._browser = browser
         self._context = context
+        self._root = root  # a session with the whole browser
+        self._context_id = context_id
         self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
@@ -64,7 +68,7 @@ class Session:
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
-        self._overrides: CDPSession | None = None
+        self._ticks = Clock()
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
@@ -75,12 +79,14 @@ class Session:
     @classmethod
     async def open(cls, browser: Browser, shown: bool = False) -> "Session":
         """A session with one blank tab; `shown` is one in a window."""
-        context = await browser.new_context(
-            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
+        root = await browser.new_browser_cdp_session()
+        view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
+        context, known = await frames.open_context(
+            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True
         )
-        session = cls(browser, context, shown)
+        session = cls(browser, context, root, known, shown)
         await context.add_init_script(session._clipboard.script)
-        page = await context.new_page()
+        page = await frames.open_page(context, root, known)
         session._new_pages.clear()
         await session._add_tab(page)
         await session._hold_permissions()
@@ -96,9 +102,9 @@ class Session:
     async def _hold_permissions(self) -> None:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
         held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
-        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
         asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
-        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+        # `_root` is kept, since the overrides end with it
+        for failure in await asyncio.gather(*(self._root.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
             if isinstance(failure, BaseException):
                 log.debug("a permission that this browser does not know: %s", failure)
 
@@ -107,8 +113,7 @@ class Session:
         try:
             async with asyncio.timeout(5):
                 await self._context.close()
-                if self._overrides is not None:
-                    await self._overrides.detach()
+                await self._root.detach()
         except (PlaywrightError, TimeoutError) as error:
             log.debug("closing a session: %s", error)
 
@@ -295,8 +300,7 @@ class Session:
 
         from PIL import Image
 
-        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(await self.tab.picture()))).convert("RGB"))
 
     async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
@@ -356,7 +360,7 @@ class Session:
     # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._ticks, self._shown)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
@@ -407,7 +411,7 @@ class Session:
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
-        await self._add_tab(await self._context.new_page())
+        await self._add_tab(await frames.open_page(self._context, self._root, self._context_id))
 
     async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):
