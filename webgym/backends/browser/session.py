@@ -24,8 +24,9 @@ from webgym.backends.browser import frames
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
-from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError
 from webgym.sites.address import allowed_address, not_allowed
@@ -81,9 +82,7 @@ class Session:
         """A session with one blank tab; `shown` is one in a window."""
         root = await browser.new_browser_cdp_session()
         view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
-        context, known = await frames.open_context(
-            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True
-        )
+        context, known = await frames.open_context(browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True)
         session = cls(browser, context, root, known, shown)
         await context.add_init_script(session._clipboard.script)
         page = await frames.open_page(context, root, known)
@@ -250,7 +249,7 @@ class Session:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
+        raw = json.loads(await self.tab.read(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
         nodes = tuple(
             t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
             for role, text, ref, value, states, depth, box in raw["nodes"]
@@ -354,7 +353,7 @@ class Session:
         index = history["currentIndex"] + step
         if not 0 <= index < len(history["entries"]):
             raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
-        self.tab.expect_navigation()
+        self.tab.expect_navigation(wanders=True)
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
 
     # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
