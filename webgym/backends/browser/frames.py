@@ -60,6 +60,7 @@ class Frames:
         self._clock = clock
         self._drawn = 0.0
         self._one = asyncio.Lock()
+        self._late: asyncio.Future[dict[str, Any]] | None = None  # a frame that is still to come
         self.controlled = False
 
     async def probe(self, base: float) -> None:
@@ -72,12 +73,16 @@ class Frames:
 
     async def draw(self, base: float, screenshot: bool = False) -> str:
         """Draw the document as it is now; a picture of it (PNG, base64), where one is asked for and can be had."""
-        try:
-            async with self._one, asyncio.timeout(FRAME_S):
-                return (await self._begin(base, screenshot)).get("screenshotData", "")
-        except TimeoutError:
-            log.debug("a frame was not drawn")
-            return ""
+        async with self._one:
+            if self._late is not None and not (await asyncio.wait({self._late}, timeout=FRAME_S))[0]:
+                return ""  # the browser takes one at a time
+            self._late = asyncio.ensure_future(self._begin(base, screenshot))
+            done, _ = await asyncio.wait({self._late}, timeout=FRAME_S)
+            if not done:
+                log.debug("a frame was not drawn")
+                return ""
+            drawn, self._late = self._late, None
+            return drawn.result().get("screenshotData", "")
 
     async def _begin(self, base: float, screenshot: bool = False) -> dict[str, Any]:
         if not self._clock.knows(base):

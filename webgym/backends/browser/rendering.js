@@ -3,6 +3,7 @@
   // Transitions that change colours and the like change nothing that is read.
   const PAINT = /color|^background|^border-.*(radius|image)|^outline|shadow|^text-decoration|^fill|^stroke|filter|^cursor|^border-(top|right|bottom|left)-color/;
   const WAITING = ["transitionend", "transitionstart", "animationend", "animationstart", "animationiteration", "scroll", "scrollend", "close"].map((type) => `[on${type}]`).join();
+  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8;           // what a document waits for, as bits (drawing.js)
   const windows = () => {
     const found = [globalThis];
     for (let i = 0; i < found.length; i++)
@@ -35,18 +36,18 @@
   const seen = new WeakSet();                              // documents whose field of the first focus got its frame
   const waits = (window) => {
     const { document } = window, root = document.documentElement;
-    if (!root) return false;
-    if (!seen.has(document) && document.querySelector("[autofocus]")) { seen.add(document); return true; }
-    return document.querySelector(WAITING) !== null || [...document.querySelectorAll("[loading=lazy]")].some((el) => el.complete !== true)
-      || window.getComputedStyle(root).scrollBehavior === "smooth";
+    if (!root) return 0;
+    if (window.getComputedStyle(root).scrollBehavior === "smooth") return FRAMES | SMOOTH;
+    if (!seen.has(document) && document.querySelector("[autofocus]")) { seen.add(document); return ONCE; }
+    return Number(document.querySelector(WAITING) !== null || [...document.querySelectorAll("[loading=lazy]")].some((el) => el.complete !== true));
   };
   // The nearest end of what moves in any document of the page; with `finish`, all of it is ended at once, where no frame can be asked for.
   const moving = (bits, finish) => {
     let nearest = 0;
     for (const { document } of windows())
-      for (const root of rootsOf(document, bits > 1))
+      for (const root of rootsOf(document, bits & TRANSITIONS))
         for (const animation of root.getAnimations()) {
-          const left = leftOf(animation, bits > 1);
+          const left = leftOf(animation, bits & TRANSITIONS);
           if (!left) continue;
           if (finish) { try { animation.finish(); } catch { /* it has no end after all */ } }
           if (!nearest || left < nearest) nearest = left;
@@ -55,7 +56,7 @@
   };
   const rendering = () => {
     let bits = 0;
-    for (const window of windows()) bits |= uses(window) | Number(waits(window));
+    for (const window of windows()) bits |= uses(window) | waits(window);
     return [bits, moving(bits, false)];
   };
   // For the time between two frames: the nearest end, and whether something was scrolled since the last question.

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+FRAMES, SMOOTH, ONCE = 1, 4, 8  # what a document waits for, as bits (rendering.js)
 STEP_MS = 50.0  # between two frames while something is scrolled
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -61,7 +62,7 @@ class Tab:
         self.frames = Frames(self, clock)
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
-        self._uses = 0  # bits: this document waits for frames, for transitions (rendering.js)
+        self._uses = 0  # what this document waits for
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
@@ -227,6 +228,10 @@ class Tab:
             return await self.grant(budget)
         await self.frame()
         left = budget - LAST_MS
+        if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
+            await self.grant(min(left, INTERVAL_MS))
+            await self.frame()
+            left -= INTERVAL_MS
         while left > 0 and self._uses:
             step = min(left, await self._next_frame(left))
             await self.grant(step)
@@ -249,13 +254,16 @@ class Tab:
         value: Any = None
         for _ in range(READINGS):
             value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
-            fresh, self._uses = uses & ~self._uses, uses | self._uses
-            wait = ends + INTERVAL_MS if ends else FIRST_MS if fresh else 0.0
+            kept = (self._uses | uses) & ~ONCE
+            wait = ends + INTERVAL_MS if ends else FIRST_MS if uses & ~self._uses else 0.0
+            self._uses = kept
             if not wait or wait > left:
                 break
             left -= wait
-            self._uses |= 1  # what moves is drawn
+            self._uses = kept | FRAMES
             await self._pass(wait + LAST_MS)
+            if self._uses and not ends:  # the document is the same
+                self._uses = kept
         return value
 
     async def interrupt(self) -> None:

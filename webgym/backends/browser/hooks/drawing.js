@@ -5,7 +5,7 @@
   const noted = (native) => function (...given) { uses.frames = true; return native.apply(this, given); };
   const moving = (native) => function (...given) { uses.frames = uses.transitions = true; return native.apply(this, given); };
   const smooth = (native) => function (...given) {
-    if (given.some((option) => option?.behavior === "smooth")) uses.frames = true;
+    if (given.some((option) => option?.behavior === "smooth")) uses.frames = uses.smooth = true;
     return native.apply(this ?? globalThis, given);
   };
   for (const name of ["IntersectionObserver", "ResizeObserver"]) kit.wrap(globalThis[name]?.prototype, "observe", noted);
@@ -27,6 +27,6 @@
     return encoded(canvas, [how.type, how.quality]);
   });
   kit.add.call(globalThis, kit.settings.ask + "-uses", () => {
-    dispatchEvent(new CustomEvent(kit.settings.answer + "-uses", { detail: Number(uses.frames) + 2 * Number(uses.transitions) }));
+    dispatchEvent(new CustomEvent(kit.settings.answer + "-uses", { detail: Number(uses.frames) + 2 * Number(uses.transitions) + 4 * Number(uses.smooth) }));
   });
 }
