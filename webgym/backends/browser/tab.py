@@ -223,7 +223,7 @@ class Tab:
                 await self.grant(LOADING_MS)
 
     async def _pass(self, budget: float) -> None:
-        """Let time pass, with a frame at the beginning and the end, and wherever something that moves is over, where they are waited for."""
+        """Let time pass. A document that waits for frames gets one at the beginning, at the end, and where what moves is over."""
         if not self._uses or budget <= LAST_MS:
             return await self.grant(budget)
         await self.frame()
