@@ -10,7 +10,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-SNAPSHOT, ACT = (FOLDER.joinpath(name).read_text("utf-8") for name in ("snapshot.js", "act.js"))
+SNAPSHOT, ACT, RENDERING = (FOLDER.joinpath(name).read_text("utf-8") for name in ("snapshot.js", "act.js", "rendering.js"))
 
 
 class PageError(Exception):
@@ -35,6 +35,11 @@ class Worlds:
         self._clipboard = clipboard
         self._world: int | None = None  # the isolated world of the current document, once it has the snapshot's code
         self._bare: int | None = None  # the same without it
+
+    @property
+    def entered(self) -> bool:
+        """True if the current document has the snapshot's code."""
+        return self._world is not None
 
     def forget(self) -> None:
         """Say that the document is another one now, or that its worlds are lost."""
@@ -67,7 +72,7 @@ class Worlds:
         """Bring the snapshot's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
         world = await self.bare()
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), {ACT}(), webgym.preload() ? null : [{expression}]"
+        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), {ACT}(), {RENDERING}({names}), webgym.preload() ? null : [{expression}]"
         _, answer = await asyncio.gather(
             self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
             self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
