@@ -89,17 +89,16 @@ def render(action: Action, dialect: str) -> str:
     return _MODULES[known_dialect(dialect)].write(action)
 
 
-def describe(dialect: str, refs: bool = True, needs: Need = "") -> str:
-    """Help for prompts: one line per action, as the dialect writes it; without `refs`, the actions that need none (`call`, `json`).
-
-    With `needs`, it is the help on the actions that only such a page calls for.
+def describe(dialect: str, needs: Need = "", refs: bool = True) -> str:
+    """Help for prompts: one line per action, as the dialect writes it; with `needs`, of the actions that such a page calls for; without
+    `refs`, of those that need none (`call`, `json`).
 
     >>> describe("compact").splitlines()[0]
     'click #3: click a thing, also click #3 right x2 +Shift, or a point: click 10,20'
     >>> describe("call", needs="dialog")
     'dialog(accept, text=None): accept (True) or decline (False) the dialog that is open, with a text for a prompt'
     """
-    return _MODULES[known_dialect(dialect)].help_text(refs, needs)
+    return _MODULES[known_dialect(dialect)].help_text(needs, refs)
 
 
 tool_specs = tool_call.specs

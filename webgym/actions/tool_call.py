@@ -130,9 +130,9 @@ def write(action: Action) -> str:
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
-def help_text(refs: bool = True, needs: Need = "") -> str:
+def help_text(needs: Need = "", refs: bool = True) -> str:
     lines = []
-    for verb in offered(refs, needs).values():
+    for verb in offered(needs, refs).values():
         shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
         lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
     return "\n".join(lines)
@@ -165,7 +165,7 @@ def specs(refs: bool = True, needs: Need = "") -> list[dict[str, Any]]:
     >>> next(spec["function"]["parameters"] for spec in specs() if spec["function"]["name"] == "clear")["required"]
     ['ref']
     """
-    return [{"type": "function", "function": _spec(verb)} for verb in offered(refs, needs).values()]
+    return [{"type": "function", "function": _spec(verb)} for verb in offered(needs, refs).values()]
 
 
 def _spec(verb: Verb) -> dict[str, Any]:

@@ -293,7 +293,7 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def offered(refs: bool = True, needs: Need = "") -> Mapping[str, Verb]:
+def offered(needs: Need = "", refs: bool = True) -> Mapping[str, Verb]:
     """The verbs that are offered always, or those that are offered where there is such a need; without `refs`, those that need none."""
     return {name: verb for name, verb in VERBS.items() if verb.help and verb.needs == needs and (refs or not verb.needs_ref)}
 

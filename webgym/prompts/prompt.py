@@ -65,7 +65,7 @@ def system_text(dialect: str, refs: bool = True, tools: bool = False) -> str:
     task = f"You are an agent that operates a web browser. Each turn you see the page{shown}. Think briefly if you must, then "
     if tools:
         return f"{task}call exactly one tool: it is performed, and you see the page that follows."
-    return f"{task}end with exactly one action on its own line. Actions:\n{describe(dialect, refs)}"
+    return f"{task}end with exactly one action on its own line. Actions:\n{describe(dialect, refs=refs)}"
 
 
 def _system(settings: PromptSettings) -> str:
