@@ -14,6 +14,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser import executable
 from webgym.backends.browser.admission import Admission, places
 from webgym.backends.browser.session import LISTENERS, Session
+from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
 from webgym.sites.certificates import certificate
@@ -72,13 +73,14 @@ class BrowserPool:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._starting = asyncio.Lock()
+        self._workers = Workers()
 
     async def session(self) -> Session:
         """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
         browser, listener = await self._living(), await Listener.open(certificate())
         try:
             async with asyncio.timeout(30):
-                return await Session.open(browser, listener, self.gateway, shown=not self.headless)
+                return await Session.open(browser, listener, self.gateway, self._workers, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
             await listener.close()
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
@@ -101,6 +103,7 @@ class BrowserPool:
             try:
                 async with asyncio.timeout(60):
                     self._browser = await self._launch()
+                    await self._workers.attach(self._browser)
             except (PlaywrightError, TimeoutError) as error:
                 raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
             self.generation += 1

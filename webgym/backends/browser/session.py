@@ -20,12 +20,14 @@ from playwright.async_api import Error as PlaywrightError
 from webgym import types as t
 from webgym.backends import base
 from webgym.backends.browser.acting import perform
+from webgym.backends.browser.changeover import Changeover
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.workers import Workers
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError, SiteFault
-from webgym.sites.address import allowed_address, not_allowed, origin, origin_of_url
+from webgym.sites.address import allowed_address, not_allowed, origin_of_url
 from webgym.sites.episode import BLANK, Episode
 from webgym.sites.gateway import Gateway
 from webgym.sites.listener import Listener
@@ -39,12 +41,11 @@ MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cu
 MAX_TABS = 10
 MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
-AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
+AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
-STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
 
 class Session:
@@ -69,7 +70,7 @@ class Session:
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
         self._overrides: CDPSession | None = None
-        self._played: Episode | None = None  # the last one
+        self.changeover = Changeover(context, listener)
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
@@ -78,7 +79,7 @@ class Session:
         context.on("dialog", self._answer_dialog)
 
     @classmethod
-    async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, shown: bool = False) -> "Session":
+    async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, workers: Workers, shown: bool = False) -> "Session":
         """A session with one blank tab, whose requests go to `listener`; `shown` is one in a window."""
         context = await browser.new_context(
             viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]},
@@ -92,24 +93,28 @@ class Session:
         page = await context.new_page()
         session._new_pages.clear()
         await session._add_tab(page)
-        await session._hold_permissions()
-        await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
+        workers.hear(await session._hold_permissions(), session.changeover.worker)
+        await session.tab.settle(AHEAD_MS)
         return session
 
-    async def _go_ahead(self, blank: str = "about:blank") -> None:
+    async def _go_ahead(self, blank: str) -> None:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
         await self.tab.navigate(blank)
         await self.tab.settle(AHEAD_MS)
         await self.tab.send("Page.resetNavigationHistory")
 
-    async def _hold_permissions(self) -> None:
-        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
+    async def _hold_permissions(self) -> str:
+        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode.
+
+        Returns the browser's own name of the context.
+        """
         held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
         self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
         asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
         for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
             if isinstance(failure, BaseException):
                 log.debug("a permission that this browser does not know: %s", failure)
+        return held
 
     async def close(self) -> None:
         """Close the context; a browser that is gone already is fine."""
@@ -130,7 +135,7 @@ class Session:
     @property
     def spent(self) -> bool:
         """True if a new session should play the next episode, so that the resources of this one are freed."""
-        return self._episodes >= EPISODES or self._behind
+        return self._episodes >= EPISODES or self._behind or self.changeover.remains != ""
 
     @property
     def tab(self) -> Tab:
@@ -163,22 +168,23 @@ class Session:
         folder: Path | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`.
+
+        Raises BrowserFault, SiteFault, and Spent where traces would remain.
+        """
         if allowed_address(url, hosts) is None:
             raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
         self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
         try:
+            self.changeover.begin(url, hosts, self._tabs[0].page.url)
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
             raise BrowserFault(f"the start page {url} did not load: {error}") from error
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
-        tab = self._tabs[0]
+        tab, changeover = self._tabs[0], self.changeover
         left, found = origin_of_url(tab.page.url), origin_of_url(url)
-        for page in self._context.pages:
-            if page is not tab.page:
-                await page.close()
         self._tabs, self._current = [tab], 0
         self._new_pages.clear()
         self._notices.clear()
@@ -187,41 +193,23 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        self._listener.refuse()
-        await asyncio.gather(self._forget(tab, url), self._replace_hook())
-        self._played = self._gateway.episode(token)
-        self._listener.serve(self._played)
-        tab.choosing = False
-        if left and left != found:  # another host's page has another process, whose time is the real one
+        if changeover.first:
+            await self._replace_hook()
+        else:
+            await asyncio.gather(changeover.leave(tab), self._replace_hook())
+        tab.choosing, first = False, changeover.first
+        changeover.admit(self._gateway.episode(token), url)
+        if first:
+            await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
+            await tab.send("Page.resetNavigationHistory")
+        elif left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode left in the tab goes now.
-        time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
+        time_ms = await changeover.arrive(tab, url, self._hosts, TIME_MS)
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
         await tab.settle()
         _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
         return begun
-
-    async def _forget(self, tab: Tab, url: str) -> None:
-        """Clear what the last episode left in the browser, after its page can add nothing any more."""
-        if self._hook is not None:  # there was one
-            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        origins = [origin(host) for host in self._hosts]
-        cached = self._played is not None and self._played.traces.cached
-        await asyncio.gather(
-            self._context.clear_cookies(),
-            *(self._clear_storage(one, url) for one in origins),
-            *([tab.send("Network.clearBrowserCache")] if cached else []),
-        )
-
-    async def _silence(self, tab: Tab) -> None:
-        """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
-        try:
-            # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
-            # Cookies that it writes on leaving are on their way, and are there when they can be read.
-            await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
-        except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
-            await self._go_ahead()
 
     async def _replace_hook(self) -> None:
         old = self._hook
@@ -229,12 +217,6 @@ class Session:
             self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._names))
         if old:
             await old.close()
-
-    async def _clear_storage(self, cleared: str, url: str) -> None:
-        # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
-        # start page's own is cleared from inside.
-        kinds = STORAGE if origin_of_url(url) == cleared else f"{STORAGE},local_storage"
-        await self.tab.send("Storage.clearDataForOrigin", {"origin": cleared, "storageTypes": kinds})
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
