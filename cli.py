@@ -164,7 +164,7 @@ def tasks_validate(
             if kept and kept.knows(task_id, seeds):
                 print(f"{task_id}: trusted before", file=sys.stderr if as_json else sys.stdout, flush=True)
                 continue
-            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds)))
+            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds), clock=True))
             if kept:
                 kept.add(audits[-1], seeds)
             if not as_json:

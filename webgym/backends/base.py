@@ -20,10 +20,6 @@ if TYPE_CHECKING:  # the names of backends must be known without loading a web s
     from webgym.sites.gateway import Gateway
 
 
-class Spent(Exception):
-    """Raised by :meth:`Session.begin` where the session cannot play another episode: it is to be closed, and a new one to be taken."""
-
-
 class View(Protocol):
     """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`."""
 
@@ -75,8 +71,7 @@ class Session(Protocol):
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`, None without one.
 
         The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there. `folder`
-        holds the files that may be uploaded. The other arguments are those of :class:`webgym.task.Task`. May raise :class:`Spent`, but
-        not in a session's first episode.
+        holds the files that may be uploaded. The other arguments are those of :class:`webgym.task.Task`.
         """
         ...
 

@@ -4,7 +4,6 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import asyncio
-import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -16,13 +15,11 @@ import numpy as np
 
 from webgym import backends
 from webgym import types as t
-from webgym.backends.base import Backend, Pool, Session, Spent, View
+from webgym.backends.base import Backend, Pool, Session, View
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault
 from webgym.packs import registry
 from webgym.task import PENDING, Evidence, Start, Task, Verdict
 from webgym.types import Step
-
-log = logging.getLogger(__name__)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -91,38 +88,23 @@ class AsyncWebEnv:
             self._pool = await self._backend.pool(headless=self._headless)
         self._pool.serve(sites)
         start = _start(task, seed)
-        try:
-            page = await self._open(self._pool, task, seed, start)
-        except Spent as reason:  # whatever the sites have answered meanwhile goes with their states
-            log.debug("another session plays the next episode: %s", reason)
-            await self._end_episode()
-            await self._retire()
-            page = await self._open(self._pool, task, seed, start)
+        self._token = secrets.token_hex(16)
+        await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        async with self._pool.turn():
+            session = await self._living(self._pool)
+            self._goal = await self._begin(session, task, seed, start)
+            page = await self._look(session, None)
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
         self._messages = []
         return self._observation(page, site_state, "")
 
-    async def _open(self, pool: Pool, task: Task, seed: int, start: Start) -> _Page:
-        """Lease the sites' states and open the first page. Raises Spent where another session must do so."""
-        self._token = secrets.token_hex(16)
-        await pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
-        async with pool.turn():
-            session = await self._living(pool)
-            self._goal = await self._begin(session, task, seed, start)
-            return await self._look(session, None)
-
-    async def _retire(self) -> None:
-        """Give the session back, so that the next episode is played in another."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
     async def _living(self, pool: Pool) -> Session:
         """A session that can play another episode."""
         if self._session is not None and (self._session.spent or not self._session.alive):
-            await self._retire()
+            await self._session.close()
+            self._session = None
         if self._session is None:
             self._session = await pool.session()
         return self._session
@@ -203,6 +185,7 @@ class AsyncWebEnv:
             error=t.well_formed(error),
             notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
+            dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
             screenshot=page.pixels,
         )
 
@@ -212,6 +195,11 @@ class AsyncWebEnv:
         if ended:
             return "stopped" if ended == "stop" else "infeasible"
         return "truncated" if self._turn >= self._limit else ""
+
+    @property
+    def deterministic(self) -> bool:
+        """False where the task of this episode says that the same actions need not lead to the same pages."""
+        return self._task is None or self._task.deterministic
 
     @property
     def opened(self) -> bool:
@@ -254,7 +242,9 @@ class AsyncWebEnv:
     async def close(self) -> None:
         """Give the session and the sites' leases back."""
         await self._end_episode()
-        await self._retire()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
 
 async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:

@@ -119,6 +119,8 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
+        self.touched = False  # whether a site was asked
+        self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
@@ -149,6 +151,7 @@ class Episode:
             return await _refuse(scope, send)
         if scope["path"] == BLANK:
             return await reply(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
+        self.touched = True
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed)

@@ -17,7 +17,6 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, Page
 
-from webgym.backends.base import Spent
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
 from webgym.sites.address import origin, origin_of_url
@@ -26,6 +25,10 @@ from webgym.sites.gate import Gate
 from webgym.sites.listener import Listener
 
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
+
+
+class Spent(Exception):
+    """The context cannot play another episode."""
 
 
 class Changeover:
@@ -93,6 +96,7 @@ class Changeover:
             await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab), self._context.clear_cookies(), *cached)
         except PageError as error:  # XML and error pages
             raise Spent(f"a page that is no HTML: {error}") from error
+        self._must_be_quiet()
 
     async def _silence(self, tab: Tab) -> None:
         # Opening a document drops the old one's listeners and frames. Its address becomes that of the page before the first of all
@@ -120,12 +124,17 @@ class Changeover:
         else:
             cleared = (self._clear_storage(tab, origin(host), found) for host in hosts)
             value, cookies, *_ = await asyncio.gather(tab.page_value(told), self._context.cookies(), self._barrier(tab, found), *cleared)
-            known = {f"{cookie.get('name')}={cookie.get('value')}" for cookie in cookies} <= self._gate.cookies
-            if self._listener.refused or not known or self._workers or self._pages:
-                raise Spent("scripts that go on after their page")
+            if not {f"{cookie.get('name')}={cookie.get('value')}" for cookie in cookies} <= self._gate.cookies:
+                raise Spent("cookies that came late")
+            self._must_be_quiet()
             self._listener.serve(self._played)
         self._visited |= self._played.traces.origins | {found}
         return value
+
+    def _must_be_quiet(self) -> None:
+        """Raises Spent if the last page still does something."""
+        if self._listener.refused or self._workers or self._pages:
+            raise Spent("scripts that go on after their page")
 
     async def _barrier(self, tab: Tab, found: str) -> None:
         """Wait for a request that the browser sends after all that the last page has sent."""
