@@ -36,12 +36,15 @@ class Traces:
     """Traces of an episode in the browser that no clearing of cookies and storages takes away, as its requests and answers show them.
 
     `origins` are those that were asked. `cached` says that answers may lie in the browser's cache which only this episode may see.
-    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports.
+    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports. `workers`
+    says that a page asked for the script of a worker, `cut` that requests had no whole answer when the episode ended.
     """
 
     origins: set[str] = field(default_factory=set)
     cached: bool = False
     lasting: str = ""
+    workers: bool = False
+    cut: bool = False
 
     def of_request(self, found: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Note a request to the origin `found`."""
@@ -51,6 +54,8 @@ class Traces:
                 self.lasting = "HTTP credentials"
             elif name == b"sec-purpose":
                 self.lasting = "pages that are fetched ahead"
+            elif name == b"sec-fetch-dest" and value.endswith(b"worker"):
+                self.workers = True
 
     def of_answer(self, scope: Scope, message: Mapping[str, Any]) -> None:
         """Note the head of an answer."""
@@ -114,6 +119,8 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
+        self.touched = False  # whether a site was asked
+        self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
@@ -144,6 +151,7 @@ class Episode:
             return await _refuse(scope, send)
         if scope["path"] == BLANK:
             return await reply(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
+        self.touched = True
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed)
@@ -165,6 +173,7 @@ class Episode:
     async def end(self) -> None:
         """Let nothing more in, and stop what the sites are still answering."""
         self.over = True
+        self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
         tasks = [task for task in self._running.values() if task is not None and task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
