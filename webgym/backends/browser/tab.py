@@ -189,7 +189,7 @@ class Tab:
                 await self.send("Page.stopLoading")
                 await self.send("Runtime.terminateExecution")
                 await self.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
-                await self.pagevalue_of("1")
+                await self.page_value("1")
                 break
             except PlaywrightError:
                 if self.page.is_closed() or not left:
@@ -227,7 +227,11 @@ class Tab:
         drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
         await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
 
-    async def pagevalue_of(self, expression: str) -> Any:
+    async def ask(self, expression: str) -> Any:
+        """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
+        return await self.worlds.ask(expression)
+
+    async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""
         return value_of(await self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True}))
 
