@@ -15,6 +15,7 @@ from webgym.sites.apps.files import copy_folder, tail
 from webgym.sites.apps.secrets import redacted
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+MOST_KEPT = 100  # logs of applications that failed
 MOST_LOG = 8 << 20  # bytes that a log may have when an episode begins; a longer one is emptied
 _living: "set[Process]" = set()
 _ports: list[int] = []  # given out lately: the system may give one again before its process listens
@@ -88,6 +89,8 @@ class Process:
         """Copy the log to a folder that stays; None where it cannot be."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for old in sorted(folder.glob("webgym-app-*.txt"), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+                old.unlink(missing_ok=True)
             kept = folder / f"{self.home.name}.txt"
             kept.write_text(redacted(tail(self._log, 5000, 1 << 19) or tail(self._output, 5000, 1 << 19)) + "\n", "utf-8")
             return kept

@@ -23,6 +23,8 @@ TINY = """
 import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/nowhere":
+            return self.send_error(404)
         body = f"{os.getpid()} {open('words.txt').read()} {os.environ.get('WORD')} {os.getcwd()}".encode()
         self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
     do_POST = do_GET
@@ -230,7 +232,7 @@ def test_readers_that_fail_are_faults_in_words(tiny):
         for name, reader in {
             "a": Query("none.db", "select 1"),
             "b": File("none.txt"),
-            "c": Get("/x\ny"),
+            "c": Get("/nowhere"),
             "d": lambda instance: instance.read("../words.txt"),
         }.items():
             site._readers = {name: reader}
