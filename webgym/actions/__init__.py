@@ -63,6 +63,7 @@ __all__ = [
     "known_dialect",
     "parse",
     "render",
+    "tool_specs",
 ]
 
 Dialect = Literal["call", "compact", "json"]
@@ -88,13 +89,16 @@ def render(action: Action, dialect: str) -> str:
     return _MODULES[known_dialect(dialect)].write(action)
 
 
-def describe(dialect: str) -> str:
-    """Help for prompts: one line per action, as the dialect writes it.
+def describe(dialect: str, refs: bool = True) -> str:
+    """Help for prompts: one line per action, as the dialect writes it; without `refs`, the actions that need none (`call`, `json`).
 
     >>> describe("compact").splitlines()[0]
     'click #3: click a thing, also click #3 right x2 +Shift, or a point: click 10,20'
     """
-    return _MODULES[known_dialect(dialect)].help_text()
+    return _MODULES[known_dialect(dialect)].help_text(refs)
+
+
+tool_specs = tool_call.specs
 
 
 def known_dialect(dialect: str) -> Dialect:

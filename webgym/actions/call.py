@@ -206,5 +206,5 @@ def _literal(parameter: Parameter, value: Any) -> str:
     return figure(value)
 
 
-def help_text() -> str:
-    return "\n".join(f"{verb.signature}: {verb.help}" for verb in VERBS.values() if verb.help)
+def help_text(refs: bool = True) -> str:
+    return "\n".join(f"{verb.signature}: {verb.help}" for verb in VERBS.values() if verb.help and (refs or not verb.needs_ref))

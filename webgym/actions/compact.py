@@ -399,5 +399,5 @@ def _click_words(start: str, button: str, count: int, modifiers: tuple[str, ...]
     return " ".join(words)
 
 
-def help_text() -> str:
+def help_text(refs: bool = True) -> str:
     return "\n".join(f"{verb.syntax}: {verb.help}" for verb in _COMPACT.values())

@@ -169,6 +169,11 @@ class Verb:
     fixed: tuple[tuple[str, Any], ...] = ()  # fields that the name itself decides
 
     @property
+    def needs_ref(self) -> bool:
+        """True if it cannot be said without the ref of a thing on the page."""
+        return any(p.read is read_ref and p.default is REQUIRED for p in self.parameters)
+
+    @property
     def signature(self) -> str:
         shown = [p for p in self.parameters if p.read is not read_ignored]
         parts = [p.name if p.default is REQUIRED else f"{p.name}={_default_shown(p.default)}" for p in shown]

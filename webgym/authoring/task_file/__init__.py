@@ -339,7 +339,9 @@ def _site(source: Source, pages: Pages | Application, pack: str) -> Site:
     folder = source.path.parent / pages.pages
     if not folder.is_dir():
         raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")
-    return FormSite(pages.host or f"{pack}.localhost", folder)
+    if not folder.resolve().is_relative_to(source.path.resolve().parent):
+        raise source.error(("site", "pages"), f"expected a folder in the file's own folder, got {pages.pages!r}, which lies outside of it")
+    return FormSite(pages.host or f"{pack}.localhost", folder, withheld=[source.path])  # a page folder "." holds the answers, too
 
 
 def _entry(source: Source, number: int, data: Any) -> TaskEntry:

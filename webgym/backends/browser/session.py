@@ -35,6 +35,7 @@ T = TypeVar("T")
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
 AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
@@ -259,13 +260,14 @@ class Session:
         told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
         notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
         self._notices.clear()
-        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+        title = raw["title"][:MOST_TITLE]
+        return PageView(raw["url"], title, nodes, await self._tab_names(title), raw["focus"], tuple(notices))
 
     @staticmethod
     async def _title(tab: Tab) -> str:
-        """The title of a tab; a page can put anything in its place."""
-        title = await tab.page_value("document.title")
-        return title if isinstance(title, str) else ""
+        """The title of a tab, on one line; a page can put anything in its place."""
+        title = await tab.page_value(f"(title => typeof title === 'string' ? title.slice(0, {MOST_TITLE}) : '')(document.title)")
+        return " ".join(title.split())[:MOST_TITLE] if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
@@ -274,9 +276,11 @@ class Session:
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
-        """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
+        page is broken. Raises BrowserFault.
+        """
         try:
-            return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+            return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
         except PageError:
             return None  # nothing can be solved on such a page
 
