@@ -466,12 +466,12 @@ class NotCheck(Check):
 
 KINDS = {
     "site": SiteCheck,
-    "state": StateCheck,
-    "verify": VerifyCheck,
     "url": UrlCheck,
     "page": PageCheck,
     "answer": AnswerCheck,
     "infeasible": InfeasibleCheck,
+    "state": StateCheck,
+    "verify": VerifyCheck,
     "all": AllCheck,
     "any": AnyOfCheck,
     "not": NotCheck,

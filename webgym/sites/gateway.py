@@ -22,7 +22,7 @@ import uvicorn
 
 from webgym.errors import Fault, SiteFault
 from webgym.sites.synchronous import Leased, leased
-from webgym.task import Scope, Site
+from webgym.task import Scope, Site, hosts_of
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class Gateway:
         """Serve `site` under its host (again with the same object is fine)."""
         known = self._sites.get(site.host)
         if known is not site and not (isinstance(known, Leased) and known.site is site):
-            self._sites[site.host] = leased(site)
+            self._sites.update(dict.fromkeys(hosts_of(site), leased(site)))
 
     async def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any, *, timeout_s: float = LEASE_S) -> None:
         """Begin an episode: lease a fresh state of every site that it may reach, of all at once. Raises SiteFault.
@@ -107,11 +107,15 @@ class Gateway:
                 raise SiteFault(f"no site is registered for host {host!r}; known: {', '.join(sorted(self._sites)) or 'none'}")
         episode = _Episode({host: self._sites[host] for host in hosts})
         try:
-            await _all([_lease(episode, host, seed, site_state, timeout_s) for host in episode.sites])
+            await _all([_lease(episode, host, seed, site_state, timeout_s) for host in _one_each(episode.sites)])
         except BaseException:  # a cancelled reset must give back what it got
             await _release(episode)
             raise
         self._episodes[token] = episode
+
+    def leases(self, token: str) -> Mapping[str, Any]:
+        """The leased states of an episode, by host."""
+        return self._episodes[token].states
 
     async def snapshot(self, token: str, *, due: bool = True) -> Any:
         """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed.
@@ -120,10 +124,11 @@ class Gateway:
         """
         episode = self._episodes[token]
         episode.must_be_well()
-        asked = [host for host, site in episode.sites.items() if due or not getattr(site, "external", False)]
+        each = _one_each(episode.sites)
+        asked = [host for host in each if due or not getattr(episode.sites[host], "external", False)]
         states = await _all([_state(episode, host) for host in asked])
         episode.must_be_well()  # a request may have come meanwhile
-        if len(episode.sites) == 1:
+        if len(each) == 1:
             return states[0] if states else None
         return dict(zip(asked, states, strict=True))
 
@@ -172,13 +177,19 @@ class Gateway:
 async def _lease(episode: _Episode, host: str, seed: int, site_state: Any, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s):
-            episode.states[host] = await episode.sites[host].lease(seed, site_state)
+            state = await episode.sites[host].lease(seed, site_state)
+        episode.states |= {known: state for known, site in episode.sites.items() if site is episode.sites[host]}
     except Fault:
         raise
     except TimeoutError as error:
         raise SiteFault(f"site {host} could not open seed {seed} within {timeout_s:g} s") from error
     except Exception as error:
         raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
+
+
+def _one_each(sites: Mapping[str, Site]) -> list[str]:
+    """One host of each site, because a site with several has one state."""
+    return list({id(site): host for host, site in reversed(sites.items())}.values())[::-1]
 
 
 async def _state(episode: _Episode, host: str) -> Any:
@@ -205,7 +216,7 @@ async def _release(episode: _Episode) -> None:
             log.warning("site %s could not take back an episode's state: %r", host, error)
 
     states, episode.states = episode.states, {}
-    await _all([give_back(host, state) for host, state in states.items()])
+    await _all([give_back(host, states[host]) for host in _one_each(episode.sites) if host in states])
 
 
 async def _all(works: Sequence[Awaitable[T]]) -> Sequence[T]:

@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -60,6 +60,8 @@ class Session:
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
+        self._cookies: Sequence[Mapping[str, Any]] = ()
+        self._storage: Mapping[str, str] = {}
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
@@ -147,11 +149,14 @@ class Session:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
         self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        self._cookies, self._storage = cookies, storage or {}
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
@@ -179,13 +184,33 @@ class Session:
         tab.choosing = False
         if left and left != host:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"http://{host}{BLANK}")
+        await self._give_cookies()
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
         time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
+        await self._give_storage(tab)
         await tab.settle()
         _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
         return begun
+
+    async def _give_cookies(self) -> None:
+        """Give the browser the cookies that the episode begins with, if there are any."""
+        if self._cookies:
+            await self._context.add_cookies([dict(cookie) for cookie in self._cookies])  # type: ignore[arg-type]
+
+    async def _give_storage(self, tab: Tab) -> None:
+        """Fill the local storage of a document that has not run yet, if there is anything to fill in."""
+        if self._storage:
+            await tab.page_value(f"Object.entries({json.dumps(dict(self._storage))}).forEach(([k, v]) => localStorage.setItem(k, v))")
+
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode. Raises BrowserFault."""
+        self._notices.clear()
+        try:
+            await self._guard(self.tab.send("Page.resetNavigationHistory"), self.action_timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _forget(self, tab: Tab, url: str) -> None:
         """Clear what the last episode left in the browser, after its page can add nothing any more."""

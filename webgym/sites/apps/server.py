@@ -4,7 +4,7 @@ import asyncio
 import atexit
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -135,6 +135,14 @@ class Server:
     def hosts(self) -> tuple[str, ...]:
         """All hosts under which pages see it."""
         return (self.host, *self.also)
+
+    def set_clock(self, clock_s: float) -> None:
+        """Let its processes see this time at the beginning of each episode. Raises ConfigError where they see another one already."""
+        if self.clock_s not in (None, clock_s):
+            raise ConfigError(f"the site {self.url} has another clock already: all its tasks must have the same")
+        self.clock_s = clock_s
+        if isinstance(self._pool, Processes):
+            self._pool.command = replace(self._pool.command, clock_s=clock_s)
 
     # --- what the gateway uses ---------------------------------------------------------------------------------------------
 

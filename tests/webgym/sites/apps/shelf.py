@@ -53,7 +53,7 @@ async def home(request):
     with books() as db:
         found = db.execute("select title, reader from book order by id").fetchall()
     listed = "".join(f"<li>{row['title']} ({row['reader']})</li>" for row in found)
-    form = '<form method=post action=/books><label>Title <input name=title></label><button>Add</button></form>'
+    form = "<form method=post action=/books><label>Title <input name=title></label><button>Add</button></form>"
     return HTMLResponse(f"{HEAD}<h1>Books of {reader(request)}</h1><ul>{listed}</ul>{form}<p id=theme></p>"
                         "<script>theme.textContent = 'theme ' + localStorage.getItem('theme')</script>")  # fmt: skip
 

@@ -5,7 +5,9 @@ import pytest
 from webgym.sites.apps.patterns import fits, fits_any_spelling
 
 
-@pytest.mark.parametrize("path", ["/admin", "/admin/", "/ADMIN/users", "/%61dmin", "/a/../admin", "/./admin", "//admin", "/admin;x=1", "/admin.php"])
+@pytest.mark.parametrize(
+    "path", ["/admin", "/admin/", "/ADMIN/users", "/%61dmin", "/a/../admin", "/./admin", "//admin", "/admin;x=1", "/admin.php"]
+)
 def test_spellings_of_a_private_path(path):
     assert fits_any_spelling(path, ["/admin"])
 
@@ -20,6 +22,8 @@ def test_private_patterns_may_have_stars():
     assert fits_any_spelling("/anything", ["/*"])
 
 
-@pytest.mark.parametrize("path", ["/static/..%2fme", "/static/%2e%2e/me", "/static//x", "/static/a;b", "/static/%252e", "/static/x\\y", "/static/."])
+@pytest.mark.parametrize(
+    "path", ["/static/..%2fme", "/static/%2e%2e/me", "/static//x", "/static/a;b", "/static/%252e", "/static/x\\y", "/static/."]
+)
 def test_a_path_that_may_mean_another_is_not_the_same_for_all(path):
     assert not fits(path, ["/static/*"])

@@ -27,7 +27,9 @@ def test_what_belongs_to_one_connection_stays_there():
         assert answer.status == 200 and answer.body == b"plain"
         assert not answer.header("date") and not answer.header("connection") and not answer.header("transfer-encoding")
         assert answer.header("set-cookie") == ["x=1"]
-        found = json.loads((await ask(site, lease, "/echo/", headers={"connection": "x-mine", "x-mine": "1", "x-original-url": "/api"})).body)
+        found = json.loads(
+            (await ask(site, lease, "/echo/", headers={"connection": "x-mine", "x-mine": "1", "x-original-url": "/api"})).body
+        )
         assert {"x-mine", "x-original-url"} & {name for name, _ in found["headers"]} == set()
 
     playing(test, shelf())

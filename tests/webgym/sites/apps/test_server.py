@@ -338,14 +338,21 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    "ending", ["await asyncio.sleep(100)", "raise RuntimeError('an error')", "return", "import os; os._exit(1)"], ids=["killed", "error", "end", "exit"]
+    "ending",
+    ["await asyncio.sleep(100)", "raise RuntimeError('an error')", "return", "import os; os._exit(1)"],
+    ids=["killed", "error", "end", "exit"],
 )
 def test_nothing_is_left_however_the_parent_goes(ending, tmp_path):
     code = PARENT.format(paths=[str(Path(__file__).parents[4])], ending=ending)
 
     async def main():
         parent = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)}
+            sys.executable,
+            "-c",
+            code,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         folder, port = json.loads(await parent.stdout.readline())
         if "sleep(100)" in ending:
