@@ -397,7 +397,7 @@ class InfeasibleCheck(Check):
 
 
 class VerifyCheck(Check):
-    """The verdict of a Python file's `verify(instance, answer)` on the application of the episode; it runs outside of the sessions' loop."""
+    """The verdict of a Python file's `verify(instance, answer)` on the episode's application, outside of the sessions' loop."""
 
     verify: str
     _function: Any = PrivateAttr(default=None)

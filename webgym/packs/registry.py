@@ -278,6 +278,8 @@ def load(path: str | Path, *, trust: bool = False) -> list[str]:
     tasks that it registers. A file that has changed since it was loaded is loaded anew. A task file that runs programs is refused unless
     its folder is trusted: `trust` says so, now and until one of its programs changes. Raises TaskFileError.
     """
+    if str(path).endswith(":"):  # as file_of names a module
+        return load_module(str(path).removesuffix(":"))
     source = _source(Path(path))
     stat = source.stat()
     stamp = (stat.st_mtime_ns, stat.st_size)
@@ -402,7 +404,8 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
     if new.id in _registered or _is_listed(new.id):
         raise TaskFileError(f"there is a task {new.id!r} already: give the new one another id")
     taken = {host for manifest in manifests().values() for host in _hosts(manifest)}
-    for host, site in [(host, site) for site in sites for host in hosts_of(site)]:
+    served = {host: site for site in sites for host in hosts_of(site)}
+    for host, site in served.items():
         if host in taken or _registered_sites.setdefault(host, site) is not site:
             raise TaskFileError(f"task {new.id!r}: another site has the host {host!r} already: give this one another")
     _registered[new.id], _found_by[new.id] = new, name

@@ -4,6 +4,7 @@ import functools
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,11 @@ def choose(names: Iterable[str]) -> list[str]:
             chosen[task(name).id] = None
         elif is_module_name(name):
             module, _, pattern = name.partition(":")
-            load_module(module)
-            chosen.update(dict.fromkeys(select([pattern])))
+            own = load_module(module)
+            found = [task_id for task_id in own if fnmatchcase(task_id, pattern)]
+            if not found:
+                raise UnknownTaskError(f"no task of {module} matches {pattern!r}{did_you_mean(pattern, own)} (it has {', '.join(own)})")
+            chosen.update(dict.fromkeys(found))
         elif is_path(name):
             chosen.update(dict.fromkeys(load(Path(name))))
         elif "." in name or "*" in name:

@@ -61,7 +61,7 @@ class PlainInstance:
         self,
         path: str,
         *,
-        json: Any = None,  # noqa: A002 - what everybody calls it
+        json: Any = None,
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:

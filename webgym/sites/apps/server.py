@@ -14,8 +14,8 @@ from webgym.sites.apps import clock
 from webgym.sites.apps.calls import GaveUp, called, in_thread
 from webgym.sites.apps.exchange import Address
 from webgym.sites.apps.headers import origins
-from webgym.sites.apps.logs import log_folder
 from webgym.sites.apps.instance import Instance, PlainInstance, Wrong
+from webgym.sites.apps.logs import log_folder
 from webgym.sites.apps.pool import Command, Elsewhere, Processes, Running
 from webgym.sites.apps.proxy import Proxy
 from webgym.sites.apps.resets import Copy, Reader, Reset, Sqlite, in_words

@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from tests.webgym.sites.apps.asking import HOST, Answer, ask, playing, scope, shelf
 
+from tests.webgym.sites.apps.asking import HOST, Answer, ask, playing, scope, shelf
 from webgym.errors import SiteFault
 
 

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.webgym.sites.apps.asking import COMMAND, SHELF, ask, playing, shelf
 
+from tests.webgym.sites.apps.asking import COMMAND, SHELF, ask, playing, shelf
 from webgym.errors import ConfigError, SiteFault
 from webgym.sites import Command, Copy, File, Get, Post, Query, Server, Sqlite, restart
 from webgym.sites.apps import clock
@@ -161,11 +161,17 @@ def test_the_environment_of_a_process_may_name_secrets(tiny, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("no-such-program --port {port}", r"could not be started: No such file or directory; it was run as `no-such-program --port \{port\}`"),
-        (f"{sys.executable} -c 'print(\"out of tea\", flush=True); raise SystemExit(3)' {{port}}", r"(?s)ended with status 3.*it printed last:\nout of tea"),
-        (f"{sys.executable} -c 'import os; os.kill(os.getpid(), 11)'", r"ended with signal 11.*it printed nothing; the command does not name \{port\}"),
+        ("no-such-program {port}", r"could not be started: No such file or directory; it was run as `no-such-program \{port\}`"),
+        (
+            f"{sys.executable} -c 'print(\"out of tea\", flush=True); raise SystemExit(3)' {{port}}",
+            r"(?s)ended with status 3.*it printed last:\nout of tea",
+        ),
+        (
+            f"{sys.executable} -c 'import os; os.kill(os.getpid(), 11)'",
+            r"ended with signal 11.*it printed nothing; the command does not name \{port\}",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_start_that_fails_says_what_was_run_and_what_it_printed(command, words):
     site = Server("http://tiny.localhost/", command=command)
     try:
