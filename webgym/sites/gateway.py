@@ -189,7 +189,7 @@ async def _lease(episode: _Episode, host: str, seed: int, site_state: Any, timeo
 
 def _one_each(sites: Mapping[str, Site]) -> list[str]:
     """One host of each site, because a site with several has one state."""
-    return list({id(site): host for host, site in reversed(sites.items())}.values())[::-1]
+    return list({id(site): host for host, site in reversed(list(sites.items()))}.values())[::-1]
 
 
 async def _state(episode: _Episode, host: str) -> Any:

@@ -99,7 +99,7 @@ def test_a_state_check_reads_what_its_reader_says(written):
 @pytest.mark.parametrize(
     ("site", "tasks", "words"),
     [
-        ("  {serve: x, at: http://localhost:1, url: http://a.localhost/}", TASK, r"site: expected exactly one of serve, at; got serve and at"),
+        ("  {serve: x, at: http://localhost:1, url: http://a.localhost/}", TASK, r"exactly one of serve, at; got serve and at"),
         ("  {url: http://a.localhost/}", TASK, r"site: expected exactly one of serve, at; got none"),
         ("  {serve: x}", TASK, r"site\.url: is missing"),
         ("  {url: http://a.localhost, serve: x, resets: restart}", TASK, r"there is no field 'resets'; did you mean 'reset'"),

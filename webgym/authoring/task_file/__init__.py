@@ -241,7 +241,7 @@ def _host(url: str) -> str:
     return parts.netloc if parts.scheme == "http" else f"{parts.scheme}://{parts.netloc}"
 
 
-def _clock(entry: TaskEntry, own: Site | None) -> dict[str, float]:
+def _clock(entry: TaskEntry, own: Site | None) -> dict[str, Any]:
     """The pages' clock, where it is said: by the task, or by its application."""
     clock_s = moment(entry.clock) if entry.clock is not None else getattr(own, "clock_s", None)
     return {} if clock_s is None else {"clock_s": clock_s}

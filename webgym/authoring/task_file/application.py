@@ -196,7 +196,7 @@ class Application(Entry):
                 raise ValueError(f"expected a folder beside the file, got {self.in_!r}: there is no {folder}")
         except ValueError as error:
             raise source.error(("site", "in"), str(error)) from error
-        resets = [
+        resets: list[Reset] = [
             step if isinstance(step, str) else _made(source, ("site", "reset", number), lambda step=step: step.step(root))
             for number, step in enumerate(self.reset)
         ]

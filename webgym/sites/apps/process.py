@@ -23,15 +23,14 @@ _ports: list[int] = []  # given out lately: the system may give one again before
 
 def free_port() -> int:
     """A port on 127.0.0.1 that nothing listens on now."""
-    for _ in range(100):
+    while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port: int = probe.getsockname()[1]
         if port not in _ports:
-            break
-    _ports.append(port)
-    del _ports[:-256]
-    return port
+            _ports.append(port)
+            del _ports[:-256]
+            return port
 
 
 class Process:

@@ -184,12 +184,12 @@ class Server:
         except Exception as error:
             raise self._fault(lease, f"its reset by {in_words(step)} failed: {error!r}") from error
 
-    async def snapshot(self, lease: Lease) -> dict[str, Any]:
+    async def snapshot(self, state: Lease) -> dict[str, Any]:
         """What the readers say, by name, all asked at once. Raises SiteFault."""
-        if how := lease.running.ended:
-            raise self._fault(lease, f"its process is gone: {how}")
+        if how := state.running.ended:
+            raise self._fault(state, f"its process is gone: {how}")
         names = list(self._readers)
-        found = await asyncio.gather(*(self._read(lease, name) for name in names), return_exceptions=True)
+        found = await asyncio.gather(*(self._read(state, name) for name in names), return_exceptions=True)
         for error in found:
             if isinstance(error, BaseException):
                 raise error
@@ -207,12 +207,12 @@ class Server:
         except Exception as error:
             raise self._fault(lease, f"its state {name!r} could not be read: {error!r}") from error
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, state: Lease) -> None:
         """Give the application back."""
-        lease.headers = {}
-        again = lease.well and not (self._restarts and lease.running.process is not None)
-        await self._pool.give_back(lease.running, well=again)
-        if not again and lease.well and isinstance(self._pool, Processes):
+        state.headers = {}
+        again = state.well and not (self._restarts and state.running.process is not None)
+        await self._pool.give_back(state.running, well=again)
+        if not again and state.well and isinstance(self._pool, Processes):
             self._pool.start_ahead()
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import wsproto
@@ -29,7 +30,7 @@ class Upstream:
             return event if isinstance(event, ws.AcceptConnection) else None
         return None
 
-    async def events(self) -> Any:
+    async def events(self) -> AsyncIterator[ws.Event]:
         """What the application says, until its end."""
         while True:
             try:
