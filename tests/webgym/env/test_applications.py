@@ -209,6 +209,38 @@ def test_sessions_side_by_side_have_their_own_books(shelf):
     play(test, sessions=4)
 
 
+def test_an_application_has_the_addresses_that_its_author_says(shelf):
+    from webgym.task import PENDING, Start
+
+    site = asking.shelf("https://shelf.example/", also=["http://localhost:8001"], same_for_all=["/static/*"])
+
+    @webgym.register("addresses.shelf", sites=[site])
+    class Addresses:
+        def start(self, seed):
+            return Start("/login", "Look.", cookies={"csrf": "t-1"}, storage={"a": "b"})
+
+        def check(self, evidence):
+            return PENDING
+
+    async def test(env):
+        page = await env.reset("addresses.shelf", 0)
+        assert page.url == "https://shelf.example/login" and "Sign in" in words(page)
+        assert await env.session.tab.page_value("[document.cookie, localStorage.a, isSecureContext]") == ["csrf=t-42", "b", True]
+        found = await env.session.tab.page_promise("fetch('/echo/').then(a => a.json()).then(a => Object.fromEntries(a.headers))")
+        assert found["host"] == "shelf.example" and found["x-forwarded-proto"] == "https"
+        talk = "new Promise(done => new WebSocket('wss://shelf.example/talk').onmessage = e => done(e.data))"
+        assert await env.session.tab.page_promise(talk) == "hello https://shelf.example"
+        there = (await act(env, "goto('http://localhost:8001/login')")).observation
+        assert there.url == "http://localhost:8001/login" and "Sign in" in words(there)
+        lease = env._pool.gateway.leases(env._token)
+        assert lease["localhost:8001"] is lease["https://shelf.example"]
+
+    try:
+        play(test)
+    finally:
+        registry._remove("addresses.shelf")
+
+
 def test_a_rehearsal_finds_that_the_tasks_can_begin(shelf, monkeypatch):
     from webgym.errors import TaskFileError
     from webgym.packs.rehearsal import rehearse

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
@@ -25,13 +24,16 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.tab import Tab, hook
 from webgym.backends.browser.worlds import PageError
-from webgym.errors import BrowserFault, ConfigError
-from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import BLANK, TOKEN_HEADER
+from webgym.errors import BrowserFault, ConfigError, SiteFault
+from webgym.sites.address import allowed_address, not_allowed, origin, origin_of_url
+from webgym.sites.episode import BLANK, Episode
+from webgym.sites.gateway import Gateway
+from webgym.sites.listener import Listener
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of sessions; no page can reach it
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
@@ -48,9 +50,10 @@ STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 class Session:
     """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
+    def __init__(self, browser: Browser, context: BrowserContext, listener: Listener, gateway: Gateway, shown: bool = False) -> None:
         self._browser = browser
         self._context = context
+        self._listener, self._gateway = listener, gateway
         self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
@@ -68,6 +71,7 @@ class Session:
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
         self._overrides: CDPSession | None = None
+        self._played: Episode | None = None  # the last one
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
@@ -76,12 +80,16 @@ class Session:
         context.on("dialog", self._answer_dialog)
 
     @classmethod
-    async def open(cls, browser: Browser, shown: bool = False) -> "Session":
-        """A session with one blank tab; `shown` is one in a window."""
+    async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, shown: bool = False) -> "Session":
+        """A session with one blank tab, whose requests go to `listener`; `shown` is one in a window."""
         context = await browser.new_context(
-            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
+            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]},
+            locale="en-US",
+            timezone_id="UTC",
+            accept_downloads=True,
+            proxy={"server": f"http://{LISTENERS}:{listener.port}"},
         )
-        session = cls(browser, context, shown)
+        session = cls(browser, context, listener, gateway, shown)
         await context.add_init_script(session._clipboard.script)
         page = await context.new_page()
         session._new_pages.clear()
@@ -114,6 +122,7 @@ class Session:
                     await self._overrides.detach()
         except (PlaywrightError, TimeoutError) as error:
             log.debug("closing a session: %s", error)
+        await self._listener.close()
 
     @property
     def alive(self) -> bool:
@@ -135,6 +144,11 @@ class Session:
         """The address of the page that the agent looks at."""
         return self.tab.page.url
 
+    @property
+    def episode(self) -> Episode | None:
+        """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
+        return self._listener.episode
+
     # --- an episode --------------------------------------------------------------------------------------------------------
 
     async def begin(
@@ -153,7 +167,9 @@ class Session:
         storage: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
+        if allowed_address(url, hosts) is None:
+            raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
         self._episodes += 1
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
         self._cookies, self._storage = cookies, storage or {}
@@ -164,7 +180,7 @@ class Session:
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         tab = self._tabs[0]
-        left, host = urlsplit(tab.page.url).hostname, urlsplit(url).hostname
+        left, found = origin_of_url(tab.page.url), origin_of_url(url)
         for page in self._context.pages:
             if page is not tab.page:
                 await page.close()
@@ -176,14 +192,13 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        await asyncio.gather(
-            self._forget(tab, url),
-            self._context.set_extra_http_headers({TOKEN_HEADER: token}),
-            self._replace_hook(),
-        )
+        self._listener.refuse()
+        await asyncio.gather(self._forget(tab, url), self._replace_hook())
+        self._played = self._gateway.episode(token)
+        self._listener.serve(self._played)
         tab.choosing = False
-        if left and left != host:  # another host's page has another process, whose time is the real one
-            await self._go_ahead(f"http://{host}{BLANK}")
+        if left and left != found:  # another host's page has another process, whose time is the real one
+            await self._go_ahead(f"{found}{BLANK}")
         await self._give_cookies()
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
@@ -216,7 +231,13 @@ class Session:
         """Clear what the last episode left in the browser, after its page can add nothing any more."""
         if self._hook is not None:  # there was one
             await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
+        origins = [origin(host) for host in self._hosts]
+        cached = self._played is not None and self._played.traces.cached
+        await asyncio.gather(
+            self._context.clear_cookies(),
+            *(self._clear_storage(one, url) for one in origins),
+            *([tab.send("Network.clearBrowserCache")] if cached else []),
+        )
 
     async def _silence(self, tab: Tab) -> None:
         """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
@@ -234,11 +255,11 @@ class Session:
         if old:
             await old.close()
 
-    async def _clear_storage(self, host: str, url: str) -> None:
+    async def _clear_storage(self, cleared: str, url: str) -> None:
         # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
         # start page's own is cleared from inside.
-        kinds = STORAGE if urlsplit(url).hostname == host else f"{STORAGE},local_storage"
-        await self.tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": kinds})
+        kinds = STORAGE if origin_of_url(url) == cleared else f"{STORAGE},local_storage"
+        await self.tab.send("Storage.clearDataForOrigin", {"origin": cleared, "storageTypes": kinds})
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
