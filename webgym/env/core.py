@@ -219,6 +219,12 @@ class AsyncWebEnv:
             raise EpisodeStateError("there is no browser session before the first reset")
         return self._session
 
+    async def site_state(self) -> object:
+        """The state of the episode's sites as a check would see it now. Raises SiteFault, EpisodeStateError."""
+        if self._pool is None or not self._token:
+            raise EpisodeStateError("there is no episode: call reset first")
+        return await self._pool.gateway.snapshot(self._token)
+
     async def screenshot(self) -> np.ndarray:
         """The pixels of the current page, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
         return await self.session.screenshot()

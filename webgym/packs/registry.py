@@ -413,6 +413,11 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
         _register_gym(new.id)
 
 
+def forget(task_id: str) -> None:
+    """Let a registered task be unknown again, and end what its sites run."""
+    _remove(task_id)
+
+
 def _remove(task_id: str) -> None:
     for host in _registered.pop(task_id).hosts:
         site = _registered_sites.pop(host, None)

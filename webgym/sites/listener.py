@@ -25,6 +25,7 @@ from webgym.sites.episode import Episode
 
 log = logging.getLogger(__name__)
 
+MOST_NOTED = 100  # addresses that no site has
 MOST_HEAD = 65_536  # bytes of a CONNECT
 TLS_S = 30.0  # that a browser may take to shake hands
 CONNECTED = b"HTTP/1.1 200 connected\r\n\r\n"
@@ -64,6 +65,7 @@ class Listener:
         self.certificate = certificate
         self.port = 0
         self.refused = 0  # attempts to reach a site, since the last episode ended
+        self.elsewhere: set[str] = set()  # what the episode's pages asked for and no site has
         self.state = ServerState()
         self._episode: Episode | None = None
         self._server: asyncio.Server | None = None
@@ -95,8 +97,14 @@ class Listener:
     def refuse(self) -> None:
         """Abort all connections, and refuse everything from now on."""
         self._episode, self.refused = None, 0
+        self.elsewhere.clear()
         for connection in list(self.state.connections):
             connection.transport.abort()
+
+    def note(self, asked: str) -> None:
+        """Note an address that no site of the episode has."""
+        if len(self.elsewhere) < MOST_NOTED:
+            self.elsewhere.add(asked)
 
     async def close(self) -> None:
         """Abort all connections and give the port back."""
@@ -140,8 +148,10 @@ class Connection(asyncio.Protocol):
     def _connect(self) -> None:
         """Open the tunnel that the first line asks for, if it leads to a site."""
         head, _, self._received = self._received.partition(b"\r\n\r\n")
-        found = self._listener.tunnel_to(head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1"))
+        authority = head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1")
+        found = self._listener.tunnel_to(authority)
         if not found:
+            self._listener.note(authority)
             self.transport.write(REFUSED)
             self.transport.close()
             return
@@ -192,6 +202,7 @@ class Connection(asyncio.Protocol):
             found, path = _absolute(scope["raw_path"])
             scope = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path}
         if episode is None or not episode.serves(found):
+            self._listener.note(found)
             return self._refuse()
         await episode.answer(found, scope, receive, send, self.transport.is_closing)
 

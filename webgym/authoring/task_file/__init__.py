@@ -264,7 +264,8 @@ def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Si
     pack = header.pack or _pack_name(path)
     if not re.fullmatch(NAME, pack):
         raise TaskFileError(f"{path}:1: pack: is missing, and {pack!r}, after the file, is no pack name: expected text of the form {NAME}")
-    sites = [_site(source, header.site, pack)] if header.site else []
+    verifiers = [check.verify for entry in entries for check in entry.checks if isinstance(check, VerifyCheck)]
+    sites = [_site(source, header.site, pack, verifiers)] if header.site else []
     own = sites[0] if sites else None
     root = _root(own) if own is not None else ""
     found: dict[str, Task] = {}
@@ -333,9 +334,9 @@ def _header(source: Source) -> Header:
         raise source.errors(error, ()) from error
 
 
-def _site(source: Source, pages: Pages | Application, pack: str) -> Site:
+def _site(source: Source, pages: Pages | Application, pack: str, withheld: Sequence[str]) -> Site:
     if isinstance(pages, Application):
-        return pages.server(source)
+        return pages.server(source, withheld)
     folder = source.path.parent / pages.pages
     if not folder.is_dir():
         raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")

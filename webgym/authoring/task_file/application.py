@@ -1,6 +1,6 @@
 """The application of a task file (`site:` with `url`): what is written down, and the :class:`webgym.sites.Server` that it becomes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -187,8 +187,8 @@ class Application(Entry):
         if names_secrets(self.model_dump()):
             yield "a secret from the environment"
 
-    def server(self, source: Source) -> apps.Server:
-        """The site. Raises TaskFileError."""
+    def server(self, source: Source, withheld: Sequence[str]) -> apps.Server:
+        """The site; the task file itself and the files `withheld` are not copied with its folder. Raises TaskFileError."""
         root = source.path.resolve().parent
         try:
             folder = root if self.in_ == "." else inside(root, self.in_) if self.in_ is not None else None
@@ -210,6 +210,7 @@ class Application(Entry):
                 at=self.at or "",
                 folder=folder,
                 cwd=root,
+                withheld=[source.path, *(root / path for path in withheld)],
                 environment=self.env,
                 ready=self.ready,
                 reset=resets,

@@ -149,6 +149,11 @@ class Session:
         """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
         return self._listener.episode
 
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The addresses that the episode's pages asked for and no site of the task has."""
+        return tuple(self._listener.elsewhere)
+
     # --- an episode --------------------------------------------------------------------------------------------------------
 
     async def begin(

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 LINKED = ("node_modules", ".venv", "venv")  # what an application is built on is the same for all its processes
@@ -23,16 +23,16 @@ def inside(folder: Path, path: str) -> Path:
     return found
 
 
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy an application's folder. What it is built on is linked, caches and histories are left out."""
+def copy_folder(source: Path, target: Path, withheld: Collection[Path] = ()) -> None:
+    """Copy an application's folder. What it is built on is linked; caches, histories and what is `withheld` are left out."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(source.iterdir()):
-        if entry.name in LEFT_OUT:
+        if entry.name in LEFT_OUT or entry in withheld:
             continue
         if entry.name in LINKED and entry.is_dir():
             (target / entry.name).symlink_to(entry.resolve(), target_is_directory=True)
         elif entry.is_dir() and not entry.is_symlink():
-            copy_folder(entry, target / entry.name)
+            copy_folder(entry, target / entry.name, withheld)
         elif entry.is_symlink() or entry.is_file():  # no sockets and pipes
             shutil.copy2(entry, target / entry.name, follow_symlinks=False)
 

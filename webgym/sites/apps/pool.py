@@ -31,6 +31,7 @@ class Command:
 
     command: Sequence[str] | str
     source: Path | None  # copied for each process; it runs in the copy
+    withheld: Sequence[Path]  # what of the source is not copied
     cwd: Path | None  # where it runs unless there is a source
     environment: Mapping[str, str]
     ready: str
@@ -187,7 +188,8 @@ class Processes:
             arguments = with_secrets(self.command.arguments(port, process.folder))
             variables = with_secrets(self.command.variables(port, process.folder, process.home / "clock"))
             where = None if self.command.source is not None else self.command.cwd
-            await in_thread(process.start, self.command.source, arguments, where, variables, timeout_s=START_S)
+            given = (self.command.source, self.command.withheld, arguments, where, variables)
+            await in_thread(process.start, *given, timeout_s=START_S)
             address = Address("http", "127.0.0.1", port)
             await self._until_ready(process, address)
             plain = PlainInstance(address, process.folder, host=self._host.replace("{port}", str(port)), environment=variables)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from webgym.sites.apps.files import copy_folder, tail
@@ -44,10 +44,12 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self._said = ""
 
-    def start(self, source: Path | None, command: Sequence[str], cwd: Path | None, environment: Mapping[str, str]) -> None:
+    def start(
+        self, source: Path | None, withheld: Collection[Path], command: Sequence[str], cwd: Path | None, environment: Mapping[str, str]
+    ) -> None:
         """Copy the source into the folder, and start the command there or in `cwd`. Raises OSError. It may take its time."""
         if source is not None:
-            copy_folder(source, self.folder)
+            copy_folder(source, self.folder, withheld)
         with self._output.open("ab") as output:
             self._popen = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(LAUNCHER), str(self.home), *command],

@@ -59,7 +59,8 @@ class Server:
     `reset` brings it back: :class:`Sqlite`, :class:`Copy`, :class:`Get`, :class:`Post`, :class:`Command`, `restart`, or a function of the
     instance. `readers` say its state by name, as does the decorator :meth:`state`. `private` paths are refused to pages. `also` are more
     addresses under which pages see it. `same_for_all` paths are the same for every episode, so that browsers keep them. `streams` are
-    paths that stay open, for which no page waits. `host_header` is what the application takes itself for.
+    paths that stay open, for which no page waits. `host_header` is what the application takes itself for. `withheld` names files of the
+    folder that are not copied, such as those that hold answers.
     """
 
     external = True
@@ -72,6 +73,7 @@ class Server:
         at: str = "",
         folder: str | Path | None = None,
         cwd: str | Path | None = None,
+        withheld: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         ready: str = "/",
         reset: Sequence[Reset] | Reset = (),
@@ -111,7 +113,7 @@ class Server:
             )
         else:
             where = Path(cwd).resolve() if cwd is not None else None
-            started = Command(command, source, where, environment or {}, ready, log, clock_s)
+            started = Command(command, source, [path.resolve() for path in withheld], where, environment or {}, ready, log, clock_s)
             self._pool = Processes(started, host_header, self._keep_first)
         self._proxy = Proxy(origins([url, *also]), host_header, self.private, self.same_for_all)
         _servers.add(self)
@@ -135,6 +137,13 @@ class Server:
     def hosts(self) -> tuple[str, ...]:
         """All hosts under which pages see it."""
         return (self.host, *self.also)
+
+    @property
+    def clock_note(self) -> str:
+        """What there is to say about the clock of its processes."""
+        if self.clock_s is None or self.at or clock.library() is not None:
+            return ""
+        return clock.MISSING
 
     def set_clock(self, clock_s: float) -> None:
         """Let its processes see this time at the beginning of each episode. Raises ConfigError where they see another one already."""
