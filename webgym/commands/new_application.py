@@ -142,15 +142,17 @@ def _readers(folder: Path, databases: list[str]) -> dict[str, tuple[str, str]]:
 
 async def _form(look: Look, env: AsyncWebEnv, task_id: str, page: t.Observation) -> str:
     """A task about a field and a button of the first page whose text arrives in a table; "" where there is none."""
+    if not look.readers:  # what a form writes could not be seen, and perhaps not be undone
+        return ""
     fields = [node for node in page.nodes if node.ref is not None and node.role == "textbox" and node.text][:MOST_TRIES]
     buttons = [node for node in page.nodes if node.ref is not None and node.role == "button" and node.text]
     for box in fields:
         for button in [each for each in buttons if page.nodes.index(each) > page.nodes.index(box)][:2]:
             begun = await env.reset(task_id, 0)
-            if box not in begun.nodes or button not in begun.nodes:
+            if (field_ref := _ref(begun, box)) is None or (button_ref := _ref(begun, button)) is None:
                 continue
-            await env.step(t.Fill(_ref(box), TEXTS[0]))
-            await env.step(t.Click(_ref(button)))
+            await env.step(t.Fill(field_ref, TEXTS[0]))
+            await env.step(t.Click(button_ref))
             state = await env.site_state()
             for reader, rows in state.items() if isinstance(state, Mapping) else ():
                 if column := next((key for row in rows for key, value in row.items() if value == TEXTS[0]), ""):
@@ -179,9 +181,9 @@ async def _link(look: Look, env: AsyncWebEnv, task_id: str, page: t.Observation)
     links = [node for node in page.nodes if node.ref is not None and node.role == "link" and node.text]
     for link in links[: 2 * MOST_TRIES]:
         begun = await env.reset(task_id, 0)
-        if link not in begun.nodes:
+        if (ref := _ref(begun, link)) is None:
             continue
-        there = (await env.step(t.Click(_ref(link)))).observation
+        there = (await env.step(t.Click(ref))).observation
         heading = next((node.text for node in there.nodes if node.role == "heading" and node.text), "")
         if there.url != begun.url and heading and heading not in shown:
             look.readers = dict(list(look.readers.items())[:3])
@@ -229,9 +231,9 @@ def _written(look: Look) -> str:
     return "\n".join([*lines, "tasks:", look.task])
 
 
-def _ref(node: t.Node) -> int:
-    assert node.ref is not None
-    return node.ref
+def _ref(page: t.Observation, node: t.Node) -> int | None:
+    """The ref of the same thing on another view of its page."""
+    return next((each.ref for each in page.nodes if (each.role, each.text) == (node.role, node.text)), None)
 
 
 def _plain(text: str) -> str:

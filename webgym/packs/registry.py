@@ -414,8 +414,11 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
 
 
 def forget(task_id: str) -> None:
-    """Let a registered task be unknown again, and end what its sites run."""
+    """Let a registered task be unknown again, and end what its sites run. Its file can be loaded anew."""
     _remove(task_id)
+    for source, (_, ids) in list(_loaded.items()):
+        if task_id in ids:
+            _loaded[source] = ((0, 0), [other for other in ids if other != task_id])
 
 
 def _remove(task_id: str) -> None:

@@ -189,8 +189,7 @@ def test_load_takes_the_trust_along(written):
         webgym.load(file.parent)
     assert webgym.load(file.parent, trust=True) == ["forum.a"]
     assert webgym.task("forum.a").hosts == ("forum.localhost",)
-    webgym.packs.registry._remove("forum.a")
-    webgym.packs.registry._loaded.pop(file.resolve())
+    webgym.packs.registry.forget("forum.a")
 
 
 @pytest.mark.parametrize("site", [*CODE.values(), "  {url: http://f.localhost/, at: http://localhost:1}"])
@@ -292,5 +291,5 @@ def test_python_files_and_modules_are_named_on_the_command_line(tmp_path, monkey
         (tmp_path / "empty.py").write_text("")
         choose(["./empty.py"])
     for known in ("byfile.reply", "bymodule.reply"):
-        webgym.packs.registry._remove(known)
+        webgym.packs.registry.forget(known)
     assert os.getcwd() == str(tmp_path)

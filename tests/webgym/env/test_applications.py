@@ -76,7 +76,7 @@ def shelf(tmp_path_factory):
         ids = webgym.load(folder, trust=True)
         yield folder
         for task_id in ids:
-            registry._remove(task_id)
+            registry.forget(task_id)
 
 
 def play(test, sessions=1):
@@ -238,7 +238,7 @@ def test_an_application_has_the_addresses_that_its_author_says(shelf):
     try:
         play(test)
     finally:
-        registry._remove("addresses.shelf")
+        registry.forget("addresses.shelf")
 
 
 def test_a_rehearsal_finds_that_the_tasks_can_begin(shelf, monkeypatch):
