@@ -1,16 +1,17 @@
 """Examination of an application before its tasks are tried: in words, what an author must know of it."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from webgym.env import AsyncWebEnv
 from webgym.errors import WebGymError
 from webgym.packs import registry
-from webgym.task import Site, Task
-from webgym.types import Observation
+from webgym.task import Task
 
 LATER_S = 2.2  # of real time, after which a page that shows it differs
 MOST_SHOWN = 4  # lines, requests or hosts
@@ -54,33 +55,45 @@ async def examine(url: str, task: Task) -> Examination:
 
 async def _examined(env: AsyncWebEnv, url: str, task: Task) -> Examination:
     site = next(site for site in registry.sites_of(task) if getattr(site, "url", site.host) == url)
-    notes, problems = [], []
-    notes.append(await _started(site))
-    begun = time.monotonic()
-    first = await env.reset(task.id, 0)
-    seconds = [time.monotonic() - begun]
+    notes, problems = [await _started(site)], []
+    looks = [await _look(env, task)]
     notes += _open_and_refused(env)
-    first_state = await _state(env)
-    begun = time.monotonic()
-    second = await env.reset(task.id, 0)
-    seconds.append(time.monotonic() - begun)
-    differs = _differences(first, second)
-    if differs:
-        problems.append(f"two resets do not give the same first page: {_shown(differs)}; reset what it keeps, or give it a fixed start")
-    else:
-        notes.append(f"two resets give the same first page (in {seconds[0]:.2f} and {seconds[1]:.2f} s)")
-    if (second_state := await _state(env)) != first_state:
-        problems.append(f"two resets do not give the same state: {_shown(_changed(first_state, second_state))}")
+    looks.append(await _look(env, task))
     await asyncio.sleep(LATER_S)
-    third = await env.reset(task.id, 0)
-    later = [pair for pair in _differences(second, third) if pair not in differs]
-    if later and not differs:
-        notes.append(
-            f"changes with real time: {_shown(later)}; give it a clock (`clock:` needs libfaketime), or keep such texts out of checks"
+    looks.append(await _look(env, task))
+    by_time, otherwise = _differences(looks)
+    if otherwise:
+        problems.append(
+            f"two resets do not give the same first page: {_shown(otherwise)}; let the reset put back what it keeps, or fix its seed"
         )
-    elif not differs:
-        notes.append(f"nothing on the first page changes within {LATER_S:g} s of real time")
+    else:
+        seconds = " and ".join(f"{look.took:.2f}" for look in looks[:2])
+        notes.append(f"two resets give the same first page (in {seconds} s)")
+        clock = "; give it a clock (`clock:`, with libfaketime), or keep such texts out of checks"
+        notes.append(
+            f"changes with real time: {_shown(by_time)}{clock}" if by_time else f"nothing on it changes within {LATER_S:g} s of real time"
+        )
+    if changed := _changed(looks[0].state, looks[1].state):
+        problems.append(f"two resets do not give the same state: {_shown(changed)}; let the reset put back what it keeps")
     return Examination(url, tuple(notes), tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A first page: its lines, the state beside it, when it was seen, and how long its reset took."""
+
+    lines: tuple[str, ...]
+    state: Any
+    at: float
+    took: float
+
+
+async def _look(env: AsyncWebEnv, task: Task) -> _Look:
+    begun = time.monotonic()
+    page = await env.reset(task.id, 0)
+    seen = time.monotonic()
+    lines = tuple(f"{node.role} {node.text} {node.value or ''}".strip() for node in page.nodes)
+    return _Look((page.url, *lines), await env.site_state(), seen, seen - begun)
 
 
 async def _started(site: Any) -> str:
@@ -105,25 +118,35 @@ def _open_and_refused(env: AsyncWebEnv) -> list[str]:
     return notes
 
 
-async def _state(env: AsyncWebEnv) -> Any:
-    return await env.site_state()
+def _differences(looks: Sequence[_Look]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The lines that go on with real time, and those that differ otherwise, side by side."""
+    first, second, third = looks
+    if not len(first.lines) == len(second.lines) == len(third.lines):
+        return [], [(f"{len(first.lines)} lines", f"{max(len(second.lines), len(third.lines))} lines")]
+    by_time, otherwise = [], []
+    for texts in zip(first.lines, second.lines, third.lines, strict=True):
+        if len(set(texts)) == 1:
+            continue
+        pair = texts[:2] if texts[0] != texts[1] else texts[1:]
+        (by_time if _goes_on(texts, [look.at for look in looks]) else otherwise).append(pair)
+    return by_time, otherwise
 
 
-def _differences(one: Observation, other: Observation) -> list[tuple[str, str]]:
-    """The lines that differ between two pages, side by side."""
-    before, after = ([f"{node.role} {node.text} {node.value or ''}".strip() for node in page.nodes] for page in (one, other))
-    pairs = [(a, b) for a, b in zip(before, after, strict=False) if a != b]
-    if len(before) != len(after):
-        pairs.append((f"{len(before)} lines", f"{len(after)} lines"))
-    if one.url != other.url:
-        pairs.append((one.url, other.url))
-    return pairs
+def _goes_on(texts: Sequence[str], at: Sequence[float]) -> bool:
+    """True if the texts differ by numbers only, none of which moves by more than the seconds between them."""
+    if len({re.sub(r"[0-9]+", "0", text) for text in texts}) > 1:
+        return re.sub(r"[0-9]+", "", texts[0]) == texts[0] and texts[0] == texts[1]  # "just now" and later "a moment ago"
+    numbers = [[int(number) for number in re.findall(r"[0-9]+", text)] for text in texts]
+    steps = [[b - a for a, b in zip(one, other, strict=True)] for one, other in pairwise(numbers)]
+    most = [later - before + 1 for before, later in pairwise(at)]
+    return all(abs(step) <= limit or abs(step) in (59, 23) for row, limit in zip(steps, most, strict=True) for step in row)
 
 
 def _changed(one: Any, other: Any) -> list[tuple[str, str]]:
+    """The parts of a state that differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         return [(f"{key}: {one.get(key)}", f"{key}: {other.get(key)}") for key in {**one, **other} if one.get(key) != other.get(key)]
-    return [(str(one), str(other))]
+    return [] if one == other else [(str(one), str(other))]
 
 
 def _shown(pairs: Sequence[tuple[str, str]]) -> str:
@@ -135,6 +158,3 @@ def _shown(pairs: Sequence[tuple[str, str]]) -> str:
 def _listed(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - MOST_SHOWN} more" if len(texts) > MOST_SHOWN else ""
     return ", ".join(texts[:MOST_SHOWN]) + more
-
-
-__all__ = ["Examination", "Site", "applications", "examine"]

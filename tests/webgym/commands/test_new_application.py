@@ -89,7 +89,7 @@ def test_a_form_that_writes_becomes_a_task_that_can_be_trusted(book, capsys):
         "starts and is reset",
         "two resets give the same first page",
         "no request stays open on the first page",
-        "nothing on the first page changes within",
+        "nothing on it changes within",
         "guests.fill-in: can be trusted",
     ):
         assert words in out
