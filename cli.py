@@ -215,7 +215,7 @@ def tasks_validate(
             if kept and kept.knows(task_id, seeds):
                 print(f"{task_id}: trusted before", file=sys.stderr if as_json else sys.stdout, flush=True)
                 continue
-            audits.append(audit.audit(task_id, arena, audit.audit_seeds(seeds)))
+            audits.append(audit.audit(task_id, arena, audit.audit_seeds(seeds), clock=True))
             if kept:
                 kept.add(audits[-1], seeds)
             if not as_json:

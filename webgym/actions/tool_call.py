@@ -14,10 +14,12 @@ from webgym.actions.verbs import (
     REQUIRED,
     THINK_TAG,
     VERBS,
+    Need,
     Verb,
     Wrong,
     build,
     last_line,
+    offered,
     read_button,
     read_count,
     read_ignored,
@@ -127,12 +129,11 @@ def write(action: Action) -> str:
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
-def help_text(refs: bool = True) -> str:
+def help_text(needs: Need = "", refs: bool = True) -> str:
     lines = []
-    for verb in VERBS.values():
-        if verb.help and (refs or not verb.needs_ref):
-            shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
-            lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
+    for verb in offered(needs, refs).values():
+        shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
+        lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
     return "\n".join(lines)
 
 

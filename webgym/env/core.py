@@ -192,6 +192,7 @@ class AsyncWebEnv:
             error=t.well_formed(error),
             notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
+            dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
             screenshot=page.pixels,
         )
 
@@ -201,6 +202,11 @@ class AsyncWebEnv:
         if ended:
             return "stopped" if ended == "stop" else "infeasible"
         return "truncated" if self._turn >= self._limit else ""
+
+    @property
+    def deterministic(self) -> bool:
+        """False where the task of this episode says that the same actions need not lead to the same pages."""
+        return self._task is None or self._task.deterministic
 
     @property
     def opened(self) -> bool:

@@ -115,6 +115,7 @@ class Episode:
         self.states: dict[str, Any] = {}
         self.traces = Traces()
         self.over = False
+        self.elsewhere: set[str] = set()  # the addresses that pages asked for and no site has
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
         self._running: dict[Exchange, asyncio.Task[Any] | None] = {}

@@ -65,7 +65,6 @@ class Listener:
         self.certificate = certificate
         self.port = 0
         self.refused = 0  # attempts to reach a site, since the last episode ended
-        self.elsewhere: set[str] = set()  # what the episode's pages asked for and no site has
         self.state = ServerState()
         self._episode: Episode | None = None
         self._server: asyncio.Server | None = None
@@ -97,14 +96,13 @@ class Listener:
     def refuse(self) -> None:
         """Abort all connections, and refuse everything from now on."""
         self._episode, self.refused = None, 0
-        self.elsewhere.clear()
         for connection in list(self.state.connections):
             connection.transport.abort()
 
     def note(self, asked: str) -> None:
-        """Note an address that no site of the episode has."""
-        if len(self.elsewhere) < MOST_NOTED:
-            self.elsewhere.add(asked)
+        """Note an address that a page asked for and no site of the episode has."""
+        if self._episode is not None and len(self._episode.elsewhere) < MOST_NOTED:
+            self._episode.elsewhere.add(asked)
 
     async def close(self) -> None:
         """Abort all connections and give the port back."""

@@ -111,7 +111,7 @@ def _open_and_refused(env: AsyncWebEnv) -> list[str]:
     """The requests that stay open after the first page has come to rest, and the hosts that the page was refused."""
     episode = getattr(env.session, "episode", None)
     held = sorted({f"{each.method} {each.address}" for each in episode.unanswered()}) if episode is not None else []
-    elsewhere = sorted(getattr(env.session, "elsewhere", ()))
+    elsewhere = sorted(episode.elsewhere) if episode is not None else []
     notes = [f"stay open: {_listed(held)}" if held else "no request stays open on the first page"]
     if elsewhere:
         notes.append(f"refused, because the task does not declare them: {_listed(elsewhere)}; say `also:` for those that it serves itself")

@@ -21,11 +21,12 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from webgym.authoring import consent
 from webgym.authoring.checks import (
@@ -43,7 +44,7 @@ from webgym.authoring.checks import (
 from webgym.authoring.forms import FormSite
 from webgym.authoring.placeholders import fill, fill_text, lookup, names_in
 from webgym.authoring.programs import verifier
-from webgym.authoring.task_file.application import Application, moment
+from webgym.authoring.task_file.application import Application
 from webgym.authoring.task_file.parameters import AnyParameter
 from webgym.authoring.task_file.signed_in import SignedIn, without_secrets
 from webgym.authoring.task_file.source import Location, Source, read_source
@@ -70,7 +71,26 @@ def _site_kind(value: Any) -> str:
     return "<application>" if isinstance(value, Application) or (isinstance(value, Mapping) and not known) else "<pages>"
 
 
-class Header(Entry):
+class Pace(Entry):
+    """Time in pages: fields of one task, or of a file for all of its tasks."""
+
+    clock: datetime | None = None  # what pages take for the time at the start, UTC unless it says otherwise
+    settle_ms: Annotated[float, Field(ge=1, le=60_000)] | None = None  # time that pages get after every action
+    deterministic: bool | None = None  # false where a site's answers depend on the wall clock
+    streams: tuple[Annotated[str, Field(pattern="^/")], ...] | None = (
+        None  # paths that a site leaves unanswered; their requests never hold time
+    )
+
+    def over(self, file: "Pace") -> dict[str, Any]:
+        """The fields of a :class:`webgym.task.Task` that are given here, or else for the whole file."""
+        given = {name: own if (own := getattr(self, name)) is not None else getattr(file, name) for name in Pace.model_fields}
+        clock = given.pop("clock")
+        if clock is not None:
+            given["clock_s"] = (clock if clock.tzinfo else clock.replace(tzinfo=UTC)).timestamp()
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Header(Pace):
     """Fields of a task file besides its tasks."""
 
     pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
@@ -106,7 +126,7 @@ Goal = Annotated[
 ]
 
 
-class TaskEntry(Entry):
+class TaskEntry(Pace):
     """One task of a file."""
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -125,16 +145,7 @@ class TaskEntry(Entry):
     chance: float = Field(default=0.0, ge=0, le=1)
     difficulty: int = Field(default=1, ge=1, le=5)
     viewport: tuple[int, int] = (1280, 720)
-    clock: str | None = None  # what the pages' clock says at the start, such as 2026-03-05T09:00 (UTC)
-    settle_ms: float = Field(default=500.0, gt=0, le=60_000)  # virtual time that pages get after every action
     description: str = ""
-
-    @field_validator("clock")
-    @classmethod
-    def _a_moment(cls, clock: str | None) -> str | None:
-        if clock is not None:
-            moment(clock)
-        return clock
 
     @property
     def wordings(self) -> dict[Split, tuple[str, ...]]:
@@ -201,7 +212,7 @@ def _plainly(check: Check) -> dict[str, Any]:
     return check.model_dump(exclude_unset=True, by_alias=True)
 
 
-def _task(entry: TaskEntry, pack: str, root: str, own: "Site | None") -> Task:
+def _task(entry: TaskEntry, pack: str, root: str, header: Header, own: Site | None) -> Task:
     task_id = f"{pack}.{entry.name}"
     splits = Splits(templates=entry.wordings)
     written = _Written(task_id, entry, splits, root)
@@ -219,12 +230,11 @@ def _task(entry: TaskEntry, pack: str, root: str, own: "Site | None") -> Task:
         oracle=written.oracle if entry.oracle else None,
         hosts=_hosts(entry, own),
         viewport=entry.viewport,
-        settle_ms=entry.settle_ms,
-        **_clock(entry, own),
         chance=entry.chance,
         difficulty=entry.difficulty,
         description=entry.description or next(iter(entry.wordings["train"])),
         splits=splits,
+        **{**_of_application(own), **entry.over(header)},
     )
 
 
@@ -241,10 +251,10 @@ def _host(url: str) -> str:
     return parts.netloc if parts.scheme == "http" else f"{parts.scheme}://{parts.netloc}"
 
 
-def _clock(entry: TaskEntry, own: Site | None) -> dict[str, Any]:
-    """The pages' clock, where it is said: by the task, or by its application."""
-    clock_s = moment(entry.clock) if entry.clock is not None else getattr(own, "clock_s", None)
-    return {} if clock_s is None else {"clock_s": clock_s}
+def _of_application(own: Site | None) -> dict[str, Any]:
+    """The fields of a task that its application says."""
+    found = {"clock_s": getattr(own, "clock_s", None), "streams": getattr(own, "streams", None)}
+    return {name: value for name, value in found.items() if value}
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------
@@ -267,6 +277,8 @@ def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Si
     verifiers = [check.verify for entry in entries for check in entry.checks if isinstance(check, VerifyCheck)]
     sites = [_site(source, header.site, pack, verifiers)] if header.site else []
     own = sites[0] if sites else None
+    if isinstance(header.site, Application) and header.clock is not None:
+        raise source.error(("clock",), "an application's clock is said at the site, because its process has it too: move it there")
     root = _root(own) if own is not None else ""
     found: dict[str, Task] = {}
     for number, entry in enumerate(entries):
@@ -280,7 +292,7 @@ def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Si
             expected = "expected a path that begins with / or an address that begins with http://"
             raise source.error(("tasks", number, "start"), f"{expected}; got {entry.start!r}")
         _find_programs(source, number, entry, header.site)
-        found[entry.name] = _task(entry, pack, root, own)
+        found[entry.name] = _task(entry, pack, root, header, own)
     return tuple(found.values()), tuple(sites)
 
 
@@ -319,8 +331,8 @@ def _find_programs(source: Source, number: int, entry: TaskEntry, site: Pages | 
                 known = ", ".join(site.state) or "none"
                 words = f"there is no reader {name!r} of the site's state{did_you_mean(name, site.state)} (there: {known})"
                 raise source.error(("tasks", number, "check"), words)
-    if isinstance(site, Application) and site.clock is not None and entry.clock is not None:
-        raise source.error(("tasks", number, "clock"), "the application's clock is that of all tasks: say it once, at the site")
+    if isinstance(site, Application) and entry.clock is not None:
+        raise source.error(("tasks", number, "clock"), "an application's clock is that of all its tasks: say it once, at the site")
 
 
 def _pack_name(path: Path) -> str:
@@ -402,4 +414,4 @@ def _silent_wording(name: str, entry: TaskEntry) -> str:
     return next((words for words in wordings if name not in {path.partition(".")[0] for path in names_in(words)}), "")
 
 
-__all__ = ["Header", "Pages", "TaskEntry", "Wordings", "read"]
+__all__ = ["Header", "Pace", "Pages", "TaskEntry", "Wordings", "read"]

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
-from webgym.backends.browser import executable
+from webgym.backends.browser import executable, frames
 from webgym.backends.browser.admission import Admission, places
 from webgym.backends.browser.session import LISTENERS, Session
 from webgym.errors import BrowserFault
@@ -112,7 +112,11 @@ class BrowserPool:
             self._playwright = await async_playwright().start()
         return await self._playwright.chromium.launch(
             executable_path=str(found.path),
-            args=[*ARGUMENTS, f"--ignore-certificate-errors-spki-list={certificate().key_hash}"],
+            args=[
+                *ARGUMENTS,
+                *(frames.ARGUMENTS if found.kind == "shell" else ()),
+                f"--ignore-certificate-errors-spki-list={certificate().key_hash}",
+            ],
             headless=self.headless,
             chromium_sandbox=executable.sandbox(found.path).enabled,
             handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it

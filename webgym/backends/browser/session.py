@@ -5,24 +5,30 @@ the browser answers does so too; a browser that no longer answers raises Browser
 """
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, ViewportSize
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.browser import frames
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.dialogs import Dialogs
+from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.gifts import Gifts
+from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
-from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.reading import read
+from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError, SiteFault
 from webgym.sites.address import allowed_address, not_allowed, origin, origin_of_url
@@ -50,9 +56,20 @@ STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 class Session:
     """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext, listener: Listener, gateway: Gateway, shown: bool = False) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        context: BrowserContext,
+        root: CDPSession,
+        context_id: str,
+        listener: Listener,
+        gateway: Gateway,
+        shown: bool = False,
+    ) -> None:
         self._browser = browser
         self._context = context
+        self._root = root  # a session with the whole browser
+        self._context_id = context_id
         self._listener, self._gateway = listener, gateway
         self._shown = shown
         self._tabs: list[Tab] = []
@@ -63,35 +80,41 @@ class Session:
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
-        self._cookies: Sequence[Mapping[str, Any]] = ()
-        self._storage: Mapping[str, str] = {}
+        self._gifts = Gifts()
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
-        self._overrides: CDPSession | None = None
+        self._ticks = Clock()
         self._played: Episode | None = None  # the last one
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
-        context.on("dialog", self._answer_dialog)
+        self._dialogs = Dialogs(self.tell)
+        self._seen = PageView("", "", (), (), None, ())  # the page as it was read last
+        self._pixels: np.ndarray | None = None  # the last picture of it
+        context.on("dialog", self._dialogs.came)
 
     @classmethod
     async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, shown: bool = False) -> "Session":
         """A session with one blank tab, whose requests go to `listener`; `shown` is one in a window."""
-        context = await browser.new_context(
-            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]},
+        root = await browser.new_browser_cdp_session()
+        view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
+        context, known = await frames.open_context(
+            browser,
+            root,
+            viewport=view,
             locale="en-US",
             timezone_id="UTC",
             accept_downloads=True,
             proxy={"server": f"http://{LISTENERS}:{listener.port}"},
         )
-        session = cls(browser, context, listener, gateway, shown)
+        session = cls(browser, context, root, known, listener, gateway, shown)
         await context.add_init_script(session._clipboard.script)
-        page = await context.new_page()
+        page = await frames.open_page(context, root, known)
         session._new_pages.clear()
         await session._add_tab(page)
         await session._hold_permissions()
@@ -107,19 +130,19 @@ class Session:
     async def _hold_permissions(self) -> None:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
         held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
-        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
         asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
-        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+        # `_root` is kept, since the overrides end with it
+        for failure in await asyncio.gather(*(self._root.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
             if isinstance(failure, BaseException):
                 log.debug("a permission that this browser does not know: %s", failure)
 
     async def close(self) -> None:
         """Close the context; a browser that is gone already is fine."""
+        self._dialogs.drop()
         try:
             async with asyncio.timeout(5):
                 await self._context.close()
-                if self._overrides is not None:
-                    await self._overrides.detach()
+                await self._root.detach()
         except (PlaywrightError, TimeoutError) as error:
             log.debug("closing a session: %s", error)
         await self._listener.close()
@@ -149,11 +172,6 @@ class Session:
         """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
         return self._listener.episode
 
-    @property
-    def elsewhere(self) -> tuple[str, ...]:
-        """The addresses that the episode's pages asked for and no site of the task has."""
-        return tuple(self._listener.elsewhere)
-
     # --- an episode --------------------------------------------------------------------------------------------------------
 
     async def begin(
@@ -176,8 +194,9 @@ class Session:
         if allowed_address(url, hosts) is None:
             raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
         self._episodes += 1
+        await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
-        self._cookies, self._storage = cookies, storage or {}
+        self._gifts = Gifts(cookies, storage or {})
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
@@ -201,28 +220,19 @@ class Session:
         await asyncio.gather(self._forget(tab, url), self._replace_hook())
         self._played = self._gateway.episode(token)
         self._listener.serve(self._played)
-        tab.choosing = False
+        tab.choosing, tab.chooser = False, None
+        tab.pointer.forget()
         if left and left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
-        await self._give_cookies()
+        await self._gifts.before(self._context)
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
         time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
-        await self._give_storage(tab)
+        await self._gifts.within(tab)
         await tab.settle()
         _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
         return begun
-
-    async def _give_cookies(self) -> None:
-        """Give the browser the cookies that the episode begins with, if there are any."""
-        if self._cookies:
-            await self._context.add_cookies([dict(cookie) for cookie in self._cookies])  # type: ignore[arg-type]
-
-    async def _give_storage(self, tab: Tab) -> None:
-        """Fill the local storage of a document that has not run yet, if there is anything to fill in."""
-        if self._storage:
-            await tab.page_value(f"Object.entries({json.dumps(dict(self._storage))}).forEach(([k, v]) => localStorage.setItem(k, v))")
 
     async def start_here(self) -> None:
         """Let the current page be the first one of the episode. Raises BrowserFault."""
@@ -271,9 +281,31 @@ class Session:
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
-        failed = await self._tried(self._act(action))
+        if isinstance(action, t.Dialog):
+            failed = await self._answer(action)
+        else:
+            earlier = await self._answer(None)
+            failed = await self._until_asked(asyncio.ensure_future(self._act(action)), not self._shown) or earlier
+        if self._dialogs.open is not None:
+            return failed
         unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
         return failed or unopened
+
+    async def _answer(self, given: t.Dialog | None) -> str:
+        """Answer the open dialog and let what it interrupted go on; "" or why that did not work. None answers as without an agent."""
+        rest = self._dialogs.rest
+        if rest is None:
+            return "no dialog is open" if given else ""
+        self._dialogs.listen(self.tab.page if given else None)
+        await self._dialogs.answer(given)
+        return await self._until_asked(rest, given is not None)
+
+    async def _until_asked(self, work: asyncio.Task[None], asks: bool) -> str:
+        """Wait until the work is done, or a question of the page interrupts it; "" or why it failed. Without `asks`, no question does."""
+        asked = self._dialogs.listen(self.tab.page if asks else None)
+        failed = await self._tried(_either(work, asked))
+        self._dialogs.keep(work)
+        return failed
 
     async def _tried(self, work: Awaitable[None]) -> str:
         try:
@@ -283,6 +315,8 @@ class Session:
         return ""
 
     async def _act(self, action: t.Action) -> None:
+        if not isinstance(action, t.Upload):
+            self.tab.chooser = None  # nobody answered it
         if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
             await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
@@ -290,29 +324,37 @@ class Session:
         await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
 
     async def view(self) -> PageView:
-        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""
+        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault.
+
+        While a dialog waits for an answer, the page answers nothing: it is shown as it was before, and its refs are still good.
+        """
+        if self._dialogs.open is not None:
+            return replace(self._seen, notices=self._take_notices(), dialog=self._dialogs.open.type)
         try:
-            return await self._guard(self._view(), self.action_timeout_s)
+            self._seen = await self._guard(self._view(), self.action_timeout_s)
+            return self._seen
         except PageError as error:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
-        nodes = tuple(
-            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
-            for role, text, ref, value, states, depth, box in raw["nodes"]
-        )
-        if raw["url"].startswith("chrome-error:"):
+        page = await read(self.tab.worlds, self.tab.read, MAX_NODES, MAX_CHARS)
+        for words in page.said:
+            self.tell(words)
+        if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
-        more = len(self._notices) - MOST_NOTICES
-        told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
-        notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        told = self._take_notices()
+        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        title = page.title[:MOST_TITLE]
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, tuple(notices))
+
+    def _take_notices(self) -> tuple[str, ...]:
+        """The notices of this turn, which are told once."""
+        told, more = self._notices[:MOST_NOTICES], len(self._notices) - MOST_NOTICES
         self._notices.clear()
-        title = raw["title"][:MOST_TITLE]
-        return PageView(raw["url"], title, nodes, await self._tab_names(title), raw["focus"], tuple(notices))
+        return (*told, *([f"{more} more notices are not shown"] if more > 0 else []))
 
     @staticmethod
     async def _title(tab: Tab) -> str:
@@ -328,8 +370,10 @@ class Session:
 
     async def page_state(self, probe: str) -> object:
         """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
-        page is broken. Raises BrowserFault.
+        page is broken, or a dialog is open. Raises BrowserFault.
         """
+        if self._dialogs.open is not None:
+            return None
         try:
             return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
         except PageError:
@@ -337,8 +381,11 @@ class Session:
 
     async def screenshot(self) -> np.ndarray:
         """The pixels of the tab, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        if self._dialogs.open is not None and self._pixels is not None:
+            return self._pixels
         try:
-            return await self._guard(self._screenshot(), self.action_timeout_s)
+            self._pixels = await self._guard(self._screenshot(), self.action_timeout_s)
+            return self._pixels
         except PageError as error:
             log.debug("no picture: %s", error)
             width, height = self._viewport
@@ -350,8 +397,7 @@ class Session:
 
         from PIL import Image
 
-        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(await self.tab.picture()))).convert("RGB"))
 
     async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
@@ -405,13 +451,17 @@ class Session:
         index = history["currentIndex"] + step
         if not 0 <= index < len(history["entries"]):
             raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
-        self.tab.expect_navigation()
+        self.tab.expect_navigation(wanders=True)
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
 
-    # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
+    # --- tabs, notices -----------------------------------------------------------------------------------------------------
+
+    def tell(self, words: str) -> None:
+        """Have the agent told something with the next page."""
+        self._notices.append(words)
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._ticks, self._shown)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
@@ -462,7 +512,7 @@ class Session:
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
-        await self._add_tab(await self._context.new_page())
+        await self._add_tab(await frames.open_page(self._context, self._root, self._context_id))
 
     async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):
@@ -477,15 +527,17 @@ class Session:
         self._current = max(0, self._current - 1)
         await self.tab.page.bring_to_front()
 
-    async def _answer_dialog(self, dialog: Dialog) -> None:
-        """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
-        accept = dialog.type != "prompt"
-        words = " ".join(dialog.message.split())[:200]  # on one line, so that no dialog looks like a part of the prompt
-        self._notices.append(f'{dialog.type} dialog "{words}" was {"accepted" if accept else "dismissed"}')
-        try:
-            await (dialog.accept() if accept else dialog.dismiss())
-        except PlaywrightError as error:
-            log.debug("a dialog went away by itself: %s", error)
+
+async def _either(work: asyncio.Task[None], asked: "asyncio.Future[None]") -> None:
+    """Wait for the first of both; raise what the work raised."""
+    try:
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        work.cancel()
+        await asyncio.wait((work,))
+        raise
+    if work.done():
+        work.result()
 
 
 def in_browser(session: base.Session) -> Session:
