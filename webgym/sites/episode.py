@@ -122,6 +122,7 @@ class Episode:
         self.touched = False  # whether a site was asked
         self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
+        self.elsewhere: set[str] = set()  # the addresses that pages asked for and no site has
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
         self._running: dict[Exchange, asyncio.Task[Any] | None] = {}
@@ -138,6 +139,8 @@ class Episode:
         """Raises SiteFault if a site has failed."""
         if self._failure:
             where, error = self._failure
+            if isinstance(error, SiteFault):  # it says all itself
+                raise SiteFault(str(error)) from error
             raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
