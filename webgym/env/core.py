@@ -89,7 +89,8 @@ class AsyncWebEnv:
         self._pool.serve(sites)
         start = _start(task, seed)
         self._token = secrets.token_hex(16)
-        await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode = await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode.streams.know(task.streams)
         async with self._pool.turn():
             session = await self._living(self._pool)
             self._goal = await self._begin(session, task, seed, start)

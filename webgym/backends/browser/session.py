@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -207,7 +208,10 @@ class Session:
         self._listener.refuse()
         await asyncio.gather(self._forget(tab, url), self._replace_hook())
         self._played = self._gateway.episode(token)
+        self._played.streams.live = True
+        self._played.worker_hooks = partial(hook, self._clock_s, self._seed)
         self._listener.serve(self._played)
+        tab.streams = self._played.streams
         tab.choosing = False
         if left and left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
@@ -399,6 +403,7 @@ class Session:
     async def _add_tab(self, page: Page) -> None:
         tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._ticks, self._shown)
         tab.settle_ms = self._settle_ms
+        tab.streams = None if self._played is None else self._played.streams
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)

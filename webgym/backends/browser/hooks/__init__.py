@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 
-ORDER = ("inside", "clock", "chance", "listeners", "drawing", "storage", "streams", "outside")
+ORDER = ("inside", "clock", "chance", "listeners", "drawing", "storage", "streams", "wire", "outside")
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
 
