@@ -71,7 +71,12 @@ class Streams:
     @property
     def polls(self) -> bool:
         """True if a request is open that would hold the page's time for good."""
-        return any(x.kind == "http" and not x.answered and self._is_known(x) for x in self._unanswered())
+        return any(self._is_known(x) for x in self._asked())
+
+    def _asked(self) -> list[Exchange]:
+        """The requests whose page has no whole answer yet, event streams excepted."""
+        held = [parcel.exchange for parcel in self._held]
+        return [x for x in dict.fromkeys((*self._unanswered(), *held)) if x.kind == "http" and not x.flows]
 
     @property
     def open(self) -> bool:
@@ -138,7 +143,7 @@ class Streams:
 
         A request that went without an answer for long enough is known as a stream from then on.
         """
-        open_now = [x for x in self._unanswered() if x.kind == "http" and not x.flows]
+        open_now = self._asked()
         self._ages = {x: self._ages.get(x, 0) + 1 for x in open_now}
         old = [x for x in open_now if self._is_known(x) or self._ages[x] >= PATIENCE]
         if not old or len(old) < len(open_now):
