@@ -65,9 +65,12 @@ class Gateway:
 
     async def renew(self, token: str) -> Episode:
         """Begin an episode anew, with fresh states of its sites, because a browser has to open its first page again. Raises SiteFault."""
-        hosts, seed, site_state, timeout_s = self.episode(token).lease
+        old = self.episode(token)
+        hosts, seed, site_state, timeout_s = old.lease
         await self.end(token)
-        return await self.open(token, hosts, seed, site_state, timeout_s=timeout_s)
+        fresh = await self.open(token, hosts, seed, site_state, timeout_s=timeout_s)
+        fresh.streams.know(old.streams.known)
+        return fresh
 
     def episode(self, token: str) -> Episode:
         """The running episode that was opened with this token. Raises SiteFault."""

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +62,7 @@ class Session:
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
         self._gifts = Gifts()
+        self._played: Episode | None = None
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
@@ -176,6 +178,10 @@ class Session:
         except (Spent, TimeoutError) as reason:
             await self._move(reason)
             if self._gateway.episode(token).touched:
+                if self._gifts:
+                    raise BrowserFault(
+                        "the first page has to be opened anew, and what the browser was given belongs to the old one"
+                    ) from reason
                 await self._gateway.renew(token)
             await self._open_page(url, token, viewport)
         tab = self.tab
@@ -197,7 +203,11 @@ class Session:
             self._viewport = viewport
         first = changeover.first
         await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
-        changeover.admit(self._gateway.episode(token), url)
+        self._played = played = self._gateway.episode(token)
+        played.streams.live = True
+        played.worker_hooks = partial(hook, self._clock_s, self._seed)
+        tab.streams = played.streams
+        changeover.admit(played, url)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
         if first:
@@ -420,6 +430,7 @@ class Session:
 
     def _keep_tab(self, tab: Tab) -> None:
         """Look at this tab from now on."""
+        tab.streams = None if self._played is None else self._played.streams
         tab.page.on("crash", self._on_crash)
         tab.page.on("download", lambda one: self._notices.append(f"downloaded: {' '.join(one.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)

@@ -11,6 +11,7 @@ A page's time is that of its process: one of another host has its own, until the
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -20,15 +21,17 @@ from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.flow import Flow
 from webgym.backends.browser.frames import INTERVAL_MS, Clock, Frames
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
+from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
-FRAMES, SMOOTH, ONCE = 1, 4, 8  # what a document waits for, as bits (rendering.js)
+FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 STEP_MS = 50.0  # between two frames while something is scrolled
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -53,6 +56,8 @@ class Tab:
         self.shown = shown
         self.frame_id = frame
         self._clipboard = clipboard
+        self.streams: Streams | None = None  # of the episode
+        self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
@@ -64,6 +69,7 @@ class Tab:
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
         self._uses = 0  # what this document waits for
+        self._granted = 0.0  # to this document
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
@@ -134,7 +140,7 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self.frame_id:
             self.worlds.forget()
-            self._uses = 0
+            self._uses, self._granted = 0, 0.0
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
         elif event["frame"]["id"] == self._awaited:
@@ -223,7 +229,7 @@ class Tab:
 
     async def _pass(self, budget: float) -> None:
         """Let time pass. A document that waits for frames gets one at the beginning, at the end, and where what moves is over."""
-        if not self._uses or budget <= LAST_MS:
+        if not self._uses & ~STREAMS or budget <= LAST_MS:
             return await self.grant(budget)
         await self.frame()
         left = budget - LAST_MS
@@ -231,7 +237,7 @@ class Tab:
             await self.grant(min(left, INTERVAL_MS))
             await self.frame()
             left -= INTERVAL_MS
-        while left > 0 and self._uses:
+        while left > 0 and self._uses & ~STREAMS:
             step = min(left, await self._next_frame(left))
             await self.grant(step)
             await self.frame()
@@ -259,7 +265,8 @@ class Tab:
             if not wait or wait > left:
                 break
             left -= wait
-            self._uses = kept | FRAMES
+            drawn = bool(ends) or bool(uses & ~STREAMS)
+            self._uses = kept | (FRAMES if drawn else 0)
             await self._pass(wait + LAST_MS)
             if self._uses and not ends:  # the document is the same
                 self._uses = kept
@@ -296,17 +303,51 @@ class Tab:
 
     async def grant(self, budget_ms: float) -> None:
         """Let so much time pass, in virtual milliseconds, and no navigation be followed."""
+        if self.streams is not None and not self._flow.runs and (self._uses & STREAMS or self.streams.open):
+            await self._flow.run(self.streams, budget_ms)
+        else:
+            await self.run(budget_ms)
+
+    async def run(self, budget_ms: float, policy: str = "pauseIfNetworkFetchesPending") -> None:
+        """Let time pass, waiting for requests or not. Where only streams are open, it goes on without them."""
         if self.page.is_closed():
             return
         self._expired.clear()
         try:
-            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
             self._base = answer["virtualTimeTicksBase"]
         except PlaywrightError as error:
             if "closed" not in str(error):
                 raise
-        await self._expired.wait()
+        if policy == "advance" or self.streams is None:
+            await self._expired.wait()
+        elif not await self._expires(self.streams):
+            await self._flow.go_on(self.streams, budget_ms)
         self._clock.pass_by(self._base, budget_ms)
+        self._granted += budget_ms
+
+    async def _expires(self, streams: Streams) -> bool:
+        """False where only streams are open, which never let time expire."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._expired.wait()
+                return True
+            except TimeoutError:
+                if not self._expired.is_set() and not self._navigating and streams.late():
+                    return False
+
+    async def expire(self) -> None:
+        """Wait until the time that was granted before is over, too."""
+        self._expired.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5 * TICK_S):
+                await self._expired.wait()
+
+    async def passed_ms(self) -> float:
+        """Virtual milliseconds of this document that no grant accounts for yet."""
+        now = await self.page_value("performance.now()")
+        return max(0.0, float(now) - self._granted) if isinstance(now, int | float) else 0.0
 
     # --- evaluation --------------------------------------------------------------------------------------------------------
 
