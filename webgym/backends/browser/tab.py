@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.flow import Flow
-from webgym.backends.browser.frames import INTERVAL_MS, Clock, Frames
+from webgym.backends.browser.frames import Clock, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
 from webgym.sites.streams import TICK_S, Streams
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
+FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 STEP_MS = 50.0  # between two frames while something is scrolled
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -46,7 +48,15 @@ class Tab:
     """
 
     def __init__(
-        self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
+        self,
+        page: Page,
+        cdp: CDPSession,
+        frame: str,
+        names: tuple[str, str],
+        clipboard: Clipboard,
+        clock: Clock,
+        screen: Screen,
+        shown: bool = False,
     ) -> None:
         self.page = page
         self.settle_ms = 500.0
@@ -65,7 +75,7 @@ class Tab:
         self._loading = False
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
-        self.frames = Frames(self, clock)
+        self.frames = Frames(self, clock, screen)
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
         self._uses = 0  # what this document waits for
@@ -96,9 +106,11 @@ class Tab:
         cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
     ) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
+        browser = context.browser
+        assert browser is not None  # it was made by one
         cdp, base = await _connect(context, page)
         tree = await cdp.send("Page.getFrameTree")
-        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, shown)
+        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), shown)
         tab._base = base
         await tab.frames.probe(base)
         return tab
@@ -234,9 +246,9 @@ class Tab:
         await self.frame()
         left = budget - LAST_MS
         if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
-            await self.grant(min(left, INTERVAL_MS))
+            await self.grant(min(left, FRAME_MS))
             await self.frame()
-            left -= INTERVAL_MS
+            left -= FRAME_MS
         while left > 0 and self._uses & ~STREAMS:
             step = min(left, await self._next_frame(left))
             await self.grant(step)
@@ -251,7 +263,7 @@ class Tab:
         ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
         if not self.frames.controlled:
             return STEP_MS if ends else left
-        return STEP_MS if scrolled else max(1.0, ends + INTERVAL_MS) if ends else left
+        return STEP_MS if scrolled else _whole(ends) if ends else left
 
     async def read(self, expression: str) -> Any:
         """The value of an expression over the page, once what was due to move on it has come to its end."""
@@ -260,7 +272,7 @@ class Tab:
         for _ in range(READINGS):
             value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
             kept = (self._uses | uses) & ~ONCE
-            wait = ends + INTERVAL_MS if ends else FIRST_MS if uses & ~self._uses else 0.0
+            wait = _whole(ends) if ends else FIRST_MS if uses & ~self._uses else 0.0
             self._uses = kept
             if not wait or wait > left:
                 break
@@ -390,6 +402,11 @@ class Tab:
                     return value_of(asked.result())
         finally:
             asked.cancel()
+
+
+def _whole(ms: float) -> float:
+    """The next whole millisecond by which something is over for certain, because documents count whole ones and fractions tip them over."""
+    return float(math.ceil(ms + 0.5))
 
 
 async def _connect(context: BrowserContext, page: Page) -> tuple[CDPSession, float]:

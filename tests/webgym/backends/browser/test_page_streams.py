@@ -77,7 +77,10 @@ class TalkSite:
         head = b"text/plain" if query == "wrong" else b"text/event-stream; charset=utf-8"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", head)]})
         if query in ("once", "wrong"):
-            text = "\ufeff: a comment\nretry: 40\nid: 7\nevent: news\ndata: one\ndata: two\r\n\r\ndata:  spaced\rid\n\nid: 9\ndata: ü\n\ndata: cut"
+            text = (
+                "\ufeff: a comment\nretry: 40\nid: 7\nevent: news\ndata: one\ndata: two\r\n\r\ndata:  "
+                "spaced\rid\n\nid: 9\ndata: ü\n\ndata: cut"
+            )
             return await send({"type": "http.response.body", "body": text.encode()})
         count = 0
         while True:
@@ -143,11 +146,26 @@ def at() -> Iterator[Talker]:
 
 HEARING = {
     "events": "<script>const e = new EventSource('/events'); e.onmessage = m => say(m.data)</script>",
-    "poll": "<script>let n = 0; (async () => { for (;;) { for (const words of (await (await fetch('/poll?' + n)).text()).split(',')) { n++; say(words) } } })()</script>",
-    "xhr poll": "<script>let n = 0; const go = () => { const x = new XMLHttpRequest(); x.open('GET', '/poll?' + n); x.onload = () => { for (const words of x.response.split(',')) { n++; say(words) } go() }; x.send() }; go()</script>",
-    "talk": "<script>const w = new WebSocket('ws://' + location.host + '/talk'); w.onmessage = m => say(m.data); w.onopen = () => w.send('hello')</script>",
-    "a worker's events": "<script>const w = new Worker(window.URL.createObjectURL(new Blob([`new EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)`]))); w.onmessage = m => say(m.data)</script>",
-}  # fmt: skip
+    "poll": (
+        "<script>let n = 0; (async () => "
+        "{ for (;;) { for (const words of (await (await fetch('/poll?' + n)).text()).split(',')) { n++; "
+        "say(words) } } })()</script>"
+    ),
+    "xhr poll": (
+        "<script>let n = 0; const go = () => { const x = new XMLHttpRequest(); x.open('GET', '/poll?' + n); "
+        "x.onload = () => { for (const words of x.response.split(',')) { n++; say(words) } go() }; "
+        "x.send() }; go()</script>"
+    ),
+    "talk": (
+        "<script>const w = new WebSocket('ws://' + location.host + '/talk'); w.onmessage = m => say(m.data); "
+        "w.onopen = () => w.send('hello')</script>"
+    ),
+    "a worker's events": (
+        "<script>const w = new Worker(window.URL.createObjectURL(new Blob([`new "
+        "EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)`]))); "
+        "w.onmessage = m => say(m.data)</script>"
+    ),
+}
 ACT = "<script>act = () => fetch('/say?clicked')</script>"
 
 
@@ -203,7 +221,11 @@ def test_a_reply_over_a_socket_comes_in_the_turn(at):
 
 def test_requests_beside_a_stream_are_waited_for(at):
     """Time goes on without a long poll, and not without what else the page asks for."""
-    html = "<script>fetch('/poll?0').then(() => say('never')); let t = 0; setInterval(() => t++, 1); act = async () => { const t0 = t; await (await fetch('/slow')).text(); say('slow after ' + (t - t0 <= 200)) }</script>"
+    html = (
+        "<script>fetch('/poll?0').then(() => say('never')); let t = 0; setInterval(() => t++, 1); "
+        "act = async () => { const t0 = t; await (await fetch('/slow')).text(); "
+        "say('slow after ' + (t - t0 <= 200)) }</script>"
+    )
     at.begin(html)
     at.do(Click(at.ref("Go")))
     assert at.log == "log slow after true"
@@ -214,7 +236,11 @@ def test_requests_beside_a_stream_are_waited_for(at):
 
 def test_events_are_read_as_the_standard_says(at):
     at.begin(
-        "<script>const e = new EventSource('/events?once'); e.onopen = () => say('open' + e.readyState); e.addEventListener('news', m => say(`${m.type}=${JSON.stringify(m.data)}#${m.lastEventId}@${m.origin}`)); e.onmessage = m => say(JSON.stringify(m.data) + '#' + m.lastEventId); e.onerror = () => { say('error' + e.readyState); if (++n === 2) e.close() }; let n = 0</script>"
+        "<script>const e = new EventSource('/events?once'); e.onopen = () => say('open' + e.readyState); "
+        "e.addEventListener('news', m => "
+        "say(`${m.type}=${JSON.stringify(m.data)}#${m.lastEventId}@${m.origin}`)); e.onmessage = m => "
+        "say(JSON.stringify(m.data) + '#' + m.lastEventId); e.onerror = () => { say('error' + e.readyState); "
+        "if (++n === 2) e.close() }; let n = 0</script>"
     )
     round_trip = f'open1 news="one\\ntwo"#7@http://{HOST} " spaced"# "ü"#9 error0'
     assert at.log == f"log {round_trip} {round_trip}"
@@ -232,6 +258,11 @@ def test_an_answer_that_is_no_stream_ends_it_for_good(at, path):
 
 def test_it_looks_like_the_browsers_own(at):
     at.begin("")
-    asked = "(() => { const e = new EventSource('/none'), f = () => 0; e.onmessage = f; const seen = [e instanceof EventTarget, e.url, e.withCredentials, e.onmessage === f, e.onopen, EventSource.CLOSED, e.OPEN, EventSource.name, String(e)]; e.close(); return [...seen, e.readyState] })()"
+    asked = (
+        "(() => { const e = new EventSource('/none'), f = () => 0; e.onmessage = f; "
+        "const seen = [e instanceof EventTarget, e.url, e.withCredentials, e.onmessage === f, e.onopen, "
+        "EventSource.CLOSED, e.OPEN, EventSource.name, String(e)]; e.close(); return [...seen, "
+        "e.readyState] })()"
+    )
     assert at.js(asked) == [True, f"http://{HOST}/none", False, True, None, 2, 1, "EventSource", "[object EventSource]", 2]
     assert at.js("(() => { try { new EventSource('http://[') } catch (e) { return e.name } })()") == "SyntaxError"
