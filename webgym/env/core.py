@@ -91,7 +91,8 @@ class AsyncWebEnv:
         self._pool.serve(sites)
         start = _start(task, seed)
         self._token = secrets.token_hex(16)
-        await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode = await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode.streams.know(task.streams)
         entry = await entering.enter(sites, self._pool.gateway.leases(self._token), start)
         async with self._pool.turn():
             session = await self._living(self._pool)

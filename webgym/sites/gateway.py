@@ -59,8 +59,18 @@ class Gateway:
         except BaseException:  # a cancelled reset must give back what it got
             await _release(episode)
             raise
+        episode.lease = (hosts, seed, site_state, timeout_s)
         self._episodes[token] = episode
         return episode
+
+    async def renew(self, token: str) -> Episode:
+        """Begin an episode anew, with fresh states of its sites, because a browser has to open its first page again. Raises SiteFault."""
+        old = self.episode(token)
+        hosts, seed, site_state, timeout_s = old.lease
+        await self.end(token)
+        fresh = await self.open(token, hosts, seed, site_state, timeout_s=timeout_s)
+        fresh.streams.know(old.streams.known)
+        return fresh
 
     def episode(self, token: str) -> Episode:
         """The running episode that was opened with this token. Raises SiteFault."""

@@ -17,6 +17,9 @@ class Gifts:
     cookies: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     storage: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __bool__(self) -> bool:
+        return bool(self.cookies or self.storage)
+
     async def before(self, context: BrowserContext) -> None:
         """Give what must be there when the first page is asked for."""
         if self.cookies:

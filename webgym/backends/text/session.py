@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import numpy as np
 
 from webgym import types as t
+from webgym.actions.chords import NoKey, chord
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
@@ -248,6 +249,10 @@ class TextSession:
         self._push(await self._open(target, "POST", body.encode()))
 
     async def _press(self, keys: str) -> None:
+        try:
+            keys = chord(keys)
+        except NoKey as error:
+            raise Refusal(str(error)) from None
         if keys in ("Enter", "Space", " ", "NumpadEnter") and self._focus is not None:
             if keys in ("Enter", "NumpadEnter") or self._role(self._focus) == "button":
                 await self._activate(self._focus)
