@@ -28,7 +28,7 @@ End = Literal["", "stop", "infeasible"]
 """The agent's way of ending the episode, if it did."""
 
 RESET_S = 60.0
-CHECK_S = 90.0  # that a check may take which waits
+CHECK_S = 45.0  # that a check may take which waits
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
