@@ -11,6 +11,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym import types as t
 from webgym.backends.browser.worlds import PageError, World, Worlds
 
+CLOSED_LEVELS = 4  # of closed shadow roots in each other that are opened at one reading
 MOST_FRAMES = 40  # of other hosts, of one page; more are not read
 Matrix = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f of (x, y) -> (ax + cy + e, bx + dy + f)
 SAME: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -25,6 +26,8 @@ class Reading:
     nodes: tuple[t.Node, ...]
     focus: int | None
     cut: bool
+    first: int = 0  # of all lines, the one with which `nodes` begins
+    top: int = 0  # of `nodes`, the first that is in view; 0 for a short page
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class _Frame:
     depth: int
     matrix: Matrix
     focused: bool
+    inert: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,22 @@ class _Part:
 async def read(worlds: Worlds, most_nodes: int, most_chars: int) -> Reading:
     """The page that the worlds' tab shows. Raises PageError."""
     limits = f"{most_nodes}, {most_chars}"
-    raw = json.loads(await worlds.main.ask(f"webgym.snapshot({limits})"))
+    raw = await _snapshot(worlds.main, limits)
     if not raw["frames"]:  # almost every page
         worlds.number(())
-        return Reading(raw["url"], raw["title"], tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"]), raw["focus"], raw["cut"])
+        nodes = tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"])
+        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], raw["first"], raw["top"])
     page = await _part(worlds, worlds.main, raw, limits, [MOST_FRAMES])
     return await _joined(worlds, page, most_nodes)
+
+
+async def _snapshot(world: World, given: str) -> dict[str, Any]:
+    """The snapshot of one document, with what stands in its closed shadow roots."""
+    for _ in range(CLOSED_LEVELS):
+        raw: dict[str, Any] = json.loads(await world.ask(f"webgym.snapshot({given})"))
+        if not raw["closed"] or not await world.open_roots(raw["closed"]):
+            break
+    return raw
 
 
 async def _part(worlds: Worlds, world: World, raw: dict[str, Any], limits: str, left: list[int]) -> _Part:
@@ -74,7 +88,7 @@ async def _framed(worlds: Worlds, around: World, frame: _Frame, limits: str, lef
         if not frame_id:
             return None
         world = worlds.of_frame(frame_id, (around, frame.number))
-        raw = json.loads(await world.ask(f"webgym.snapshot({limits}, {json.dumps(frame.focused)})"))
+        raw = await _snapshot(world, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
     except (PageError, PlaywrightError) as error:
         if isinstance(error, PlaywrightError) and not any(words in str(error) for words in ("No frame", "context", "not found")):
             raise
@@ -104,7 +118,7 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
         nodes.append(_node(raw, None if local is None else len(owners) - 1, depth, matrix))
     await asyncio.gather(*(world.ask(f"webgym.number({json.dumps(mine)}, {len(owners)})") for world, mine in numbers.items()))
     worlds.number(owners)
-    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut)
+    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"])
 
 
 def _lines(part: _Part, depth: int, matrix: Matrix) -> Iterator[tuple[_Part, list[Any], int, Matrix]]:

@@ -37,6 +37,8 @@
     return w.kindOf(parent ?? document) === 11 ? parent.host ?? null : parent;
   };
 
+  w.cellsOf = (row) => [...w.childrenOf(row)].filter((c) => w.kindOf(c) === 1 && (/^t[dh]$/.test(w.nameOfTag(c)) || /^(cell|gridcell|columnheader|rowheader)$/.test(w.attr(c, "role") ?? "")));
+
   w.squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
   // Cut at a code point: half an emoji is no text.
   w.clip = (text, limit) => {

@@ -87,6 +87,8 @@
   };
   const hears = (el, kind) => listening.get(el)?.kinds.includes(kind) ?? false;
   w.listens = (el) => hears(el, "c") || (w.hasAny(el) && ON.some((name) => w.has(el, name)));
+  // Whether a document listens for where it is clicked.
+  w.documentHears = (doc) => hears(doc, "c") && listening.get(doc).hints.some((hint) => /\boffset[XY]\b|canvas|getBoundingClientRect/i.test(hint));
   w.delegatedTo = (el) => delegated.has(el);
   w.takesDrops = (el) => hears(el, "d") || (w.hasAny(el) && (w.has(el, "ondrop") || w.has(el, "ondragover")));
   w.unread = () => hosts.length;

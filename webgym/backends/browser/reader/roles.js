@@ -67,7 +67,7 @@
   };
   // Last resort: where nothing is selected in words, one of several that are alike may say so by its class.
   const CHOSEN = /^(?:.*(?:--|__)|is-)?(?:active|selected|current|chosen)$/i;
-  const chosen = (el) => !!attr(el, "class")?.split(/\s+/).some((name) => CHOSEN.test(name));
+  const chosen = (el) => !!attr(el, "class")?.split(/\s+/).some((name) => CHOSEN.test(name)) && squash(w.textOf(el)) !== "";
   const byClass = (el) => {
     if (!has(el, "class") || !chosen(el) || has(el, "aria-selected") || has(el, "aria-pressed")) return false;
     let holder = w.parentOf(el), one = el;
