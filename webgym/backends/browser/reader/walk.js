@@ -126,7 +126,7 @@
       const inert = around.modal === el ? false : around.inert || has(el, "inert");
       const hand = style.cursor === "pointer", look = { el, tag, style, role, rect, shown, away, gone, inert, hand, body, listens: w.listens(el), always: false };
       const opaque = around.opaque && style.opacity !== "0", visible = shown && !gone && opaque && !w.narrow(clips[1]);
-      const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || role === "group" ? 1 : 0), role: role === "heading" ? "heading" : around.role, inside: around.inside,
+      const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role, inside: around.inside,
         shown, opaque, visible, text: (this.host ? shown && !away : visible) && !around.mute, mute: around.mute, inert, native: around.native, clips, style, faint: undefined, modal: around.modal, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
     }
