@@ -186,6 +186,7 @@ class AsyncWebEnv:
             notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
             screenshot=page.pixels,
+            top=getattr(view, "top", 0),  # a backend whose pages are short need not tell
         )
 
     def _kind(self, verdict: Verdict, ended: End) -> t.OutcomeKind | Literal[""]:

@@ -15,3 +15,4 @@ class PageView:
     tabs: tuple[str, ...]
     focus: int | None
     notices: tuple[str, ...]
+    top: int = 0

@@ -29,6 +29,12 @@ class Reading:
     first: int = 0  # of all lines, the one with which `nodes` begins
     top: int = 0  # of `nodes`, the first that is in view; 0 for a short page
 
+    @property
+    def notice(self) -> str:
+        """Words about a page of which lines were left out."""
+        shown = f"its lines {self.first + 1} to {self.first + len(self.nodes)}" if self.first else f"only its first {len(self.nodes)} lines"
+        return f"the page is long: {shown} are shown; scroll to read on"
+
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
@@ -103,13 +109,15 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
     owners: list[World] = []
     numbers: dict[World, list[int | None]] = {}
     nodes: list[t.Node] = []
-    focus, cut = None, page.raw["cut"]
+    focus, cut, top = None, page.raw["cut"], 0
     for part, raw, depth, matrix in _lines(page, 0, SAME):
         mine = numbers.setdefault(part.world, [None] * sum(node[2] is not None for node in part.raw["nodes"]))
         if len(nodes) >= most_nodes:
             cut = True
             break
         local = raw[2]
+        if page.raw["top"] and raw is page.raw["nodes"][page.raw["top"]]:
+            top = len(nodes)
         if local is not None:
             mine[local] = len(owners)
             if local == part.raw["focus"]:
@@ -118,7 +126,7 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
         nodes.append(_node(raw, None if local is None else len(owners) - 1, depth, matrix))
     await asyncio.gather(*(world.ask(f"webgym.number({json.dumps(mine)}, {len(owners)})") for world, mine in numbers.items()))
     worlds.number(owners)
-    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"])
+    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"], top)
 
 
 def _lines(part: _Part, depth: int, matrix: Matrix) -> Iterator[tuple[_Part, list[Any], int, Matrix]]:

@@ -253,9 +253,9 @@ class Session:
             self.tab.choosing = False
         more = len(self._notices) - MOST_NOTICES
         told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
-        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        notices = (*told, *([page.notice] if page.cut else []))
         self._notices.clear()
-        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
+        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, notices, page.top)
 
     @staticmethod
     async def _title(tab: Tab) -> str:

@@ -5,6 +5,19 @@
   let hosts = [];                                          // of closed roots that were not handed over yet
   let listening = new Map(), delegated = new Set();
 
+  const asked = new WeakSet();
+  const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
+  // Whether an element may have a closed root that the page's parser made, which no script can know: one of the page's own making, or one
+  // that is as high as something in it, with nothing in it.
+  w.mayHide = (el, style, rect) => {
+    const tag = w.nameOfTag(el);
+    if (rect.height < 2 || asked.has(el) || (!tag.includes("-") && (!HOSTS.has(tag) || w.childrenOf(el).length > 0)) || w.rootIn(el)) return false;
+    if (tag.includes("-")) return w.isHtml(el);
+    const given = el.computedStyleMap();
+    return String(given.get("height")) === "auto" && String(given.get("min-height")) === "auto" && /^(block|inline-block|flow-root)$/.test(style.display) && style.position === "static"
+      && el.clientHeight > parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+  };
+  w.askRoot = (el) => { asked.add(el); hosts.push(el); };
   w.rootIn = (el) => w.shadowOf(el) ?? closed.get(el) ?? null;
   w.closedHost = (number) => hosts[number] ?? null;
   w.adopt = (number, root) => {

@@ -94,7 +94,7 @@
     // What holds in a document that is walked, as in what it stands in.
     begin(doc, around) {
       w.listen(doc);
-      const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.documentElement;
+      const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
       const rtl = top && getComputedStyle(top).direction === "rtl", wide = top ? top.scrollWidth - top.clientWidth : 0;
       this.edges.set(doc, { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, view });
       return { ...around, listed: true, modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
@@ -123,6 +123,7 @@
       const role = w.roleOf(el), rect = style.display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el);
       const shown = style.visibility === "visible", body = tag === "body" || tag === "html", clips = body ? around.clips : w.clipsOf(style, rect, around.clips);
       const away = !body && this.outside(el, rect), gone = away || (!body && w.clippedAway(rect, clips[0], style));
+      if (w.mayHide(el, style, rect)) w.askRoot(el);
       const inert = around.modal === el ? false : around.inert || has(el, "inert");
       const hand = style.cursor === "pointer", look = { el, tag, style, role, rect, shown, away, gone, inert, hand, body, listens: w.listens(el), always: false };
       const opaque = around.opaque && style.opacity !== "0", visible = shown && !gone && opaque && !w.narrow(clips[1]);
@@ -151,7 +152,7 @@
       const delegated = w.delegatedTo(el), drags = attr(el, "draggable") === "true", drops = w.takesDrops(el), tab = tabbable(el);
       look.own = look.always || listens || drags || drops || tab || delegated;
       const plain = w.isHtml(el) && tag === "details" && !this.summaryOf(el), media = tag === "video" || tag === "audio" ? el.controls === true : tag === "canvas" && this.heard(el, around);
-      let active = look.own || plain || media || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "aria-selected") || has(el, "aria-sort")));
+      let active = look.own || plain || media || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
       let control = el, as = plain ? "button" : role;
       if (tag === "label" && el.control) {
         const c = el.control, box = w.rectOf(c), style = getComputedStyle(c);
@@ -159,6 +160,7 @@
         if (c.type === "checkbox" || c.type === "radio" || c.type === "file") { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
       if (!active) return null;
+      if (tag === "input" && /^(checkbox|radio|file)$/.test(el.type) && el.labels?.length && (gone || rect.width <= 1.5 || rect.height <= 1.5)) return null;  // its label stands for it
       const small = rect.width < 1 || rect.height < 1;
       if (small && !squash(w.textOf(el)) && !w.boxesOf(el).some((b) => b.width >= 1 && b.height >= 1)) return null;
       if (rect.width <= 1.5 && rect.height <= 1.5 && /hidden|clip/.test(look.style.overflow) && control === el && !w.FIELDS.has(as)) return null;
@@ -242,7 +244,8 @@
     // Where a listener is not for what it hears of itself: "leaves" for blocks that it can tell apart, "many" for things that speak for themselves.
     inThings({ el, tag, role }) {
       if (tag === "tr") return "";
-      if (/^(table|tbody|thead|tfoot)$/.test(tag)) return "leaves";
+      const several = this.thingsIn(el) > 1;
+      if (/^(table|tbody|thead|tfoot)$/.test(tag)) return several ? "many" : "leaves";
       let holder = el, blocks = [];
       for (let i = 0; i < 4; i++) {
         blocks = [...w.innerOf(holder)].filter((c) => c.nodeType === 1 && squash(w.textOf(c)) && blocky(getComputedStyle(c)));
@@ -250,7 +253,7 @@
         holder = blocks[0];
       }
       if (w.all(el, "input,select,textarea,button")[0]) return blocks.length >= 2 && role !== "form" && tag !== "form" ? "leaves" : "many";
-      if (this.thingsIn(el) > 1) return "many";
+      if (several) return "many";
       return blocks.length >= 2 ? (role === "form" || tag === "form" ? "many" : "leaves") : "";
     }
     thingsIn(el) {
