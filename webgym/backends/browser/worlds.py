@@ -16,7 +16,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-PARTS = ("dom", "frames", "listening", "looks", "roles", "names", "walk", "pictures")
+PARTS = ("dom", "frames", "listening", "looks", "sheets", "roles", "names", "walk")
 LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
 
 

@@ -7,7 +7,6 @@
 
   w.attr = method(Element.prototype, "getAttribute");
   w.has = method(Element.prototype, "hasAttribute");
-  w.hasAny = method(Element.prototype, "hasAttributes");
   w.matches = method(Element.prototype, "matches");
   w.closest = method(Element.prototype, "closest");
   const queries = { 1: method(Element.prototype, "querySelectorAll"), 9: method(Document.prototype, "querySelectorAll"), 11: method(DocumentFragment.prototype, "querySelectorAll") };
@@ -21,6 +20,7 @@
   w.kindOf = getter(Node.prototype, "nodeType");
   w.parentOf = getter(Node.prototype, "parentNode");
   w.childrenOf = getter(Node.prototype, "childNodes");
+  w.firstOf = getter(Node.prototype, "firstChild");
   w.nextOf = getter(Node.prototype, "nextSibling");
   w.rootOf = method(Node.prototype, "getRootNode");
   w.contains = method(Node.prototype, "contains");

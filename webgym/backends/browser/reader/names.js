@@ -13,7 +13,7 @@
     if (w.nameOfTag(el) === "slot") { const given = el.assignedNodes(); if (given.length) return given; }
     return w.childrenOf(el);
   };
-  const hidden = (el, style) => style.display === "none" || style.visibility !== "visible" || attr(el, "aria-hidden") === "true";
+  const hidden = (el, style, display) => display === "none" || style.visibility !== "visible" || attr(el, "aria-hidden") === "true";
   const byIds = (el, name) => {
     const ids = attr(el, name);
     return ids ? squash(ids).split(" ").map((id) => w.byId(w.rootOf(el), id)).filter(Boolean) : [];
@@ -54,27 +54,40 @@
       default: return null;
     }
   };
-  const labels = (el, walk) => (LABELLED.has(w.nameOfTag(el)) || el.labels ? [...(el.labels ?? [])].map(walk).filter(Boolean).join(" ") : "");
+  let labelled = new Map();                                // root -> control -> its labels: to ask each control costs more
+  w.beginNames = () => { labelled = new Map(); };
+  w.labelsOf = (el) => {
+    if (!LABELLED.has(w.nameOfTag(el)) && !w.nameOfTag(el).includes("-")) return [];
+    const root = w.rootOf(el);
+    if (!labelled.has(root)) {
+      const found = new Map();
+      if (w.kindOf(root) !== 1) for (const label of w.all(root, "label")) if (label.control) found.set(label.control, [...(found.get(label.control) ?? []), label]);
+      labelled.set(root, found);
+    }
+    return labelled.get(root).get(el) ?? [];
+  };
+  const labels = (el, walk) => w.labelsOf(el).map(walk).filter(Boolean).join(" ");
 
   // The text of what stands in an element, as a name is made of it. `top` is the thing that is named.
   const inside = (el, state, depth) => {
     let text = "";
-    const root = w.rootOf(el), add = (more) => { text += more; state.left -= more.length; };
-    add(w.pseudoText(el, "::before", root));
+    const branch = state.top === el && /^(treeitem|menuitem)$/.test(attr(el, "role") ?? ""), said = w.said(w.rootOf(el)), add = (more) => { text += more; state.left -= more.length; };
+    add(w.pseudoText(el, "::before", said));
     for (const node of w.innerOf(el)) {
       if (state.left <= 0) break;
       const kind = w.kindOf(node);
       if (kind === 3) { add(node.data.length > MUCH ? node.data.slice(0, MUCH) : node.data); continue; }
-      if (kind !== 1 || SILENT.has(w.nameOfTag(node))) continue;
-      const style = w.styleOf(node), tag = w.nameOfTag(node);
-      if (tag === "br") { add(" "); continue; }
-      if (hidden(node, style) && !(state.hidden && style.display !== "none")) { if (!/^(inline|none)/.test(style.display)) add(" "); continue; }
-      const block = !/^(inline|contents|none)/.test(style.display) || style.display === "inline-block" || style.display === "inline-flex";
+      if (kind !== 1 || state.seen.has(node) || SILENT.has(w.nameOfTag(node))) continue;
+      if (w.nameOfTag(node) === "br") { add(" "); continue; }
+      const style = getComputedStyle(node), { display } = style;
+      if (hidden(node, style, display) && !(state.hidden && display !== "none")) { if (!/^(inline|none)/.test(display)) add(" "); continue; }
+      const block = !/^(inline$|contents|none)/.test(display);
+      if (branch && w.nameOfTag(node) !== "li" && attr(node, "role") === "group") continue;  // the branches of a tree have names of their own
       const part = depth > DEEP ? squash(w.textOf(node)).slice(0, MUCH) : ofChild(node, state, depth + 1);
       if (block) add(` ${part} `);
       else { add(part); if (w.kindOf(w.nextOf(node) ?? document) === 1) add(" "); }
     }
-    add(w.pseudoText(el, "::after", root));
+    add(w.pseudoText(el, "::after", said));
     return text;
   };
   const ofChild = (el, state, depth) => {
@@ -93,10 +106,10 @@
   };
   const referenced = (el, state) =>
     squash(byIds(el, "aria-labelledby").map((other) => {
-      const inner = { seen: new Set([...state.seen].filter((x) => x !== other)), top: null, referenced: true, hidden: isHidden(other), left: MUCH };
+      const inner = { seen: new Set([...state.seen].filter((x) => x !== other)), top: other === el ? el : null, referenced: true, hidden: isHidden(other), left: MUCH };
       return ofChild(other, inner, 0);
     }).join(" "));
-  const isHidden = (el) => { const style = w.styleOf(el); return style.visibility !== "visible"; };
+  const isHidden = (el) => { const style = getComputedStyle(el); return style.visibility !== "visible"; };
 
   // The name that its author gave a thing in so many words.
   w.authored = (el) => (has(el, "aria-labelledby") && referenced(el, { seen: new Set([el]) })) || given(el);
@@ -112,7 +125,7 @@
     if (own) return own;
     if (told) return squash(told);
     if (w.NAMED_BY_CONTENT.has(role) && !(w.isHtml(el) && tag === "input")) { const text = squash(inside(el, state, 0)); if (text) return text; }
-    if (tag === "input" || tag === "textarea") return squash(attr(el, "title")) || squash(attr(el, "placeholder")) || squash(attr(el, "aria-placeholder"));
+    if (tag === "textarea" || (tag === "input" && !/^(checkbox|radio|range|color|file|date|time|month|week|datetime-local)$/.test(el.type))) return squash(attr(el, "title")) || squash(attr(el, "placeholder")) || squash(attr(el, "aria-placeholder"));
     return squash(attr(el, "title")) || squash(attr(el, "aria-placeholder"));
   };
 
@@ -161,7 +174,7 @@
     const icon = [...w.all(el, "[class]")].slice(0, 20).map(classOf).find(Boolean);
     if (icon) return clip(icon, 60);
     if (w.FIELDS.has(role)) return "";
-    const colour = w.styleOf(el).backgroundColor;          // of what is nothing but a patch of it
+    const colour = getComputedStyle(el).backgroundColor;          // of what is nothing but a patch of it
     return colour && !/, 0\)$/.test(colour) ? colour : "";
   };
   const LETTERS = /[\p{L}\p{N}]/u;

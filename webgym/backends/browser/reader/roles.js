@@ -32,7 +32,7 @@
     if (!w.isHtml(el)) return "";
     if (tag === "input") return BUTTON_INPUTS.has(el.type) ? "button" : INPUT_ROLES[el.type] ?? "textbox";
     if (tag === "select") return el.multiple || el.size > 1 ? "listbox" : "combobox";
-    if (w.editable(el) && !edited(el)) return "textbox";
+    if (has(el, "contenteditable") ? w.editable(el) && !edited(el) : tag === "body" && w.documentOf(el).designMode === "on") return "textbox";
     if ((tag === "video" || tag === "audio") && !el.controls) return "";
     return TAG_ROLES[tag] ?? "";
   };

@@ -4,7 +4,8 @@
   const { squash, clip, attr, has } = w;
   const SKIP = new Set(["script", "style", "template", "noscript", "head", "meta", "link", "title", "base", "datalist", "param", "source", "track", "area",
     "desc", "defs", "metadata", "symbol", "clipPath", "mask", "pattern", "linearGradient", "radialGradient"]);
-  const MOST_VISITED = 200_000, FAR = 30_000;              // nodes that are looked at, and lines that are read to find those in view
+  const MOST_DRAWN = 50_000, FAR = 30_000;                 // elements that are looked at, and lines that are read to find those in view
+  const DEEP = 700;                                        // levels, beyond which only text is read: the browser is slow there, and its parser nests less
   const MUCH = 20_000, LINE = 2000, NAME = 500;            // characters of a text that are kept, of a line and of a name
   const LONG = 100;                                        // lines from which on it is told which of them are in view
   const CELL = "\u0001";                                   // the border of two cells, while a row is read
@@ -24,12 +25,11 @@
   };
   const tabbable = (el) => has(el, "tabindex") && parseInt(attr(el, "tabindex"), 10) >= 0;
   const blocky = (style) => !/^inline|contents|none/.test(style.display);
-  const scrolls = (style) => /auto|scroll/.test(style.overflowY) || /auto|scroll/.test(style.overflowX);
 
   class Walk {
     constructor(maxNodes, maxChars, hasFocus) {
       Object.assign(this, { maxNodes, maxChars, out: [], anchors: [], refs: [], frames: [], matrices: new Map(), todo: [], buffer: "", from: null, host: null, row: false,
-        chars: 0, visited: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), edges: new Map() });
+        chars: 0, drawn: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), roots: new Set() });
       focused = new Set(this.chain);
     }
 
@@ -78,11 +78,10 @@
 
     run(doc, inert) {
       const root = w.bodyOf(doc) ?? doc.documentElement;
-      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, clips: w.NO_CLIPS, style: null }));
+      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, clips: w.NO_CLIPS, level: 0, faint: false }));
       while (this.todo.length && !this.cut) {
         const around = this.todo.pop(), node = this.todo.pop();
         if (typeof node === "function") { node(); continue; }
-        if (++this.visited > MOST_VISITED) { this.cut = true; break; }
         if (!around.listed) { const next = w.nextOf(node); if (next) this.todo.push(next, around); }
         const kind = w.kindOf(node);
         if (kind === 3) this.text(node, around);
@@ -96,12 +95,12 @@
       w.listen(doc);
       const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
       const rtl = top && getComputedStyle(top).direction === "rtl", wide = top ? top.scrollWidth - top.clientWidth : 0;
-      this.edges.set(doc, { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, view });
-      return { ...around, listed: true, modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
+      const edges = { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, x: view.scrollX, y: view.scrollY };
+      return { ...around, listed: true, edges, said: w.said(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
     }
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
-      if (!this.host && around.style && (around.faint ??= w.seeThrough(around.style))) return;
+      if (around.faint && !this.host) return;
       const data = node.data;
       if (this.buffer === "") this.from = node;
       this.buffer += data.length > MUCH ? data.slice(0, MUCH) : data;
@@ -109,33 +108,35 @@
     // Walk these nodes next, then do what is to be done after them.
     inner(nodes, around, after) {
       if (after) this.todo.push(after, null);
-      if (!nodes.length) return;
-      const parent = w.parentOf(nodes[0]), whole = parent && w.childrenOf(parent) === nodes, each = around.listed === !whole ? around : { ...around, listed: !whole };
-      if (whole) this.todo.push(nodes[0], each);           // the rest follow one by one
-      else for (let i = nodes.length - 1; i >= 0; i--) this.todo.push(nodes[i], each);
+      const listed = Array.isArray(nodes), each = around.listed === listed ? around : { ...around, listed };
+      if (listed) for (let i = nodes.length - 1; i >= 0; i--) this.todo.push(nodes[i], each);
+      else if (nodes) this.todo.push(nodes, each);         // the first one; the rest follow one by one
     }
 
     element(el, around) {
       const tag = w.nameOfTag(el);
       if (SKIP.has(tag) && !(tag === "area" && around.map)) return;
-      const style = getComputedStyle(el);
-      if (style.display === "none" && tag !== "area") return;
-      const role = w.roleOf(el), rect = style.display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el);
-      const shown = style.visibility === "visible", body = tag === "body" || tag === "html", clips = body ? around.clips : w.clipsOf(style, rect, around.clips);
-      const away = !body && this.outside(el, rect), gone = away || (!body && w.clippedAway(rect, clips[0], style));
-      if (w.mayHide(el, style, rect)) w.askRoot(el);
+      const style = getComputedStyle(el), { display } = style;
+      if (display === "none" && tag !== "area") return;
+      if (++this.drawn > MOST_DRAWN) { this.cut = true; return; }
+      if (around.level > DEEP) { if (around.text) this.write(w.textOf(el).slice(0, MUCH), el); return; }
+      const role = w.roleOf(el), rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el);
+      const shown = style.visibility === "visible", body = tag === "body" || tag === "html", across = style.overflowX, overflow = across === "visible" ? across : `${across} ${style.overflowY}`, odd = w.odd(el, around.said);
+      const clips = body ? around.clips : w.clipsOf(style, overflow, display, rect, around.clips);
+      const away = !body && this.outside(el, rect, around.edges), gone = away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, clips[0])));
+      if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
       const inert = around.modal === el ? false : around.inert || has(el, "inert");
-      const hand = style.cursor === "pointer", look = { el, tag, style, role, rect, shown, away, gone, inert, hand, body, listens: w.listens(el), always: false };
-      const opaque = around.opaque && style.opacity !== "0", visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const hand = style.cursor === "pointer", look = { el, tag, style, display, overflow, odd, role, rect, shown, away, gone, inert, hand, body, listens: w.listens(el), always: false };
+      const opaque = around.opaque && !(odd && style.opacity === "0"), faint = (odd || around.faint) && w.seeThrough(style), visible = shown && !gone && opaque && !w.narrow(clips[1]);
       const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role, inside: around.inside,
-        shown, opaque, visible, text: (this.host ? shown && !away : visible) && !around.mute, mute: around.mute, inert, native: around.native, clips, style, faint: undefined, modal: around.modal, listed: false };
+        shown, opaque, visible, text: (this.host ? shown && !away : visible) && !around.mute, mute: around.mute, inert, native: around.native, clips, said: around.said, edges: around.edges, level: around.level + 1, faint, modal: around.modal, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
     }
     // Left of or above all that can be scrolled to.
-    outside(el, rect) {
+    outside(el, rect, edges) {
       if (!rect.width && !rect.height) return false;
-      const { left, right, view } = this.edges.get(w.documentOf(el)) ?? { left: 0, right: Infinity, view: globalThis };
-      if (rect.right + view.scrollX > left && rect.bottom + view.scrollY > 0 && rect.left + view.scrollX < right) return false;
+      const { left, right, x, y } = edges;
+      if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
       for (let n = w.above(el); n?.nodeType === 1; n = w.above(n)) if (n.scrollTop > 0 || n.scrollLeft !== 0) return false;
       return true;
     }
@@ -160,13 +161,13 @@
         if (c.type === "checkbox" || c.type === "radio" || c.type === "file") { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
       if (!active) return null;
-      if (tag === "input" && /^(checkbox|radio|file)$/.test(el.type) && el.labels?.length && (gone || rect.width <= 1.5 || rect.height <= 1.5)) return null;  // its label stands for it
+      if (tag === "input" && /^(checkbox|radio|file)$/.test(el.type) && w.labelsOf(el).length && (gone || rect.width <= 1.5 || rect.height <= 1.5)) return null;  // its label stands for it
       const small = rect.width < 1 || rect.height < 1;
-      if (small && !squash(w.textOf(el)) && !w.boxesOf(el).some((b) => b.width >= 1 && b.height >= 1)) return null;
-      if (rect.width <= 1.5 && rect.height <= 1.5 && /hidden|clip/.test(look.style.overflow) && control === el && !w.FIELDS.has(as)) return null;
+      if (small && !(w.FIELDS.has(role) && tab) && !squash(w.textOf(el)) && !w.boxesOf(el).some((b) => b.width >= 1 && b.height >= 1)) return null;
+      if (rect.width <= 1.5 && rect.height <= 1.5 && /hidden|clip/.test(look.overflow) && control === el && !w.FIELDS.has(as)) return null;
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
-      if (this.host && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside))) return null;
+      if (this.host && !w.FIELDS.has(this.host[0]) && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside))) return null;
       return { control, as };
     }
     // One control in what a delegate can tell apart, which says all that there is: that is what is clicked.
@@ -202,7 +203,7 @@
       }
       this.flush(around.role, around.depth, "thing");
       const states = w.statesOf(control, as, focused.has(el) || focused.has(control));
-      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, w.boxOf(el));
+      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, rect.width || rect.height ? rect : w.boxOf(el));
       if (!item) return true;
       if (tag === "select" && w.isHtml(el)) { item[1] = clip(w.fieldName(el, as), NAME); this.options(el, around.depth + 1, rect); this.complain(el, around.depth); return true; }
       if (tag === "input" || tag === "textarea") { item[1] = clip(this.nameOfInput(el, as), NAME); this.suggestions(el, around.depth + 1); this.complain(el, around.depth); return true; }
@@ -312,7 +313,7 @@
         if (alt && here.text) { if (this.buffer === "") this.from = el; this.buffer += ` ${alt} `; }
         if (tag === "img") { this.areas(el, around, here); return; }
       }
-      if (style.contentVisibility === "hidden") return;
+      if (look.odd && style.contentVisibility === "hidden") return;
       if (tag === "canvas") return;
       this.children(look, around, here);
     }
@@ -320,16 +321,16 @@
       const { el, tag, style } = look;
       const row = !this.row && !this.host && (tag === "tr" || look.role === "row") && this.isData(el, here);
       const cell = this.row && /^(td|th)$/.test(tag) || (this.row && /^(cell|gridcell|columnheader|rowheader)$/.test(look.role));
-      const inline = cell || /^inline|contents/.test(style.display) || (!this.host && tag === "label") || (w.spaceOf(el) === SVG && tag !== "svg" && tag !== "text");
+      const inline = cell || /^inline|contents/.test(look.display) || (!this.host && tag === "label") || (w.spaceOf(el) === SVG && tag !== "svg" && tag !== "text");
       if (row) { this.flush(around.role, around.depth); this.row = true; this.first = true; }
       if (cell) { if (!this.first) this.buffer += CELL; this.first = false; }
       if (!inline) this.flush(around.role, around.depth);
-      const root = w.rootOf(el), pseudo = w.hasPseudo(el, root), at = this.out.length, refsBefore = this.refs.length;
-      if (pseudo && here.text) this.write(w.pseudoText(el, "::before", root), el);
-      const box = scrolls(style) && !look.body ? this.goesOn(look) : false;
+      const pseudo = here.said.pseudo.has(el), at = this.out.length, refsBefore = this.refs.length;
+      if (pseudo && here.text) this.write(w.pseudoText(el, "::before", here.said), el);
+      const box = /auto|scroll/.test(look.overflow) && !look.body ? this.goesOn(look) : false;
       const next = w.nextOf(el);
       this.inner(this.childrenIn(el, here), here, () => {
-        if (pseudo && here.text) this.write(w.pseudoText(el, "::after", root), el);
+        if (pseudo && here.text) this.write(w.pseudoText(el, "::after", around.said), el);
         if (row) { this.flush(here.role, around.depth, "row"); this.row = false; }
         else if (!inline) this.flush(here.role, around.depth);
         else if (next && next.nodeType === 1) this.buffer += " ";
@@ -341,20 +342,25 @@
       if (this.buffer === "") this.from = el;
       this.buffer += text;
     }
-    // The nodes that are drawn in an element.
+    // The nodes that are drawn in an element: the first child, which its siblings follow, or a list.
     childrenIn(el, here) {
       const tag = w.nameOfTag(el);
       if (tag === "details" && w.isHtml(el) && !el.open) { const summary = this.summaryOf(el); return summary ? [summary] : []; }
-      if (w.isFrame(el)) {
-        const doc = w.documentIn(el);
-        if (doc) {
-          const root = w.bodyOf(doc) ?? doc.documentElement;
-          if (!root) return [];
-          Object.assign(here, this.begin(doc, { ...here, pointer: false, clips: w.NO_CLIPS }));
-          return [root];
-        }
+      if (w.isFrame(el, tag)) {
+        const doc = w.documentIn(el), root = doc && (w.bodyOf(doc) ?? doc.documentElement);
+        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, clips: w.NO_CLIPS }));
+        if (doc) return root ? [root] : [];
       }
-      return w.innerOf(el);
+      if (tag === "slot") {
+        here.said = w.said(w.rootOf(w.parentOf(el)));
+        const given = el.assignedNodes();
+        if (given.length) { here.said = w.said(w.rootOf(given[0])); return given; }
+      }
+      const root = w.rootIn(el);
+      if (!root) return w.firstOf(el);
+      if (!this.roots.has(root)) { this.roots.add(root); w.hearWritten(root); }
+      here.said = w.said(root);
+      return w.firstOf(root);
     }
     frame(look, around, here) {
       const { el, rect, shown, gone } = look;
@@ -435,19 +441,21 @@
 
     // --- what is shown of it --------------------------------------------------------------------------------------------
 
-    // The first line that is not above what is seen.
+    // The line behind the longest run of lines that are above what is seen.
     topOf() {
+      let top = 0, longest = 0, run = 0;
       for (let i = 0; i < this.anchors.length; i++) {
-        const node = this.anchors[i], el = node?.nodeType === 3 ? w.parentOf(node) : node;
-        if (el?.nodeType === 1 && !this.passed(node, el)) return i;
+        const node = this.anchors[i], el = node?.nodeType === 3 ? w.parentOf(node) : node, passed = el?.nodeType === 1 ? this.passed(node, el) : null;
+        run = passed === false ? 0 : run + (passed ? 1 : 0);
+        if (run > longest) { longest = run; top = i + 1; }
       }
-      return 0;
+      return Math.min(top, this.out.length - 1);
     }
     passed(node, el) {
       let rect;
       if (node.nodeType === 3) { const range = w.documentOf(node).createRange(); range.selectNodeContents(node); rect = range.getBoundingClientRect(); }
       else rect = w.boxOf(el);
-      if (!rect.width && !rect.height) return true;
+      if (!rect.width && !rect.height) return null;
       if (rect.bottom <= 0) return true;
       for (let n = w.above(el); n?.nodeType === 1; n = w.above(n)) if (n.scrollTop > 0 && w.nameOfTag(n) !== "html" && rect.bottom <= w.rectOf(n).top + 1) return true;
       return false;
@@ -475,7 +483,8 @@
   // A page as JSON. `hasFocus` and `inert` say what the frame is in that this document is in.
   const snapshot = (maxNodes, maxChars, hasFocus = true, inert = false) => {
     w.beginFrames();
-    w.beginLooks();
+    w.beginSheets();
+    w.beginNames();
     w.beginListening();
     const walk = new Walk(maxNodes, maxChars, hasFocus);
     walk.run(document, inert);
