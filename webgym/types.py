@@ -26,7 +26,8 @@ class Node:
     `role` is the ARIA role in lower case (`button`, `textbox`, `checkbox`, `link`, `option`, `heading` ...) or `text`.
     `text` is the accessible name (or the text itself), white space collapsed. `value` is what a field holds now.
     `states` is a subset of checked, mixed, selected, disabled, expanded, collapsed, focused, the type of a field (date, time, month, week,
-    datetime-local, color, password), required, readonly, invalid, draggable, scrollable, in this order. `box` is x, y, width, height in CSS pixels of the viewport; it is no part of any hash.
+    datetime-local, color, password), required, readonly, invalid, draggable, scrollable, in this order. `box` is x, y, width, height in CSS
+    pixels of the viewport; it is no part of any hash.
     `depth` is the nesting of groups around it.
     """
 

@@ -72,10 +72,11 @@ async def read(worlds: Worlds, most_nodes: int, most_chars: int) -> Reading:
 
 async def _snapshot(world: World, given: str) -> dict[str, Any]:
     """The snapshot of one document, with what stands in its closed shadow roots."""
+    raw: dict[str, Any] = json.loads(await world.ask(f"webgym.snapshot({given})"))
     for _ in range(CLOSED_LEVELS):
-        raw: dict[str, Any] = json.loads(await world.ask(f"webgym.snapshot({given})"))
         if not raw["closed"] or not await world.open_roots(raw["closed"]):
             break
+        raw = json.loads(await world.ask(f"webgym.snapshot({given})"))
     return raw
 
 

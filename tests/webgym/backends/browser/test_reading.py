@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, lines, visitor
+from tests.webgym.pages import Visitor, lines, visitor
 from webgym.prompts.prompt import prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Click, Fill, Scroll
@@ -26,7 +26,8 @@ def at(shared) -> Visitor:
 HAND = "<style>.h{cursor:pointer}</style>"
 DELEGATES: dict[str, tuple[str, list[str]]] = {
     "document, by class": (
-        "<p class=pick>Ann<p class=pick>Bob<p>text<script>document.addEventListener('click', e => e.target.closest('.pick')?.remove())</script>",
+        "<p class=pick>Ann<p class=pick>Bob<p>text<script>document.addEventListener('click', "
+        "e => e.target.closest('.pick')?.remove())</script>",
         ["clickable Ann", "clickable Bob", "text text"],
     ),
     "document, by tag": (
@@ -97,7 +98,8 @@ WIDGETS: dict[str, tuple[str, list[str]]] = {
         ["listbox Size = M", "option S", "option M (selected)"],
     ),
     "a combobox and its list": (
-        "<div role=combobox aria-expanded=true tabindex=0 aria-label=To>Rome</div><ol role=listbox aria-label=Towns><li role=option>Oslo</ol>",
+        "<div role=combobox aria-expanded=true tabindex=0 aria-label=To>"
+        "Rome</div><ol role=listbox aria-label=Towns><li role=option>Oslo</ol>",
         ["combobox To = Rome (expanded)", "listbox Towns = ", "option Oslo"],
     ),
     "a tree": (
@@ -146,14 +148,20 @@ WIDGETS: dict[str, tuple[str, list[str]]] = {
     ),
     "an editor": ("<div contenteditable aria-label=Note><p>one <b>two</b></div>", ["textbox Note = one two"]),
     "an editor that is a page": ("<iframe srcdoc='<body contenteditable aria-label=Ed><p>old'></iframe>", ["textbox Ed = old"]),
-    "design mode": ("<iframe id=f srcdoc=x></iframe><script>f.onload = () => f.contentDocument.designMode = 'on'</script>", ["textbox  = x"]),
+    "design mode": (
+        "<iframe id=f srcdoc=x></iframe><script>f.onload = () => f.contentDocument.designMode = 'on'</script>",
+        ["textbox  = x"],
+    ),
     "slots and no boxes": (
-        "<x-b>Save</x-b><a href=/ style='display:contents'>Card</a><p style='display:contents'>Body</p><script>customElements.define('x-b',"
-        "class extends HTMLElement {constructor() {super(); this.attachShadow({mode: 'open'}).innerHTML = '<button><slot></button>'}})</script>",
+        "<x-b>Save</x-b><a href=/ style='display:contents'>Card</a><p "
+        "style='display:contents'>Body</p><script>customElements.define('x-b',"
+        "class extends HTMLElement {constructor() {super(); this.attachShadow({mode: "
+        "'open'}).innerHTML = '<button><slot></button>'}})</script>",
         ["button Save", "link Card", "text Body"],
     ),
     "closed shadow roots": (
-        "<p id=h></p><div><template shadowrootmode=closed><button>Made</button></template></div><script>const r = h.attachShadow({mode: 'closed'});"
+        "<p id=h></p><div><template shadowrootmode=closed><button>Made</button>"
+        "</template></div><script>const r = h.attachShadow({mode: 'closed'});"
         "r.innerHTML = '<b>in</b><button>Shut</button><div><i>heard</i></div>'; r.querySelector('div').onclick = () => 0</script>",
         ["text in", "button Shut", "clickable heard", "button Made"],
     ),
@@ -177,17 +185,29 @@ def test_a_page_of_xhtml(at):
     page = (200, {"content-type": "application/xhtml+xml"}, f"<html xmlns='http://www.w3.org/1999/xhtml'><body>{body}</body></html>")
     at.open("<p>x", {"/": page})
     assert lines(at.observation) == [
-        *("link Link", "textbox Name = ", "combobox S = one", "option one (selected)", "textbox T = ", "button Go", "button More (collapsed)"),
+        *(
+            "link Link",
+            "textbox Name = ",
+            "combobox S = one",
+            "option one (selected)",
+            "textbox T = ",
+            "button Go",
+            "button More (collapsed)",
+        ),
         *("text item", "heading Head", "text pic"),
     ]
 
 
 LOOKS: dict[str, tuple[str, list[str]]] = {
-    "see-through": ("<p style='color:transparent'>a<p style='opacity:0'>b<button style='opacity:0'>c</button><p style='font-size:0'>d", ["button c"]),
+    "see-through": (
+        "<p style='color:transparent'>a<p style='opacity:0'>b<button style='opacity:0'>c</button><p style='font-size:0'>d",
+        ["button c"],
+    ),
     "see-through by a sheet": ("<style>.a{color:rgb(0 0 0 / 0)} .b{opacity:0}</style><p class=a>a<p class=b>b<p>c", ["text c"]),
     "a picture in letters": ("<h1 style='color:transparent;background:red;background-clip:text'>Shown</h1>", ["heading Shown"]),
     "clipped": (
-        "<style>.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip:rect(0,0,0,0)}</style><p class=sr>a<p style='clip-path:inset(50%)'>b"
+        "<style>.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip:rect(0,0,0,0)}</style>"
+        "<p class=sr>a<p style='clip-path:inset(50%)'>b"
         "<div style='height:0;overflow:hidden'><p>c</p><a href=/>d</a></div><p style='text-indent:-999px;overflow:hidden'>e</p>"
         "<button><i aria-hidden=true>×</i><span class=sr>Close</span></button>",
         ["button Close"],
@@ -198,7 +218,8 @@ LOOKS: dict[str, tuple[str, list[str]]] = {
         ["text in"],
     ),
     "not clipped": (
-        "<div style='height:10px;overflow:hidden'><p style='position:absolute;top:90px'>placed</p></div><div style='overflow:hidden'>all</div>",
+        "<div style='height:10px;overflow:hidden'><p style='position:absolute;top:90px'>"
+        "placed</p></div><div style='overflow:hidden'>all</div>",
         ["text placed", "text all"],
     ),
     "inert": ("<div inert>text <button>b</button></div><button>c</button>", ["text text b", "button c"]),
@@ -207,9 +228,13 @@ LOOKS: dict[str, tuple[str, list[str]]] = {
         ["text behind", "text b", "text Sure?", "button Yes (focused)"],
     ),
     "hidden from readers only": ("<p aria-hidden=true>a <button>b</button>", ["text a", "button b"]),
-    "kept out of the drawing": ("<div style='content-visibility:hidden'><p>a<button>b</button></div><p hidden=until-found>c<p>d", ["text d"]),
+    "kept out of the drawing": (
+        "<div style='content-visibility:hidden'><p>a<button>b</button></div><p hidden=until-found>c<p>d",
+        ["text d"],
+    ),
     "before and after": (
-        "<style>p::before{content:'Note: '} .n::after{content:' (' attr(data-n) ')'} i::before{content:'\\f101'} b::before{content:'★' / ''}"
+        "<style>p::before{content:'Note: '} .n::after{content:' (' attr(data-n) "
+        "')'} i::before{content:'\\f101'} b::before{content:'★' / ''}"
         "div:empty::before{content:'drop here'}</style><p>x</p><button class=n data-n=3>Cart</button><p><i></i><b>y</b></p><div></div>",
         ["text Note: x", "button Cart (3)", "text Note: y", "text drop here"],
     ),
@@ -218,7 +243,8 @@ LOOKS: dict[str, tuple[str, list[str]]] = {
         ["text x", "text reached"],
     ),
     "amounts": (
-        "<label>Up <progress value=.4></progress></label><meter value=6 max=10 aria-label=Disk></meter><i role=progressbar aria-valuenow=30></i>"
+        "<label>Up <progress value=.4></progress></label><meter value=6 max=10 "
+        "aria-label=Disk></meter><i role=progressbar aria-valuenow=30></i>"
         "<progress></progress>",
         ["progressbar Up = 40%", "meter Disk = 6 of 10", "progressbar  = 30%", "progressbar  = "],
     ),
@@ -227,7 +253,8 @@ LOOKS: dict[str, tuple[str, list[str]]] = {
         ["button B Bold", "button 🗑 Delete", "link + Add", "button Save"],
     ),
     "types and masks": (
-        "<input type=date aria-label=a><input type=time aria-label=b><input type=password aria-label=c value=abc><input type=email aria-label=d>",
+        "<input type=date aria-label=a><input type=time aria-label=b><input "
+        "type=password aria-label=c value=abc><input type=email aria-label=d>",
         ["textbox a =  (date)", "textbox b =  (time)", "textbox c = ••• (password)", "textbox d = "],
     ),
     "states": (
@@ -255,7 +282,8 @@ TABLES: dict[str, tuple[str, list[str]]] = {
         ["row Item | Qty |", "text Pear", "textbox Qty = ", "button Remove"],
     ),
     "of roles": (
-        "<div role=table><div role=row><b role=columnheader>A</b><b role=columnheader>B</b></div><div role=row><i role=cell></i><i role=cell>2</i>"
+        "<div role=table><div role=row><b role=columnheader>A</b><b "
+        "role=columnheader>B</b></div><div role=row><i role=cell></i><i role=cell>2</i>"
         "</div></div>",
         ["row A | B", "row | 2"],
     ),
@@ -271,7 +299,8 @@ def test_tables_by_rows(at, kind):
 
 
 def test_a_class_names_no_field_and_the_words_before_it_do(at):
-    at.open("<div style='display:flex'><div>Amount:</div><div><input class='form-input compact'></div></div><p class=x>Name <input class=y></p>"
+    at.open("<div style='display:flex'><div>Amount:</div><div><input "
+        "class='form-input compact'></div></div><p class=x>Name <input class=y></p>"
             "<div style='display:flex'><input class='form-input' type=number></div><input class=z name=code>")  # fmt: skip
     assert [node.text for node in at.observation.nodes if node.ref is not None] == ["Amount", "Name", "", "code"]
 
@@ -306,7 +335,9 @@ def test_a_page_that_a_prompt_cuts_is_read_on_by_scrolling(at, settings):
 
 
 def test_a_page_that_an_observation_cuts_is_read_on_by_scrolling(at):
-    at.open("<body><script>for (let i = 0; i < 3000; i++) document.write(`<button onclick='document.title=${i}'>${i}</button><br>`)</script>")
+    at.open(
+        "<body><script>for (let i = 0; i < 3000; i++) document.write(`<button onclick='document.title=${i}'>${i}</button><br>`)</script>"
+    )
     assert at.observation.nodes[-1].text == "2499"
     seen = at.do(Scroll(0, 1_000_000))
     assert seen.nodes[-1].text == "2999" and seen.notices == ("the page is long: its lines 501 to 3000 are shown; scroll to read on",)
@@ -324,8 +355,10 @@ def test_a_box_that_scrolls_is_read_on(at):
 # --- pages that mean no good ---------------------------------------------------------------------------------------------------
 
 EVIL: dict[str, str] = {
-    "iterators without end": "for (const p of [Set, Map, Array, String, NodeList]) p.prototype[Symbol.iterator] = function* () { for (;;) yield 1 }",
-    "methods that throw": "Array.prototype.push = Array.prototype.map = String.prototype.slice = Function.prototype.call = Reflect.apply = "
+    "iterators without end": "for (const p of [Set, Map, Array, String, NodeList]) "
+    "p.prototype[Symbol.iterator] = function* () { for (;;) yield 1 }",
+    "methods that throw": "Array.prototype.push = Array.prototype.map = "
+    "String.prototype.slice = Function.prototype.call = Reflect.apply = "
     "WeakMap.prototype.get = WeakRef.prototype.deref = JSON.stringify = Object.keys = () => { throw 1 }",
     "an object that is not empty": "Object.prototype.get = Object.prototype.detail = Object.prototype.composed = 5",
     "events that tell": "learned = []; dispatchEvent = EventTarget.prototype.dispatchEvent = (e) => learned.push(e.type); "
@@ -341,9 +374,7 @@ def test_prototypes_of_a_page_that_means_no_good(at, kind):
     assert at.js("learned.length") == 0
 
 
-NAMES = """getAttribute childNodes nodeType parentElement parentNode tagName localName attributes children firstChild nextSibling shadowRoot
-    assignedSlot hasAttribute matches closest textContent innerText getBoundingClientRect getClientRects style ownerDocument isConnected
-    scrollTop scrollHeight clientHeight labels required readOnly tabIndex contains querySelectorAll getRootNode namespaceURI""".split()
+NAMES = ["getAttribute", "childNodes", "nodeType", "parentElement", "parentNode", "tagName", "localName", "attributes", "children", "firstChild", "nextSibling", "shadowRoot", "assignedSlot", "hasAttribute", "matches", "closest", "textContent", "innerText", "getBoundingClientRect", "getClientRects", "style", "ownerDocument", "isConnected", "scrollTop", "scrollHeight", "clientHeight", "labels", "required", "readOnly", "tabIndex", "contains", "querySelectorAll", "getRootNode", "namespaceURI"]
 
 
 def test_a_form_whose_fields_have_the_names_of_what_is_asked_of_it(at):
@@ -355,17 +386,22 @@ def test_a_form_whose_fields_have_the_names_of_what_is_asked_of_it(at):
 
 
 def test_a_document_whose_things_have_the_names_of_what_is_asked_of_it(at):
-    names = "body activeElement documentElement querySelectorAll styleSheets scrollingElement addEventListener title getAnimations baseURI"
+    names = """body activeElement documentElement querySelectorAll styleSheets scrollingElement addEventListener title getAnimations
+        baseURI"""
     at.open("<p id=webgym>a</p><iframe name=webgym></iframe>" + "".join(f"<img name={name}>" for name in names.split()))
     assert lines(at.observation) == ["text a"]
     at.open("<a class=x href=/>x</a><style>.x:hover{content:url('http://[')}</style>")
     assert lines(at.observation) == ["link x"]
 
 
+NEST = """<script>for (const [id, tag, levels] of [['a', 'span', 2000], ['b', 'i', 1500]]) {
+    let at = document.getElementById(id);
+    for (let i = 0; i < levels; i++) { const next = document.createElement(tag); at.append(next); at = next }
+    at.textContent = id + ' deep' }</script>"""
+
+
 def test_what_is_nested_without_end(at):
-    nest = "<script>for (const [id, tag, n] of [['a', 'span', 2000], ['b', 'i', 1500]]) { let at = document.getElementById(id);"
-    nest += "for (let i = 0; i < n; i++) { const next = document.createElement(tag); at.append(next); at = next } at.textContent = id + ' deep' }"
-    at.open(f"<p id=a></p><button id=b></button><p>after{nest}</script>")
+    at.open(f"<p id=a></p><button id=b></button><p>after{NEST}")
     assert [node.text for node in at.observation.nodes] == ["a deep", "b deep", "after"]
 
 

@@ -119,7 +119,7 @@
     if (has(el, "aria-labelledby")) { const text = referenced(el, state); if (text) return text; }
     const label = given(el);
     if (label) return label;
-    const tag = w.nameOfTag(el), told = labels(el, (part) => squash(inside(part, { ...state, seen: new Set([el, part]), left: MUCH, top: null, except: el }, 0)));
+    const tag = w.nameOfTag(el), told = labels(el, (part) => given(part) || squash(inside(part, { ...state, seen: new Set([el, part]), left: MUCH, top: null, except: el }, 0)));
     if (told && tag !== "button") return squash(told);
     const own = native(el, (part) => squash(inside(part, state, 0)));
     if (own) return own;
