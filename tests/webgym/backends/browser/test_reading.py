@@ -374,7 +374,42 @@ def test_prototypes_of_a_page_that_means_no_good(at, kind):
     assert at.js("learned.length") == 0
 
 
-NAMES = ["getAttribute", "childNodes", "nodeType", "parentElement", "parentNode", "tagName", "localName", "attributes", "children", "firstChild", "nextSibling", "shadowRoot", "assignedSlot", "hasAttribute", "matches", "closest", "textContent", "innerText", "getBoundingClientRect", "getClientRects", "style", "ownerDocument", "isConnected", "scrollTop", "scrollHeight", "clientHeight", "labels", "required", "readOnly", "tabIndex", "contains", "querySelectorAll", "getRootNode", "namespaceURI"]
+NAMES = [
+    "getAttribute",
+    "childNodes",
+    "nodeType",
+    "parentElement",
+    "parentNode",
+    "tagName",
+    "localName",
+    "attributes",
+    "children",
+    "firstChild",
+    "nextSibling",
+    "shadowRoot",
+    "assignedSlot",
+    "hasAttribute",
+    "matches",
+    "closest",
+    "textContent",
+    "innerText",
+    "getBoundingClientRect",
+    "getClientRects",
+    "style",
+    "ownerDocument",
+    "isConnected",
+    "scrollTop",
+    "scrollHeight",
+    "clientHeight",
+    "labels",
+    "required",
+    "readOnly",
+    "tabIndex",
+    "contains",
+    "querySelectorAll",
+    "getRootNode",
+    "namespaceURI",
+]
 
 
 def test_a_form_whose_fields_have_the_names_of_what_is_asked_of_it(at):
