@@ -119,7 +119,7 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
-        self.touched = False  # whether a site was asked
+        self.asked = 0  # requests of which a site was asked
         self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
         self._hosts = {origin(host): host for host in sites}
@@ -151,7 +151,7 @@ class Episode:
             return await _refuse(scope, send)
         if scope["path"] == BLANK:
             return await reply(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
-        self.touched = True
+        self.asked += 1
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed)
