@@ -28,6 +28,7 @@ from webgym.sites.gate import Gate, address
 
 log = logging.getLogger(__name__)
 
+MOST_NOTED = 100  # addresses that no site has
 MOST_HEAD = 65_536  # bytes of a CONNECT
 TLS_S = 30.0  # that a browser may take to shake hands
 CONNECTED = b"HTTP/1.1 200 connected\r\n\r\n"
@@ -114,6 +115,7 @@ class Listener:
             self.refused.set()
             return connection.transport.abort()
         if not episode.serves(found):
+            self.note(found)
             return connection.transport.abort()
         send = send if gate is None else gate.watch(address(found, scope), send)
         await episode.answer(found, scope, receive, send, connection.transport.is_closing)
@@ -131,6 +133,11 @@ class Listener:
         self._episode, self._gate, self._barrier = None, None, ""
         for connection in list(self.state.connections):
             connection.transport.abort()
+
+    def note(self, asked: str) -> None:
+        """Note an address that a page asked for and no site of the episode has."""
+        if self.episode is not None and len(self.episode.elsewhere) < MOST_NOTED:
+            self.episode.elsewhere.add(asked)
 
     async def close(self) -> None:
         """Abort all connections and give the port back."""
@@ -172,8 +179,10 @@ class Connection(asyncio.Protocol):
     def _connect(self) -> None:
         """Open the tunnel that the first line asks for, if it leads to a site."""
         head, _, self._received = self._received.partition(b"\r\n\r\n")
-        found = self._listener.tunnel_to(head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1"))
+        authority = head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1")
+        found = self._listener.tunnel_to(authority)
         if not found:
+            self._listener.note(authority)
             self.transport.write(REFUSED)
             self.transport.close()
             return

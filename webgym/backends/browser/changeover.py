@@ -12,7 +12,7 @@ came meanwhile makes the context spent, too.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from playwright.async_api import BrowserContext, Page
@@ -125,9 +125,10 @@ class Changeover:
         # Cookies that it writes on leaving are on their way, and are there when they can be read.
         await tab.ask(f"(() => {{ history.replaceState(null, '', '{BLANK}'); document.open(); try {{ document.cookie }} catch {{}} }})()")
 
-    def admit(self, episode: Episode, url: str) -> None:
-        """Let the first page of the episode through, and in a fresh context all else too. Raises SiteFault."""
-        self._gate = None if self._played is None else Gate(url)
+    def admit(self, episode: Episode, url: str, cookies: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Let the first page of the episode through, and in a fresh context all else too; it may have these cookies. Raises SiteFault."""
+        given = (f"{cookie['name']}={cookie['value']}" for cookie in cookies)
+        self._gate = None if self._played is None else Gate(url, given)
         self._played, self._pages = episode, False
         episode.traces.origins.add(origin_of_url(url))  # which the browser's cache may answer for
         self._listener.serve(episode, self._gate)

@@ -7,8 +7,9 @@ the browser answers does so too; a browser that no longer answers raises Browser
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from webgym.backends import base
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.dialogs import Dialogs
+from webgym.backends.browser.gifts import Gifts
 from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
@@ -58,6 +60,8 @@ class Session:
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
+        self._gifts = Gifts()
+        self._played: Episode | None = None
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
@@ -149,6 +153,8 @@ class Session:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
@@ -157,6 +163,7 @@ class Session:
         self._episodes += 1
         await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        self._gifts = Gifts(cookies, storage or {})
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
@@ -170,6 +177,10 @@ class Session:
         except Spent as reason:
             await self._move(reason)
             if self._gateway.episode(token).asked:
+                if self._gifts:
+                    raise BrowserFault(
+                        "the first page has to be opened anew, and what the browser was given belongs to the old one"
+                    ) from reason
                 await self._gateway.renew(token)
             await self._open_page(url, token, viewport)
         tab = self.tab
@@ -191,7 +202,11 @@ class Session:
             self._viewport = viewport
         first = changeover.first
         await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
-        changeover.admit(self._gateway.episode(token), url)
+        self._played = played = self._gateway.episode(token)
+        played.streams.live = True
+        played.worker_hooks = partial(hook, self._clock_s, self._seed)
+        tab.streams = played.streams
+        changeover.admit(played, url, self._gifts.cookies)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
         if first:
@@ -200,9 +215,19 @@ class Session:
             await tab.send("Page.resetNavigationHistory")
         elif left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
+        await self._gifts.before(self._context)
         await tab.navigate(url)
         time_ms = await changeover.arrive(tab, url, self._hosts, TIME_MS)
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
+        await self._gifts.within(tab)
+
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode. Raises BrowserFault."""
+        self._notices.clear()
+        try:
+            await self._guard(self.tab.send("Page.resetNavigationHistory"), self.action_timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
         old = self._hook
@@ -406,6 +431,7 @@ class Session:
 
     def _keep_tab(self, tab: Tab) -> None:
         """Look at this tab from now on."""
+        tab.streams = None if self._played is None else self._played.streams
         tab.page.on("crash", self._on_crash)
         tab.page.on("download", lambda one: self._notices.append(f"downloaded: {' '.join(one.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)

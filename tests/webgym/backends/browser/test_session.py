@@ -489,6 +489,8 @@ def test_chance_is_seeded(at):
 HANGING = {
     "script": "<button onclick='for (;;);'>x</button>",
     "link": "<a href=/hang>x</a>",
+}
+UNANSWERED = {
     "request": "<button onclick=\"fetch('/hang')\">x</button>",
     "picture": "<button onclick=\"document.body.append(Object.assign(new Image, {src: '/hang'}))\">x</button>",
 }
@@ -507,8 +509,20 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     assert at.open("<p>next").nodes[0].text == "next"
 
 
+@pytest.mark.parametrize("what", UNANSWERED)
+def test_a_request_without_an_answer_holds_no_turn(at, what):
+    at.open(UNANSWERED[what] + "<button onclick='document.title = 5'>y</button>")
+    at.env.session.action_timeout_s = 60.0
+    before = at.js("Date.now()")
+    at.do(Click(at.ref("x")))
+    assert at.do(Click(at.ref("y"))).title == "5"
+    at.do(Wait(2000))
+    assert at.js("Date.now()") - before == 3000
+    assert at.open("<p>next").nodes[0].text == "next"
+
+
 def test_popup_of_a_page_that_hangs_costs_no_more_either(at):
-    at.open("<button onclick=\"window.open('/new'); fetch('/hang')\">x</button>", {"/new": "<p>new"})
+    at.open("<button onclick=\"window.open('/new'); for (;;);\">x</button>", {"/new": "<p>new"})
     at.env.session.action_timeout_s = 5.0
     assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 5 s"
     at.env.session.action_timeout_s = 60.0
