@@ -68,6 +68,7 @@ class Screen:
             if self._late is not None:
                 await asyncio.wait({self._late})
             self._late = drawing = asyncio.ensure_future(begin())
+            drawing.add_done_callback(lambda frame: frame.cancelled() or frame.exception())  # who asked for it may be gone
             done, _ = await asyncio.wait({drawing}, timeout=FRAME_S)
             if not done:
                 log.debug("a frame was not drawn")

@@ -486,6 +486,9 @@ def test_chance_is_seeded(at):
 HANGING = {
     "script": "<button onclick='for (;;);'>x</button>",
     "link": "<a href=/hang>x</a>",
+    "frame": "<button onclick=\"location.href = '/hang'\">x</button>",
+}
+UNANSWERED = {
     "request": "<button onclick=\"fetch('/hang')\">x</button>",
     "picture": "<button onclick=\"document.body.append(Object.assign(new Image, {src: '/hang'}))\">x</button>",
 }
@@ -504,8 +507,20 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     assert at.open("<p>next").nodes[0].text == "next"
 
 
+@pytest.mark.parametrize("what", UNANSWERED)
+def test_a_request_without_an_answer_costs_nothing_but_patience(at, what):
+    """It is taken for a long poll, and the page's time goes on as if it were not there."""
+    at.open(UNANSWERED[what] + "<button onclick='document.title = 5'>y</button>")
+    before = at.js("Date.now()")
+    at.do(Click(at.ref("x")))
+    at.do(Click(at.ref("y")))
+    assert at.observation.title == "5"
+    at.do(Wait(2000))
+    assert at.js("Date.now()") - before == 3000
+
+
 def test_popup_of_a_page_that_hangs_costs_no_more_either(at):
-    at.open("<button onclick=\"window.open('/new'); fetch('/hang')\">x</button>", {"/new": "<p>new"})
+    at.open("<button onclick=\"window.open('/new'); for (;;);\">x</button>", {"/new": "<p>new"})
     at.env.session.action_timeout_s = 5.0
     assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 5 s"
     at.env.session.action_timeout_s = 60.0
