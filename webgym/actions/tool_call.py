@@ -14,11 +14,14 @@ from webgym.actions.verbs import (
     REQUIRED,
     THINK_TAG,
     VERBS,
+    Need,
     Verb,
     Wrong,
     build,
     last_line,
+    offered,
     read_button,
+    read_choice,
     read_count,
     read_ignored,
     read_index,
@@ -127,12 +130,11 @@ def write(action: Action) -> str:
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
-def help_text(refs: bool = True) -> str:
+def help_text(needs: Need = "", refs: bool = True) -> str:
     lines = []
-    for verb in VERBS.values():
-        if verb.help and (refs or not verb.needs_ref):
-            shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
-            lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
+    for verb in offered(needs, refs).values():
+        shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
+        lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
     return "\n".join(lines)
 
 
@@ -149,18 +151,21 @@ _SCHEMAS: Mapping[Callable[[object], Any], Mapping[str, Any]] = {
     read_number: {"type": "number"},
     read_ms: {"type": "number", "minimum": 0, "maximum": MAX_WAIT_MS, "description": "milliseconds"},
     read_count: {"type": "integer", "minimum": 1, "maximum": 10},
+    read_choice: {"type": "boolean"},
     read_button: {**_TEXT, "enum": list(BUTTONS)},
     read_modifiers: {"type": "array", "items": {**_TEXT, "enum": list(MODIFIERS)}},
 }
 
 
-def specs(refs: bool = True) -> list[dict[str, Any]]:
+def specs(refs: bool = True, needs: Need = "") -> list[dict[str, Any]]:
     """The actions as tools of the OpenAI protocol (function calling, JSON schema); without `refs`, those that act by coordinates.
+
+    With `needs`, they are those that only such a page calls for.
 
     >>> next(spec["function"]["parameters"] for spec in specs() if spec["function"]["name"] == "clear")["required"]
     ['ref']
     """
-    return [{"type": "function", "function": _spec(verb)} for verb in VERBS.values() if verb.help and (refs or not verb.needs_ref)]
+    return [{"type": "function", "function": _spec(verb)} for verb in offered(needs, refs).values()]
 
 
 def _spec(verb: Verb) -> dict[str, Any]:

@@ -40,12 +40,15 @@ class Traces:
     """Traces of an episode in the browser that no clearing of cookies and storages takes away, as its requests and answers show them.
 
     `origins` are those that were asked. `cached` says that answers may lie in the browser's cache which only this episode may see.
-    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports.
+    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports. `workers`
+    says that a page asked for the script of a worker, `cut` that requests had no whole answer when the episode ended.
     """
 
     origins: set[str] = field(default_factory=set)
     cached: bool = False
     lasting: str = ""
+    workers: bool = False
+    cut: bool = False
 
     def of_request(self, found: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Note a request to the origin `found`."""
@@ -55,6 +58,8 @@ class Traces:
                 self.lasting = "HTTP credentials"
             elif name == b"sec-purpose":
                 self.lasting = "pages that are fetched ahead"
+            elif name == b"sec-fetch-dest" and value.endswith(b"worker"):
+                self.workers = True
 
     def of_answer(self, scope: Scope, message: Mapping[str, Any]) -> None:
         """Note the head of an answer."""
@@ -136,7 +141,10 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
+        self.touched = False  # whether a site was asked
+        self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
+        self.elsewhere: set[str] = set()  # the addresses that pages asked for and no site has
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
         self._running: dict[Exchange, asyncio.Task[Any] | None] = {}
@@ -155,6 +163,8 @@ class Episode:
         """Raises SiteFault if a site has failed."""
         if self._failure:
             where, error = self._failure
+            if isinstance(error, SiteFault):  # it says all itself
+                raise SiteFault(str(error)) from error
             raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -175,6 +185,7 @@ class Episode:
                 )
             if asks_for_worker(scope):
                 scope, send = plainly(scope), with_hooks(send, self.worker_hooks)
+        self.touched = True
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed, self.streams)
@@ -198,6 +209,7 @@ class Episode:
     async def end(self) -> None:
         """Let nothing more in, and stop what the sites are still answering."""
         self.over = True
+        self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
         tasks = [task for task in self._running.values() if task is not None and task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

@@ -61,6 +61,11 @@ class Streams:
         """Requests for these paths are streams: paths from the root on any host, or addresses."""
         self._known.update(paths)
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The addresses and paths that are known to be left unanswered as their site pleases."""
+        return frozenset(self._known)
+
     def _is_known(self, exchange: Exchange) -> bool:
         return exchange.address in self._known or "/" + exchange.address.split("/", 3)[-1] in self._known
 

@@ -62,6 +62,7 @@ class Tab:
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self.choosing = False  # whether it asked for a file since then
+        self.chooser: dict[str, Any] | None = None  # what it asks for, until it gets it or the agent does something else
         self.shown = shown
         self.frame_id = frame
         self._clipboard = clipboard
@@ -92,6 +93,7 @@ class Tab:
         cdp.on("Runtime.bindingCalled", self._clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.fileChooserOpened", self._on_chooser)
+        cdp.on("Input.dragIntercepted", self.pointer.intercepted)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
         cdp.on("Page.frameStartedNavigating", self._on_request)
@@ -140,10 +142,6 @@ class Tab:
         """Call `heard` at each such CDP event of a tab that is shown."""
         self._cdp.on(event, heard)
 
-    def once(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Call `heard` at the next such CDP event."""
-        self._cdp.once(event, heard)
-
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
         if self.shown and not self.page.is_closed():
@@ -183,8 +181,9 @@ class Tab:
     def _on_open(self, _: dict[str, Any]) -> None:
         self.opened += 1
 
-    def _on_chooser(self, _: dict[str, Any]) -> None:
+    def _on_chooser(self, event: dict[str, Any]) -> None:
         self.choosing = True
+        self.chooser = event if "backendNodeId" in event else None
 
     def _on_close(self, _: Page) -> None:
         self._navigating = self._loading = False
@@ -396,6 +395,10 @@ class Tab:
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
         return await self.worlds.ask(expression)
+
+    async def any(self, expression: str) -> bool:
+        """True where an expression over `webgym` is true in the world of any document of the page."""
+        return any(await asyncio.gather(*(world.ask(expression) for world in self.worlds.all)))
 
     async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""

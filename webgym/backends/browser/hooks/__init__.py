@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 
-ORDER = ("inside", "clock", "chance", "listeners", "drawing", "storage", "streams", "wire", "outside")
+ORDER = ("inside", "clock", "chance", "motion", "drawing", "storage", "streams", "wire", "outside")
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
 
@@ -16,12 +16,14 @@ def _read(name: str) -> str:
 
 
 ROOT, PARTS = _read("root"), ", ".join(f"\n{_read(name)}" for name in ORDER)
+LISTENERS = importlib.resources.files("webgym.backends.browser").joinpath("listeners.js").read_text("utf-8")
 
 
 def hook(clock_s: float, seed: int, names: tuple[str, str] = ("", "")) -> str:
     """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
 
-    `names` are two secret names of events by which the snapshot asks it which elements listen to clicks. A worker needs none.
+    `names` are two secret names of events by which the reader asks it which elements listen (listeners.js). A worker needs none.
     """
     settings = {"clock": clock_s * 1000, "seed": seed & 0xFFFFFFFF, "ask": names[0], "answer": names[1]}
-    return f"{ROOT}({json.dumps(settings)}, [{PARTS}]);\n"
+    heard = f"{LISTENERS}({', '.join(map(json.dumps, names))});\n" if names[0] else ""
+    return f"{ROOT}({json.dumps(settings)}, [{PARTS}]);\n{heard}"
