@@ -125,7 +125,8 @@ class Listener:
         if self.episode is None or self._gate is not None:
             self.refused.set()
             return ""
-        found = (_origin(scheme, authority) for scheme in ("https", "http"))
+        schemes = ("https", "http") if authority.rpartition(":")[2].isdigit() else ()
+        found = (_origin(scheme, authority) for scheme in schemes)
         return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")
 
     def refuse(self) -> None:
