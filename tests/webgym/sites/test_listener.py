@@ -42,12 +42,13 @@ def serve(test, *sites):
 class Wire:
     """A connection to the listener, as a browser makes it."""
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader, writer, password):
         self.reader, self.writer = reader, writer
+        self._key = f"Proxy-Authorization: Basic {base64.b64encode(f'webgym:{password}'.encode()).decode()}"
 
     @classmethod
-    async def to(cls, listener):
-        WIRES.append(cls(*await asyncio.open_connection("127.0.0.1", listener.port)))
+    async def to(cls, listener, password=None):
+        WIRES.append(cls(*await asyncio.open_connection("127.0.0.1", listener.port), password or listener.password))
         return WIRES[-1]
 
     async def close(self):
@@ -67,12 +68,12 @@ class Wire:
 
     async def get(self, target, host, *headers, method="GET"):
         """Status and body."""
-        status = await self.head(f"{method} {target} HTTP/1.1", f"Host: {host}", *headers)
-        body = await self.reader.readexactly(int(self.headers["content-length"])) if status else b""
+        status = await self.head(f"{method} {target} HTTP/1.1", f"Host: {host}", self._key, *headers)
+        body = await self.reader.readexactly(int(self.headers.get("content-length", 0))) if status else b""
         return status, body.decode()
 
     async def connect(self, authority):
-        return await self.head(f"CONNECT {authority} HTTP/1.1", f"Host: {authority}")
+        return await self.head(f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", self._key)
 
     async def secure(self, name):
         """Speak TLS from now on; the key of the certificate, as browsers name it."""
@@ -86,7 +87,10 @@ def test_a_request_in_absolute_form_goes_to_the_site_of_its_address():
 
     async def test(listener, episode, gateway):
         wire = await Wire.to(listener)
-        assert await wire.get("http://count.localhost/p%20q/%3Fx?a=b&c", "count.localhost", "Proxy-Connection: keep-alive") == (200, "1 None")
+        assert await wire.get("http://count.localhost/p%20q/%3Fx?a=b&c", "count.localhost", "Proxy-Connection: keep-alive") == (
+            200,
+            "1 None",
+        )
         assert await wire.get("http://localhost:8001/", "localhost:8001") == (200, "1 None")  # on the same connection
         (scope,) = sites[0].scopes
         assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/p q/?x", b"/p%20q/%3Fx", b"a=b&c")
@@ -125,7 +129,28 @@ def test_what_is_not_let_in(target):
     serve(test, site)
 
 
-@pytest.mark.parametrize("authority", ["other.localhost:80", "count.localhost:443", "count.localhost", "127.0.0.1:80", "x", ":80", "[::1]:80"])
+def test_who_does_not_know_the_password_is_not_let_in():
+    site, other = Counter("count.localhost"), []
+
+    async def test(listener, episode, gateway):
+        other.append(await Listener.open(listener.certificate))
+        guesses = ["x", listener.password[:-1], listener.password.swapcase(), other[0].password, "\0"]
+        for guess in guesses:
+            assert (await (await Wire.to(listener, guess)).get("http://count.localhost/", "count.localhost"))[0] == 407
+            assert await (await Wire.to(listener, guess)).connect("count.localhost:80") == 407, (guess, listener.password)
+        for lines in (["GET http://count.localhost/ HTTP/1.1", "Host: count.localhost"], ["CONNECT count.localhost:80 HTTP/1.1"]):
+            wire = await Wire.to(listener)
+            assert await wire.head(*lines) == 407 and wire.headers["proxy-authenticate"] == 'basic realm="webgym"'
+        assert site.scopes == [] and not listener.refused.is_set() and listener.password not in str(episode.__dict__)
+        assert (await (await Wire.to(listener)).get("http://door.webgym/", "door.webgym", "Content-Length: 0"))[0] == 204
+        await other[0].close()
+
+    serve(test, site)
+
+
+@pytest.mark.parametrize(
+    "authority", ["other.localhost:80", "count.localhost:443", "count.localhost", "127.0.0.1:80", "x", ":80", "[::1]:80"]
+)
 def test_a_tunnel_to_no_site_is_refused(authority):
     async def test(listener, episode, gateway):
         assert await (await Wire.to(listener)).connect(authority) == 403
@@ -237,7 +262,7 @@ def test_an_ended_episode_is_over_for_every_connection():
         used, idle, talking = await Wire.to(listener), await Wire.to(listener), await dial(listener, "count.localhost:80")
         assert (await used.get("http://count.localhost/", "count.localhost"))[0] == 200
         waiting = await Wire.to(listener)
-        hanging = asyncio.create_task(waiting.head("GET http://count.localhost/hang HTTP/1.1", "Host: count.localhost"))
+        hanging = asyncio.create_task(waiting.head("GET http://count.localhost/hang HTTP/1.1", "Host: count.localhost", waiting._key))
         while len(episode.unanswered()) < 2:
             await asyncio.sleep(0.001)
         await gateway.end("a")
