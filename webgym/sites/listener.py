@@ -52,7 +52,7 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 @cache
 def _config() -> uvicorn.Config:
-    """What uvicorn's protocols are made with."""
+    """The configuration of uvicorn's protocols."""
     config = uvicorn.Config(
         _app,
         http="h11",  # it takes addresses in absolute form

@@ -310,9 +310,9 @@ class Session:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
         told = self._take_notices()
-        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        notices = (*told, *([page.notice] if page.cut else []))
         title = page.title[:MOST_TITLE]
-        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, tuple(notices))
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, notices, page.top)
 
     def _take_notices(self) -> tuple[str, ...]:
         """The notices of this turn, which are told once."""
