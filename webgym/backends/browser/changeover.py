@@ -12,7 +12,7 @@ came meanwhile makes the context spent, too.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from playwright.async_api import BrowserContext, Page
@@ -104,9 +104,14 @@ class Changeover:
         # Cookies that it writes on leaving are on their way, and are there when they can be read.
         await tab.ask(f"(() => {{ history.replaceState(null, '', '{BLANK}'); document.open(); try {{ document.cookie }} catch {{}} }})()")
 
-    def admit(self, episode: Episode, url: str) -> None:
-        """Let the first page of the episode through, and in a fresh context all else too. Raises SiteFault."""
+    def admit(self, episode: Episode, url: str, cookies: Collection[str] = ()) -> None:
+        """Let the first page of the episode through, and in a fresh context all else too. Raises SiteFault.
+
+        `cookies` are those that the browser is given before it, as name=value.
+        """
         self._gate = None if self._played is None else Gate(url)
+        if self._gate is not None:
+            self._gate.cookies.update(cookies)
         self._played, self._pages = episode, False
         episode.traces.origins.add(origin_of_url(url))  # which the browser's cache may answer for
         self._listener.serve(episode, self._gate)

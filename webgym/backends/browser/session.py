@@ -207,7 +207,7 @@ class Session:
         played.streams.live = True
         played.worker_hooks = partial(hook, self._clock_s, self._seed)
         tab.streams = played.streams
-        changeover.admit(played, url)
+        changeover.admit(played, url, self._gifts.named)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
         if first:
