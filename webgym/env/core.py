@@ -195,6 +195,7 @@ class AsyncWebEnv:
             state_hash=t.digest([view.url, nodes, site_state]),
             dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
             screenshot=page.pixels,
+            top=getattr(view, "top", 0),  # a backend whose pages are short need not tell
         )
 
     def _kind(self, verdict: Verdict, ended: End) -> t.OutcomeKind | Literal[""]:

@@ -1,7 +1,7 @@
 """A session's own proxy: one loopback port through which its browser context sends every request, whatever the scheme, host and port.
 
 The listener is the session, and what it serves is the session's episode: a page sees ordinary addresses and no header of ours, and an
-episode is ended by aborting every connection. While no episode is served, each request is refused and counted; while the first page of an
+episode is ended by aborting every connection. While no episode is served, each request is refused and noted; while the first page of an
 episode is on the way and the last page of another may live on, a gate (:mod:`webgym.sites.gate`) stops all else.
 
 A request to http comes in absolute form (`GET http://shop.localhost/cart HTTP/1.1`). WebSockets and https come in a tunnel
@@ -67,7 +67,7 @@ class Listener:
     def __init__(self, certificate: Certificate) -> None:
         self.certificate = certificate
         self.port = 0
-        self.refused = 0  # requests since the last episode ended, until the next one is let through
+        self.refused = asyncio.Event()  # set by a request since the last episode ended, until the next one is let through
         self.state = ServerState()
         self._episode: Episode | None = None
         self._gate: Gate | None = None
@@ -93,7 +93,7 @@ class Listener:
             raise SiteFault("the session's listener has stopped: no page can be served any more")
         self._episode, self._gate = episode, gate
         if gate is None:
-            self.refused = 0
+            self.refused.clear()
 
     def barrier(self, found: str) -> str:
         """An address below the origin `found` that is answered here, and which :meth:`passed` then says."""
@@ -112,7 +112,7 @@ class Listener:
             self._barrier = ""
             return await reply(send, 404, {"cache-control": "no-store"})
         if episode is None or (gate is not None and scope["path"] != BLANK and not gate.passes(found, scope)):
-            self.refused += 1
+            self.refused.set()
             return connection.transport.abort()
         if not episode.serves(found):
             self.note(found)
@@ -123,7 +123,7 @@ class Listener:
     def tunnel_to(self, authority: str) -> str:
         """The origin of the site with this host and port, over https or else over http; "" where the episode has none."""
         if self.episode is None or self._gate is not None:
-            self.refused += 1
+            self.refused.set()
             return ""
         found = (_origin(scheme, authority) for scheme in ("https", "http"))
         return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")

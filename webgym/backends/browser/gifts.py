@@ -20,11 +20,6 @@ class Gifts:
     def __bool__(self) -> bool:
         return bool(self.cookies or self.storage)
 
-    @property
-    def named(self) -> list[str]:
-        """The cookies as name=value."""
-        return [f"{cookie['name']}={cookie['value']}" for cookie in self.cookies]
-
     async def before(self, context: BrowserContext) -> None:
         """Give what must be there when the first page is asked for."""
         if self.cookies:

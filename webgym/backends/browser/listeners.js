@@ -1,6 +1,6 @@
 // Runs in every page's own world before its scripts. It remembers what no other world can see: which elements listen to clicks and drops,
 // and which hold a closed shadow root. It changes no markup: the reader asks with one private event, and each such element answers with
-// another, whose detail is its kinds ("c" clicks, "d" drops, "s" begins of drags, "x" a closed root) and, a line each, what is known of
+// another, whose detail is its kinds ("c" clicks, "d" drops, "s" begins of drags, "x" a closed root, "r" the root of a framework) and, a line each, what is known of
 // those inside for which it listens. A page may replace what the language offers, so that all is kept that is needed later.
 ((ask, answer) => {
   const call = Function.prototype.call, uncurried = (f) => call.bind(f), apply = Reflect.apply;
@@ -110,8 +110,9 @@
       put(left, kept++, targets[i]);
       const record = recordOf(records, target), element = isElement(target);
       if (element && !connected(target)) continue;
-      tell(target === globalThis ? document : target, record.kinds + hintsOf(target, record));
-      above ||= record.known > 0 && (!element || !!firstChild(target)) && marked(element ? target : document);
+      const framework = record.known > 0 && (!element || !!firstChild(target)) && marked(element ? target : document);
+      tell(target === globalThis ? document : target, record.kinds + (framework ? "r" : "") + hintsOf(target, record));
+      above ||= framework;
     }
     targets = left;
     count = kept;

@@ -5,11 +5,26 @@
   let hosts = [];                                          // of closed roots that were not handed over yet
   let listening = new Map(), delegated = new Set();
 
-  w.rootIn = (el) => w.shadowOf(el) ?? closed.get(el) ?? null;
+  const asked = new WeakSet();
+  const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
+  // Whether an element may have a closed root that the page's parser made, which no script can know: one of the page's own making, or one
+  // that is as high as something in it, with nothing in it.
+  w.mayHide = (el, tag, display, rect) => {
+    const made = tag.includes("-");
+    if ((!made && !HOSTS.has(tag)) || rect.height < 2 || (!made && w.firstOf(el)) || w.rootIn(el) || asked.has(el)) return false;
+    if (made) return w.isHtml(el);
+    const given = el.computedStyleMap(), style = getComputedStyle(el);
+    return String(given.get("height")) === "auto" && String(given.get("min-height")) === "auto" && /^(block|inline-block|flow-root)$/.test(display) && style.position === "static"
+      && el.clientHeight > parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+  };
+  w.askRoot = (el) => { asked.add(el); hosts.push(el); };
+  let opened = false;                                      // whether there was a closed root
+  w.rootIn = (el) => w.shadowOf(el) ?? (opened ? closed.get(el) ?? null : null);
   w.closedHost = (number) => hosts[number] ?? null;
   w.adopt = (number, root) => {
     if (root?.nodeType !== 11 || !hosts[number] || root.host !== hosts[number]) return;
     closed.set(root.host, root);
+    opened = true;
     adopted.add(root.host);
     root.addEventListener(answer, heard, true);            // of what is inside, the document hears the host's name only
   };
@@ -63,7 +78,12 @@
     return found.filter((el) => !ROOTS.has(w.nameOfTag(el)) && !(found.length === 1 && w.all(el, CONTROLS).length > 1) && !found.some((other) => other !== el && found.length < 50 && selector !== "*" && w.contains(el, other) && w.all(el, selector).length > 3));
   };
 
-  const ON = ["onclick", "onmousedown", "onpointerdown", "ondblclick", "onmouseup", "onpointerup"];
+  const ON = "[onclick],[onmousedown],[onpointerdown],[ondblclick],[onmouseup],[onpointerup]", DROPS = "[ondrop],[ondragover]";
+  // Take in what a tree's markup says of who listens.
+  w.hearWritten = (root) => {
+    for (const [selector, kind] of [[ON, "c"], [DROPS, "d"]])
+      for (const el of w.all(root, selector)) { const known = listening.get(el); if (known) known.kinds += kind; else listening.set(el, { kinds: kind, hints: [] }); }
+  };
   w.beginListening = () => {
     listening = new Map();
     delegated = new Set();
@@ -77,6 +97,7 @@
     doc.removeEventListener(answer, heard, true);
     for (const [target, { kinds, hints }] of listening)
       if (!before.has(target) && hints.length && kinds.includes("c")) delegate(target, hints.flatMap((hint) => (hint[0] === "s" ? [hint.slice(1)] : w.selectorsIn(hint))));
+    w.hearWritten(doc);
     for (const el of w.all(doc, "[onclick],[onmousedown]")) {
       const source = `${w.attr(el, "onclick") ?? ""};${w.attr(el, "onmousedown") ?? ""}`;
       if (/\btarget\b|\bsrcElement\b/.test(source)) delegate(el, w.selectorsIn(source));
@@ -86,8 +107,10 @@
     for (const selector of new Set(selectors)) for (const el of meant(target, selector)) delegated.add(el);
   };
   const hears = (el, kind) => listening.get(el)?.kinds.includes(kind) ?? false;
-  w.listens = (el) => hears(el, "c") || (w.hasAny(el) && ON.some((name) => w.has(el, name)));
+  w.listens = (el) => hears(el, "c") && !hears(el, "r");    // a framework's root hears for those on which the framework writes
+  // Whether a document listens for where it is clicked.
+  w.documentHears = (doc) => hears(doc, "c") && listening.get(doc).hints.some((hint) => /\boffset[XY]\b|canvas|getBoundingClientRect/i.test(hint));
   w.delegatedTo = (el) => delegated.has(el);
-  w.takesDrops = (el) => hears(el, "d") || (w.hasAny(el) && (w.has(el, "ondrop") || w.has(el, "ondragover")));
+  w.takesDrops = (el) => hears(el, "d");
   w.unread = () => hosts.length;
 }
