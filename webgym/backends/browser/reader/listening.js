@@ -13,12 +13,13 @@
   w.mayHide = (el, tag, display, rect) => {
     const made = tag.includes("-");
     if ((!made && !HOSTS.has(tag)) || rect.height < 2 || (!made && w.firstOf(el)) || w.rootIn(el) || asked.has(el)) return false;
+    asked.add(el);                                         // such a root is there from the beginning, or never
     if (made) return w.isHtml(el);
     const given = el.computedStyleMap(), style = getComputedStyle(el);
     return String(given.get("height")) === "auto" && String(given.get("min-height")) === "auto" && /^(block|inline-block|flow-root)$/.test(display) && style.position === "static"
       && el.clientHeight > parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
   };
-  w.askRoot = (el) => { asked.add(el); hosts.push(el); };
+  w.askRoot = (el) => { hosts.push(el); };
   let opened = false;                                      // whether there was a closed root
   w.rootIn = (el) => w.shadowOf(el) ?? (opened ? closed.get(el) ?? null : null);
   w.closedHost = (number) => hosts[number] ?? null;
