@@ -62,6 +62,7 @@ class Observation:
     error: str = ""
     notices: tuple[str, ...] = ()  # what happened besides: dialogs, downloads, popups, a cut page
     state_hash: str = ""
+    dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt; a notice says what it asks
     screenshot: "np.ndarray | None" = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
     top: int = 0
 
@@ -97,7 +98,7 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Replace what the field holds by `text`."""
+    """Replace what the field holds by `text`; a line break in it is text."""
 
     ref: int
     text: str
@@ -105,7 +106,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """Type `text` into what has the focus, key by key, keeping what is there."""
+    """Type `text` into what has the focus, key by key, keeping what is there; a line break is the Enter key."""
 
     text: str
 
@@ -143,7 +144,7 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Scroll:
-    """Scroll by pixels, the page or, with `ref`, the nearest scrollable box around that thing."""
+    """Turn the wheel by pixels over the page or, with `ref`, over that thing: the nearest box that can still scroll that way does."""
 
     dx: float
     dy: float
@@ -158,7 +159,7 @@ class Drag:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Give a file field files of the episode's own folder."""
+    """Give files of the episode's own folder to a file field, or to the page that asks for one."""
 
     ref: int
     files: tuple[str, ...]
@@ -198,6 +199,14 @@ class MouseDrag:
     from_y: float
     to_x: float
     to_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """Answer the dialog that waits: accept or decline it. `text` goes into a prompt; None leaves there what it proposes."""
+
+    accept: bool
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +274,7 @@ class Infeasible:
 
 Action = (
     Click | Fill | Type | Press | Select | Hover | Focus | Clear | Scroll | Drag | Upload
-    | MouseMove | MouseClick | MouseDown | MouseUp | MouseDrag
+    | MouseMove | MouseClick | MouseDown | MouseUp | MouseDrag | Dialog
     | Goto | Back | Forward | Reload | NewTab | FocusTab | CloseTab | Wait | Message | Stop | Infeasible
 )  # fmt: skip
 """All that an agent can do. Parsed from text (:mod:`webgym.actions`), never executed as code."""

@@ -67,6 +67,31 @@ def test_a_task_from_a_file(written):
     assert isinstance(state["price"], int) and f" {state['count']} " in start.goal
 
 
+@pytest.mark.parametrize(
+    ("clock", "clock_s"),
+    [
+        ("2026-03-05T09:00", 1_772_701_200.0),
+        ("2026-03-05 09:00:00", 1_772_701_200.0),
+        ("2026-03-05T10:00+01:00", 1_772_701_200.0),
+        ("2026-03-05", 1_772_668_800.0),
+    ],
+)
+def test_a_file_sets_the_time_of_its_pages_and_a_task_its_own(written, clock, clock_s):
+    head = HEAD.replace("tasks:", f"clock: {clock}\nsettle_ms: 800\nstreams: [/poll]\ndeterministic: false\ntasks:")
+    task = written(head + ORDER)["order"]
+    assert (task.clock_s, task.settle_ms, task.streams, task.deterministic) == (clock_s, 800.0, ("/poll",), False)
+    own = "    clock: 2030-01-01\n    settle_ms: 250\n    deterministic: true\n    streams: []\n    start:"
+    task = written(head + ORDER.replace("    start:", own, 1))["order"]
+    assert (task.clock_s, task.settle_ms, task.streams, task.deterministic) == (1_893_456_000.0, 250.0, (), True)
+    task = written(HEAD + ORDER)["order"]
+    assert (task.settle_ms, task.streams, task.deterministic) == (500.0, (), True)
+
+
+@pytest.mark.parametrize(("field", "value"), [("clock", "soon"), ("settle_ms", "0"), ("streams", "[poll]"), ("deterministic", "perhaps")])
+def test_a_wrong_time_is_an_error_with_its_place(written, field, value):
+    assert field in error(written, HEAD + ORDER.replace("    start:", f"    {field}: {value}\n    start:", 1))
+
+
 def test_values_follow_from_task_parameter_and_seed_alone(written):
     """Another parameter, or another task of the file, changes no value that was there."""
     before = [written(HEAD + ORDER)["order"].start(seed).site_state for seed in range(20)]
@@ -376,3 +401,41 @@ def test_json_is_read_as_well(written):
 
 def test_a_file_whose_name_is_no_pack_name(written):
     assert "pack: is missing, and 'My Tasks', after the file, is no pack name" in error(written, lines(ENTRY), "My Tasks.jsonl")
+
+
+# --- files that reach too far ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pages", ["..", "/", "../beside", "pages/../..", "link"])
+def test_pages_lie_in_the_files_own_folder(written, pages):
+    folder = written.folder / "own"
+    folder.mkdir()
+    (folder / "pages").mkdir()
+    (written.folder / "beside").mkdir()
+    (folder / "link").symlink_to(written.folder / "beside")
+    (folder / "tasks.yaml").write_text(f"pack: cafe\nsite: {{pages: '{pages}'}}\ntasks:\n{ORDER}", "utf-8")
+    with pytest.raises(TaskFileError, match=rf"tasks.yaml:2: site.pages: .*got '{re.escape(pages)}', which lies outside"):
+        read(folder / "tasks.yaml")
+
+
+def test_the_file_itself_is_not_served(written):
+    written(HEAD.replace("pages: pages", "pages: .") + ORDER)
+    (written.folder / "index.html").write_text("<p>hello", "utf-8")
+    (written.folder / "copy.yaml").symlink_to(written.folder / "tasks.yaml")
+    (site,) = written.sites
+    assert site._read("/index.html") is not None
+    assert site._read("/tasks.yaml") is None and site._read("/copy.yaml") is None and site._read("/./tasks.yaml") is None
+
+
+def test_aliases_that_stand_for_more_than_a_reader_can_hold(written):
+    bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    assert "its aliases stand for" in error(written, "\n".join(bomb) + "\n" + HEAD + ORDER)
+    assert "holds itself" in error(written, "a: &a [*a]\n" + HEAD + ORDER)
+
+
+@pytest.mark.parametrize("depth", [100, 3000])
+def test_deep_nesting_is_refused_in_words(written, depth):
+    assert "lists and mappings within each other" in error(written, f"a: {'[' * depth}{']' * depth}\n" + HEAD + ORDER)
+    line = '{"name": "x", "check": ' + '{"all": [' * 50 * depth + "]}" * 50 * depth + "}"
+    assert error(written, line, "deep.jsonl").startswith("deep.jsonl:1: ")

@@ -15,4 +15,5 @@ class PageView:
     tabs: tuple[str, ...]
     focus: int | None
     notices: tuple[str, ...]
+    dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt
     top: int = 0

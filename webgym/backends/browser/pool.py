@@ -1,4 +1,4 @@
-"""The browser process that many sessions share, and the gateway that serves them; restarted when the browser dies."""
+"""The browser process that many sessions share, and the gateway with the sites that they reach; restarted when the browser dies."""
 
 import asyncio
 import atexit
@@ -11,11 +11,14 @@ from contextlib import AbstractAsyncContextManager
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
-from webgym.backends.browser import executable
+from webgym.backends.browser import executable, frames
 from webgym.backends.browser.admission import Admission, places
+from webgym.backends.browser.profile import LISTENERS, Profile, Profiles
 from webgym.backends.browser.session import Session
+from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
+from webgym.sites.certificates import certificate
 from webgym.sites.gateway import Gateway
 from webgym.task import Site
 
@@ -43,7 +46,10 @@ ARGUMENTS = (
     f"--disable-features={','.join(DISABLED_FEATURES)}",
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # neither proxy nor resolver rules see UDP
+    # No name is resolved but the listeners': what a context does not send to its listener leads nowhere.
+    f"--host-resolver-rules=MAP {LISTENERS} 127.0.0.1, MAP * ~NOTFOUND",
+    "--proxy-bypass-list=<-loopback>",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -67,13 +73,18 @@ class BrowserPool:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._starting = asyncio.Lock()
+        self._workers = Workers()
+        self._profiles = Profiles(self._open_profile)
 
     async def session(self) -> Session:
         """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
+        return await Session.open(self.gateway, self._profiles, shown=not self.headless)
+
+    async def _open_profile(self) -> Profile:
         browser = await self._living()
         try:
             async with asyncio.timeout(30):
-                return await Session.open(browser, shown=not self.headless)
+                return await Profile.open(browser, self._workers, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
 
@@ -90,13 +101,12 @@ class BrowserPool:
         async with self._starting:
             if self._browser and self._browser.is_connected():
                 return self._browser
-            if not self.gateway.port:
-                await self.gateway.start()
             if self._browser:
                 log.warning("the browser died and is started again")
             try:
                 async with asyncio.timeout(60):
                     self._browser = await self._launch()
+                    await self._workers.attach(self._browser)
             except (PlaywrightError, TimeoutError) as error:
                 raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
             self.generation += 1
@@ -104,12 +114,15 @@ class BrowserPool:
 
     async def _launch(self) -> Browser:
         found = executable.find(None if self.headless else "full")
-        rules = f"MAP *.localhost 127.0.0.1:{self.gateway.port}, MAP * ~NOTFOUND"
         if self._playwright is None:
             self._playwright = await async_playwright().start()
         return await self._playwright.chromium.launch(
             executable_path=str(found.path),
-            args=[*ARGUMENTS, f"--host-resolver-rules={rules}"],
+            args=[
+                *ARGUMENTS,
+                *(frames.ARGUMENTS if found.kind == "shell" else ()),
+                f"--ignore-certificate-errors-spki-list={certificate().key_hash}",
+            ],
             headless=self.headless,
             chromium_sandbox=executable.sandbox(found.path).enabled,
             handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it
@@ -125,15 +138,15 @@ class BrowserPool:
         return next(p["id"] for p in answer["processInfo"] if p["type"] == "browser")
 
     async def close(self) -> None:
-        """Stop browser and gateway."""
+        """Stop the browser."""
         try:
+            await self._profiles.close()
             if self._browser:
                 await self._browser.close()
             if self._playwright:
                 await self._playwright.stop()
         except PlaywrightError:
             log.debug("the browser was gone before it was closed")
-        await self.gateway.close()
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,17 @@ from webgym.backends.browser.worlds import PageError, World, Worlds
 
 CLOSED_LEVELS = 4  # of closed shadow roots in each other that are opened at one reading
 MOST_FRAMES = 40  # of other hosts, of one page; more are not read
+Ask = Callable[[str], Awaitable[Any]]
 Matrix = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f of (x, y) -> (ax + cy + e, bx + dy + f)
 SAME: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A page as it was read. `focus` is the ref of what has the focus; `cut` is true where lines were left out."""
+    """A page as it was read. `focus` is the ref of what has the focus; `cut` is true where lines were left out.
+
+    `said` is what the browser itself has shown since the last reading, such as the reason why a form is not sent.
+    """
 
     url: str
     title: str
@@ -28,6 +32,7 @@ class Reading:
     cut: bool
     first: int = 0  # of all lines, the one with which `nodes` begins
     top: int = 0  # of `nodes`, the first that is in view; 0 for a short page
+    said: tuple[str, ...] = ()
 
     @property
     def notice(self) -> str:
@@ -58,25 +63,25 @@ class _Part:
     inner: tuple[tuple[_Frame, "_Part"], ...] = ()
 
 
-async def read(worlds: Worlds, most_nodes: int, most_chars: int) -> Reading:
-    """The page that the worlds' tab shows. Raises PageError."""
+async def read(worlds: Worlds, ask: Ask, most_nodes: int, most_chars: int) -> Reading:
+    """The page that the worlds' tab shows; `ask` evaluates in its own document, once that is at rest. Raises PageError."""
     limits = f"{most_nodes}, {most_chars}"
-    raw = await _snapshot(worlds.main, limits)
+    raw = await _snapshot(worlds.main, ask, limits)
     if not raw["frames"]:  # almost every page
         worlds.number(())
         nodes = tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"])
-        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], raw["first"], raw["top"])
+        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], raw["first"], raw["top"], tuple(raw["said"]))
     page = await _part(worlds, worlds.main, raw, limits, [MOST_FRAMES])
     return await _joined(worlds, page, most_nodes)
 
 
-async def _snapshot(world: World, given: str) -> dict[str, Any]:
+async def _snapshot(world: World, ask: Ask, given: str) -> dict[str, Any]:
     """The snapshot of one document, with what stands in its closed shadow roots."""
-    raw: dict[str, Any] = json.loads(await world.ask(f"webgym.snapshot({given})"))
+    raw: dict[str, Any] = json.loads(await ask(f"webgym.snapshot({given})"))
     for _ in range(CLOSED_LEVELS):
         if not raw["closed"] or not await world.open_roots(raw["closed"]):
             break
-        raw = json.loads(await world.ask(f"webgym.snapshot({given})"))
+        raw = json.loads(await ask(f"webgym.snapshot({given})"))
     return raw
 
 
@@ -95,7 +100,7 @@ async def _framed(worlds: Worlds, around: World, frame: _Frame, limits: str, lef
         if not frame_id:
             return None
         world = worlds.of_frame(frame_id, (around, frame.number))
-        raw = await _snapshot(world, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
+        raw = await _snapshot(world, world.ask, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
     except (PageError, PlaywrightError) as error:
         if isinstance(error, PlaywrightError) and not any(words in str(error) for words in ("No frame", "context", "not found")):
             raise
@@ -127,7 +132,13 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
         nodes.append(_node(raw, None if local is None else len(owners) - 1, depth, matrix))
     await asyncio.gather(*(world.ask(f"webgym.number({json.dumps(mine)}, {len(owners)})") for world, mine in numbers.items()))
     worlds.number(owners)
-    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"], top)
+    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"], top, tuple(_said(page)))
+
+
+def _said(part: _Part) -> Iterator[str]:
+    yield from part.raw["said"]
+    for _, inner in part.inner:
+        yield from _said(inner)
 
 
 def _lines(part: _Part, depth: int, matrix: Matrix) -> Iterator[tuple[_Part, list[Any], int, Matrix]]:

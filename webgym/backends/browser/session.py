@@ -6,50 +6,52 @@ the browser answers does so too; a browser that no longer answers raises Browser
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page
 
 from webgym import types as t
 from webgym.backends import base
 from webgym.backends.browser.acting import perform
-from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.changeover import Spent
+from webgym.backends.browser.dialogs import Dialogs
+from webgym.backends.browser.gifts import Gifts
+from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
 from webgym.backends.browser.reading import read
-from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
-from webgym.errors import BrowserFault, ConfigError
-from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import BLANK, TOKEN_HEADER
+from webgym.errors import BrowserFault, ConfigError, SiteFault
+from webgym.sites.address import allowed_address, not_allowed, origin_of_url
+from webgym.sites.episode import BLANK, Episode
+from webgym.sites.gateway import Gateway
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
-AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
+REUSE_S = 10.0  # that the last page may take to be left for the next one, real seconds
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
-PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
-STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
 
 class Session:
-    """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
+    """A profile in which one episode after another is played. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
-        self._browser = browser
-        self._context = context
+    def __init__(self, gateway: Gateway, profiles: Profiles, profile: Profile, shown: bool = False) -> None:
+        self._gateway, self._profiles = gateway, profiles
         self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
@@ -59,63 +61,64 @@ class Session:
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
+        self._gifts = Gifts()
+        self._played: Episode | None = None
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
-        self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
-        self._clipboard = Clipboard()
-        self._overrides: CDPSession | None = None
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
-        context.on("page", self._on_page)
-        context.on("dialog", self._answer_dialog)
+        self._dialogs = Dialogs(self.tell)
+        self._seen = PageView("", "", (), (), None, ())  # the page as it was read last
+        self._pixels: np.ndarray | None = None  # the last picture of it
+        self._enter(profile)
 
     @classmethod
-    async def open(cls, browser: Browser, shown: bool = False) -> "Session":
-        """A session with one blank tab; `shown` is one in a window."""
-        context = await browser.new_context(
-            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
-        )
-        session = cls(browser, context, shown)
-        await context.add_init_script(session._clipboard.script)
-        page = await context.new_page()
-        session._new_pages.clear()
-        await session._add_tab(page)
-        await session._hold_permissions()
-        await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
-        return session
+    async def open(cls, gateway: Gateway, profiles: Profiles, shown: bool = False) -> "Session":
+        """A session with one blank tab; `shown` is one in a window. Raises BrowserFault."""
+        return cls(gateway, profiles, await profiles.take(), shown)
 
-    async def _go_ahead(self, blank: str = "about:blank") -> None:
+    def _enter(self, profile: Profile) -> None:
+        """Play in this profile, in which nothing was played yet, from now on."""
+        self._profile = profile
+        self._clipboard, self.changeover = profile.clipboard, profile.changeover
+        self._context = profile.context
+        self._hook = None
+        self._viewport = VIEWPORT
+        self._behind = False
+        self._ready = False
+        self._tabs, self._current = [], 0
+        self._context.on("page", self._on_page)
+        self._context.on("dialog", self._dialogs.came)
+        self._keep_tab(profile.tab)
+
+    async def _move(self, reason: Exception) -> None:
+        """Leave the profile for another one, because something of the last episode could reach the next one."""
+        log.debug("an episode gets another profile: %s", reason)
+        self._context.remove_listener("page", self._on_page)
+        self._context.remove_listener("dialog", self._dialogs.came)
+        self._dialogs.drop()
+        self._profiles.retire(self._profile)
+        self._enter(await self._profiles.take())
+        self._broken, self._episodes = False, 1
+
+    async def _go_ahead(self, blank: str) -> None:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
         await self.tab.navigate(blank)
         await self.tab.settle(AHEAD_MS)
         await self.tab.send("Page.resetNavigationHistory")
 
-    async def _hold_permissions(self) -> None:
-        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
-        held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
-        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
-        asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
-        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
-            if isinstance(failure, BaseException):
-                log.debug("a permission that this browser does not know: %s", failure)
-
     async def close(self) -> None:
-        """Close the context; a browser that is gone already is fine."""
-        try:
-            async with asyncio.timeout(5):
-                await self._context.close()
-                if self._overrides is not None:
-                    await self._overrides.detach()
-        except (PlaywrightError, TimeoutError) as error:
-            log.debug("closing a session: %s", error)
+        """Close the profile; a browser that is gone already is fine."""
+        self._dialogs.drop()
+        await self._profile.close()
 
     @property
     def alive(self) -> bool:
         """True if the session can run another episode: the browser is connected, no page has crashed and none is astray."""
-        return self._browser.is_connected() and not self._broken
+        return self._profile.browser.is_connected() and not self._broken
 
     @property
     def spent(self) -> bool:
@@ -132,6 +135,11 @@ class Session:
         """The address of the page that the agent looks at."""
         return self.tab.page.url
 
+    @property
+    def episode(self) -> Episode | None:
+        """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
+        return self._profile.listener.episode
+
     # --- an episode --------------------------------------------------------------------------------------------------------
 
     async def begin(
@@ -146,22 +154,45 @@ class Session:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
+        if allowed_address(url, hosts) is None:
+            raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
         self._episodes += 1
+        await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        self._gifts = Gifts(cookies, storage or {})
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
             raise BrowserFault(f"the start page {url} did not load: {error}") from error
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
-        tab = self._tabs[0]
-        left, host = urlsplit(tab.page.url).hostname, urlsplit(url).hostname
-        for page in self._context.pages:
-            if page is not tab.page:
-                await page.close()
+        try:
+            self.changeover.begin(url, self._hosts, self._tabs[0].page.url)
+            async with asyncio.timeout(None if self.changeover.first else REUSE_S):
+                await self._open_page(url, token, viewport)
+        except (Spent, TimeoutError) as reason:
+            await self._move(reason)
+            if self._gateway.episode(token).touched:
+                if self._gifts:
+                    raise BrowserFault(
+                        "the first page has to be opened anew, and what the browser was given belongs to the old one"
+                    ) from reason
+                await self._gateway.renew(token)
+            await self._open_page(url, token, viewport)
+        tab = self.tab
+        await tab.settle()
+        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
+        return begun
+
+    async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:
+        """Clear all traces of the last episode and commit the first page of this one, which has not run then. Raises Spent."""
+        tab, changeover = self._tabs[0], self.changeover
+        left, found = origin_of_url(tab.page.url), origin_of_url(url)
         self._tabs, self._current = [tab], 0
         self._new_pages.clear()
         self._notices.clear()
@@ -170,58 +201,74 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        await asyncio.gather(
-            self._forget(tab, url),
-            self._context.set_extra_http_headers({TOKEN_HEADER: token}),
-            self._replace_hook(),
-        )
-        tab.choosing = False
-        if left and left != host:  # another host's page has another process, whose time is the real one
-            await self._go_ahead(f"http://{host}{BLANK}")
+        first = changeover.first
+        await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
+        self._played = played = self._gateway.episode(token)
+        played.streams.live = True
+        played.worker_hooks = partial(hook, self._clock_s, self._seed)
+        tab.streams = played.streams
+        changeover.admit(played, url)
+        tab.choosing, tab.chooser = False, None
+        tab.pointer.forget()
+        if first:
+            await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
+            await tab.send("Page.resetNavigationHistory")
+        elif left != found:  # another host's page has another process, whose time is the real one
+            await self._go_ahead(f"{found}{BLANK}")
+        await self._gifts.before(self._context)
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode left in the tab goes now.
-        time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
+        time_ms = await changeover.arrive(tab, url, self._hosts, TIME_MS)
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
-        await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
-        return begun
+        await self._gifts.within(tab)
 
-    async def _forget(self, tab: Tab, url: str) -> None:
-        """Clear what the last episode left in the browser, after its page can add nothing any more."""
-        if self._hook is not None:  # there was one
-            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
-
-    async def _silence(self, tab: Tab) -> None:
-        """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode. Raises BrowserFault."""
+        self._notices.clear()
         try:
-            # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
-            # Cookies that it writes on leaving are on their way, and are there when they can be read.
-            await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
-        except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
-            await self._go_ahead()
+            await self._guard(self.tab.send("Page.resetNavigationHistory"), self.action_timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
         old = self._hook
         if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
-            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._names))
+            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))
         if old:
             await old.close()
-
-    async def _clear_storage(self, host: str, url: str) -> None:
-        # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
-        # start page's own is cleared from inside.
-        kinds = STORAGE if urlsplit(url).hostname == host else f"{STORAGE},local_storage"
-        await self.tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": kinds})
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
-        failed = await self._tried(self._act(action))
+        if isinstance(action, t.Dialog):
+            failed = await self._answer(action)
+        else:
+            earlier = await self._answer(None)
+            failed = await self._until_asked(asyncio.ensure_future(self._act(action)), not self._shown) or earlier
+        if self._dialogs.open is not None:
+            return failed
         unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
+        if not self._ready and (self.spent or self.changeover.remains):
+            self._ready = True
+            self._profiles.prepare()
         return failed or unopened
+
+    async def _answer(self, given: t.Dialog | None) -> str:
+        """Answer the open dialog and let what it interrupted go on; "" or why that did not work. None answers as without an agent."""
+        rest = self._dialogs.rest
+        if rest is None:
+            return "no dialog is open" if given else ""
+        self._dialogs.listen(self.tab.page if given else None)
+        await self._dialogs.answer(given)
+        return await self._until_asked(rest, given is not None)
+
+    async def _until_asked(self, work: asyncio.Task[None], asks: bool) -> str:
+        """Wait until the work is done, or a question of the page interrupts it; "" or why it failed. Without `asks`, no question does."""
+        asked = self._dialogs.listen(self.tab.page if asks else None)
+        failed = await self._tried(_either(work, asked))
+        self._dialogs.keep(work)
+        return failed
 
     async def _tried(self, work: Awaitable[None]) -> str:
         try:
@@ -231,6 +278,8 @@ class Session:
         return ""
 
     async def _act(self, action: t.Action) -> None:
+        if not isinstance(action, t.Upload):
+            self.tab.chooser = None  # nobody answered it
         if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
             await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
@@ -238,30 +287,43 @@ class Session:
         await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
 
     async def view(self) -> PageView:
-        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""
+        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault.
+
+        While a dialog waits for an answer, the page answers nothing: it is shown as it was before, and its refs are still good.
+        """
+        if self._dialogs.open is not None:
+            return replace(self._seen, notices=self._take_notices(), dialog=self._dialogs.open.type)
         try:
-            return await self._guard(self._view(), self.action_timeout_s)
+            self._seen = await self._guard(self._view(), self.action_timeout_s)
+            return self._seen
         except PageError as error:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        page = await read(self.tab.worlds, MAX_NODES, MAX_CHARS)
+        page = await read(self.tab.worlds, self.tab.read, MAX_NODES, MAX_CHARS)
+        for words in page.said:
+            self.tell(words)
         if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
-        more = len(self._notices) - MOST_NOTICES
-        told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
+        told = self._take_notices()
         notices = (*told, *([page.notice] if page.cut else []))
+        title = page.title[:MOST_TITLE]
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, notices, top=page.top)
+
+    def _take_notices(self) -> tuple[str, ...]:
+        """The notices of this turn, which are told once."""
+        told, more = self._notices[:MOST_NOTICES], len(self._notices) - MOST_NOTICES
         self._notices.clear()
-        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, notices, page.top)
+        return (*told, *([f"{more} more notices are not shown"] if more > 0 else []))
 
     @staticmethod
     async def _title(tab: Tab) -> str:
-        """The title of a tab; a page can put anything in its place."""
-        title = await tab.page_value("document.title")
-        return title if isinstance(title, str) else ""
+        """The title of a tab, on one line; a page can put anything in its place."""
+        title = await tab.page_value(f"(title => typeof title === 'string' ? title.slice(0, {MOST_TITLE}) : '')(document.title)")
+        return " ".join(title.split())[:MOST_TITLE] if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
@@ -270,16 +332,23 @@ class Session:
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
-        """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
+        page is broken, or a dialog is open. Raises BrowserFault.
+        """
+        if self._dialogs.open is not None:
+            return None
         try:
-            return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+            return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
         except PageError:
             return None  # nothing can be solved on such a page
 
     async def screenshot(self) -> np.ndarray:
         """The pixels of the tab, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        if self._dialogs.open is not None and self._pixels is not None:
+            return self._pixels
         try:
-            return await self._guard(self._screenshot(), self.action_timeout_s)
+            self._pixels = await self._guard(self._screenshot(), self.action_timeout_s)
+            return self._pixels
         except PageError as error:
             log.debug("no picture: %s", error)
             width, height = self._viewport
@@ -291,8 +360,7 @@ class Session:
 
         from PIL import Image
 
-        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(await self.tab.picture()))).convert("RGB"))
 
     async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
@@ -346,21 +414,30 @@ class Session:
         index = history["currentIndex"] + step
         if not 0 <= index < len(history["entries"]):
             raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
-        self.tab.expect_navigation()
+        self.tab.expect_navigation(wanders=True)
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
 
-    # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
+    # --- tabs, notices -----------------------------------------------------------------------------------------------------
+
+    def tell(self, words: str) -> None:
+        """Have the agent told something with the next page."""
+        self._notices.append(words)
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
+        tab = await self._profile.attach(page, self._shown)
         tab.settle_ms = self._settle_ms
-        page.on("crash", self._on_crash)
-        page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
+        self._keep_tab(tab)
+
+    def _keep_tab(self, tab: Tab) -> None:
+        """Look at this tab from now on."""
+        tab.streams = None if self._played is None else self._played.streams
+        tab.page.on("crash", self._on_crash)
+        tab.page.on("download", lambda one: self._notices.append(f"downloaded: {' '.join(one.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)
         self._current = len(self._tabs) - 1
 
-    def _on_crash(self, _: Page) -> None:
-        self._broken = True
+    def _on_crash(self, page: Page) -> None:
+        self._broken = self._broken or page.context == self._context
 
     def _on_page(self, page: Page) -> None:
         self._new_pages.append(page)
@@ -403,7 +480,7 @@ class Session:
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
-        await self._add_tab(await self._context.new_page())
+        await self._add_tab(await self._profile.new_page())
 
     async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):
@@ -418,15 +495,17 @@ class Session:
         self._current = max(0, self._current - 1)
         await self.tab.page.bring_to_front()
 
-    async def _answer_dialog(self, dialog: Dialog) -> None:
-        """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
-        accept = dialog.type != "prompt"
-        words = " ".join(dialog.message.split())[:200]  # on one line, so that no dialog looks like a part of the prompt
-        self._notices.append(f'{dialog.type} dialog "{words}" was {"accepted" if accept else "dismissed"}')
-        try:
-            await (dialog.accept() if accept else dialog.dismiss())
-        except PlaywrightError as error:
-            log.debug("a dialog went away by itself: %s", error)
+
+async def _either(work: asyncio.Task[None], asked: "asyncio.Future[None]") -> None:
+    """Wait for the first of both; raise what the work raised."""
+    try:
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        work.cancel()
+        await asyncio.wait((work,))
+        raise
+    if work.done():
+        work.result()
 
 
 def in_browser(session: base.Session) -> Session:

@@ -4,15 +4,17 @@ Time in a page is virtual: it stands still between actions and advances by exact
 requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, policy `pauseIfNetworkFetchesPending`). A document
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
-A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment, and then so does
-what waits for a frame. Sessions therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show
-(:func:`hook`). A page's time is that of its process: one of another host has its own, until the next episode.
+Frames are drawn at moments of that time (:mod:`webgym.backends.browser.frames`), for documents that wait for what comes with frames.
+Full Chromium draws by real time, and while a page's time stands still it does so only where that is ahead of the real one. Sessions
+therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show (:mod:`webgym.backends.browser.hooks`).
+A page's time is that of its process: one of another host has its own, until the next episode.
 """
 
 import asyncio
-import importlib.resources
+import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,25 +22,23 @@ from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.flow import Flow
+from webgym.backends.browser.frames import Clock, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
+from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
 
-HOOK, LISTENERS = (
-    importlib.resources.files("webgym.backends.browser").joinpath(name).read_text("utf-8") for name in ("hook.js", "listeners.js")
-)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
+FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
+STEP_MS = 50.0  # between two frames while something is scrolled
+LAST_MS = 1.0  # of a budget, for what the last frame has told the page
+FIRST_MS = 50.0  # for a document that is found to wait for frames
+READINGS = 4  # of a page that moves while it is read
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
-
-
-def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
-    """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
-
-    `names` are two secret names of events by which the reader asks which elements listen to clicks (listeners.js).
-    """
-    return f"{HOOK}({json.dumps(clock_s * 1000)}, {seed & 0xFFFFFFFF});\n{LISTENERS}({', '.join(map(json.dumps, names))})"
 
 
 class Tab:
@@ -47,14 +47,27 @@ class Tab:
     `shown` is a tab that people see: what they do there is ignored, but for their turns (:mod:`webgym.backends.browser.hands`).
     """
 
-    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> None:
+    def __init__(
+        self,
+        page: Page,
+        cdp: CDPSession,
+        frame: str,
+        names: tuple[str, str],
+        clipboard: Clipboard,
+        clock: Clock,
+        screen: Screen,
+        shown: bool = False,
+    ) -> None:
         self.page = page
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self.choosing = False  # whether it asked for a file since then
+        self.chooser: dict[str, Any] | None = None  # what it asks for, until it gets it or the agent does something else
         self.shown = shown
         self.frame_id = frame
         self._clipboard = clipboard
+        self.streams: Streams | None = None  # of the episode
+        self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
@@ -62,6 +75,14 @@ class Tab:
         self._loading = False
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
+        self.frames = Frames(self, clock, screen)
+        self._clock = clock
+        self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
+        self._uses = 0  # what this document waits for
+        self._granted = 0.0  # to this document
+        self._awaited = frame  # the frame whose navigation is followed
+        self._wanders = False  # through the history, and which frame goes on is not known yet
+        self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
         self._listen(cdp)
         page.on("close", self._on_close)
         page.on("crash", self._on_crash)
@@ -72,6 +93,7 @@ class Tab:
         cdp.on("Runtime.bindingCalled", self._clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.fileChooserOpened", self._on_chooser)
+        cdp.on("Input.dragIntercepted", self.pointer.intercepted)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
         cdp.on("Page.frameStartedNavigating", self._on_request)
@@ -80,23 +102,45 @@ class Tab:
         cdp.on("Page.loadEventFired", self._on_load)
 
     @classmethod
-    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> "Tab":
-        """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
-        cdp = await _connect(context, page)
+    async def attach(
+        cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
+    ) -> "Tab":
+        """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
+        browser = context.browser
+        assert browser is not None  # it was made by one
+        cdp, base = await _connect(context, page)
         tree = await cdp.send("Page.getFrameTree")
-        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, shown)
+        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), shown)
+        tab._base = base
+        await tab.frames.probe(base)
+        return tab
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
+        if method == "Input.dispatchMouseEvent" and params is not None and self.frames.controlled:
+            return await self._mouse(params)
         return await self._cdp.send(method, params)
+
+    async def _mouse(self, event: dict[str, Any]) -> dict[str, Any]:
+        """A mouse event. One of moving waits for a frame, unless a button follows at once: then one is drawn for it."""
+        self._inputs += 1
+        number = self._inputs
+        sent = asyncio.ensure_future(self._cdp.send("Input.dispatchMouseEvent", event))
+        try:
+            if event["type"] not in ("mouseMoved", "mouseWheel"):
+                self._flushed = number
+            else:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # what is sent together with it is sent now
+                while not sent.done() and self._flushed < number:
+                    await self.frame()
+            return await sent
+        finally:
+            sent.cancel()
 
     def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
         """Call `heard` at each such CDP event of a tab that is shown."""
         self._cdp.on(event, heard)
-
-    def once(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Call `heard` at the next such CDP event."""
-        self._cdp.once(event, heard)
 
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
@@ -108,20 +152,28 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self.frame_id:
             self.worlds.forget()
+            self._uses, self._granted = 0, 0.0
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
+        elif event["frame"]["id"] == self._awaited:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        self._navigating = False
+        self._moved.set()
 
     def _on_request(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in ("sameDocument", "historySameDocument")
         if event.get("disposition") in ("newTab", "newWindow"):  # a click with Control or the middle button
             self.opened += 1
-        if event["frameId"] == self.frame_id and event.get("disposition", "currentTab") == "currentTab" and not within:
+        if self._wanders:
+            self._awaited, self._wanders = event["frameId"], False
+        elif event["frameId"] == self.frame_id and event.get("disposition", "currentTab") == "currentTab" and not within:
             self.expect_navigation()
 
     def _on_stopped(self, event: dict[str, Any]) -> None:
-        if event["frameId"] == self.frame_id:
-            self._navigating = False
-            self._moved.set()
+        if event["frameId"] in (self.frame_id, self._awaited):
+            self._arrive()
 
     def _on_load(self, _: dict[str, Any]) -> None:
         self._loading = False
@@ -129,8 +181,9 @@ class Tab:
     def _on_open(self, _: dict[str, Any]) -> None:
         self.opened += 1
 
-    def _on_chooser(self, _: dict[str, Any]) -> None:
+    def _on_chooser(self, event: dict[str, Any]) -> None:
         self.choosing = True
+        self.chooser = event if "backendNodeId" in event else None
 
     def _on_close(self, _: Page) -> None:
         self._navigating = self._loading = False
@@ -163,25 +216,73 @@ class Tab:
         if self._navigating:
             await self._moved.wait()
 
-    def expect_navigation(self) -> None:
-        """Say that the next command starts a navigation, so that settling waits for its end."""
-        self._navigating = True
+    def expect_navigation(self, wanders: bool = False) -> None:
+        """Say that the next command starts a navigation, so that settling waits for its end.
+
+        One that `wanders` through the history may be one of an inner frame.
+        """
+        self._navigating, self._wanders, self._awaited = True, wanders, self.frame_id
         self._moved.clear()
 
     async def settle(self, budget_ms: float | None = None) -> None:
         """Let time pass, follow the navigations that start meanwhile, and stop it again. A page that closes itself is settled."""
         budget = self.settle_ms if budget_ms is None else budget_ms
         await self.hear_input(False)  # what a person does meanwhile is no part of the episode
-        await self.grant(budget)
+        await self._pass(budget)
         moves = ROUNDS
         while (self._navigating and moves) or (self._loading and not self._navigating and self._waits):
             if self._navigating:
                 moves -= 1
                 await self._moved.wait()
-                await self.grant(budget)
+                await self._pass(budget)
             else:
                 self._waits -= 1
                 await self.grant(LOADING_MS)
+
+    async def _pass(self, budget: float) -> None:
+        """Let time pass. A document that waits for frames gets one at the beginning, at the end, and where what moves is over."""
+        if not self._uses & ~STREAMS or budget <= LAST_MS:
+            return await self.grant(budget)
+        await self.frame()
+        left = budget - LAST_MS
+        if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
+            await self.grant(min(left, FRAME_MS))
+            await self.frame()
+            left -= FRAME_MS
+        while left > 0 and self._uses & ~STREAMS:
+            step = min(left, await self._next_frame(left))
+            await self.grant(step)
+            await self.frame()
+            left -= step
+        await self.grant(LAST_MS + max(0.0, left))
+
+    async def _next_frame(self, left: float) -> float:
+        """Milliseconds until the next frame is wanted: what moves is over then, or is seen on its way."""
+        if not self.worlds.entered or self.page.is_closed():
+            return left
+        ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
+        if not self.frames.controlled:
+            return STEP_MS if ends else left
+        return STEP_MS if scrolled else _whole(ends) if ends else left
+
+    async def read(self, expression: str) -> Any:
+        """The value of an expression over the page, once what was due to move on it has come to its end."""
+        left = self.settle_ms
+        value: Any = None
+        for _ in range(READINGS):
+            value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
+            kept = (self._uses | uses) & ~ONCE
+            wait = _whole(ends) if ends else FIRST_MS if uses & ~self._uses else 0.0
+            self._uses = kept
+            if not wait or wait > left:
+                break
+            left -= wait
+            drawn = bool(ends) or bool(uses & ~STREAMS)
+            self._uses = kept | (FRAMES if drawn else 0)
+            await self._pass(wait + LAST_MS)
+            if self._uses and not ends:  # the document is the same
+                self._uses = kept
+        return value
 
     async def interrupt(self) -> None:
         """Give up what holds the page: a script that does not end, a request that gets no answer."""
@@ -207,31 +308,84 @@ class Tab:
         for grant in ({"policy": "pauseIfNetworkFetchesPending", "budget": LOADING_MS}, {"policy": "pause"}):
             await self.send("Emulation.setVirtualTimePolicy", grant)  # a document that was just committed is held by this connection
         await self._cdp.detach()
-        self._listen(await _connect(self.page.context, self.page))
+        cdp, self._base = await _connect(self.page.context, self.page)
+        self._listen(cdp)
+        self._clock.forget(self._base)  # how much of the grant has passed is not known
         self.worlds.forget()
 
     async def grant(self, budget_ms: float) -> None:
         """Let so much time pass, in virtual milliseconds, and no navigation be followed."""
+        if self.streams is not None and not self._flow.runs and (self._uses & STREAMS or self.streams.open):
+            await self._flow.run(self.streams, budget_ms)
+        else:
+            await self.run(budget_ms)
+
+    async def run(self, budget_ms: float, policy: str = "pauseIfNetworkFetchesPending") -> None:
+        """Let time pass, waiting for requests or not. Where only streams are open, it goes on without them."""
         if self.page.is_closed():
             return
         self._expired.clear()
         try:
-            await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
+            self._base = answer["virtualTimeTicksBase"]
         except PlaywrightError as error:
             if "closed" not in str(error):
                 raise
-        await self._expired.wait()
+        if policy == "advance" or self.streams is None:
+            await self._expired.wait()
+        elif not await self._expires(self.streams):
+            await self._flow.go_on(self.streams, budget_ms)
+        self._clock.pass_by(self._base, budget_ms)
+        self._granted += budget_ms
+
+    async def _expires(self, streams: Streams) -> bool:
+        """False where only streams are open, which never let time expire."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._expired.wait()
+                return True
+            except TimeoutError:
+                if not self._expired.is_set() and not self._navigating and streams.late():
+                    return False
+
+    async def expire(self) -> None:
+        """Wait until the time that was granted before is over, too."""
+        self._expired.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5 * TICK_S):
+                await self._expired.wait()
+
+    async def passed_ms(self) -> float:
+        """Virtual milliseconds of this document that no grant accounts for yet."""
+        now = await self.page_value("performance.now()")
+        return max(0.0, float(now) - self._granted) if isinstance(now, int | float) else 0.0
 
     # --- evaluation --------------------------------------------------------------------------------------------------------
 
     async def frame(self) -> None:
-        """Wait until the document is drawn, because it hears of scrolling just before. Frames come by real time, not virtual time."""
-        drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
-        await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
+        """Draw the document, because it hears of scrolling, and much else, just before or after."""
+        if self.page.is_closed():
+            return
+        if self.frames.controlled:
+            await self.frames.draw(self._base)
+        else:
+            drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
+            await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
+
+    async def picture(self) -> str:
+        """The document as it is drawn now (PNG, base64)."""
+        if self.frames.controlled:
+            return await self.frames.draw(self._base, screenshot=True)
+        return (await self.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}))["data"]
 
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
         return await self.worlds.ask(expression)
+
+    async def any(self, expression: str) -> bool:
+        """True where an expression over `webgym` is true in the world of any document of the page."""
+        return any(await asyncio.gather(*(world.ask(expression) for world in self.worlds.all)))
 
     async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""
@@ -250,12 +404,17 @@ class Tab:
             asked.cancel()
 
 
-async def _connect(context: BrowserContext, page: Page) -> CDPSession:
-    """A CDP session for a page, its time standing still from now on."""
+def _whole(ms: float) -> float:
+    """The next whole millisecond by which something is over for certain, because documents count whole ones and fractions tip them over."""
+    return float(math.ceil(ms + 0.5))
+
+
+async def _connect(context: BrowserContext, page: Page) -> tuple[CDPSession, float]:
+    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual."""
     cdp = await context.new_cdp_session(page)
-    await asyncio.gather(
+    *_, answer = await asyncio.gather(
         cdp.send("Page.enable"),
         cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
         cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
     )
-    return cdp
+    return cdp, answer["virtualTimeTicksBase"]

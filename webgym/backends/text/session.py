@@ -4,7 +4,7 @@ Requests go to the gateway in this process, without a socket. What an action doe
 the same page; an action that needs a layout, a second tab or a key that moves the focus is refused in words, where Chromium would do it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,11 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import numpy as np
 
 from webgym import types as t
+from webgym.actions.chords import NoKey, chord
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import TOKEN_HEADER, Gateway
+from webgym.sites.gateway import Gateway
 from webgym.task import Site
 
 REDIRECTS = 20  # the browser's own limit
@@ -67,7 +68,7 @@ class TextSession:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._token = ""
         self._hosts: tuple[str, ...] = ()
         self._history: list[str] = []
         self._at = 0  # the current entry of the history
@@ -92,15 +93,22 @@ class TextSession:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
     ) -> None:
         """Forget the last episode and open `url`; clock, seed and settling mean nothing to plain pages. Raises ConfigError, SiteFault."""
         if page_script is not None:
             raise ConfigError("a task whose page runs a script has no text twin")
         if folder is not None:
             raise ConfigError("a task with files to upload has no text twin")
-        self._headers = [(TOKEN_HEADER.encode(), token.encode())]
-        self._hosts, self._viewport = hosts, viewport
+        if cookies or storage:
+            raise ConfigError("a task that begins with cookies or a storage has no text twin")
+        self._token, self._hosts, self._viewport = token, hosts, viewport
         self._history, self._at = [await self._open(url)], 0
+
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode."""
+        self._history, self._at = [self.url], 0
 
     async def view(self) -> TextView:
         """The view of the current page."""
@@ -145,16 +153,16 @@ class TextSession:
     async def _ask(self, url: str, method: str, body: bytes) -> tuple[int, str, str]:
         """Status, the address it leads on to, and the page, as the gateway answers."""
         parts = urlsplit(url)
-        headers = [*self._headers, (b"host", parts.netloc.encode())]
+        headers = [(b"host", parts.netloc.rpartition("@")[2].encode())]
         if body:
             headers += [FORM, (b"content-length", str(len(body)).encode())]
         scope = {
-            "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": parts.path or "/", "root_path": "",
+            "type": "http", "http_version": "1.1", "method": method, "scheme": parts.scheme, "path": parts.path or "/", "root_path": "",
             "query_string": parts.query.encode(), "headers": headers, "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
         }  # fmt: skip
         answer = _Answer(body)
         try:
-            await self._gateway.app(scope, answer.receive, answer.send)
+            await self._gateway.episode(self._token)(scope, answer.receive, answer.send)
         except Fault:
             raise
         except Exception as error:  # any error that a site raises is the site's fault
@@ -190,6 +198,8 @@ class TextSession:
             case t.Type(text):
                 if self._focus is not None and set(text) & {" ", "\n", "\r"}:
                     raise Refusal("typed spaces and line ends press the button in focus: press Enter instead")
+            case t.Dialog():
+                raise Refusal("no dialog is open")
             case t.Upload():
                 raise Refusal("this task has no files to upload")
             case t.Wait() | t.Message() | t.Stop() | t.Infeasible():
@@ -239,6 +249,10 @@ class TextSession:
         self._push(await self._open(target, "POST", body.encode()))
 
     async def _press(self, keys: str) -> None:
+        try:
+            keys = chord(keys)
+        except NoKey as error:
+            raise Refusal(str(error)) from None
         if keys in ("Enter", "Space", " ", "NumpadEnter") and self._focus is not None:
             if keys in ("Enter", "NumpadEnter") or self._role(self._focus) == "button":
                 await self._activate(self._focus)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.profile import LISTENERS
 from webgym.backends.browser.session import AHEAD_MS, TIME_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
@@ -401,9 +402,11 @@ def test_dialogs_are_answered_and_told(at):
         <button onclick="document.title = prompt('C', 'd')">prompt</button><script>alert('at once')</script>""")
     assert at.observation.notices == ('alert dialog "at once" was accepted',)
     assert at.do(Click(at.ref("alert"))).notices == ('alert dialog "A" was accepted',)
-    confirmed = at.do(Click(at.ref("confirm")))
+    at.do(Click(at.ref("confirm")))
+    confirmed = at.do(Wait(1))  # an agent that does not answer
     assert (confirmed.title, confirmed.notices) == ("true", ('confirm dialog "B" was accepted',))
-    prompted = at.do(Click(at.ref("prompt")))
+    at.do(Click(at.ref("prompt")))
+    prompted = at.do(Wait(1))
     assert (prompted.title, prompted.notices) == ("null", ('prompt dialog "C" was dismissed',))
     assert at.do(Wait(1)).notices == ()
 
@@ -486,6 +489,8 @@ def test_chance_is_seeded(at):
 HANGING = {
     "script": "<button onclick='for (;;);'>x</button>",
     "link": "<a href=/hang>x</a>",
+}
+UNANSWERED = {
     "request": "<button onclick=\"fetch('/hang')\">x</button>",
     "picture": "<button onclick=\"document.body.append(Object.assign(new Image, {src: '/hang'}))\">x</button>",
 }
@@ -504,8 +509,20 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     assert at.open("<p>next").nodes[0].text == "next"
 
 
+@pytest.mark.parametrize("what", UNANSWERED)
+def test_a_request_without_an_answer_holds_no_turn(at, what):
+    at.open(UNANSWERED[what] + "<button onclick='document.title = 5'>y</button>")
+    at.env.session.action_timeout_s = 60.0
+    before = at.js("Date.now()")
+    at.do(Click(at.ref("x")))
+    assert at.do(Click(at.ref("y"))).title == "5"
+    at.do(Wait(2000))
+    assert at.js("Date.now()") - before == 3000
+    assert at.open("<p>next").nodes[0].text == "next"
+
+
 def test_popup_of_a_page_that_hangs_costs_no_more_either(at):
-    at.open("<button onclick=\"window.open('/new'); fetch('/hang')\">x</button>", {"/new": "<p>new"})
+    at.open("<button onclick=\"window.open('/new'); for (;;);\">x</button>", {"/new": "<p>new"})
     at.env.session.action_timeout_s = 5.0
     assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 5 s"
     at.env.session.action_timeout_s = 60.0
@@ -631,7 +648,7 @@ def test_pages_reach_the_task_and_nothing_else(at):
     at.open("<p>x<iframe src='file:///etc/passwd'></iframe><iframe src='http://example.com/'></iframe>", {"/here": "yes"})
     assert lines(at.observation) == ["text x"]
     assert at.promise("fetch('/here').then(r => r.text())") == "yes"
-    port = pool().gateway.port
+    port = at.env.session._profile.listener.port
     for url in [
         "http://example.com/",
         "http://127.0.0.1/",
@@ -789,8 +806,10 @@ def test_episodes_beside_each_other_share_nothing(at):
         neighbour.open("<p>x")
         assert neighbour.js("[document.cookie, localStorage.length]") == ["", 0]
         assert SITE.snapshot(neighbour.visit) == [] and SITE.snapshot(at.visit) == [""]
-        neighbour.promise(f"fetch('/', {{headers: {{'x-webgym-episode': '{at.env._token}'}}}}).then(r => r.status)")
-        assert len(at.visit.requests) == 2  # not even who knows the token gets in: the browser's own header wins
+        port = at.env.session._profile.listener.port
+        for url in (f"http://{HOST}:{port}/", f"http://127.0.0.1:{port}/", f"http://{LISTENERS}:{port}/"):
+            assert neighbour.promise(f"fetch('{url}', {{mode: 'no-cors'}}).then(() => 'reached')") == "failed", url
+        assert len(at.visit.requests) == 2  # a neighbour's page has a listener of its own, and no way to another
     assert at.do(Wait(1)).nodes[0].text == "kept"
 
 

@@ -47,7 +47,7 @@
   let known = new Map();                                   // root -> {pseudo, odd}: the elements there
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
-  w.said = (root) => {
+  w.sheetsOf = (root) => {
     if (!known.has(root)) {
       const { pseudo, odd } = saidIn(root), found = { pseudo: all(root, pseudo), odd: all(root, odd) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);

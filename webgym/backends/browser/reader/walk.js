@@ -97,7 +97,7 @@
       const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
       const rtl = top && getComputedStyle(top).direction === "rtl", wide = top ? top.scrollWidth - top.clientWidth : 0;
       const edges = { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, x: view.scrollX, y: view.scrollY };
-      return { ...around, listed: true, edges, said: w.said(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
+      return { ...around, listed: true, edges, said: w.sheetsOf(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
     }
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
@@ -366,14 +366,14 @@
         if (doc) return root ? [root] : [];
       }
       if (tag === "slot") {
-        here.said = w.said(w.rootOf(w.parentOf(el)));
+        here.said = w.sheetsOf(w.rootOf(w.parentOf(el)));
         const given = el.assignedNodes();
-        if (given.length) { here.said = w.said(w.rootOf(given[0])); return given; }
+        if (given.length) { here.said = w.sheetsOf(w.rootOf(given[0])); return given; }
       }
       const root = w.rootIn(el);
       if (!root) return w.firstOf(el);
       if (!this.roots.has(root)) { this.roots.add(root); w.hearWritten(root); }
-      here.said = w.said(root);
+      here.said = w.sheetsOf(root);
       return w.firstOf(root);
     }
     frame(look, around, here) {
@@ -505,7 +505,7 @@
     const { nodes, first, top } = walk.shown();
     refs = walk.refs;
     const focus = walk.chain.length ? refs.indexOf(walk.chain.at(-1)) : -1;
-    return JSON.stringify({ url: location.href, title: w.titleOf(document), nodes, frames: walk.frames, focus: focus < 0 ? null : focus, cut: walk.cut, first, top, closed: w.unread() });
+    return JSON.stringify({ url: location.href, title: w.titleOf(document), nodes, frames: walk.frames, focus: focus < 0 ? null : focus, cut: walk.cut, first, top, closed: w.unread(), said: w.said() });
   };
   // Give the things of the last snapshot their numbers on the whole page, of `total`.
   const number = (numbers, total) => {
