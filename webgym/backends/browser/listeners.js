@@ -24,7 +24,7 @@
   const remember = (target, kind, handler) => {
     let record = recordOf(records, target);
     if (!record) {
-      record = { __proto__: null, kinds: "", handlers: [], known: 0 };
+      record = { __proto__: null, kinds: "", handlers: [], known: 0, told: 0, chosen: "" };
       keepRecord(records, target, record);
       put(targets, count++, new Weak(target));
     }
@@ -53,20 +53,22 @@
     return root;
   };
 
-  // A handler's own text, which says what it looks for in what was clicked; and the selectors that jQuery keeps for it.
+  // A handler's own text, which says what it looks for in what was clicked, and the selectors that jQuery keeps for it; told once.
   const hintsOf = (target, record) => {
     if (isElement(target) && !firstChild(target)) return "";
-    let hints = "";
-    for (let i = 0; i < record.known; i++) {
-      const handler = record.handlers[i], f = typeof handler === "function" ? handler : handler?.handleEvent;
+    let hints = "", chosen = "";
+    for (; record.told < record.known; record.told++) {
+      const handler = record.handlers[record.told], f = typeof handler === "function" ? handler : handler?.handleEvent;
       if (typeof f === "function") hints += "\nf" + cut(sourceOf(f), 0, MOST_SOURCE);
     }
     try {
-      const events = globalThis.jQuery?._data?.(target, "events") ?? {}, types = keysOf(events);
-      for (let i = 0; i < types.length; i++)
-        for (let j = 0; KINDS[types[i]] && j < events[types[i]].length; j++) if (events[types[i]][j].selector) hints += "\ns" + events[types[i]][j].selector;
+      const events = globalThis.jQuery?._data?.(target, "events");
+      for (let i = 0, types = events ? keysOf(events) : []; i < types.length; i++)
+        for (let j = 0; KINDS[types[i]] && j < events[types[i]].length; j++) if (events[types[i]][j].selector) chosen += "\ns" + events[types[i]][j].selector;
     } catch { /* the page's own jQuery is not what it seems */ }
-    return hints;
+    if (chosen === record.chosen) return hints;
+    record.chosen = chosen;
+    return hints + chosen;
   };
   // What frameworks that listen at the root of the page write on the elements for which they do.
   const written = (element, props) => {

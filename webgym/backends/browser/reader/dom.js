@@ -13,6 +13,8 @@
   w.all = (root, selector) => queries[w.kindOf(root)](root, selector);
   w.rectOf = method(Element.prototype, "getBoundingClientRect");
   w.rectsOf = method(Element.prototype, "getClientRects");
+  w.downOf = getter(Element.prototype, "scrollTop");
+  w.asideOf = getter(Element.prototype, "scrollLeft");
   w.shadowOf = getter(Element.prototype, "shadowRoot");
   w.nameOfTag = getter(Element.prototype, "localName");
   w.spaceOf = getter(Element.prototype, "namespaceURI");

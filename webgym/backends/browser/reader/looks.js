@@ -26,11 +26,11 @@
     if (overflow === "visible" && around === w.NO_CLIPS) return around;
     const [, flow, absolute, fixed] = around, position = style.position;
     const own = position === "fixed" ? fixed : position === "absolute" ? absolute : flow;
-    const turned = style.transform !== "none" || style.filter !== "none" || style.perspective !== "none" || /paint|layout|strict|content/.test(style.contain);
+    const holds = position !== "static", turned = holds && style.transform !== "none";
     const [x, y = x] = overflow.split(" "), cutX = x === "hidden" || x === "clip", cutY = y === "hidden" || y === "clip";
     const inner = (cutX || cutY) && display !== "inline" && display !== "contents"
       ? { left: cutX ? rect.left : -BOUNDLESS, right: cutX ? rect.right : BOUNDLESS, top: cutY ? rect.top : -BOUNDLESS, bottom: cutY ? rect.bottom : BOUNDLESS } : null;
-    const inside = inner ? meet(own, inner) : own, holds = position !== "static" || turned;
+    const inside = inner ? meet(own, inner) : own;
     return own || inside || absolute || fixed ? [own, inside, holds ? inside : absolute, turned ? inside : fixed] : w.NO_CLIPS;
   };
   w.narrow = (clip) => clip !== null && (clip.right - clip.left <= NARROW || clip.bottom - clip.top <= NARROW);

@@ -71,7 +71,7 @@
   // The text of what stands in an element, as a name is made of it. `top` is the thing that is named.
   const inside = (el, state, depth) => {
     let text = "";
-    const branch = state.top === el && /^(treeitem|menuitem)$/.test(attr(el, "role") ?? ""), said = w.said(w.rootOf(el)), add = (more) => { text += more; state.left -= more.length; };
+    const branch = state.top === el && /^(treeitem|menuitem)$/.test(attr(el, "role") ?? ""), said = w.sheetsOf(w.rootOf(el)), add = (more) => { text += more; state.left -= more.length; };
     add(w.pseudoText(el, "::before", said));
     for (const node of w.innerOf(el)) {
       if (state.left <= 0) break;

@@ -20,7 +20,7 @@
       const own = rule.selectorText, mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
       if (own !== undefined) {
         const { style } = rule, { content } = style;
-        if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
+        if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
         if (isOdd(style)) found.odd.push(mine);
         if (content && mine.includes(":hover"))
           for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
@@ -47,7 +47,7 @@
   let known = new Map();                                   // root -> {pseudo, odd}: the elements there
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
-  w.said = (root) => {
+  w.sheetsOf = (root) => {
     if (!known.has(root)) {
       const { pseudo, odd } = saidIn(root), found = { pseudo: all(root, pseudo), odd: all(root, odd) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);

@@ -10,6 +10,7 @@
   const LONG = 100;                                        // lines from which on it is told which of them are in view
   const CELL = "\u0001";                                   // the border of two cells, while a row is read
   const CONTROL = "a[href],button,input,select,textarea";
+  const REPLACED = new Set(["img", "iframe", "frame", "object", "embed", "input", "select", "textarea", "button", "canvas", "video", "audio", "svg", "meter", "progress", "area", "label"]);
   const SVG = "http://www.w3.org/2000/svg";
   let refs = [], focused = new Set();
 
@@ -78,7 +79,7 @@
 
     run(doc, inert) {
       const root = w.bodyOf(doc) ?? doc.documentElement;
-      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, clips: w.NO_CLIPS, level: 0, faint: false }));
+      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, level: 0, faint: false, delegate: false, map: false }));
       while (this.todo.length && !this.cut) {
         const around = this.todo.pop(), node = this.todo.pop();
         if (typeof node === "function") { node(); continue; }
@@ -96,7 +97,7 @@
       const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
       const rtl = top && getComputedStyle(top).direction === "rtl", wide = top ? top.scrollWidth - top.clientWidth : 0;
       const edges = { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, x: view.scrollX, y: view.scrollY };
-      return { ...around, listed: true, edges, said: w.said(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
+      return { ...around, listed: true, edges, said: w.sheetsOf(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
     }
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
@@ -120,24 +121,33 @@
       if (display === "none" && tag !== "area") return;
       if (++this.drawn > MOST_DRAWN) { this.cut = true; return; }
       if (around.level > DEEP) { if (around.text) this.write(w.textOf(el).slice(0, MUCH), el); return; }
-      const role = w.roleOf(el), rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el);
-      const shown = style.visibility === "visible", body = tag === "body" || tag === "html", across = style.overflowX, overflow = across === "visible" ? across : `${across} ${style.overflowY}`, odd = w.odd(el, around.said);
-      const clips = body ? around.clips : w.clipsOf(style, overflow, display, rect, around.clips);
-      const away = !body && this.outside(el, rect, around.edges), gone = away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, clips[0])));
-      if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
-      const inert = around.modal === el ? false : around.inert || has(el, "inert");
-      const hand = style.cursor === "pointer", look = { el, tag, style, display, overflow, odd, role, rect, shown, away, gone, inert, hand, body, listens: w.listens(el), always: false };
-      const opaque = around.opaque && !(odd && style.opacity === "0"), faint = (odd || around.faint) && w.seeThrough(style), visible = shown && !gone && opaque && !w.narrow(clips[1]);
-      const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role, inside: around.inside,
-        shown, opaque, visible, text: (this.host ? shown && !away : visible) && !around.mute, mute: around.mute, inert, native: around.native, clips, said: around.said, edges: around.edges, level: around.level + 1, faint, modal: around.modal, listed: false };
+      const role = w.roleOf(el), shown = style.visibility === "visible", body = tag === "body" || tag === "html", odd = w.odd(el, around.said), hand = style.cursor === "pointer";
+      const look = { el, tag, style, display, overflow: "visible", odd, role, rect: null, shown, away: around.away, gone: around.gone, clips: around.clips, inert: around.modal !== el && (around.inert || has(el, "inert")),
+        hand, body, listens: w.listens(el), always: false, label: false };
+      // What flows in its line stands where its block does; to ask where costs more than all else.
+      if (display !== "inline" || REPLACED.has(tag) || odd || tag.includes("-")) this.place(look, around);
+      const { gone, clips } = look, opaque = around.opaque && !(odd && style.opacity === "0"), visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role,
+        inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !around.mute, mute: around.mute, away: look.away, gone, inert: look.inert, native: around.native, clips, said: around.said,
+        edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(style), modal: around.modal, delegate: false, map: false, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
+    }
+    // Take in where an element is, and whether that can be seen.
+    place(look, around) {
+      const { el, tag, style, display, odd, body } = look, rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el), across = style.overflowX;
+      look.rect = rect;
+      if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
+      if (!body) look.clips = w.clipsOf(style, look.overflow, display, rect, around.clips);
+      look.away = !body && this.outside(el, rect, around.edges);
+      look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0])));
+      if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
     }
     // Left of or above all that can be scrolled to.
     outside(el, rect, edges) {
       if (!rect.width && !rect.height) return false;
       const { left, right, x, y } = edges;
       if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
-      for (let n = w.above(el); n?.nodeType === 1; n = w.above(n)) if (n.scrollTop > 0 || n.scrollLeft !== 0) return false;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0) return false;
       return true;
     }
 
@@ -145,9 +155,8 @@
 
     // Whether a thing can be acted on, and as what; null where it cannot.
     acts(look, around) {
-      const { el, tag, role, rect, shown, away, gone, inert, hand, body, listens } = look;
-      // A field that is clipped is still the keyboard's; another thing that nobody sees is nobody's.
-      if (!shown || away || inert || (gone && !(w.FIELDS.has(role) && w.alwaysActive(role)))) return null;
+      const { el, tag, role, shown, inert, hand, body, listens } = look;
+      if (!shown || inert || (look.rect && this.unseen(look))) return null;
       if (body) return w.editable(el) && role === "textbox" ? { control: el, as: role } : null;
       look.always = w.alwaysActive(role) && !(tag === "a" && role === "link" && !this.leads(el) && !listens && !hand && !tabbable(el));
       const delegated = w.delegatedTo(el), drags = attr(el, "draggable") === "true", drops = w.takesDrops(el), tab = tabbable(el);
@@ -156,11 +165,14 @@
       let active = look.own || plain || media || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
       let control = el, as = plain ? "button" : role;
       if (tag === "label" && el.control) {
+        if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
         const c = el.control, box = w.rectOf(c), style = getComputedStyle(c);
         if (style.visibility === "visible" && style.display !== "none" && box.width > 1.5 && box.height > 1.5 && !w.clipsItself(style)) { look.label = true; return null; }
         if (c.type === "checkbox" || c.type === "radio" || c.type === "file") { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
       if (!active) return null;
+      if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
+      const { rect, gone } = look;
       if (tag === "input" && /^(checkbox|radio|file)$/.test(el.type) && w.labelsOf(el).length && (gone || rect.width <= 1.5 || rect.height <= 1.5)) return null;  // its label stands for it
       const small = rect.width < 1 || rect.height < 1;
       if (small && !(w.FIELDS.has(role) && tab) && !squash(w.textOf(el)) && !w.boxesOf(el).some((b) => b.width >= 1 && b.height >= 1)) return null;
@@ -170,6 +182,8 @@
       if (this.host && !w.FIELDS.has(this.host[0]) && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside))) return null;
       return { control, as };
     }
+    // A field that is clipped is still the keyboard's; another thing that is not seen is out of reach.
+    unseen({ role, away, gone }) { return away || (gone && !(w.FIELDS.has(role) && w.alwaysActive(role))); }
     // One control in what a delegate can tell apart, which says all that there is: that is what is clicked.
     speaksFor(el) {
       const inside = w.all(el, "a[href],button,input,select,textarea,[role=button],[role=link]");
@@ -195,7 +209,7 @@
     act(look, around, here) {
       const found = this.acts(look, around);
       if (!found) return false;
-      const { el, tag, role, rect, hand } = look, { control, as } = found;
+      const { el, tag, rect, hand, role } = look, { control, as } = found;
       if (!look.always && !hand && !this.host && !w.FIELDS.has(as)) {
         const things = this.inThings(look);
         if (things === "leaves") return this.leaves(look, around, here);
@@ -302,7 +316,7 @@
     // --- what is only read ----------------------------------------------------------------------------------------------
 
     read(look, around, here) {
-      const { el, tag, style, role, rect, shown, gone } = look;
+      const { el, tag, style, role } = look;
       if (look.label) { this.label(el, around, here); return; }
       if (this.leaf(look, around, here)) return;
       if (w.holdsFrame(el) && this.frame(look, around, here)) return;
@@ -348,18 +362,18 @@
       if (tag === "details" && w.isHtml(el) && !el.open) { const summary = this.summaryOf(el); return summary ? [summary] : []; }
       if (w.isFrame(el, tag)) {
         const doc = w.documentIn(el), root = doc && (w.bodyOf(doc) ?? doc.documentElement);
-        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, clips: w.NO_CLIPS }));
+        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, clips: w.NO_CLIPS }));
         if (doc) return root ? [root] : [];
       }
       if (tag === "slot") {
-        here.said = w.said(w.rootOf(w.parentOf(el)));
+        here.said = w.sheetsOf(w.rootOf(w.parentOf(el)));
         const given = el.assignedNodes();
-        if (given.length) { here.said = w.said(w.rootOf(given[0])); return given; }
+        if (given.length) { here.said = w.sheetsOf(w.rootOf(given[0])); return given; }
       }
       const root = w.rootIn(el);
       if (!root) return w.firstOf(el);
       if (!this.roots.has(root)) { this.roots.add(root); w.hearWritten(root); }
-      here.said = w.said(root);
+      here.said = w.sheetsOf(root);
       return w.firstOf(root);
     }
     frame(look, around, here) {
@@ -410,7 +424,7 @@
     }
     // A box that goes on: with nothing in it that bears a ref, it gets one, by which it can be scrolled.
     goesOn({ el, style, rect, shown, gone, inert }) {
-      if (el.scrollTop > 0 || el.scrollLeft !== 0) this.scrolled = true;
+      if (w.downOf(el) > 0 || w.asideOf(el) !== 0) this.scrolled = true;
       const down = /auto|scroll/.test(style.overflowY) && el.scrollHeight > el.clientHeight + 1, aside = /auto|scroll/.test(style.overflowX) && el.scrollWidth > el.clientWidth + 1;
       return (down || aside) && shown && !gone && !inert && !this.host && rect.width > 1 && rect.height > 1;
     }
@@ -457,7 +471,7 @@
       else rect = w.boxOf(el);
       if (!rect.width && !rect.height) return null;
       if (rect.bottom <= 0) return true;
-      for (let n = w.above(el); n?.nodeType === 1; n = w.above(n)) if (n.scrollTop > 0 && w.nameOfTag(n) !== "html" && rect.bottom <= w.rectOf(n).top + 1) return true;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 && w.nameOfTag(n) !== "html" && rect.bottom <= w.rectOf(n).top + 1) return true;
       return false;
     }
     // The lines to show: all, or as many as may be from the first that is in view on.
