@@ -103,7 +103,7 @@ async def _framed(worlds: Worlds, around: World, frame: _Frame, limits: str, lef
         if not frame_id:
             return None
         world = worlds.of_frame(frame_id, (around, frame.number))
-        raw = await _snapshot(world, world.ask, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
+        raw = await _snapshot(world, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
     except (PageError, PlaywrightError) as error:
         if isinstance(error, PlaywrightError) and not any(words in str(error) for words in ("No frame", "context", "not found")):
             raise
