@@ -36,7 +36,7 @@ class Exchange(Protocol):
 
 @dataclass(eq=False)
 class Parcel:
-    """What one exchange says next: `amount` is how much of it a page counts (hooks/streams.js)."""
+    """Next piece that one exchange says: `amount` is how much of it a page counts (hooks/streams.js)."""
 
     exchange: Exchange
     sends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

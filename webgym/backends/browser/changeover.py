@@ -63,7 +63,7 @@ class Changeover:
 
     @property
     def remains(self) -> str:
-        """What of the episode may outlive it; "" where nothing does."""
+        """Part of the episode that may outlive it, in words; "" without any."""
         if self._played is None:
             return ""
         traces = self._played.traces
