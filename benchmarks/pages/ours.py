@@ -1,0 +1,89 @@
+"""The side that is judged: WebGym's own environment, with the elements behind its refs as the browser numbers them."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from playwright.async_api import CDPSession, Page
+
+from benchmarks.pages import tree
+from benchmarks.pages.generator import Documents
+from benchmarks.pages.reference import Seen, seen
+from benchmarks.pages.site import SITES, task
+from webgym.backends.browser.pool import shared_pool
+from webgym.backends.browser.session import Session, in_browser
+from webgym.env.core import AsyncWebEnv
+from webgym.types import Action, Observation
+
+FILES: dict[str, str | bytes] = {"letter.txt": "Dear all"}
+COUNTER = itertools.count(1)
+
+
+class Ours:
+    """One environment of WebGym. Use :meth:`show`, :meth:`act` and what they leave; end with :meth:`close`."""
+
+    def __init__(self) -> None:
+        self._task = task({}, "/", FILES)
+        self._env = AsyncWebEnv(find=lambda _: self._task, screenshots=False)
+        self._cdp: tuple[Page, CDPSession] | None = None
+        self.observation = Observation("", "", "", ())
+
+    async def show(self, documents: Documents, path: str) -> Observation:
+        """Open a fresh copy of the page, as an episode's reset does."""
+        (await shared_pool()).serve(SITES)
+        self._task = task(documents, path, FILES)
+        self.observation = await self._env.reset("referee.page", next(COUNTER))
+        return self.observation
+
+    async def act(self, action: Action) -> str:
+        """Perform one action; "" or the error in words."""
+        self.observation = (await self._env.step(action)).observation
+        return self.observation.error
+
+    async def close(self) -> None:
+        await self._env.close()
+
+    @property
+    def session(self) -> Session:
+        return in_browser(self._env.session)
+
+    @property
+    def page(self) -> Page:
+        return self.session.tab.page
+
+    async def seen(self) -> Seen:
+        """What the page's recorders hold."""
+        return await seen(self.page)
+
+    async def cdp(self) -> CDPSession:
+        """A connection of the referee's own to the page."""
+        page = self.page
+        if self._cdp is None or self._cdp[0] is not page:
+            self._cdp = (page, await page.context.new_cdp_session(page))
+        return self._cdp[1]
+
+    async def elements_of_refs(self) -> Mapping[int, int]:
+        """The browser's id of the element behind each ref."""
+        tab = self.session.tab
+        handle = await tab.worlds.object_id("webgym.refs()")
+        if handle is None:
+            return {}
+        listed = await tab.send("Runtime.getProperties", {"objectId": handle, "ownProperties": True})
+        objects = {int(p["name"]): p["value"].get("objectId") for p in listed["result"] if p["name"].isdigit()}
+        asked = [(ref, tab.send("DOM.describeNode", {"objectId": found})) for ref, found in objects.items() if found]
+        answers = await asyncio.gather(*(question for _, question in asked))
+        return {ref: told["node"]["backendNodeId"] for (ref, _), told in zip(asked, answers, strict=True)}
+
+    async def sight(self, element: int) -> dict[str, Any]:
+        """Measures of an element's visibility by the page's own layout (`referee.sight`); {} where it is gone."""
+        cdp = await self.cdp()
+        node = await cdp.send("DOM.resolveNode", {"backendNodeId": element})
+        call = {"functionDeclaration": "function () { return globalThis.referee ? referee.sight(this) : {} }", "returnByValue": True}
+        told = await cdp.send("Runtime.callFunctionOn", {"objectId": node["object"]["objectId"], **call})
+        return told["result"].get("value") or {}
+
+    async def trees(self) -> tuple[dict[int, tree.Element], list[tree.AxNode]]:
+        """The page's elements and accessibility nodes."""
+        cdp = await self.cdp()
+        return await asyncio.gather(tree.elements(cdp), tree.accessibility(cdp))
