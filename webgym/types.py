@@ -60,6 +60,7 @@ class Observation:
     error: str = ""
     notices: tuple[str, ...] = ()  # what happened besides: dialogs, downloads, popups, a cut page
     state_hash: str = ""
+    dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt; a notice says what it asks
     screenshot: "np.ndarray | None" = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
 
     @cached_property
@@ -198,6 +199,14 @@ class MouseDrag:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialog:
+    """Answer the dialog that waits: accept or decline it. `text` goes into a prompt; None leaves there what it proposes."""
+
+    accept: bool
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Goto:
     url: str
 
@@ -262,7 +271,7 @@ class Infeasible:
 
 Action = (
     Click | Fill | Type | Press | Select | Hover | Focus | Clear | Scroll | Drag | Upload
-    | MouseMove | MouseClick | MouseDown | MouseUp | MouseDrag
+    | MouseMove | MouseClick | MouseDown | MouseUp | MouseDrag | Dialog
     | Goto | Back | Forward | Reload | NewTab | FocusTab | CloseTab | Wait | Message | Stop | Infeasible
 )  # fmt: skip
 """All that an agent can do. Parsed from text (:mod:`webgym.actions`), never executed as code."""

@@ -185,6 +185,7 @@ class AsyncWebEnv:
             error=t.well_formed(error),
             notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
+            dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
             screenshot=page.pixels,
         )
 

@@ -1,128 +1,129 @@
-// Runs in an isolated world of the page, after snapshot.js: finds where to act on a ref, and does what needs no mouse.
-// It writes into the page only what an action asks for (focus, selection, scrolling, choosing options).
+// Runs in an isolated world of the page, after reach.js and fields.js: the wheel, drags, file fields, and what the browser says by itself.
+// Its listeners hear and change nothing.
 (() => {
-  const { squash, clip, roleOf, offsetOf, FIELDS, refs } = globalThis.webgym;
-  if (globalThis.webgym.locate) return;
-  const describe = (el) => {
-    const text = squash(el.innerText ?? el.textContent);
-    return `<${el.tagName.toLowerCase()}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
+  const { webgym } = globalThis, { squash, clip, find, holds, around, frameOf, activeOf } = webgym;
+  if (webgym.wheeled) return;
+
+  // --- what happens in the documents of this world ----------------------------------------------------------------------------
+  let turned = null, moved = false;                        // the last turn of the wheel, and whether anything has scrolled since
+  let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
+  let invalid = [];                                        // fields that were found wanting
+  const HEARD = {
+    wheel: (event) => { turned = event; },
+    scroll: () => { moved = true; },
+    dragstart: (event) => { begun = event; ended = null; },
+    dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
+    invalid: (event) => { invalid.push(event); },
   };
-  const find = (ref) => {
-    const el = refs()[ref];
-    if (!el) return { error: `there is no element #${ref} on this page; the refs are #0 to #${refs().length - 1}` };
-    if (!el.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
-    return { el };
+  const known = new WeakSet();
+  const hear = (doc) => {
+    if (known.has(doc)) return;
+    known.add(doc);
+    for (const [type, heard] of Object.entries(HEARD)) doc.defaultView.addEventListener(type, heard, { capture: true, passive: true });
   };
-  const hitBy = (el, x, y) => {
-    let hit = el.ownerDocument.elementFromPoint(x, y);
-    while (hit?.shadowRoot) { const inner = hit.shadowRoot.elementFromPoint(x, y); if (!inner || inner === hit) break; hit = inner; }
-    if (!hit) return null;
-    for (let n = hit; n; n = n.parentNode ?? n.host) if (n === el) return el;
-    const label = hit.closest?.("label");
-    if (label && label.control === el) return el;
-    if (el.tagName === "LABEL" && el.control === hit) return el;
-    if (el.contains(hit) || (hit.contains(el) && getComputedStyle(el).pointerEvents === "none")) return el;
-    return hit;
+  const views = function* (view) {                         // this one and those of the frames that can be walked from here
+    yield view;
+    for (let i = 0; i < view.length; i++) {
+      let inner = null;
+      try { inner = view[i].document ? view[i] : null; } catch { /* of another origin */ }
+      if (inner) yield* views(inner);
+    }
   };
-  const locate = (ref, enabled) => {
+  hear(document);
+
+  // --- the wheel ------------------------------------------------------------------------------------------------------------
+  const EVERYWHERE = [0.5, 0.25, 0.75, 0.1, 0.9, 0.02, 0.98];
+  const room = (el, dx, dy) => {                           // true where the box can still scroll that way
+    const left = el.scrollLeft, top = el.scrollTop;
+    return (dy > 0 && top + el.clientHeight < el.scrollHeight - 1) || (dy < 0 && top > 0)
+      || (dx > 0 && left + el.clientWidth < el.scrollWidth - 1) || (dx < 0 && (left > 0 || getComputedStyle(el).direction === "rtl"));
+  };
+  const scrolls = (el) => {
+    const doc = el.ownerDocument;
+    if (el === doc.scrollingElement) return true;
+    if (el === doc.documentElement || (el === doc.body && getComputedStyle(doc.documentElement).overflow === "visible")) return false;
+    const { overflowX, overflowY } = getComputedStyle(el);
+    return el.tagName === "TEXTAREA" || /auto|scroll/.test(overflowX + overflowY);
+  };
+  // The box that a wheel over this thing scrolls: the first around it, through roots and frames, that can still scroll that way.
+  const boxAround = (el, dx, dy) => {
+    for (let at = el; at; at = at.ownerDocument.defaultView === globalThis ? null : frameOf(at.ownerDocument.defaultView))
+      for (const n of around(at)) if (scrolls(n) && room(n, dx, dy)) return n;
+    return null;
+  };
+  const rest = () => { turned = null; moved = false; };
+  // The point at which to turn the wheel for the page itself: where nothing else would scroll instead.
+  const wheelPoint = (dx, dy) => {
+    rest();
+    let page = document.scrollingElement ?? document.documentElement;
+    if (!room(page, dx, dy)) {                             // a page that scrolls in a box of its own
+      const boxes = [...document.querySelectorAll("*")].filter((e) => (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1) && scrolls(e) && room(e, dx, dy));
+      page = boxes.sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight)[0] ?? page;
+    }
+    let fallback = null;
+    for (const b of EVERYWHERE)
+      for (const a of EVERYWHERE) {
+        const x = Math.floor(innerWidth * a), y = Math.floor(innerHeight * b), hit = document.elementFromPoint(x, y);
+        if (!hit || /^I?FRAME$/.test(hit.tagName)) continue;
+        if (boxAround(hit, dx, dy) === page) return { x, y };
+        fallback ??= { x, y };
+      }
+    return fallback ?? { x: innerWidth / 2, y: innerHeight / 2 };
+  };
+  // The point of a thing at which to turn the wheel. One that is out of view is not brought there: its wheel is turned here instead.
+  const wheelOver = (ref, dx, dy, away = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
-    let el = found;
-    if (el.tagName === "OPTION") {
-      const select = el.closest("select");
-      if (select?.disabled || el.disabled) return { error: `option #${ref} is disabled` };
-      return { option: true };
-    }
-    if (enabled && (el.matches(":disabled") || el.getAttribute("aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
-    let rect = el.getBoundingClientRect();
-    if ((rect.width < 1 || rect.height < 1) && el.labels?.[0]) { el = el.labels[0]; rect = el.getBoundingClientRect(); }
-    const style = getComputedStyle(el);
-    if (style.visibility !== "visible" || style.display === "none" || rect.width + rect.height < 1) return { error: `element #${ref} is hidden now` };
-    const view = el.ownerDocument.defaultView;
-    const inside = (r) => r.left >= 0 && r.top >= 0 && r.right <= view.innerWidth && r.bottom <= view.innerHeight;
-    const points = () => {
-      const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1), [first] = boxes.length ? boxes : [el.getBoundingClientRect()];
-      return [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]].map(([a, b]) => [first.left + first.width * a, first.top + first.height * b]);
-    };
-    const free = () => points().find(([x, y]) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight && hitBy(el, x, y) === el);
-    let point = inside(rect) && free();
-    if (!point) { el.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" }); point = free(); }
-    if (!point) {
-      const [x, y] = points()[0], over = hitBy(el, x, y);
-      return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
-    }
-    const [dx, dy] = offsetOf(el);
-    return { x: point[0] + dx, y: point[1] + dy };
+    const el = found.tagName === "OPTION" ? found.closest("select") ?? found : found;
+    rest();
+    const point = away ? null : webgym.freePoint(el);
+    if (point) return point;
+    const box = el.getBoundingClientRect();
+    const event = new WheelEvent("wheel", { deltaX: dx, deltaY: dy, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true, composed: true, cancelable: true });
+    if (el.dispatchEvent(event)) boxAround(el, dx, dy)?.scrollBy({ left: dx, top: dy, behavior: "instant" });
+    return {};
+  };
+  const wheeled = () => moved || !!turned?.defaultPrevented;
+
+  // --- drags ----------------------------------------------------------------------------------------------------------------
+  const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
+  const dropRefused = () => { const effect = ended; ended = null; return effect === "none"; };
+
+  // --- files ----------------------------------------------------------------------------------------------------------------
+  // The file field that is meant: the thing itself, the field of a label, or the only one inside of it.
+  const fileField = (ref) => {
+    const el = webgym.element(ref);
+    if (!el) return null;
+    const own = el.tagName === "LABEL" && el.control ? el.control : el;
+    if (own.type === "file") return own;
+    const inside = [...(own.shadowRoot ?? own).querySelectorAll("input[type=file]")];
+    return inside.length === 1 ? inside[0] : null;
+  };
+  // While the page asks for a file, what the agent used last asked for it. So does anything that has no use of its own, and once that
+  // thing is gone, anything at all.
+  const asks = (el) => {
+    const asker = webgym.usedLast();
+    return !asker?.isConnected || holds(asker, el) || holds(el, asker) || !el.closest("button,a[href],input,select,textarea");
+  };
+  const fileFacts = (ref, count) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    const field = fileField(ref);
+    if (!field) return { field: false, asks: asks(el) };
+    if (field.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (count > 1 && !field.multiple) return { error: `element #${ref} takes one file, ${count} were given` };
+    return { field: true, asks: false };
   };
 
-  const changed = (el) => { for (const type of ["input", "change"]) el.dispatchEvent(new Event(type, { bubbles: true, composed: true })); };
-  const prepareFill = (ref, text) => {
-    const { el, error } = find(ref);
-    if (error) return { error };
-    const role = roleOf(el);
-    if (el.tagName === "SELECT") return { error: `element #${ref} is a select box: choose one of its options instead` };
-    if (!FIELDS.has(role) || role === "file" || !("value" in el || el.isContentEditable)) return { error: `element #${ref} is a ${role || el.tagName.toLowerCase()}, text cannot be put into it` };
-    if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
-    if (el.readOnly) return { error: `element #${ref} is read-only` };
-    if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
-    el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
-    el.focus({ preventScroll: true });
-    if (["date", "time", "month", "week", "datetime-local", "color", "range"].includes(el.type)) {
-      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(el, text);
-      if (el.value !== text && text) return { error: `"${text}" is not a value that this ${el.type} field takes` };
-      changed(el);
-      return { done: true };
-    }
-    if (el.isContentEditable) getSelection().selectAllChildren(el);
-    else if (el.value) el.select();
-    return { empty: !(el.value ?? el.textContent) };
+  // --- what the browser says ------------------------------------------------------------------------------------------------
+  const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
+  // The words that a browser shows at the field which holds a form back, once.
+  const said = () => {
+    for (const view of views(globalThis)) hear(view.document);
+    const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected), field = heard[0]?.target;
+    invalid = [];
+    if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
+    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  const focusOn = (ref) => {
-    const { el, error } = find(ref);
-    if (error) return { error };
-    el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
-    el.focus({ preventScroll: true });
-    return {};
-  };
-  const choose = (ref, wanted) => {
-    const { el, error } = find(ref);
-    if (error) return { error };
-    const select = el.tagName === "OPTION" ? el.closest("select") : el;
-    if (select?.tagName !== "SELECT") return { error: `element #${ref} is no select box` };
-    if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
-    let picked = [];
-    if (el.tagName === "OPTION") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
-    else
-      for (const word of wanted) {
-        const options = [...select.options], same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
-        const option = options.find((o) => squash(o.label) === squash(word) || o.value === word) ?? options.find((o) => same(o.label) || same(o.value));
-        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${clip(options.map((o) => `"${squash(o.label)}"`).join(", "), 300)}` };
-        picked.push(option);
-      }
-    if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };
-    select.focus({ preventScroll: true });
-    for (const option of select.options) option.selected = picked.includes(option);
-    changed(select);
-    return {};
-  };
-  const scroll = (ref, dx, dy) => {
-    let el = document.scrollingElement ?? document.documentElement;
-    if (ref !== null) {
-      const found = find(ref);
-      if (found.error) return { error: found.error };
-      el = found.el;
-    } else if (el.scrollHeight <= innerHeight && dy) {      // a page that scrolls in a box of its own
-      el = [...document.querySelectorAll("*")].filter((e) => e.scrollHeight > e.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(e).overflowY))
-        .sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight)[0] ?? el;
-    }
-    for (let n = el; n && ref !== null; n = n.parentElement) {
-      const style = getComputedStyle(n);
-      if ((n.scrollHeight > n.clientHeight + 1 && /auto|scroll/.test(style.overflowY)) || (n.scrollWidth > n.clientWidth + 1 && /auto|scroll/.test(style.overflowX)) || n.tagName === "TEXTAREA") { el = n; break; }
-    }
-    const before = [el.scrollLeft, el.scrollTop];
-    el.scrollBy({ left: dx, top: dy, behavior: "instant" });
-    return before[0] === el.scrollLeft && before[1] === el.scrollTop ? { error: "nothing scrolled: the end is reached, or there is nothing to scroll" } : {};
-  };
-  const draggable = (ref) => ({ draggable: !!refs()[ref]?.closest("[draggable=true]") });
-  Object.assign(globalThis.webgym, { locate, draggable, prepareFill, focusOn, choose, scroll, element: (ref) => refs()[ref] ?? null });
+  Object.assign(webgym, { wheelPoint, wheelOver, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
 })

@@ -1,4 +1,8 @@
-"""Actions of an agent, performed on the page that a session shows."""
+"""Actions of an agent, performed on the page that a session shows.
+
+Text of :class:`webgym.types.Fill` is text: a line break in it never sends a form. :class:`webgym.types.Type` is typing: there a line
+break is the Enter key.
+"""
 
 import asyncio
 import json
@@ -7,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
-from webgym.backends.browser.keys import typed
+from webgym.actions.chords import NoKey, chord
+from webgym.backends.browser.keys import KEYS, Kind, typed, written
+from webgym.backends.browser.pointer import Point
 from webgym.backends.browser.worlds import PageError
 
 if TYPE_CHECKING:
@@ -19,115 +25,204 @@ MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 
 async def perform(session: "Session", action: t.Action) -> None:
     """Perform one action in the tab that the agent looks at. Raises PageError in words where it does not work."""
-    tab = session.tab
     match action:
         case t.Click(ref, button, count, modifiers):
             bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
-            if point := await locate(session, ref):
-                await tab.pointer.click(*point, button, count, bits)
+            if point := await _locate(session, ref):
+                await session.tab.pointer.click(*point, button, count, bits)
             else:
-                await _ask(session, f"webgym.choose({ref}, [])")
+                await _ask(session, ref, f"choose({ref}, [])")
         case t.Fill(ref, text):
             await _fill(session, ref, text)
         case t.Clear(ref):
             await _fill(session, ref, "")
         case t.Type(text):
-            await _type(session, text)
+            await _write(session, typed(text), text)
         case t.Press(keys, ref):
             if ref is not None:
-                await _ask(session, f"webgym.focusOn({ref})")
+                await _ask(session, ref, f"focusOn({ref})")
             await _press(session, keys)
         case t.Focus(ref):
-            await _ask(session, f"webgym.focusOn({ref})")
+            await _ask(session, ref, f"focusOn({ref})")
         case t.Select(ref, options):
-            await _ask(session, f"webgym.choose({ref}, {json.dumps(options)})")
-        case t.Hover(ref):
-            await tab.pointer.mouse("mouseMoved", *await _point(session, ref))
-        case t.Drag(source, target):
-            start, end = await _point(session, source), await _point(session, target)
-            draggable = (await _ask(session, f"webgym.draggable({source})"))["draggable"]
-            await (tab.pointer.drag_native(start, end) if draggable else tab.pointer.drag(start, end))
-        case t.Scroll(dx, dy, ref):
-            await _ask(session, f"webgym.scroll({json.dumps(ref)}, {dx}, {dy})")
-            await tab.frame()  # a page hears of its scrolling when it draws
+            await _ask(session, ref, f"choose({ref}, {json.dumps(options)})")
         case t.Upload(ref, files):
             await _upload(session, ref, files)
+        case t.Hover() | t.Drag() | t.Scroll() | t.MouseMove() | t.MouseClick() | t.MouseDown() | t.MouseUp() | t.MouseDrag():
+            await _point_at(session, action)
+        case _:
+            await _travel(session, action)
+
+
+async def _point_at(session: "Session", action: t.Action) -> None:
+    """The mouse without a click on a thing."""
+    pointer = session.tab.pointer
+    match action:
+        case t.Hover(ref):
+            await pointer.mouse("mouseMoved", *await _point(session, ref, enabled=False))
+        case t.Drag(source, target):
+            await _drag(session, source, target)
+        case t.Scroll(dx, dy, ref):
+            await _scroll(session, dx, dy, ref)
         case t.MouseMove(x, y):
-            await tab.pointer.mouse("mouseMoved", x, y)
+            await pointer.move(*_inside(session, x, y))
         case t.MouseClick(x, y, button, count):
-            await tab.pointer.click(x, y, button, count)
+            await pointer.click(*_inside(session, x, y), button, count)
         case t.MouseDown(x, y, button):
-            await tab.pointer.mouse("mousePressed", x, y, button, 1, 1)
+            await pointer.press(*_inside(session, x, y), button)
         case t.MouseUp(x, y, button):
-            await tab.pointer.mouse("mouseReleased", x, y, button, 1, 0)
+            await pointer.release(*_inside(session, x, y), button)
         case t.MouseDrag(x0, y0, x1, y1):
-            await tab.pointer.drag((x0, y0), (x1, y1))
+            native = await pointer.drag(_inside(session, x0, y0), _inside(session, x1, y1))
+            await _tell_of_drop(session, native)
+
+
+async def _travel(session: "Session", action: t.Action) -> None:
+    """Addresses, history and tabs; what is left does nothing to a page."""
+    match action:
         case t.Goto(url):
-            await tab.navigate(session.allowed(url))
+            await session.tab.navigate(session.allowed(url))
         case t.Back() | t.Forward():
             await session.history(-1 if isinstance(action, t.Back) else 1)
         case t.Reload():
-            await tab.send("Page.reload")
+            await session.tab.send("Page.reload")
         case t.NewTab():
             await session.new_tab()
         case t.FocusTab(index):
             await session.focus_tab(index)
         case t.CloseTab():
             await session.close_tab()
-        case t.Wait() | t.Message() | t.Stop() | t.Infeasible():
-            pass
 
 
-async def _ask(session: "Session", expression: str) -> dict[str, Any]:
-    answer = await session.tab.ask(expression)
+async def _ask(session: "Session", ref: int | None, expression: str) -> dict[str, Any]:
+    """The answer of the document in which a ref stands, of the tab's own without one. Raises PageError in its words."""
+    worlds = session.tab.worlds
+    return _checked(await (worlds if ref is None else worlds.at(ref)).ask(f"webgym.{expression}"))
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if answer.get("error"):
         raise PageError(answer["error"])
     return answer
 
 
-async def locate(session: "Session", ref: int) -> tuple[float, float] | None:
-    """The point to click for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words."""
-    found = await _ask(session, f"webgym.locate({ref}, true)")
-    return None if found.get("option") else (found["x"], found["y"])
+# --- points ------------------------------------------------------------------------------------------------------------------
 
 
-async def _point(session: "Session", ref: int) -> tuple[float, float]:
-    if point := await locate(session, ref):
+async def _locate(session: "Session", ref: int, enabled: bool = True, stay: bool = False) -> Point | None:
+    """The point to act on for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words.
+
+    With `stay` nothing is scrolled, and None means that it would have to be.
+    """
+    found = await _ask(session, ref, f"locate({ref}, {json.dumps(enabled)}, {json.dumps(stay)})")
+    found = await _across(session, ref, found, stay)
+    return (found["x"], found["y"]) if "x" in found else None
+
+
+async def _across(session: "Session", ref: int, found: dict[str, Any], stay: bool) -> dict[str, Any]:
+    """The point on the page, where the thing stands in a frame of another origin: each document around it is asked in its turn."""
+    frames = iter(session.tab.worlds.at(ref).frames)
+    while "points" in found:
+        world, number = next(frames)
+        found = _checked(await world.ask(f"webgym.across({number}, {ref}, {found['points']}, {json.dumps(stay)})"))
+    return found
+
+
+async def _point(session: "Session", ref: int, enabled: bool = True) -> Point:
+    if point := await _locate(session, ref, enabled):
         return point
     raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
 
 
+def _inside(session: "Session", x: float, y: float) -> Point:
+    """The point, where it lies in the viewport; the browser would never answer for another."""
+    size = session.tab.page.viewport_size or {"width": x + 1, "height": y + 1}
+    if 0 <= x < size["width"] and 0 <= y < size["height"]:
+        return x, y
+    raise PageError(f"the point {x:g},{y:g} lies outside of the view, which is {size['width']} by {size['height']} pixels: scroll first")
+
+
+async def _drag(session: "Session", source: int, target: int) -> None:
+    """Drag a thing onto another. Where both do not fit into the view, the page is scrolled while the source is held."""
+    start, end = await _point(session, source), await _point(session, target)
+    if (seen := await _locate(session, source, stay=True)) is not None:
+        native = await session.tab.pointer.drag(seen, end)
+    else:
+        start = await _point(session, source)
+        native = await session.tab.pointer.drag(start, start, lambda: _point(session, target))
+    await _tell_of_drop(session, native)
+
+
+async def _tell_of_drop(session: "Session", native: bool) -> None:
+    if native and await session.tab.any("webgym.dropRefused()"):
+        session.tell("nothing on the page took what was dropped")
+
+
+async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> None:
+    """Turn the wheel over a thing, or over the page."""
+    point = await _ask(session, ref, f"wheelPoint({dx}, {dy})" if ref is None else f"wheelOver({ref}, {dx}, {dy})")
+    if ref is not None and (point := await _across(session, ref, point, True)).get("away"):
+        await _ask(session, ref, f"wheelOver({ref}, {dx}, {dy}, true)")
+    if "x" in point:
+        await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
+    await session.tab.frame()  # a page hears of its scrolling when it draws
+    if not await session.tab.any("webgym.wheeled()"):
+        raise PageError("nothing scrolled: the end is reached, or there is nothing to scroll")
+
+
+# --- text and keys -----------------------------------------------------------------------------------------------------------
+
+
 async def _fill(session: "Session", ref: int, text: str) -> None:
-    ready = await _ask(session, f"webgym.prepareFill({ref}, {json.dumps(text)})")
+    ready = await _ask(session, ref, f"prepareFill({ref}, {json.dumps(text)})")
     if ready.get("done"):
         return
+    kind: Kind = ready["kind"]
     if text:
-        await _type(session, text)
+        await _write(session, written(ready["text"], kind), ready["text"], kind)
     elif not ready["empty"]:
         await _press(session, "Delete")
+    if ready["most"] is not None:
+        session.tell(f"the field takes {ready['most']} characters at most: the rest of the text was left out")
 
 
-async def _type(session: "Session", text: str) -> None:
+async def _write(session: "Session", events: list[tuple[str, dict[str, Any]]], text: str, kind: Kind | None = None) -> None:
+    """Send the events that write `text`; a long one is inserted line by line."""
     if len(text) > TYPED_CHARS:
-        await session.tab.page.keyboard.insert_text(text)
-    else:
-        await asyncio.gather(*(session.tab.send(method, parameters) for method, parameters in typed(text)))
+        events = written(text, kind, inserted=True) if kind else typed(text, inserted=True)
+    await asyncio.gather(*(session.tab.send(method, parameters) for method, parameters in events))
 
 
 async def _press(session: "Session", keys: str) -> None:
     try:
-        await session.tab.page.keyboard.press(keys)
+        name = chord(keys)
+        if len(name) == 1 and name not in KEYS:
+            await session.tab.send("Input.insertText", {"text": name})  # of another keyboard
+        else:
+            await session.tab.page.keyboard.press(name)
+    except NoKey as error:
+        raise PageError(str(error)) from None
     except PlaywrightError as error:
         if "Unknown key" in str(error):
-            raise PageError(f"there is no key {keys!r}; examples: Enter, Tab, Escape, ArrowDown, Control+a") from None
+            raise PageError(f"there is no key {keys[:40]!r}; examples: Enter, Tab, Escape, ArrowDown, Control+a") from None
         raise
 
 
+# --- files -------------------------------------------------------------------------------------------------------------------
+
+
 async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
+    """Give files to the field that a ref means, or to the one for which the page asks."""
     paths = [session.episode_file(name) for name in files]
-    handle = await session.tab.worlds.object_id(f"webgym.element({ref})")
-    if handle is None:
-        raise PageError(f"there is no element #{ref} on this page")
-    if not await session.tab.ask(f"webgym.element({ref}).type === 'file'"):
+    facts = await _ask(session, ref, f"fileFacts({ref}, {len(paths)})")
+    chooser = session.tab.chooser
+    if facts["field"]:
+        where: dict[str, Any] = {"objectId": await session.tab.worlds.at(ref).world.object_id(f"webgym.fileField({ref})")}
+    elif chooser is not None and facts["asks"]:
+        if chooser.get("mode") != "selectMultiple" and len(paths) > 1:
+            raise PageError(f"the page asks for one file, {len(paths)} were given")
+        where = {"backendNodeId": chooser["backendNodeId"]}
+    else:
         raise PageError(f"element #{ref} is no file field: it takes no files")
-    await session.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": handle})
+    await session.tab.send("DOM.setFileInputFiles", {"files": paths, **where})
+    session.tab.chooser = None

@@ -1,7 +1,5 @@
-// Runs in every page's own world before its scripts. It makes time and chance a function of the episode, and remembers which
-// elements listen to clicks, because no other world can see that. It changes no markup: the snapshot asks with one private event
-// and each listening element answers with another.
-((clock, seed, ask, answer) => {
+// Runs in every page's own world before its scripts. It makes time and chance a function of the episode.
+((clock, seed) => {
   const NativeDate = Date, perf = performance;
   const passes = perf.now.bind(perf), born = passes();
   // Whole milliseconds since this document began. Timers fire at whole ones, but for the rounding of `passes` (0.1 ms either way) and for
@@ -28,27 +26,4 @@
       return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
     };
   }
-  const CLICKS = new Set(["click", "dblclick", "mousedown", "mouseup", "pointerdown", "pointerup", "touchstart", "touchend", "contextmenu"]);
-  const add = EventTarget.prototype.addEventListener;
-  const listening = new Set(), seen = new WeakSet();
-  const remember = (target) => {
-    if (target instanceof Element && !seen.has(target)) { seen.add(target); listening.add(new WeakRef(target)); }
-  };
-  EventTarget.prototype.addEventListener = function (type, ...rest) {
-    if (CLICKS.has(type)) remember(this ?? globalThis);
-    return add.call(this ?? globalThis, type, ...rest);
-  };
-  for (const proto of [HTMLElement.prototype, SVGElement.prototype])
-    for (const type of CLICKS) {
-      const slot = Object.getOwnPropertyDescriptor(proto, "on" + type);
-      if (slot?.set)
-        Object.defineProperty(proto, "on" + type, { ...slot, set(value) { if (value) remember(this); slot.set.call(this, value); } });
-    }
-  add.call(globalThis, ask, () => {
-    for (const ref of listening) {
-      const element = ref.deref();
-      if (!element) listening.delete(ref);
-      else if (element.isConnected) element.dispatchEvent(new Event(answer, { composed: true }));
-    }
-  }, true);
 })

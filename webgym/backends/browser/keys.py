@@ -1,6 +1,7 @@
 """Text as the key events of a US keyboard, sent all at once, because the browser keeps their order and waiting for each takes time."""
 
-from typing import Any
+import re
+from typing import Any, Literal
 
 _DIGITS = ")!@#$%^&*("  # with Shift, from 0 on
 _PLACES = {
@@ -25,19 +26,53 @@ KEYS: dict[str, tuple[str, str, int, str]] = {
 """By character: `key`, `code` and `keyCode` of its events, and the text that it types. Shift is not pressed, as a program's typing does."""
 
 
-def typed(text: str) -> list[tuple[str, dict[str, Any]]]:
+Command = tuple[str, dict[str, Any]]  # a CDP method and its parameters
+Kind = Literal["line", "text", "rich"]
+"""Kind of a field: of one line, a text area, or edited markup."""
+
+
+def typed(text: str, inserted: bool = False) -> list[Command]:
     """CDP commands that type `text`: a key down and up for each character, or its insertion where no key has it.
+
+    A line break is the Enter key. `inserted` inserts all else at once.
 
     >>> [method for method, _ in typed("a\N{EURO SIGN}")]
     ['Input.dispatchKeyEvent', 'Input.dispatchKeyEvent', 'Input.insertText']
+    >>> [parameters.get("text") for _, parameters in typed("ab\\nc", inserted=True)]
+    ['ab', '\\r', None, 'c']
     """
-    commands: list[tuple[str, dict[str, Any]]] = []
-    for character in text:
-        if character not in KEYS:
-            commands.append(("Input.insertText", {"text": character}))
-            continue
-        key, code, number, written = KEYS[character]
-        event = {"key": key, "code": code, "windowsVirtualKeyCode": number}
-        commands.append(("Input.dispatchKeyEvent", {"type": "keyDown", **event, "text": written, "unmodifiedText": written}))
-        commands.append(("Input.dispatchKeyEvent", {"type": "keyUp", **event}))
+    commands: list[Command] = []
+    for part in re.findall(r"[\r\n]|[^\r\n]+", text) if inserted else text:
+        commands += _struck(part) if part in KEYS else [("Input.insertText", {"text": part})]
     return commands
+
+
+def written(text: str, kind: Kind, inserted: bool = False) -> list[Command]:
+    """Like :func:`typed`, with line breaks as text, in which no form hears an Enter.
+
+    A text area gets the break itself, and markup the key with Shift, which breaks the line. In a field of one line it is a space, as when
+    a text is pasted there, and nothing at the end.
+
+    >>> [parameters["text"] for _, parameters in written("a\\nb\\n", "line", inserted=True)]
+    ['a b']
+    >>> [parameters["text"] for _, parameters in written("a\\nb", "text", inserted=True)]
+    ['a\\nb']
+    """
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    if kind == "line":
+        plain = plain.rstrip("\n").replace("\n", " ")
+    if kind != "rich" and inserted:
+        return [("Input.insertText", {"text": plain})] if plain else []
+    commands: list[Command] = []
+    for number, line in enumerate(plain.split("\n")):
+        if number:
+            commands += [("Input.insertText", {"text": "\n"})] if kind == "text" else _struck("\n", shift=True)
+        commands += typed(line, inserted)
+    return commands
+
+
+def _struck(character: str, shift: bool = False) -> list[Command]:
+    key, code, number, text = KEYS[character]
+    event = {"key": key, "code": code, "windowsVirtualKeyCode": number, **({"modifiers": 8} if shift else {})}
+    down = {"type": "keyDown", **event, "text": text, "unmodifiedText": text}
+    return [("Input.dispatchKeyEvent", down), ("Input.dispatchKeyEvent", {"type": "keyUp", **event})]

@@ -15,3 +15,4 @@ class PageView:
     tabs: tuple[str, ...]
     focus: int | None
     notices: tuple[str, ...]
+    dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt

@@ -1,14 +1,26 @@
-"""The mouse of one tab, as input events of the browser (CDP `Input`)."""
+"""The mouse of one tab, as input events of the browser (CDP `Input`).
+
+A drag is one of two kinds, and only the browser knows which: of a link, a picture, a selected text or a `draggable` thing it makes a drag
+of its own (dragstart, dragover, drop), while of anything else the page hears mouse events. A page may make a thing draggable when it is
+pressed. So every drag is intercepted (`Input.setInterceptDrags`), and after the first move the document is asked whether it began one.
+"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
+
+Point = tuple[float, float]
+BITS = {"left": 1, "right": 2, "middle": 4}  # of the buttons that are held down
+STEPS = 5  # mouse moves of a drag
+HOLD_MS = 40.0  # virtual time for a page to answer a drag of the browser's own, before it begins and before it drops
 
 
 class Wire(Protocol):
     """A tab's connection to the browser."""
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]: ...
-    def once(self, event: str, heard: Any) -> None: ...
+    async def any(self, expression: str) -> bool: ...
+    async def grant(self, budget_ms: float) -> None: ...
 
 
 class Pointer:
@@ -16,6 +28,14 @@ class Pointer:
 
     def __init__(self, tab: Wire) -> None:
         self._tab = tab
+        self._held: dict[str, int] = {}  # the buttons that are down, in the order in which they were pressed
+        self._begun: asyncio.Future[Any] | None = None  # of the drag that the browser may begin while the left button is down
+        self._load: Any = None  # what the browser's own drag carries, while there is one
+
+    @property
+    def dragging(self) -> bool:
+        """True during a drag of the browser's own."""
+        return self._load is not None
 
     async def mouse(
         self, kind: str, x: float, y: float, button: str = "none", count: int = 0, buttons: int = 0, modifiers: int = 0
@@ -35,41 +55,126 @@ class Pointer:
 
     async def click(self, x: float, y: float, button: str = "left", count: int = 1, modifiers: int = 0) -> None:
         """Move there, press and release `count` times. The events are sent together; the browser keeps their order."""
-        held = {"left": 1, "right": 2, "middle": 4}[button]
+        held = BITS[button]
         events = [self.mouse("mouseMoved", x, y, modifiers=modifiers)]
         for number in range(1, count + 1):
             events.append(self.mouse("mousePressed", x, y, button, number, held, modifiers))
             events.append(self.mouse("mouseReleased", x, y, button, number, 0, modifiers))
         await asyncio.gather(*events)
 
-    async def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
-        """Press at `start`, move in a straight line, release at `end`."""
+    async def wheel(self, x: float, y: float, dx: float, dy: float) -> None:
+        """Turn the wheel over a point."""
+        event = {"type": "mouseWheel", "x": x, "y": y, "deltaX": dx, "deltaY": dy, "pointerType": "mouse"}
+        await self._tab.send("Input.dispatchMouseEvent", event)
+
+    def intercepted(self, event: dict[str, Any]) -> None:
+        """Keep what a drag of the browser's own carries (CDP `Input.dragIntercepted`)."""
+        if self._begun is not None and not self._begun.done():
+            self._begun.set_result(event["data"])
+
+    def forget(self) -> None:
+        """Say that no button is held, because another episode begins."""
+        self._held.clear()
+        self._begun = self._load = None
+
+    # --- a button that is held ------------------------------------------------------------------------------------------------
+
+    async def press(self, x: float, y: float, button: str = "left") -> None:
+        """Press a button and hold it."""
+        await asyncio.gather(*self._pressed(x, y, button))
+
+    def _pressed(self, x: float, y: float, button: str) -> list[Awaitable[Any]]:
+        events: list[Awaitable[Any]] = []
+        if button == "left" and self._begun is None:
+            self._begun = asyncio.get_running_loop().create_future()
+            events.append(self._tab.send("Input.setInterceptDrags", {"enabled": True}))
+        self._held[button] = BITS[button]
+        events.append(self.mouse("mousePressed", x, y, button, 1, sum(self._held.values())))
+        return events
+
+    async def move(self, x: float, y: float) -> None:
+        """Move the mouse; with the left button held, this may begin a drag of the browser's own, or carry one on."""
+        if self._load is not None:
+            await self._drag_event("dragOver", x, y)
+            return
+        await self._moved(x, y)
+        if "left" in self._held:
+            await self._look(x, y)
+
+    async def _moved(self, x: float, y: float) -> None:
+        await self.mouse("mouseMoved", x, y, next(iter(self._held), "none"), 0, sum(self._held.values()))
+
+    async def _look(self, x: float, y: float) -> None:
+        """See whether the browser has begun a drag of its own."""
+        if self._begun is not None and await self._tab.any("webgym.dragBegun()"):
+            self._load = await self._begun  # the document began it, so the browser says so
+            await self._drag_event("dragEnter", x, y)
+
+    async def release(self, x: float, y: float, button: str = "left") -> None:
+        """Release a button; of a drag of the browser's own, this is the drop."""
+        if button == "left" and self._load is not None:
+            await self._drag_event("drop", x, y)
+            self._held.pop("left", None)
+        else:
+            self._held.pop(button, None)
+            await self.mouse("mouseReleased", x, y, button, 1, sum(self._held.values()))
+        if button == "left":
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._begun is not None:
+            self._begun.cancel()
+            self._begun = self._load = None
+            await self._tab.send("Input.setInterceptDrags", {"enabled": False})
+
+    async def _drag_event(self, kind: str, x: float, y: float) -> None:
+        await self._tab.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": self._load})
+
+    # --- a whole drag ---------------------------------------------------------------------------------------------------------
+
+    async def drag(self, start: Point, end: Point, find_end: Callable[[], Awaitable[Point]] | None = None) -> bool:
+        """Press at `start`, move in a straight line, release at `end`. True if it was a drag of the browser's own.
+
+        `find_end` finds the end anew after the drag has begun, because the page may have to be scrolled for it.
+        """
         (x0, y0), (x1, y1) = start, end
-        events = [self.mouse("mouseMoved", x0, y0), self.mouse("mousePressed", x0, y0, "left", 1, 1)]
-        for i in range(1, steps + 1):
-            events.append(self.mouse("mouseMoved", x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps, "left", 0, 1))
-        events.append(self.mouse("mouseReleased", x1, y1, "left", 1, 0))
-        await asyncio.gather(*events)
+        way = [(x0 + (x1 - x0) * i / STEPS, y0 + (y1 - y0) * i / STEPS) for i in range(1, STEPS + 1)]
+        await asyncio.gather(self.mouse("mouseMoved", x0, y0), *self._pressed(x0, y0, "left"))
+        at = way[0]
+        try:
+            await self.move(*at)
+            if self.dragging:
+                await self._tab.grant(HOLD_MS)
+            if find_end is not None:
+                end = await find_end()
+                way = [at, *((at[0] + (end[0] - at[0]) * i / STEPS, at[1] + (end[1] - at[1]) * i / STEPS) for i in range(1, STEPS + 1))]
+            if self.dragging:
+                await self._carry(way[1:])
+                at = end
+                return True
+            await asyncio.gather(*(self._moved(*point) for point in way[1:]))
+            at = end
+            await self._look(*end)  # a short way begins it late
+            return self.dragging
+        except BaseException:
+            await self._give_up(*at)
+            raise
+        finally:
+            if "left" in self._held:
+                await self.release(*at)
 
-    async def drag_native(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Like :meth:`drag` for a `draggable` thing, which the browser drags itself, so its drag events are made one by one."""
-        begun: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async def _carry(self, way: list[Point]) -> None:
+        """Move what the browser drags, and give the page time where it arrives."""
+        for point in way:
+            await self._drag_event("dragOver", *point)
+        await self._tab.grant(HOLD_MS)
+        await self._drag_event("dragOver", *way[-1])
 
-        def on_begin(event: dict[str, Any]) -> None:
-            if not begun.done():
-                begun.set_result(event["data"])
-
-        self._tab.once("Input.dragIntercepted", on_begin)
-        await self._tab.send("Input.setInterceptDrags", {"enabled": True})
-        await asyncio.gather(
-            self.mouse("mouseMoved", *start),
-            self.mouse("mousePressed", *start, "left", 1, 1),
-            self.mouse("mouseMoved", (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, "left", 0, 1),
-            self.mouse("mouseMoved", *end, "left", 0, 1),
-        )
-        await asyncio.wait({begun}, timeout=1.0)
-        if begun.done():  # else the page itself has put an end to it
-            for kind in ("dragEnter", "dragOver", "drop"):
-                await self._tab.send("Input.dispatchDragEvent", {"type": kind, "x": end[0], "y": end[1], "data": begun.result()})
-        await self.mouse("mouseReleased", *end, "left", 1, 0)
-        await self._tab.send("Input.setInterceptDrags", {"enabled": False})
+    async def _give_up(self, x: float, y: float) -> None:
+        """End a drag without a drop."""
+        if self._load is not None:
+            await self._drag_event("dragCancel", x, y)
+            self._load = None
+        self._held.pop("left", None)
+        await self.mouse("mouseReleased", x, y, "left", 1, 0)
+        await self._end()

@@ -5,24 +5,26 @@ the browser answers does so too; a browser that no longer answers raises Browser
 """
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.backends import base
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab, hook
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError
@@ -70,7 +72,10 @@ class Session:
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         context.on("page", self._on_page)
-        context.on("dialog", self._answer_dialog)
+        self._dialogs = Dialogs(self.tell)
+        self._seen = PageView("", "", (), (), None, ())  # the page as it was read last
+        self._pixels: np.ndarray | None = None  # the last picture of it
+        context.on("dialog", self._dialogs.came)
 
     @classmethod
     async def open(cls, browser: Browser, shown: bool = False) -> "Session":
@@ -104,6 +109,7 @@ class Session:
 
     async def close(self) -> None:
         """Close the context; a browser that is gone already is fine."""
+        self._dialogs.drop()
         try:
             async with asyncio.timeout(5):
                 await self._context.close()
@@ -150,6 +156,7 @@ class Session:
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
         self._episodes += 1
+        await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
@@ -175,7 +182,8 @@ class Session:
             self._context.set_extra_http_headers({TOKEN_HEADER: token}),
             self._replace_hook(),
         )
-        tab.choosing = False
+        tab.choosing, tab.chooser = False, None
+        tab.pointer.forget()
         if left and left != host:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"http://{host}{BLANK}")
         await tab.navigate(url)
@@ -219,9 +227,31 @@ class Session:
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
-        failed = await self._tried(self._act(action))
+        if isinstance(action, t.Dialog):
+            failed = await self._answer(action)
+        else:
+            earlier = await self._answer(None)
+            failed = await self._until_asked(asyncio.ensure_future(self._act(action)), not self._shown) or earlier
+        if self._dialogs.open is not None:
+            return failed
         unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
         return failed or unopened
+
+    async def _answer(self, given: t.Dialog | None) -> str:
+        """Answer the open dialog and let what it interrupted go on; "" or why that did not work. None answers as without an agent."""
+        rest = self._dialogs.rest
+        if rest is None:
+            return "no dialog is open" if given else ""
+        self._dialogs.listen(self.tab.page if given else None)
+        await self._dialogs.answer(given)
+        return await self._until_asked(rest, given is not None)
+
+    async def _until_asked(self, work: asyncio.Task[None], asks: bool) -> str:
+        """Wait until the work is done, or a question of the page interrupts it; "" or why it failed. Without `asks`, no question does."""
+        asked = self._dialogs.listen(self.tab.page if asks else None)
+        failed = await self._tried(_either(work, asked))
+        self._dialogs.keep(work)
+        return failed
 
     async def _tried(self, work: Awaitable[None]) -> str:
         try:
@@ -231,6 +261,8 @@ class Session:
         return ""
 
     async def _act(self, action: t.Action) -> None:
+        if not isinstance(action, t.Upload):
+            self.tab.chooser = None  # nobody answered it
         if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
             await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
@@ -238,28 +270,36 @@ class Session:
         await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
 
     async def view(self) -> PageView:
-        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault."""
+        """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault.
+
+        While a dialog waits for an answer, the page answers nothing: it is shown as it was before, and its refs are still good.
+        """
+        if self._dialogs.open is not None:
+            return replace(self._seen, notices=self._take_notices(), dialog=self._dialogs.open.type)
         try:
-            return await self._guard(self._view(), self.action_timeout_s)
+            self._seen = await self._guard(self._view(), self.action_timeout_s)
+            return self._seen
         except PageError as error:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        raw = json.loads(await self.tab.ask(f"webgym.snapshot({MAX_NODES}, {MAX_CHARS})"))
-        nodes = tuple(
-            t.Node(role, text, ref, value, tuple(states), depth, tuple(box) if box else None)
-            for role, text, ref, value, states, depth, box in raw["nodes"]
-        )
-        if raw["url"].startswith("chrome-error:"):
+        page = await read(self.tab.worlds, MAX_NODES, MAX_CHARS)
+        for words in page.said:
+            self.tell(words)
+        if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
-        more = len(self._notices) - MOST_NOTICES
-        told = [*self._notices[:MOST_NOTICES], *([f"{more} more notices are not shown"] if more > 0 else [])]
-        notices = [*told, *([f"the page is long: only its first {len(nodes)} lines are shown"] if raw["cut"] else [])]
+        told = self._take_notices()
+        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
+
+    def _take_notices(self) -> tuple[str, ...]:
+        """The notices of this turn, which are told once."""
+        told, more = self._notices[:MOST_NOTICES], len(self._notices) - MOST_NOTICES
         self._notices.clear()
-        return PageView(raw["url"], raw["title"], nodes, await self._tab_names(raw["title"]), raw["focus"], tuple(notices))
+        return (*told, *([f"{more} more notices are not shown"] if more > 0 else []))
 
     @staticmethod
     async def _title(tab: Tab) -> str:
@@ -275,6 +315,8 @@ class Session:
 
     async def page_state(self, probe: str) -> object:
         """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        if self._dialogs.open is not None:
+            return None
         try:
             return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
         except PageError:
@@ -282,8 +324,11 @@ class Session:
 
     async def screenshot(self) -> np.ndarray:
         """The pixels of the tab, [height, width, 3] uint8; white where the page cannot be drawn. Raises BrowserFault."""
+        if self._dialogs.open is not None and self._pixels is not None:
+            return self._pixels
         try:
-            return await self._guard(self._screenshot(), self.action_timeout_s)
+            self._pixels = await self._guard(self._screenshot(), self.action_timeout_s)
+            return self._pixels
         except PageError as error:
             log.debug("no picture: %s", error)
             width, height = self._viewport
@@ -353,7 +398,11 @@ class Session:
         self.tab.expect_navigation()
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
 
-    # --- tabs, dialogs -----------------------------------------------------------------------------------------------------
+    # --- tabs, notices -----------------------------------------------------------------------------------------------------
+
+    def tell(self, words: str) -> None:
+        """Have the agent told something with the next page."""
+        self._notices.append(words)
 
     async def _add_tab(self, page: Page) -> None:
         tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
@@ -422,15 +471,17 @@ class Session:
         self._current = max(0, self._current - 1)
         await self.tab.page.bring_to_front()
 
-    async def _answer_dialog(self, dialog: Dialog) -> None:
-        """Accept alerts, confirmations and leaving a page, dismiss prompts; the agent is told."""
-        accept = dialog.type != "prompt"
-        words = " ".join(dialog.message.split())[:200]  # on one line, so that no dialog looks like a part of the prompt
-        self._notices.append(f'{dialog.type} dialog "{words}" was {"accepted" if accept else "dismissed"}')
-        try:
-            await (dialog.accept() if accept else dialog.dismiss())
-        except PlaywrightError as error:
-            log.debug("a dialog went away by itself: %s", error)
+
+async def _either(work: asyncio.Task[None], asked: "asyncio.Future[None]") -> None:
+    """Wait for the first of both; raise what the work raised."""
+    try:
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        work.cancel()
+        await asyncio.wait((work,))
+        raise
+    if work.done():
+        work.result()
 
 
 def in_browser(session: base.Session) -> Session:

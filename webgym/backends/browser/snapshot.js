@@ -1,6 +1,6 @@
 // Runs in an isolated world of the page: reads the page as text with refs. Nothing in here writes into the page.
-((ask, answer) => {
-  if (globalThis.webgym) return;
+(w, ask, answer) => {
+  const { squash, clip } = w;
   const SKIP = new Set(["SCRIPT", "STYLE", "TEMPLATE", "NOSCRIPT", "HEAD", "META", "LINK", "TITLE", "BASE", "DATALIST", "PARAM", "SOURCE", "TRACK"]);
   const BUTTON_INPUTS = new Set(["submit", "button", "reset", "image"]);
   const INPUT_ROLES = { checkbox: "checkbox", radio: "radio", range: "slider", number: "spinbutton", search: "searchbox", file: "file", color: "textbox" };
@@ -11,8 +11,6 @@
   const FIELDS = new Set(["textbox", "searchbox", "spinbutton", "slider", "combobox", "listbox", "file"]);
   const SHAPES = new Set(["circle", "rect", "ellipse", "polygon", "path", "line", "polyline"]);
 
-  const squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
-  const clip = (text, limit) => (text.length > limit ? text.slice(0, limit - 1) + "…" : text);
   let refs = [];
 
   const labelOf = (el) => {
@@ -65,6 +63,7 @@
     return TAG_ROLES[tag] ?? "";
   };
 
+  let focused = new Set();
   const statesOf = (el, role) => {
     const states = [], aria = (name) => el.getAttribute("aria-" + name);
     if ((el.tagName === "INPUT" && (el.type === "checkbox" || el.type === "radio") && el.checked) || aria("checked") === "true") states.push("checked");
@@ -73,7 +72,7 @@
     const open = el.tagName === "SUMMARY" ? String(!!el.parentElement?.open) : aria("expanded");
     if (open === "true") states.push("expanded");
     if (open === "false") states.push("collapsed");
-    if (el === el.getRootNode().activeElement) states.push("focused");
+    if (focused.has(el)) states.push("focused");
     if (el.required) states.push("required");
     if (el.readOnly && role === "textbox") states.push("readonly");
     if (el.getAttribute("draggable") === "true") states.push("draggable");
@@ -92,8 +91,9 @@
     if (el.shadowRoot) return el.shadowRoot.childNodes;
     if (el.tagName === "DETAILS" && !el.open) return [...el.children].filter((c) => c.tagName === "SUMMARY").slice(0, 1);
     if (el.tagName === "SLOT") { const given = el.assignedNodes(); return given.length ? given : el.childNodes; }
-    if (el.tagName === "IFRAME" || el.tagName === "FRAME") {
-      try { return el.contentDocument?.body ? [el.contentDocument.body] : []; } catch { return []; }
+    if (w.isFrame(el)) {
+      const inner = w.documentIn(el);
+      return inner ? (w.bodyOf(inner) ? [w.bodyOf(inner)] : []) : el.childNodes;
     }
     return el.childNodes;
   };
@@ -105,37 +105,46 @@
 
   const listeningIn = (root) => {
     const found = new Set();
-    const windows = [root.defaultView], add = (event) => { event.stopImmediatePropagation(); found.add(event.composedPath()[0]); };
+    const windows = [root.defaultView], add = (event) => { event.stopImmediatePropagation(); if (event.detail.split("\n")[0].includes("c")) found.add(event.composedPath()[0]); };
     for (let i = 0; i < windows.length; i++) {
       const doc = windows[i].document;
       doc.addEventListener(answer, add, true);
       windows[i].dispatchEvent(new Event(ask));
       doc.removeEventListener(answer, add, true);
-      for (const frame of doc.querySelectorAll("iframe,frame")) { try { if (frame.contentDocument) windows.push(frame.contentWindow); } catch { /* another origin */ } }
+      for (const frame of w.all(doc, "iframe,frame,object,embed")) { const inner = w.documentIn(frame); if (inner?.defaultView) windows.push(inner.defaultView); }
     }
     return found;
   };
 
-  const offsetOf = (el) => {                               // of its frame, in the viewport of the page
-    let x = 0, y = 0;
-    for (let view = el.ownerDocument.defaultView; view && view !== globalThis && view.frameElement; view = view.parent) {
-      const box = view.frameElement.getBoundingClientRect();
-      x += box.left + view.frameElement.clientLeft; y += box.top + view.frameElement.clientTop;
+  const offsetOf = (el) => w.pointOf(el, 0, 0);            // of its frame, in the viewport of the page
+
+  // The elements that have the focus, from the document in to what the keyboard reaches; none where this document is a frame without it.
+  const focusChain = (hasFocus) => {
+    const chain = [];
+    for (let el = hasFocus ? w.activeIn(document) : null; el; ) {
+      chain.push(el);
+      const inner = w.isFrame(el) && w.documentIn(el);
+      el = inner ? w.activeIn(inner) : w.shadowOf(el)?.activeElement;
     }
-    return [x, y];
+    return chain;
   };
 
-  const snapshot = (maxNodes, maxChars) => {
+  const snapshot = (maxNodes, maxChars, hasFocus = true) => {
     refs = [];
-    const out = [], listening = listeningIn(document);
+    w.beginFrames();
+    const out = [], listening = listeningIn(document), chain = focusChain(hasFocus), frames = [], matrices = new Map();
+    focused = new Set(chain);
+    const matrixOf = (doc) => {
+      if (!matrices.has(doc)) matrices.set(doc, w.matrixIn(doc));
+      return matrices.get(doc);
+    };
     let buffer = "", host = null, chars = 0, cut = false;  // host: the node that absorbs text now
     const push = (role, text, el, value, states, depth, rect) => {
       if (out.length >= maxNodes || chars > maxChars) { cut = true; return null; }
       let ref = null, box = null;
       if (el) {
         ref = refs.push(el) - 1;
-        const [dx, dy] = offsetOf(el);
-        box = [rect.left + dx, rect.top + dy, rect.width, rect.height].map((v) => Math.round(v));
+        box = w.mappedBox(matrixOf(w.documentOf(el)), rect).map((v) => Math.round(v));
       }
       const node = [role, text, ref, value, states, depth, box];
       chars += text.length + (value?.length ?? 0);
@@ -208,6 +217,12 @@
         buffer = kept;
         return;
       }
+      if (w.holdsFrame(el) && !w.documentIn(el)) {          // of another host: read in a world of its own, and put in here
+        if (!shown || gone || rect.width < 1 || rect.height < 1) return;
+        flush(role, depth);
+        frames.push([out.length, ...w.keepFrame(el), depth, w.times(matrixOf(w.documentOf(el)), w.matrixOf(el)), chain.at(-1) === el]);
+        return;
+      }
       if (tag === "BR" || tag === "HR") { flush(role, depth); return; }
       if (tag === "IMG" || own === "img") {
         const alt = squash(el.getAttribute("alt") ?? el.getAttribute("aria-label"));
@@ -232,15 +247,15 @@
     };
     if (document.body) walk(document.body, false, 0, "text", document.body, true);
     flush("text", 0);
-    let active = document.activeElement;
-    for (;;) {
-      let inner = active?.shadowRoot?.activeElement;
-      if (!inner && active?.tagName === "IFRAME") { try { inner = active.contentDocument?.activeElement; } catch { inner = null; } }
-      if (!inner) break;
-      active = inner;
-    }
-    const focus = refs.indexOf(active);
-    return JSON.stringify({ url: location.href, title: document.title, nodes: out, focus: focus < 0 ? null : focus, cut });
+    const focus = chain.length ? refs.indexOf(chain.at(-1)) : -1;
+    return JSON.stringify({ url: location.href, title: document.title, nodes: out, frames, focus: focus < 0 ? null : focus, cut, said: w.said() });
+  };
+  // Give the things of the last snapshot their numbers on the whole page, of `total`.
+  const number = (numbers, total) => {
+    const found = refs;
+    refs = [];
+    numbers.forEach((ref, i) => { if (ref !== null) refs[ref] = found[i]; });
+    refs.length = total;
   };
 
   const pictures = new Map();                              // kept, so that they stay in the browser's memory
@@ -258,5 +273,5 @@
     }
     return pictures.size - before;
   };
-  globalThis.webgym = { snapshot, preload, squash, clip, roleOf, offsetOf, FIELDS, refs: () => refs };
-})
+  Object.assign(w, { snapshot, preload, roleOf, offsetOf, FIELDS, number, refs: () => refs });
+}

@@ -25,7 +25,9 @@ from webgym.backends.browser.worlds import PageError, Worlds, value_of
 
 log = logging.getLogger(__name__)
 
-HOOK = importlib.resources.files("webgym.backends.browser").joinpath("hook.js").read_text("utf-8")
+HOOK, LISTENERS = (
+    importlib.resources.files("webgym.backends.browser").joinpath(name).read_text("utf-8") for name in ("hook.js", "listeners.js")
+)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
@@ -34,9 +36,9 @@ LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures l
 def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
     """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
 
-    `names` are two secret names of events by which the snapshot asks it which elements listen to clicks.
+    `names` are two secret names of events by which the reader asks which elements listen to clicks (listeners.js).
     """
-    return f"{HOOK}({', '.join(json.dumps(value) for value in (clock_s * 1000, seed & 0xFFFFFFFF, *names))})"
+    return f"{HOOK}({json.dumps(clock_s * 1000)}, {seed & 0xFFFFFFFF});\n{LISTENERS}({', '.join(map(json.dumps, names))})"
 
 
 class Tab:
@@ -50,6 +52,7 @@ class Tab:
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
         self.choosing = False  # whether it asked for a file since then
+        self.chooser: dict[str, Any] | None = None  # what it asks for, until it gets it or the agent does something else
         self.shown = shown
         self.frame_id = frame
         self._clipboard = clipboard
@@ -70,6 +73,7 @@ class Tab:
         cdp.on("Runtime.bindingCalled", self._clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.fileChooserOpened", self._on_chooser)
+        cdp.on("Input.dragIntercepted", self.pointer.intercepted)
         cdp.on("Page.frameNavigated", self._on_commit)
         cdp.on("Page.frameRequestedNavigation", self._on_request)
         cdp.on("Page.frameStartedNavigating", self._on_request)
@@ -91,10 +95,6 @@ class Tab:
     def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
         """Call `heard` at each such CDP event of a tab that is shown."""
         self._cdp.on(event, heard)
-
-    def once(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Call `heard` at the next such CDP event."""
-        self._cdp.once(event, heard)
 
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
@@ -127,8 +127,9 @@ class Tab:
     def _on_open(self, _: dict[str, Any]) -> None:
         self.opened += 1
 
-    def _on_chooser(self, _: dict[str, Any]) -> None:
+    def _on_chooser(self, event: dict[str, Any]) -> None:
         self.choosing = True
+        self.chooser = event if "backendNodeId" in event else None
 
     def _on_close(self, _: Page) -> None:
         self._navigating = self._loading = False
@@ -189,7 +190,7 @@ class Tab:
                 await self.send("Page.stopLoading")
                 await self.send("Runtime.terminateExecution")
                 await self.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
-                await self.pagevalue_of("1")
+                await self.page_value("1")
                 break
             except PlaywrightError:
                 if self.page.is_closed() or not left:
@@ -227,7 +228,15 @@ class Tab:
         drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
         await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
 
-    async def pagevalue_of(self, expression: str) -> Any:
+    async def ask(self, expression: str) -> Any:
+        """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
+        return await self.worlds.ask(expression)
+
+    async def any(self, expression: str) -> bool:
+        """True where an expression over `webgym` is true in the world of any document of the page."""
+        return any(await asyncio.gather(*(world.ask(expression) for world in self.worlds.all)))
+
+    async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""
         return value_of(await self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True}))
 

@@ -1,8 +1,14 @@
-"""The isolated world of a tab's document, in which the snapshot's code runs: no page can reach into it."""
+"""Isolated worlds of a tab's frames, in which the reader's code runs: no page can reach into them.
+
+The reader walks a document and the frames whose documents are open to it. Each other frame (of another host, sandboxed) has a world of its
+own, and is read there (:mod:`webgym.backends.browser.reading`). Refs are numbered through all of them.
+"""
 
 import asyncio
 import importlib.resources
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from playwright.async_api import Error as PlaywrightError
@@ -10,7 +16,21 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-SNAPSHOT, ACT = (FOLDER.joinpath(name).read_text("utf-8") for name in ("snapshot.js", "act.js"))
+PARTS = ("dom", "frames")
+LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
+
+
+def _text(name: str) -> str:
+    return FOLDER.joinpath(name).read_text("utf-8")
+
+
+READER = f"""((ask, answer) => {{
+  if (Object.hasOwn(globalThis, "webgym")) return;
+  const w = {{}};
+  for (const part of [{", ".join([*(_text(f"reader/{name}.js") for name in PARTS), _text("snapshot.js")])}]) part(w, ask, answer);
+  Object.defineProperty(globalThis, "webgym", {{ value: w }});
+}})"""
+ACT = "\n".join(["(() => {", *(f"({_text(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
 
 
 class PageError(Exception):
@@ -18,7 +38,7 @@ class PageError(Exception):
 
 
 class Document(Protocol):
-    """A tab, as its world needs it."""
+    """A tab, as its worlds need it."""
 
     frame_id: str
 
@@ -26,22 +46,27 @@ class Document(Protocol):
     async def grant(self, budget_ms: float) -> None: ...
 
 
-class Worlds:
-    """Evaluation in the isolated world of the document that `tab` shows. `names` are those of its hook."""
+class World:
+    """Evaluation in the isolated world of one frame. `names` are those of the tab's hook.
 
-    def __init__(self, tab: Document, names: tuple[str, str], clipboard: Clipboard) -> None:
+    `around` is the world of the document that the frame stands in, and the frame's number there (`webgym.frame`); None for the tab's own.
+    """
+
+    def __init__(self, tab: Document, names: tuple[str, str], clipboard: Clipboard, frame_id: str) -> None:
+        self.around: tuple[World, int] | None = None
         self._tab = tab
         self._names = names
         self._clipboard = clipboard
-        self._world: int | None = None  # the isolated world of the current document, once it has the snapshot's code
+        self._frame_id = frame_id
+        self._world: int | None = None  # the isolated world of the frame's document, once it has the reader's code
         self._bare: int | None = None  # the same without it
 
     def forget(self) -> None:
-        """Say that the document is another one now, or that its worlds are lost."""
+        """Say that the document is another one now, or that its world is lost."""
         self._world = self._bare = None
 
     async def ask(self, expression: str) -> Any:
-        """The JSON value of an expression over `webgym` (snapshot.js) in the isolated world."""
+        """The JSON value of an expression over `webgym` (the reader's and the actions' functions) in the isolated world."""
         for _ in range(3):
             try:
                 if self._world is None and (entered := await self._enter(expression)):
@@ -50,7 +75,7 @@ class Worlds:
                     await self._tab.send("Runtime.evaluate", {"expression": expression, "contextId": self._world, "returnByValue": True})
                 )
             except PlaywrightError as error:
-                if not any(words in str(error) for words in ("Cannot find context", "context was destroyed", "uniqueContextId")):
+                if not any(words in str(error) for words in LOST):
                     raise
                 self.forget()  # the document was replaced under our hands
         raise PageError("the page keeps replacing itself")
@@ -59,15 +84,15 @@ class Worlds:
         """The isolated world of the current document, for what comes next; it need not be waited for. Returns its id."""
         world = self._bare
         if world is None:
-            parameters = {"frameId": self._tab.frame_id, "worldName": "webgym", "grantUniveralAccess": True}
+            parameters = {"frameId": self._frame_id, "worldName": "webgym", "grantUniveralAccess": True}
             world = self._bare = int((await self._tab.send("Page.createIsolatedWorld", parameters))["executionContextId"])
         return world
 
     async def _enter(self, expression: str) -> list[Any] | None:
-        """Bring the snapshot's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
+        """Bring the reader's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
         world = await self.bare()
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{self._clipboard.offer()}, {SNAPSHOT}({names}), {ACT}(), webgym.preload() ? null : [{expression}]"
+        code = f"{self._clipboard.offer()}, {READER}({names}), {ACT}(), webgym.preload() ? null : [{expression}]"
         _, answer = await asyncio.gather(
             self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
             self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
@@ -80,17 +105,112 @@ class Worlds:
             await self._tab.grant(1.0)
         return entered
 
-    async def offer_clipboard(self) -> None:
-        """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
-        await asyncio.gather(
-            self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}), self.ask(f"void {self._clipboard.offer()}")
-        )
-
     async def object_id(self, expression: str) -> str | None:
         """A handle on what an expression in the isolated world evaluates to, if it is an object."""
         await self.ask("void 0")  # the world is there
         answer = await self._tab.send("Runtime.evaluate", {"expression": expression, "contextId": self._world})
         return answer["result"].get("objectId")
+
+    async def frame_id(self, number: int) -> str:
+        """The id of a frame that this document holds, by its number in the last snapshot; "" where it holds no document."""
+        handle = await self.object_id(f"webgym.frame({number})")
+        if handle is None:
+            return ""
+        found = str((await self._tab.send("DOM.describeNode", {"objectId": handle}))["node"].get("frameId", ""))
+        await self.ask(f"webgym.know({number}, {json.dumps(found)})")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a ref: the world of the document that the thing stands in, in which the ref has the same number."""
+
+    ref: int
+    world: World
+
+    async def ask(self, expression: str) -> Any:
+        """The JSON value of an expression over `webgym` in the world of the ref's document."""
+        return await self.world.ask(expression)
+
+    async def object_id(self) -> str | None:
+        """A handle on the thing, for CDP; None where there is none."""
+        return await self.world.object_id(f"webgym.element({self.ref})")
+
+    @property
+    def frames(self) -> tuple[tuple[World, int], ...]:
+        """The frames that the document stands in, innermost first: the world around each, and its number there (`webgym.frame`)."""
+        found = []
+        world = self.world
+        while world.around is not None:
+            found.append(world.around)
+            world = world.around[0]
+        return tuple(found)
+
+    async def on_page(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the viewport of the ref's document, in the viewport of the page. Raises PageError where a frame is gone."""
+        for world, number in self.frames:
+            matrix = await world.ask(f"webgym.matrix({number})")
+            if matrix is None:
+                raise PageError(f"element #{self.ref} is gone: the page has changed since it was shown")
+            a, b, c, d, e, f = matrix
+            x, y = a * x + c * y + e, b * x + d * y + f
+        return x, y
+
+
+class Worlds:
+    """Worlds of a tab: that of its own document, and those of the frames that it cannot walk."""
+
+    def __init__(self, tab: Document, names: tuple[str, str], clipboard: Clipboard) -> None:
+        self._tab, self._names, self._clipboard = tab, names, clipboard
+        self.main = World(tab, names, clipboard, tab.frame_id)
+        self._frames: dict[str, World] = {}
+        self._owners: Sequence[World] = ()  # by ref; empty where all are of the tab's own document
+
+    def forget(self) -> None:
+        """Say that the tab's document is another one now, or that its worlds are lost."""
+        self.main.forget()
+        self._frames.clear()
+        self._owners = ()
+
+    def at(self, ref: int) -> Place:
+        """The place of a ref of the last snapshot. A ref that there is not is taken for one of the tab's own document, which says so."""
+        return Place(ref, self._owners[ref] if 0 <= ref < len(self._owners) else self.main)
+
+    def number(self, owners: Sequence[World]) -> None:
+        """Say which world each ref of the page belongs to."""
+        self._owners = owners
+
+    def of_frame(self, frame_id: str, around: tuple[World, int]) -> World:
+        """The world of a frame that cannot be walked."""
+        world = self._frames.setdefault(frame_id, World(self._tab, self._names, self._clipboard, frame_id))
+        world.around = around
+        return world
+
+    @property
+    def all(self) -> tuple[World, ...]:
+        """The worlds of all documents that were read."""
+        return (self.main, *self._frames.values())
+
+    async def ask(self, expression: str) -> Any:
+        """The JSON value of an expression over `webgym` in the world of the tab's own document."""
+        return await self.main.ask(expression)
+
+    async def bare(self) -> int:
+        """The id of the isolated world of the tab's own document, with or without the reader's code."""
+        return await self.main.bare()
+
+    async def object_id(self, expression: str) -> str | None:
+        """A handle on what an expression in the world of the tab's own document evaluates to, if it is an object."""
+        return await self.main.object_id(expression)
+
+    async def offer_clipboard(self) -> None:
+        """Let the documents of all frames know what the session's clipboard holds, and hear of what they copy."""
+        offer = f"void {self._clipboard.offer()}"
+        await asyncio.gather(
+            self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),
+            self.main.ask(offer),
+            *(world.ask(offer) for world in self._frames.values()),
+        )
 
 
 def value_of(answer: dict[str, Any]) -> Any:

@@ -190,6 +190,8 @@ class TextSession:
             case t.Type(text):
                 if self._focus is not None and set(text) & {" ", "\n", "\r"}:
                     raise Refusal("typed spaces and line ends press the button in focus: press Enter instead")
+            case t.Dialog():
+                raise Refusal("no dialog is open")
             case t.Upload():
                 raise Refusal("this task has no files to upload")
             case t.Wait() | t.Message() | t.Stop() | t.Infeasible():

@@ -1,0 +1,86 @@
+"""Keys and chords as people write them, and the names by which a browser knows them. Pure.
+
+>>> chord("ctrl-a"), chord("Esc"), chord("Cmd + Shift + Up"), chord("space")
+('Control+a', 'Escape', 'ControlOrMeta+Shift+ArrowUp', 'Space')
+
+A letter in a chord is the key, whose name is in lower case; alone it is what it types. The command key is the one with which this
+platform copies, so it is Control where that is Control:
+
+>>> chord("Control+A"), chord("A"), chord("Shift+a")
+('Control+a', 'A', 'Shift+A')
+"""
+
+import re
+from collections.abc import Mapping
+
+from webgym.errors import did_you_mean
+
+MODIFIERS: Mapping[str, str] = {
+    **dict.fromkeys(("ctrl", "control", "ctl", "controlleft", "controlright", "control_l", "control_r", "⌃"), "Control"),
+    **dict.fromkeys(("alt", "option", "opt", "altleft", "altright", "alt_l", "alt_r", "⌥"), "Alt"),
+    **dict.fromkeys(("shift", "shiftleft", "shiftright", "shift_l", "shift_r", "⇧"), "Shift"),
+    **dict.fromkeys(("meta", "win", "windows", "super", "super_l", "super_r", "metaleft", "metaright"), "Meta"),
+    **dict.fromkeys(("cmd", "command", "⌘", "controlormeta", "ctrlorcmd", "mod"), "ControlOrMeta"),
+}
+NAMED = (
+    "Enter Tab Escape Backspace Delete Insert Home End PageUp PageDown ArrowUp ArrowDown ArrowLeft ArrowRight Space ContextMenu "
+    "CapsLock NumLock ScrollLock PrintScreen Pause NumpadEnter NumpadAdd NumpadSubtract NumpadMultiply NumpadDivide NumpadDecimal "
+    "AltGraph Backquote Minus Equal Backslash BracketLeft BracketRight Semicolon Quote Comma Period Slash"
+).split()
+NAMED += [f"F{n}" for n in range(1, 13)] + [f"Key{c}" for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+NAMED += [f"{pad}{n}" for pad in ("Digit", "Numpad") for n in range(10)]
+NAMES: Mapping[str, str] = {
+    **{name.lower(): name for name in NAMED},
+    **dict.fromkeys(("return", "kpenter", "⏎", "↵"), "Enter"),
+    **dict.fromkeys(("esc",), "Escape"),
+    **dict.fromkeys(("del",), "Delete"),
+    **dict.fromkeys(("ins",), "Insert"),
+    **dict.fromkeys(("backspc", "bksp", "bs", "⌫"), "Backspace"),
+    **dict.fromkeys(("spacebar", "spc", "␣"), "Space"),
+    **dict.fromkeys(("pgup", "prior"), "PageUp"),
+    **dict.fromkeys(("pgdn", "pgdown", "next"), "PageDown"),
+    **{side: f"Arrow{side.title()}" for side in ("up", "down", "left", "right")},
+    **{f"{side}arrow": f"Arrow{side.title()}" for side in ("up", "down", "left", "right")},
+    **{arrow: f"Arrow{side}" for arrow, side in zip("↑↓←→", ("Up", "Down", "Left", "Right"), strict=True)},
+    **dict.fromkeys(("menu", "apps"), "ContextMenu"),
+    **dict.fromkeys(("prtsc", "printscr"), "PrintScreen"),
+    **dict.fromkeys(("capital", "caps"), "CapsLock"),
+    **dict.fromkeys(("plus",), "+"),
+    **dict.fromkeys(("altgr",), "AltGraph"),
+}
+SHIFTED = dict(zip("`1234567890-=[]\\;',./", '~!@#$%^&*()_+{}|:"<>?', strict=True))
+EXAMPLES = "Enter, Tab, Escape, ArrowDown, Control+a"
+
+
+class NoKey(ValueError):
+    """A text that names no key; its message is a sentence for the agent."""
+
+
+def chord(keys: str) -> str:
+    """The modifiers and the key, joined by `+`, by a browser's names. Raises NoKey."""
+    if keys in ("\n", "\r", "\t"):
+        return "Tab" if keys == "\t" else "Enter"
+    held: list[str] = []
+    rest = keys if keys.isspace() and len(keys) == 1 else keys.strip()
+    while (found := re.match(r"([^\s+-]{1,20})\s*[+-]\s*(?=.)", rest)) and (name := MODIFIERS.get(found[1].lower())):
+        held.append(name)
+        rest = rest[found.end() :]
+    if not held and (spaced := re.fullmatch(r"(\S+) (\S)", rest)) and (name := MODIFIERS.get(spaced[1].lower())):
+        held, rest = [name], spaced[2]
+    return "+".join([*dict.fromkeys(held), _key(rest, held, keys)])
+
+
+def _key(word: str, held: list[str], keys: str) -> str:
+    if len(word) == 1 and word.isprintable() and word.lower() not in NAMES and word not in MODIFIERS:
+        return _character(word, held)
+    plain = re.sub(r"[\s_-]", "", word.lower()) or word.lower()
+    name = NAMES.get(plain) or MODIFIERS.get(word.lower())
+    if name is None:
+        raise NoKey(f"there is no key {keys[:40]!r}{did_you_mean(word[:20].title(), NAMED, limit=2) or f'; examples: {EXAMPLES}'}")
+    return _character(name, held) if len(name) == 1 else name
+
+
+def _character(character: str, held: list[str]) -> str:
+    if "Shift" in held:
+        return SHIFTED.get(character, character.upper())
+    return character.lower() if held and character.isascii() else character

@@ -1,0 +1,223 @@
+// Runs in an isolated world of the page, after reach.js: gives things the focus, and writes into fields and select boxes what needs no keys.
+//
+// Keys go where the focus is, so the focus is checked before any key is sent. It counts as the thing's own where it lies in the thing,
+// in something inside of it (an editor's own field, a shadow root that delegates), or in a helper: a field that nobody can see and that
+// shares with the thing the nearest box around both that holds no other field. Editors type through such a field. Anything else is
+// another field, and no text of the agent goes there.
+(() => {
+  const { squash, clip, roleOf, FIELDS, find, describe, holds, around, inertAround } = globalThis.webgym;
+  if (globalThis.webgym.focusOn) return;
+  const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
+  const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
+
+  // --- the focus ------------------------------------------------------------------------------------------------------------
+  const activeOf = (doc) => {                              // what the keyboard reaches in this document, inside of open roots and frames too
+    let active = doc.activeElement;
+    for (;;) {
+      let inner = active?.shadowRoot?.activeElement;
+      if (!inner && active?.contentDocument) inner = active.contentDocument.activeElement;
+      if (!inner) return active;
+      active = inner;
+    }
+  };
+  const unseen = (el) => {
+    if (!el.checkVisibility({ opacityProperty: true, visibilityProperty: true })) return true;
+    let depth = 0;
+    for (const n of around(el)) {
+      const rect = n.getBoundingClientRect(), small = rect.width < 4 || rect.height < 4;
+      if (small && (n === el || getComputedStyle(n).overflow !== "visible")) return true;
+      if (rect.right < 0 || rect.left > n.ownerDocument.defaultView.innerWidth || (n === el && /^rect\(/.test(getComputedStyle(n).clip))) return true;
+      if (++depth === 3) return false;
+    }
+    return false;
+  };
+  const helps = (active, el) => {
+    if (!active?.matches?.(EDITABLE) || !unseen(active)) return false;
+    for (const box of around(active)) {
+      if (box.tagName === "BODY" || box.tagName === "HTML") return false;
+      if (!holds(box, el)) continue;
+      return [...box.querySelectorAll(EDITABLE)].every((field) => field === active || holds(el, field) || holds(field, el) || unseen(field));
+    }
+    return false;
+  };
+  const focused = (el) => {
+    if (!el.ownerDocument.hasFocus()) return false;
+    const active = el.getRootNode().activeElement;
+    return !!active && (active === el || holds(el, active) || helps(activeOf(el.ownerDocument), el));
+  };
+  const modalOver = (el) => [...el.ownerDocument.querySelectorAll("dialog:modal")].reverse().find((dialog) => !holds(dialog, el));
+  // The thing that takes the focus for another: the field of a label, the box of an option, the host of an edited text.
+  const keeperOf = (el) => {
+    if (el.tagName === "LABEL" && el.control) return el.control;
+    if (el.tagName === "OPTION") return el.closest("select") ?? el;
+    let host = el;
+    while (host.isContentEditable && host.parentElement?.isContentEditable) host = host.parentElement;
+    return host;
+  };
+  const take = (el, ref) => {                              // "" where the keyboard reaches the thing now, else why it does not
+    const barred = (why) => `element #${ref} cannot have the focus: ${why}`;
+    if (el.matches(":disabled")) return `element #${ref} is disabled`;
+    if (inertAround(el)) return barred("it is inert");
+    const modal = modalOver(el);
+    if (modal) return barred(`it lies behind ${describe(modal)}`);
+    if (!el.checkVisibility({ visibilityProperty: true })) return `element #${ref} is hidden now`;
+    const before = activeOf(el.ownerDocument);
+    el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+    if (!focused(el)) el.focus({ preventScroll: true });
+    if (!focused(el) && (el.tagName === "BODY" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
+    if (focused(el)) return "";
+    const after = activeOf(el.ownerDocument);
+    return barred(after !== before && after && after.tagName !== "BODY" ? `the page moved it to ${describe(after)}` : "it takes none");
+  };
+  const focusOn = (ref) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    const why = take(keeperOf(globalThis.webgym.use(el)), ref);
+    return why ? { error: why } : {};
+  };
+
+  // --- values that are set at once ------------------------------------------------------------------------------------------
+  const MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+  const two = (digits) => String(digits).padStart(2, "0");
+  const monthOf = (word) => { const at = MONTHS.findIndex((name) => name === word || (word.length >= 3 && name.startsWith(word))); return at < 0 ? null : two(at + 1); };
+  const dateOf = (text) => {                               // year first, or the month by its name: nothing else is unambiguous
+    let m = /^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})$/.exec(text);
+    if (m) return `${m[1]}-${two(m[2])}-${two(m[3])}`;
+    m = /^(\d{1,2})(?:st|nd|rd|th)?\.? ([a-z]+)\.?,? (\d{4})$/.exec(text);
+    if (m) return monthOf(m[2]) && `${m[3]}-${monthOf(m[2])}-${two(m[1])}`;
+    m = /^([a-z]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})$/.exec(text);
+    return m && monthOf(m[1]) && `${m[3]}-${monthOf(m[1])}-${two(m[2])}`;
+  };
+  const timeOf = (text) => {
+    const m = /^(\d{1,2})(?::(\d{2})(?::(\d{2}(?:\.\d{1,3})?))?)? ?([ap])?\.?(?:m\.?)?$/.exec(text);
+    if (!m || (!m[2] && !m[4]) || (m[4] && !(m[1] >= 1 && m[1] <= 12)) || (!m[4] && /m/.test(text))) return null;
+    const hour = m[4] ? (m[1] % 12) + (m[4] === "p" ? 12 : 0) : Number(m[1]);
+    return `${two(hour)}:${m[2] ?? "00"}${m[3] ? ":" + m[3] : ""}`;
+  };
+  const colourOf = (text) => {
+    if (/^#?[0-9a-f]{6}$/.test(text)) return `#${text.replace("#", "")}`;
+    if (!CSS.supports("color", text) || /current|var\(|inherit|initial|unset|revert/.test(text)) return null;
+    const brush = new OffscreenCanvas(1, 1).getContext("2d");
+    brush.fillStyle = text;
+    return /^#[0-9a-f]{6}$/.test(brush.fillStyle) ? brush.fillStyle : null;
+  };
+  const SPELLINGS = {                                      // of a text in lower case, to what the field takes; and the format that is told
+    date: [dateOf, "a date as YYYY-MM-DD, such as 2026-01-31"],
+    time: [timeOf, "a time as HH:MM, such as 09:30"],
+    month: [(text) => {
+      const m = /^(\d{4})[-/.](\d{1,2})$/.exec(text), named = /^([a-z]+)\.?,? (\d{4})$/.exec(text);
+      return m ? `${m[1]}-${two(m[2])}` : named && monthOf(named[1]) && `${named[2]}-${monthOf(named[1])}`;
+    }, "a month as YYYY-MM, such as 2026-01"],
+    week: [(text) => { const m = /^(\d{4})[- ]?w(\d{1,2})$/.exec(text); return m && `${m[1]}-W${two(m[2])}`; }, "a week as YYYY-Www, such as 2026-W05"],
+    "datetime-local": [(text) => {
+      const m = /^(.*\d)(?:t|,? (?:at )?)(\d{1,2}(?::| ?[ap]).*)$/.exec(text), day = m && dateOf(m[1]), hour = m && timeOf(m[2]);
+      return day && hour && `${day}T${hour}`;
+    }, "a date and a time as YYYY-MM-DDTHH:MM, such as 2026-01-31T09:30"],
+    color: [colourOf, "a colour as #rrggbb, such as #ff0000"],
+    range: [(text) => (Number.isFinite(Number(text)) ? text : null), "a number"],
+  };
+  const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+  const taken = (el, text) => {                            // what the field would hold, tried on a field that is no part of the page
+    const trial = el.ownerDocument.createElement("input");
+    trial.type = el.type;
+    for (const name of ["min", "max", "step"]) if (el.hasAttribute(name)) trial.setAttribute(name, el.getAttribute(name));
+    setter.call(trial, text);
+    return trial.value;
+  };
+  const asWritten = (el, text) => {                        // {value}, or {error} with the format that is expected
+    const [spelled, format] = SPELLINGS[el.type], plain = squash(text).toLowerCase();
+    if (!plain && el.type !== "range" && el.type !== "color") return { value: "" };
+    const refused = `"${clip(text, 60)}" is not a value that this ${el.type} field takes: expected ${format}`;
+    if (!plain) return { error: refused };
+    if (el.type === "range") {
+      const low = Number(el.min || 0), high = Math.max(low, Number(el.max || 100));
+      const number = Number(plain);
+      if (!Number.isFinite(number) || number < low || number > high) return { error: `${refused} from ${low} to ${high}` };
+      return { value: taken(el, plain) };
+    }
+    const direct = taken(el, text.trim()), value = direct || taken(el, spelled(plain) ?? "");
+    // A colour field takes anything, and makes black of what it does not know.
+    if (el.type === "color") { const colour = spelled(plain); return colour ? { value: colour } : { error: refused }; }
+    return value ? { value } : { error: refused };
+  };
+  const changed = (el) => {
+    el.dispatchEvent(new Event("input", { bubbles: true, composed: true }));
+    el.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  // --- fields ---------------------------------------------------------------------------------------------------------------
+  const writable = (el) => (el.tagName === "INPUT" ? TYPED.has(el.type) || el.type in SPELLINGS : el.tagName === "TEXTAREA" || el.isContentEditable);
+  const fieldOf = (el) => {                                // the thing itself, the field of a label, or the only field inside
+    const keeper = el.tagName === "LABEL" && el.control ? el.control : el;
+    if (writable(keeper) || keeper.tagName === "SELECT") return keeper;
+    if (keeper.tagName === "INPUT") return null;
+    if (FIELDS.has(roleOf(keeper)) && "value" in keeper && !keeper.shadowRoot) return keeper;
+    const inside = [...(keeper.shadowRoot ?? keeper).querySelectorAll("input,textarea,[contenteditable]")]
+      .filter((field) => writable(field) && !field.parentElement?.isContentEditable && field.checkVisibility({ visibilityProperty: true }));
+    return inside.length === 1 ? inside[0] : null;
+  };
+  const numberFor = (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? text.trim().replace(/^\+/, "") : null);
+  const selectAll = (el) => {
+    if (!el.isContentEditable) { if (el.value || el.validity?.badInput) el.select?.(); return; }
+    el.ownerDocument.getSelection().selectAllChildren(el);
+  };
+  // Makes a field ready for `text`: it has the focus, and all that it holds is selected. {done} where the text is in it already.
+  const prepareFill = (ref, text) => {
+    const { el: found, error } = find(ref);
+    if (error) return { error };
+    const el = fieldOf(found), role = roleOf(found);
+    if (found.tagName === "SELECT" || el?.tagName === "SELECT") return { error: `element #${ref} is a select box: choose one of its options instead` };
+    if (found.type === "file") return { error: `element #${ref} is a file field: give it a file with upload_file` };
+    if (!el) return { error: `element #${ref} is a ${role || found.tagName.toLowerCase()}, text cannot be put into it` };
+    if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (el.readOnly) return { error: `element #${ref} is read-only` };
+    if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
+    let wanted = text;
+    const set = el.tagName === "INPUT" && el.type in SPELLINGS && asWritten(el, text);
+    if (set?.error) return { error: set.error };
+    if (el.tagName === "INPUT" && el.type === "number" && text) {
+      wanted = numberFor(text);
+      if (wanted === null) return { error: `"${clip(text, 60)}" is not a value that this number field takes: expected a number such as 12 or 0.5` };
+    }
+    const why = take(keeperOf(el), ref);
+    if (why) return { error: why };
+    if (set) {
+      setter.call(el, set.value);
+      changed(el);
+      return { done: true };
+    }
+    selectAll(el);
+    const kind = el.isContentEditable ? "rich" : el.tagName === "TEXTAREA" ? "text" : "line";
+    const most = el.maxLength >= 0 && wanted.length > el.maxLength ? el.maxLength : null;
+    return { text: wanted, kind, most, empty: !(el.value ?? el.textContent) && !el.validity?.badInput };
+  };
+
+  // --- select boxes ---------------------------------------------------------------------------------------------------------
+  const choose = (ref, wanted) => {
+    const { el, error } = find(ref);
+    if (error) return { error };
+    const select = el.tagName === "OPTION" ? el.closest("select") : el;
+    if (select?.tagName !== "SELECT") return { error: `element #${ref} is no select box` };
+    if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (inertAround(select)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
+    const modal = modalOver(select);
+    if (modal) return { error: `element #${ref} lies behind ${describe(modal)}` };
+    let picked = [];
+    if (el.tagName === "OPTION") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
+    else
+      for (const word of wanted) {
+        const options = [...select.options], same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
+        const option = options.find((o) => squash(o.label) === squash(word) || o.value === word) ?? options.find((o) => same(o.label) || same(o.value));
+        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${clip(options.map((o) => `"${squash(o.label)}"`).join(", "), 300)}` };
+        picked.push(option);
+      }
+    if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };
+    const off = picked.find((option) => option.matches(":disabled") && !option.selected);
+    if (off) return { error: `option "${clip(squash(off.label), 60)}" is disabled` };
+    select.focus({ preventScroll: true });
+    for (const option of select.options) option.selected = picked.includes(option);
+    changed(select);
+    return {};
+  };
+  Object.assign(globalThis.webgym, { prepareFill, focusOn, choose, activeOf, modalOver });
+})

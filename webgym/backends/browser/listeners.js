@@ -1,0 +1,120 @@
+// Runs in every page's own world before its scripts. It remembers what no other world can see: which elements listen to clicks and drops,
+// and which hold a closed shadow root. It changes no markup: the reader asks with one private event, and each such element answers with
+// another, whose detail is its kinds ("c" clicks, "d" drops, "s" begins of drags, "x" a closed root) and, a line each, what is known of
+// those inside for which it listens. A page may replace what the language offers, so that all is kept that is needed later.
+((ask, answer) => {
+  const call = Function.prototype.call, uncurried = (f) => call.bind(f), apply = Reflect.apply;
+  const describe = Object.getOwnPropertyDescriptor, define = Object.defineProperty;
+  const read = (proto, name) => uncurried(describe(proto, name).get);
+  const add = EventTarget.prototype.addEventListener, emit = uncurried(EventTarget.prototype.dispatchEvent);
+  const Told = CustomEvent, Weak = WeakRef, deref = uncurried(WeakRef.prototype.deref);
+  const sourceOf = uncurried(Function.prototype.toString), cut = uncurried(String.prototype.slice);
+  const connected = read(Node.prototype, "isConnected"), firstChild = read(Element.prototype, "firstElementChild");
+  const select = uncurried(Document.prototype.querySelectorAll), keysOf = Object.keys;
+  const listLength = read(NodeList.prototype, "length"), listItem = uncurried(NodeList.prototype.item);
+  const recordOf = uncurried(WeakMap.prototype.get), keepRecord = uncurried(WeakMap.prototype.set);
+  const isElement = ((isPrototype) => (node) => isPrototype(Element.prototype, node))(uncurried(Object.prototype.isPrototypeOf));
+  const MOST_HANDLERS = 20, MOST_SOURCE = 5000;
+  const KINDS = { __proto__: null, click: "c", dblclick: "c", mousedown: "c", mouseup: "c", pointerdown: "c", pointerup: "c", touchstart: "c", touchend: "c",
+    contextmenu: "c", auxclick: "c", dragenter: "d", dragover: "d", drop: "d", dragstart: "s" };
+
+  let targets = [], count = 0;                             // WeakRefs; `count` of them, since an array's own methods may be the page's
+  const records = new WeakMap();
+  const put = (list, at, value) => define(list, at, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  const remember = (target, kind, handler) => {
+    let record = recordOf(records, target);
+    if (!record) {
+      record = { __proto__: null, kinds: "", handlers: [], known: 0 };
+      keepRecord(records, target, record);
+      put(targets, count++, new Weak(target));
+    }
+    let has = false;
+    for (let i = 0; i < record.kinds.length; i++) has ||= record.kinds[i] === kind;
+    if (!has) record.kinds += kind;
+    if (kind === "c" && handler && record.known < MOST_HANDLERS) put(record.handlers, record.known++, handler);
+  };
+  const hears = (target) => isElement(target) || target === document || target === globalThis;
+  EventTarget.prototype.addEventListener = function (type, handler) {
+    const target = this ?? globalThis;
+    if (typeof type === "string" && KINDS[type] && handler && hears(target)) remember(target, KINDS[type], handler);
+    return apply(add, target, arguments);
+  };
+  for (const proto of [HTMLElement.prototype, SVGElement.prototype, Document.prototype, globalThis])
+    for (const type of keysOf(KINDS)) {
+      const slot = describe(proto, "on" + type);
+      if (!slot?.set || !slot.configurable) continue;
+      const { set } = slot, kind = KINDS[type];
+      define(proto, "on" + type, { ...slot, set(value) { const target = this ?? globalThis; if (value && hears(target)) remember(target, kind, value); apply(set, target, [value]); } });
+    }
+  const attach = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function attachShadow(init) {
+    const root = apply(attach, this, [init]);
+    if (root.mode === "closed") remember(this, "x");
+    return root;
+  };
+
+  // A handler's own text, which says what it looks for in what was clicked; and the selectors that jQuery keeps for it.
+  const hintsOf = (target, record) => {
+    if (isElement(target) && !firstChild(target)) return "";
+    let hints = "";
+    for (let i = 0; i < record.known; i++) {
+      const handler = record.handlers[i], f = typeof handler === "function" ? handler : handler?.handleEvent;
+      if (typeof f === "function") hints += "\nf" + cut(sourceOf(f), 0, MOST_SOURCE);
+    }
+    try {
+      const events = globalThis.jQuery?._data?.(target, "events") ?? {}, types = keysOf(events);
+      for (let i = 0; i < types.length; i++)
+        for (let j = 0; KINDS[types[i]] && j < events[types[i]].length; j++) if (events[types[i]][j].selector) hints += "\ns" + events[types[i]][j].selector;
+    } catch { /* the page's own jQuery is not what it seems */ }
+    return hints;
+  };
+  // What frameworks that listen at the root of the page write on the elements for which they do.
+  const written = (element, props) => {
+    const given = props ? element[props] : null;
+    let kinds = element.__click || element.$$click ? "c" : "";
+    if (given) {
+      if (given.onClick || given.onMouseDown || given.onMouseUp || given.onPointerDown || given.onPointerUp || given.onDoubleClick || given.onTouchStart) kinds += "c";
+      if (given.onDrop || given.onDragOver) kinds += "d";
+      if (given.onDragStart) kinds += "s";
+    }
+    return kinds;
+  };
+  const tell = (target, detail) => { emit(target, new Told(answer, { __proto__: null, composed: true, detail })); };
+  const tellWritten = () => {
+    const elements = select(document, "body *");
+    let props = "";
+    for (let i = 0, n = listLength(elements); i < n; i++) {
+      const element = listItem(elements, i);
+      try {
+        if (!props) for (let j = 0, keys = keysOf(element); j < keys.length; j++) if (cut(keys[j], 0, 13) === "__reactProps$") props = keys[j];
+        const kinds = written(element, props);
+        if (kinds) tell(element, kinds);
+      } catch { /* an element that answers in its own way */ }
+    }
+  };
+  // Such frameworks leave a mark on what they listen at.
+  const marked = (target) => {
+    if (globalThis.__svelte) return true;
+    for (let i = 0, keys = keysOf(target); i < keys.length; i++) {
+      const begin = cut(keys[i], 0, 8);
+      if (begin === "__reactC" || begin === "_reactRo" || begin === "_reactLi" || begin === "_$DX_DEL") return true;
+    }
+    return false;
+  };
+  apply(add, globalThis, [ask, () => {
+    const left = [];
+    let kept = 0, above = false;
+    for (let i = 0; i < count; i++) {
+      const target = deref(targets[i]);
+      if (!target) continue;
+      put(left, kept++, targets[i]);
+      const record = recordOf(records, target), element = isElement(target);
+      if (element && !connected(target)) continue;
+      tell(target === globalThis ? document : target, record.kinds + hintsOf(target, record));
+      above ||= record.known > 0 && (!element || !!firstChild(target)) && marked(element ? target : document);
+    }
+    targets = left;
+    count = kept;
+    if (above) tellWritten();
+  }, true]);
+})

@@ -1,0 +1,210 @@
+// Runs in an isolated world of the page, after snapshot.js: finds a point at which a thing can be reached, in its own document and
+// through all shadow roots and frames around it. It writes nothing into the page; it only scrolls.
+(() => {
+  const w = globalThis.webgym, { squash, clip, refs } = w;
+  if (w.locate) return;
+  const ALIGNMENTS = ["center", "end", "start", "nearest"];
+  const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
+  const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
+  const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98];
+  const MOST_BOXES = 20, MOST_POINTS = 12;
+
+  const describe = (el) => {
+    const text = squash(el.innerText ?? el.textContent);
+    return `<${el.tagName.toLowerCase()}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
+  };
+  let used = null;                                         // the thing that was found last for an action
+  const use = (el) => { used = new WeakRef(el); return el; };
+  const find = (ref) => {
+    const el = refs()[ref];
+    if (!el) return { error: `there is no element #${ref} on this page; the refs are #0 to #${refs().length - 1}` };
+    if (!el.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    return { el };
+  };
+
+  // --- the tree as it is drawn: slotted things lie in their slots --------------------------------------------------------
+  const above = (node) => node.assignedSlot ?? node.parentNode ?? node.host ?? null;
+  const climbs = (el, node) => { for (let n = node; n; n = above(n)) if (n === el) return true; return false; };
+  const slotsOf = (el) => (el.tagName === "SLOT" ? [el] : [...el.querySelectorAll("slot")]);
+  // A closed root does not say into which of its slots a thing came, but its slots say what came into them.
+  const holds = (el, node) => climbs(el, node) || (el.getRootNode() instanceof ShadowRoot
+    && slotsOf(el).some((slot) => slot.assignedNodes({ flatten: true }).some((given) => climbs(given, node))));
+  const around = function* (el) { for (let n = el; n; n = above(n)) if (n.nodeType === 1) yield n; };
+  const inertAround = (el) => [...around(el)].some((n) => n.inert);
+
+  // True where a click on `hit` is a click on `el`.
+  const serves = (el, hit) => {
+    if (holds(el, hit)) return true;
+    if (hit.closest?.("label")?.control === el) return true;
+    if (el.tagName === "LABEL" && el.control && holds(el.control, hit)) return true;
+    return hit.contains(el) && getComputedStyle(el).pointerEvents === "none";
+  };
+
+  // --- boxes and points -----------------------------------------------------------------------------------------------------
+  const shape = (area) => {                                // an area of an image map: its box and a few points, in the viewport
+    const name = area.closest("map")?.name, image = name && [...area.getRootNode().querySelectorAll("img[usemap]")].find((i) => i.useMap === `#${name}`);
+    if (!image) return null;
+    const box = image.getBoundingClientRect(), style = getComputedStyle(image);
+    const left = box.left + image.clientLeft + parseFloat(style.paddingLeft), top = box.top + image.clientTop + parseFloat(style.paddingTop);
+    const numbers = (area.coords.match(/-?[\d.]+/g) ?? []).map(Number), kind = area.shape.toLowerCase();
+    let [x0, y0, x1, y1] = [0, 0, image.clientWidth, image.clientHeight];
+    if (kind.startsWith("circ")) { const [x, y, r] = numbers; [x0, y0, x1, y1] = [x - r, y - r, x + r, y + r]; }
+    else if (kind !== "default") {
+      const xs = numbers.filter((_, i) => i % 2 === 0), ys = numbers.filter((_, i) => i % 2);
+      [x0, y0, x1, y1] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+    }
+    return { image, rect: new DOMRect(left + x0, top + y0, x1 - x0, y1 - y0) };
+  };
+  const large = (r) => r.width >= 1 && r.height >= 1;
+  const boxesOf = (el) => {
+    if (el.tagName === "AREA") { const found = shape(el); return found ? [found.rect] : []; }
+    const own = [...el.getClientRects()].filter(large);
+    if (own.length || getComputedStyle(el).display !== "contents") return own;
+    const range = el.ownerDocument.createRange();
+    range.selectNodeContents(el);
+    return [...range.getClientRects()].filter(large);
+  };
+  const scrollable = (el) => (el.tagName === "AREA" ? shape(el)?.image ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
+  const boundsOf = (el) => {
+    const boxes = boxesOf(el);
+    return boxes.length && (el.tagName === "AREA" || getComputedStyle(el).display === "contents") ? boxes[0] : el.getBoundingClientRect();
+  };
+  const pointsOf = function* (el) {
+    const view = el.ownerDocument.defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
+    const first = boxes[0] ?? el.getBoundingClientRect();
+    for (const [a, b] of SPOTS) yield [first.left + first.width * a, first.top + first.height * b];
+    for (const box of boxes) {                             // what shows of each box
+      const left = Math.max(0, box.left), top = Math.max(0, box.top);
+      const width = Math.min(view.innerWidth, box.right) - left, height = Math.min(view.innerHeight, box.bottom) - top;
+      if (width > 0 && height > 0) for (const b of GRID) for (const a of GRID) yield [left + width * a, top + height * b];
+    }
+  };
+  const within = (view, x, y) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight;
+
+  // --- frames ---------------------------------------------------------------------------------------------------------------
+  const frameOf = (view) => { try { return view.frameElement; } catch { return null; } };  // null: of another origin
+  // A point in the document around a frame, and from there on: {x, y} in the viewport of the page, or what lies over the frame (`over`), or
+  // `away` where the point is out of view. `beyond`: the document of this world stands in a frame of another origin, and {x, y} is in it.
+  const through = (frame, x, y) => {
+    [x, y] = w.mapped(w.matrixOf(frame), x, y);
+    const view = frame.ownerDocument.defaultView;
+    if (!within(view, x, y)) return { away: true };
+    const hit = frame.getRootNode().elementFromPoint(x, y);
+    return hit === frame ? outward(view, x, y) : { over: hit };
+  };
+  const outward = (view, x, y) => {
+    const frame = view === view.parent ? null : frameOf(view);
+    return frame ? through(frame, x, y) : { x, y, beyond: view !== view.parent };
+  };
+  const reached = (el, x, y) => {
+    const view = el.ownerDocument.defaultView;
+    if (!within(view, x, y)) return { away: true };
+    const hit = el.getRootNode().elementFromPoint(x, y);
+    return hit && serves(el, hit) ? outward(view, x, y) : { over: hit };
+  };
+  // A point where the thing can be reached: {x, y}, null where there is none. In a frame of another origin, all that this document knows of.
+  const free = (el) => {
+    const known = [];
+    for (const [x, y] of pointsOf(el)) {
+      const found = reached(el, x, y);
+      if ("x" in found && !found.beyond) return found;
+      if (found.beyond && known.push([found.x, found.y]) === MOST_POINTS) break;
+    }
+    return known.length ? { points: known } : null;
+  };
+
+  // --- scrolling until a point is free ---------------------------------------------------------------------------------------
+  const scrollersOf = function* (el) {
+    for (let view = el.ownerDocument.defaultView, at = el; view; ) {
+      for (const n of around(at)) {
+        const style = getComputedStyle(n);
+        if (n !== at && /auto|scroll|hidden/.test(style.overflow) && (n.scrollHeight > n.clientHeight || n.scrollWidth > n.clientWidth)) yield n;
+      }
+      const page = view.document.scrollingElement;
+      if (page) yield page;
+      at = view === view.parent ? null : frameOf(view);
+      view = at?.ownerDocument.defaultView;
+    }
+  };
+  // Scroll each box around a thing, step by step, until `test` finds something; `middle` tells where in its viewport the thing is.
+  const sweep = (el, middle, test) => {
+    for (const box of [...scrollersOf(el)].slice(0, 4))
+      for (const way of ["top", "left"]) {
+        const view = box.ownerDocument.defaultView, page = box === box.ownerDocument.scrollingElement, down = way === "top";
+        const size = down ? (page ? view.innerHeight : box.clientHeight) : (page ? view.innerWidth : box.clientWidth);
+        const start = page ? 0 : box.getBoundingClientRect()[way] + (down ? box.clientTop : box.clientLeft);
+        for (const part of PARTS) {
+          const before = down ? box.scrollTop : box.scrollLeft;
+          box.scrollBy({ [way]: middle(box.ownerDocument)[down ? 1 : 0] - start - size * part, behavior: "instant" });
+          if ((down ? box.scrollTop : box.scrollLeft) === before) continue;
+          const found = test();
+          if (found) return found;
+        }
+      }
+    return null;
+  };
+  // The middle of a thing in the viewport of its own document, or of a document around that.
+  const middleOf = (el) => (doc) => {
+    const rect = boundsOf(el);
+    let [x, y] = [rect.left + rect.width / 2, rect.top + rect.height / 2];
+    for (let at = el; at && at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+    return [x, y];
+  };
+  const bring = (el, block) => scrollable(el).scrollIntoView({ block, inline: block === "center" ? "nearest" : block, behavior: "instant" });
+  const clear = (el, ref) => {                             // a free point, after as much scrolling as it takes
+    const rect = boundsOf(el), view = el.ownerDocument.defaultView;
+    let point = rect.left >= 0 && rect.top >= 0 && rect.right <= view.innerWidth && rect.bottom <= view.innerHeight && free(el);
+    for (const block of ALIGNMENTS) {
+      if (point) return point;
+      bring(el, block);
+      point = free(el);
+    }
+    point ||= sweep(el, middleOf(el), () => free(el));
+    if (point) return point;
+    bring(el, "center");
+    const { over } = reached(el, ...pointsOf(el).next().value);
+    return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
+  };
+
+  const shows = (el) => {
+    const style = getComputedStyle(el), rect = boundsOf(el);
+    return style.visibility === "visible" && style.display !== "none" && rect.width + rect.height >= 1;
+  };
+  const standIn = (el) => {                                // the label of a field that is too small to be seen, or the thing itself
+    const rect = boundsOf(el);
+    const label = (rect.width < 1 || rect.height < 1 || !shows(el)) && [...(el.labels ?? [])].find(shows);
+    return label || el;
+  };
+  // Where to act on a thing: {x, y}, {option}, {beyond}, or {error}. `stay` scrolls nothing, and says {away} where it would have to.
+  const locate = (ref, enabled, stay = false) => {
+    const { el: found, error } = find(ref);
+    if (error) return { error };
+    const select = found.tagName === "OPTION" && found.closest("select");
+    if (select) return select.disabled || found.disabled ? { error: `option #${ref} is disabled` } : { option: true };
+    if (enabled && (found.matches(":disabled") || found.getAttribute("aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
+    const el = standIn(found);
+    use(found);
+    if (!shows(el)) return { error: `element #${ref} is hidden now` };
+    if (inertAround(el)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
+    return stay ? free(el) ?? { away: true } : clear(el, ref);
+  };
+  // The same from a frame of another origin that stands in this document, for points of its viewport.
+  const across = (number, ref, points, stay) => {
+    const frame = w.frame(number);
+    if (!frame?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    const test = () => {
+      const found = points.map(([x, y]) => through(frame, x, y)).filter((place) => "x" in place);
+      return found.find((place) => !place.beyond) ?? (found.length ? { points: found.map(({ x, y }) => [x, y]) } : null);
+    };
+    const place = (doc) => {
+      let [x, y] = w.mapped(w.matrixOf(frame), ...points[0]);
+      for (let at = frame; at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+      return [x, y];
+    };
+    const found = test() ?? (stay ? { away: true } : sweep(frame, place, test));
+    if (found) return found;
+    const { over } = through(frame, ...points[0]);
+    return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
+  };
+  Object.assign(w, { locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
+})

@@ -1,0 +1,47 @@
+// The page's document as its own prototypes have it. A form answers for its fields' names (`<input name=parentElement>`), so that no
+// property of an element is asked of the element itself: each is a function here, taken from the isolated world's prototypes.
+(w) => {
+  const call = Function.prototype.call;
+  const method = (proto, name) => call.bind(proto[name]);
+  const getter = (proto, name) => call.bind(Object.getOwnPropertyDescriptor(proto, name).get);
+
+  w.attr = method(Element.prototype, "getAttribute");
+  w.has = method(Element.prototype, "hasAttribute");
+  w.hasAny = method(Element.prototype, "hasAttributes");
+  w.matches = method(Element.prototype, "matches");
+  w.closest = method(Element.prototype, "closest");
+  const queries = { 1: method(Element.prototype, "querySelectorAll"), 9: method(Document.prototype, "querySelectorAll"), 11: method(DocumentFragment.prototype, "querySelectorAll") };
+  w.all = (root, selector) => queries[w.kindOf(root)](root, selector);
+  w.rectOf = method(Element.prototype, "getBoundingClientRect");
+  w.rectsOf = method(Element.prototype, "getClientRects");
+  w.shadowOf = getter(Element.prototype, "shadowRoot");
+  w.nameOfTag = getter(Element.prototype, "localName");
+  w.spaceOf = getter(Element.prototype, "namespaceURI");
+  w.slotOf = getter(Element.prototype, "assignedSlot");
+  w.kindOf = getter(Node.prototype, "nodeType");
+  w.parentOf = getter(Node.prototype, "parentNode");
+  w.childrenOf = getter(Node.prototype, "childNodes");
+  w.nextOf = getter(Node.prototype, "nextSibling");
+  w.rootOf = method(Node.prototype, "getRootNode");
+  w.contains = method(Node.prototype, "contains");
+  w.textOf = getter(Node.prototype, "textContent");
+  w.bodyOf = getter(Document.prototype, "body");
+  w.activeIn = getter(Document.prototype, "activeElement");
+  w.viewOf = getter(Document.prototype, "defaultView");
+  w.documentOf = getter(Node.prototype, "ownerDocument");
+  w.titleOf = getter(Document.prototype, "title");
+
+  // The parent in the tree that is drawn: a slot for what is slotted, the host for what stands in a shadow root.
+  w.above = (node) => {
+    const parent = (node.nodeType === 1 && w.slotOf(node)) || w.parentOf(node);
+    return w.kindOf(parent ?? document) === 11 ? parent.host ?? null : parent;
+  };
+
+  w.squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
+  // Cut at a code point: half an emoji is no text.
+  w.clip = (text, limit) => {
+    if (text.length <= limit) return text;
+    const end = limit - 1, code = text.charCodeAt(end - 1);
+    return text.slice(0, code >= 0xd800 && code < 0xdc00 ? end - 1 : end) + "…";
+  };
+}

@@ -1,0 +1,93 @@
+// Who listens, as the page's own world tells (listeners.js), and for whom those listen who listen for others.
+(w, ask, answer) => {
+  const closed = new WeakMap();                            // host -> its closed root, handed over by the session
+  const adopted = new WeakSet();
+  let hosts = [];                                          // of closed roots that were not handed over yet
+  let listening = new Map(), delegated = new Set();
+
+  w.rootIn = (el) => w.shadowOf(el) ?? closed.get(el) ?? null;
+  w.closedHost = (number) => hosts[number] ?? null;
+  w.adopt = (number, root) => {
+    if (root?.nodeType !== 11 || !hosts[number] || root.host !== hosts[number]) return;
+    closed.set(root.host, root);
+    adopted.add(root.host);
+    root.addEventListener(answer, heard, true);            // of what is inside, the document hears the host's name only
+  };
+
+  const heard = (event) => {
+    const target = event.composedPath()[0], detail = typeof event.detail === "string" ? event.detail : "";
+    if (adopted.has(target) && !detail.startsWith("x") && event.currentTarget !== closed.get(target)) return;
+    event.stopImmediatePropagation();
+    const [kinds, ...hints] = detail.split("\n");
+    if (kinds.includes("x") && !closed.has(target)) hosts.push(target);
+    const known = listening.get(target);
+    if (known) { known.kinds += kinds; known.hints.push(...joined(hints)); }
+    else listening.set(target, { kinds, hints: joined(hints) });
+  };
+  // A function's text has lines of its own; each hint begins with "f" or "s".
+  const joined = (lines) => lines.reduce((found, line) => {
+    if (/^[fs]/.test(line) && (line[0] === "s" || /^f(async\b|function\b|class\b|\(|[\w$]+\s*(=>|\())/.test(line))) found.push(line);
+    else if (found.length) found.push(found.pop() + "\n" + line);
+    return found;
+  }, []);
+
+  const dashed = (name) => name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+  const LOOKS = [                                          // how handlers tell apart what was clicked -> selectors
+    [/(.{0,40})\b(?:closest|matches|is|webkitMatchesSelector)\(\s*(["'`])((?:(?!\2)[^$\\])+)\2/g, (m) => (/![\w.$?()\s]*$/.test(m[1]) ? [] : [m[3]])],
+    [/(.{0,40})\bclassList\s*\??\.\s*contains\(\s*(["'`])([\w-]+)\2/g, (m) => (/![\w.$?()\s]*$/.test(m[1]) ? [] : ["." + CSS.escape(m[3])])],
+    [/\b(?:has|get)Attribute\(\s*(["'`])(data-[\w-]+|role|value)\1/g, (m) => [`[${m[2]}]`]],
+    [/\bdataset\s*\??\.\s*(\w+)/g, (m) => [`[data-${dashed(m[1])}]`]],
+    [/\bdataset\[\s*(["'`])(\w+)\1/g, (m) => [`[data-${dashed(m[2])}]`]],
+    [/\{([^{}]{1,200})\}\s*=\s*[\w.$?]+\.dataset\b/g, (m) => m[1].split(",").map((name) => `[data-${dashed(name.split(":")[0].trim())}]`)],
+    [/\b(?:tagName|nodeName|localName)\b(?:\s*\.\s*to\w+\(\))?\s*={2,3}\s*(["'`])([\w-]+)\1/g, (m) => [m[2]]],
+    [/(["'`])([\w-]+)\1\s*={2,3}\s*[\w.$?]+\.(?:tagName|nodeName|localName)\b/g, (m) => [m[2]]],
+    [/\bclassName\s*={2,3}\s*(["'`])([\w -]+)\1/g, (m) => [m[2].trim().split(/\s+/).map((name) => "." + CSS.escape(name)).join("")]],
+    [/\b(?:target|srcElement|t)\.id\s*={2,3}\s*(["'`])([\w-]+)\1/g, (m) => ["#" + CSS.escape(m[2])]],
+  ];
+  const kept = new Map();                                  // a handler's text -> its selectors
+  w.selectorsIn = (source) => {
+    if (!kept.has(source)) {
+      const found = new Set();
+      for (const [look, told] of LOOKS) for (const match of source.matchAll(look)) for (const selector of told(match)) found.add(selector);
+      kept.set(source, [...found]);
+    }
+    return kept.get(source);
+  };
+  const ROOTS = new Set(["html", "body", "main", "form", "head", "dialog"]);
+  const CONTROLS = "a[href],button,input,select,textarea,[role=button],[contenteditable]";
+  // Those whom a selector of a handler means: not what merely holds what can be acted on.
+  const meant = (root, selector) => {
+    let found;
+    try { found = [...w.all(root, selector)]; } catch { return []; }
+    if (found.length > 1000) return [];
+    return found.filter((el) => !ROOTS.has(w.nameOfTag(el)) && !(found.length === 1 && w.all(el, CONTROLS).length > 1) && !found.some((other) => other !== el && found.length < 50 && selector !== "*" && w.contains(el, other) && w.all(el, selector).length > 3));
+  };
+
+  const ON = ["onclick", "onmousedown", "onpointerdown", "ondblclick", "onmouseup", "onpointerup"];
+  w.beginListening = () => {
+    listening = new Map();
+    delegated = new Set();
+    hosts = [];
+  };
+  // Ask a document that is walked from here.
+  w.listen = (doc) => {
+    const before = new Set(listening.keys());
+    doc.addEventListener(answer, heard, true);
+    w.viewOf(doc).dispatchEvent(new Event(ask));
+    doc.removeEventListener(answer, heard, true);
+    for (const [target, { kinds, hints }] of listening)
+      if (!before.has(target) && hints.length && kinds.includes("c")) delegate(target, hints.flatMap((hint) => (hint[0] === "s" ? [hint.slice(1)] : w.selectorsIn(hint))));
+    for (const el of w.all(doc, "[onclick],[onmousedown]")) {
+      const source = `${w.attr(el, "onclick") ?? ""};${w.attr(el, "onmousedown") ?? ""}`;
+      if (/\btarget\b|\bsrcElement\b/.test(source)) delegate(el, w.selectorsIn(source));
+    }
+  };
+  const delegate = (target, selectors) => {
+    for (const selector of new Set(selectors)) for (const el of meant(target, selector)) delegated.add(el);
+  };
+  const hears = (el, kind) => listening.get(el)?.kinds.includes(kind) ?? false;
+  w.listens = (el) => hears(el, "c") || (w.hasAny(el) && ON.some((name) => w.has(el, name)));
+  w.delegatedTo = (el) => delegated.has(el);
+  w.takesDrops = (el) => hears(el, "d") || (w.hasAny(el) && (w.has(el, "ondrop") || w.has(el, "ondragover")));
+  w.unread = () => hosts.length;
+}
