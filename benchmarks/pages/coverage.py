@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.pages.ours import Ours
-from benchmarks.pages.tree import AxNode, Element, can_act
+from benchmarks.pages.tree import ACTED_ON, AxNode, Element, can_act
 
 REASONS = {
     "ref": "it has a ref",
@@ -21,6 +21,7 @@ REASONS = {
     "part": "the browser drew it as a part of a control, which is judged in its stead",
     "twin": "an element around or inside it has a ref, the same name and nothing else to act on",
     "box": "it takes the focus only because it scrolls, or is a dialog",
+    "idle": "only a script can focus it; it has no role of a control, no listener and no words of its own",
     "cut": "the observation was cut at its limit",
 }
 """The closed list: by reason, in words."""
@@ -107,6 +108,9 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
     """A reason that lies in what can be seen of the element itself; "" and the measures where there is none."""
     seen = await ours.sight(element.id)
     reason = _of_sight(seen)
+    if reason in ("hidden", "transparent", "clipped", "out of reach") and (label := _label(element)) is not None:
+        if not _of_sight(label_seen := await ours.sight(label.id)) and not seen["disabled"]:
+            return "", f"itself {reason}, but its label can be clicked: {label_seen['name']}"
     if reason:
         return reason, f"by {seen['by']}" if reason == "covered" else ""
     for above in element.around:
@@ -114,6 +118,9 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
             return "frame unseen", ""
     if node.role in ("generic", "none", "region", "") and "tabindex" not in element.attributes and "contenteditable" not in element.attributes:
         return "box", ""
+    silent = node.role not in ACTED_ON and element.attributes.get("tabindex", "0").startswith("-") and not element.text
+    if silent and not await ours.listens(element.id):
+        return "idle", ""
     return "", ", ".join(f"{name} {value}" for name, value in seen.items() if name not in ("name",))
 
 

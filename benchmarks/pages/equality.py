@@ -92,13 +92,20 @@ def deeds(rng: random.Random, ref: int, element: Element, refs: Mapping[int, Ele
     if element.attributes.get("draggable") == "true":
         zones = [(r, e) for r, e in refs.items() if r != ref]
         return [*([Deed("drag", ref, element, other=rng.choice(zones))] if zones else []), Deed("click", ref, element)]
-    found = [Deed("click", ref, element), Deed("press", ref, element, key)]
     editable = "contenteditable" in element.attributes
+    found = [Deed("click", ref, element), *([Deed("press", ref, element, key)] if takes_focus(element) else [])]
     if element.tag == "TEXTAREA" or (element.tag == "INPUT" and kind not in NO_TEXT) or editable:
         words = TYPED.get(kind, rng.choice(("new words", "x", "Line & <tag> €", "ümlaut 漢字")))
         fill = Deed("fill", ref, element, words)
         return [fill, fill, *found] if kind in ("", "text") or editable else [fill, *found]
     return [*found, Deed("click", ref, element), Deed("click", ref, element), Deed(rng.choice(("double", "right", "hover")), ref, element)]
+
+
+def takes_focus(element: Element) -> bool:
+    """True for an element that takes the focus, by its markup."""
+    attributes = element.attributes
+    native = element.tag in ("BUTTON", "INPUT", "SELECT", "TEXTAREA", "SUMMARY") or (element.tag in ("A", "AREA") and "href" in attributes)
+    return native or "tabindex" in attributes or "contenteditable" in attributes
 
 
 # --- acting ----------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from webgym.env.core import AsyncWebEnv
 from webgym.types import Action, Observation
 
 FILES: dict[str, str | bytes] = {"letter.txt": "Dear all"}
+INPUT_EVENTS = frozenset("click dblclick mousedown mouseup pointerdown pointerup touchstart touchend keydown keyup keypress contextmenu".split())
 COUNTER = itertools.count(1)
 
 
@@ -65,15 +66,14 @@ class Ours:
 
     async def elements_of_refs(self) -> Mapping[int, int]:
         """The browser's id of the element behind each ref."""
+        refs = [node.ref for node in self.observation.nodes if node.ref is not None]
+        found = await asyncio.gather(*map(self._element, refs))
+        return {ref: element for ref, element in zip(refs, found, strict=True) if element is not None}
+
+    async def _element(self, ref: int) -> int | None:
         tab = self.session.tab
-        handle = await tab.worlds.object_id("webgym.refs()")
-        if handle is None:
-            return {}
-        listed = await tab.send("Runtime.getProperties", {"objectId": handle, "ownProperties": True})
-        objects = {int(p["name"]): p["value"].get("objectId") for p in listed["result"] if p["name"].isdigit()}
-        asked = [(ref, tab.send("DOM.describeNode", {"objectId": found})) for ref, found in objects.items() if found]
-        answers = await asyncio.gather(*(question for _, question in asked))
-        return {ref: told["node"]["backendNodeId"] for (ref, _), told in zip(asked, answers, strict=True)}
+        handle = await tab.worlds.at(ref).object_id()
+        return None if handle is None else (await tab.send("DOM.describeNode", {"objectId": handle}))["node"]["backendNodeId"]
 
     async def sight(self, element: int) -> dict[str, Any]:
         """Measures of an element's visibility by the page's own layout (`referee.sight`); {} where it is gone."""
@@ -82,6 +82,13 @@ class Ours:
         call = {"functionDeclaration": "function () { return globalThis.referee ? referee.sight(this) : {} }", "returnByValue": True}
         told = await cdp.send("Runtime.callFunctionOn", {"objectId": node["object"]["objectId"], **call})
         return told["result"].get("value") or {}
+
+    async def listens(self, element: int) -> bool:
+        """True if the element itself has listeners to what a person does."""
+        cdp = await self.cdp()
+        node = await cdp.send("DOM.resolveNode", {"backendNodeId": element})
+        told = await cdp.send("DOMDebugger.getEventListeners", {"objectId": node["object"]["objectId"]})
+        return any(listener["type"] in INPUT_EVENTS for listener in told["listeners"])
 
     async def trees(self) -> tuple[dict[int, tree.Element], list[tree.AxNode]]:
         """The page's elements and accessibility nodes."""

@@ -53,23 +53,23 @@ class Referee:
     """One browser of each side. Use :meth:`open`, then :meth:`close`."""
 
     def __init__(self, reference: Reference, sample: int = 3) -> None:
-        self._ours, self._reference, self._sample = Ours(), reference, sample
+        self.ours, self.reference, self._sample = Ours(), reference, sample
 
     @classmethod
     async def open(cls, sample: int = 3) -> "Referee":
         return cls(await Reference.open(), sample)
 
     async def close(self) -> None:
-        await self._ours.close()
-        await self._reference.close()
+        await self.ours.close()
+        await self.reference.close()
 
     async def judge(self, page: Page, only: tuple[str, str] | None = None) -> list[Finding]:
         """The findings on one page; `only` names the verb and key of the one deed to try."""
         name = f"p{page.seed}"
         documents, path = render(page, name), f"/{name}"
-        await self._ours.show(documents, path)
+        await self.ours.show(documents, path)
         by_ref, elements, nodes = await self._read()
-        found = await coverage.controls(self._ours, {ref: e.id for ref, e in by_ref.items()}, elements, nodes)
+        found = await coverage.controls(self.ours, {ref: e.id for ref, e in by_ref.items()}, elements, nodes)
         findings = [self._control(page, control) for control in found]
         rng = random.Random(page.seed)
         for deed in self._deeds(rng, by_ref, only):
@@ -77,14 +77,14 @@ class Referee:
         return findings
 
     async def _read(self) -> tuple[dict[int, Element], dict[int, Element], Any]:
-        refs, (elements, nodes) = await asyncio.gather(self._ours.elements_of_refs(), self._ours.trees())
+        refs, (elements, nodes) = await asyncio.gather(self.ours.elements_of_refs(), self.ours.trees())
         return {ref: elements[element] for ref, element in refs.items() if element in elements}, elements, nodes
 
     def _deeds(self, rng: random.Random, by_ref: Mapping[int, Element], only: tuple[str, str] | None) -> list[Deed]:
         if only is not None:
             rng_free = [deed for ref, e in by_ref.items() for deed in equality.deeds(rng, ref, e, by_ref) if e.name == only[1]]
             return [deed for deed in rng_free if deed.verb == only[0]][:1] or rng_free[:1]
-        disabled = {node.ref for node in self._ours.observation.nodes if "disabled" in node.states}
+        disabled = {node.ref for node in self.ours.observation.nodes if "disabled" in node.states}
         refs = [ref for ref in by_ref if ref not in disabled or rng.random() < 0.1]
         drawn = rng.sample(refs, min(self._sample, len(refs)))
         chosen = []
@@ -110,19 +110,19 @@ class Referee:
                        comparison.ours, comparison.theirs)  # fmt: skip
 
     async def _act(self, documents: Any, path: str, deed: Deed) -> tuple[str, Any]:
-        await self._ours.show(documents, path)
-        await self._ours.seen()
-        return await self._ours.act(deed.action()), await self._ours.seen()
+        await self.ours.show(documents, path)
+        await self.ours.seen()
+        return await self.ours.act(deed.action()), await self.ours.seen()
 
     async def _act_there(self, documents: Any, path: str, deed: Deed) -> tuple[str, Any]:
         for timeout_ms in TIMEOUTS_MS:
-            await self._reference.show(documents, path)
-            self._reference.page.set_default_timeout(timeout_ms)
-            error = await equality.theirs(self._reference, deed)
+            await self.reference.show(documents, path)
+            self.reference.page.set_default_timeout(timeout_ms)
+            error = await equality.theirs(self.reference, deed)
             if error is not None:
                 break
-        await self._reference.settle()
-        return "too long" if error is None else error, await seen(self._reference.page)
+        await self.reference.settle()
+        return "too long" if error is None else error, await seen(self.reference.page)
 
     async def shrink(self, page: Page, finding: Finding, limit: int = 60) -> Page:
         """A smaller page with the same kind of finding."""
@@ -149,7 +149,7 @@ class Referee:
     async def _all_deeds(self, page: Page, finding: Finding) -> list[Finding]:
         name = f"p{page.seed}"
         documents, path = render(page, name), f"/{name}"
-        await self._ours.show(documents, path)
+        await self.ours.show(documents, path)
         by_ref, _, _ = await self._read()
         findings = []
         for ref, element in by_ref.items():
