@@ -48,7 +48,7 @@ from typing import Literal, cast
 
 from webgym.actions import call, compact, tool_call
 from webgym.actions.compact import goal_strings
-from webgym.actions.verbs import MAX_WAIT_MS, MODIFIERS, SCROLL_PX, Wrong
+from webgym.actions.verbs import MAX_WAIT_MS, MODIFIERS, SCROLL_PX, Need, Wrong
 from webgym.errors import UsageError, did_you_mean
 from webgym.types import Action, InvalidAction
 
@@ -88,13 +88,15 @@ def render(action: Action, dialect: str) -> str:
     return _MODULES[known_dialect(dialect)].write(action)
 
 
-def describe(dialect: str) -> str:
-    """Help for prompts: one line per action, as the dialect writes it.
+def describe(dialect: str, needs: Need = "") -> str:
+    """Help for prompts: one line per action, as the dialect writes it; with `needs`, of the actions that such a page calls for.
 
     >>> describe("compact").splitlines()[0]
     'click #3: click a thing, also click #3 right x2 +Shift, or a point: click 10,20'
+    >>> describe("call", "dialog")
+    'dialog(accept, text=None): accept (True) or decline (False) the dialog that is open, with a text for a prompt'
     """
-    return _MODULES[known_dialect(dialect)].help_text()
+    return _MODULES[known_dialect(dialect)].help_text(needs)
 
 
 def known_dialect(dialect: str) -> Dialect:

@@ -8,11 +8,13 @@ from webgym.actions.verbs import (
     REQUIRED,
     THINK_TAG,
     VERBS,
+    Need,
     Parameter,
     Wrong,
     build,
     figure,
     last_line,
+    offered,
     read_ref,
     read_texts,
     shown,
@@ -201,10 +203,12 @@ def _literal(parameter: Parameter, value: Any) -> str:
         return f"'{value}'"
     if isinstance(value, str):
         return _quoted(value)
+    if isinstance(value, bool):
+        return repr(value)
     if isinstance(value, tuple):
         return _quoted(value[0]) if len(value) == 1 and parameter.read is read_texts else f"[{', '.join(map(_quoted, value))}]"
     return figure(value)
 
 
-def help_text() -> str:
-    return "\n".join(f"{verb.signature}: {verb.help}" for verb in VERBS.values() if verb.help)
+def help_text(needs: Need = "") -> str:
+    return "\n".join(f"{verb.signature}: {verb.help}" for verb in offered(needs).values())

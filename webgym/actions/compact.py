@@ -11,11 +11,13 @@ from typing import Literal, cast
 
 from webgym.actions.verbs import (
     BUTTONS,
+    CHOICES,
     DIRECTIONS,
     MAX_DEPTH,
     NUMBER,
     SCROLL_PX,
     THINK_TAG,
+    Need,
     Wrong,
     figure,
     read_button,
@@ -32,6 +34,7 @@ from webgym.types import (
     Clear,
     Click,
     CloseTab,
+    Dialog,
     Drag,
     Fill,
     Focus,
@@ -223,6 +226,14 @@ def _c_wait(rest: _Rest) -> Action:
     return Wait(read_ms(float(rest.text)))
 
 
+def _c_dialog(rest: _Rest) -> Action:
+    word, _, text = rest.text.partition(" ")
+    if word.lower() not in CHOICES:
+        raise Wrong("expected accept, dismiss, or accept with a text")
+    rest.text = text.strip()
+    return Dialog(CHOICES[word.lower()], rest.value() if rest.text else None)
+
+
 def _c_bare(action: Action) -> Callable[[_Rest], Action]:
     def read(rest: _Rest) -> Action:
         rest.nothing()
@@ -251,6 +262,7 @@ class _CompactVerb:
     read: Callable[[_Rest], Action]
     syntax: str
     help: str
+    needs: Need = ""
 
 
 _COMPACT: Mapping[str, _CompactVerb] = {
@@ -272,6 +284,9 @@ _COMPACT: Mapping[str, _CompactVerb] = {
     "move": _CompactVerb(_c_move, "move 10,20", "move the mouse to a point"),
     "down": _CompactVerb(lambda r: MouseDown(*r.point(), _c_button(r)), "down 10,20", "press the mouse button at a point and hold it"),
     "up": _CompactVerb(lambda r: MouseUp(*r.point(), _c_button(r)), "up 10,20", "release the mouse button at a point"),
+    "dialog": _CompactVerb(
+        _c_dialog, "dialog accept", "accept the dialog that is open, also with a text: dialog accept text; or dialog dismiss", "dialog"
+    ),
     "goto": _CompactVerb(lambda r: Goto(r.token("the address")), "goto url", "open an address"),
     "back": _CompactVerb(_c_bare(Back()), "back", "go back one page"),
     "forward": _CompactVerb(_c_bare(Forward()), "forward", "go forward one page"),
@@ -365,6 +380,8 @@ def write(action: Action) -> str:
             return f"select #{ref} {_bare_list(options)}"
         case Upload(ref, files):
             return f"upload #{ref} {_bare_list(files)}"
+        case Dialog(accept, text):
+            return f"dialog {'accept' if accept else 'dismiss'}{'' if text is None else ' ' + _bare(text)}"
         case Goto(url):
             return f"goto {_bare_word(url)}"
         case Type(text) | Message(text):
@@ -399,5 +416,5 @@ def _click_words(start: str, button: str, count: int, modifiers: tuple[str, ...]
     return " ".join(words)
 
 
-def help_text() -> str:
-    return "\n".join(f"{verb.syntax}: {verb.help}" for verb in _COMPACT.values())
+def help_text(needs: Need = "") -> str:
+    return "\n".join(f"{verb.syntax}: {verb.help}" for verb in _COMPACT.values() if verb.needs == needs)

@@ -9,7 +9,11 @@ A grammar has a short name. The name is recorded with every turn, so that a trai
 >>> grammar_name("compact", 'Enter "ann" as name', refs=3)
 'compact strings=1 refs=3'
 
-In `compact strings=1 refs=3` the refs are #0 to #2, and `$1` is the only pointer into the goal.
+In `compact strings=1 refs=3` the refs are #0 to #2, and `$1` is the only pointer into the goal. A grammar with ` dialog` behind its name
+has the answers to a dialog too:
+
+>>> grammar_name("compact", "", refs=3, dialog=True)
+'compact strings=0 refs=3 dialog'
 """
 
 import re
@@ -26,7 +30,9 @@ from webgym.actions.verbs import (
     REQUIRED,
     VERBS,
     Parameter,
+    offered,
     read_button,
+    read_choice,
     read_count,
     read_ignored,
     read_index,
@@ -40,7 +46,7 @@ from webgym.actions.verbs import (
 )
 from webgym.errors import UsageError
 
-_NAME = re.compile(r"(compact|call) strings=(\d{1,6}) refs=(\d{1,6})", re.ASCII)
+_NAME = re.compile(r"(compact|call) strings=(\d{1,6}) refs=(\d{1,6})( dialog)?", re.ASCII)
 
 _PRINTABLE = frozenset(range(0x21, 0x7F))
 _HIGH = frozenset(range(0x80, 0x100))  # bytes of characters beyond ASCII
@@ -48,10 +54,13 @@ _BLANKS = [chr(c).encode() for c in range(0x80, 0x3001) if chr(c).isspace()] + [
 # what str.strip takes away beyond ASCII, and the marks of words, which the tokenizer of webgym-tiny takes away
 
 
-def grammar_name(dialect: str, goal: str, refs: int) -> str:
-    """The name of the grammar for a page whose refs are 0 to `refs` − 1. Raises UsageError for a dialect without a grammar."""
+def grammar_name(dialect: str, goal: str, refs: int, dialog: bool = False) -> str:
+    """The name of the grammar for a page whose refs are 0 to `refs` − 1, with a dialog open on it or not.
+
+    Raises UsageError for a dialect without a grammar.
+    """
     strings = len(goal_strings(goal)) if dialect == "compact" else 0
-    name = f"{dialect} strings={strings} refs={refs}"
+    name = f"{dialect} strings={strings} refs={refs}{' dialog' if dialog else ''}"
     if not _NAME.fullmatch(name):
         raise UsageError(f"there is no grammar for the dialect {dialect!r}, only for compact and call: leave grammar out")
     return name
@@ -63,8 +72,8 @@ def grammar(name: str) -> State:
     found = _NAME.fullmatch(name)
     if found is None:
         raise UsageError(f"unknown grammar {name!r}: expected one such as 'compact strings=1 refs=3'")
-    strings, refs = int(found[2]), int(found[3])
-    return automaton(_compact(strings, refs)(_END) if found[1] == "compact" else _call(refs)(_END))
+    strings, refs, dialog = int(found[2]), int(found[3]), found[4] is not None
+    return automaton(_compact(strings, refs, dialog)(_END) if found[1] == "compact" else _call(refs, dialog)(_END))
 
 
 # --- what both dialects have -----------------------------------------------------------------------------------------------
@@ -148,7 +157,7 @@ def _last(*parts: Part) -> Part:
     return lambda then: Node(empty=[_BARE, *(part(then) for part in parts)])
 
 
-def _compact(strings: int, refs: int) -> Part:
+def _compact(strings: int, refs: int, dialog: bool = False) -> Part:
     """Each verb as :data:`webgym.actions.compact._COMPACT` reads it."""
     ref, space = _ref(refs), text(" ")
     point = chain(_NUMBER, text(","), _NUMBER)
@@ -178,6 +187,7 @@ def _compact(strings: int, refs: int) -> Part:
         "infeasible": answer,
         **{f"{verb} ": ref for verb in ("clear", "hover", "focus")},
         **{verb: chain() for verb in ("back", "forward", "reload")},
+        **({"dialog ": chain(texts(["accept", "dismiss"]), answer)} if dialog else {}),
     }
     return either(*(chain(text(verb), rest) for verb, rest in arguments.items()))
 
@@ -192,7 +202,7 @@ def _quoted(least: int = 0) -> Part:
     return chain(text("'"), _characters((_PRINTABLE | _HIGH | {*b" "}) - {*b"'\\"}, either(escape, code), least), text("'"))
 
 
-def _call(refs: int) -> Part:
+def _call(refs: int, dialog: bool = False) -> Part:
     """Each verb of :data:`webgym.actions.verbs.VERBS` that has a help line: required arguments by place, the others by name."""
     quoted = _quoted()
 
@@ -212,6 +222,7 @@ def _call(refs: int) -> Part:
         read_ms: _MS,
         read_count: _COUNT,
         read_button: one_quoted(texts(BUTTONS)),
+        read_choice: texts(["True", "False"]),
         read_modifiers: listed(one_quoted(texts(MODIFIERS))),
     }
 
@@ -225,4 +236,4 @@ def _call(refs: int) -> Part:
         known = [p for p in VERBS[name].parameters if p.read is not read_ignored]
         return chain(text(f"{name}("), *(argument(p, i, len(known) == 1) for i, p in enumerate(known)), text(")"))
 
-    return either(*(verb(name) for name, found in VERBS.items() if found.help))
+    return either(*(verb(name) for name in (*offered(), *(offered("dialog") if dialog else ()))))

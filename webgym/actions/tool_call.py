@@ -11,9 +11,11 @@ from webgym.actions.verbs import (
     REQUIRED,
     THINK_TAG,
     VERBS,
+    Need,
     Wrong,
     build,
     last_line,
+    offered,
     read_button,
     read_ignored,
     read_ms,
@@ -116,12 +118,11 @@ def write(action: Action) -> str:
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
-def help_text() -> str:
+def help_text(needs: Need = "") -> str:
     lines = []
-    for verb in VERBS.values():
-        if verb.help:
-            shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
-            lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
+    for verb in offered(needs).values():
+        shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
+        lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from webgym.errors import did_you_mean
 from webgym.types import (
@@ -13,6 +13,7 @@ from webgym.types import (
     Clear,
     Click,
     CloseTab,
+    Dialog,
     Drag,
     Fill,
     Focus,
@@ -44,6 +45,13 @@ MODIFIERS = ("Alt", "Control", "ControlOrMeta", "Meta", "Shift")
 BUTTONS = ("left", "middle", "right")
 NUMBER = re.compile(r"[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,4})?(?![\w.])", re.ASCII)
 DIRECTIONS: Mapping[str, tuple[int, int]] = {"down": (0, 1), "up": (0, -1), "right": (1, 0), "left": (-1, 0)}
+CHOICES: Mapping[str, bool] = {
+    **dict.fromkeys(("accept", "yes", "ok", "true"), True),
+    **dict.fromkeys(("dismiss", "decline", "no", "cancel", "false"), False),
+}
+Need = Literal["", "dialog"]
+"""Condition under which a verb is offered: "dialog" is that a dialog waits for an answer. Prompts and grammars of other pages lack it."""
+
 MAX_DEPTH = 20  # of brackets in JSON: far below the interpreter's recursion limit
 
 
@@ -141,6 +149,14 @@ def read_modifiers(value: object) -> tuple[str, ...]:
     return names
 
 
+def read_choice(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and (word := value.strip().lower()) in CHOICES:
+        return CHOICES[word]
+    raise Wrong(f"must be True to accept the dialog or False to decline it; got {shown(value)}")
+
+
 def read_ignored(value: object) -> None:
     return None
 
@@ -167,6 +183,7 @@ class Verb:
     parameters: tuple[Parameter, ...] = ()
     help: str = ""
     fixed: tuple[tuple[str, Any], ...] = ()  # fields that the name itself decides
+    needs: Need = ""
 
     @property
     def signature(self) -> str:
@@ -228,6 +245,13 @@ VERBS: Mapping[str, Verb] = {
         Verb("mouse_down", MouseDown, (_X, _Y, _BUTTON), "press a mouse button at a point and hold it"),
         Verb("mouse_up", MouseUp, (_X, _Y, _BUTTON), "release a mouse button at a point"),
         Verb("mouse_drag_and_drop", MouseDrag, _POINTS, "drag from a point to a point"),
+        Verb(
+            "dialog",
+            Dialog,
+            (Parameter("accept", read_choice), Parameter("text", read_text, None, ("value", "prompt_text"))),
+            "accept (True) or decline (False) the dialog that is open, with a text for a prompt",
+            needs="dialog",
+        ),
         Verb("goto", Goto, (Parameter("url", read_text),), "open an address"),
         Verb("go_back", Back, (), "go back one page"),
         Verb("go_forward", Forward, (), "go forward one page"),
@@ -262,6 +286,11 @@ _HINTS: Mapping[str, str] = {
     "keyboard_up": "use keyboard_press('Shift+a') for a chord",
     "mouse_upload_file": "use upload_file('12', 'name')",
 }
+
+
+def offered(needs: Need = "") -> Mapping[str, Verb]:
+    """The verbs that are offered always, or those that are offered where there is such a need."""
+    return {name: verb for name, verb in VERBS.items() if verb.help and verb.needs == needs}
 
 
 def build(name: str, positional: Sequence[object], named: Mapping[str, object]) -> Action:

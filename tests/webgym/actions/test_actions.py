@@ -18,6 +18,7 @@ from webgym.types import (
     Clear,
     Click,
     CloseTab,
+    Dialog,
     Drag,
     Fill,
     Focus,
@@ -91,6 +92,7 @@ actions = st.one_of(
     st.builds(Goto, texts),
     st.sampled_from([Back(), Forward(), Reload(), NewTab(), CloseTab()]),
     st.builds(FocusTab, refs),
+    st.builds(Dialog, st.booleans(), st.none() | texts),
     st.builds(Wait, st.floats(0, 60_000)),
     st.builds(Message, texts),
     st.builds(Stop, texts),
@@ -272,6 +274,10 @@ CALLS = {
     "reload()": Reload(),
     "new_tab()": NewTab(),
     "tab_focus(2)": FocusTab(2),
+    "dialog(True)": Dialog(True),
+    "dialog(False)": Dialog(False),
+    "dialog('accept', 'Ann')": Dialog(True, "Ann"),
+    "dialog(accept=True, text='')": Dialog(True, ""),
     "tab_close()": CloseTab(),
     "noop()": Wait(1000),
     "noop(500)": Wait(500),
@@ -348,6 +354,10 @@ COMPACT = {
     "forward": Forward(),
     "reload": Reload(),
     "tab 1": FocusTab(1),
+    "dialog accept": Dialog(True),
+    "dialog no": Dialog(False),
+    "dialog accept Ann Lee": Dialog(True, "Ann Lee"),
+    'dialog accept ""': Dialog(True, ""),
     "tab new": NewTab(),
     "tab close": CloseTab(),
     "wait": Wait(),
@@ -528,6 +538,14 @@ def test_help_names_every_action(dialect: str) -> None:
 def test_compact_help_lines_are_actions() -> None:
     for line in describe("compact").splitlines():
         assert not isinstance(parse(line.partition(":")[0], "compact"), InvalidAction), line
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dialog_is_answered_where_one_is_open_only(dialect: str) -> None:
+    assert "dialog" not in describe(dialect)
+    assert "decline" in describe(dialect, "dialog") or "dismiss" in describe(dialect, "dialog")
+    assert len(describe(dialect, "dialog").splitlines()) == 1
+    assert isinstance(parse(render(Dialog(False), dialect), dialect), Dialog)
 
 
 def test_goal_strings() -> None:

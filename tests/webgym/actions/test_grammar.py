@@ -20,6 +20,7 @@ from webgym.types import (  # fmt: skip
     Clear,
     Click,
     CloseTab,
+    Dialog,
     Drag,
     Fill,
     Focus,
@@ -98,6 +99,15 @@ def test_demonstrations_are_in_the_grammar(action, marked):
     seen = Observation(GOAL, "http://a", "", page)
     for shown in (action, Fill(3, "ann"), Select(2, ("bob, the second",)), Drag(1, 2)):
         assert reads(start("compact"), demonstration(shown, seen, COMPACT).encode())
+
+
+@pytest.mark.parametrize("dialect", ["compact", "call"])
+def test_a_dialog_is_answered_under_its_own_grammar(dialect):
+    asked = grammar(grammar_name(dialect, GOAL, REFS, dialog=True))
+    for action in (Dialog(True), Dialog(False), Dialog(True, "Ann Lee"), Dialog(True, '"'), Dialog(False, ""), Click(1)):
+        text = render(action, dialect).encode()
+        assert reads(asked, text), text
+        assert reads(start(dialect), text) == isinstance(action, Click)
 
 
 def words(dialect, count, seed, pool):

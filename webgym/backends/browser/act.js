@@ -70,7 +70,7 @@
       }
     return fallback ?? { x: innerWidth / 2, y: innerHeight / 2 };
   };
-  // The point of a thing at which to turn the wheel. One that is out of view is not brought there: its wheel is turned here instead.
+  // The point of a thing at which to turn the wheel. One that is out of view is not brought there: it is told of the wheel here.
   const wheelOver = (ref, dx, dy, away = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
@@ -80,9 +80,11 @@
     if (point) return point;
     const box = el.getBoundingClientRect();
     const event = new WheelEvent("wheel", { deltaX: dx, deltaY: dy, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true, composed: true, cancelable: true });
-    if (el.dispatchEvent(event)) boxAround(el, dx, dy)?.scrollBy({ left: dx, top: dy, behavior: "instant" });
-    return {};
+    return { done: !el.dispatchEvent(event) || pushed(el, dx, dy) };
   };
+  const pushed = (el, dx, dy) => { const box = boxAround(el, dx, dy); box?.scrollBy({ left: dx, top: dy, behavior: "instant" }); return !!box; };
+  // The same for a frame of another origin, in whose document nothing scrolls any more.
+  const wheelAround = (number, dx, dy) => { rest(); return !!webgym.frame(number) && pushed(webgym.frame(number), dx, dy); };
   const wheeled = () => moved || !!turned?.defaultPrevented;
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
@@ -125,5 +127,5 @@
     if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
     return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  Object.assign(webgym, { wheelPoint, wheelOver, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
+  Object.assign(webgym, { wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
 })

@@ -162,7 +162,11 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
     """Turn the wheel over a thing, or over the page."""
     point = await _ask(session, ref, f"wheelPoint({dx}, {dy})" if ref is None else f"wheelOver({ref}, {dx}, {dy})")
     if ref is not None and (point := await _across(session, ref, point, True)).get("away"):
-        await _ask(session, ref, f"wheelOver({ref}, {dx}, {dy}, true)")
+        point = await _ask(session, ref, f"wheelOver({ref}, {dx}, {dy}, true)")
+    if ref is not None and point.get("done") is False:
+        for world, number in session.tab.worlds.at(ref).frames:
+            if await world.ask(f"webgym.wheelAround({number}, {dx}, {dy})"):
+                break
     if "x" in point:
         await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
     await session.tab.frame()  # a page hears of its scrolling when it draws

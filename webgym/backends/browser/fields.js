@@ -61,13 +61,16 @@
     const modal = modalOver(el);
     if (modal) return barred(`it lies behind ${describe(modal)}`);
     if (!el.checkVisibility({ visibilityProperty: true })) return `element #${ref} is hidden now`;
-    const before = activeOf(el.ownerDocument);
+    let had = false;
+    const got = () => { had = true; };
+    el.addEventListener("focus", got, true);
     el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
     if (!focused(el)) el.focus({ preventScroll: true });
     if (!focused(el) && (el.tagName === "BODY" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
+    el.removeEventListener("focus", got, true);
     if (focused(el)) return "";
     const after = activeOf(el.ownerDocument);
-    return barred(after !== before && after && after.tagName !== "BODY" ? `the page moved it to ${describe(after)}` : "it takes none");
+    return barred(!had ? "it takes none" : after && after.tagName !== "BODY" ? `the page moved it to ${describe(after)}` : "the page took it away");
   };
   const focusOn = (ref) => {
     const { el, error } = find(ref);

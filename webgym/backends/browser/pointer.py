@@ -12,7 +12,8 @@ from typing import Any, Protocol
 Point = tuple[float, float]
 BITS = {"left": 1, "right": 2, "middle": 4}  # of the buttons that are held down
 STEPS = 5  # mouse moves of a drag
-HOLD_MS = 40.0  # virtual time for a page to answer a drag of the browser's own, before it begins and before it drops
+HOLD_MS = 40.0  # virtual time for a page to follow a drag: two frames, and what it does a moment later
+NUDGE = 6.0  # pixels that begin a drag whose end is not known yet
 
 
 class Wire(Protocol):
@@ -137,24 +138,26 @@ class Pointer:
 
         `find_end` finds the end anew after the drag has begun, because the page may have to be scrolled for it.
         """
-        (x0, y0), (x1, y1) = start, end
-        way = [(x0 + (x1 - x0) * i / STEPS, y0 + (y1 - y0) * i / STEPS) for i in range(1, STEPS + 1)]
+        (x0, y0), at = start, _between(start, end)[0] if find_end is None else (start[0] + NUDGE, start[1] + NUDGE)
         await asyncio.gather(self.mouse("mouseMoved", x0, y0), *self._pressed(x0, y0, "left"))
-        at = way[0]
         try:
             await self.move(*at)
             if self.dragging:
                 await self._tab.grant(HOLD_MS)
+            way = _between(start, end)[1:]
             if find_end is not None:
                 end = await find_end()
-                way = [at, *((at[0] + (end[0] - at[0]) * i / STEPS, at[1] + (end[1] - at[1]) * i / STEPS) for i in range(1, STEPS + 1))]
-            if self.dragging:
-                await self._carry(way[1:])
-                at = end
-                return True
-            await asyncio.gather(*(self._moved(*point) for point in way[1:]))
+                way = _between(at, end)
+            if not self.dragging:
+                await asyncio.gather(*(self._moved(*point) for point in way))
+                await self._look(*end)  # a short way begins it late
+                way = []
+            for point in way:
+                await self.move(*point)
             at = end
-            await self._look(*end)  # a short way begins it late
+            await self._tab.grant(HOLD_MS)
+            await self.move(*end)  # again, for what follows the mouse once a frame
+            await self._tab.grant(HOLD_MS)
             return self.dragging
         except BaseException:
             await self._give_up(*at)
@@ -162,13 +165,6 @@ class Pointer:
         finally:
             if "left" in self._held:
                 await self.release(*at)
-
-    async def _carry(self, way: list[Point]) -> None:
-        """Move what the browser drags, and give the page time where it arrives."""
-        for point in way:
-            await self._drag_event("dragOver", *point)
-        await self._tab.grant(HOLD_MS)
-        await self._drag_event("dragOver", *way[-1])
 
     async def _give_up(self, x: float, y: float) -> None:
         """End a drag without a drop."""
@@ -178,3 +174,9 @@ class Pointer:
         self._held.pop("left", None)
         await self.mouse("mouseReleased", x, y, "left", 1, 0)
         await self._end()
+
+
+def _between(start: Point, end: Point) -> list[Point]:
+    """The points of a straight line, the last of which is its end."""
+    (x0, y0), (x1, y1) = start, end
+    return [(x0 + (x1 - x0) * i / STEPS, y0 + (y1 - y0) * i / STEPS) for i in range(1, STEPS + 1)]

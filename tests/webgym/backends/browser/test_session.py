@@ -401,9 +401,11 @@ def test_dialogs_are_answered_and_told(at):
         <button onclick="document.title = prompt('C', 'd')">prompt</button><script>alert('at once')</script>""")
     assert at.observation.notices == ('alert dialog "at once" was accepted',)
     assert at.do(Click(at.ref("alert"))).notices == ('alert dialog "A" was accepted',)
-    confirmed = at.do(Click(at.ref("confirm")))
+    at.do(Click(at.ref("confirm")))
+    confirmed = at.do(Wait(1))  # an agent that does not answer
     assert (confirmed.title, confirmed.notices) == ("true", ('confirm dialog "B" was accepted',))
-    prompted = at.do(Click(at.ref("prompt")))
+    at.do(Click(at.ref("prompt")))
+    prompted = at.do(Wait(1))
     assert (prompted.title, prompted.notices) == ("null", ('prompt dialog "C" was dismissed',))
     assert at.do(Wait(1)).notices == ()
 
