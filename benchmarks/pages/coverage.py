@@ -20,11 +20,12 @@ REASONS = {
     "host": "it is the host of a control that has a ref",
     "part": "the browser drew it as a part of a control, which is judged in its stead",
     "twin": "an element around or inside it has a ref, the same name and nothing else to act on",
-    "box": "it takes the focus only because it scrolls, or is a dialog",
+    "box": "it takes the focus for what it holds, because it scrolls, or is a dialog or a composite widget whose items have refs",
     "idle": "only a script can focus it; it has no role of a control, no listener and no words of its own",
     "cut": "the observation was cut at its limit",
 }
 """The closed list: by reason, in words."""
+BOXES = frozenset("dialog alertdialog tablist menu menubar radiogroup listbox tree treegrid grid toolbar table group rowgroup region application".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,6 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
     """The controls of the page that is shown. `refs` are elements by ref."""
     with_ref = {element: ref for ref, element in refs.items()}
     texts = {node.ref: node.text for node in ours.observation.nodes if node.ref is not None}
-    names = {node.id: node.name for node in nodes}
     found: list[Control] = []
     for node in nodes:
         element = elements.get(node.id)
@@ -51,8 +51,10 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
         if node.id in with_ref:
             found.append(Control(node, element, "ref", text=texts.get(with_ref[node.id])))
             continue
-        reason = _relative(node, element, with_ref, names) or ("disabled" if node.disabled else "")
+        reason = _relative(node, element, with_ref) or ("disabled" if node.disabled else "")
         why = ""
+        if not reason and await _twin(ours, node, element, with_ref, texts):
+            reason = "twin"
         if not reason:
             reason, why = await _unseen(ours, element, node)
         if not reason and any("page is long" in notice for notice in ours.observation.notices):
@@ -61,26 +63,35 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
     return found
 
 
-def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int], names: Mapping[int, str]) -> str:
+def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int]) -> str:
     """A reason that lies in an element that has a ref."""
     if element.native:
         return "part"
+    inside = [e for e in element.below if e.id in with_ref]
     if node.role in ("dialog", "alertdialog") and "tabindex" not in element.attributes:
+        return "box"
+    if inside and (node.role in BOXES or node.role in ("row", "gridcell")) and not element.text:
         return "box"
     label = _label(element)
     if label is not None and label.id in with_ref:
         return "label"
-    inside = [e for e in element.below if e.id in with_ref]
     if element.tag == "LABEL" and len(inside) == 1:
         return "label"
     if any(e.path[: len(element.path) + 1] == (*element.path, "S") for e in inside) and len(inside) == 1:
         return "host"  # a host of one control, to which it hands its focus
-    above = next((e for e in element.around if e.id in with_ref), None)
-    if above is not None and names.get(above.id) == node.name and not inside and not _own(element):
-        return "twin"
-    if len(inside) == 1 and names.get(inside[0].id) == node.name and not _own(element):
-        return "twin"
     return ""
+
+
+async def _twin(ours: Ours, node: AxNode, element: Element, with_ref: Mapping[int, int], texts: Mapping[int | None, str]) -> bool:
+    """True if another element has a ref and the same name, and a click on that is a click on this one."""
+    inside = [e for e in element.below if e.id in with_ref]
+    if len(inside) == 1 and texts.get(with_ref[inside[0].id]) == node.name and not _own(element):
+        return True
+    above = next((e for e in element.around if e.id in with_ref), None)
+    if above is None or inside or texts.get(with_ref[above.id]) != node.name:
+        return False
+    middle = str((await ours.sight(above.id)).get("middle", ""))
+    return middle == element.name or middle.startswith((f"{element.name}/", f"{element.name}^"))
 
 
 def _own(element: Element) -> bool:
@@ -106,6 +117,9 @@ def _label(element: Element) -> Element | None:
 
 async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]:
     """A reason that lies in what can be seen of the element itself; "" and the measures where there is none."""
+    for above in element.around:
+        if above.tag in ("IFRAME", "FRAME", "OBJECT", "EMBED") and _of_sight(await ours.sight(above.id)):
+            return "frame unseen", ""
     seen = await ours.sight(element.id)
     reason = _of_sight(seen)
     if reason in ("hidden", "transparent", "clipped", "out of reach") and (label := _label(element)) is not None:
@@ -113,9 +127,6 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
             return "", f"itself {reason}, but its label can be clicked: {label_seen['name']}"
     if reason:
         return reason, f"by {seen['by']}" if reason == "covered" else ""
-    for above in element.around:
-        if above.tag in ("IFRAME", "FRAME", "OBJECT", "EMBED") and _of_sight(await ours.sight(above.id)):
-            return "frame unseen", ""
     if node.role in ("generic", "none", "region", "") and "tabindex" not in element.attributes and "contenteditable" not in element.attributes:
         return "box", ""
     silent = node.role not in ACTED_ON and element.attributes.get("tabindex", "0").startswith("-") and not element.text

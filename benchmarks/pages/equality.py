@@ -18,11 +18,12 @@ Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", 
 NORMALISATION = (
     ("movement", "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way: how often the pointer is moved between two points is no "
      "matter of the action; hovering compares the thing that the pointer is over at the end"),
-    ("order of queued events", "toggle, close and cancel are compared without their place among the others, because the browser queues them"),
+    ("order of queued events", "toggle and close are compared without their place among the others, because the browser queues them"),
     ("scrolling", "scroll events of documents and boxes: both bring a thing into view before they act, to other places"),
     ("keys of filling", "fill only: key events, because Playwright's fill inserts the text at once and WebGym types it; beforeinput and input "
-     "that follow each other on one target are one, and their data are compared as the value that results"),
-    ("focus before choosing", "select only: focus and blur, because Playwright's select_option moves no focus"),
+     "on one target are one each, and their data are compared as the value that results"),
+    ("file choosers", "cancel events, because a headless browser gives up a chooser at once where nothing is said, and WebGym keeps it open"),
+    ("point", "pointer events in the element that is acted on count as on it, because the two may choose different points of it"),
     ("trust of files", "upload only: the trust of input and change, because Playwright makes these events itself where the file is no file of disk"),
     ("loading", "what happened before the action"),
 )  # fmt: skip
@@ -162,16 +163,19 @@ async def _select(element: ElementHandle, deed: Deed) -> None:
         chosen = await select.evaluate("(select, one) => [...select.options].map((o, i) => (o === one ? !o.selected : o.selected) ? i : -1)"
                                        ".filter(i => i >= 0)", element)  # fmt: skip
         index = await element.evaluate("option => option.index")
+        await select.focus()  # as a person's choosing does
         await select.select_option(index=chosen if several else [index])
     else:
+        await element.focus()
         await element.select_option(label=deed.text)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------------
 
 Event = tuple[Any, ...]
-MOVING = frozenset(("mouseover", "scroll", "dragenter", "dragover", "dragleave", "pointercancel"))
-QUEUED = frozenset(("toggle", "close", "cancel"))
+MOVING = frozenset(("mouseover", "scroll", "dragenter", "dragover", "dragleave", "pointercancel", "cancel"))
+QUEUED = frozenset(("toggle", "close"))
+POINTED = frozenset(("pointerdown", "pointerup", "mousedown", "mouseup", "click", "dblclick", "auxclick", "contextmenu", "over"))
 KEYS = frozenset(("keydown", "keypress", "keyup"))
 EFFECTS = frozenset(("click", "dblclick", "auxclick", "contextmenu", "input", "change", "drop", "dragstart", "submit", "reset", "handler", "mousedown",
                      "keydown", "toggle"))  # fmt: skip
@@ -186,12 +190,12 @@ def normal(log: Sequence[Sequence[Any]], verb: str) -> list[Event]:
         kind, target, data, trusted = entry
         if kind == "mouseover":
             last_over = target
-        if kind in MOVING or (verb == "fill" and kind in KEYS) or (verb == "select" and kind in ("focus", "blur")):
+        if kind in MOVING or (verb == "fill" and kind in KEYS):
             continue
         event: Event = (kind, target, data, trusted or verb == "upload")
         if verb == "fill" and kind in ("beforeinput", "input"):
             event = (kind, target)
-            if any(earlier == event for earlier in kept[-2:]):
+            if event in kept:
                 continue
         (queued if kind in QUEUED else kept).append(event)
     if verb == "hover":
@@ -233,25 +237,28 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
     if our_error:
         return Comparison("refused", our_error, *lines)
     hit, wanted = effects(mine), effects(other)
-    if not any(mine.values()) and ours.url == theirs.url and not _differences(mine, {}, ours, ours, False):
+    if ours.logs and not any(mine.values()):
         return Comparison("silent miss", f"no event at all; Playwright: {their_error or ('events' if wanted else 'nothing either')}", *lines)
     if their_error:
         astray = {target for _, _, target in hit if not inside(deed, target)}
         if hit and astray == {target for _, _, target in hit}:
             return Comparison("wrong target", f"acted on {', '.join(sorted(astray))}; Playwright refuses: {their_error}", *lines)
         return Comparison("Playwright refuses", their_error, *lines)
-    differences = _differences(mine, other, ours, theirs, deed.verb != "select")
+    differences = _differences(mine, other, ours, theirs)
     if not differences:
         return Comparison("equal")
-    if all(inside(deed, target) for _, _, target in hit | wanted):
-        return Comparison("differs", f"another point of it: {differences}", *lines)
+    points = {document: _points(log, deed) for document, log in mine.items()}, {document: _points(log, deed) for document, log in other.items()}
+    if not _differences(*points, ours, theirs):
+        return Comparison("equal", "at another point of it", *lines)
+    if all(inside(deed, target) for _, kind, target in hit | wanted if kind != "handler"):
+        return Comparison("differs", differences, *lines)
     targets = {(document, target) for document, _, target in hit}, {(document, target) for document, _, target in wanted}
     if not targets[0] <= targets[1] or (wanted and not targets[0] & targets[1]):
         return Comparison("wrong target", differences, *lines)
     return Comparison("differs", differences, *lines)
 
 
-def _differences(mine: Mapping[str, list[Event]], other: Mapping[str, list[Event]], ours: Seen, theirs: Seen, focus: bool) -> str:
+def _differences(mine: Mapping[str, list[Event]], other: Mapping[str, list[Event]], ours: Seen, theirs: Seen) -> str:
     if ours.url != theirs.url:
         return f"address {ours.url} instead of {theirs.url}"
     for document in {**mine, **other}:
@@ -265,9 +272,14 @@ def _differences(mine: Mapping[str, list[Event]], other: Mapping[str, list[Event
             if found.get(name) != wanted.get(name):
                 return f"state of {name}: {found.get(name)} instead of {wanted.get(name)}"
     for document, wanted in theirs.focus.items():
-        if focus and ours.focus.get(document) != wanted:
+        if ours.focus.get(document) != wanted:
             return f"focus on {ours.focus.get(document)} instead of {wanted}"
     return ""
+
+
+def _points(log: Sequence[Event], deed: Deed) -> list[Event]:
+    """The events, those of the pointer on the deed's element or in it as on the element."""
+    return [(event[0], "it", *event[2:]) if event[0] in POINTED and inside(deed, event[1]) else event for event in log]
 
 
 def _event(event: Event) -> str:

@@ -111,7 +111,8 @@
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1);
     seen.box = boxes.length > 0;
     seen.hit = seen.out = seen.over = 0;
-    seen.by = "";
+    seen.by = seen.middle = "";
+    if (boxes.length) seen.middle = name(deepest(globalThis, boxes[0].left + boxes[0].width / 2, boxes[0].top + boxes[0].height / 2));
     for (const r of boxes)
       for (const a of [0.04, 0.25, 0.5, 0.75, 0.96])
         for (const b of [0.04, 0.25, 0.5, 0.75, 0.96]) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ElementHandle, Page, Playwright, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, ElementHandle, Frame, Page, Playwright, Route, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from benchmarks.pages.generator import HOST, Documents
@@ -48,7 +48,7 @@ async def seen(page: Page) -> Seen:
     return Seen(logs, states, focus, f"{parts.path}#{parts.fragment}" if parts.fragment else parts.path)
 
 
-def _named(frame: Any) -> str:
+def _named(frame: Frame) -> str:
     """The place of a frame among its siblings, from the page on: equal in both browsers."""
     if frame.parent_frame is None:
         return "page"
@@ -95,7 +95,10 @@ class Reference:
     async def show(self, documents: Documents, path: str) -> None:
         """Open a fresh copy of the page, with the pointer where a new page has it."""
         self._documents = documents
-        await self.page.goto(f"http://{HOST}{path}", wait_until="load", timeout=20_000)
+        try:
+            await self.page.goto(f"http://{HOST}{path}", wait_until="load", timeout=20_000)
+        except PlaywrightError:  # the last action's own navigation came between
+            await self.page.goto(f"http://{HOST}{path}", wait_until="load", timeout=20_000)
         await self.page.mouse.move(0, 0)
         await self.page.evaluate(SETTLE)
         await seen(self.page)  # what loading made is not compared
@@ -119,10 +122,18 @@ class Reference:
             element = handle.as_element()
             if element is None or inner == len(steps):
                 return element
-            content = await element.content_frame()
+            content = await element.content_frame() or await _frame_of(frame, element)
             if content is None:
                 return None
             frame, steps = content, steps[inner + 1 :]
+
+
+async def _frame_of(frame: Frame, owner: ElementHandle) -> Frame | None:
+    """The frame that an object or embed holds."""
+    for child in frame.child_frames:
+        if await owner.evaluate("(one, other) => one === other", await child.frame_element()):
+            return child
+    return None
 
 
 CAUSES = (
