@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from webgym.commands.console import PlainConsole
 from webgym.errors import WebGymError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL.")
@@ -26,7 +26,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against th
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(bench_app, name="bench")
 app.add_typer(study_app, name="study")
-console = Console()
+console = PlainConsole()
 
 TasksOption = Annotated[
     list[str], typer.Option("--tasks", "-t", help="Task set, pack, id or pattern such as 'miniwob.click-*'; may be given again.")
@@ -65,6 +65,7 @@ class ModelDialect(StrEnum):
 
     call = "call"
     json = "json"
+    tools = "tools"
 
 
 @tasks_app.command("list")
@@ -163,7 +164,7 @@ def tasks_validate(
             if kept and kept.knows(task_id, seeds):
                 print(f"{task_id}: trusted before", file=sys.stderr if as_json else sys.stdout, flush=True)
                 continue
-            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds)))
+            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds), clock=True))
             if kept:
                 kept.add(audits[-1], seeds)
             if not as_json:
@@ -222,7 +223,7 @@ def demos(
     path = out / layout.DEMOS
     if path.exists():
         raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), Console(stderr=True)) as listener:
+    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), PlainConsole(stderr=True)) as listener:
         found = arena.collect(Demonstrator(prompts, slips, seed), keys, on_event=listener)
     out.mkdir(parents=True, exist_ok=True)
     kept = 0
@@ -291,14 +292,14 @@ def algos(
     if as_json:
         print(json.dumps({"name": algorithm.name, "summary": algorithm.summary, "options": settings, "metrics": metrics}, indent=2))
         return
-    console.print(f"{algorithm.name}: {algorithm.summary}", soft_wrap=True, markup=False)
+    console.print(f"{algorithm.name}: {algorithm.summary}", soft_wrap=True)
     for title, rows in (
         (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
         (("metric", "meaning"), list(metrics.items())),
     ):
         table = Table(*title)
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*row)
         console.print(table)
 
 
@@ -364,7 +365,7 @@ def evaluate(
     model: Annotated[str, typer.Option(help="openai: the model's name on the server.")] = "",
     base_url: Annotated[str, typer.Option(help="openai: the server's address; else OPENAI_BASE_URL. The key is OPENAI_API_KEY.")] = "",
     view: Annotated[PageView, typer.Option(help="openai: how the model sees the page.")] = PageView.text,
-    dialect: Annotated[ModelDialect, typer.Option(help="openai: how the model writes actions.")] = ModelDialect.call,
+    dialect: Annotated[ModelDialect, typer.Option(help="openai: how it writes actions; tools: function calling.")] = ModelDialect.call,
     max_tokens: Annotated[int, typer.Option(min=1, help="openai: longest answer.")] = 1024,
     extra: Annotated[str, typer.Option(help="openai: more fields for each request, as a JSON object; null takes one out.")] = "{}",
     tasks: TasksOption = [],  # noqa: B006
@@ -403,7 +404,7 @@ def evaluate(
         seeds,
         sessions,
         known_backend(backend),
-        shown=lambda total: shown(total, Console(stderr=True)),
+        shown=lambda total: shown(total, PlainConsole(stderr=True)),
     )
     comparison = None
     if checkpoint is not None:
@@ -424,7 +425,8 @@ def evaluate(
         found = wanted.of_server(
             Server.from_environment(base_url),
             model,
-            prompts=PromptSettings(dialect=dialect.value),
+            prompts=PromptSettings(dialect="json" if dialect is ModelDialect.tools else dialect.value),
+            tools=dialect is ModelDialect.tools,
             sampling=Sampling(temperature, max_tokens=max_tokens, greedy=greedy),
             view=view.value,
             extra=_json_object("--extra", extra),
@@ -738,7 +740,7 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show wha
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING,
         format="%(message)s",
-        handlers=[RichHandler(console=Console(stderr=True))],
+        handlers=[RichHandler(console=PlainConsole(stderr=True))],
     )
     for noisy in ("asyncio", "httpcore2", "httpx", "httpx2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -750,19 +752,23 @@ def _warning(message: Warning | str, category: type[Warning], filename: str, lin
     print(f"warning: {message}{place}", file=sys.stderr)
 
 
+def _say_error(words: str) -> None:
+    PlainConsole(stderr=True).print(Text.assemble(("error", "bold red"), words), end="")
+
+
 def run() -> None:
     """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
     warnings.showwarning = _warning
     try:
         app()
     except WebGymError as error:
-        Console(stderr=True).print(f"[bold red]error[/] {type(error).__name__}: ", end="")
+        _say_error(f" {type(error).__name__}: ")
         print(error, file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        Console(stderr=True).print("[bold red]error[/] the disk is full: ", end="")
+        _say_error(" the disk is full: ")
         print(f"{error.filename or 'what was being written'} is incomplete; free some space and try again", file=sys.stderr)
         sys.exit(2)
 

@@ -59,6 +59,8 @@ class SleepingEnv:
     def __init__(self, draws: Sequence[Draws]) -> None:
         self.draws = draws
 
+    deterministic = True
+
     async def reset(self, task_id: str, seed: int) -> Observation:
         self.episode, self.turn = self.draws[seed], 0
         await asyncio.sleep(self.episode.reset_s)

@@ -33,6 +33,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from webgym.backends.browser.pool import shared_pool
+from webgym.backends.browser.session import LISTENERS
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
@@ -41,7 +42,9 @@ from webgym.packs import sets as task_sets
 from webgym.prompts.page import page_text
 from webgym.prompts.prompt import prompt_text
 from webgym.prompts.settings import COMPACT
-from webgym.sites.gateway import TOKEN_HEADER
+from webgym.sites.certificates import certificate
+from webgym.sites.episode import Episode
+from webgym.sites.listener import Listener
 from webgym.task import Site, Task
 from webgym.trust import audit_seeds
 from webgym.types import Observation, digest
@@ -200,18 +203,20 @@ async def loads(found: Sequence[Played], most: int) -> dict[str, list[float]]:
         token = f"load-{number}"
         pool.serve(registry.sites_of(task))
         pool.serve([Empty()])
-        await pool.gateway.open(token, task.hosts, played.seed, task.start(played.seed).site_state)
-        await pool.gateway.open(f"{token}-empty", (Empty.host,), 0, None)
+        site = await pool.gateway.open(token, task.hosts, played.seed, task.start(played.seed).site_state)
+        empty = await pool.gateway.open(f"{token}-empty", (Empty.host,), 0, None)
         addresses = list(dict.fromkeys(page.url for page in played.pages))[:most]
-        times[task.id.partition(".")[0]] += await _loads_of(browser, token, addresses)
-        times["empty"] += await _loads_of(browser, f"{token}-empty", [f"http://{Empty.host}/"] * len(addresses))
+        times[task.id.partition(".")[0]] += await _loads_of(browser, site, addresses)
+        times["empty"] += await _loads_of(browser, empty, [f"http://{Empty.host}/"] * len(addresses))
         await pool.gateway.end(token)
         await pool.gateway.end(f"{token}-empty")
     return times
 
 
-async def _loads_of(browser: Browser, token: str, addresses: Sequence[str]) -> list[float]:
-    context = await browser.new_context(extra_http_headers={TOKEN_HEADER: token})
+async def _loads_of(browser: Browser, episode: Episode, addresses: Sequence[str]) -> list[float]:
+    listener = await Listener.open(certificate())
+    listener.serve(episode)
+    context = await browser.new_context(proxy={"server": f"http://{LISTENERS}:{listener.port}"})
     page, times = await context.new_page(), []
     await page.goto(addresses[0])  # its styles are cached then, as they are after an episode's first page
     for address in addresses:
@@ -222,6 +227,7 @@ async def _loads_of(browser: Browser, token: str, addresses: Sequence[str]) -> l
             )
         )
     await context.close()
+    await listener.close()
     return times
 
 

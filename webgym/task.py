@@ -135,6 +135,8 @@ class Task:
     `probe`: a JavaScript expression read in the page's own world after each turn for `Evidence.page_state`.
     `chance`: the success rate that a random policy may reach at most.
     `splits`: which seeds and goal wordings are for training, validation and test.
+    `deterministic`: False where the answers of a site depend on the wall clock. A retry then checks the outcome and not every page.
+    `streams`: paths of requests that sites leave unanswered, such as long polls: the pages' time never waits for them.
     `exact`: the exact values of a policy on a seed, with a discount per turn, where they can be computed; no agent ever sees them.
     """
 
@@ -150,6 +152,8 @@ class Task:
     viewport: tuple[int, int] = (1280, 720)
     clock_s: float = 1_767_600_000.0  # what the pages' clock says at the start: 2026-01-05 08:00 UTC, in Unix seconds
     settle_ms: float = 500.0  # virtual time that pages get after every action
+    deterministic: bool = True
+    streams: tuple[str, ...] = ()
     chance: float = 0.0
     difficulty: int = 1  # 1..5 by required turns: 1-3, 4-6, 7-12, 13-20, 21-30
     description: str = ""

@@ -29,7 +29,6 @@ def test_a_short_run_has_all_figures():
     finally:
         registry._remove("elsewhere.count")
     assert result["leases_measured"] == 2 and result["asked"]["lease"] == result["asked"]["release"] == 4  # one before, one that blocks
-    assert result["blocking"]["longest_stall_ms"] >= 250  # the site sleeps for 300 ms
     assert {"added_ms", "longest_stall_ms", "longest_step_ratio", "steps_ratio", "missed"} <= result.keys()
     assert all(result[kind].keys() == figures_keys() for kind in ("without", "leases", "blocking"))
     assert summary(result).row_count == 9

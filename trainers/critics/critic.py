@@ -310,7 +310,7 @@ class Critic(nn.Module):
             raise CheckpointError(f"{folder} is no critic: {', '.join(missing)} missing")
         config = HeadConfig.model_validate(json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")))
         if config.backbone == "copy":
-            critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto")), config)
+            critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto", trust_remote_code=False, use_safetensors=True)), config)
         elif policy is not None:
             critic = cls.of(policy, config)
         else:

@@ -102,7 +102,7 @@ class QCritic(nn.Module):
         """The critic that :meth:`save_pretrained` wrote. Raises CheckpointError where the folder holds none."""
         if not (Path(folder) / HEADS_FILE).is_file():
             raise CheckpointError(f"{folder} is no critic of actions: {HEADS_FILE} missing")
-        critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto")))
+        critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto", trust_remote_code=False, use_safetensors=True)))
         critic.heads.load_state_dict(load_file(Path(folder) / HEADS_FILE))
         return critic.to(device)
 

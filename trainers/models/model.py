@@ -87,8 +87,8 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     """
     source = folder_of(name_or_path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True)
     except (
         OSError,
         ValueError,

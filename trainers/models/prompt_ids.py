@@ -4,6 +4,7 @@ A conversation is built of ids, never of text: each prompt is the ids before it,
 message. So consecutive turns merge into one row of the trainer, and a sampler that keeps keys and values reads each page once.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
@@ -16,6 +17,8 @@ from webgym.prompts.settings import PromptSettings, continues
 from webgym.types import Turn, well_formed
 
 ANSWER = "answer-5d1f"  # stands for the model's answer when a chat template is asked what comes behind one
+
+_TAG = re.compile(r"<[^\s<>]+>|\[[^\s\[\]]+\]|\{[^\s{}]+\}")
 
 
 class Context:
@@ -49,7 +52,7 @@ class Context:
     def first(self, prompt: Prompt) -> tuple[int, ...]:
         """The ids of the first prompt."""
         if not self._tokenizer.chat_template:
-            return self._plain(prompt.text)
+            return self._plain(_spelled_out(prompt.text, self._tags))
         text = self._templated(self._harmless(prompt))
         return tuple(self._tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
 
@@ -58,7 +61,7 @@ class Context:
         end = cast(int, self._tokenizer.eos_token_id)
         closing = () if action_ids and action_ids[-1] in self._ends else (end,)
         if not self._tokenizer.chat_template:
-            return (*closing, *self._plain(f"\n{prompt.text}"))
+            return (*closing, *self._plain(_spelled_out(f"\n{prompt.text}", self._tags)))
         before = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ANSWER}]
         _, found, text = self._templated([*before, *self._harmless(prompt)]).partition(ANSWER)
         if not found:
@@ -79,13 +82,24 @@ class Context:
         return self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
 
     def _harmless(self, prompt: Prompt) -> list[dict[str, str]]:
-        """The messages with a space inside any text that spells a special token, so that no page can end a turn or begin one."""
-        contents = [message.text for message in prompt.messages]
-        for token in self._special:
-            contents = [content.replace(token, f"{token[0]} {token[1:]}") for content in contents]
+        """The messages with a space inside any text that spells a control token, so that no page can end a turn or begin one."""
+        contents = [_spelled_out(message.text, (*self._special, *self._tags)) for message in prompt.messages]
         return [{"role": message.role, "content": content} for message, content in zip(prompt.messages, contents, strict=True)]
 
     @cached_property
     def _special(self) -> tuple[str, ...]:
         added = self._tokenizer.added_tokens_decoder.values()
         return tuple(token.content for token in added if token.special and len(token.content) > 1)
+
+    @cached_property
+    def _tags(self) -> tuple[str, ...]:
+        """Added tokens such as <think> and <tool_call>, which mean more than their letters and which some tokenizers call not special."""
+        added = self._tokenizer.added_tokens_decoder.values()
+        return tuple(token.content for token in added if not token.special and _TAG.fullmatch(token.content))
+
+
+def _spelled_out(text: str, tokens: Iterable[str]) -> str:
+    """The text with a space inside each of these tokens."""
+    for token in tokens:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text

@@ -51,8 +51,8 @@ def _convert(source: Path, target: Path) -> None:
     """The GGUF as a Hugging Face folder in bf16."""
     from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    read = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, trust_remote_code=False)
+    read = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.bfloat16, trust_remote_code=False)
     settings = read.config.to_dict()
     settings.pop("quantization_config", None)  # the weights are plain now
     config = LlamaConfig(**settings)

@@ -7,6 +7,7 @@ file's size and blake2b digest, so that a file cut or changed later is found bef
 import hashlib
 import json
 import os
+import pickle
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -51,6 +52,11 @@ class Checkpoint:
             return torch.load(self.path / STATE, map_location=map_location, weights_only=True)
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.path} holds no {STATE}: it can be evaluated, but no run can go on from it.") from error
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:  # code in place of tensors; no archive; a cut one
+            raise CheckpointError(
+                f"{self.path / STATE} is no state of a run: expected tensors and plain values, as a checkpoint has them; "
+                f"got something else ({type(error).__name__}). Nothing of it was run."
+            ) from error
 
     def verify(self) -> None:
         """Raises CheckpointError, naming the file, if one is missing, cut or changed since the checkpoint was written."""

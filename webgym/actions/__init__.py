@@ -63,6 +63,7 @@ __all__ = [
     "known_dialect",
     "parse",
     "render",
+    "tool_specs",
 ]
 
 Dialect = Literal["call", "compact", "json"]
@@ -88,15 +89,19 @@ def render(action: Action, dialect: str) -> str:
     return _MODULES[known_dialect(dialect)].write(action)
 
 
-def describe(dialect: str, needs: Need = "") -> str:
-    """Help for prompts: one line per action, as the dialect writes it; with `needs`, of the actions that such a page calls for.
+def describe(dialect: str, needs: Need = "", refs: bool = True) -> str:
+    """Help for prompts: one line per action, as the dialect writes it; with `needs`, of the actions that such a page calls for; without
+    `refs`, of those that need none (`call`, `json`).
 
     >>> describe("compact").splitlines()[0]
     'click #3: click a thing, also click #3 right x2 +Shift, or a point: click 10,20'
     >>> describe("call", "dialog")
     'dialog(accept, text=None): accept (True) or decline (False) the dialog that is open, with a text for a prompt'
     """
-    return _MODULES[known_dialect(dialect)].help_text(needs)
+    return _MODULES[known_dialect(dialect)].help_text(needs, refs)
+
+
+tool_specs = tool_call.specs
 
 
 def known_dialect(dialect: str) -> Dialect:

@@ -210,5 +210,5 @@ def _literal(parameter: Parameter, value: Any) -> str:
     return figure(value)
 
 
-def help_text(needs: Need = "") -> str:
-    return "\n".join(f"{verb.signature}: {verb.help}" for verb in offered(needs).values())
+def help_text(needs: Need = "", refs: bool = True) -> str:
+    return "\n".join(f"{verb.signature}: {verb.help}" for verb in offered(needs, refs).values())

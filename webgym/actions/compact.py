@@ -416,5 +416,5 @@ def _click_words(start: str, button: str, count: int, modifiers: tuple[str, ...]
     return " ".join(words)
 
 
-def help_text(needs: Need = "") -> str:
+def help_text(needs: Need = "", refs: bool = True) -> str:
     return "\n".join(f"{verb.syntax}: {verb.help}" for verb in _COMPACT.values() if verb.needs == needs)

@@ -2,24 +2,35 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 from webgym.actions.verbs import (
+    BUTTONS,
     DIRECTIONS,
     MAX_DEPTH,
+    MAX_WAIT_MS,
+    MODIFIERS,
     REQUIRED,
     THINK_TAG,
     VERBS,
     Need,
+    Verb,
     Wrong,
     build,
     last_line,
     offered,
     read_button,
+    read_count,
     read_ignored,
+    read_index,
+    read_keys,
+    read_modifiers,
     read_ms,
     read_number,
+    read_ref,
+    read_text,
+    read_texts,
     shown,
     spell,
 )
@@ -118,12 +129,50 @@ def write(action: Action) -> str:
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
-def help_text(needs: Need = "") -> str:
+def help_text(needs: Need = "", refs: bool = True) -> str:
     lines = []
-    for verb in offered(needs).values():
+    for verb in offered(needs, refs).values():
         shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}
         lines.append(f"{json.dumps({'name': verb.name, 'arguments': shown})}: {verb.help}")
     return "\n".join(lines)
+
+
+# --- tools of a server ------------------------------------------------------------------------------------------------------
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_SCHEMAS: Mapping[Callable[[object], Any], Mapping[str, Any]] = {
+    read_ref: {"type": "integer", "minimum": 0, "description": "number of a thing on the page"},
+    read_index: {"type": "integer", "minimum": 0, "description": "number of a tab, from 0"},
+    read_text: _TEXT,
+    read_texts: _TEXTS,
+    read_keys: {**_TEXT, "description": "a key or chord, such as Enter or Control+a"},
+    read_number: {"type": "number"},
+    read_ms: {"type": "number", "minimum": 0, "maximum": MAX_WAIT_MS, "description": "milliseconds"},
+    read_count: {"type": "integer", "minimum": 1, "maximum": 10},
+    read_button: {**_TEXT, "enum": list(BUTTONS)},
+    read_modifiers: {"type": "array", "items": {**_TEXT, "enum": list(MODIFIERS)}},
+}
+
+
+def specs(refs: bool = True) -> list[dict[str, Any]]:
+    """The actions as tools of the OpenAI protocol (function calling, JSON schema); without `refs`, those that act by coordinates.
+
+    >>> next(spec["function"]["parameters"] for spec in specs() if spec["function"]["name"] == "clear")["required"]
+    ['ref']
+    """
+    return [{"type": "function", "function": _spec(verb)} for verb in VERBS.values() if verb.help and (refs or not verb.needs_ref)]
+
+
+def _spec(verb: Verb) -> dict[str, Any]:
+    listed = [p for p in verb.parameters if p.read is not read_ignored]
+    schema = {
+        "type": "object",
+        "properties": {p.name: dict(_SCHEMAS[p.read]) for p in listed},
+        "required": [p.name for p in listed if p.default is REQUIRED],
+        "additionalProperties": False,
+    }
+    return {"name": verb.name, "description": verb.help, "parameters": schema}
 
 
 # The forms of computer-use models. Coordinates are taken as CSS pixels of the viewport, so code that shows the model a scaled picture

@@ -186,6 +186,11 @@ class Verb:
     needs: Need = ""
 
     @property
+    def needs_ref(self) -> bool:
+        """True if it cannot be said without the ref of a thing on the page."""
+        return any(p.read is read_ref and p.default is REQUIRED for p in self.parameters)
+
+    @property
     def signature(self) -> str:
         shown = [p for p in self.parameters if p.read is not read_ignored]
         parts = [p.name if p.default is REQUIRED else f"{p.name}={_default_shown(p.default)}" for p in shown]
@@ -288,9 +293,9 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def offered(needs: Need = "") -> Mapping[str, Verb]:
-    """The verbs that are offered always, or those that are offered where there is such a need."""
-    return {name: verb for name, verb in VERBS.items() if verb.help and verb.needs == needs}
+def offered(needs: Need = "", refs: bool = True) -> Mapping[str, Verb]:
+    """The verbs that are offered always, or those that are offered where there is such a need; without `refs`, those that need none."""
+    return {name: verb for name, verb in VERBS.items() if verb.help and verb.needs == needs and (refs or not verb.needs_ref)}
 
 
 def build(name: str, positional: Sequence[object], named: Mapping[str, object]) -> Action:

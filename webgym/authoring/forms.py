@@ -29,10 +29,10 @@ class FormSite(StaticSite):
     """Serves a folder and keeps what forms send; implements :class:`webgym.task.Site`.
 
     In pages (`.html`), `{{name}}` and `{{item.title}}` stand for the values of the episode, which the task gives as its state;
-    scripts read all of them from `/state.json`. A form that posts to `/order.html` is kept as an entry of the list `order` in the
-    site's state, its fields as text (a list of texts where one name came several times), and leads to the page `/order.html`, which
-    can show it: `{{order.-1.name}}`. A file of a form with `enctype="multipart/form-data"` is kept as `{file: its name, text: what it
-    says}`. A script may post a JSON object instead. Nothing else changes the state.
+    scripts read all of them from `/state.json`, which cannot be opened as a page. A form that posts to `/order.html` is kept as an
+    entry of the list `order` in the site's state, its fields as text (a list of texts where one name came several times), and leads
+    to the page `/order.html`, which can show it: `{{order.-1.name}}`. A file of a form with `enctype="multipart/form-data"` is kept
+    as `{file: its name, text: what it says}`. A script may post a JSON object instead. Nothing else changes the state.
     """
 
     async def lease(self, seed: int, site_state: Any) -> Episode:
@@ -55,6 +55,8 @@ class FormSite(StaticSite):
                 return await self._keep(scope, receive, send, state)
             if scope["method"] in ("GET", "HEAD"):
                 if scope["path"] == "/state.json":
+                    if _typed(scope):  # it holds what no page has shown yet
+                        return await reply(send, 404, b"text/plain; charset=utf-8", b"not found", cut=scope["method"] == "HEAD")
                     return await _fresh(scope, send, b"application/json", json.dumps(state.values, ensure_ascii=False).encode())
                 found = self._read(scope["path"])
                 if found and found[0].startswith(b"text/html"):
@@ -138,6 +140,11 @@ async def _body(receive: Any) -> bytes | None:
             return None
         if not message.get("more_body"):
             return body
+
+
+def _typed(scope: Scope) -> bool:
+    """True where the address is opened as a page, which no script of a page does."""
+    return dict(scope["headers"]).get(b"sec-fetch-mode") == b"navigate"
 
 
 async def _fresh(scope: Scope, send: Any, kind: bytes, body: bytes) -> None:

@@ -1,9 +1,9 @@
 """The seam between the environment and what shows pages and performs actions: a :class:`Backend` opens a :class:`Pool`, which opens
 :class:`Session` s, each of which gives a :class:`View` of the page that it shows.
 
-A backend of your own implements these four and nothing else. Its gateway (:class:`webgym.sites.gateway.Gateway`) answers requests for the
-tasks' sites, over a loopback port or called as ASGI in this process. It is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as
-an object, or found by its name (:mod:`webgym.backends`).
+A backend of your own implements these four and nothing else. Its gateway (:class:`webgym.sites.gateway.Gateway`) has the tasks' sites. An
+episode of it is an ASGI application that answers all requests of the episode, over a loopback port or called in this process. The backend
+is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as an object, or found by its name (:mod:`webgym.backends`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,8 +70,8 @@ class Session(Protocol):
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`, None without one.
 
-        Each request carries the `token` in the header that the gateway reads. `folder` holds the files that may be uploaded. The other
-        arguments are those of :class:`webgym.task.Task`.
+        The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there. `folder`
+        holds the files that may be uploaded. The other arguments are those of :class:`webgym.task.Task`.
         """
         ...
 

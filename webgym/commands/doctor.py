@@ -16,9 +16,11 @@ from typing import Literal
 from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from webgym.backends.browser import executable
 from webgym.backends.browser.executable import Browser
+from webgym.commands.console import PlainConsole
 from webgym.errors import BrowserFault, BrowserMissingError
 
 Status = Literal["ok", "warn", "fail"]
@@ -58,9 +60,9 @@ def table(checks: Iterable[Check]) -> Table:
     """The checks for a terminal."""
     rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for check in checks:
-        rows.add_row(check.name, f"[{STYLES[check.status]}]{check.status}[/]", check.message)
+        rows.add_row(check.name, Text(check.status, STYLES[check.status]), check.message)
         if check.fix:
-            rows.add_row("", "", f"[bold]→[/] {check.fix}")
+            rows.add_row("", "", Text.assemble(("→", "bold"), f" {check.fix}"))
     return rows
 
 
@@ -293,12 +295,12 @@ def run(*, install: bool = False, browser_only: bool = False, console: Console |
 
     `browser_only` stops after the browser is found or installed, for `make`.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     if install or browser_only:
         try:
             browser = executable.install()
         except BrowserMissingError as error:
-            console.print(f"[bold red]fail[/] {error}", soft_wrap=True)
+            console.print(Text.assemble(("fail", "bold red"), f" {error}"), soft_wrap=True)
             return 1
         if browser_only:
             console.print(f"browser: {browser.version} at {browser.path}", soft_wrap=True)

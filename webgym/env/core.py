@@ -197,6 +197,11 @@ class AsyncWebEnv:
         return "truncated" if self._turn >= self._limit else ""
 
     @property
+    def deterministic(self) -> bool:
+        """False where the task of this episode says that the same actions need not lead to the same pages."""
+        return self._task is None or self._task.deterministic
+
+    @property
     def opened(self) -> bool:
         """True where there is a session or a site's lease to give back."""
         return self._session is not None or self._token != ""

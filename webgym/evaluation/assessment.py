@@ -74,6 +74,7 @@ class Assessment:
         prompts: PromptSettings,
         sampling: Sampling,
         view: View = "text",
+        tools: bool = False,
         extra: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> Report:
@@ -81,7 +82,7 @@ class Assessment:
         client = OpenAIClient(server)
         try:
             loop_thread().run(client.check(model))
-            policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, extra=extra, run_seed=seed)
+            policy = OpenAIPolicy(client, model, prompts=prompts, sampling=sampling, view=view, tools=tools, extra=extra, run_seed=seed)
             with Arena(self.sessions, screenshots=view != "text", backend=self.backend) as arena:
                 return self.report(self.play(policy, arena))
         finally:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from webgym.actions import parse, render, tool_specs
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import OpenAIClient
 from webgym.prompts.parts import Message, Part, PicturePart, Prompt, TextPart
-from webgym.prompts.prompt import prompt_of
+from webgym.prompts.prompt import prompt_of, system_text
 from webgym.prompts.settings import PromptSettings
-from webgym.types import Completion, EpisodeKey, Observation, Sampling, Turn, seed_from
+from webgym.types import Completion, EpisodeKey, InvalidAction, Observation, Sampling, Turn, seed_from
 
 View = Literal["text", "screenshot", "both"]
 """View of the page for the model: its text with refs, its picture (then it acts by coordinates), or both."""
@@ -26,7 +27,9 @@ SAMPLING = Sampling(max_tokens=1024)  # room for reasoning
 class OpenAIPolicy:
     """Acts by asking a server for chat completions; implements :class:`webgym.policies.policy.Policy`.
 
-    `tokens` asks for token ids and log-probabilities and keeps them in the completions; `extra` fields go into every request (see
+    `tokens` asks for token ids and log-probabilities and keeps them in the completions. `tools` offers the actions as tools of the
+    protocol and asks for a call of one of them; a call is read in either case, since servers make one of what a model writes in the form
+    of its family. `extra` fields go into every request (see
     :meth:`OpenAIClient.chat`). The seed of a request is a function of the run's seed, the episode's key and the turn; how much of
     the answer it fixes is the server's affair. The caller closes the client.
     """
@@ -40,6 +43,7 @@ class OpenAIPolicy:
         sampling: Sampling = SAMPLING,
         view: View = "text",
         tokens: bool = False,
+        tools: bool = False,
         extra: Mapping[str, Any] | None = None,
         run_seed: int = 0,
     ) -> None:
@@ -50,26 +54,39 @@ class OpenAIPolicy:
         self.dialect = prompts.dialect
         self._client, self._model, self._prompts, self._sampling = client, model, prompts, sampling
         self._view: View = view
-        self._tokens, self._extra, self._run_seed = tokens, extra, run_seed
+        offered = {"tools": tool_specs(refs=view != "screenshot"), "tool_choice": "required", "parallel_tool_calls": False} if tools else {}
+        self._tokens, self._tools, self._extra, self._run_seed = tokens, tools, offered | dict(extra or {}), run_seed
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion; the model's reasoning, where the server splits it off, is put back in front. Raises UsageError, PolicyFault."""
         shown, pictures, asked = await asyncio.to_thread(self._asked, observation, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
         reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._extra)
-        text = f"<think>{reply.reasoning}</think>{reply.text}" if reply.reasoning else reply.text
+        written = "\n".join(part for part in (reply.text, self._called(reply.call, observation.goal)) if part)
+        text = f"<think>{reply.reasoning}</think>{written}" if reply.reasoning else written
         return Completion(text, shown, reply.prompt_ids, reply.ids, reply.logprobs, self._sampling, key=pictures)
+
+    def _called(self, call: str, goal: str) -> str:
+        """The tool call in the policy's dialect; as it is where it names no action, so that the error can say what was wrong."""
+        action = parse(call, "json", goal) if call and self.dialect != "json" else InvalidAction("")
+        return call if isinstance(action, InvalidAction) else render(action, self.dialect)
 
     def _asked(self, observation: Observation, history: Sequence[Turn]) -> tuple[str, str, list[dict[str, Any]]]:
         """The prompt's text, its key, and its messages."""
-        prompt = viewed_prompt(observation, history, self._prompts, self._view)
+        prompt = viewed_prompt(observation, history, self._prompts, self._view, self._tools)
         return prompt.text, prompt.key, chat_messages(prompt)
 
 
-def viewed_prompt(observation: Observation, history: Sequence[Turn], prompts: PromptSettings, view: View) -> Prompt:
-    """The prompt with the page as text, picture or both. Raises UsageError where the picture is missing."""
+def viewed_prompt(observation: Observation, history: Sequence[Turn], prompts: PromptSettings, view: View, tools: bool = False) -> Prompt:
+    """The prompt with the page as text, picture or both. Raises UsageError where the picture is missing.
+
+    A model that sees no refs is told of no action that needs one; with `tools` the server tells it of the actions.
+    """
     seen = replace(observation, nodes=()) if view == "screenshot" else observation
     prompt = replace(prompt_of(seen, history, prompts), cue="")  # the server has a chat template
+    if tools or view == "screenshot":
+        words = system_text(prompts.dialect, refs=view != "screenshot", tools=tools)
+        prompt = replace(prompt, messages=(Message("system", (TextPart(words),)), *prompt.messages[1:]))
     if view == "text":
         return prompt
     if observation.screenshot is None:

@@ -13,12 +13,12 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from webgym.errors import ConfigError, PolicyFault, UsageError, did_you_mean
 from webgym.types import Sampling, seed_from, well_formed
@@ -47,10 +47,16 @@ class Server:
         except ValueError:  # a port that is no number, an IPv6 address that is not closed
             usable = False
         if not usable:
-            raise ConfigError(f"expected a server's address such as http://127.0.0.1:8000/v1, got {self.base_url!r}")
+            raise ConfigError(f"expected a server's address such as http://127.0.0.1:8000/v1, got {self.shown!r}")
         if not (self.key.isascii() and self.key.isprintable()) or self.key != self.key.strip():
             raise ConfigError(f"the server's key holds characters that no key has (a line break, perhaps): look at {API_KEY}")
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+
+    @property
+    def shown(self) -> str:
+        """The address for messages, without a user's name and password."""
+        before, at, after = self.base_url.rpartition("@")
+        return f"{before.partition('//')[0]}//***@{after}" if at and "//" in before else self.base_url
 
     @classmethod
     def from_environment(cls, base_url: str = "", environ: Mapping[str, str] | None = None) -> "Server":
@@ -90,7 +96,8 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer of a server. `reasoning` was split off before the text. `finish` is "stop", or "length" where the text was cut.
+    """Answer of a server. `reasoning` was split off before the text. `finish` is "stop", or "length" where the text was cut. `call` is
+    the first tool call, as the JSON object that the `json` dialect reads; "" where the model called no tool.
 
     Where the server gives token ids: `prompt_ids` are those that the model read, `ids` those that were sampled, the end token
     included. `logprobs` are one per sampled id, of the full distribution at the sampling temperature; empty where the server's
@@ -103,6 +110,7 @@ class Reply:
     prompt_ids: tuple[int, ...] = ()
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    call: str = ""
 
 
 JSON_HEADERS = {"content-type": "application/json"}
@@ -131,10 +139,35 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class _Function(_Answer):
+    name: str = ""
+    arguments: str | dict[str, Any] | None = None
+
+
+class _ToolCall(_Answer):
+    function: _Function | None = None
+
+
 class _Message(_Answer):
     content: str | None = None
+    tool_calls: tuple[_ToolCall, ...] | None = None
+    function_call: _Function | None = None  # the older form
     reasoning_content: str | None = None  # vLLM, SGLang, DeepSeek
     reasoning: str | None = None  # OpenRouter, newer vLLM
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _joined(cls, content: object) -> object:
+        """The text of a content in parts, as some servers give it."""
+        if isinstance(content, list) and all(isinstance(part, dict) and isinstance(part.get("text", ""), str) for part in content):
+            return "".join(part.get("text", "") for part in content)
+        return content
+
+    @property
+    def call(self) -> str:
+        """The first tool call in the `json` dialect's form: later ones were written without having seen what the first does."""
+        called = [each.function for each in self.tool_calls or () if each.function] or ([self.function_call] if self.function_call else [])
+        return json.dumps({"name": called[0].name, "arguments": called[0].arguments or {}}, ensure_ascii=False) if called else ""
 
 
 class _TokenLogprob(_Answer):
@@ -244,6 +277,7 @@ class OpenAIClient:
                 answer.prompt_token_ids or (),
                 choice.token_ids or (),
                 tuple(each.logprob for each in logprobs or ()),
+                choice.message.call,
             ),
             sampling,
         )
@@ -263,19 +297,19 @@ class OpenAIClient:
         given = choice.logprobs.token_logprobs if choice.logprobs else None
         if choice.token_ids is None or given is None:
             missing = "log-probabilities" if given is None else "token ids"
-            url = self.server.base_url
+            url = self.server.shown
             raise ConfigError(f"{url} gives no {missing}: expected a server that knows return_token_ids, such as vLLM from 0.10.2")
         if choice.prompt_token_ids is not None and choice.prompt_token_ids != tuple(prompt_ids):
-            raise PolicyFault(f"{self.server.base_url} read another prompt than it was sent: {len(choice.prompt_token_ids)} token ids")
+            raise PolicyFault(f"{self.server.shown} read another prompt than it was sent: {len(choice.prompt_token_ids)} token ids")
         return self._reply(Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, given), sampling)
 
     def _reply(self, reply: Reply, sampling: Sampling) -> Reply:
         """The reply, with log-probabilities only where they are one per id and mean what is promised."""
         if not reply.ids or not usable_logprobs(sampling, self.server.logprobs):
-            return Reply(reply.text, reply.reasoning, reply.finish, reply.prompt_ids, reply.ids)
+            return replace(reply, logprobs=())
         if reply.logprobs and len(reply.logprobs) != len(reply.ids):
             counts = f"{len(reply.ids)} token ids and {len(reply.logprobs)} log-probabilities"
-            raise PolicyFault(f"{self.server.base_url} gave {counts}, not one each")
+            raise PolicyFault(f"{self.server.shown} gave {counts}, not one each")
         return reply
 
     async def models(self) -> tuple[str, ...]:
@@ -293,7 +327,7 @@ class OpenAIClient:
             raise ConfigError(f"{fault}: is the server running, and is its address right?") from fault
         if known and model not in known:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
-            raise ConfigError(f"{self.server.base_url} has no model {model!r}{did_you_mean(model, known)} (it has: {shown})")
+            raise ConfigError(f"{self.server.shown} has no model {model!r}{did_you_mean(model, known)} (it has: {shown})")
 
     async def control(self, path: str, body: Mapping[str, Any]) -> None:
         """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault."""
@@ -329,7 +363,7 @@ class OpenAIClient:
                 failure = f"answered with status {response.status_code}{self._words(response)}"
             pause_s = self.patience.pause_s(tried, seed_from("pause", number, tried) / 2**63, asked_s)
             if tried >= self.patience.tries or time.monotonic() - start + pause_s >= self.patience.give_up_s:
-                raise PolicyFault(f"{self.server.base_url} {failure}, {tried} {'time' if tried == 1 else 'times'}")
+                raise PolicyFault(f"{self.server.shown} {failure}, {tried} {'time' if tried == 1 else 'times'}")
             await asyncio.sleep(pause_s)
 
     def _connections(self) -> httpx2.AsyncClient:
@@ -345,7 +379,7 @@ class OpenAIClient:
 
     def _accepted(self, response: httpx2.Response, path: str) -> httpx2.Response:
         """The answer, if the server did what it was asked for. Raises UsageError."""
-        status, words, url = response.status_code, self._words(response), self.server.base_url
+        status, words, url = response.status_code, self._words(response), self.server.shown
         if status == 200:
             return response
         if status in (401, 403):
@@ -363,7 +397,7 @@ class OpenAIClient:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the answer"
-            raise PolicyFault(f"{self.server.base_url} answered in another form than the protocol's: {where}: {first['msg']}") from error
+            raise PolicyFault(f"{self.server.shown} answered in another form than the protocol's: {where}: {first['msg']}") from error
 
     def _words(self, response: httpx2.Response) -> str:
         """The server's words on its refusal, as " (...)", without the key; "" where it said nothing."""

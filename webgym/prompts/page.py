@@ -1,11 +1,18 @@
 """A page as text: nodes in, lines out. Two modes: `full` for pretrained language models, `compact` for small ones."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from webgym.types import Node
 
 PageMode = Literal["full", "compact"]
+
+# Beginnings of the chat prompt's own lines (prompt.py): no page text stands there unmarked.
+_OURS = re.compile(
+    r"[\W_]*(?:\[|(?:goal|turns left|note|tabs|text|action)\s*:|your last actions\b|the last action did|\d+: |page ['\"]|\.\.\. )",
+    re.IGNORECASE,
+)
 
 
 def full_line(node: Node) -> str:
@@ -15,12 +22,12 @@ def full_line(node: Node) -> str:
     '[3] textbox "User name" value="bob" (focused)'
     >>> full_line(Node("text", "Welcome back"))
     'Welcome back'
-    >>> full_line(Node("text", "[3] is no ref, [0] neither"))
-    'text: [3] is no ref, [0] neither'
+    >>> full_line(Node("text", "[3] is no ref, [0] neither")), full_line(Node("text", "Goal: pay"))
+    ('text: [3] is no ref, [0] neither', 'text: Goal: pay')
     """
     indent = "  " * node.depth
     if node.ref is None:
-        return f"{indent}{node.text}" if node.role == "text" and not node.text.startswith("[") else f"{indent}{node.role}: {node.text}"
+        return f"{indent}{node.text}" if node.role == "text" and not _OURS.match(node.text) else f"{indent}{node.role}: {node.text}"
     parts = [f'[{node.ref}] {node.role} "{node.text}"']
     if node.value is not None:
         lines = node.value.replace("\r", "").replace("\n", "\\n")  # one node, one line

@@ -59,12 +59,17 @@ def _message(role: Role, text: str) -> Message:
     return Message(role, (TextPart(text),))
 
 
+def system_text(dialect: str, refs: bool = True, tools: bool = False) -> str:
+    """The system message of the chat style: a model that sees no `refs` acts by coordinates, and `tools` are described by the server."""
+    shown = "; a thing that can be acted on bears a ref in square brackets" if refs else " as a picture"
+    task = f"You are an agent that operates a web browser. Each turn you see the page{shown}. Think briefly if you must, then "
+    if tools:
+        return f"{task}call exactly one tool: it is performed, and you see the page that follows."
+    return f"{task}end with exactly one action on its own line. Actions:\n{describe(dialect, refs=refs)}"
+
+
 def _system(settings: PromptSettings) -> str:
-    return (
-        "You are an agent that operates a web browser. Each turn you see the page; a thing that can be acted on bears a ref in "
-        "square brackets. Think briefly if you must, then end with exactly one action on its own line. Actions:\n"
-        + describe(settings.dialect)
-    )
+    return system_text(settings.dialect)
 
 
 def demonstration(action: Action, observation: Observation, settings: PromptSettings) -> str:

@@ -1,6 +1,7 @@
 """The episodes of a run, listed without reading them whole: ten thousand are found in a second, one is read when it is looked at."""
 
 import json
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,25 +69,31 @@ def glance(line: bytes, name: str, number: int, place: int) -> Episode:
     head, turns, rest = line.partition(b',"turns":[')
     if not turns:
         raise ValueError("no turns")
-    record = json.loads(head.decode("utf-8", "surrogatepass") + "}")
-    task_id, seed, iteration, group, member = record["key"]
-    outcome = record["outcome"]
-    count = rest.count(b'"completion":{')
-    if not rest.endswith(b"]}\n") or not isinstance(task_id, str):
+    try:
+        record = json.loads(head.decode("utf-8", "surrogatepass") + "}")
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    task_id, *numbers = record["key"]
+    goal, outcome = record["goal"], record["outcome"]
+    reward, count = outcome["reward"], rest.count(b'"completion":{')
+    if not rest.endswith(b"]}\n"):
         raise ValueError("cut")
+    if not all(isinstance(text, str) for text in (task_id, goal, outcome["kind"])):
+        raise TypeError("a text is none")
+    if len(numbers) != 4 or not all(type(number) is int for number in numbers):
+        raise TypeError("a number of the key is none")
+    if reward is not None and not (type(reward) in (int, float) and math.isfinite(reward)):
+        raise TypeError("the reward is no number")
     return Episode(
         name,
         number,
         place,
         len(line),
         task_id,
-        int(seed),
-        int(iteration),
-        int(group),
-        int(member),
-        str(record["goal"]),
-        str(outcome["kind"]),
-        outcome["reward"],
+        *numbers,
+        goal,
+        outcome["kind"],
+        reward,
         count,
         count - rest.count(b'"error":"",'),
         count - rest.count(b'"screenshot":"",'),
@@ -177,8 +184,11 @@ class Episodes:
     def picture(self, name: str) -> Path | None:
         """The file of a screenshot by its name in the trajectory; None for one that is missing or lies elsewhere."""
         folder = self.path.parent if self.path.is_file() else self.path
-        path = (folder / name).resolve()
-        return path if path.suffix == ".png" and path.is_relative_to(folder.resolve()) and path.is_file() else None
+        try:
+            path = (folder / name).resolve()
+            return path if path.suffix == ".png" and path.is_relative_to(folder.resolve()) and path.is_file() else None
+        except (OSError, ValueError):  # no file has such a name
+            return None
 
     def siblings(self, episode: Episode) -> list[Episode]:
         """The group that the episode belongs to, itself included, by member."""

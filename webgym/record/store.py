@@ -169,18 +169,37 @@ def encode(trajectory: Trajectory) -> bytes:
 
 def decode(line: bytes) -> Trajectory:
     """The trajectory of one line. Raises ValueError, KeyError or TypeError on a damaged one."""
-    record = json.loads(line.decode("utf-8", "surrogatepass"))
+    try:
+        return _decoded(json.loads(line.decode("utf-8", "surrogatepass"), parse_constant=_no_number))
+    except (RecursionError, OverflowError, AttributeError) as error:
+        raise ValueError(f"damaged: {type(error).__name__}") from None
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _decoded(record: dict[str, Any]) -> Trajectory:
     if record["format"] != FORMAT:
         raise ValueError(f"format {record['format']} is not known, this version reads {FORMAT}")
-    outcome = record["outcome"]
+    outcome, (task_id, *numbers) = record["outcome"], record["key"]
+    _all_of(str, task_id, record["goal"], outcome["kind"], outcome["message"], record["final_hash"])
+    _all_of(int, *numbers, outcome["retries"], *record.get("final_prompt_ids", ()))
     return Trajectory(
-        key=EpisodeKey(*record["key"]),
+        key=EpisodeKey(task_id, *numbers),
         goal=record["goal"],
         turns=tuple(_turn(turn) for turn in record["turns"]),
         outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"])}),
         final_hash=record["final_hash"],
         final_prompt_ids=tuple(record.get("final_prompt_ids", ())),
     )
+
+
+def _all_of(kind: type, *values: object) -> None:
+    """Raises TypeError for a value of another type, as a damaged or hostile file may hold."""
+    for value in values:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
 
 
 _TURN_FIELDS = (
@@ -234,10 +253,14 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
 
 def _turn(record: dict[str, Any]) -> Turn:
     fields = {name: record[name] for name in _TURN_FIELDS}
+    _all_of(str, *(fields[name] for name in _TURN_FIELDS if name not in ("reward", "terminated", "truncated")))
+    _all_of(bool, fields["terminated"], fields["truncated"])
     fields["reward"] = _float(record["reward"])
     completion = dict(record["completion"])
     completion["prompt_ids"] = tuple(completion["prompt_ids"])
     completion["action_ids"] = tuple(completion["action_ids"])
+    _all_of(int, *completion["prompt_ids"], *completion["action_ids"])
+    _all_of(str, completion["text"], completion["prompt"], completion.get("key", ""))
     completion["behaviour_logprobs"] = tuple(_float(x) for x in completion["behaviour_logprobs"])
     if completion["sampling"] is not None:
         temperature, top_p, *limits = completion["sampling"]
@@ -266,6 +289,7 @@ def _node_record(node: Node, box: Box | None) -> dict[str, Any]:
 
 
 def _node(record: dict[str, Any], box: Box | None) -> Node:
+    _all_of(str, record["role"], record["text"], record.get("value") or "", *record.get("states", ()))
     given = {**record, "states": tuple(record.get("states", ())), "box": _box(record["box"]) if "box" in record else box}
     return Node(**given)
 

@@ -22,8 +22,12 @@ T = TypeVar("T")
 class Env(Protocol):
     """One session, reset to any task in turn (`webgym.env.core.AsyncWebEnv`). After `close`, `reset` begins a new session.
 
-    `screenshot` is asked for only where the record wants pictures and the observations hold none.
+    `screenshot` is asked for only where the record wants pictures and the observations hold none. `deterministic` is true where the same
+    actions lead to the same pages, which a retry then checks.
     """
+
+    @property
+    def deterministic(self) -> bool: ...
 
     async def reset(self, task_id: str, seed: int) -> Observation: ...
     async def screenshot(self) -> "np.ndarray": ...

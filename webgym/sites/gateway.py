@@ -1,117 +1,70 @@
-"""One loopback server for all sites: routes each request on (episode token, host) and keeps episodes apart.
+"""The sites of this process, and the episodes that lease their states.
 
-The browser's resolver rules map every site name to this server, so a page sees ordinary addresses (`http://shop.localhost/cart`).
-Site names end in `.localhost` because browsers treat those as secure contexts: clipboard, service workers and `crypto.subtle`
-work in a page as they would over https.
-
-The token is a request header that the browser context adds to every request. It never reaches a site: the gateway strips it,
-answers the preflights that it causes, and looks up the episode's state. A request without a live token, or for a host that the
-episode may not reach, gets 403. What a browser caches is good for its episode only, unless the site says that it is immutable
-(`cache-control: ... immutable`), which means: the same bytes for every episode.
+An episode (:class:`webgym.sites.episode.Episode`) is an ASGI application: a browser's session serves it on a loopback port of its own
+(:mod:`webgym.sites.listener`), and a backend without a browser calls it in this process. What a browser caches is good for its episode
+only, unless the site says that it is immutable (`cache-control: ... immutable`), which means: the same bytes for every episode.
 """
 
 import asyncio
 import logging
-import socket
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-import uvicorn
-
 from webgym.errors import Fault, SiteFault
+from webgym.sites.address import origin
+from webgym.sites.episode import Episode
+from webgym.sites.immutable import Immutables
 from webgym.sites.synchronous import Leased, leased
-from webgym.task import Scope, Site
+from webgym.task import Site
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TOKEN_HEADER = "x-webgym-episode"
-_TOKEN = TOKEN_HEADER.encode()
-BLANK = "/webgym-blank"  # the address of an empty page on every host: no site is asked
 LEASE_S = 45.0  # that a site may take to lease a state
 STATE_S = 30.0  # that a site may take to say its state, or to take it back
 
 
-@dataclass
-class _Episode:
-    """State of one running episode in the gateway: its sites, their states, and the first failure of a site, with its place."""
-
-    sites: Mapping[str, Site]
-    states: dict[str, Any] = field(default_factory=dict)
-    failure: tuple[str, Exception] | None = None
-
-    def must_be_well(self) -> None:
-        """Raises SiteFault if a site has failed."""
-        if self.failure:
-            where, error = self.failure
-            raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
-
-
 class Gateway:
-    """Serves the given sites on a loopback port, for the episodes opened with :meth:`open`."""
+    """The sites that are served, by their origins, and the episodes opened with :meth:`open`, by their tokens."""
 
     def __init__(self) -> None:
         self._sites: dict[str, Site] = {}
-        self._episodes: dict[str, _Episode] = {}
-        self._server: uvicorn.Server | None = None
-        self._serving: asyncio.Task[None] | None = None
-        self.port = 0
-
-    async def start(self) -> None:
-        """Listen on a free loopback port; `port` is known afterwards."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self.app,
-            interface="asgi3",
-            lifespan="off",
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            access_log=False,
-            log_level="critical",  # a site's failure is logged here and becomes a fault
-            timeout_keep_alive=600,
-        )
-        self._server = uvicorn.Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        while not self._server.started:
-            if self._serving.done():
-                raise SiteFault(f"the site server did not start: {self._serving.exception()}")
-            await asyncio.sleep(0.001)
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._server and self._serving:
-            self._server.should_exit = self._server.force_exit = True
-            await self._serving
+        self._episodes: dict[str, Episode] = {}
+        self._immutables = Immutables()
 
     def add_site(self, site: Site) -> None:
-        """Serve `site` under its host (again with the same object is fine)."""
-        known = self._sites.get(site.host)
+        """Serve `site` under its host (again with the same object is fine). Raises ConfigError for a host that is none."""
+        found = origin(site.host)
+        known = self._sites.get(found)
         if known is not site and not (isinstance(known, Leased) and known.site is site):
-            self._sites[site.host] = leased(site)
+            self._sites[found] = leased(site)
+            self._immutables.forget(found)
 
-    async def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any, *, timeout_s: float = LEASE_S) -> None:
+    async def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any, *, timeout_s: float = LEASE_S) -> Episode:
         """Begin an episode: lease a fresh state of every site that it may reach, of all at once. Raises SiteFault.
 
         Where one lease fails, or takes longer than `timeout_s`, the others are released.
         """
-        if self._serving is not None and self._serving.done():
-            raise SiteFault("the site server has stopped: no page can be served any more")
         for host in hosts:
-            if host not in self._sites:
-                raise SiteFault(f"no site is registered for host {host!r}; known: {', '.join(sorted(self._sites)) or 'none'}")
-        episode = _Episode({host: self._sites[host] for host in hosts})
+            if origin(host) not in self._sites:
+                known = ", ".join(sorted(site.host for site in self._sites.values())) or "none"
+                raise SiteFault(f"no site is registered for host {host!r}; known: {known}")
+        episode = Episode({host: self._sites[origin(host)] for host in hosts}, self._immutables)
         try:
             await _all([_lease(episode, host, seed, site_state, timeout_s) for host in episode.sites])
         except BaseException:  # a cancelled reset must give back what it got
             await _release(episode)
             raise
         self._episodes[token] = episode
+        return episode
+
+    def episode(self, token: str) -> Episode:
+        """The running episode that was opened with this token. Raises SiteFault."""
+        if token not in self._episodes:
+            raise SiteFault("no episode is open under this token: it has ended, or was never opened")
+        return self._episodes[token]
 
     async def snapshot(self, token: str, *, due: bool = True) -> Any:
         """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed.
@@ -131,6 +84,7 @@ class Gateway:
         """Forget an episode and release what it leased. Errors are only logged, because the episode is over and no other is to blame."""
         episode = self._episodes.pop(token, None)
         if episode is not None:
+            await episode.end()
             await _release(episode)
 
     @property
@@ -138,38 +92,8 @@ class Gateway:
         """The number of episodes that are open now."""
         return len(self._episodes)
 
-    async def app(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer one request, as ASGI."""
-        if scope["type"] not in ("http", "websocket"):
-            return
-        token, headers = "", []
-        host = ""
-        for name, value in scope["headers"]:
-            if name == _TOKEN:
-                token = value.decode("latin-1")
-                continue
-            if name == b"host":
-                host = value.decode("latin-1")  # with a port, it is another origin, whose storage no reset would clear: none is served
-            headers.append((name, value))
-        episode = self._episodes.get(token)
-        if scope["type"] == "http" and scope["method"] == "OPTIONS" and not token and _asks_for_token(headers):
-            return await _answer(send, 204, _preflight(headers))
-        if episode is None or host not in episode.sites:
-            if scope["type"] == "websocket":
-                return await send({"type": "websocket.close", "code": 1008})
-            return await _answer(send, 403, {})
-        if scope["path"] == BLANK:
-            return await _answer(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
-        inner = {**scope, "headers": headers, "webgym.state": episode.states[host]}
-        try:
-            await episode.sites[host].app(inner, receive, _for_this_episode(send))
-        except Exception as error:
-            log.exception("site %s failed at %s", host, scope.get("path"))
-            episode.failure = episode.failure or (f"{host}{scope.get('path')}", error)
-            raise
 
-
-async def _lease(episode: _Episode, host: str, seed: int, site_state: Any, timeout_s: float) -> None:
+async def _lease(episode: Episode, host: str, seed: int, site_state: Any, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             episode.states[host] = await episode.sites[host].lease(seed, site_state)
@@ -181,7 +105,7 @@ async def _lease(episode: _Episode, host: str, seed: int, site_state: Any, timeo
         raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
 
 
-async def _state(episode: _Episode, host: str) -> Any:
+async def _state(episode: Episode, host: str) -> Any:
     try:
         found = episode.sites[host].snapshot(episode.states[host])
         if not isawaitable(found):
@@ -194,7 +118,7 @@ async def _state(episode: _Episode, host: str) -> Any:
         raise SiteFault(f"site {host} could not say its state: {error!r}") from error
 
 
-async def _release(episode: _Episode) -> None:
+async def _release(episode: Episode) -> None:
     """Give back what the episode has leased, each state once."""
 
     async def give_back(host: str, state: Any) -> None:
@@ -217,38 +141,3 @@ async def _all(works: Sequence[Awaitable[T]]) -> Sequence[T]:
         if isinstance(result, BaseException):
             raise result
     return results  # type: ignore[return-value]
-
-
-def _for_this_episode(send: Any) -> Any:
-    """`send`, with every response but the immutable ones bound to the token that it was asked with, in the browser's cache too."""
-
-    async def bound(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"cache-control" and b"immutable" in value.lower() for name, value in headers):
-                message = {**message, "headers": [*headers, (b"vary", _TOKEN)]}
-        await send(message)
-
-    return bound
-
-
-def _asks_for_token(headers: list[tuple[bytes, bytes]]) -> bool:
-    """True if this is a preflight that the browser makes only because of the token header."""
-    asked = dict(headers).get(b"access-control-request-headers", b"").lower()
-    return [name.strip() for name in asked.split(b",")] == [_TOKEN]
-
-
-def _preflight(headers: list[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-    return {
-        "access-control-allow-origin": given.get("origin", "*"),
-        "access-control-allow-headers": TOKEN_HEADER,
-        "access-control-allow-methods": given.get("access-control-request-method", "GET"),
-        "access-control-allow-credentials": "true",
-    }
-
-
-async def _answer(send: Any, status: int, headers: Mapping[str, str]) -> None:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": [*pairs, (b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,7 @@
 """A site that is a folder of files: no state, the same bytes for every episode."""
 
 import mimetypes
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ class StaticSite(SynchronousMethods):
     """Serves the files under `directory` as `http://<host>/...`; implements :class:`webgym.task.Site`.
 
     The files are taken to be immutable: they are kept in memory once read and sent with a cache life of a year, so that a browser
-    asks once. Text is declared as UTF-8. A folder's address serves its `index.html`.
+    asks once. Text is declared as UTF-8. A folder's address serves its `index.html`. The files `withheld` are not served.
     """
 
-    def __init__(self, host: str, directory: Path) -> None:
+    def __init__(self, host: str, directory: Path, withheld: Iterable[Path] = ()) -> None:
         self.host = host
         self.directory = directory.resolve()
+        self._withheld = frozenset(path.resolve() for path in withheld)
         self._files: dict[str, tuple[bytes, bytes]] = {}  # path in the address: content type, body
 
     async def lease(self, seed: int, site_state: Any) -> Any:
@@ -62,7 +64,7 @@ class StaticSite(SynchronousMethods):
             file = (self.directory / path.lstrip("/")).resolve()
             if file.is_dir():
                 file = file / "index.html"
-            if not file.is_relative_to(self.directory) or not file.is_file():
+            if not file.is_relative_to(self.directory) or file in self._withheld or not file.is_file():
                 return None
             self._files[path] = (_content_type(file), file.read_bytes())
         except (OSError, ValueError):  # no file has such a name: too long, a loop of links, half a character

@@ -31,6 +31,7 @@ from webgym.trust.adversaries import (
     by_chance,
     never,
 )
+from webgym.trust.wall_time import wall_time
 from webgym.types import EpisodeKey, Trajectory, digest
 
 CONFIDENCE = 0.99
@@ -90,14 +91,26 @@ def audit_seeds(count: int) -> list[int]:
     return [SEEDS[SPLITS[number % len(SPLITS)]][number // len(SPLITS)] for number in range(count)]
 
 
-def audit(task_id: str, arena: Arena, seeds: Sequence[int], adversaries: Iterable[str] | None = None, oracle: bool = True) -> Audit:
-    """Plays the oracle (if wanted) and the adversaries (all unless named) on the seeds and says what is wrong with the task."""
+def audit(
+    task_id: str,
+    arena: Arena,
+    seeds: Sequence[int],
+    adversaries: Iterable[str] | None = None,
+    oracle: bool = True,
+    clock: bool = False,
+) -> Audit:
+    """Plays the oracle (if wanted) and the adversaries (all unless named) on the seeds and says what is wrong with the task.
+
+    With `clock`, the start of the first seed is also played slowly, to find sites whose answers depend on the wall clock.
+    """
     task = registry.task(task_id)
     try:
         rehearse([task_id])
     except WebGymError as error:
         return Audit(task, (), (str(error),))
     problems, notes = [], []
+    if clock and (differs := wall_time(task_id, seeds[0])):
+        problems.append(differs)
     trials: list[Trial] = []
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:

@@ -1,6 +1,10 @@
 """Packed forward passes against the same model run row by row with stock attention, and closed forms of the log-probabilities."""
 
+import ast
+import io
+import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -202,3 +206,32 @@ def test_one_kernel_computes_what_rows_one_by_one_do(kv_heads):
     for one, other in zip(*(torch.autograd.grad((x.float() ** 2).sum(), inputs) for x in (wanted, found)), strict=True):
         torch.testing.assert_close(one, other, atol=0.2, rtol=0.05)
     torch.testing.assert_close(found, wanted, atol=0.02, rtol=0.02)
+
+
+# --- models of strangers -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_model_folder_is_ever_run():
+    """Every call that loads a model says so itself: without the word, transformers asks on the terminal, and a yes runs the code."""
+    calls = []
+    for path in sorted(Path(model_module.__file__).parents[1].rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+                calls.append((path.name, {word.arg: getattr(word.value, "value", None) for word in node.keywords}))
+    assert len(calls) >= 5
+    assert [name for name, words in calls if words.get("trust_remote_code") is not False] == []
+
+
+@pytest.mark.parametrize("answer", ["y\n", ""])
+def test_a_folder_that_wants_its_code_run_is_refused(tmp_path, monkeypatch, answer):
+    build_model(build_tokenizer(["a b c"])).save_pretrained(tmp_path)
+    build_tokenizer(["a b c"]).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps(config | {"model_type": "mine", "auto_map": {"AutoConfig": "mine.C", "AutoModelForCausalLM": "mine.M"}})
+    )
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    with pytest.raises(UsageError, match="cannot load a model"):
+        load(tmp_path)
+    assert not (tmp_path / "ran").exists()

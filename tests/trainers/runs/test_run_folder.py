@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import random
 import signal
 import subprocess
@@ -380,3 +381,18 @@ def test_manifest_says_what_is_inside(run):
     manifest = json.loads((checkpoint.path / "manifest.json").read_text())
     # blake2b of "abc" to 16 bytes, as `b2sum -l 128` prints it
     assert manifest["files"] == {"policy/model.txt": {"bytes": 3, "blake2b": "cf4ab791c62b8d2b2109c90275287816"}}
+
+
+def test_a_state_that_holds_code_is_refused_and_not_run(run, tmp_path):
+    """The manifest of a folder of strangers can be right, as who made the folder wrote it."""
+
+    class Code:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    checkpoint = run.save(1, {"policy": writer("x")}, {"step": 1})
+    for content in (pickle.dumps(Code(), protocol=2), b"", b"no archive"):
+        (checkpoint.path / "state.pt").write_bytes(content)
+        with pytest.raises(CheckpointError, match="is no state of a run"):
+            checkpoint.state()
+    assert not (tmp_path / "ran").exists()

@@ -28,7 +28,7 @@ def site(tmp_path):
     return FormSite("forms.localhost", tmp_path)
 
 
-def ask(site, state, path, method="GET", body=b"", kind=FORM):
+def ask(site, state, path, method="GET", body=b"", kind=FORM, more=()):
     """Status, headers and body of the answer."""
     sent = []
     parts = [{"body": body[:5], "more_body": True}, {"body": body[5:]}]
@@ -39,7 +39,7 @@ def ask(site, state, path, method="GET", body=b"", kind=FORM):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", kind.encode())], "webgym.state": state}
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", kind.encode()), *more], "webgym.state": state}
     asyncio.run(site.app(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(m["body"] for m in sent[1:]).decode()
 
@@ -53,6 +53,12 @@ def test_pages_show_the_values_of_the_episode_as_text(site):
     assert ask(site, other, "/index.html")[2] == "<p>Bob &amp; Tea"
     assert json.loads(ask(site, other, "/state.json")[2]) == {"who": "Bob", "item": {"title": "Tea"}}
     assert ask(site, other, "/app.js")[2] == "const a = '{{who}}'"  # only pages are filled in
+
+
+@pytest.mark.parametrize(("mode", "status"), [(b"cors", 200), (b"same-origin", 200), (b"navigate", 404)])
+def test_the_values_can_be_read_by_scripts_and_not_opened_as_a_page(site, mode, status):
+    state = begun(site, 0, {"who": "Ann"})
+    assert ask(site, state, "/state.json", more=[(b"sec-fetch-mode", mode)])[0] == status
 
 
 def test_a_form_is_kept_by_its_page_and_leads_to_it(site):

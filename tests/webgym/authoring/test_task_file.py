@@ -376,3 +376,41 @@ def test_json_is_read_as_well(written):
 
 def test_a_file_whose_name_is_no_pack_name(written):
     assert "pack: is missing, and 'My Tasks', after the file, is no pack name" in error(written, lines(ENTRY), "My Tasks.jsonl")
+
+
+# --- files that reach too far ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pages", ["..", "/", "../beside", "pages/../..", "link"])
+def test_pages_lie_in_the_files_own_folder(written, pages):
+    folder = written.folder / "own"
+    folder.mkdir()
+    (folder / "pages").mkdir()
+    (written.folder / "beside").mkdir()
+    (folder / "link").symlink_to(written.folder / "beside")
+    (folder / "tasks.yaml").write_text(f"pack: cafe\nsite: {{pages: '{pages}'}}\ntasks:\n{ORDER}", "utf-8")
+    with pytest.raises(TaskFileError, match=rf"tasks.yaml:2: site.pages: .*got '{re.escape(pages)}', which lies outside"):
+        read(folder / "tasks.yaml")
+
+
+def test_the_file_itself_is_not_served(written):
+    written(HEAD.replace("pages: pages", "pages: .") + ORDER)
+    (written.folder / "index.html").write_text("<p>hello", "utf-8")
+    (written.folder / "copy.yaml").symlink_to(written.folder / "tasks.yaml")
+    (site,) = written.sites
+    assert site._read("/index.html") is not None
+    assert site._read("/tasks.yaml") is None and site._read("/copy.yaml") is None and site._read("/./tasks.yaml") is None
+
+
+def test_aliases_that_stand_for_more_than_a_reader_can_hold(written):
+    bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    assert "its aliases stand for" in error(written, "\n".join(bomb) + "\n" + HEAD + ORDER)
+    assert "holds itself" in error(written, "a: &a [*a]\n" + HEAD + ORDER)
+
+
+@pytest.mark.parametrize("depth", [100, 3000])
+def test_deep_nesting_is_refused_in_words(written, depth):
+    assert "lists and mappings within each other" in error(written, f"a: {'[' * depth}{']' * depth}\n" + HEAD + ORDER)
+    line = '{"name": "x", "check": ' + '{"all": [' * 50 * depth + "]}" * 50 * depth + "}"
+    assert error(written, line, "deep.jsonl").startswith("deep.jsonl:1: ")

@@ -15,7 +15,7 @@ import httpx2
 import numpy as np
 
 from webgym.backends.base import Backend, Pool, Session, View
-from webgym.sites.gateway import TOKEN_HEADER, Gateway
+from webgym.sites.gateway import Gateway
 from webgym.task import Site, Task
 from webgym.types import Action, Click, Node, Wait
 
@@ -43,7 +43,7 @@ class Reader:
     alive, spent = True, False
 
     def __init__(self, gateway: Gateway) -> None:
-        self._transport = httpx2.ASGITransport(app=gateway.app, raise_app_exceptions=False)
+        self._gateway = gateway
         self._client = httpx2.AsyncClient()
         self._page = Read("", "", ())
         self._sent: list[tuple[str, dict[str, str]]] = []  # by button: where its form goes, and what it says
@@ -65,7 +65,8 @@ class Reader:
         page_script: str | None = None,
         folder: Path | None = None,
     ) -> Mapping[str, object] | None:
-        self._client = httpx2.AsyncClient(transport=self._transport, follow_redirects=True, headers={TOKEN_HEADER: token})
+        sites = httpx2.ASGITransport(app=self._gateway.episode(token), raise_app_exceptions=False)
+        self._client = httpx2.AsyncClient(transport=sites, follow_redirects=True)
         self._read(await self._client.get(url))
         return None
 

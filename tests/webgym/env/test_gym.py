@@ -28,7 +28,7 @@ from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTas
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.packs import sets as task_sets
-from webgym.task import FAILURE, SUCCESS, Start, Verdict
+from webgym.task import FAILURE, PENDING, SUCCESS, Start, Verdict
 from webgym.types import Click, Fill, Infeasible, InvalidAction, Message, Stop, Wait
 
 ROOT = Path(__file__).parents[3]
@@ -229,6 +229,20 @@ def test_success_on_the_last_turn_is_no_truncation(at):
 
 def solved(evidence):
     return SUCCESS if evidence.page_state == "1" else FAILURE if evidence.page_state == "2" else Verdict("pending", 0.25)
+
+
+def test_address_and_page_of_a_check_are_of_the_tab_in_front(at):
+    """What one tab says and the address of another are never taken together."""
+
+    def check(evidence):
+        return SUCCESS if evidence.url.endswith("/settings") and evidence.page_state == "Saved" else PENDING
+
+    at.open("<title>Saved</title><a href=/settings target=_blank>open</a>", {"/settings": "<title>Settings</title>"},
+            probe="document.title", check=check)  # fmt: skip
+    assert at.step(Click(0)).kind == ""  # the first tab says it, the second has the address
+    at.open("<title>x</title><a href=/settings target=_blank>open</a>", {"/settings": "<title>Saved</title>"},
+            probe="document.title", check=check)  # fmt: skip
+    assert at.step(Click(0)).kind == "success"
 
 
 def test_failure_for_good_ends_and_raw_reward_is_kept(at):

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 
 import cli
 from tests.webgym.model_server import Asked, ModelServer, chat, model_server, scripted
+from webgym.actions import parse, tool_specs
 from webgym.errors import ConfigError, UsageError, WebGymError
 from webgym.policies.openai import OpenAIPolicy, chat_messages, picture_url, viewed_prompt
 from webgym.policies.openai_client import OpenAIClient, Patience, Server
 from webgym.policies.policy import Policy
 from webgym.prompts.prompt import prompt_of
 from webgym.prompts.settings import COMPACT, PromptSettings
-from webgym.types import Completion, EpisodeKey, Node, Observation, Sampling, Turn
+from webgym.types import Completion, EpisodeKey, InvalidAction, Node, Observation, Sampling, Turn
 
 KEY = EpisodeKey("demo.form", 3)
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -120,6 +121,77 @@ def test_dialect_is_the_prompts():
         OpenAIPolicy(OpenAIClient(Server("http://a.test/v1")), "m", prompts=COMPACT)
     with pytest.raises(ConfigError, match=r"prompts\.context=window, got 'conversation'"):
         OpenAIPolicy(OpenAIClient(Server("http://a.test/v1")), "m", prompts=PromptSettings(context="conversation"))
+
+
+# --- function calling --------------------------------------------------------------------------------------------------------
+
+
+def called(name, arguments, content=None, more=()):
+    """An answer that calls tools, as servers give it."""
+    calls = [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}, *more]
+    return chat(content, message={"content": content, "tool_calls": calls})
+
+
+CLICK = called("click", '{"ref": 0}')
+
+
+@pytest.mark.parametrize(
+    ("answer", "dialect", "text"),
+    [
+        (CLICK, "json", '{"name": "click", "arguments": "{\\"ref\\": 0}"}'),
+        (CLICK, "call", "click('0')"),
+        (called("click", {"ref": 0}), "call", "click('0')"),
+        (called("left_click", '{"coordinate": [3, 4]}'), "call", "mouse_click(3, 4)"),
+        (called("fill", '{"ref": 0, "text": "a\\nb"}', "I fill it."), "call", "I fill it.\nfill('0', 'a\\nb')"),
+        (called("click", '{"ref": 0}', more=[{"function": {"name": "stop", "arguments": "{}"}}]), "call", "click('0')"),
+        (chat(None, message={"content": None, "function_call": {"name": "go_back", "arguments": "{}"}}), "call", "go_back()"),
+        (chat(None, message={"content": [{"type": "text", "text": "click('0')"}]}), "call", "click('0')"),
+    ],
+)
+def test_a_tool_call_is_an_action_in_the_policys_dialect(answer, dialect, text):
+    with model_server(scripted(answer)) as server:
+        (completion,) = act(server, (PAGE, (), KEY), prompts=PromptSettings(dialect=dialect))
+    assert completion.text == text and not isinstance(parse(completion.text, dialect), InvalidAction)
+    assert "tools" not in server.asked[0].body
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("clik", "{}"), ("click", "{"), ("click", '{"ref": "a"}'), ("", "")])
+def test_a_call_of_no_tool_is_an_error_in_words(name, arguments):
+    for dialect in ("call", "json"):
+        with model_server(scripted(called(name, arguments))) as server:
+            (completion,) = act(server, (PAGE, (), KEY), prompts=PromptSettings(dialect=dialect))
+        assert isinstance(parse(completion.text, dialect), InvalidAction)
+
+
+def test_tools_are_offered_and_described_once():
+    with model_server(scripted(CLICK)) as server:
+        act(server, (PAGE, (), KEY), prompts=PromptSettings(dialect="json"), tools=True)
+        act(server, (PAGE, (), KEY), prompts=PromptSettings(dialect="json"), tools=True, view="screenshot")
+        act(server, (PAGE, (), KEY), tools=True, extra={"tool_choice": "auto", "parallel_tool_calls": None})
+    all_tools, points, changed = [request.body for request in server.asked]
+    names = [tool["function"]["name"] for tool in all_tools["tools"]]
+    assert {"click", "fill", "stop"} < set(names) and len(names) == len(set(names)) and all_tools["tool_choice"] == "required"
+    assert "click(" not in all_tools["messages"][0]["content"] and "one tool" in all_tools["messages"][0]["content"]
+    assert not {"click", "fill"} & {tool["function"]["name"] for tool in points["tools"]}
+    assert changed["tool_choice"] == "auto" and "parallel_tool_calls" not in changed
+
+
+def test_every_tool_takes_what_its_schema_says():
+    examples = {"integer": 1, "number": 5, "string": "Enter", "array": []}
+    for spec in tool_specs():
+        tool = spec["function"]
+        given = {}
+        for name, schema in tool["parameters"]["properties"].items():
+            given[name] = schema["enum"][0] if "enum" in schema else ["x"] if name in ("options", "files") else examples[schema["type"]]
+        for arguments in (given, {name: given[name] for name in tool["parameters"]["required"]}):
+            text = json.dumps({"name": tool["name"], "arguments": arguments})
+            assert not isinstance(parse(text, "json"), InvalidAction), text
+
+
+def test_a_model_that_sees_no_refs_is_told_of_no_action_that_needs_one():
+    for dialect in ("call", "json"):
+        system, _ = chat_messages(viewed_prompt(PAGE, (), PromptSettings(dialect=dialect), "screenshot"))
+        assert "mouse_click" in system["content"] and "fill" not in system["content"] and "bears a ref" not in system["content"]
 
 
 # --- evaluation in the browser -----------------------------------------------------------------------------------------------

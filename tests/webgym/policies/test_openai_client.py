@@ -327,3 +327,24 @@ def test_half_an_emoji_reaches_the_server_as_a_replacement_character():
     with model_server(scripted(chat("ok"))) as server:
         ask(server.url, messages=[{"role": "user", "content": "half: \ud83d, é"}])
     assert server.asked[0].body["messages"][0]["content"] == "half: \ufffd, é"
+
+
+def test_a_key_inside_the_address_is_never_shown():
+    server = Server("http://user:sk-canary@127.0.0.1:1/v1")
+    assert server.shown == "http://***@127.0.0.1:1/v1"
+    assert "canary" not in said_of_nobody(server) and "http://***@127.0.0.1:1/v1 cannot be reached" in said_of_nobody(server)
+    with pytest.raises(ConfigError) as caught:
+        Server("http://user:sk-canary@host:99999/v1")
+    assert "canary" not in str(caught.value)
+
+
+def said_of_nobody(server):
+    """The error where no server answers."""
+
+    async def asking():
+        async with OpenAIClient(server, AT_ONCE) as client:
+            await client.check("m")
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(asking())
+    return str(caught.value)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 
 from tests.webgym.record.test_store import trajectories
@@ -43,6 +44,50 @@ def test_damaged_lines_are_left_out_and_named(tmp_path: Path) -> None:
         file.write(lines[0][50:])
     episodes.refresh()
     assert len(episodes) == 19 and episodes.find("iter-000001", 21).id == "iter-000001/21"
+
+
+HEADS = {  # what the list itself shows: the line is left out
+    "deep": ('"goal":', '"x":' + "[" * 100_000 + "]" * 100_000 + ',"goal":'),
+    "reward": ('"reward":1.0,"raw_reward"', '"reward":NaN,"raw_reward"'),
+    "reward as text": ('"reward":1.0,"raw_reward"', '"reward":"x","raw_reward"'),
+    "seed": ('["a.b",1,', '["a.b",1e999,'),
+    "iteration": ('["a.b",1,0,', '["a.b",1,Infinity,'),
+    "key": ('["a.b",1,0,0,0]', '["a.b",1]'),
+    "goal": ('"goal":"', '"goal":[["a"]],"g2":"'),
+    "kind": ('"kind":"', '"kind":{},"k2":"'),
+    "outcome": ('"outcome":{', '"outcome":[1],"o2":{'),
+}
+TURNS = {  # what is only read with the episode: that episode is refused in words
+    "deep turns": ('"turns":[', '"turns":[' + "[" * 100_000),
+    "action": ('"action":"', '"action":5,"a2":"'),
+    "url": ('"url":"', '"url":5,"u2":"'),
+    "box": ('"completion":', '"box":["x"],"completion":'),
+    "picture": ('"screenshot":"', '"screenshot":5,"s2":"'),
+    "ids": ('"prompt_ids":[', '"prompt_ids":["x",'),
+    "prompt": ('"prompt":"', '"prompt":[],"p2":"'),
+    "turn's reward": ('"reward":1.0,"terminated"', '"reward":NaN,"terminated"'),
+}
+
+
+@pytest.mark.parametrize("name", [*HEADS, *TURNS])
+def test_a_hostile_line_costs_that_line_only(tmp_path: Path, name: str) -> None:
+    line = encode(trajectory(EpisodeKey("a.b", 1), [1.0])).decode()
+    old, new = (HEADS | TURNS)[name]
+    assert old in line
+    (tmp_path / "t.jsonl").write_text(line.replace(old, new, 1) + line, "utf-8")
+    episodes = Episodes(tmp_path / "t.jsonl")
+    episodes.refresh()
+    json.dumps([row.to_json() for row in episodes], allow_nan=False)
+    assert episodes.load(episodes.find("t", 2)).key.seed == 1
+    assert len(episodes) == (1 if name in HEADS else 2)
+    if name in TURNS:
+        with pytest.raises(KeyError, match="cannot be read"):
+            episodes.load(episodes.find("t", 1))
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "a" * 5000 + ".png", "../x.png"])
+def test_a_picture_whose_name_no_file_can_have(tmp_path: Path, name: str) -> None:
+    assert Episodes(tmp_path).picture(name) is None
 
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path) -> None:

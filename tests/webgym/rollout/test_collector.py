@@ -75,6 +75,8 @@ class FakeEnv:
     `trouble(env, turn)` is awaited before each step (turn -1: reset) and may raise, hang or sleep. `life` counts sessions begun.
     """
 
+    deterministic = True
+
     def __init__(self, trouble: Trouble | None = None, log: list[str] | None = None) -> None:
         self.trouble, self.log = trouble, log if log is not None else []
         self.life = 0
@@ -421,6 +423,21 @@ def test_a_replay_that_leads_elsewhere_is_a_fault() -> None:
     [trajectory] = play(collect([FakeEnv(trouble)], Clicker(), keys(5), retries=Retries(limit=2)))
     assert trajectory.outcome.kind == "fault" and "led to another page at turn 2" in trajectory.outcome.message
     assert math.isnan(trajectory.outcome.reward) and len(trajectory) == 3
+
+
+def test_a_retry_of_a_task_that_is_not_deterministic_checks_the_outcome_only() -> None:
+    async def trouble(env: FakeEnv, turn: int) -> None:
+        env.salt = f" life {env.life}"
+        if (turn, env.life) == (3, 1):
+            raise BrowserFault("killed")
+
+    class Other(FakeEnv):
+        deterministic = False
+
+    [trajectory] = play(collect([Other(trouble)], Clicker(), keys(5), retries=Retries(limit=2)))
+    assert (trajectory.outcome.kind, trajectory.outcome.retries) == ("success", 1)
+    [trajectory] = play(collect([FakeEnv(trouble)], Clicker(), keys(5), retries=Retries(limit=2)))
+    assert trajectory.outcome.kind == "fault" and "led to another page" in trajectory.outcome.message
 
 
 def test_a_page_on_which_nothing_was_decided_need_not_come_again() -> None:

@@ -1,163 +1,134 @@
-"""The gateway without a browser: who gets in, what a site sees, and what becomes of a site that fails."""
+"""The gateway and its episodes without a browser: which site answers, what it sees, and what becomes of a site that fails."""
 
 import asyncio
 
 import pytest
 
-from webgym.errors import SiteFault
-from webgym.sites.gateway import TOKEN_HEADER, Gateway
-
-
-class Counter:
-    """Counts the requests of each episode; notes what it was asked; `/broken` raises."""
-
-    def __init__(self, host="count.localhost"):
-        self.host = host
-        self.scopes, self.closed = [], []
-
-    async def lease(self, seed, site_state):
-        if seed == 13:
-            raise ValueError("unlucky")
-        if seed == 14:
-            raise SiteFault("down")
-        return {"seed": seed, "given": site_state, "count": 0}
-
-    def snapshot(self, state):
-        if state["seed"] == 15:
-            raise KeyError("count")
-        return state["count"]
-
-    async def release(self, state):
-        self.closed.append(state["seed"])
-
-    async def app(self, scope, receive, send):
-        self.scopes.append(scope)
-        if scope["path"] == "/broken":
-            raise RuntimeError("no")
-        scope["webgym.state"]["count"] += 1
-        body = f"{scope['webgym.state']['seed']} {scope['webgym.state']['given']}".encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
-        await send({"type": "http.response.body", "body": body})
-
-
-async def ask(gateway, path="/", host="count.localhost", token=None, method="GET", **headers):
-    """Status, header lines and body of a raw request."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
-    lines += [f"{TOKEN_HEADER}: {token}"] if token is not None else []
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    writer.write("\r\n".join([*lines, "", ""]).encode())
-    answer = (await reader.read()).decode()
-    writer.close()
-    await writer.wait_closed()
-    head, _, body = answer.partition("\r\n\r\n")
-    status, *found = head.split("\r\n")
-    return int(status.split()[1]), dict(line.lower().split(": ", 1) for line in found), body
+from tests.webgym.sites.counter import Counter, ask
+from webgym.errors import ConfigError, SiteFault
+from webgym.sites.gateway import Gateway
 
 
 def serve(test, *sites):
-    """Run `test(gateway)` beside a running gateway."""
-
-    async def main():
-        gateway = Gateway()
-        for site in sites:
-            gateway.add_site(site)
-        await gateway.start()
-        try:
-            await test(gateway)
-        finally:
-            await gateway.close()
-
-    asyncio.run(main())
+    """Run `test(gateway)` with the sites served."""
+    gateway = Gateway()
+    for site in sites:
+        gateway.add_site(site)
+    asyncio.run(test(gateway))
 
 
 def test_each_token_has_a_state_of_its_own():
     site = Counter()
 
     async def test(gateway):
-        await gateway.open("a", ("count.localhost",), 1, "x")
-        await gateway.open("b", ("count.localhost",), 2, "y")
+        one = await gateway.open("a", ("count.localhost",), 1, "x")
+        other = await gateway.open("b", ("count.localhost",), 2, "y")
+        assert one is gateway.episode("a") and other is gateway.episode("b")
         for _ in range(3):
-            assert (await ask(gateway, token="a"))[::2] == (200, "1 x")
-        assert (await ask(gateway, token="b"))[::2] == (200, "2 y")
+            assert (await ask(one))[::2] == (200, "1 x")
+        assert (await ask(other))[::2] == (200, "2 y")
         assert (await gateway.snapshot("a"), await gateway.snapshot("b"), gateway.open_episodes) == (3, 1, 2)
         await gateway.end("a")
         await gateway.end("a")
         assert site.closed == [1] and gateway.open_episodes == 1
-        assert (await ask(gateway, token="a"))[0] == 403
+        assert (await ask(one))[0] == 403 and (await ask(other))[0] == 200
+        with pytest.raises(SiteFault, match="no episode is open under this token"):
+            gateway.episode("a")
 
     serve(test, site)
 
 
-def test_who_is_not_let_in():
-    site, other = Counter(), Counter("other.localhost")
+HOSTS = ["count.localhost", "localhost:8001", "https://app.example:8443", "http://notes.example.com", "127.0.0.1:5000", "[::1]:5000"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_site_answers_at_its_own_scheme_host_and_port_and_nowhere_else(host):
+    site = Counter(host)
 
     async def test(gateway):
-        await gateway.open("a", ("count.localhost",), 1, None)
-        assert (await ask(gateway, token="b"))[0] == 403
-        assert (await ask(gateway, token=""))[0] == 403
-        assert (await ask(gateway))[0] == 403
-        for host in ("other.localhost", "127.0.0.1", "localhost", "count.localhost:81", "x.count.localhost", "nowhere.localhost"):
-            assert (await ask(gateway, host=host, token="a"))[0] == 403
-        assert (await ask(gateway, token="a", method="OPTIONS"))[0] == 200  # an OPTIONS of the site's own
-        assert len(site.scopes) == 1 and other.scopes == []
+        episode = await gateway.open("a", (host,), 1, None)
+        scheme, _, named = host.rpartition("://")
+        assert (await ask(episode, host=named, scheme=scheme or "http"))[0] == 200
+        bare = named.rpartition(":")[0] if named.rpartition(":")[2].isdigit() else named
+        for wrong in (f"{bare}:81", f"x.{bare}", "other.localhost", "", "localhost", "app.example", f"{bare}:0", f"{bare}:x"):
+            assert (await ask(episode, host=wrong, scheme=scheme or "http"))[0] == 403, wrong
+        assert (await ask(episode, host=named, scheme="http" if scheme == "https" else "https"))[0] == 403
+        assert len(site.scopes) == 1
 
-    serve(test, site, other)
+    serve(test, site)
 
 
-def test_the_token_stops_here():
+def test_a_host_may_be_written_in_any_way_that_means_the_same():
+    async def test(gateway):
+        episode = await gateway.open("a", ("HTTP://Count.localhost:80/",), 1, None)
+        assert (await ask(episode))[0] == 200 and (await ask(episode, host="COUNT.localhost:80"))[0] == 200
+        assert await gateway.snapshot("a") == 2
+
+    serve(test, Counter("count.localhost"))
+
+
+@pytest.mark.parametrize(
+    "host", ["", "ftp://a.b", "a b", "http://", "a.localhost/path", "a:99999", "me@a.localhost", "a\\b", "bücher.example"]
+)
+def test_a_host_that_is_none_is_told_in_words(host):
+    with pytest.raises(ConfigError, match=r"expected a host such as shop\.localhost"):
+        Gateway().add_site(Counter(host))
+
+
+def test_what_a_site_sees():
     site = Counter()
 
     async def test(gateway):
-        await gateway.open("secret", ("count.localhost",), 1, None)
-        await ask(gateway, "/p%20q?a=b", token="secret", x_other="kept")
+        episode = await gateway.open("secret", ("count.localhost",), 1, None)
+        own = ((b"x-other", b"kept"), (b"proxy-connection", b"keep-alive"), (b"proxy-authorization", b"Basic x"))
+        await ask(episode, "/p q?a=b", headers=own)
         (scope,) = site.scopes
         assert (scope["path"], scope["query_string"]) == ("/p q", b"a=b")
-        headers = dict(scope["headers"])
-        assert headers[b"x-other"] == b"kept" and headers[b"host"] == b"count.localhost"
+        assert scope["headers"] == [(b"host", b"count.localhost"), (b"x-other", b"kept")]
         assert "secret" not in str({key: value for key, value in scope.items() if key != "webgym.state"})
 
     serve(test, site)
 
 
-def test_preflights_for_the_token_are_answered_here_and_others_are_not():
+def test_preflights_are_the_site_s_to_answer():
     site = Counter()
-    asked = {"origin": "http://a.localhost", "access_control_request_method": "GET"}
 
     async def test(gateway):
-        await gateway.open("a", ("count.localhost",), 1, None)
-        status, headers, _ = await ask(gateway, method="OPTIONS", access_control_request_headers=TOKEN_HEADER, **asked)
-        assert status == 204
-        assert headers["access-control-allow-origin"] == "http://a.localhost"
-        assert headers["access-control-allow-headers"] == TOKEN_HEADER
-        status, *_ = await ask(gateway, method="OPTIONS", access_control_request_headers=f"x-own,{TOKEN_HEADER}", **asked)
-        assert status == 403 and site.scopes == []  # it asks for more than the gateway may grant
+        episode = await gateway.open("a", ("count.localhost",), 1, None)
+        asked = ((b"origin", b"http://a.localhost"), (b"access-control-request-headers", b"authorization"))
+        status, headers, _ = await ask(episode, method="OPTIONS", headers=asked)
+        assert (status, [scope["method"] for scope in site.scopes]) == (200, ["OPTIONS"])
+        assert not [name for name in headers if name.startswith("access-control")]
 
     serve(test, site)
 
 
 def test_site_that_fails_is_a_fault_of_its_episode_only(caplog):
     async def test(gateway):
-        await gateway.open("a", ("count.localhost",), 1, None)
+        one = await gateway.open("a", ("count.localhost",), 1, None)
         await gateway.open("b", ("count.localhost",), 2, None)
-        assert (await ask(gateway, "/broken", token="a"))[0] == 500
+        with pytest.raises(RuntimeError):
+            await ask(one, "/broken")
         with pytest.raises(SiteFault, match=r"the site count\.localhost/broken failed while answering: RuntimeError"):
             await gateway.snapshot("a")
         assert await gateway.snapshot("b") == 0
-        assert (await ask(gateway, token="a"))[0] == 200
+        assert (await ask(one))[0] == 200
         assert "site count.localhost failed at /broken" in caplog.text
 
     serve(test, Counter())
 
 
 def test_several_sites_and_what_cannot_be_opened():
-    sites = Counter(), Counter("other.localhost")
+    sites = Counter(), Counter("other.localhost:8001")
 
     async def test(gateway):
-        await gateway.open("a", ("count.localhost", "other.localhost"), 1, None)
-        await ask(gateway, token="a", host="other.localhost")
-        assert await gateway.snapshot("a") == {"count.localhost": 0, "other.localhost": 1}
-        with pytest.raises(SiteFault, match=r"no site is registered for host 'gone\.localhost'; known: count\.localhost, other\.localhost"):
+        episode = await gateway.open("a", ("count.localhost", "other.localhost:8001"), 1, None)
+        await ask(episode, host="other.localhost:8001")
+        assert await gateway.snapshot("a") == {"count.localhost": 0, "other.localhost:8001": 1}
+        assert episode.traces.origins == {"http://other.localhost:8001"}
+        with pytest.raises(
+            SiteFault, match=r"no site is registered for host 'gone\.localhost'; known: count\.localhost, other\.localhost:8001"
+        ):
             await gateway.open("b", ("gone.localhost",), 1, None)
         with pytest.raises(SiteFault, match="could not open seed 13: ValueError"):
             await gateway.open("b", ("count.localhost",), 13, None)
@@ -171,10 +142,75 @@ def test_several_sites_and_what_cannot_be_opened():
     serve(test, *sites)
 
 
-def test_a_server_that_has_stopped_is_told_before_an_episode():
+def test_immutable_answers_are_asked_for_once_whatever_the_episode():
+    site = Counter()
+
     async def test(gateway):
-        await gateway.close()
-        with pytest.raises(SiteFault, match="the site server has stopped"):
-            await gateway.open("a", ("count.localhost",), 1, None)
+        for seed in (1, 2):
+            episode = await gateway.open("a", ("count.localhost",), seed, None)
+            assert (await ask(episode, "/same"))[2] == "1 None" and (await ask(episode, "/other"))[2] == f"{seed} None"
+            await ask(episode, "/same?other", headers=((b"range", b"bytes=0-1"),))
+            await gateway.end("a")
+        assert [scope["path"] for scope in site.scopes] == ["/same", "/other", "/same", "/other", "/same"]
+        other = Counter()
+        gateway.add_site(other)  # in its place
+        await ask(await gateway.open("a", ("count.localhost",), 3, None), "/same")
+        assert len(other.scopes) == 1
+
+    serve(test, site)
+
+
+def test_an_episode_that_ends_lets_go_of_what_its_site_still_answers():
+    site = Counter()
+
+    async def test(gateway):
+        episode = await gateway.open("a", ("count.localhost",), 1, None)
+        waiting = asyncio.create_task(ask(episode, "/hang"))
+        while not episode.unanswered():
+            await asyncio.sleep(0)
+        (exchange,) = episode.unanswered()
+        assert (exchange.method, exchange.address, exchange.kind) == ("GET", "http://count.localhost/hang", "http")
+        await gateway.end("a")
+        assert waiting.cancelled() and site.cancelled == 1 and episode.unanswered() == () and site.closed == [1]
+
+    serve(test, site)
+
+
+ANSWERS = [
+    ({}, 200, True, ""),
+    ({"cache-control": "no-store"}, 200, False, ""),
+    ({"Cache-Control": "public, max-age=9, Immutable"}, 200, False, ""),
+    ({"cache-control": "max-age=9"}, 200, True, ""),
+    ({"cache-control": "no-store", "Strict-Transport-Security": "max-age=9"}, 200, False, "the header strict-transport-security"),
+    ({"cache-control": "no-store", "report-to": "{}"}, 200, False, "the header report-to"),
+    ({"cache-control": "no-store", "www-authenticate": "Basic"}, 401, False, "HTTP credentials"),
+]
+
+
+@pytest.mark.parametrize(("headers", "status", "cached", "lasting"), ANSWERS)
+def test_traces_that_an_answer_leaves_in_a_browser(headers, status, cached, lasting):
+    class Answering(Counter):
+        async def app(self, scope, receive, send):
+            pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": status, "headers": pairs})
+            await send({"type": "http.response.body", "body": b""})
+
+    async def test(gateway):
+        episode = await gateway.open("a", ("count.localhost",), 1, None)
+        await ask(episode)
+        assert (episode.traces.cached, episode.traces.lasting) == (cached, lasting)
+
+    serve(test, Answering())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "lasting"),
+    [(b"authorization", b"Basic YTpi", True), (b"authorization", b"Bearer x", False), (b"sec-purpose", b"prefetch", True)],
+)
+def test_traces_that_a_request_shows(name, value, lasting):
+    async def test(gateway):
+        episode = await gateway.open("a", ("count.localhost",), 1, None)
+        await ask(episode, headers=((name, value),))
+        assert bool(episode.traces.lasting) == lasting
 
     serve(test, Counter())

@@ -286,13 +286,13 @@ def test_a_request_that_fails_while_the_state_is_read_is_a_fault():
     class Breaking(Shelf):
         async def snapshot(self, state):
             with pytest.raises(RuntimeError):
-                await gateway.app(REQUEST, None, None)
+                await gateway.episode("t")(REQUEST, None, None)
             return await super().snapshot(state)
 
         async def app(self, scope, receive, send):
             raise RuntimeError("no")
 
-    headers = [(b"host", b"shelf.localhost"), (b"x-webgym-episode", b"t")]
+    headers = [(b"host", b"shelf.localhost")]
     REQUEST = {"type": "http", "method": "GET", "path": "/late", "headers": headers}
     gateway = gateway_of(Breaking())
 

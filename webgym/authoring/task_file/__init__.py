@@ -20,6 +20,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -47,7 +48,26 @@ class Pages(Entry):
     host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.localhost$")] | None = None
 
 
-class Header(Entry):
+class Pace(Entry):
+    """Time in pages: fields of one task, or of a file for all of its tasks."""
+
+    clock: datetime | None = None  # what pages take for the time at the start, UTC unless it says otherwise
+    settle_ms: Annotated[float, Field(ge=1, le=60_000)] | None = None  # time that pages get after every action
+    deterministic: bool | None = None  # false where a site's answers depend on the wall clock
+    streams: tuple[Annotated[str, Field(pattern="^/")], ...] | None = (
+        None  # paths that a site leaves unanswered; their requests never hold time
+    )
+
+    def over(self, file: "Pace") -> dict[str, Any]:
+        """The fields of a :class:`webgym.task.Task` that are given here, or else for the whole file."""
+        given = {name: own if (own := getattr(self, name)) is not None else getattr(file, name) for name in Pace.model_fields}
+        clock = given.pop("clock")
+        if clock is not None:
+            given["clock_s"] = (clock if clock.tzinfo else clock.replace(tzinfo=UTC)).timestamp()
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Header(Pace):
     """Fields of a task file besides its tasks."""
 
     pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
@@ -81,7 +101,7 @@ Goal = Annotated[
 ]
 
 
-class TaskEntry(Entry):
+class TaskEntry(Pace):
     """One task of a file."""
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -161,7 +181,7 @@ def _plainly(check: Check) -> dict[str, Any]:
     return check.model_dump(exclude_unset=True, by_alias=True)
 
 
-def _task(entry: TaskEntry, pack: str, root: str) -> Task:
+def _task(entry: TaskEntry, pack: str, root: str, header: Header) -> Task:
     task_id = f"{pack}.{entry.name}"
     splits = Splits(templates=entry.wordings)
     written = _Written(task_id, entry, splits, root)
@@ -183,6 +203,7 @@ def _task(entry: TaskEntry, pack: str, root: str) -> Task:
         difficulty=entry.difficulty,
         description=entry.description or next(iter(entry.wordings["train"])),
         splits=splits,
+        **entry.over(header),
     )
 
 
@@ -210,7 +231,7 @@ def read(path: Path) -> tuple[tuple[Task, ...], tuple[Site, ...]]:
         if not entry.start.startswith(("/", "http://")):
             expected = "expected a path that begins with / or an address that begins with http://"
             raise source.error(("tasks", number, "start"), f"{expected}; got {entry.start!r}")
-        found[entry.name] = _task(entry, pack, root)
+        found[entry.name] = _task(entry, pack, root, header)
     return tuple(found.values()), tuple(sites)
 
 
@@ -229,7 +250,9 @@ def _site(source: Source, pages: Pages, pack: str) -> FormSite:
     folder = source.path.parent / pages.pages
     if not folder.is_dir():
         raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")
-    return FormSite(pages.host or f"{pack}.localhost", folder)
+    if not folder.resolve().is_relative_to(source.path.resolve().parent):
+        raise source.error(("site", "pages"), f"expected a folder in the file's own folder, got {pages.pages!r}, which lies outside of it")
+    return FormSite(pages.host or f"{pack}.localhost", folder, withheld=[source.path])  # a page folder "." holds the answers, too
 
 
 def _entry(source: Source, number: int, data: Any) -> TaskEntry:
@@ -289,4 +312,4 @@ def _silent_wording(name: str, entry: TaskEntry) -> str:
     return next((words for words in wordings if name not in {path.partition(".")[0] for path in names_in(words)}), "")
 
 
-__all__ = ["Header", "Pages", "TaskEntry", "Wordings", "read"]
+__all__ = ["Header", "Pace", "Pages", "TaskEntry", "Wordings", "read"]

@@ -13,12 +13,14 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from webgym.errors import TaskFileError
 
 Location = Sequence[str | int]
 MAX_ERRORS = 8  # told at once
+MAX_DEPTH = 60  # of mappings and lists within each other
+MAX_VALUES = 1_000_000  # of a file, where an alias counts as all that it stands for
 
 
 class _Loader(yaml.SafeLoader):
@@ -99,12 +101,15 @@ def _yaml(path: Path, text: str) -> Source:
         root = loader.get_single_node()
         if root is not None:
             _refuse_doubles(path, root)
+            _refuse_bombs(path, root)
         data = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TaskFileError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise TaskFileError(f"{path}: not valid YAML: {error}") from error
+    except RecursionError:
+        raise TaskFileError(_too_deep(path)) from None
     if not isinstance(data, dict):
         raise TaskFileError(f"{path}:1: expected a mapping with the key tasks, got {'nothing' if data is None else type(data).__name__}")
     tasks = data.pop("tasks", [])
@@ -133,6 +138,31 @@ def _refuse_doubles(path: Path, node: Node, seen: set[int] | None = None) -> Non
             _refuse_doubles(path, value, seen)
 
 
+def _refuse_bombs(path: Path, root: Node) -> None:
+    """Raises TaskFileError where aliases stand for more than any reader can hold, or a value holds itself."""
+    counted: dict[int, int] = {}
+    within: set[int] = set()
+
+    def count(node: Node) -> int:
+        if id(node) in within:
+            raise TaskFileError(f"{path}:{node.start_mark.line + 1}: this value holds itself by an alias: write it out")
+        if id(node) not in counted:
+            if len(within) >= MAX_DEPTH:
+                raise TaskFileError(_too_deep(f"{path}:{node.start_mark.line + 1}"))
+            within.add(id(node))
+            inner = [each for pair in node.value for each in pair] if isinstance(node, MappingNode) else node.value
+            counted[id(node)] = 1 + (0 if isinstance(node, ScalarNode) else sum(map(count, inner)))
+            within.remove(id(node))
+        return counted[id(node)]
+
+    if (values := count(root)) > MAX_VALUES:
+        raise TaskFileError(f"{path}: expected at most {MAX_VALUES:,} values; its aliases stand for {values:,}")
+
+
+def _too_deep(place: object) -> str:
+    return f"{place}: expected at most {MAX_DEPTH} lists and mappings within each other, got more"
+
+
 def _json_lines(path: Path, text: str) -> Source:
     """One task a line; a first line without `name` is the header."""
     header: dict[str, Any] = {}
@@ -144,6 +174,8 @@ def _json_lines(path: Path, text: str) -> Source:
             entry = json.loads(line)
         except ValueError as error:
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line: {error}") from error
+        except RecursionError:
+            raise TaskFileError(_too_deep(f"{path}:{number}")) from None
         if not isinstance(entry, dict):
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line, got {type(entry).__name__}")
         if not tasks and not header and "name" not in entry:

@@ -19,6 +19,7 @@ from webgym.backends.browser.worlds import PageError
 if TYPE_CHECKING:
     from webgym.backends.browser.session import Session
 
+WHEEL_FRAMES = 3
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 
@@ -169,9 +170,11 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
                 break
     if "x" in point:
         await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
-    await session.tab.frame()  # a page hears of its scrolling when it draws
-    if not await session.tab.any("webgym.wheeled()"):
-        raise PageError("nothing scrolled: the end is reached, or there is nothing to scroll")
+    for _ in range(WHEEL_FRAMES):  # the browser scrolls with one frame, and the page hears of it with another
+        await session.tab.frame()
+        if await session.tab.any("webgym.wheeled()"):
+            return
+    raise PageError("nothing scrolled: the end is reached, or there is nothing to scroll")
 
 
 # --- text and keys -----------------------------------------------------------------------------------------------------------

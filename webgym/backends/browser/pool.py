@@ -1,4 +1,4 @@
-"""The browser process that many sessions share, and the gateway that serves them; restarted when the browser dies."""
+"""The browser process that many sessions share, and the gateway with the sites that they reach; restarted when the browser dies."""
 
 import asyncio
 import atexit
@@ -11,12 +11,14 @@ from contextlib import AbstractAsyncContextManager
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
-from webgym.backends.browser import executable
+from webgym.backends.browser import executable, frames
 from webgym.backends.browser.admission import Admission, places
-from webgym.backends.browser.session import Session
+from webgym.backends.browser.session import LISTENERS, Session
 from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
+from webgym.sites.certificates import certificate
 from webgym.sites.gateway import Gateway
+from webgym.sites.listener import Listener
 from webgym.task import Site
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,10 @@ ARGUMENTS = (
     f"--disable-features={','.join(DISABLED_FEATURES)}",
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the resolver rules do not see UDP
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # neither proxy nor resolver rules see UDP
+    # No name is resolved but the listeners': what a context does not send to its listener leads nowhere.
+    f"--host-resolver-rules=MAP {LISTENERS} 127.0.0.1, MAP * ~NOTFOUND",
+    "--proxy-bypass-list=<-loopback>",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -70,11 +75,12 @@ class BrowserPool:
 
     async def session(self) -> Session:
         """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
-        browser = await self._living()
+        browser, listener = await self._living(), await Listener.open(certificate())
         try:
             async with asyncio.timeout(30):
-                return await Session.open(browser, shown=not self.headless)
+                return await Session.open(browser, listener, self.gateway, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
+            await listener.close()
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
 
     def turn(self) -> AbstractAsyncContextManager[None]:
@@ -90,8 +96,6 @@ class BrowserPool:
         async with self._starting:
             if self._browser and self._browser.is_connected():
                 return self._browser
-            if not self.gateway.port:
-                await self.gateway.start()
             if self._browser:
                 log.warning("the browser died and is started again")
             try:
@@ -104,12 +108,15 @@ class BrowserPool:
 
     async def _launch(self) -> Browser:
         found = executable.find(None if self.headless else "full")
-        rules = f"MAP *.localhost 127.0.0.1:{self.gateway.port}, MAP * ~NOTFOUND"
         if self._playwright is None:
             self._playwright = await async_playwright().start()
         return await self._playwright.chromium.launch(
             executable_path=str(found.path),
-            args=[*ARGUMENTS, f"--host-resolver-rules={rules}"],
+            args=[
+                *ARGUMENTS,
+                *(frames.ARGUMENTS if found.kind == "shell" else ()),
+                f"--ignore-certificate-errors-spki-list={certificate().key_hash}",
+            ],
             headless=self.headless,
             chromium_sandbox=executable.sandbox(found.path).enabled,
             handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it
@@ -125,7 +132,7 @@ class BrowserPool:
         return next(p["id"] for p in answer["processInfo"] if p["type"] == "browser")
 
     async def close(self) -> None:
-        """Stop browser and gateway."""
+        """Stop the browser."""
         try:
             if self._browser:
                 await self._browser.close()
@@ -133,7 +140,6 @@ class BrowserPool:
                 await self._playwright.stop()
         except PlaywrightError:
             log.debug("the browser was gone before it was closed")
-        await self.gateway.close()
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from webgym import types as t
 from webgym.backends.browser.worlds import PageError, World, Worlds
 
 MOST_FRAMES = 40  # of other hosts, of one page; more are not read
+Ask = Callable[[str], Awaitable[Any]]
 Matrix = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f of (x, y) -> (ax + cy + e, bx + dy + f)
 SAME: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
@@ -52,13 +53,20 @@ class _Part:
     inner: tuple[tuple[_Frame, "_Part"], ...] = ()
 
 
-async def read(worlds: Worlds, most_nodes: int, most_chars: int) -> Reading:
-    """The page that the worlds' tab shows. Raises PageError."""
+async def read(worlds: Worlds, ask: Ask, most_nodes: int, most_chars: int) -> Reading:
+    """The page that the worlds' tab shows; `ask` evaluates in its own document, once that is at rest. Raises PageError."""
     limits = f"{most_nodes}, {most_chars}"
-    raw = json.loads(await worlds.main.ask(f"webgym.snapshot({limits})"))
+    raw = json.loads(await ask(f"webgym.snapshot({limits})"))
     if not raw["frames"]:  # almost every page
         worlds.number(())
-        return Reading(raw["url"], raw["title"], tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"]), raw["focus"], raw["cut"], tuple(raw["said"]))
+        return Reading(
+            raw["url"],
+            raw["title"],
+            tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"]),
+            raw["focus"],
+            raw["cut"],
+            tuple(raw["said"]),
+        )
     page = await _part(worlds, worlds.main, raw, limits, [MOST_FRAMES])
     return await _joined(worlds, page, most_nodes)
 

@@ -12,31 +12,37 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, ViewportSize
 from playwright.async_api import Error as PlaywrightError
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.browser import frames
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.dialogs import Dialogs
+from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.reading import read
-from webgym.backends.browser.tab import Tab, hook
+from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
-from webgym.errors import BrowserFault, ConfigError
-from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import BLANK, TOKEN_HEADER
+from webgym.errors import BrowserFault, ConfigError, SiteFault
+from webgym.sites.address import allowed_address, not_allowed, origin, origin_of_url
+from webgym.sites.episode import BLANK, Episode
+from webgym.sites.gateway import Gateway
+from webgym.sites.listener import Listener
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of sessions; no page can reach it
 VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
+MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
 AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
@@ -49,9 +55,21 @@ STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 class Session:
     """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(self, browser: Browser, context: BrowserContext, shown: bool = False) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        context: BrowserContext,
+        root: CDPSession,
+        context_id: str,
+        listener: Listener,
+        gateway: Gateway,
+        shown: bool = False,
+    ) -> None:
         self._browser = browser
         self._context = context
+        self._root = root  # a session with the whole browser
+        self._context_id = context_id
+        self._listener, self._gateway = listener, gateway
         self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
@@ -66,7 +84,8 @@ class Session:
         self._hook: Any = None
         self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
         self._clipboard = Clipboard()
-        self._overrides: CDPSession | None = None
+        self._ticks = Clock()
+        self._played: Episode | None = None  # the last one
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
@@ -78,14 +97,22 @@ class Session:
         context.on("dialog", self._dialogs.came)
 
     @classmethod
-    async def open(cls, browser: Browser, shown: bool = False) -> "Session":
-        """A session with one blank tab; `shown` is one in a window."""
-        context = await browser.new_context(
-            viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]}, locale="en-US", timezone_id="UTC", accept_downloads=True
+    async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, shown: bool = False) -> "Session":
+        """A session with one blank tab, whose requests go to `listener`; `shown` is one in a window."""
+        root = await browser.new_browser_cdp_session()
+        view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
+        context, known = await frames.open_context(
+            browser,
+            root,
+            viewport=view,
+            locale="en-US",
+            timezone_id="UTC",
+            accept_downloads=True,
+            proxy={"server": f"http://{LISTENERS}:{listener.port}"},
         )
-        session = cls(browser, context, shown)
+        session = cls(browser, context, root, known, listener, gateway, shown)
         await context.add_init_script(session._clipboard.script)
-        page = await context.new_page()
+        page = await frames.open_page(context, root, known)
         session._new_pages.clear()
         await session._add_tab(page)
         await session._hold_permissions()
@@ -101,9 +128,9 @@ class Session:
     async def _hold_permissions(self) -> None:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
         held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
-        self._overrides = await self._browser.new_browser_cdp_session()  # kept: the overrides end with it
         asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
-        for failure in await asyncio.gather(*(self._overrides.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+        # `_root` is kept, since the overrides end with it
+        for failure in await asyncio.gather(*(self._root.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
             if isinstance(failure, BaseException):
                 log.debug("a permission that this browser does not know: %s", failure)
 
@@ -113,10 +140,10 @@ class Session:
         try:
             async with asyncio.timeout(5):
                 await self._context.close()
-                if self._overrides is not None:
-                    await self._overrides.detach()
+                await self._root.detach()
         except (PlaywrightError, TimeoutError) as error:
             log.debug("closing a session: %s", error)
+        await self._listener.close()
 
     @property
     def alive(self) -> bool:
@@ -138,6 +165,11 @@ class Session:
         """The address of the page that the agent looks at."""
         return self.tab.page.url
 
+    @property
+    def episode(self) -> Episode | None:
+        """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
+        return self._listener.episode
+
     # --- an episode --------------------------------------------------------------------------------------------------------
 
     async def begin(
@@ -154,7 +186,9 @@ class Session:
         folder: Path | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault."""
+        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
+        if allowed_address(url, hosts) is None:
+            raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
         self._episodes += 1
         await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
@@ -165,7 +199,7 @@ class Session:
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         tab = self._tabs[0]
-        left, host = urlsplit(tab.page.url).hostname, urlsplit(url).hostname
+        left, found = origin_of_url(tab.page.url), origin_of_url(url)
         for page in self._context.pages:
             if page is not tab.page:
                 await page.close()
@@ -177,15 +211,14 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        await asyncio.gather(
-            self._forget(tab, url),
-            self._context.set_extra_http_headers({TOKEN_HEADER: token}),
-            self._replace_hook(),
-        )
+        self._listener.refuse()
+        await asyncio.gather(self._forget(tab, url), self._replace_hook())
+        self._played = self._gateway.episode(token)
+        self._listener.serve(self._played)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
-        if left and left != host:  # another host's page has another process, whose time is the real one
-            await self._go_ahead(f"http://{host}{BLANK}")
+        if left and left != found:  # another host's page has another process, whose time is the real one
+            await self._go_ahead(f"{found}{BLANK}")
         await tab.navigate(url)
         # The new document stands still until time is granted: what the last episode left in the tab goes now.
         time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
@@ -198,7 +231,13 @@ class Session:
         """Clear what the last episode left in the browser, after its page can add nothing any more."""
         if self._hook is not None:  # there was one
             await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        await asyncio.gather(self._context.clear_cookies(), *(self._clear_storage(host, url) for host in self._hosts))
+        origins = [origin(host) for host in self._hosts]
+        cached = self._played is not None and self._played.traces.cached
+        await asyncio.gather(
+            self._context.clear_cookies(),
+            *(self._clear_storage(one, url) for one in origins),
+            *([tab.send("Network.clearBrowserCache")] if cached else []),
+        )
 
     async def _silence(self, tab: Tab) -> None:
         """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
@@ -216,11 +255,11 @@ class Session:
         if old:
             await old.close()
 
-    async def _clear_storage(self, host: str, url: str) -> None:
+    async def _clear_storage(self, cleared: str, url: str) -> None:
         # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
         # start page's own is cleared from inside.
-        kinds = STORAGE if urlsplit(url).hostname == host else f"{STORAGE},local_storage"
-        await self.tab.send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": kinds})
+        kinds = STORAGE if origin_of_url(url) == cleared else f"{STORAGE},local_storage"
+        await self.tab.send("Storage.clearDataForOrigin", {"origin": cleared, "storageTypes": kinds})
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
@@ -283,7 +322,7 @@ class Session:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
 
     async def _view(self) -> PageView:
-        page = await read(self.tab.worlds, MAX_NODES, MAX_CHARS)
+        page = await read(self.tab.worlds, self.tab.read, MAX_NODES, MAX_CHARS)
         for words in page.said:
             self.tell(words)
         if page.url.startswith("chrome-error:"):
@@ -293,7 +332,8 @@ class Session:
             self.tab.choosing = False
         told = self._take_notices()
         notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
-        return PageView(page.url, page.title, page.nodes, await self._tab_names(page.title), page.focus, tuple(notices))
+        title = page.title[:MOST_TITLE]
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, tuple(notices))
 
     def _take_notices(self) -> tuple[str, ...]:
         """The notices of this turn, which are told once."""
@@ -303,9 +343,9 @@ class Session:
 
     @staticmethod
     async def _title(tab: Tab) -> str:
-        """The title of a tab; a page can put anything in its place."""
-        title = await tab.page_value("document.title")
-        return title if isinstance(title, str) else ""
+        """The title of a tab, on one line; a page can put anything in its place."""
+        title = await tab.page_value(f"(title => typeof title === 'string' ? title.slice(0, {MOST_TITLE}) : '')(document.title)")
+        return " ".join(title.split())[:MOST_TITLE] if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
@@ -314,11 +354,13 @@ class Session:
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
-        """The value of a task's probe in the page's own world; None where the page was left or is broken. Raises BrowserFault."""
+        """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
+        page is broken, or a dialog is open. Raises BrowserFault.
+        """
         if self._dialogs.open is not None:
             return None
         try:
-            return await self._guard(self._tabs[0].page_value(probe), self.action_timeout_s)
+            return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
         except PageError:
             return None  # nothing can be solved on such a page
 
@@ -340,8 +382,7 @@ class Session:
 
         from PIL import Image
 
-        answer = await self.tab.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(await self.tab.picture()))).convert("RGB"))
 
     async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
@@ -395,7 +436,7 @@ class Session:
         index = history["currentIndex"] + step
         if not 0 <= index < len(history["entries"]):
             raise PageError(f"there is no page to go {'back' if step < 0 else 'forward'} to")
-        self.tab.expect_navigation()
+        self.tab.expect_navigation(wanders=True)
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][index]["id"]})
 
     # --- tabs, notices -----------------------------------------------------------------------------------------------------
@@ -405,7 +446,7 @@ class Session:
         self._notices.append(words)
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._shown)
+        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._ticks, self._shown)
         tab.settle_ms = self._settle_ms
         page.on("crash", self._on_crash)
         page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
@@ -456,7 +497,7 @@ class Session:
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
-        await self._add_tab(await self._context.new_page())
+        await self._add_tab(await frames.open_page(self._context, self._root, self._context_id))
 
     async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):

@@ -4,13 +4,13 @@ Time in a page is virtual: it stands still between actions and advances by exact
 requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, policy `pauseIfNetworkFetchesPending`). A document
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
-A page paints while time stands still only where its time is ahead of the real one, since a frame waits for its moment, and then so does
-what waits for a frame. Sessions therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show
-(:func:`hook`). A page's time is that of its process: one of another host has its own, until the next episode.
+Frames are drawn at moments of that time (:mod:`webgym.backends.browser.frames`), for documents that wait for what comes with frames.
+Full Chromium draws by real time, and while a page's time stands still it does so only where that is ahead of the real one. Sessions
+therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show (:mod:`webgym.backends.browser.hooks`).
+A page's time is that of its process: one of another host has its own, until the next episode.
 """
 
 import asyncio
-import importlib.resources
 import json
 import logging
 from collections.abc import Callable
@@ -20,25 +20,20 @@ from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.frames import INTERVAL_MS, Clock, Frames
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
 
 log = logging.getLogger(__name__)
 
-HOOK, LISTENERS = (
-    importlib.resources.files("webgym.backends.browser").joinpath(name).read_text("utf-8") for name in ("hook.js", "listeners.js")
-)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+FRAMES, SMOOTH, ONCE = 1, 4, 8  # what a document waits for, as bits (rendering.js)
+STEP_MS = 50.0  # between two frames while something is scrolled
+LAST_MS = 1.0  # of a budget, for what the last frame has told the page
+FIRST_MS = 50.0  # for a document that is found to wait for frames
+READINGS = 4  # of a page that moves while it is read
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
-
-
-def hook(clock_s: float, seed: int, names: tuple[str, str]) -> str:
-    """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
-
-    `names` are two secret names of events by which the reader asks which elements listen to clicks (listeners.js).
-    """
-    return f"{HOOK}({json.dumps(clock_s * 1000)}, {seed & 0xFFFFFFFF});\n{LISTENERS}({', '.join(map(json.dumps, names))})"
 
 
 class Tab:
@@ -47,7 +42,9 @@ class Tab:
     `shown` is a tab that people see: what they do there is ignored, but for their turns (:mod:`webgym.backends.browser.hands`).
     """
 
-    def __init__(self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> None:
+    def __init__(
+        self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
+    ) -> None:
         self.page = page
         self.settle_ms = 500.0
         self.opened = 0  # tabs and windows that this page asked for since the session last looked
@@ -63,6 +60,13 @@ class Tab:
         self._loading = False
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
+        self.frames = Frames(self, clock)
+        self._clock = clock
+        self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
+        self._uses = 0  # what this document waits for
+        self._awaited = frame  # the frame whose navigation is followed
+        self._wanders = False  # through the history, and which frame goes on is not known yet
+        self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
         self._listen(cdp)
         page.on("close", self._on_close)
         page.on("crash", self._on_crash)
@@ -82,15 +86,39 @@ class Tab:
         cdp.on("Page.loadEventFired", self._on_load)
 
     @classmethod
-    async def attach(cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, shown: bool = False) -> "Tab":
-        """A tab for `page`, its time standing still from now on; `names` are those of its hook (:func:`hook`)."""
-        cdp = await _connect(context, page)
+    async def attach(
+        cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
+    ) -> "Tab":
+        """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
+        cdp, base = await _connect(context, page)
         tree = await cdp.send("Page.getFrameTree")
-        return cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, shown)
+        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, shown)
+        tab._base = base
+        await tab.frames.probe(base)
+        return tab
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
+        if method == "Input.dispatchMouseEvent" and params is not None and self.frames.controlled:
+            return await self._mouse(params)
         return await self._cdp.send(method, params)
+
+    async def _mouse(self, event: dict[str, Any]) -> dict[str, Any]:
+        """A mouse event. One of moving waits for a frame, unless a button follows at once: then one is drawn for it."""
+        self._inputs += 1
+        number = self._inputs
+        sent = asyncio.ensure_future(self._cdp.send("Input.dispatchMouseEvent", event))
+        try:
+            if event["type"] not in ("mouseMoved", "mouseWheel"):
+                self._flushed = number
+            else:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # what is sent together with it is sent now
+                while not sent.done() and self._flushed < number:
+                    await self.frame()
+            return await sent
+        finally:
+            sent.cancel()
 
     def on(self, event: str, heard: Callable[[dict[str, Any]], None]) -> None:
         """Call `heard` at each such CDP event of a tab that is shown."""
@@ -106,20 +134,28 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self.frame_id:
             self.worlds.forget()
+            self._uses = 0
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
+        elif event["frame"]["id"] == self._awaited:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        self._navigating = False
+        self._moved.set()
 
     def _on_request(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in ("sameDocument", "historySameDocument")
         if event.get("disposition") in ("newTab", "newWindow"):  # a click with Control or the middle button
             self.opened += 1
-        if event["frameId"] == self.frame_id and event.get("disposition", "currentTab") == "currentTab" and not within:
+        if self._wanders:
+            self._awaited, self._wanders = event["frameId"], False
+        elif event["frameId"] == self.frame_id and event.get("disposition", "currentTab") == "currentTab" and not within:
             self.expect_navigation()
 
     def _on_stopped(self, event: dict[str, Any]) -> None:
-        if event["frameId"] == self.frame_id:
-            self._navigating = False
-            self._moved.set()
+        if event["frameId"] in (self.frame_id, self._awaited):
+            self._arrive()
 
     def _on_load(self, _: dict[str, Any]) -> None:
         self._loading = False
@@ -162,25 +198,72 @@ class Tab:
         if self._navigating:
             await self._moved.wait()
 
-    def expect_navigation(self) -> None:
-        """Say that the next command starts a navigation, so that settling waits for its end."""
-        self._navigating = True
+    def expect_navigation(self, wanders: bool = False) -> None:
+        """Say that the next command starts a navigation, so that settling waits for its end.
+
+        One that `wanders` through the history may be one of an inner frame.
+        """
+        self._navigating, self._wanders, self._awaited = True, wanders, self.frame_id
         self._moved.clear()
 
     async def settle(self, budget_ms: float | None = None) -> None:
         """Let time pass, follow the navigations that start meanwhile, and stop it again. A page that closes itself is settled."""
         budget = self.settle_ms if budget_ms is None else budget_ms
         await self.hear_input(False)  # what a person does meanwhile is no part of the episode
-        await self.grant(budget)
+        await self._pass(budget)
         moves = ROUNDS
         while (self._navigating and moves) or (self._loading and not self._navigating and self._waits):
             if self._navigating:
                 moves -= 1
                 await self._moved.wait()
-                await self.grant(budget)
+                await self._pass(budget)
             else:
                 self._waits -= 1
                 await self.grant(LOADING_MS)
+
+    async def _pass(self, budget: float) -> None:
+        """Let time pass. A document that waits for frames gets one at the beginning, at the end, and where what moves is over."""
+        if not self._uses or budget <= LAST_MS:
+            return await self.grant(budget)
+        await self.frame()
+        left = budget - LAST_MS
+        if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
+            await self.grant(min(left, INTERVAL_MS))
+            await self.frame()
+            left -= INTERVAL_MS
+        while left > 0 and self._uses:
+            step = min(left, await self._next_frame(left))
+            await self.grant(step)
+            await self.frame()
+            left -= step
+        await self.grant(LAST_MS + max(0.0, left))
+
+    async def _next_frame(self, left: float) -> float:
+        """Milliseconds until the next frame is wanted: what moves is over then, or is seen on its way."""
+        if not self.worlds.entered or self.page.is_closed():
+            return left
+        ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
+        if not self.frames.controlled:
+            return STEP_MS if ends else left
+        return STEP_MS if scrolled else max(1.0, ends + INTERVAL_MS) if ends else left
+
+    async def read(self, expression: str) -> Any:
+        """The value of an expression over the page, once what was due to move on it has come to its end."""
+        left = self.settle_ms
+        value: Any = None
+        for _ in range(READINGS):
+            value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
+            kept = (self._uses | uses) & ~ONCE
+            wait = ends + INTERVAL_MS if ends else FIRST_MS if uses & ~self._uses else 0.0
+            self._uses = kept
+            if not wait or wait > left:
+                break
+            left -= wait
+            self._uses = kept | FRAMES
+            await self._pass(wait + LAST_MS)
+            if self._uses and not ends:  # the document is the same
+                self._uses = kept
+        return value
 
     async def interrupt(self) -> None:
         """Give up what holds the page: a script that does not end, a request that gets no answer."""
@@ -206,7 +289,9 @@ class Tab:
         for grant in ({"policy": "pauseIfNetworkFetchesPending", "budget": LOADING_MS}, {"policy": "pause"}):
             await self.send("Emulation.setVirtualTimePolicy", grant)  # a document that was just committed is held by this connection
         await self._cdp.detach()
-        self._listen(await _connect(self.page.context, self.page))
+        cdp, self._base = await _connect(self.page.context, self.page)
+        self._listen(cdp)
+        self._clock.forget(self._base)  # how much of the grant has passed is not known
         self.worlds.forget()
 
     async def grant(self, budget_ms: float) -> None:
@@ -215,18 +300,31 @@ class Tab:
             return
         self._expired.clear()
         try:
-            await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+            self._base = answer["virtualTimeTicksBase"]
         except PlaywrightError as error:
             if "closed" not in str(error):
                 raise
         await self._expired.wait()
+        self._clock.pass_by(self._base, budget_ms)
 
     # --- evaluation --------------------------------------------------------------------------------------------------------
 
     async def frame(self) -> None:
-        """Wait until the document is drawn, because it hears of scrolling just before. Frames come by real time, not virtual time."""
-        drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
-        await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
+        """Draw the document, because it hears of scrolling, and much else, just before or after."""
+        if self.page.is_closed():
+            return
+        if self.frames.controlled:
+            await self.frames.draw(self._base)
+        else:
+            drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
+            await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
+
+    async def picture(self) -> str:
+        """The document as it is drawn now (PNG, base64)."""
+        if self.frames.controlled:
+            return await self.frames.draw(self._base, screenshot=True)
+        return (await self.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}))["data"]
 
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the isolated world (:class:`webgym.backends.browser.worlds.Worlds`)."""
@@ -253,12 +351,12 @@ class Tab:
             asked.cancel()
 
 
-async def _connect(context: BrowserContext, page: Page) -> CDPSession:
-    """A CDP session for a page, its time standing still from now on."""
+async def _connect(context: BrowserContext, page: Page) -> tuple[CDPSession, float]:
+    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual."""
     cdp = await context.new_cdp_session(page)
-    await asyncio.gather(
+    *_, answer = await asyncio.gather(
         cdp.send("Page.enable"),
         cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
         cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
     )
-    return cdp
+    return cdp, answer["virtualTimeTicksBase"]

@@ -31,6 +31,7 @@ READER = f"""((ask, answer) => {{
   Object.defineProperty(globalThis, "webgym", {{ value: w }});
 }})"""
 ACT = "\n".join(["(() => {", *(f"({_text(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
+RENDERING = _text("rendering.js")
 
 
 class PageError(Exception):
@@ -60,6 +61,11 @@ class World:
         self._frame_id = frame_id
         self._world: int | None = None  # the isolated world of the frame's document, once it has the reader's code
         self._bare: int | None = None  # the same without it
+
+    @property
+    def entered(self) -> bool:
+        """True if the current document has the snapshot's code."""
+        return self._world is not None
 
     def forget(self) -> None:
         """Say that the document is another one now, or that its world is lost."""
@@ -92,7 +98,7 @@ class World:
         """Bring the reader's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
         world = await self.bare()
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{self._clipboard.offer()}, {READER}({names}), {ACT}(), webgym.preload() ? null : [{expression}]"
+        code = f"{self._clipboard.offer()}, {READER}({names}), {ACT}(), {RENDERING}({names}), webgym.preload() ? null : [{expression}]"
         _, answer = await asyncio.gather(
             self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
             self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
@@ -185,6 +191,11 @@ class Worlds:
         world = self._frames.setdefault(frame_id, World(self._tab, self._names, self._clipboard, frame_id))
         world.around = around
         return world
+
+    @property
+    def entered(self) -> bool:
+        """True if the tab's own document has the reader's code."""
+        return self.main.entered
 
     @property
     def all(self) -> tuple[World, ...]:

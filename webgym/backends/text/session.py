@@ -17,7 +17,7 @@ from webgym import types as t
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
-from webgym.sites.gateway import TOKEN_HEADER, Gateway
+from webgym.sites.gateway import Gateway
 from webgym.task import Site
 
 REDIRECTS = 20  # the browser's own limit
@@ -67,7 +67,7 @@ class TextSession:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._token = ""
         self._hosts: tuple[str, ...] = ()
         self._history: list[str] = []
         self._at = 0  # the current entry of the history
@@ -98,8 +98,7 @@ class TextSession:
             raise ConfigError("a task whose page runs a script has no text twin")
         if folder is not None:
             raise ConfigError("a task with files to upload has no text twin")
-        self._headers = [(TOKEN_HEADER.encode(), token.encode())]
-        self._hosts, self._viewport = hosts, viewport
+        self._token, self._hosts, self._viewport = token, hosts, viewport
         self._history, self._at = [await self._open(url)], 0
 
     async def view(self) -> TextView:
@@ -145,16 +144,16 @@ class TextSession:
     async def _ask(self, url: str, method: str, body: bytes) -> tuple[int, str, str]:
         """Status, the address it leads on to, and the page, as the gateway answers."""
         parts = urlsplit(url)
-        headers = [*self._headers, (b"host", parts.netloc.encode())]
+        headers = [(b"host", parts.netloc.rpartition("@")[2].encode())]
         if body:
             headers += [FORM, (b"content-length", str(len(body)).encode())]
         scope = {
-            "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": parts.path or "/", "root_path": "",
+            "type": "http", "http_version": "1.1", "method": method, "scheme": parts.scheme, "path": parts.path or "/", "root_path": "",
             "query_string": parts.query.encode(), "headers": headers, "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
         }  # fmt: skip
         answer = _Answer(body)
         try:
-            await self._gateway.app(scope, answer.receive, answer.send)
+            await self._gateway.episode(self._token)(scope, answer.receive, answer.send)
         except Fault:
             raise
         except Exception as error:  # any error that a site raises is the site's fault

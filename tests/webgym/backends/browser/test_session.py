@@ -11,7 +11,7 @@ import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
 from webgym.backends.browser.page_view import PageView
-from webgym.backends.browser.session import AHEAD_MS, TIME_MS
+from webgym.backends.browser.session import AHEAD_MS, LISTENERS, TIME_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault
@@ -633,7 +633,7 @@ def test_pages_reach_the_task_and_nothing_else(at):
     at.open("<p>x<iframe src='file:///etc/passwd'></iframe><iframe src='http://example.com/'></iframe>", {"/here": "yes"})
     assert lines(at.observation) == ["text x"]
     assert at.promise("fetch('/here').then(r => r.text())") == "yes"
-    port = pool().gateway.port
+    port = at.env.session._listener.port
     for url in [
         "http://example.com/",
         "http://127.0.0.1/",
@@ -791,8 +791,10 @@ def test_episodes_beside_each_other_share_nothing(at):
         neighbour.open("<p>x")
         assert neighbour.js("[document.cookie, localStorage.length]") == ["", 0]
         assert SITE.snapshot(neighbour.visit) == [] and SITE.snapshot(at.visit) == [""]
-        neighbour.promise(f"fetch('/', {{headers: {{'x-webgym-episode': '{at.env._token}'}}}}).then(r => r.status)")
-        assert len(at.visit.requests) == 2  # not even who knows the token gets in: the browser's own header wins
+        port = at.env.session._listener.port
+        for url in (f"http://{HOST}:{port}/", f"http://127.0.0.1:{port}/", f"http://{LISTENERS}:{port}/"):
+            assert neighbour.promise(f"fetch('{url}', {{mode: 'no-cors'}}).then(() => 'reached')") == "failed", url
+        assert len(at.visit.requests) == 2  # a neighbour's page has a listener of its own, and no way to another
     assert at.do(Wait(1)).nodes[0].text == "kept"
 
 

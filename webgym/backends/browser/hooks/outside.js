@@ -1,0 +1,90 @@
+// Outside of a worker: the page that has it, or a worker that has workers of its own. Each worker gets these hooks before its first
+// script: into a blob or data address they are written here, and into a script of a site when it is served (webgym/sites/workers.py).
+// The page's time waits while a worker has work: after every message to it the page asks for an echo, which comes when it rests.
+(kit) => {
+  const { settings, MARK, add } = kit, LOST = 8;           // echoes without an answer: then the worker has no hooks and is not waited for
+  let count = 0;
+  const keep = (port, send) => {
+    const open = new Map(), timers = new Map();
+    let number = 0, over = false;
+    const end = () => {
+      over = true;
+      for (const release of open.values()) release();
+      for (const timer of timers.values()) kit.never(timer);
+    };
+    const expect = () => {
+      if (over) return;
+      if (open.size > LOST) return end();
+      open.set(++number, kit.hold());
+      send([MARK, "echo", number]);
+    };
+    add.call(port, "message", (event) => {
+      if (!Array.isArray(event.data) || event.data[0] !== MARK) return;
+      event.stopImmediatePropagation();
+      const [, verb, id, ms] = event.data;
+      if (verb === "echo") { open.get(id)?.(); open.delete(id); }
+      if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, ms));
+      if (verb === "clear") { kit.never(timers.get(id)); timers.delete(id); }
+      if (verb === "closed") end();
+    });
+    return { expect, end };
+  };
+
+  const blobs = new Map(), rewritten = new Map();
+  kit.wrap(URL, "createObjectURL", (native) => function (thing) {
+    const url = native.call(this, thing);
+    if (thing instanceof Blob) blobs.set(url, thing);
+    return url;
+  });
+  kit.wrap(URL, "revokeObjectURL", (native) => function (url) { blobs.delete(String(url)); return native.call(this, url); });
+  const make = URL.createObjectURL.bind(URL);
+  const hooked = (address, own) => {                       // the address of a script whose text is known here, with the hooks before it
+    const url = String(address), blob = blobs.get(url), data = blob ? null : /^data:([^,]*?)(;base64)?,(.*)$/s.exec(url);
+    if (!blob && !data) return null;
+    const head = kit.source(own);
+    if (blob) return make(new Blob([head, blob], { type: blob.type || "text/javascript" }));
+    const text = data[2] ? atob(data[3]) : unescape(data[3]);
+    return `data:${data[1]};base64,${btoa(unescape(encodeURIComponent(head)) + text)}`;
+  };
+  const named = (own) => MARK + JSON.stringify(kit.inherited(own));
+
+  if (globalThis.Worker) {
+    const Native = Worker, keepers = new WeakMap(), post = Native.prototype.postMessage;
+    kit.wrap(Native.prototype, "postMessage", (native) => function (...given) { native.apply(this, given); keepers.get(this)?.expect(); });
+    kit.wrap(Native.prototype, "terminate", (native) => function () { keepers.get(this)?.end(); return native.call(this); });
+    globalThis.Worker = new Proxy(Native, {
+      construct(target, [url, how, ...rest], self) {
+        const name = String(how?.name ?? ""), own = { born: kit.epoch, seed: (settings.seed + 0x9e3779b9 * ++count) >>> 0, name };
+        const inside = hooked(url, own);
+        const worker = Reflect.construct(target, [inside ?? url, inside ? how : { ...how, name: named(own) }, ...rest], self === globalThis.Worker ? target : self);
+        const keeper = keep(worker, (message) => post.call(worker, message));
+        add.call(worker, "error", (event) => { if (!(event instanceof ErrorEvent)) keeper.end(); });  // it could not be loaded
+        keepers.set(worker, keeper);
+        keeper.expect();
+        return worker;
+      },
+    });
+    Native.prototype.constructor = globalThis.Worker;
+  }
+
+  if (globalThis.SharedWorker) {
+    const Native = SharedWorker, post = MessagePort.prototype.postMessage;
+    globalThis.SharedWorker = new Proxy(Native, {
+      construct(target, [url, how, ...rest], self) {
+        const given = typeof how === "object" ? how : { name: how }, name = String(given?.name ?? ""), own = { name };
+        const known = rewritten.get(String(url)) ?? hooked(url, own);
+        if (known) rewritten.set(String(url), known);
+        const shared = Reflect.construct(target, [known ?? url, known ? { ...given, name } : { ...given, name: named(own) }, ...rest], self === globalThis.SharedWorker ? target : self);
+        const port = shared.port, keeper = keep(port, (message) => post.call(port, message));
+        port.postMessage = function (...message) { post.apply(port, message); keeper.expect(); };
+        add.call(shared, "error", keeper.end);
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => port.start();              // the page's own listener is there by then
+        port2.postMessage(0);
+        keeper.expect();
+        return shared;
+      },
+    });
+    Native.prototype.constructor = globalThis.SharedWorker;
+  }
+}

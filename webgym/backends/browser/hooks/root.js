@@ -1,0 +1,19 @@
+// Runs in every page's own world, and in its workers, before their scripts. Each part takes one idea of the browser's and makes it a
+// function of the episode. No part changes markup. A page that works against them can only harm its own episode.
+(function root(given, parts) {
+  const MARK = "webgym-worker:", global = globalThis, page = typeof document !== "undefined";
+  const told = !page && typeof global.name === "string" && global.name.startsWith(MARK);
+  const settings = told ? { ...given, ...JSON.parse(global.name.slice(MARK.length)) } : given;
+  if (told) Object.defineProperty(global, "name", { value: settings.name, writable: true, configurable: true });
+  // `uses` says what this document was seen to wait for: frames, of any kind, or those of transitions or of smooth scrolling.
+  const kit = { settings, page, MARK, uses: { frames: false, transitions: false, smooth: false }, add: EventTarget.prototype.addEventListener };
+  kit.later = setTimeout.bind(global);
+  kit.never = clearTimeout.bind(global);
+  kit.inherited = (own) => ({ clock: settings.clock, seed: settings.seed, ...own });
+  kit.source = (own) => `(${root})(${JSON.stringify(kit.inherited(own))}, [${parts.map(String).join(",")}]);\n`;
+  kit.wrap = (owner, name, make) => {
+    const slot = owner ? Object.getOwnPropertyDescriptor(owner, name) : undefined;
+    if (typeof slot?.value === "function") Object.defineProperty(owner, name, { ...slot, value: make(slot.value) });
+  };
+  for (const part of parts) part(kit);
+})

@@ -1,0 +1,78 @@
+// Storage and other answers that come from outside of the page by real time: the page's time waits for them.
+//
+// Virtual time passes while a page has nothing to do. So a page that waits for such an answer is given something to do: a message to
+// itself, again and again. What takes too long is waited for no more.
+(kit) => {
+  const MOST = 30000;                                      // messages, a second or two of real time
+  const held = new Set();
+  if (kit.page) {
+    const { port1, port2 } = new MessageChannel();
+    let hops = 0;
+    kit.add.call(port1, "message", () => {
+      if (++hops > MOST) held.clear();
+      if (held.size) port2.postMessage(0);
+    });
+    port1.start();
+    kit.hold = () => {
+      const mine = {};
+      if (!held.size) { hops = 0; port2.postMessage(0); }
+      held.add(mine);
+      return () => held.delete(mine);
+    };
+  } else {                                                 // a worker: the page that has it waits, until nothing is held (workers.js)
+    kit.hold = () => {
+      const mine = {};
+      held.add(mine);
+      return () => { held.delete(mine); if (!held.size) kit.rested?.(); };
+    };
+    kit.holds = () => held.size;
+  }
+  const then = Promise.prototype.then;
+  const kept = (native) => function (...given) {
+    const release = kit.hold();
+    try {
+      const promise = native.apply(this, given);
+      then.call(promise, release, release);
+      return promise;
+    } catch (error) { release(); throw error; }
+  };
+  const METHODS = {
+    Cache: ["match", "matchAll", "add", "addAll", "put", "delete", "keys"],
+    CacheStorage: ["open", "match", "has", "delete", "keys"],
+    StorageManager: ["getDirectory", "estimate", "persist", "persisted"],
+    FileSystemDirectoryHandle: ["getFileHandle", "getDirectoryHandle", "removeEntry", "resolve"],
+    FileSystemFileHandle: ["getFile", "createWritable", "createSyncAccessHandle"],
+    FileSystemWritableFileStream: ["write", "seek", "truncate"],
+    WritableStream: ["close"],
+    Blob: ["text", "arrayBuffer", "bytes"],
+    SubtleCrypto: ["digest", "encrypt", "decrypt", "sign", "verify", "generateKey", "deriveKey", "deriveBits", "importKey", "exportKey", "wrapKey", "unwrapKey"],
+    CookieStore: ["get", "getAll", "set", "delete"],
+    Permissions: ["query"],
+    IDBFactory: ["databases"],
+    BaseAudioContext: ["decodeAudioData"],
+    ServiceWorkerContainer: ["register", "getRegistration", "getRegistrations"],
+    ServiceWorkerRegistration: ["update", "unregister"],
+  };
+  for (const [owner, names] of Object.entries(METHODS)) for (const name of names) kit.wrap(globalThis[owner]?.prototype, name, kept);
+  kit.wrap(globalThis, "createImageBitmap", kept);
+  for (const name of ["compile", "instantiate"]) kit.wrap(globalThis.WebAssembly, name, kept);
+  const until = (target, types) => {
+    const release = kit.hold();
+    for (const type of types) kit.add.call(target, type, release);
+    return target;
+  };
+  const answered = (types) => (native) => function (...given) { return until(native.apply(this, given), types); };
+  for (const name of ["open", "deleteDatabase"]) kit.wrap(globalThis.IDBFactory?.prototype, name, answered(["success", "error", "blocked"]));
+  kit.wrap(globalThis.IDBDatabase?.prototype, "transaction", answered(["complete", "abort"]));
+  for (const name of ["readAsText", "readAsDataURL", "readAsArrayBuffer", "readAsBinaryString"])
+    kit.wrap(globalThis.FileReader?.prototype, name, (native) => function (...given) {
+      const answer = native.apply(this, given);
+      until(this, ["loadend"]);
+      return answer;
+    });
+  kit.wrap(globalThis.Geolocation?.prototype, "getCurrentPosition", (native) => function (hear, refused, ...how) {
+    const release = kit.hold(), heard = (tell) => (told) => { release(); tell?.(told); };
+    return native.call(this, typeof hear === "function" ? heard(hear) : hear, heard(refused), ...how);
+  });
+  if (!kit.page) kit.wrap(globalThis, "fetch", kept);
+}

@@ -1,0 +1,66 @@
+// Runs in the isolated world, beside the snapshot: tells which of a document's changes wait for frames, and when the next one is over.
+((ask, answer) => {
+  // Transitions that change colours and the like change nothing that is read.
+  const PAINT = /color|^background|^border-.*(radius|image)|^outline|shadow|^text-decoration|^fill|^stroke|filter|^cursor|^border-(top|right|bottom|left)-color/;
+  const WAITING = ["transitionend", "transitionstart", "animationend", "animationstart", "animationiteration", "scroll", "scrollend", "close"].map((type) => `[on${type}]`).join();
+  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8;           // what a document waits for, as bits (drawing.js)
+  const windows = () => {
+    const found = [globalThis];
+    for (let i = 0; i < found.length; i++)
+      for (const frame of found[i].document.querySelectorAll("iframe,frame")) { try { if (frame.contentDocument) found.push(frame.contentWindow); } catch { /* another origin */ } }
+    return found;
+  };
+  const rootsOf = (root, deep) => {
+    const found = [root];
+    if (deep) for (const el of root.querySelectorAll("*")) if (el.shadowRoot) found.push(...rootsOf(el.shadowRoot, true));
+    return found;
+  };
+  // Milliseconds until an animation is over, 0 for one that is over or never will be, or that changes nothing.
+  const leftOf = (animation, all) => {
+    if (animation.playState !== "running" || (animation.transitionProperty && !all && PAINT.test(animation.transitionProperty))) return 0;
+    const { endTime } = animation.effect?.getComputedTiming() ?? {}, rate = animation.playbackRate;
+    if (!Number.isFinite(endTime) || rate === 0 || (animation.timeline && !(animation.timeline instanceof DocumentTimeline) && animation.timeline.constructor.name !== "DocumentTimeline")) return 0;
+    const at = Number(animation.currentTime ?? 0);
+    return Math.max(0, (rate > 0 ? endTime - at : at) / Math.abs(rate));
+  };
+  let scrolled = false;
+  const scrolling = () => { scrolled = true; };
+  const uses = (window) => {
+    let bits = 0;
+    const hear = (event) => { event.stopImmediatePropagation(); bits |= Number(event.detail) || 0; };
+    window.addEventListener(answer + "-uses", hear, true);
+    window.dispatchEvent(new Event(ask + "-uses"));
+    window.removeEventListener(answer + "-uses", hear, true);
+    return bits;
+  };
+  const seen = new WeakSet();                              // documents whose field of the first focus got its frame
+  const waits = (window) => {
+    const { document } = window, root = document.documentElement;
+    if (!root) return 0;
+    if (window.getComputedStyle(root).scrollBehavior === "smooth") return FRAMES | SMOOTH;
+    if (!seen.has(document) && document.querySelector("[autofocus]")) { seen.add(document); return ONCE; }
+    return Number(document.querySelector(WAITING) !== null || [...document.querySelectorAll("[loading=lazy]")].some((el) => el.complete !== true));
+  };
+  // The nearest end of what moves in any document of the page; with `finish`, all of it is ended at once, where no frame can be asked for.
+  const moving = (bits, finish) => {
+    let nearest = 0;
+    for (const { document } of windows())
+      for (const root of rootsOf(document, bits & TRANSITIONS))
+        for (const animation of root.getAnimations()) {
+          const left = leftOf(animation, bits & TRANSITIONS);
+          if (!left) continue;
+          if (finish) { try { animation.finish(); } catch { /* it has no end after all */ } }
+          if (!nearest || left < nearest) nearest = left;
+        }
+    return nearest;
+  };
+  const rendering = () => {
+    let bits = 0;
+    for (const window of windows()) bits |= uses(window) | waits(window);
+    return [bits, moving(bits, false)];
+  };
+  // For the time between two frames: the nearest end, and whether something was scrolled since the last question.
+  addEventListener("scroll", scrolling, true);
+  const progress = (bits, finish) => { const was = scrolled; scrolled = false; return [moving(bits, finish), was]; };
+  Object.assign(webgym, { rendering, progress });
+})

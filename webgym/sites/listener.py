@@ -1,0 +1,212 @@
+"""A session's own proxy: one loopback port through which its browser context sends every request, whatever the scheme, host and port.
+
+The listener is the session, and what it serves is the session's episode: a page sees ordinary addresses and no header of ours, and an
+episode is ended by aborting every connection. While no episode is served, each attempt is refused and counted.
+
+A request to http comes in absolute form (`GET http://shop.localhost/cart HTTP/1.1`). WebSockets and https come in a tunnel
+(`CONNECT app.example:443`), which leads to the site of that host and port: with TLS where the site has https, plainly where it has http.
+For any other address the connection is refused, and the page finds that it cannot be reached.
+"""
+
+import asyncio
+import logging
+import ssl
+from functools import cache, lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from webgym.errors import SiteFault
+from webgym.sites.address import SCHEMES, origin_of
+from webgym.sites.certificates import Certificate
+from webgym.sites.episode import Episode
+
+log = logging.getLogger(__name__)
+
+MOST_HEAD = 65_536  # bytes of a CONNECT
+TLS_S = 30.0  # that a browser may take to shake hands
+CONNECTED = b"HTTP/1.1 200 connected\r\n\r\n"
+REFUSED = b"HTTP/1.1 403 no site of this episode\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+async def _app(scope: Any, receive: Any, send: Any) -> None:
+    """Requests of all connections, as uvicorn's protocols call it."""
+    connection: Connection = scope["state"].pop("webgym.connection")
+    await connection.answer(scope, receive, send)
+
+
+@cache
+def _config() -> uvicorn.Config:
+    """What uvicorn's protocols are made with."""
+    config = uvicorn.Config(
+        _app,
+        http="h11",  # it takes addresses in absolute form
+        interface="asgi3",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_level="critical",  # a site's failure is logged by its episode and becomes a fault
+        timeout_keep_alive=600,
+        ws_ping_interval=None,  # pings would come by real time
+    )
+    config.load()
+    return config
+
+
+class Listener:
+    """A loopback port for one browser context. Use :meth:`open`."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        self.port = 0
+        self.refused = 0  # attempts to reach a site, since the last episode ended
+        self.state = ServerState()
+        self._episode: Episode | None = None
+        self._server: asyncio.Server | None = None
+
+    @classmethod
+    async def open(cls, certificate: Certificate) -> "Listener":
+        """A listener on a free port, which refuses everything until it is told what to serve."""
+        self = cls(certificate)
+        self._server = await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    @property
+    def episode(self) -> Episode | None:
+        """The episode that is served; None where it has ended, or there was none."""
+        return self._episode if self._episode is not None and not self._episode.over else None
+
+    def serve(self, episode: Episode) -> None:
+        """Let requests through to the sites of this episode from now on. Raises SiteFault."""
+        if self._server is None or not self._server.is_serving():
+            raise SiteFault("the session's listener has stopped: no page can be served any more")
+        self._episode = episode
+
+    def tunnel_to(self, authority: str) -> str:
+        """The origin of the site with this host and port, over https or else over http; "" where the episode has none."""
+        found = (_origin(scheme, authority) for scheme in ("https", "http"))
+        return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")
+
+    def refuse(self) -> None:
+        """Abort all connections, and refuse everything from now on."""
+        self._episode, self.refused = None, 0
+        for connection in list(self.state.connections):
+            connection.transport.abort()
+
+    async def close(self) -> None:
+        """Abort all connections and give the port back."""
+        self.refuse()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+class Connection(asyncio.Protocol):
+    """A connection of the browser, until it is known how it speaks; then one of uvicorn's protocols takes over."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.transport: Any = None
+        self._received = b""
+        self._tunnel = ""  # the origin that it leads to
+        self._shaking_hands: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._listener.state.connections.add(self)  # type: ignore[arg-type]
+        if self._listener.episode is None:
+            self._refuse()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.state.connections.discard(self)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._shaking_hands is not None:
+            return
+        if not self._tunnel and (self._received.startswith(b"CONNECT ") or b"CONNECT ".startswith(self._received)):
+            if b"\r\n\r\n" in self._received:
+                self._connect()
+            elif len(self._received) > MOST_HEAD:
+                self._refuse()
+        else:
+            self._hand_over()
+
+    def _connect(self) -> None:
+        """Open the tunnel that the first line asks for, if it leads to a site."""
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        found = self._listener.tunnel_to(head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1"))
+        if not found:
+            self.transport.write(REFUSED)
+            self.transport.close()
+            return
+        self._tunnel = found
+        if found.startswith("https:"):
+            self.transport.pause_reading()
+            self.transport.write(CONNECTED)
+            self._shaking_hands = asyncio.get_running_loop().create_task(self._shake_hands())
+        else:
+            self.transport.write(CONNECTED)
+
+    async def _shake_hands(self) -> None:
+        """Speak TLS from now on."""
+        loop, context = asyncio.get_running_loop(), self._listener.certificate.context
+        try:
+            secured = await loop.start_tls(self.transport, self, context, server_side=True, ssl_handshake_timeout=TLS_S)
+        except (OSError, ssl.SSLError) as error:
+            log.debug("a browser did not take up TLS with %s: %s", self._tunnel, error)
+            self.transport.abort()
+            return
+        if secured is None:
+            return self.transport.abort()
+        self.transport, self._shaking_hands = secured, None
+        if self._received:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let uvicorn's protocol for HTTP and WebSockets take the connection, from its first byte."""
+        listener = self._listener
+        listener.state.connections.discard(self)  # type: ignore[arg-type]
+        config, loop = _config(), asyncio.get_running_loop()
+        kind: Any = config.http_protocol_class
+        protocol = kind(config=config, server_state=listener.state, app_state={"webgym.connection": self}, _loop=loop)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.data_received(self._received)
+
+    def _refuse(self) -> None:
+        self._listener.refused += 1
+        self.transport.abort()
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let the episode answer a request of this connection."""
+        if scope["type"] not in ("http", "websocket"):
+            return
+        episode, found = self._listener.episode, self._tunnel
+        if not found:
+            found, path = _absolute(scope["raw_path"])
+            scope = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path}
+        if episode is None or not episode.serves(found):
+            return self._refuse()
+        await episode.answer(found, scope, receive, send, self.transport.is_closing)
+
+
+def _absolute(target: bytes) -> tuple[str, bytes]:
+    """The origin and the path of a target in absolute form; an empty origin where it is none."""
+    scheme, _, rest = target.partition(b"://")
+    authority, _, path = rest.partition(b"/")
+    return _origin(scheme.decode("latin-1"), authority.decode("latin-1")), b"/" + path
+
+
+@lru_cache(4096)
+def _origin(scheme: str, authority: str) -> str:
+    """The origin of a scheme and of what stands before the path; "" for what is no address of a site."""
+    name, colon, port = authority.rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = authority, str(SCHEMES.get(scheme, 0))
+    return origin_of(scheme, name.strip("[]"), int(port)) if scheme in SCHEMES and name and port.isdigit() else ""
