@@ -1,6 +1,6 @@
 """The referee of pages: what WebGym reads of a page beside Chrome's accessibility tree, and what it does beside plain Playwright.
 
-    python -m benchmarks.pages [--pages 2000] [--seed N] [--sample 3] [--walks 2] [--steps 5] [--json FILE] [--write docs/pages.md]
+    python -m benchmarks.pages [--pages 2000] [--seed N] [--sample 2] [--walks 2] [--steps 5] [--json FILE] [--write docs/pages.md]
     python -m benchmarks.pages --page FILE        one generated page again, all its actions
     python -m benchmarks.pages --from FILE --write docs/pages.md
 
@@ -48,7 +48,7 @@ async def save(folder: Path, findings: list[Finding], most: int = 12, tries: int
 
 async def alone(page: Page) -> list[Finding]:
     """The findings on one page, all its refs acted on."""
-    referee = await Referee.open(sample=10_000)
+    referee = await Referee.open(sample=None)
     try:
         return await referee.judge(page)
     finally:
@@ -69,6 +69,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": seed,
         "pages": result.pages,
         "pages_a_second": result.pages / max(result.seconds, 1e-9),
+        "cpu_s_a_page": None if result.cpu_s is None else result.cpu_s / max(result.pages, 1),
         "faults": result.faults,
         "pairs": report.pairs(result.findings),
         "generated": report.summary(result.findings),
@@ -91,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=2000, help="generated pages")
     parser.add_argument("--seed", type=int, default=None, help="of the run; drawn where it is not given")
-    parser.add_argument("--sample", type=int, default=3, help="refs of each page that are acted on")
+    parser.add_argument("--sample", type=int, default=2, help="refs of each page that are acted on")
     parser.add_argument("--walks", type=int, default=2, help="walks on each component page; 0: none")
     parser.add_argument("--steps", type=int, default=5, help="actions of a walk")
     parser.add_argument("--only", nargs="+", default=[], help="names of component pages")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import coverage, equality
+from benchmarks.pages import equality
 from benchmarks.pages.equality import Comparison, Deed
 from benchmarks.pages.generator import HOST, Documents, script
-from benchmarks.pages.referee import Finding, Referee
+from benchmarks.pages.referee import Finding, Referee, of_control, of_deed, read
 from benchmarks.pages.reference import TIMEOUTS_MS, seen
 from benchmarks.pages.tree import Element
 
@@ -53,9 +53,8 @@ class Walks:
             if deed is None:
                 return
             comparison = await self._step(deed)
-            about = {"control": self._name, "label": "", "listener": "", "after": " > ".join(before)}
-            self.findings.append(Finding(0, "deed", comparison.verdict, str(deed), comparison.detail, about, deed.verb, deed.element.name,
-                                         comparison.ours, comparison.theirs))  # fmt: skip
+            about = {"control": self._name, "after": " > ".join(before)}
+            self.findings.append(of_deed(0, deed, comparison, about))
             before.append(str(deed))
             if comparison.verdict not in ("equal", "both refuse"):
                 return
@@ -66,16 +65,13 @@ class Walks:
         await seen(self._reference.page)
 
     async def _read(self) -> dict[int, Element]:
-        refs, (elements, nodes) = await asyncio.gather(self._ours.elements_of_refs(), self._ours.trees())
-        for control in await coverage.controls(self._ours, refs, elements, nodes):
-            what = f"{control.node.role} {control.node.name!r} {control.element.name}"
-            if what not in self._known:
-                self._known.add(what)
-                naming = coverage.naming(control) if control.reason == "ref" else ""
-                detail = control.why or (f"{control.text!r}, Chrome says {control.node.name!r}" if naming in ("empty", "other", "part") else "")
-                about = {"control": self._name, "label": "", "listener": ""}
-                self.findings.append(Finding(0, "control", control.reason or "unexplained", what, detail, about, role=control.node.role, naming=naming))
-        return {ref: elements[element] for ref, element in refs.items() if element in elements}
+        by_ref, controls = await read(self._ours)
+        for control in controls:
+            finding = of_control(0, control, {"control": self._name})
+            if finding.what not in self._known:
+                self._known.add(finding.what)
+                self.findings.append(finding)
+        return by_ref
 
     def _draw(self, rng: random.Random, by_ref: dict[int, Element]) -> Deed | None:
         disabled = {node.ref for node in self._ours.observation.nodes if "disabled" in node.states}

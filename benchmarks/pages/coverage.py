@@ -1,5 +1,6 @@
 """Coverage of reading: every control of Chrome's accessibility tree that can be acted on has a ref, or a reason of a closed list."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,10 @@ REASONS = {
     "cut": "the observation was cut at its limit",
 }
 """The closed list: by reason, in words."""
-BOXES = frozenset("dialog alertdialog tablist menu menubar radiogroup listbox tree treegrid grid toolbar table group rowgroup region application".split())
+BOXES = frozenset(re.findall(r"\w+", (
+    "dialog alertdialog tablist menu menubar radiogroup listbox tree treegrid grid toolbar table group rowgroup region "
+    "application"
+)))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
     found: list[Control] = []
     for node in nodes:
         element = elements.get(node.id)
-        if not can_act(node) or element is None or element.tag in ("HTML", "BODY") and node.role not in ("textbox",):
+        if not can_act(node) or element is None or (element.tag in ("HTML", "BODY") and node.role not in ("textbox",)):
             continue
         if node.id in with_ref:
             found.append(Control(node, element, "ref", text=texts.get(with_ref[node.id])))
@@ -82,7 +86,7 @@ def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int]) -> st
     return ""
 
 
-async def _twin(ours: Ours, node: AxNode, element: Element, with_ref: Mapping[int, int], texts: Mapping[int | None, str]) -> bool:
+async def _twin(ours: Ours, node: AxNode, element: Element, with_ref: Mapping[int, int], texts: Mapping[int, str]) -> bool:
     """True if another element has a ref and the same name, and a click on that is a click on this one."""
     inside = [e for e in element.below if e.id in with_ref]
     if len(inside) == 1 and texts.get(with_ref[inside[0].id]) == node.name and not _own(element):
@@ -122,12 +126,16 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
             return "frame unseen", ""
     seen = await ours.sight(element.id)
     reason = _of_sight(seen)
-    if reason in ("hidden", "transparent", "clipped", "out of reach") and (label := _label(element)) is not None:
-        if not _of_sight(label_seen := await ours.sight(label.id)) and not seen["disabled"]:
-            return "", f"itself {reason}, but its label can be clicked: {label_seen['name']}"
+    label = _label(element) if reason in ("hidden", "transparent", "clipped", "out of reach") and not seen["disabled"] else None
+    if label is not None and not _of_sight(await ours.sight(label.id)):
+        return "", f"itself {reason}, but its label can be clicked"
     if reason:
         return reason, f"by {seen['by']}" if reason == "covered" else ""
-    if node.role in ("generic", "none", "region", "") and "tabindex" not in element.attributes and "contenteditable" not in element.attributes:
+    if (
+        node.role in ("generic", "none", "region", "")
+        and "tabindex" not in element.attributes
+        and "contenteditable" not in element.attributes
+    ):
         return "box", ""
     silent = node.role not in ACTED_ON and element.attributes.get("tabindex", "0").startswith("-") and not element.text
     if silent and not await ours.listens(element.id):

@@ -8,25 +8,25 @@ from typing import Any, Literal
 from playwright.async_api import ElementHandle
 from playwright.async_api import Error as PlaywrightError
 
-from benchmarks.pages.ours import FILES, Ours
+from benchmarks.pages.ours import FILES
 from benchmarks.pages.reference import Reference, Seen, cause
 from benchmarks.pages.tree import Element
 from webgym import types as t
 
 Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "both refuse", "no copy"]
 
-NORMALISATION = (
-    ("movement", "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way: how often the pointer is moved between two points is no "
-     "matter of the action; hovering compares the thing that the pointer is over at the end"),
-    ("order of queued events", "toggle and close are compared without their place among the others, because the browser queues them"),
-    ("scrolling", "scroll events of documents and boxes: both bring a thing into view before they act, to other places"),
-    ("keys of filling", "fill only: key events, because Playwright's fill inserts the text at once and WebGym types it; beforeinput and input "
-     "on one target are one each, and their data are compared as the value that results"),
-    ("file choosers", "cancel events, because a headless browser gives up a chooser at once where nothing is said, and WebGym keeps it open"),
-    ("point", "pointer events in the element that is acted on count as on it, because the two may choose different points of it"),
-    ("trust of files", "upload only: the trust of input and change, because Playwright makes these events itself where the file is no file of disk"),
-    ("loading", "what happened before the action"),
-)  # fmt: skip
+NORMALISATION = {
+    "movement": "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way. How often the pointer is moved between "
+    "two points is no matter of the action. Hovering compares the thing that the pointer is over at the end.",
+    "scrolling": "Scroll events, because both bring a thing into view before they act, to other places.",
+    "point": "Pointer events in the element that is acted on count as on it, because the two may choose different points of it.",
+    "keys of filling": "Of fill, key events, because Playwright inserts the text at once and WebGym types it. beforeinput and input on one "
+    "target are one each, and what they insert is compared as the value that results.",
+    "queued events": "toggle and close are compared without their place among the others, because the browser queues them.",
+    "file choosers": "cancel events, because a headless browser gives a chooser up at once, and WebGym keeps it open for an upload.",
+    "trust of files": "Of uploads, the trust of input and change, because Playwright makes these events itself.",
+    "loading": "All that happened before the action.",
+}
 """All that is left out of the comparison, with its reason."""
 
 
@@ -177,8 +177,8 @@ MOVING = frozenset(("mouseover", "scroll", "dragenter", "dragover", "dragleave",
 QUEUED = frozenset(("toggle", "close"))
 POINTED = frozenset(("pointerdown", "pointerup", "mousedown", "mouseup", "click", "dblclick", "auxclick", "contextmenu", "over"))
 KEYS = frozenset(("keydown", "keypress", "keyup"))
-EFFECTS = frozenset(("click", "dblclick", "auxclick", "contextmenu", "input", "change", "drop", "dragstart", "submit", "reset", "handler", "mousedown",
-                     "keydown", "toggle"))  # fmt: skip
+HIT = frozenset(("click", "dblclick", "auxclick", "contextmenu", "mousedown", "keydown", "input", "change"))
+EFFECTS = HIT | {"drop", "dragstart", "submit", "reset", "handler", "toggle"}
 
 
 def normal(log: Sequence[Sequence[Any]], verb: str) -> list[Event]:
@@ -238,7 +238,9 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
         return Comparison("refused", our_error, *lines)
     hit, wanted = effects(mine), effects(other)
     if ours.logs and not any(mine.values()):
-        return Comparison("silent miss", f"no event at all; Playwright: {their_error or ('events' if wanted else 'nothing either')}", *lines)
+        return Comparison(
+            "silent miss", f"no event at all; Playwright: {their_error or ('events' if wanted else 'nothing either')}", *lines
+        )
     if their_error:
         astray = {target for _, _, target in hit if not inside(deed, target)}
         if hit and astray == {target for _, _, target in hit}:
@@ -247,7 +249,10 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
     differences = _differences(mine, other, ours, theirs)
     if not differences:
         return Comparison("equal")
-    points = {document: _points(log, deed) for document, log in mine.items()}, {document: _points(log, deed) for document, log in other.items()}
+    points = (
+        {document: _points(log, deed) for document, log in mine.items()},
+        {document: _points(log, deed) for document, log in other.items()},
+    )
     if not _differences(*points, ours, theirs):
         return Comparison("equal", "at another point of it", *lines)
     if all(inside(deed, target) for _, kind, target in hit | wanted if kind != "handler"):
@@ -265,7 +270,9 @@ def _differences(mine: Mapping[str, list[Event]], other: Mapping[str, list[Event
         left, right = mine.get(document, []), other.get(document, [])
         if left != right:
             i = next((i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), min(len(left), len(right)))
-            return f"event {i + 1}: {_event(left[i]) if i < len(left) else 'none'} instead of {_event(right[i]) if i < len(right) else 'none'}"
+            return (
+                f"event {i + 1}: {_event(left[i]) if i < len(left) else 'none'} instead of {_event(right[i]) if i < len(right) else 'none'}"
+            )
     for document, wanted in theirs.states.items():
         found = ours.states.get(document, {})
         for name in {**wanted, **found}:

@@ -151,7 +151,9 @@ class _Render:
         raise ValueError(f"a part is a control, layout, veil, frame or shadow, not {part.kind!r}")
 
     def around(self, markup: str, children: tuple[Part, ...]) -> str:
-        return markup.replace("*", "\n".join(f"<div>{self.part(child)}</div>" if len(children) > 1 else self.part(child) for child in children))
+        return markup.replace(
+            "*", "\n".join(f"<div>{self.part(child)}</div>" if len(children) > 1 else self.part(child) for child in children)
+        )
 
     def frame(self, part: Part) -> str:
         key, markup = self.key("f"), p.FRAMES[part.name]

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ from webgym.env.core import AsyncWebEnv
 from webgym.types import Action, Observation
 
 FILES: dict[str, str | bytes] = {"letter.txt": "Dear all"}
-INPUT_EVENTS = frozenset("click dblclick mousedown mouseup pointerdown pointerup touchstart touchend keydown keyup keypress contextmenu".split())
+INPUT_EVENTS = frozenset(re.findall(r"\w+", (
+    "click dblclick mousedown mouseup pointerdown pointerup touchstart touchend keydown keyup keypress contextmenu"
+)))  # fmt: skip
 COUNTER = itertools.count(1)
 
 
@@ -29,16 +32,19 @@ class Ours:
         self._env = AsyncWebEnv(find=lambda _: self._task, screenshots=False)
         self._cdp: tuple[Page, CDPSession] | None = None
         self.observation = Observation("", "", "", ())
+        self.touched = True  # whether more was done to the page that is shown than reading it
 
     async def show(self, documents: Documents, path: str) -> Observation:
         """Open a fresh copy of the page, as an episode's reset does."""
         (await shared_pool()).serve(SITES)
         self._task = task(documents, path, FILES)
         self.observation = await self._env.reset("referee.page", next(COUNTER))
+        self.touched = False
         return self.observation
 
     async def act(self, action: Action) -> str:
         """Perform one action; "" or the error in words."""
+        self.touched = True
         self.observation = (await self._env.step(action)).observation
         return self.observation.error
 
@@ -77,6 +83,7 @@ class Ours:
 
     async def sight(self, element: int) -> dict[str, Any]:
         """Measures of an element's visibility by the page's own layout (`referee.sight`); {} where it is gone."""
+        self.touched = True  # measuring scrolls
         cdp = await self.cdp()
         node = await cdp.send("DOM.resolveNode", {"backendNodeId": element})
         call = {"functionDeclaration": "function () { return globalThis.referee ? referee.sight(this) : {} }", "returnByValue": True}

@@ -3,6 +3,7 @@
 In a control's markup, `@` stands for the attributes of the thing itself (its key, its listener, its label) and `$` for its words.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,9 +55,12 @@ CONTROLS: dict[str, Control] = {
     "textarea": Control("<textarea rows=2 @>old\nlines</textarea>", "field"),
     "select": Control(SELECT, "field"),
     "select groups": Control(
-        "<select @><optgroup label=Warm><option>Red</option></optgroup><optgroup label=Cold><option>Blue</option></optgroup></select>", "field"
+        "<select @><optgroup label=Warm><option>Red</option></optgroup><optgroup label=Cold><option>Blue</option></optgroup></select>",
+        "field",
     ),
-    "select multiple": Control("<select multiple @><option>Ash</option><option selected>Elm</option><option>Oak</option></select>", "field"),
+    "select multiple": Control(
+        "<select multiple @><option>Ash</option><option selected>Elm</option><option>Oak</option></select>", "field"
+    ),
     "select size": Control("<select size=3 @><option>Do</option><option>Re</option><option>Mi</option></select>", "field"),
     "details": Control("<details><summary @>$</summary><p>More of it</p></details>", "content"),
     "editable": Control("<div contenteditable style='min-height:20px;border:1px solid' @>old text</div>", "field"),
@@ -68,7 +72,9 @@ CONTROLS: dict[str, Control] = {
     "gone checkbox": Control("<label style='display:block' data-k={key}w><input type=checkbox hidden @><span>$</span></label>", "bare"),
     "hidden file": Control("<label data-k={key}w>$<input type=file hidden @></label>", "bare"),
     "map": Control(
-        '<img usemap="#m{key}" width=80 height=40 alt=plan><map name=m{key}><area shape=rect coords=0,0,40,40 href="#{key}" alt="$" @></map>', "bare"
+        '<img usemap="#m{key}" width=80 height=40 alt=plan>'
+        '<map name=m{key}><area shape=rect coords=0,0,40,40 href="#{key}" alt="$" @></map>',
+        "bare",
     ),
     "svg link": Control('<svg width=80 height=24><a href="#{key}" @><text y=16>$</text></a></svg>', "content"),
     "svg shape": Control("<svg width=60 height=30><rect width=50 height=20 fill=teal @></rect></svg>", "bare", True),
@@ -85,12 +91,15 @@ CONTROLS: dict[str, Control] = {
         "<div data-on=delegate><div class=wrap><div @ data-act>$</div><div data-k={key}b data-act>$ second</div></div></div>", "bare"
     ),
     "row delegated": Control(
-        "<table data-on=delegate><tr @ data-act><td>$</td><td>4.20</td></tr><tr data-k={key}b data-act><td>$ second</td><td>7</td></tr></table>", "bare"
+        "<table data-on=delegate><tr @ data-act><td>$</td><td>4.20</td></tr>"
+        "<tr data-k={key}b data-act><td>$ second</td><td>7</td></tr></table>",
+        "bare",
     ),
     "cell": Control("<table><tr><td @>$</td><td>beside</td></tr></table>", "content", True),
     "label link": Control("<label><input type=checkbox @> I read <a href='#x{key}' data-k={key}a>the $</a></label>", "bare"),
     "card": Control(
-        "<div @ style='cursor:pointer;border:1px solid;width:200px'><b>$</b> <button type=button data-k={key}b data-on=direct>Remove</button></div>",
+        "<div @ style='cursor:pointer;border:1px solid;width:200px'><b>$</b> "
+        "<button type=button data-k={key}b data-on=direct>Remove</button></div>",
         "bare",
         True,
     ),
@@ -102,31 +111,38 @@ CONTROLS: dict[str, Control] = {
     "role toggle": Control("<button aria-pressed=false @>$</button>", "content", True),
     "role radio": Control("<div role=radiogroup><div role=radio aria-checked=false tabindex=0 @>$</div></div>", "content", True),
     "role tab": Control(
-        "<div role=tablist><div role=tab aria-selected=false tabindex=-1 @>$</div><div role=tab aria-selected=true tabindex=0>Other</div></div>",
+        "<div role=tablist><div role=tab aria-selected=false tabindex=-1 @>$</div>"
+        "<div role=tab aria-selected=true tabindex=0>Other</div></div>",
         "content",
         True,
     ),
     "role menuitem": Control("<ul role=menu><li role=menuitem tabindex=-1 @>$</li><li role=separator></li></ul>", "content", True),
-    "role menuitemcheckbox": Control("<div role=menu><div role=menuitemcheckbox aria-checked=false tabindex=-1 @>$</div></div>", "content", True),
+    "role menuitemcheckbox": Control(
+        "<div role=menu><div role=menuitemcheckbox aria-checked=false tabindex=-1 @>$</div></div>", "content", True
+    ),
     "role option": Control(
-        "<ul role=listbox tabindex=0 aria-label=Choices data-on=delegate data-k={key}l><li role=option aria-selected=false @ data-act>$</li>"
+        "<ul role=listbox tabindex=0 aria-label=Choices data-on=delegate data-k={key}l>"
+        "<li role=option aria-selected=false @ data-act>$</li>"
         "<li role=option aria-selected=true data-k={key}b data-act>Second</li></ul>",
         "content",
     ),
     "role treeitem": Control(
-        "<ul role=tree><li role=treeitem aria-expanded=true tabindex=0 @>$<ul role=group><li role=treeitem data-k={key}b tabindex=-1>Leaf</li></ul></li></ul>",
+        "<ul role=tree><li role=treeitem aria-expanded=true tabindex=0 @>$<ul role=group>"
+        "<li role=treeitem data-k={key}b tabindex=-1>Leaf</li></ul></li></ul>",
         "bare",
         True,
     ),
     "role slider": Control(
-        "<div role=slider aria-valuemin=0 aria-valuemax=9 aria-valuenow=4 tabindex=0 style='width:90px;height:12px;background:#ccc' @></div>",
+        "<div role=slider aria-valuemin=0 aria-valuemax=9 aria-valuenow=4 tabindex=0 "
+        "style='width:90px;height:12px;background:#ccc' @></div>",
         "field",
         True,
     ),
     "role spinbutton": Control("<div role=spinbutton aria-valuenow=4 tabindex=0 @>4</div>", "field", True),
     "role textbox": Control("<div role=textbox contenteditable style='min-height:20px;border:1px solid' @></div>", "field"),
     "role combobox": Control(
-        "<input role=combobox aria-expanded=false aria-controls=c{key} @><ul role=listbox id=c{key} hidden><li role=option>One</li></ul>", "field"
+        "<input role=combobox aria-expanded=false aria-controls=c{key} @><ul role=listbox id=c{key} hidden><li role=option>One</li></ul>",
+        "field",
     ),
     "role gridcell": Control(
         "<div role=grid><div role=row><div role=gridcell tabindex=-1 @>$</div><div role=gridcell>beside</div></div></div>", "content", True
@@ -158,7 +174,8 @@ LAYOUTS: dict[str, str] = {
     f"{_SOME}*{_SOME}</div>",
     "page sticky": f"<div style='position:sticky;top:0;height:48px;background:#eee;z-index:3'>Header</div>{_TALL}*{_TALL}",
     "scroll": f"<div style='height:130px;overflow:auto;border:1px solid'>{_SOME}*{_SOME}</div>",
-    "scroll across": "<div style='width:300px;overflow:auto'><div style='width:1200px;display:flex'><div style='width:700px'>wide</div>*</div></div>",
+    "scroll across": "<div style='width:300px;overflow:auto'>"
+    "<div style='width:1200px;display:flex'><div style='width:700px'>wide</div>*</div></div>",
     "scroll nested": f"<div style='height:200px;overflow:auto'>{_SOME}<div style='height:120px;overflow:auto'>{_SOME}*</div>{_SOME}</div>",
     "rotated": "<div style='transform:rotate(20deg);transform-origin:0 0;width:300px;margin:40px'>*</div>",
     "scaled": "<div style='transform:scale(.6);transform-origin:0 0;width:400px'>*</div>",
@@ -179,7 +196,8 @@ LAYOUTS: dict[str, str] = {
     "form": "<form>*</form>",
     "fieldset": "<fieldset><legend>Group</legend>*</fieldset>",
     "dialog": "<dialog data-modal>*</dialog>",
-    "overlay": "<div style='position:fixed;inset:0;background:#0006;z-index:9'><div role=dialog aria-modal=true style='background:#fff;margin:60px'>*</div></div>",
+    "overlay": "<div style='position:fixed;inset:0;background:#0006;z-index:9'>"
+    "<div role=dialog aria-modal=true style='background:#fff;margin:60px'>*</div></div>",
     "popover box": "<div popover data-popover>*</div>",
 }
 RARE_LAYOUTS = frozenset({"dialog", "overlay", "popover box"})  # they cover or silence the rest of the page
@@ -201,7 +219,8 @@ VEILS: dict[str, str] = {
     "inert": "<div inert>*</div>",
     "aria hidden": "<div aria-hidden=true>*</div>",
     "covered": "<div style='position:relative'>*<div style='position:absolute;inset:0;background:#fff;z-index:1'></div></div>",
-    "half covered": "<div style='position:relative;width:320px'>*<div style='position:absolute;inset:0 50% 0 0;background:#fff;z-index:1'></div></div>",
+    "half covered": "<div style='position:relative;width:320px'>*"
+    "<div style='position:absolute;inset:0 50% 0 0;background:#fff;z-index:1'></div></div>",
     "glass": "<div style='position:relative'>*<div style='position:absolute;inset:0;pointer-events:none;z-index:1'></div></div>",
     "no pointer": "<div style='pointer-events:none'>*</div>",
     "disabled fieldset": "<fieldset disabled><legend>Off</legend>*</fieldset>",
@@ -236,8 +255,8 @@ FRAMES: dict[str, str] = {
     "embed": "<embed type='text/html' # style='width:460px;height:280px'>",
 }
 SHADOWS = ("open", "closed", "open slot", "closed slot", "open named slot", "open fallback")
-WORDS = (
-    "amber basil cedar daisy ember fjord grove hazel iris jade kelp lotus maple nectar olive poppy quartz raven sage tulip umber violet willow "
-    "yarrow zinnia anchor beacon canyon delta eagle falcon garnet harbor island jungle kettle lantern meadow needle orchard pebble quiver ribbon "
-    "saddle timber urchin valley walnut xylem yonder zephyr"
-).split()
+WORDS = tuple(re.findall(r"\w+", (
+    "amber basil cedar daisy ember fjord grove hazel iris jade kelp lotus maple nectar olive poppy quartz raven sage tulip "
+    "umber violet willow yarrow zinnia anchor beacon canyon delta eagle falcon garnet harbor island jungle kettle lantern "
+    "meadow needle orchard pebble quiver ribbon saddle timber urchin valley walnut xylem yonder zephyr"
+)))  # fmt: skip

@@ -82,7 +82,7 @@ class Reference:
 
     def _on_page(self, page: Page) -> None:
         if page is not self.page:
-            asyncio.ensure_future(page.close())
+            self._closing = asyncio.ensure_future(page.close())
 
     async def _serve(self, route: Route) -> None:
         parts = urlsplit(route.request.url)

@@ -121,7 +121,10 @@ def missed(figures: Mapping[str, Any]) -> int:
 
 def told(figures: Mapping[str, Any]) -> str:
     """A run in a few lines."""
-    lines = [f"{figures['pages']} pages, {figures['pages_a_second']:.2f} a second, {len(figures['faults'])} faults, seed {figures['seed']}"]
+    cost = f" ({figures['cpu_s_a_page']:.2f} s of processor time a page)" if figures["cpu_s_a_page"] else ""
+    lines = [
+        f"{figures['pages']} pages, {figures['pages_a_second']:.2f} a second{cost}, {len(figures['faults'])} faults, seed {figures['seed']}"
+    ]
     for half in ("generated", "components"):
         for sort in ("controls", "deeds"):
             counts = figures[half][sort]
@@ -173,7 +176,12 @@ OF_NAMING = {
 
 def _half(figures: Mapping[str, Any], by: Mapping[str, str]) -> list[str]:
     reasons = {**REASONS, "unexplained": "none of these: the bar is 0"}
-    shown = ["### Controls", _shares(figures["controls"], reasons, "reason"), "### Actions", _shares(figures["deeds"], OF_VERDICT, "verdict")]
+    shown = [
+        "### Controls",
+        _shares(figures["controls"], reasons, "reason"),
+        "### Actions",
+        _shares(figures["deeds"], OF_VERDICT, "verdict"),
+    ]
     shown += ["### Names of things that have a ref", _shares(figures["names"], OF_NAMING, "beside Chrome's")]
     for name, column in by.items():
         if name in figures["controls_by"]:
@@ -183,7 +191,9 @@ def _half(figures: Mapping[str, Any], by: Mapping[str, str]) -> list[str]:
         if figures[name]:
             rows = list(figures[name].items())
             more = sum(number for _, number in rows[MOST_ROWS:])
-            lines = [f"| {cause.replace('|', '/')} | {number} |" for cause, number in [*rows[:MOST_ROWS], *([("others", more)] if more else [])]]
+            lines = [
+                f"| {cause.replace('|', '/')} | {number} |" for cause, number in [*rows[:MOST_ROWS], *([("others", more)] if more else [])]
+            ]
             shown += [f"### {heading}", "\n".join(["| cause | actions |", "|---|---:|", *lines])]
     return shown
 
@@ -195,7 +205,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
     shown = [f"Run with seed {figures['seed']}: {figures['pages']} generated pages. Different pairs of a control that were met: {met}."]
     shown += ["## Generated pages", *_half(figures["generated"], every)]
     shown += ["## Component pages", *_half(figures["components"], {"control": "library", "role": "role", "verb": "action"})]
-    left_out = "\n".join(f"| {name} | {why} |" for name, why in NORMALISATION)
+    left_out = "\n".join(f"| {name} | {why} |" for name, why in NORMALISATION.items())
     shown += ["## Left out of the comparison", f"| | |\n|---|---|\n{left_out}"]
     return "\n\n".join(shown)
 

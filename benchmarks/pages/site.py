@@ -7,7 +7,14 @@ from webgym.sites.static import reply
 from webgym.task import PENDING, AsgiApp, Scope, Start, Task
 
 AWAY = "<!doctype html><html><head><title>Away</title></head><body><p>Another page</p></body></html>"
-TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "woff2": "font/woff2", "json": "application/json", "png": "image/png"}
+TYPES = {
+    "js": "text/javascript",
+    "css": "text/css",
+    "svg": "image/svg+xml",
+    "woff2": "font/woff2",
+    "json": "application/json",
+    "png": "image/png",
+}
 
 
 class DocumentSite:

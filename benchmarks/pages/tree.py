@@ -4,6 +4,7 @@ Nothing here is shared with the reader that is judged.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,11 +77,12 @@ class AxNode:
         return bool(self.properties.get("disabled"))
 
 
-ACTED_ON = frozenset(
-    "button link textbox searchbox combobox checkbox radio switch slider spinbutton listbox option menuitem menuitemcheckbox menuitemradio tab "
-    "treeitem ColorWell Date DateTime InputTime DisclosureTriangle DisclosureTriangleGrouped PopUpButton MenuListOption ListBoxOption "
-    "ComboBoxSelect ComboBoxMenuButton TextFieldWithComboBox ToggleButton".split()
-)
+ACTED_ON = frozenset(re.findall(r"\w+", (
+    "button link textbox searchbox combobox checkbox radio switch slider spinbutton listbox option menuitem "
+    "menuitemcheckbox menuitemradio tab treeitem ColorWell Date DateTime InputTime DisclosureTriangle "
+    "DisclosureTriangleGrouped PopUpButton MenuListOption ListBoxOption ComboBoxSelect ComboBoxMenuButton "
+    "TextFieldWithComboBox ToggleButton"
+)))  # fmt: skip
 """Roles that say by themselves that a thing can be acted on; others can where they take the focus."""
 NEVER = frozenset(("RootWebArea", "Iframe", "IframePresentational", "WebArea"))
 
@@ -127,7 +129,9 @@ async def accessibility(cdp: CDPSession) -> list[AxNode]:
     """The nodes of the accessibility trees of all frames that are not ignored, in their order."""
     tree = (await cdp.send("Page.getFrameTree"))["frameTree"]
     frames = list(_frames(tree))
-    answers = await asyncio.gather(*(cdp.send("Accessibility.getFullAXTree", {"frameId": frame}) for frame in frames), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(cdp.send("Accessibility.getFullAXTree", {"frameId": frame}) for frame in frames), return_exceptions=True
+    )
     nodes: list[AxNode] = []
     for answer in answers:
         if isinstance(answer, PlaywrightError):

@@ -13,7 +13,7 @@ for (const page of pages) {
     await esbuild.build({
       entryPoints: [`${here}src/${page}`], outfile: `${here}build/${name}.js`, bundle: true, minify: true, format: "esm", target: "es2022", jsx: "automatic",
       logLevel: "error", charset: "utf8", mainFields: ["svelte", "browser", "module", "main"], conditions: ["svelte", "browser"],
-      define: { "process.env.NODE_ENV": '"production"', __VUE_OPTIONS_API__: "true", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
+      define: { "process.env": "{}", "process.env.NODE_ENV": '"production"', __VUE_OPTIONS_API__: "true", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
       loader: { ".svg": "dataurl", ".png": "dataurl", ".gif": "dataurl", ".woff": "dataurl", ".woff2": "dataurl", ".ttf": "dataurl", ".eot": "dataurl" },
       plugins: [svelte({ compilerOptions: { css: "injected" } })],
     });
