@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-leases bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -69,8 +69,14 @@ bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside B
 bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the table of templates in docs/sites.md
 	$(PY) -m benchmarks.sites --write docs/sites.md $(ARGS)
 
+bench-determinism: browser  ## generated pages, fast and slow policies, alone and beside 15 sessions: all hashes must be equal
+	$(PY) -m benchmarks.determinism $(ARGS)
+
 bench-leases: $(STAMP)  ## what slow leases of a site in another process cost the sessions beside it
 	$(PY) -m benchmarks.leases $(ARGS)
+
+bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
+	$(PY) -m benchmarks.applications $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.logging import RichHandler
@@ -30,6 +30,15 @@ console = PlainConsole()
 
 TasksOption = Annotated[
     list[str], typer.Option("--tasks", "-t", help="Task set, pack, id or pattern such as 'miniwob.click-*'; may be given again.")
+]
+TrustOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--trust",
+        help="Folder whose task file may run its programs, now and until one of them changes.",
+        callback=lambda folders: _trusted(folders),
+        is_eager=True,
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
@@ -68,9 +77,35 @@ class ModelDialect(StrEnum):
     tools = "tools"
 
 
+def _trusted(folders: list[Path]) -> list[Path]:
+    """Remember the folders whose programs may run."""
+    if folders:
+        from webgym.authoring import consent
+        from webgym.errors import UsageError
+
+        for folder in folders:
+            if not folder.exists():
+                raise UsageError(f"--trust {folder}: expected the folder of a task file; there is nothing")
+            consent.remember(folder if folder.is_dir() else folder.parent)
+    return folders
+
+
+def _examined(task_ids: list[str], out: TextIO) -> list[Any]:
+    """What there is to say about the applications of tasks, printed as it is found."""
+    from webgym.loop_thread import loop_thread
+    from webgym.trust.applications import applications, examine
+
+    found = []
+    for url, task in applications(task_ids).items():
+        found.append(loop_thread().run(examine(url, task)))
+        print("\n".join(found[-1].lines()), file=out, flush=True)
+    return found
+
+
 @tasks_app.command("list")
 def tasks_list(
     tasks: TasksOption = ["*"],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
@@ -106,6 +141,7 @@ def tasks_show(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="Task id, or FILE#ID for a task of a file.")],
     page: Annotated[bool, typer.Option("--page", help="Open it and show the goal and the first page of the seed.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the episode that is shown.")] = 0,
+    trust: TrustOption = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Show what is known of a task: limits, trust, splits with their wordings, and, if asked, its first page."""
@@ -129,11 +165,24 @@ def tasks_new(
     folder: Annotated[Path | None, typer.Option(help="Folder to write; ./NAME unless given.")] = None,
     python: Annotated[bool, typer.Option("--python", help="A Python package with a site of its own instead of a task file.")] = False,
     templated: Annotated[bool, typer.Option("--templated", help="A Python package with goals, oracles and wordings apart.")] = False,
+    app: Annotated[
+        str,
+        typer.Option("--app", help="Your application: the command that starts it, with {port}, or its address. --folder is its folder."),
+    ] = "",
 ) -> None:
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
     from webgym.errors import UsageError
 
+    if app:
+        if python or templated:
+            raise UsageError("--app writes a task file: expected neither --python nor --templated beside it")
+        from webgym.commands import new_application
+
+        file, notes = new_application.create(name, app, folder or Path("."))
+        print("\n".join([str(file), *notes]))
+        print(f"try it: webgym tasks validate {file}; then give `--tasks {file}` to eval, demos or train")
+        return
     if python and templated:
         raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
@@ -149,30 +198,34 @@ def tasks_validate(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each policy; the splits take turns.")] = 6,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 2,
     ledger: Annotated[Path | None, typer.Option(help="File that keeps the results; WebGym's own tasks that it trusts are skipped.")] = None,
+    trust: TrustOption = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Try tasks in the browser: the oracle must always win; doing nothing, stopping at once or acting at random must not."""
-    from webgym import trust
+    from webgym import trust as audit
     from webgym.packs import sets as task_sets
     from webgym.rollout.arena import Arena
 
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
-    kept = trust.Ledger(ledger) if ledger else None
+    kept = audit.Ledger(ledger) if ledger else None
     audits = []
+    ill = [found for found in _examined(chosen, sys.stderr if as_json else sys.stdout) if found.problems]
     with Arena(sessions) as arena:
         for task_id in chosen:
             if kept and kept.knows(task_id, seeds):
                 print(f"{task_id}: trusted before", file=sys.stderr if as_json else sys.stdout, flush=True)
                 continue
-            audits.append(trust.audit(task_id, arena, trust.audit_seeds(seeds), clock=True))
+            audits.append(audit.audit(task_id, arena, audit.audit_seeds(seeds), clock=True))
             if kept:
                 kept.add(audits[-1], seeds)
             if not as_json:
                 print("\n".join(audits[-1].lines()), flush=True)
     if as_json:
-        print(json.dumps([audit.to_json() for audit in audits], indent=2))
-    if wrong := [audit.task.id for audit in audits if not audit.trusted]:
+        print(json.dumps([each.to_json() for each in audits], indent=2))
+    if wrong := [each.task.id for each in audits if not each.trusted]:
         console.print(f"{len(wrong)} of {len(audits)} tasks cannot be trusted: {', '.join(wrong)}", soft_wrap=True) if not as_json else None
+        raise typer.Exit(1)
+    if ill:
         raise typer.Exit(1)
 
 
@@ -190,6 +243,7 @@ def doctor(
 def demos(
     out: Annotated[Path, typer.Option(help="Folder for the demonstrations.")] = Path("demos/default"),
     tasks: TasksOption = ["default"],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
     style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
@@ -307,6 +361,7 @@ def algos(
 def train(
     algo: Annotated[str, typer.Option(help="grpo, archer, ppo ... (`webgym algos`), or a file of your own: ./mine.py.")] = "",
     tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
     settings: SetOption = [],  # noqa: B006
@@ -369,6 +424,7 @@ def evaluate(
     max_tokens: Annotated[int, typer.Option(min=1, help="openai: longest answer.")] = 1024,
     extra: Annotated[str, typer.Option(help="openai: more fields for each request, as a JSON object; null takes one out.")] = "{}",
     tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
     split: Annotated[str, typer.Option(help="train, valid or test seeds.")] = "test",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
@@ -640,6 +696,7 @@ def study_learning(
 @bench_app.command("step")
 def bench_step(
     tasks: TasksOption = ["default"],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 8,
     sessions: Annotated[str, typer.Option(help="Counts of sessions for the throughput, separated by commas.")] = "1,2,4,8,16,32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,

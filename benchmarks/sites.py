@@ -33,7 +33,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from webgym.backends.browser.pool import shared_pool
-from webgym.backends.browser.session import LISTENERS
+from webgym.backends.browser.profile import LISTENERS
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread

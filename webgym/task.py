@@ -49,12 +49,31 @@ class Splits:
 
 
 @dataclass(frozen=True, slots=True)
+class SignIn:
+    """The way in which an episode begins signed in, before its first page: a form that is sent, or steps in the browser.
+
+    The form (or JSON) goes to `path` of the start's site, with the hidden field `token` of `page`. `steps` gives an agent that acts on
+    `page` (on the start's page unless given) until it returns None. Neither is recorded or counted.
+    """
+
+    path: str = ""
+    form: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    json: Any = field(default=None, repr=False)
+    token: str = ""
+    page: str = ""
+    steps: "Callable[[], Callable[[Observation], Action | None]] | None" = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Beginning of one episode.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
     return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
     the agent may upload, by their plain names.
+
+    `cookies` and `storage` (local storage) are there for the start's site before its first script runs. `headers` go with every request to
+    a site in another process. `signed_in` says how the episode signs in first. None of the four is ever shown or recorded.
     """
 
     url: str
@@ -62,11 +81,19 @@ class Start:
     page_script: str | None = None
     site_state: Any = None
     files: Mapping[str, str | bytes] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    storage: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    signed_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence for a check. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result."""
+    """Evidence for a check. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result.
+
+    `instance` is the application of the episode where it runs in another process: a :class:`webgym.sites.Instance`, whose methods are
+    awaited, so that a check which asks it is a coroutine function.
+    """
 
     seed: int
     url: str
@@ -75,6 +102,7 @@ class Evidence:
     ended: Literal["", "stop", "infeasible"] = ""
     answer: str = ""
     messages: tuple[str, ...] = ()
+    instance: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +170,7 @@ class Task:
 
     id: str  # "<pack>.<task>", e.g. "miniwob.click-test-2"
     start: Callable[[int], Start] = field(repr=False)
-    check: Callable[[Evidence], Verdict] = field(repr=False)
+    check: Callable[[Evidence], Verdict | Awaitable[Verdict]] = field(repr=False)  # a coroutine function where it may wait
     max_turns: int = 10
     ends: Literal["success", "stop"] = "success"
     trust: Literal["state", "page"] = "state"
@@ -176,7 +204,7 @@ class PythonTask(Protocol):
 
     def start(self, seed: int) -> Start: ...
 
-    def check(self, evidence: Evidence) -> Verdict: ...
+    def check(self, evidence: Evidence) -> Verdict | Awaitable[Verdict]: ...
 
 
 @runtime_checkable
@@ -188,9 +216,9 @@ class Site(Protocol):
     a site whose state lives elsewhere (its own process and database) resets it in `lease`, and must not block the loop that it is
     called on.
 
-    A site may have two more attributes. `plain` is true where its pages can be read without a browser (:mod:`webgym.backends.text`).
+    A site may have three more attributes. `plain` is true where its pages can be read without a browser (:mod:`webgym.backends.text`).
     `external` is true where its state lives in another process: then it is read only where a check is due, and enters the state hash
-    only there.
+    only there. `also` names more hosts under which the same leased state is served.
     """
 
     host: str
@@ -209,6 +237,11 @@ class Site(Protocol):
 
     @property
     def app(self) -> AsgiApp: ...
+
+
+def hosts_of(site: Site) -> tuple[str, ...]:
+    """The hosts under which a site is served: its own, and those that it has `also`."""
+    return (site.host, *getattr(site, "also", ()))
 
 
 class Pack(Protocol):

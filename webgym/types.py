@@ -95,7 +95,7 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Replace what the field holds by `text`."""
+    """Replace what the field holds by `text`; a line break in it is text."""
 
     ref: int
     text: str
@@ -103,7 +103,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """Type `text` into what has the focus, key by key, keeping what is there."""
+    """Type `text` into what has the focus, key by key, keeping what is there; a line break is the Enter key."""
 
     text: str
 
@@ -141,7 +141,7 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Scroll:
-    """Scroll by pixels, the page or, with `ref`, the nearest scrollable box around that thing."""
+    """Turn the wheel by pixels over the page or, with `ref`, over that thing: the nearest box that can still scroll that way does."""
 
     dx: float
     dy: float
@@ -156,7 +156,7 @@ class Drag:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Give a file field files of the episode's own folder."""
+    """Give files of the episode's own folder to a file field, or to the page that asks for one."""
 
     ref: int
     files: tuple[str, ...]

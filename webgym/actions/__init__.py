@@ -95,7 +95,7 @@ def describe(dialect: str, needs: Need = "", refs: bool = True) -> str:
 
     >>> describe("compact").splitlines()[0]
     'click #3: click a thing, also click #3 right x2 +Shift, or a point: click 10,20'
-    >>> describe("call", "dialog")
+    >>> describe("call", needs="dialog")
     'dialog(accept, text=None): accept (True) or decline (False) the dialog that is open, with a text for a prompt'
     """
     return _MODULES[known_dialect(dialect)].help_text(needs, refs)

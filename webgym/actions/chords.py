@@ -22,11 +22,12 @@ MODIFIERS: Mapping[str, str] = {
     **dict.fromkeys(("meta", "win", "windows", "super", "super_l", "super_r", "metaleft", "metaright"), "Meta"),
     **dict.fromkeys(("cmd", "command", "⌘", "controlormeta", "ctrlorcmd", "mod"), "ControlOrMeta"),
 }
-NAMED = (
-    "Enter Tab Escape Backspace Delete Insert Home End PageUp PageDown ArrowUp ArrowDown ArrowLeft ArrowRight Space ContextMenu "
-    "CapsLock NumLock ScrollLock PrintScreen Pause NumpadEnter NumpadAdd NumpadSubtract NumpadMultiply NumpadDivide NumpadDecimal "
-    "AltGraph Backquote Minus Equal Backslash BracketLeft BracketRight Semicolon Quote Comma Period Slash"
-).split()
+NAMED = [
+    *("Enter", "Tab", "Escape", "Backspace", "Delete", "Insert", "Home", "End", "PageUp", "PageDown", "Space", "ContextMenu"),
+    *("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "CapsLock", "NumLock", "ScrollLock", "PrintScreen", "Pause", "AltGraph"),
+    *("NumpadEnter", "NumpadAdd", "NumpadSubtract", "NumpadMultiply", "NumpadDivide", "NumpadDecimal", "Backquote", "Minus", "Equal"),
+    *("Backslash", "BracketLeft", "BracketRight", "Semicolon", "Quote", "Comma", "Period", "Slash"),
+]
 NAMED += [f"F{n}" for n in range(1, 13)] + [f"Key{c}" for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
 NAMED += [f"{pad}{n}" for pad in ("Digit", "Numpad") for n in range(10)]
 NAMES: Mapping[str, str] = {

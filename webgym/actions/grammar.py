@@ -236,4 +236,4 @@ def _call(refs: int, dialog: bool = False) -> Part:
         known = [p for p in VERBS[name].parameters if p.read is not read_ignored]
         return chain(text(f"{name}("), *(argument(p, i, len(known) == 1) for i, p in enumerate(known)), text(")"))
 
-    return either(*(verb(name) for name in (*offered(), *(offered("dialog") if dialog else ()))))
+    return either(*(verb(name) for name in (*offered(), *(offered(needs="dialog") if dialog else ()))))

@@ -21,6 +21,7 @@ from webgym.actions.verbs import (
     last_line,
     offered,
     read_button,
+    read_choice,
     read_count,
     read_ignored,
     read_index,
@@ -150,18 +151,21 @@ _SCHEMAS: Mapping[Callable[[object], Any], Mapping[str, Any]] = {
     read_number: {"type": "number"},
     read_ms: {"type": "number", "minimum": 0, "maximum": MAX_WAIT_MS, "description": "milliseconds"},
     read_count: {"type": "integer", "minimum": 1, "maximum": 10},
+    read_choice: {"type": "boolean"},
     read_button: {**_TEXT, "enum": list(BUTTONS)},
     read_modifiers: {"type": "array", "items": {**_TEXT, "enum": list(MODIFIERS)}},
 }
 
 
-def specs(refs: bool = True) -> list[dict[str, Any]]:
+def specs(refs: bool = True, needs: Need = "") -> list[dict[str, Any]]:
     """The actions as tools of the OpenAI protocol (function calling, JSON schema); without `refs`, those that act by coordinates.
+
+    With `needs`, they are those that only such a page calls for.
 
     >>> next(spec["function"]["parameters"] for spec in specs() if spec["function"]["name"] == "clear")["required"]
     ['ref']
     """
-    return [{"type": "function", "function": _spec(verb)} for verb in VERBS.values() if verb.help and (refs or not verb.needs_ref)]
+    return [{"type": "function", "function": _spec(verb)} for verb in offered(needs, refs).values()]
 
 
 def _spec(verb: Verb) -> dict[str, Any]:

@@ -5,19 +5,21 @@ A check is read from one mapping whose key says its kind (`{answer: {number: "{t
 judge that reads the episode against a rubric fits in the same way, because it needs the evidence and the values, and answers in words.
 """
 
+import asyncio
+import inspect
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from webgym.authoring.placeholders import MONTHS, Values, fill, lookup
-from webgym.errors import did_you_mean
+from webgym.errors import JudgeFault, did_you_mean
 from webgym.task import Evidence
 
 
@@ -29,18 +31,19 @@ class Entry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
+        known = [entry.alias or name for name, entry in cls.model_fields.items()]
         for key in data if isinstance(data, Mapping) else ():
-            if key not in cls.model_fields:
-                known = [name for name in cls.model_fields]
+            if key not in known:
                 words = f"there is no field {str(key)!r}{did_you_mean(str(key), known)} (expected: {', '.join(known)})"
                 raise PydanticCustomError("unknown_field", "{words}", {"words": words, "field": str(key)})
         return data
 
 
-def exactly_one(entry: Entry, *names: str) -> None:
+def exactly_one(entry: Entry, *fields: str) -> None:
     """Raises ValueError unless exactly one of these fields is given."""
-    given = [name for name in names if name in entry.model_fields_set]
+    given = [name.rstrip("_") for name in fields if name in entry.model_fields_set]
     if len(given) != 1:
+        names = [name.rstrip("_") for name in fields]
         raise ValueError(f"expected exactly one of {', '.join(names)}; got {' and '.join(given) or 'none'}")
 
 
@@ -78,24 +81,36 @@ class SiteCheck(Check):
     site: SiteState
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
-        wanted = self.site
-        try:
-            found = lookup(evidence.site_state, wanted.path) if wanted.path else evidence.site_state
-        except LookupError as error:
-            nothing = wanted.exists is False or ("count" in wanted.model_fields_set and same(fill(wanted.count, values), 0))
-            return "" if nothing else f"site state {wanted.path!r}: {error}"
-        where = f"site state {wanted.path!r} is {shown(found)}"
-        if wanted.exists is not None:
-            return "" if wanted.exists else f"{where}, expected nothing there"
-        if wanted.count is not None:
-            number = len(found) if isinstance(found, (list, Mapping)) else -1
-            expected = fill(wanted.count, values)
-            return "" if same(number, expected) else f"{where}, expected {expected} entries"
-        if "contains" in wanted.model_fields_set:
-            part = fill(wanted.contains, values)
-            return "" if holds(found, part) else f"{where}, expected it to contain {shown(part)}"
-        expected = fill(wanted.equals, values)
-        return "" if same(found, expected) else f"{where}, expected {shown(expected)}"
+        return _state_unmet(self.site, evidence, values)
+
+
+class StateCheck(Check):
+    """What a reader of the file's application says; the path begins with the reader's name."""
+
+    state: SiteState
+
+    def unmet(self, evidence: Evidence, values: Values) -> str:
+        return _state_unmet(self.state, evidence, values)
+
+
+def _state_unmet(wanted: SiteState, evidence: Evidence, values: Values) -> str:
+    try:
+        found = lookup(evidence.site_state, wanted.path) if wanted.path else evidence.site_state
+    except LookupError as error:
+        nothing = wanted.exists is False or ("count" in wanted.model_fields_set and same(fill(wanted.count, values), 0))
+        return "" if nothing else f"site state {wanted.path!r}: {error}"
+    where = f"site state {wanted.path!r} is {shown(found)}"
+    if wanted.exists is not None:
+        return "" if wanted.exists else f"{where}, expected nothing there"
+    if wanted.count is not None:
+        number = len(found) if isinstance(found, (list, Mapping)) else -1
+        expected = fill(wanted.count, values)
+        return "" if same(number, expected) else f"{where}, expected {expected} entries"
+    if "contains" in wanted.model_fields_set:
+        part = fill(wanted.contains, values)
+        return "" if holds(found, part) else f"{where}, expected it to contain {shown(part)}"
+    expected = fill(wanted.equals, values)
+    return "" if same(found, expected) else f"{where}, expected {shown(expected)}"
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -381,6 +396,30 @@ class InfeasibleCheck(Check):
         return "" if evidence.ended == "infeasible" else "the goal cannot be reached, and the agent did not say so"
 
 
+class VerifyCheck(Check):
+    """The verdict of a Python file's `verify(instance, answer)` on the episode's application, outside of the sessions' loop."""
+
+    verify: str
+    _function: Any = PrivateAttr(default=None)
+
+    def found_in(self, find: Callable[[str], Callable[..., Any]]) -> None:
+        """Look the function up, which `find` does by the file's path."""
+        self._function = find(self.verify)
+
+    def unmet(self, evidence: Evidence, values: Values) -> str:
+        """Raises JudgeFault where there is no verdict."""
+        if self._function is None or evidence.instance is None:
+            raise JudgeFault(f"{self.verify} cannot be asked: there is no application to look at")
+        if inspect.iscoroutinefunction(self._function):
+            found = asyncio.run(self._function(evidence.instance, evidence.answer))
+        else:
+            found = self._function(evidence.instance.plain, evidence.answer)
+        if not isinstance(found, bool):
+            got = "None, no verdict" if found is None else f"{type(found).__name__} {shown(found)}"
+            raise JudgeFault(f"{self.verify}: expected verify(instance, answer) to return True or False; got {got}")
+        return "" if found else f"{self.verify} says no"
+
+
 # --- combinations ----------------------------------------------------------------------------------------------------------
 
 
@@ -431,6 +470,8 @@ KINDS = {
     "page": PageCheck,
     "answer": AnswerCheck,
     "infeasible": InfeasibleCheck,
+    "state": StateCheck,
+    "verify": VerifyCheck,
     "all": AllCheck,
     "any": AnyOfCheck,
     "not": NotCheck,

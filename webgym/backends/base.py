@@ -9,7 +9,7 @@ is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as an object, or
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from webgym.task import Site, Task
 from webgym.types import Action, Node
@@ -67,12 +67,20 @@ class Session(Protocol):
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`, None without one.
 
         The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there. `folder`
-        holds the files that may be uploaded. The other arguments are those of :class:`webgym.task.Task`.
+        holds the files that may be uploaded. `cookies` (:data:`webgym.sites.sign_in.Cookie`) and `storage` (the local storage of the page's
+        site) are there before the page's first script, and are given only where there are some. The other arguments are those of
+        :class:`webgym.task.Task`.
         """
+        ...
+
+    async def start_here(self) -> None:
+        """Let the current page be the episode's first one: nothing leads back, and there are no notices."""
         ...
 
     async def act(self, action: Action) -> str:

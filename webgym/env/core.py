@@ -16,7 +16,8 @@ import numpy as np
 from webgym import backends
 from webgym import types as t
 from webgym.backends.base import Backend, Pool, Session, View
-from webgym.errors import ConfigError, EpisodeStateError, JudgeFault
+from webgym.env import entering
+from webgym.errors import ConfigError, EpisodeStateError, Fault, JudgeFault, UsageError
 from webgym.packs import registry
 from webgym.task import PENDING, Evidence, Start, Task, Verdict
 from webgym.types import Step
@@ -27,6 +28,7 @@ End = Literal["", "stop", "infeasible"]
 """The agent's way of ending the episode, if it did."""
 
 RESET_S = 60.0
+CHECK_S = 90.0  # that a check may take which waits
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
@@ -89,10 +91,12 @@ class AsyncWebEnv:
         self._pool.serve(sites)
         start = _start(task, seed)
         self._token = secrets.token_hex(16)
-        await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode = await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
+        episode.streams.know(task.streams)
+        entry = await entering.enter(sites, self._pool.gateway.leases(self._token), start)
         async with self._pool.turn():
             session = await self._living(self._pool)
-            self._goal = await self._begin(session, task, seed, start)
+            self._goal = await self._begin(session, task, seed, start, entry)
             page = await self._look(session, None)
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
@@ -109,10 +113,10 @@ class AsyncWebEnv:
             self._session = await pool.session()
         return self._session
 
-    async def _begin(self, session: Session, task: Task, seed: int, start: Start) -> str:
+    async def _begin(self, session: Session, task: Task, seed: int, start: Start, entry: "entering.Entry") -> str:
         """Begin the episode in the session; the goal."""
         begun = await session.begin(
-            start.url,
+            entry.url,
             token=self._token,
             hosts=task.hosts,
             seed=seed,
@@ -121,7 +125,10 @@ class AsyncWebEnv:
             viewport=task.viewport,
             page_script=start.page_script,
             folder=self._keep(start.files),
+            **entry.given,
         )
+        if entry.steps is not None:
+            await entering.walk_in(session, entry.steps, start.url, task)
         goal = start.goal if start.goal is not None else (begun or {}).get("goal")
         if not goal or not isinstance(goal, str):
             raise JudgeFault(f"task {task.id} gave no goal for seed {seed}")
@@ -139,8 +146,9 @@ class AsyncWebEnv:
             page = await self._look(session, task.probe if due else None)
         site_state = await pool.gateway.snapshot(self._token, due=due)
         observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
-        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages))
-        verdict = _judged(task, evidence) if due else PENDING
+        instance = entering.instance(pool.gateway.leases(self._token)) if due else None
+        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance)
+        verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
@@ -218,6 +226,12 @@ class AsyncWebEnv:
             raise EpisodeStateError("there is no browser session before the first reset")
         return self._session
 
+    async def site_state(self) -> object:
+        """The state of the episode's sites as a check would see it now. Raises SiteFault, EpisodeStateError."""
+        if self._pool is None or not self._token:
+            raise EpisodeStateError("there is no episode: call reset first")
+        return await self._pool.gateway.snapshot(self._token)
+
     async def screenshot(self) -> np.ndarray:
         """The pixels of the current page, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
         return await self.session.screenshot()
@@ -262,10 +276,18 @@ def _well_formed(node: t.Node) -> t.Node:
     return node if (text, value) == (node.text, node.value) else replace(node, text=text, value=value)
 
 
-def _judged(task: Task, evidence: Evidence) -> Verdict:
+async def _judged(task: Task, evidence: Evidence) -> Verdict:
     """The verdict of the task's check. An error of the check becomes a JudgeFault."""
     try:
-        return task.check(evidence)
+        found = task.check(evidence)
+        if isinstance(found, Verdict):
+            return found
+        async with asyncio.timeout(CHECK_S):
+            return await found
+    except Fault:
+        raise
+    except TimeoutError as error:
+        raise JudgeFault(f"the check of task {task.id} gave no verdict in time: {error or f'{CHECK_S:g} s'}") from error
     except Exception as error:
         raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
 
@@ -274,6 +296,8 @@ def _start(task: Task, seed: int) -> Start:
     """The beginning of the episode. An error of the task's own program becomes a JudgeFault."""
     try:
         start = task.start(seed)
+    except UsageError:
+        raise
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
     for name in start.files:

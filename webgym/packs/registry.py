@@ -22,12 +22,13 @@ import tomllib
 import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from webgym.errors import TaskFileError, UnknownTaskError, WebGymError, did_you_mean
-from webgym.task import Pack, PythonTask, Site, Task
+from webgym.task import Pack, PythonTask, Site, Start, Task, hosts_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -41,6 +42,7 @@ T = TypeVar("T")
 _registered: dict[str, Task] = {}
 _found_by: dict[str, str] = {}  # what another process finds a registered task by
 _registered_sites: dict[str, Site] = {}  # by host
+_modules: dict[str, list[str]] = {}  # Python modules, the ids that each registered
 _loaded: dict[Path, tuple[tuple[int, int], list[str]]] = {}  # a file's time and size when it was read, the ids in it
 
 
@@ -100,7 +102,10 @@ def task(task_id: str) -> Task:
     """
     file, hash_, plain = task_id.rpartition("#")
     if hash_:
-        load(Path(file))
+        load_module(file.removesuffix(":")) if file.endswith(":") else load(Path(file))
+    elif is_module_name(task_id):
+        file, _, plain = task_id.partition(":")
+        load_module(file)
     plain = plain.removeprefix("webgym/").removesuffix("-v0")
     if plain in _registered:
         return _registered[plain]
@@ -113,6 +118,16 @@ def task(task_id: str) -> Task:
     if found.id != plain:
         raise TaskFileError(f"the pack {pack!r} gives its task {name!r} the id {found.id!r}: expected {plain!r}")
     return found
+
+
+def is_module_name(name: str) -> bool:
+    """True for a task of a Python module, as module:pack.task.
+
+    >>> is_module_name("my.pack:forum.reply"), is_module_name("forum.reply"), is_module_name("./pack.py#forum.reply")
+    (True, False, False)
+    """
+    module, colon, rest = name.partition(":")
+    return bool(colon and rest) and all(part.isidentifier() for part in module.split("."))
 
 
 def file_of(task_id: str) -> str:
@@ -149,10 +164,12 @@ def sites_of(found: Task) -> Sequence[Site]:
     own = found.id.partition(".")[0]
     served: dict[str, Site] = {}
     for host in found.hosts:
+        if any(host in hosts_of(site) for site in served.values()):
+            continue
         packs = [own] if own in manifests() else []
         packs += [name for name, manifest in manifests().items() if host in _hosts(manifest) and name != own]
         candidates = [_registered_sites[host]] if host in _registered_sites else [site for pack in packs for site in _pack(pack).sites()]
-        if site := next((site for site in candidates if site.host == host), None):
+        if site := next((site for site in candidates if host in hosts_of(site)), None):
             served[host] = site
     return list(served.values())
 
@@ -207,7 +224,7 @@ def register(new: Task | str, sites: Iterable[Site] = (), **options: Any) -> Any
 
 
 def _python_task(cls: type[PythonTask], task_id: str, sites: Sequence[Site], options: dict[str, Any]) -> Task:
-    known = [f.name for f in dataclasses.fields(Task) if f.name not in ("id", "start", "check", "oracle")]
+    known = ["clock", *(f.name for f in dataclasses.fields(Task) if f.name not in ("id", "start", "check", "oracle"))]
     for name in options:
         if name not in known:
             expected = f"expected one of {', '.join(known)}"
@@ -215,30 +232,111 @@ def _python_task(cls: type[PythonTask], task_id: str, sites: Sequence[Site], opt
     for name in ("start", "check"):
         if not callable(getattr(cls, name, None)):
             raise TaskFileError(f"task {task_id!r}: expected the class {cls.__name__} to have a method {name!r}, it has none")
-    hosts = tuple(site.host for site in sites)
+    hosts = tuple(host for site in sites for host in hosts_of(site))
     written = cls()
     oracle = (lambda: cast(Any, cls()).oracle) if hasattr(cls, "oracle") else None
-    return Task(**{"id": task_id, "hosts": hosts, "oracle": oracle, **options}, start=written.start, check=written.check)
+    given: dict[str, Any] = {"id": task_id, "hosts": hosts, "oracle": oracle, **_clock(task_id, sites, options)}
+    return Task(**given, start=_rooted(written.start, sites), check=written.check)
 
 
-def load(path: str | Path) -> list[str]:
+def _clock(task_id: str, sites: Sequence[Site], options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the clock as Unix time: that of the task, which its applications get too, or that of an application."""
+    options = dict(options)
+    clock = options.pop("clock", None)
+    if clock is not None:
+        try:
+            moment = datetime.fromisoformat(clock)
+        except ValueError:
+            raise TaskFileError(f"task {task_id!r}: expected clock to be a date and time such as 2026-03-05T09:00, got {clock!r}") from None
+        options["clock_s"] = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    for site in sites:
+        if hasattr(site, "clock_s") and "clock_s" in options:
+            cast(Any, site).set_clock(options["clock_s"])
+        elif (clock_s := getattr(site, "clock_s", None)) is not None:
+            options["clock_s"] = clock_s
+    return options
+
+
+def _rooted(start: Callable[[int], Start], sites: Sequence[Site]) -> Callable[[int], Start]:
+    """`start`, where a path stands for the address on the first site."""
+    if not sites:
+        return start
+    root = sites[0].host if "://" in sites[0].host else f"http://{sites[0].host}"
+
+    @functools.wraps(start)
+    def rooted(seed: int) -> Start:
+        begun = start(seed)
+        return dataclasses.replace(begun, url=root + begun.url) if begun.url.startswith("/") else begun
+
+    return rooted
+
+
+def load(path: str | Path, *, trust: bool = False) -> list[str]:
     """The ids of the tasks in a task file or a pack's folder, which become known by them and to Gymnasium.
 
-    A folder holds a task file (`tasks.yaml`, or .yml, .json, .jsonl) or a Python package with `tasks()` and `sites()`. A file that has
-    changed since it was loaded is loaded anew. Raises TaskFileError.
+    A folder holds a task file (`tasks.yaml`, or .yml, .json, .jsonl) or a Python package with `tasks()` and `sites()`. A Python file has
+    tasks that it registers. A file that has changed since it was loaded is loaded anew. A task file that runs programs is refused unless
+    its folder is trusted: `trust` says so, now and until one of its programs changes. Raises TaskFileError.
     """
+    if str(path).endswith(":"):  # as file_of names a module
+        return load_module(str(path).removesuffix(":"))
     source = _source(Path(path))
     stat = source.stat()
     stamp = (stat.st_mtime_ns, stat.st_size)
     if source in _loaded and _loaded[source][0] == stamp:
         return list(_loaded[source][1])
-    tasks, sites = _from_folder(source.parent) if source.name == "__init__.py" else _from_file(source)
+    if source.suffix == ".py" and source.name != "__init__.py":
+        return _load_program(source, stamp)
+    tasks, sites = _from_folder(source.parent) if source.name == "__init__.py" else _from_file(source, trust)
     for old in _loaded.pop(source, ((), []))[1]:
         _remove(old)
     for new in tasks:
         _add(new, sites, f"{source}#{new.id}")
     _loaded[source] = (stamp, [new.id for new in tasks])
     return list(_loaded[source][1])
+
+
+def _load_program(source: Path, stamp: tuple[int, int]) -> list[str]:
+    """The ids of the tasks that a Python file registers."""
+    for old in _loaded.pop(source, ((), []))[1]:
+        _remove(old)
+    name = f"webgym_program_{source.stem}"
+    spec = importlib.util.spec_from_file_location(name, source)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    found = _registered_by(source, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    for task_id in found:
+        _found_by[task_id] = f"{source}#{task_id}"
+    _loaded[source] = (stamp, found)
+    return list(found)
+
+
+def load_module(name: str) -> list[str]:
+    """The ids of the tasks that a Python module registers, which is looked for in the current folder too. Raises TaskFileError."""
+    if name in _modules:
+        return list(_modules[name])
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found = _registered_by(name, lambda: importlib.import_module(name))
+    for task_id in found:
+        _found_by[task_id] = f"{name}:#{task_id}"
+    _modules[name] = found
+    return list(found)
+
+
+def _registered_by(what: Path | str, call: Callable[[], object]) -> list[str]:
+    """The ids that a program registers. Raises TaskFileError for any error of it, and where it registers none."""
+    before = set(_registered)
+    try:
+        call()
+    except WebGymError:
+        raise
+    except Exception as error:
+        raise TaskFileError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (found := [task_id for task_id in _registered if task_id not in before]):
+        raise TaskFileError(f"{what} registers no tasks: expected @webgym.register('pack.task', sites=[...]) above a class")
+    return found
 
 
 def _source(path: Path) -> Path:
@@ -249,16 +347,17 @@ def _source(path: Path) -> Path:
     if found is None:
         lacks = "that folder has neither" if given.is_dir() else "there is nothing"
         raise TaskFileError(f"{path}: expected a task file, or a folder with tasks.yaml or a Python pack's __init__.py; {lacks}")
-    if found.name != "__init__.py" and found.suffix not in TASK_FILES:
-        raise TaskFileError(f"{path}: expected a task file, whose name ends in {', '.join(TASK_FILES)}, got {found.suffix or 'no ending'}")
+    if found.suffix not in (*TASK_FILES, ".py"):
+        endings = ", ".join((*TASK_FILES, ".py"))
+        raise TaskFileError(f"{path}: expected a task file, whose name ends in {endings}, got {found.suffix or 'no ending'}")
     return found
 
 
-def _from_file(file: Path) -> tuple[list[Task], Sequence[Site]]:
+def _from_file(file: Path, trust: bool) -> tuple[list[Task], Sequence[Site]]:
     from webgym.authoring.task_file import read  # brings pydantic along
 
-    tasks, sites = read(file)
-    hosts = {site.host for site in sites} | {host for manifest in manifests().values() for host in _hosts(manifest)}
+    tasks, sites = read(file, trust=trust)
+    hosts = {host for site in sites for host in hosts_of(site)} | {host for manifest in manifests().values() for host in _hosts(manifest)}
     for new in tasks:
         for host in set(new.hosts) - hosts:
             raise TaskFileError(
@@ -305,17 +404,28 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
     if new.id in _registered or _is_listed(new.id):
         raise TaskFileError(f"there is a task {new.id!r} already: give the new one another id")
     taken = {host for manifest in manifests().values() for host in _hosts(manifest)}
-    for site in sites:
-        if site.host in taken or _registered_sites.setdefault(site.host, site) is not site:
-            raise TaskFileError(f"task {new.id!r}: another site has the host {site.host!r} already: give this one another")
+    served = {host: site for site in sites for host in hosts_of(site)}
+    for host, site in served.items():
+        if host in taken or _registered_sites.setdefault(host, site) is not site:
+            raise TaskFileError(f"task {new.id!r}: another site has the host {host!r} already: give this one another")
     _registered[new.id], _found_by[new.id] = new, name
     if "gymnasium" in sys.modules:
         _register_gym(new.id)
 
 
+def forget(task_id: str) -> None:
+    """Let a registered task be unknown again, and end what its sites run. Its file can be loaded anew."""
+    _remove(task_id)
+    for source, (_, ids) in list(_loaded.items()):
+        if task_id in ids:
+            _loaded[source] = ((0, 0), [other for other in ids if other != task_id])
+
+
 def _remove(task_id: str) -> None:
     for host in _registered.pop(task_id).hosts:
-        _registered_sites.pop(host, None)
+        site = _registered_sites.pop(host, None)
+        if site is not None and (stop := getattr(site, "stop", None)) is not None:
+            stop()  # what it runs is of an earlier state of the file
     del _found_by[task_id]
     if "gymnasium" in sys.modules:
         import gymnasium as gym

@@ -4,17 +4,19 @@ A rehearsal draws a task on the first seed of each split, opens its sites with w
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from inspect import isawaitable
+from typing import Any
 
 from webgym import backends
 from webgym.backends.base import Backend
-from webgym.errors import ConfigError, Fault, JudgeFault, SiteFault, TaskFileError, did_you_mean
+from webgym.errors import ConfigError, Fault, JudgeFault, SiteFault, TaskFileError, UsageError, did_you_mean
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.sites.gateway import LEASE_S
 from webgym.sites.synchronous import leased
-from webgym.task import SPLITS, Evidence, Site, Start, Task
+from webgym.task import SPLITS, Evidence, Site, Start, Task, hosts_of
 
 
 def rehearse(task_ids: Iterable[str], backend: Backend | str = "browser") -> None:
@@ -29,8 +31,7 @@ def rehearse(task_ids: Iterable[str], backend: Backend | str = "browser") -> Non
         _has_its_twin(task)
         for split in SPLITS:
             seed = task.splits.seeds[split][0]
-            begun = _drawn(task, seed)
-            _can_be_judged(task, seed, begun, _opened(task, seed, begun))
+            loop_thread().run(_tried(task, seed, _drawn(task, seed)))
 
 
 def _drawn(task: Task, seed: int) -> Start:
@@ -40,38 +41,59 @@ def _drawn(task: Task, seed: int) -> Start:
         raise TaskFileError(f"task {task.id} cannot begin with seed {seed}: {_words(error)}") from error
 
 
-def _opened(task: Task, seed: int, begun: Start) -> object:
-    """The state that the sites begin with, as checks see it."""
-    served = {site.host: site for site in registry.sites_of(task)}
+async def _tried(task: Task, seed: int, begun: Start) -> None:
+    """Open the sites, ask the check about the state that they begin with, and release them."""
+    served = {host: leased(site) for site in registry.sites_of(task) for host in hosts_of(site)}
     states: dict[str, object] = {}
-    for host in task.hosts:
-        if host not in served:
-            raise TaskFileError(f"task {task.id}: expected a site that serves {host!r}, there is none{did_you_mean(host, served)}")
-        try:
-            states[host] = loop_thread().run(_first_state(leased(served[host]), seed, begun.site_state))
-        except Fault:
-            raise
-        except Exception as error:  # a program of the site's author
-            raise SiteFault(f"site {host} cannot open seed {seed} of task {task.id}: {_words(error)}") from error
-    return next(iter(states.values())) if len(states) == 1 else states
+    leases: list[tuple[Site, Any]] = []
+    try:
+        for host in task.hosts:
+            if host not in served:
+                raise TaskFileError(f"task {task.id}: expected a site that serves {host!r}, there is none{did_you_mean(host, served)}")
+            if all(site is not served[host] for site, _ in leases):
+                await _lease(task, seed, host, served[host], begun, leases)
+                states[host] = await _state(task, seed, host, *leases[-1])
+        instance = next((lease.instance for _, lease in leases if hasattr(lease, "instance")), None)
+        await _can_be_judged(task, seed, begun, next(iter(states.values())) if len(states) == 1 else states, instance)
+    finally:
+        for site, lease in leases:
+            await site.release(lease)
 
 
-async def _first_state(site: Site, seed: int, site_state: object) -> object:
-    async with asyncio.timeout(LEASE_S):
-        state = await site.lease(seed, site_state)
-        try:
-            found = site.snapshot(state)
+async def _lease(task: Task, seed: int, host: str, site: Site, begun: Start, leases: list[tuple[Site, Any]]) -> None:
+    with _of_site(task, seed, host):
+        async with asyncio.timeout(LEASE_S):
+            leases.append((site, await site.lease(seed, begun.site_state)))
+
+
+async def _state(task: Task, seed: int, host: str, site: Site, lease: Any) -> object:
+    with _of_site(task, seed, host):
+        async with asyncio.timeout(LEASE_S):
+            found = site.snapshot(lease)
             return await found if isawaitable(found) else found
-        finally:
-            await site.release(state)
 
 
-def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object) -> None:
+@contextmanager
+def _of_site(task: Task, seed: int, host: str) -> Iterator[None]:
+    """Errors of a site's own program are faults of the site."""
+    try:
+        yield
+    except (Fault, UsageError):
+        raise
+    except Exception as error:
+        raise SiteFault(f"site {host} cannot open seed {seed} of task {task.id}: {_words(error)}") from error
+
+
+async def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object, instance: Any) -> None:
     if task.probe is not None:
         return  # it reads a page
     for ended in ("", "stop", "infeasible"):
         try:
-            task.check(Evidence(seed, begun.url, site_state, ended=ended))
+            found = task.check(Evidence(seed, begun.url, site_state, ended=ended, instance=instance))
+            if isawaitable(found):
+                await found
+        except JudgeFault:
+            raise
         except Exception as error:  # a program of the task's author
             raise JudgeFault(f"the check of task {task.id} failed on seed {seed}, before anything was done: {error!r}") from error
 

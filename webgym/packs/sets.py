@@ -4,11 +4,12 @@ import functools
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from webgym.errors import TaskFileError, UnknownTaskError, did_you_mean
-from webgym.packs.registry import PACKS_FOLDER, TASK_FILES, load, manifests, select, task
+from webgym.packs.registry import PACKS_FOLDER, TASK_FILES, is_module_name, load, load_module, manifests, select, task
 from webgym.task import SEEDS, Split
 
 SETS_FILE = PACKS_FOLDER / "sets.toml"
@@ -63,14 +64,14 @@ def is_path(name: str) -> bool:
     >>> is_path("mine/tasks.yaml"), is_path("./mine"), is_path("miniwob.click-*"), is_path("webgym/miniwob.click-test-v0")
     (True, True, False, False)
     """
-    return name.startswith((".", "/", "~")) or Path(name).suffix in TASK_FILES or (Path(name).is_dir() and "/" in name)
+    return name.startswith((".", "/", "~")) or Path(name).suffix in (*TASK_FILES, ".py") or (Path(name).is_dir() and "/" in name)
 
 
 def choose(names: Iterable[str]) -> list[str]:
     """Task ids for what a user names, in order, each once.
 
-    A name is that of a set, a pack (all its tasks), an id, a pattern such as `miniwob.click-*`, a task file or pack folder (loaded
-    here), or FILE#ID.
+    A name is that of a set, a pack (all its tasks), an id, a pattern such as `miniwob.click-*`, a task file, pack folder or Python file
+    (loaded here), FILE#ID, or MODULE:ID, where ID may be a pattern, for tasks that a Python module registers.
     Raises UnknownTaskError (did you mean), TaskFileError.
     """
     chosen: dict[str, None] = {}
@@ -81,6 +82,13 @@ def choose(names: Iterable[str]) -> list[str]:
             chosen.update(dict.fromkeys(select([f"{name}.*"])))
         elif "#" in name:
             chosen[task(name).id] = None
+        elif is_module_name(name):
+            module, _, pattern = name.partition(":")
+            own = load_module(module)
+            found = [task_id for task_id in own if fnmatchcase(task_id, pattern)]
+            if not found:
+                raise UnknownTaskError(f"no task of {module} matches {pattern!r}{did_you_mean(pattern, own)} (it has {', '.join(own)})")
+            chosen.update(dict.fromkeys(found))
         elif is_path(name):
             chosen.update(dict.fromkeys(load(Path(name))))
         elif "." in name or "*" in name:

@@ -61,10 +61,16 @@ class OpenAIPolicy:
         """One completion; the model's reasoning, where the server splits it off, is put back in front. Raises UsageError, PolicyFault."""
         shown, pictures, asked = await asyncio.to_thread(self._asked, observation, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
-        reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._extra)
+        reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._fields(observation))
         written = "\n".join(part for part in (reply.text, self._called(reply.call, observation.goal)) if part)
         text = f"<think>{reply.reasoning}</think>{written}" if reply.reasoning else written
         return Completion(text, shown, reply.prompt_ids, reply.ids, reply.logprobs, self._sampling, key=pictures)
+
+    def _fields(self, observation: Observation) -> dict[str, Any]:
+        """The further fields of a request; while a dialog is open, the tool that answers it is one of the tools."""
+        if not (observation.dialog and "tools" in self._extra):
+            return self._extra
+        return {**self._extra, "tools": [*self._extra["tools"], *tool_specs(needs="dialog")]}
 
     def _called(self, call: str, goal: str) -> str:
         """The tool call in the policy's dialect; as it is where it names no action, so that the error can say what was wrong."""

@@ -118,7 +118,7 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
         parts.append(f"The last action did not work: {observation.error}")
     parts.extend(f"Note: {notice}" for notice in observation.notices if settings.errors)
     if observation.dialog:
-        parts.append(f"While the dialog is open there is one more action:\n{describe(settings.dialect, 'dialog')}")
+        parts.append(f"While the dialog is open there is one more action:\n{describe(settings.dialect, needs='dialog')}")
     if len(observation.tabs) > 1:
         parts.append("Tabs:\n" + "\n".join(f"{i}: {tab}" for i, tab in enumerate(observation.tabs)))
     shown = observation.nodes[: settings.max_nodes]

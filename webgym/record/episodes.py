@@ -82,6 +82,7 @@ def glance(line: bytes, name: str, number: int, place: int) -> Episode:
         raise TypeError("a text is none")
     if len(numbers) != 4 or not all(type(number) is int for number in numbers):
         raise TypeError("a number of the key is none")
+    seed, iteration, group, member = numbers
     if reward is not None and not (type(reward) in (int, float) and math.isfinite(reward)):
         raise TypeError("the reward is no number")
     return Episode(
@@ -90,7 +91,10 @@ def glance(line: bytes, name: str, number: int, place: int) -> Episode:
         place,
         len(line),
         task_id,
-        *numbers,
+        seed,
+        iteration,
+        group,
+        member,
         goal,
         outcome["kind"],
         reward,

@@ -12,17 +12,21 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from webgym.errors import SiteFault
 from webgym.sites.address import origin, origin_of
 from webgym.sites.immutable import Immutables
+from webgym.sites.streams import Streams
+from webgym.sites.workers import HOOKS, asks_for_worker, plainly, with_hooks
 from webgym.task import Scope, Site
 
 log = logging.getLogger(__name__)
 
 BLANK = "/webgym-blank"  # the address of an empty page on every host: no site is asked
 OWN = (b"proxy-connection", b"proxy-authorization")  # headers of a request that are meant for the listener
+FLOWS = b"text/event-stream"
 LASTING = {
     b"accept-ch", b"alt-svc", b"attribution-reporting-register-source", b"attribution-reporting-register-trigger", b"nel",
     b"origin-agent-cluster", b"report-to", b"reporting-endpoints", b"set-login", b"speculation-rules", b"strict-transport-security",
@@ -36,12 +40,15 @@ class Traces:
     """Traces of an episode in the browser that no clearing of cookies and storages takes away, as its requests and answers show them.
 
     `origins` are those that were asked. `cached` says that answers may lie in the browser's cache which only this episode may see.
-    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports.
+    `lasting` names what the browser will remember otherwise: HTTP credentials, or headers that set policies or ask for reports. `workers`
+    says that a page asked for the script of a worker, `cut` that requests had no whole answer when the episode ended.
     """
 
     origins: set[str] = field(default_factory=set)
     cached: bool = False
     lasting: str = ""
+    workers: bool = False
+    cut: bool = False
 
     def of_request(self, found: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Note a request to the origin `found`."""
@@ -51,6 +58,8 @@ class Traces:
                 self.lasting = "HTTP credentials"
             elif name == b"sec-purpose":
                 self.lasting = "pages that are fetched ahead"
+            elif name == b"sec-fetch-dest" and value.endswith(b"worker"):
+                self.workers = True
 
     def of_answer(self, scope: Scope, message: Mapping[str, Any]) -> None:
         """Note the head of an answer."""
@@ -70,8 +79,14 @@ class Traces:
 class Exchange:
     """One request and its answer, or one WebSocket. `receive` and `send` are the ASGI callables that the site is given."""
 
-    def __init__(self, address: str, scope: Scope, receive: Any, send: Any, traces: Traces, closed: Callable[[], bool]) -> None:
+    def __init__(
+        self, address: str, scope: Scope, receive: Any, send: Any, traces: Traces, closed: Callable[[], bool], streams: Streams
+    ) -> None:
         self.address = address
+        query = scope.get("query_string", b"").decode("latin-1")
+        self.url = f"{address}?{query}" if query else address
+        self.flows = self.taking = False
+        self._streams = streams
         self.method: str = scope.get("method", "WEBSOCKET")
         self.kind: Literal["http", "websocket"] = scope["type"]
         self.begun = time.monotonic()
@@ -87,18 +102,30 @@ class Exchange:
 
     async def receive(self) -> Any:
         """The next message of the page."""
+        self.taking = False
         message = await self._receive()
+        self.taking = message["type"] == "websocket.receive"
+        if self.taking:
+            self._streams.heard[self.url] += 1
         if message["type"] in ("http.disconnect", "websocket.disconnect"):
             self._gone = self._gone or not self.answered
         return message
 
     async def send(self, message: Any) -> None:
         """Hand a message of the site to the page."""
-        kind = message["type"]
+        kind, amount = message["type"], 1  # what the page counts of it
         if kind == "http.response.start":
             self._traces.of_answer(self._scope, message)
-        elif kind == "websocket.close" or (kind in ("http.response.body", "websocket.http.response.body") and not message.get("more_body")):
+            amount = 0
+        elif kind == "http.response.body":
+            amount = len(message.get("body", b"")) if self.flows else int(not message.get("more_body"))
+        if kind == "websocket.close" or (kind in ("http.response.body", "websocket.http.response.body") and not message.get("more_body")):
             self.answered = True
+        await self._streams.pass_on(self, amount, partial(self._hand_on, message))
+        if kind == "http.response.start":  # the page's time waits for the head of an event stream, and not for the rest
+            self.flows = any(n.lower() == b"content-type" and v.lower().startswith(FLOWS) for n, v in message.get("headers", ()))
+
+    async def _hand_on(self, message: Any) -> None:
         try:
             await self._send(message)
         except OSError:
@@ -114,10 +141,15 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
+        self.touched = False  # whether a site was asked
+        self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
+        self.elsewhere: set[str] = set()  # the addresses that pages asked for and no site has
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
         self._running: dict[Exchange, asyncio.Task[Any] | None] = {}
+        self.streams = Streams(self.unanswered)
+        self.worker_hooks: Callable[[], str] | None = None  # the hooks that a browser's workers get before their own scripts
 
     def serves(self, found: str) -> bool:
         """True if a site of this episode has the origin."""
@@ -131,6 +163,8 @@ class Episode:
         """Raises SiteFault if a site has failed."""
         if self._failure:
             where, error = self._failure
+            if isinstance(error, SiteFault):  # it says all itself
+                raise SiteFault(str(error)) from error
             raise SiteFault(f"the site {where} failed while answering: {error!r}") from error
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -144,14 +178,24 @@ class Episode:
             return await _refuse(scope, send)
         if scope["path"] == BLANK:
             return await reply(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
+        if self.worker_hooks is not None:
+            if scope["path"] == HOOKS:
+                return await reply(
+                    send, 200, {"content-type": "text/javascript", "cache-control": "no-store"}, self.worker_hooks().encode()
+                )
+            if asks_for_worker(scope):
+                scope, send = plainly(scope), with_hooks(send, self.worker_hooks)
+        self.touched = True
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
-        exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed)
+        exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed, self.streams)
+        self.streams.begin(exchange)
         headers = [(name, value) for name, value in scope["headers"] if name not in OWN]
         inner = {**scope, "headers": headers, "webgym.state": self.states[host]}
         self._running[exchange] = asyncio.current_task()
         try:
             await self._immutables.answer(found, self.sites[host].app, inner, exchange.receive, exchange.send)
+            await self.streams.handed_on(exchange)
         except Exception as error:
             if not exchange.gone:
                 log.exception("site %s failed at %s", host, scope["path"])
@@ -165,6 +209,7 @@ class Episode:
     async def end(self) -> None:
         """Let nothing more in, and stop what the sites are still answering."""
         self.over = True
+        self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
         tasks = [task for task in self._running.values() if task is not None and task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -186,8 +231,8 @@ async def _refuse(scope: Scope, send: Any) -> None:
     await reply(send, 403, {})
 
 
-async def reply(send: Any, status: int, headers: Mapping[str, str]) -> None:
-    """An answer without a body."""
+async def reply(send: Any, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
+    """An answer of the episode's own."""
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": [*pairs, (b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.start", "status": status, "headers": [*pairs, (b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})

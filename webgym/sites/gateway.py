@@ -7,7 +7,7 @@ only, unless the site says that it is immutable (`cache-control: ... immutable`)
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from webgym.sites.address import origin
 from webgym.sites.episode import Episode
 from webgym.sites.immutable import Immutables
 from webgym.sites.synchronous import Leased, leased
-from webgym.task import Site
+from webgym.task import Site, hosts_of
 
 T = TypeVar("T")
 
@@ -39,8 +39,10 @@ class Gateway:
         found = origin(site.host)
         known = self._sites.get(found)
         if known is not site and not (isinstance(known, Leased) and known.site is site):
-            self._sites[found] = leased(site)
-            self._immutables.forget(found)
+            served = leased(site)
+            for one in map(origin, hosts_of(site)):
+                self._sites[one] = served
+                self._immutables.forget(one)
 
     async def open(self, token: str, hosts: tuple[str, ...], seed: int, site_state: Any, *, timeout_s: float = LEASE_S) -> Episode:
         """Begin an episode: lease a fresh state of every site that it may reach, of all at once. Raises SiteFault.
@@ -53,18 +55,32 @@ class Gateway:
                 raise SiteFault(f"no site is registered for host {host!r}; known: {known}")
         episode = Episode({host: self._sites[origin(host)] for host in hosts}, self._immutables)
         try:
-            await _all([_lease(episode, host, seed, site_state, timeout_s) for host in episode.sites])
+            await _all([_lease(episode, host, seed, site_state, timeout_s) for host in _one_each(episode.sites)])
         except BaseException:  # a cancelled reset must give back what it got
             await _release(episode)
             raise
+        episode.lease = (hosts, seed, site_state, timeout_s)
         self._episodes[token] = episode
         return episode
+
+    async def renew(self, token: str) -> Episode:
+        """Begin an episode anew, with fresh states of its sites, because a browser has to open its first page again. Raises SiteFault."""
+        old = self.episode(token)
+        hosts, seed, site_state, timeout_s = old.lease
+        await self.end(token)
+        fresh = await self.open(token, hosts, seed, site_state, timeout_s=timeout_s)
+        fresh.streams.know(old.streams.known)
+        return fresh
 
     def episode(self, token: str) -> Episode:
         """The running episode that was opened with this token. Raises SiteFault."""
         if token not in self._episodes:
             raise SiteFault("no episode is open under this token: it has ended, or was never opened")
         return self._episodes[token]
+
+    def leases(self, token: str) -> Mapping[str, Any]:
+        """The leased states of an episode, by host."""
+        return self.episode(token).states
 
     async def snapshot(self, token: str, *, due: bool = True) -> Any:
         """The JSON-able state of the episode's sites: that of its only site, or a mapping by host. Raises SiteFault if one failed.
@@ -73,10 +89,11 @@ class Gateway:
         """
         episode = self._episodes[token]
         episode.must_be_well()
-        asked = [host for host, site in episode.sites.items() if due or not getattr(site, "external", False)]
+        each = _one_each(episode.sites)
+        asked = [host for host in each if due or not getattr(episode.sites[host], "external", False)]
         states = await _all([_state(episode, host) for host in asked])
         episode.must_be_well()  # a request may have come meanwhile
-        if len(episode.sites) == 1:
+        if len(each) == 1:
             return states[0] if states else None
         return dict(zip(asked, states, strict=True))
 
@@ -96,13 +113,19 @@ class Gateway:
 async def _lease(episode: Episode, host: str, seed: int, site_state: Any, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s):
-            episode.states[host] = await episode.sites[host].lease(seed, site_state)
+            state = await episode.sites[host].lease(seed, site_state)
+        episode.states |= {known: state for known, site in episode.sites.items() if site is episode.sites[host]}
     except Fault:
         raise
     except TimeoutError as error:
         raise SiteFault(f"site {host} could not open seed {seed} within {timeout_s:g} s") from error
     except Exception as error:
         raise SiteFault(f"site {host} could not open seed {seed}: {error!r}") from error
+
+
+def _one_each(sites: Mapping[str, Site]) -> list[str]:
+    """One host of each site, because a site with several has one state."""
+    return list({id(site): host for host, site in reversed(list(sites.items()))}.values())[::-1]
 
 
 async def _state(episode: Episode, host: str) -> Any:
@@ -129,7 +152,7 @@ async def _release(episode: Episode) -> None:
             log.warning("site %s could not take back an episode's state: %r", host, error)
 
     states, episode.states = episode.states, {}
-    await _all([give_back(host, state) for host, state in states.items()])
+    await _all([give_back(host, states[host]) for host in _one_each(episode.sites) if host in states])
 
 
 async def _all(works: Sequence[Awaitable[T]]) -> Sequence[T]:

@@ -1,7 +1,8 @@
 """A session's own proxy: one loopback port through which its browser context sends every request, whatever the scheme, host and port.
 
 The listener is the session, and what it serves is the session's episode: a page sees ordinary addresses and no header of ours, and an
-episode is ended by aborting every connection. While no episode is served, each attempt is refused and counted.
+episode is ended by aborting every connection. While no episode is served, each request is refused and counted; while the first page of an
+episode is on the way and the last page of another may live on, a gate (:mod:`webgym.sites.gate`) stops all else.
 
 A request to http comes in absolute form (`GET http://shop.localhost/cart HTTP/1.1`). WebSockets and https come in a tunnel
 (`CONNECT app.example:443`), which leads to the site of that host and port: with TLS where the site has https, plainly where it has http.
@@ -10,6 +11,7 @@ For any other address the connection is refused, and the page finds that it cann
 
 import asyncio
 import logging
+import secrets
 import ssl
 from functools import cache, lru_cache
 from typing import Any
@@ -21,10 +23,12 @@ from uvicorn.server import ServerState
 from webgym.errors import SiteFault
 from webgym.sites.address import SCHEMES, origin_of
 from webgym.sites.certificates import Certificate
-from webgym.sites.episode import Episode
+from webgym.sites.episode import BLANK, Episode, reply
+from webgym.sites.gate import Gate, address
 
 log = logging.getLogger(__name__)
 
+MOST_NOTED = 100  # addresses that no site has
 MOST_HEAD = 65_536  # bytes of a CONNECT
 TLS_S = 30.0  # that a browser may take to shake hands
 CONNECTED = b"HTTP/1.1 200 connected\r\n\r\n"
@@ -63,9 +67,11 @@ class Listener:
     def __init__(self, certificate: Certificate) -> None:
         self.certificate = certificate
         self.port = 0
-        self.refused = 0  # attempts to reach a site, since the last episode ended
+        self.refused = 0  # requests since the last episode ended, until the next one is let through
         self.state = ServerState()
         self._episode: Episode | None = None
+        self._gate: Gate | None = None
+        self._barrier = ""  # the address of a request that is waited for
         self._server: asyncio.Server | None = None
 
     @classmethod
@@ -81,22 +87,57 @@ class Listener:
         """The episode that is served; None where it has ended, or there was none."""
         return self._episode if self._episode is not None and not self._episode.over else None
 
-    def serve(self, episode: Episode) -> None:
-        """Let requests through to the sites of this episode from now on. Raises SiteFault."""
+    def serve(self, episode: Episode, gate: Gate | None = None) -> None:
+        """Let requests through to the sites of this episode from now on, or those only that pass the gate. Raises SiteFault."""
         if self._server is None or not self._server.is_serving():
             raise SiteFault("the session's listener has stopped: no page can be served any more")
-        self._episode = episode
+        self._episode, self._gate = episode, gate
+        if gate is None:
+            self.refused = 0
+
+    def barrier(self, found: str) -> str:
+        """An address below the origin `found` that is answered here, and which :meth:`passed` then says."""
+        self._barrier = f"{found}/webgym-barrier-{secrets.token_hex(8)}"
+        return self._barrier
+
+    @property
+    def passed(self) -> bool:
+        """True if the last barrier was asked for."""
+        return not self._barrier
+
+    async def answer(self, found: str, scope: Any, receive: Any, send: Any, connection: "Connection") -> None:
+        """Let the episode answer a request to the origin `found`, or refuse it."""
+        episode, gate = self.episode, self._gate
+        if self._barrier and scope["type"] == "http" and address(found, scope) == self._barrier:
+            self._barrier = ""
+            return await reply(send, 404, {"cache-control": "no-store"})
+        if episode is None or (gate is not None and scope["path"] != BLANK and not gate.passes(found, scope)):
+            self.refused += 1
+            return connection.transport.abort()
+        if not episode.serves(found):
+            self.note(found)
+            return connection.transport.abort()
+        send = send if gate is None else gate.watch(address(found, scope), send)
+        await episode.answer(found, scope, receive, send, connection.transport.is_closing)
 
     def tunnel_to(self, authority: str) -> str:
         """The origin of the site with this host and port, over https or else over http; "" where the episode has none."""
+        if self.episode is None or self._gate is not None:
+            self.refused += 1
+            return ""
         found = (_origin(scheme, authority) for scheme in ("https", "http"))
         return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")
 
     def refuse(self) -> None:
         """Abort all connections, and refuse everything from now on."""
-        self._episode, self.refused = None, 0
+        self._episode, self._gate, self._barrier = None, None, ""
         for connection in list(self.state.connections):
             connection.transport.abort()
+
+    def note(self, asked: str) -> None:
+        """Note an address that a page asked for and no site of the episode has."""
+        if self.episode is not None and len(self.episode.elsewhere) < MOST_NOTED:
+            self.episode.elsewhere.add(asked)
 
     async def close(self) -> None:
         """Abort all connections and give the port back."""
@@ -119,8 +160,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self._listener.state.connections.add(self)  # type: ignore[arg-type]
-        if self._listener.episode is None:
-            self._refuse()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.state.connections.discard(self)  # type: ignore[arg-type]
@@ -133,15 +172,17 @@ class Connection(asyncio.Protocol):
             if b"\r\n\r\n" in self._received:
                 self._connect()
             elif len(self._received) > MOST_HEAD:
-                self._refuse()
+                self.transport.abort()
         else:
             self._hand_over()
 
     def _connect(self) -> None:
         """Open the tunnel that the first line asks for, if it leads to a site."""
         head, _, self._received = self._received.partition(b"\r\n\r\n")
-        found = self._listener.tunnel_to(head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1"))
+        authority = head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1")
+        found = self._listener.tunnel_to(authority)
         if not found:
+            self._listener.note(authority)
             self.transport.write(REFUSED)
             self.transport.close()
             return
@@ -179,21 +220,15 @@ class Connection(asyncio.Protocol):
         protocol.connection_made(self.transport)
         protocol.data_received(self._received)
 
-    def _refuse(self) -> None:
-        self._listener.refused += 1
-        self.transport.abort()
-
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Let the episode answer a request of this connection."""
         if scope["type"] not in ("http", "websocket"):
             return
-        episode, found = self._listener.episode, self._tunnel
+        found = self._tunnel
         if not found:
             found, path = _absolute(scope["raw_path"])
             scope = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path}
-        if episode is None or not episode.serves(found):
-            return self._refuse()
-        await episode.answer(found, scope, receive, send, self.transport.is_closing)
+        await self._listener.answer(found, scope, receive, send, self)
 
 
 def _absolute(target: bytes) -> tuple[str, bytes]:

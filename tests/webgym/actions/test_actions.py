@@ -543,8 +543,8 @@ def test_compact_help_lines_are_actions() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_dialog_is_answered_where_one_is_open_only(dialect: str) -> None:
     assert "dialog" not in describe(dialect)
-    assert "decline" in describe(dialect, "dialog") or "dismiss" in describe(dialect, "dialog")
-    assert len(describe(dialect, "dialog").splitlines()) == 1
+    assert "decline" in describe(dialect, needs="dialog") or "dismiss" in describe(dialect, needs="dialog")
+    assert len(describe(dialect, needs="dialog").splitlines()) == 1
     assert isinstance(parse(render(Dialog(False), dialect), dialect), Dialog)
 
 

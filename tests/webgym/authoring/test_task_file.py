@@ -67,6 +67,31 @@ def test_a_task_from_a_file(written):
     assert isinstance(state["price"], int) and f" {state['count']} " in start.goal
 
 
+@pytest.mark.parametrize(
+    ("clock", "clock_s"),
+    [
+        ("2026-03-05T09:00", 1_772_701_200.0),
+        ("2026-03-05 09:00:00", 1_772_701_200.0),
+        ("2026-03-05T10:00+01:00", 1_772_701_200.0),
+        ("2026-03-05", 1_772_668_800.0),
+    ],
+)
+def test_a_file_sets_the_time_of_its_pages_and_a_task_its_own(written, clock, clock_s):
+    head = HEAD.replace("tasks:", f"clock: {clock}\nsettle_ms: 800\nstreams: [/poll]\ndeterministic: false\ntasks:")
+    task = written(head + ORDER)["order"]
+    assert (task.clock_s, task.settle_ms, task.streams, task.deterministic) == (clock_s, 800.0, ("/poll",), False)
+    own = "    clock: 2030-01-01\n    settle_ms: 250\n    deterministic: true\n    streams: []\n    start:"
+    task = written(head + ORDER.replace("    start:", own, 1))["order"]
+    assert (task.clock_s, task.settle_ms, task.streams, task.deterministic) == (1_893_456_000.0, 250.0, (), True)
+    task = written(HEAD + ORDER)["order"]
+    assert (task.settle_ms, task.streams, task.deterministic) == (500.0, (), True)
+
+
+@pytest.mark.parametrize(("field", "value"), [("clock", "soon"), ("settle_ms", "0"), ("streams", "[poll]"), ("deterministic", "perhaps")])
+def test_a_wrong_time_is_an_error_with_its_place(written, field, value):
+    assert field in error(written, HEAD + ORDER.replace("    start:", f"    {field}: {value}\n    start:", 1))
+
+
 def test_values_follow_from_task_parameter_and_seed_alone(written):
     """Another parameter, or another task of the file, changes no value that was there."""
     before = [written(HEAD + ORDER)["order"].start(seed).site_state for seed in range(20)]

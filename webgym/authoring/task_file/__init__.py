@@ -1,6 +1,7 @@
 """Tasks written down as data: a YAML, JSON or JSONL file, read and checked as a whole before anything runs.
 
-A file describes tasks on a folder of pages of its own (:class:`webgym.authoring.forms.FormSite`) or on the site of a known pack::
+A file describes tasks on a folder of pages of its own (:class:`webgym.authoring.forms.FormSite`), on an application in a process of its
+own (:mod:`webgym.authoring.task_file.application`), or on the site of a known pack::
 
     pack: greetings
     site: {pages: pages}
@@ -27,18 +28,35 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
-from webgym.authoring.checks import AnswerCheck, AnyCheck, Check, Entry, InfeasibleCheck, PageCheck, UrlCheck, probe
+from webgym.authoring import consent
+from webgym.authoring.checks import (
+    AnswerCheck,
+    AnyCheck,
+    Check,
+    Entry,
+    InfeasibleCheck,
+    PageCheck,
+    StateCheck,
+    UrlCheck,
+    VerifyCheck,
+    probe,
+)
 from webgym.authoring.forms import FormSite
 from webgym.authoring.placeholders import fill, fill_text, lookup, names_in
+from webgym.authoring.programs import verifier
+from webgym.authoring.task_file.application import Application
 from webgym.authoring.task_file.parameters import AnyParameter
+from webgym.authoring.task_file.signed_in import SignedIn, without_secrets
 from webgym.authoring.task_file.source import Location, Source, read_source
 from webgym.authoring.task_file.steps import PATTERNS, Step, StepsOracle, names_in_pattern
 from webgym.errors import TaskFileError, did_you_mean
-from webgym.task import FAILURE, SPLITS, SUCCESS, Evidence, Site, Split, Splits, Start, Task, Verdict
+from webgym.sites.apps.calls import in_thread
+from webgym.task import FAILURE, SPLITS, SUCCESS, Evidence, Site, Split, Splits, Start, Task, Verdict, hosts_of
 from webgym.types import seed_from
 
+VERIFY_S = 60.0  # that a program may take for its verdict
 NAME = r"^[a-z0-9][a-z0-9-]*$"
-FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle")  # the fields that may hold placeholders
+FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle", "signed_in")  # the fields that may hold placeholders
 
 
 class Pages(Entry):
@@ -46,6 +64,11 @@ class Pages(Entry):
 
     pages: str
     host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.localhost$")] | None = None
+
+
+def _site_kind(value: Any) -> str:
+    known = isinstance(value, Mapping) and ("pages" in value or not {"url", "serve", "at"} & value.keys())
+    return "<application>" if isinstance(value, Application) or (isinstance(value, Mapping) and not known) else "<pages>"
 
 
 class Pace(Entry):
@@ -71,7 +94,9 @@ class Header(Pace):
     """Fields of a task file besides its tasks."""
 
     pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
-    site: Pages | None = None
+    site: Annotated[Annotated[Pages, Tag("<pages>")] | Annotated[Application, Tag("<application>")], Discriminator(_site_kind)] | None = (
+        None
+    )
 
 
 class Wordings(Entry):
@@ -113,6 +138,7 @@ class TaskEntry(Pace):
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], AnyParameter] = Field(default_factory=dict)
     state: dict[str, Any] | None = None  # handed to the site: what its pages may show
     files: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], str] = Field(default_factory=dict)  # to upload: text by name
+    signed_in: SignedIn | None = None
     oracle: tuple[Step, ...] = ()
     ends: Literal["success", "stop"] | None = None  # unless given: stop where an answer is asked for or something must never be
     max_turns: int = Field(default=10, ge=1, le=1000)
@@ -157,6 +183,7 @@ class _Written:
             fill_text(goal, values),
             site_state=fill(self.entry.state, values),
             files={name: fill_text(text, values) for name, text in self.entry.files.items()},
+            **(self.entry.signed_in.begin(values) if self.entry.signed_in is not None else {}),
         )
 
     def check(self, evidence: Evidence) -> Verdict:
@@ -176,63 +203,136 @@ class _Written:
     def _rng(self, seed: int, name: str) -> random.Random:
         return random.Random(seed_from(self.id, name, seed))
 
+    async def verified(self, evidence: Evidence) -> Verdict:
+        """The verdict where a check asks a program: in a thread, because it may take its time."""
+        return await in_thread(self.check, evidence, timeout_s=VERIFY_S)
+
 
 def _plainly(check: Check) -> dict[str, Any]:
     return check.model_dump(exclude_unset=True, by_alias=True)
 
 
-def _task(entry: TaskEntry, pack: str, root: str, header: Header) -> Task:
+def _task(entry: TaskEntry, pack: str, root: str, header: Header, own: Site | None) -> Task:
     task_id = f"{pack}.{entry.name}"
     splits = Splits(templates=entry.wordings)
     written = _Written(task_id, entry, splits, root)
-    host = urlsplit(root if entry.start.startswith("/") else entry.start).hostname or ""
-    asks = any(isinstance(check, (AnswerCheck, InfeasibleCheck)) for check in entry.checks)
+    asks = any(isinstance(check, (AnswerCheck, InfeasibleCheck, VerifyCheck)) for check in entry.checks)
+    verifies = any(isinstance(check, VerifyCheck) for check in entry.checks)
     shown = any(isinstance(check, (PageCheck, UrlCheck)) for check in entry.checks)
     return Task(
         id=task_id,
         start=written.start,
-        check=written.check,
+        check=written.verified if verifies else written.check,
         max_turns=entry.max_turns,
         ends=entry.ends or ("stop" if asks or entry.never is not None else "success"),
         trust="page" if shown else "state",
         probe=probe(entry.checks),
         oracle=written.oracle if entry.oracle else None,
-        hosts=(host,),
+        hosts=_hosts(entry, own),
         viewport=entry.viewport,
         chance=entry.chance,
         difficulty=entry.difficulty,
         description=entry.description or next(iter(entry.wordings["train"])),
         splits=splits,
-        **entry.over(header),
+        **{**_of_application(own), **entry.over(header)},
     )
+
+
+def _hosts(entry: TaskEntry, own: Site | None) -> tuple[str, ...]:
+    """The hosts of the own site, or else the one that the start names."""
+    if own is not None and (entry.start.startswith("/") or _host(entry.start) in hosts_of(own)):
+        return hosts_of(own)
+    return (_host(entry.start),)
+
+
+def _host(url: str) -> str:
+    """The host of an address, as sites name theirs."""
+    parts = urlsplit(url)
+    return parts.netloc if parts.scheme == "http" else f"{parts.scheme}://{parts.netloc}"
+
+
+def _of_application(own: Site | None) -> dict[str, Any]:
+    """The fields of a task that its application says."""
+    found = {"clock_s": getattr(own, "clock_s", None), "streams": getattr(own, "streams", None)}
+    return {name: value for name, value in found.items() if value}
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> tuple[tuple[Task, ...], tuple[Site, ...]]:
-    """The tasks of a file and its own site, if it has one. Raises TaskFileError (file, line, field, expected, got)."""
+def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Site, ...]]:
+    """The tasks of a file and its own site, if it has one. Raises TaskFileError (file, line, field, expected, got).
+
+    A file that runs programs is read only where its folder is trusted: now, with `trust`, or since earlier.
+    """
     source = read_source(path)
     header = _header(source)
+    entries = [_entry(source, number, data) for number, data in enumerate(source.tasks)]
+    if path.suffix == ".jsonl" and isinstance(header.site, Application):
+        raise source.error(("site",), "a .jsonl file cannot have an application: write it as .yaml")
+    consent.require(path, list(_programs(header, entries)), trust=trust)
     pack = header.pack or _pack_name(path)
     if not re.fullmatch(NAME, pack):
         raise TaskFileError(f"{path}:1: pack: is missing, and {pack!r}, after the file, is no pack name: expected text of the form {NAME}")
-    sites = [_site(source, header.site, pack)] if header.site else []
-    root = f"http://{sites[0].host}" if sites else ""
+    verifiers = [check.verify for entry in entries for check in entry.checks if isinstance(check, VerifyCheck)]
+    sites = [_site(source, header.site, pack, verifiers)] if header.site else []
+    own = sites[0] if sites else None
+    if isinstance(header.site, Application) and header.clock is not None:
+        raise source.error(("clock",), "an application's clock is said at the site, because its process has it too: move it there")
+    root = _root(own) if own is not None else ""
     found: dict[str, Task] = {}
-    for number, data in enumerate(source.tasks):
-        entry = _entry(source, number, data)
+    for number, entry in enumerate(entries):
         if entry.name in found:
             raise source.error(("tasks", number, "name"), f"there is a task {entry.name!r} already: give this one another name")
         if entry.start.startswith("/") and not sites:
             raise source.error(
                 ("tasks", number, "start"), f"expected an address, since the file has no site of its own; got {entry.start!r}"
             )
-        if not entry.start.startswith(("/", "http://")):
+        if not entry.start.startswith(("/", "http://", "https://")):
             expected = "expected a path that begins with / or an address that begins with http://"
             raise source.error(("tasks", number, "start"), f"{expected}; got {entry.start!r}")
-        found[entry.name] = _task(entry, pack, root, header)
+        _find_programs(source, number, entry, header.site)
+        found[entry.name] = _task(entry, pack, root, header, own)
     return tuple(found.values()), tuple(sites)
+
+
+def _root(site: Site) -> str:
+    """The beginning of the site's addresses."""
+    return site.host if "://" in site.host else f"http://{site.host}"
+
+
+def _programs(header: Header, entries: Sequence[TaskEntry]) -> Iterator[str]:
+    """The keys of a file that make it code."""
+    if isinstance(header.site, Application):
+        yield from header.site.runs()
+    for number, entry in enumerate(entries):
+        if any(isinstance(check, VerifyCheck) for check in entry.checks):
+            yield f"tasks.{number}.verify"
+        if entry.signed_in is not None and entry.signed_in.has_secrets:
+            yield "a secret from the environment"
+
+
+def _find_programs(source: Source, number: int, entry: TaskEntry, site: Pages | Application | None) -> None:
+    """Look up what checks ask: the files that verify, and the readers of the state. Raises TaskFileError."""
+    folder = source.path.resolve().parent
+    for check in entry.checks:
+        if isinstance(check, (VerifyCheck, StateCheck)) and not isinstance(site, Application):
+            kind = "verify" if isinstance(check, VerifyCheck) else "state"
+            words = f"a {kind} check needs an application: say site: {{url: ..., serve: ...}}, or check with site, url, page or answer"
+            raise source.error(("tasks", number, "check"), words)
+        if isinstance(check, VerifyCheck):
+            try:
+                check.found_in(lambda path: verifier(folder, path))
+            except TaskFileError as error:
+                raise source.error(("tasks", number, "check"), f"verify: {error}") from error
+        if isinstance(check, StateCheck) and isinstance(site, Application):
+            name = check.state.path.partition(".")[0]
+            if name and name not in site.state:
+                known = ", ".join(site.state) or "none"
+                words = f"there is no reader {name!r} of the site's state{did_you_mean(name, site.state)} (there: {known})"
+                raise source.error(("tasks", number, "check"), words)
+    if isinstance(site, Application) and entry.clock is not None:
+        raise source.error(("tasks", number, "clock"), "an application's clock is that of all its tasks: say it once, at the site")
 
 
 def _pack_name(path: Path) -> str:
@@ -246,7 +346,9 @@ def _header(source: Source) -> Header:
         raise source.errors(error, ()) from error
 
 
-def _site(source: Source, pages: Pages, pack: str) -> FormSite:
+def _site(source: Source, pages: Pages | Application, pack: str, withheld: Sequence[str]) -> Site:
+    if isinstance(pages, Application):
+        return pages.server(source, withheld)
     folder = source.path.parent / pages.pages
     if not folder.is_dir():
         raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")
@@ -262,8 +364,8 @@ def _entry(source: Source, number: int, data: Any) -> TaskEntry:
         raise source.errors(error, ("tasks", number)) from error
     for location, text in _texts(data):
         try:
-            pattern = location[0] == "oracle" and any(step in PATTERNS for step in location)
-            names = names_in_pattern(text) if pattern else names_in(text)
+            pattern = location[0] in ("oracle", "signed_in") and any(step in PATTERNS for step in location)
+            names = names_in_pattern(text) if pattern else names_in(without_secrets(text) if location[0] == "signed_in" else text)
             _check_placeholders(names, entry, of_oracle=location[0] == "oracle")
         except (LookupError, ValueError) as error:
             raise source.error(("tasks", number, *location), str(error)) from error

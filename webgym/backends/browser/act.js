@@ -1,8 +1,8 @@
 // Runs in an isolated world of the page, after reach.js and fields.js: the wheel, drags, file fields, and what the browser says by itself.
 // Its listeners hear and change nothing.
 (() => {
-  const { webgym } = globalThis, { squash, clip, find, holds, around, frameOf, activeOf } = webgym;
-  if (webgym.wheeled) return;
+  const w = globalThis.webgym, { squash, clip, tag, find, holds, around, frameOf, activeOf } = webgym;
+  if (w.wheeled) return;
 
   // --- what happens in the documents of this world ----------------------------------------------------------------------------
   let turned = null, moved = false;                        // the last turn of the wheel, and whether anything has scrolled since
@@ -39,15 +39,15 @@
       || (dx > 0 && left + el.clientWidth < el.scrollWidth - 1) || (dx < 0 && (left > 0 || getComputedStyle(el).direction === "rtl"));
   };
   const scrolls = (el) => {
-    const doc = el.ownerDocument;
+    const doc = w.documentOf(el);
     if (el === doc.scrollingElement) return true;
     if (el === doc.documentElement || (el === doc.body && getComputedStyle(doc.documentElement).overflow === "visible")) return false;
     const { overflowX, overflowY } = getComputedStyle(el);
-    return el.tagName === "TEXTAREA" || /auto|scroll/.test(overflowX + overflowY);
+    return tag(el) === "textarea" || /auto|scroll/.test(overflowX + overflowY);
   };
   // The box that a wheel over this thing scrolls: the first around it, through roots and frames, that can still scroll that way.
   const boxAround = (el, dx, dy) => {
-    for (let at = el; at; at = at.ownerDocument.defaultView === globalThis ? null : frameOf(at.ownerDocument.defaultView))
+    for (let at = el; at; at = w.documentOf(at).defaultView === globalThis ? null : frameOf(w.documentOf(at).defaultView))
       for (const n of around(at)) if (scrolls(n) && room(n, dx, dy)) return n;
     return null;
   };
@@ -64,7 +64,7 @@
     for (const b of EVERYWHERE)
       for (const a of EVERYWHERE) {
         const x = Math.floor(innerWidth * a), y = Math.floor(innerHeight * b), hit = document.elementFromPoint(x, y);
-        if (!hit || /^I?FRAME$/.test(hit.tagName)) continue;
+        if (!hit || /^i?frame$/.test(tag(hit))) continue;
         if (boxAround(hit, dx, dy) === page) return { x, y };
         fallback ??= { x, y };
       }
@@ -74,9 +74,9 @@
   const wheelOver = (ref, dx, dy, away = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
-    const el = found.tagName === "OPTION" ? found.closest("select") ?? found : found;
+    const el = tag(found) === "option" ? found.closest("select") ?? found : found;
     rest();
-    const point = away ? null : webgym.freePoint(el);
+    const point = away ? null : w.freePoint(el);
     if (point) return point;
     const box = el.getBoundingClientRect();
     const event = new WheelEvent("wheel", { deltaX: dx, deltaY: dy, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true, composed: true, cancelable: true });
@@ -84,7 +84,7 @@
   };
   const pushed = (el, dx, dy) => { const box = boxAround(el, dx, dy); box?.scrollBy({ left: dx, top: dy, behavior: "instant" }); return !!box; };
   // The same for a frame of another origin, in whose document nothing scrolls any more.
-  const wheelAround = (number, dx, dy) => { rest(); return !!webgym.frame(number) && pushed(webgym.frame(number), dx, dy); };
+  const wheelAround = (number, dx, dy) => { rest(); return !!w.frame(number) && pushed(w.frame(number), dx, dy); };
   const wheeled = () => moved || !!turned?.defaultPrevented;
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
@@ -94,9 +94,9 @@
   // --- files ----------------------------------------------------------------------------------------------------------------
   // The file field that is meant: the thing itself, the field of a label, or the only one inside of it.
   const fileField = (ref) => {
-    const el = webgym.element(ref);
+    const el = w.element(ref);
     if (!el) return null;
-    const own = el.tagName === "LABEL" && el.control ? el.control : el;
+    const own = tag(el) === "label" && el.control ? el.control : el;
     if (own.type === "file") return own;
     const inside = [...(own.shadowRoot ?? own).querySelectorAll("input[type=file]")];
     return inside.length === 1 ? inside[0] : null;
@@ -104,7 +104,7 @@
   // While the page asks for a file, what the agent used last asked for it. So does anything that has no use of its own, and once that
   // thing is gone, anything at all.
   const asks = (el) => {
-    const asker = webgym.usedLast();
+    const asker = w.usedLast();
     return !asker?.isConnected || holds(asker, el) || holds(el, asker) || !el.closest("button,a[href],input,select,textarea");
   };
   const fileFacts = (ref, count) => {
@@ -127,5 +127,5 @@
     if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
     return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  Object.assign(webgym, { wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
+  Object.assign(w, { wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
 })

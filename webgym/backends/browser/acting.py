@@ -29,7 +29,7 @@ async def perform(session: "Session", action: t.Action) -> None:
     match action:
         case t.Click(ref, button, count, modifiers):
             bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
-            if point := await _locate(session, ref):
+            if point := await locate(session, ref):
                 await session.tab.pointer.click(*point, button, count, bits)
             else:
                 await _ask(session, ref, f"choose({ref}, [])")
@@ -110,7 +110,7 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
 # --- points ------------------------------------------------------------------------------------------------------------------
 
 
-async def _locate(session: "Session", ref: int, enabled: bool = True, stay: bool = False) -> Point | None:
+async def locate(session: "Session", ref: int, enabled: bool = True, stay: bool = False) -> Point | None:
     """The point to act on for a ref; None for an option of a select box, which is chosen instead. Raises PageError in words.
 
     With `stay` nothing is scrolled, and None means that it would have to be.
@@ -130,7 +130,7 @@ async def _across(session: "Session", ref: int, found: dict[str, Any], stay: boo
 
 
 async def _point(session: "Session", ref: int, enabled: bool = True) -> Point:
-    if point := await _locate(session, ref, enabled):
+    if point := await locate(session, ref, enabled):
         return point
     raise PageError(f"element #{ref} is an option of a select box: it can only be chosen")
 
@@ -146,7 +146,7 @@ def _inside(session: "Session", x: float, y: float) -> Point:
 async def _drag(session: "Session", source: int, target: int) -> None:
     """Drag a thing onto another. Where both do not fit into the view, the page is scrolled while the source is held."""
     start, end = await _point(session, source), await _point(session, target)
-    if (seen := await _locate(session, source, stay=True)) is not None:
+    if (seen := await locate(session, source, stay=True)) is not None:
         native = await session.tab.pointer.drag(seen, end)
     else:
         start = await _point(session, source)

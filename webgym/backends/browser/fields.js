@@ -5,8 +5,8 @@
 // shares with the thing the nearest box around both that holds no other field. Editors type through such a field. Anything else is
 // another field, and no text of the agent goes there.
 (() => {
-  const { squash, clip, roleOf, FIELDS, find, describe, holds, around, inertAround } = globalThis.webgym;
-  if (globalThis.webgym.focusOn) return;
+  const w = globalThis.webgym, { squash, clip, roleOf, FIELDS, tag, find, describe, holds, around, inertAround } = w;
+  if (w.focusOn) return;
   const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
   const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
 
@@ -24,9 +24,9 @@
     if (!el.checkVisibility({ opacityProperty: true, visibilityProperty: true })) return true;
     let depth = 0;
     for (const n of around(el)) {
-      const rect = n.getBoundingClientRect(), small = rect.width < 4 || rect.height < 4;
+      const rect = w.rectOf(n), small = rect.width < 4 || rect.height < 4;
       if (small && (n === el || getComputedStyle(n).overflow !== "visible")) return true;
-      if (rect.right < 0 || rect.left > n.ownerDocument.defaultView.innerWidth || (n === el && /^rect\(/.test(getComputedStyle(n).clip))) return true;
+      if (rect.right < 0 || rect.left > w.documentOf(n).defaultView.innerWidth || (n === el && /^rect\(/.test(getComputedStyle(n).clip))) return true;
       if (++depth === 3) return false;
     }
     return false;
@@ -34,9 +34,9 @@
   const helps = (active, el) => {
     if (!active?.matches?.(EDITABLE) || !unseen(active)) return false;
     for (const box of around(active)) {
-      if (box.tagName === "BODY" || box.tagName === "HTML") return false;
+      if (tag(box) === "body" || tag(box) === "html") return false;
       if (!holds(box, el)) continue;
-      return [...box.querySelectorAll(EDITABLE)].every((field) => field === active || holds(el, field) || holds(field, el) || unseen(field));
+      return [...w.all(box, EDITABLE)].every((field) => field === active || holds(el, field) || holds(field, el) || unseen(field));
     }
     return false;
   };
@@ -48,8 +48,8 @@
   const modalOver = (el) => [...el.ownerDocument.querySelectorAll("dialog:modal")].reverse().find((dialog) => !holds(dialog, el));
   // The thing that takes the focus for another: the field of a label, the box of an option, the host of an edited text.
   const keeperOf = (el) => {
-    if (el.tagName === "LABEL" && el.control) return el.control;
-    if (el.tagName === "OPTION") return el.closest("select") ?? el;
+    if (tag(el) === "label" && el.control) return el.control;
+    if (tag(el) === "option") return el.closest("select") ?? el;
     let host = el;
     while (host.isContentEditable && host.parentElement?.isContentEditable) host = host.parentElement;
     return host;
@@ -66,16 +66,16 @@
     el.addEventListener("focus", got, true);
     el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
     if (!focused(el)) el.focus({ preventScroll: true });
-    if (!focused(el) && (el.tagName === "BODY" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
+    if (!focused(el) && (tag(el) === "body" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
     el.removeEventListener("focus", got, true);
     if (focused(el)) return "";
     const after = activeOf(el.ownerDocument);
-    return barred(!had ? "it takes none" : after && after.tagName !== "BODY" ? `the page moved it to ${describe(after)}` : "the page took it away");
+    return barred(!had ? "it takes none" : after && tag(after) !== "body" ? `the page moved it to ${describe(after)}` : "the page took it away");
   };
   const focusOn = (ref) => {
     const { el, error } = find(ref);
     if (error) return { error };
-    const why = take(keeperOf(globalThis.webgym.use(el)), ref);
+    const why = take(keeperOf(w.use(el)), ref);
     return why ? { error: why } : {};
   };
 
@@ -149,11 +149,11 @@
   };
 
   // --- fields ---------------------------------------------------------------------------------------------------------------
-  const writable = (el) => (el.tagName === "INPUT" ? TYPED.has(el.type) || el.type in SPELLINGS : el.tagName === "TEXTAREA" || el.isContentEditable);
+  const writable = (el) => (tag(el) === "input" ? TYPED.has(el.type) || el.type in SPELLINGS : tag(el) === "textarea" || el.isContentEditable);
   const fieldOf = (el) => {                                // the thing itself, the field of a label, or the only field inside
-    const keeper = el.tagName === "LABEL" && el.control ? el.control : el;
-    if (writable(keeper) || keeper.tagName === "SELECT") return keeper;
-    if (keeper.tagName === "INPUT") return null;
+    const keeper = tag(el) === "label" && el.control ? el.control : el;
+    if (writable(keeper) || tag(keeper) === "select") return keeper;
+    if (tag(keeper) === "input") return null;
     if (FIELDS.has(roleOf(keeper)) && "value" in keeper && !keeper.shadowRoot) return keeper;
     const inside = [...(keeper.shadowRoot ?? keeper).querySelectorAll("input,textarea,[contenteditable]")]
       .filter((field) => writable(field) && !field.parentElement?.isContentEditable && field.checkVisibility({ visibilityProperty: true }));
@@ -169,16 +169,16 @@
     const { el: found, error } = find(ref);
     if (error) return { error };
     const el = fieldOf(found), role = roleOf(found);
-    if (found.tagName === "SELECT" || el?.tagName === "SELECT") return { error: `element #${ref} is a select box: choose one of its options instead` };
+    if (tag(found) === "select" || tag(el) === "select") return { error: `element #${ref} is a select box: choose one of its options instead` };
     if (found.type === "file") return { error: `element #${ref} is a file field: give it a file with upload_file` };
-    if (!el) return { error: `element #${ref} is a ${role || found.tagName.toLowerCase()}, text cannot be put into it` };
+    if (!el) return { error: `element #${ref} is a ${role || tag(found)}, text cannot be put into it` };
     if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
     if (el.readOnly) return { error: `element #${ref} is read-only` };
     if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
     let wanted = text;
-    const set = el.tagName === "INPUT" && el.type in SPELLINGS && asWritten(el, text);
+    const set = tag(el) === "input" && el.type in SPELLINGS && asWritten(el, text);
     if (set?.error) return { error: set.error };
-    if (el.tagName === "INPUT" && el.type === "number" && text) {
+    if (tag(el) === "input" && el.type === "number" && text) {
       wanted = numberFor(text);
       if (wanted === null) return { error: `"${clip(text, 60)}" is not a value that this number field takes: expected a number such as 12 or 0.5` };
     }
@@ -190,7 +190,7 @@
       return { done: true };
     }
     selectAll(el);
-    const kind = el.isContentEditable ? "rich" : el.tagName === "TEXTAREA" ? "text" : "line";
+    const kind = el.isContentEditable ? "rich" : tag(el) === "textarea" ? "text" : "line";
     const most = el.maxLength >= 0 && wanted.length > el.maxLength ? el.maxLength : null;
     return { text: wanted, kind, most, empty: !(el.value ?? el.textContent) && !el.validity?.badInput };
   };
@@ -199,14 +199,14 @@
   const choose = (ref, wanted) => {
     const { el, error } = find(ref);
     if (error) return { error };
-    const select = el.tagName === "OPTION" ? el.closest("select") : el;
-    if (select?.tagName !== "SELECT") return { error: `element #${ref} is no select box` };
+    const select = tag(el) === "option" ? el.closest("select") : el;
+    if (tag(select) !== "select") return { error: `element #${ref} is no select box` };
     if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
     if (inertAround(select)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
     const modal = modalOver(select);
     if (modal) return { error: `element #${ref} lies behind ${describe(modal)}` };
     let picked = [];
-    if (el.tagName === "OPTION") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
+    if (tag(el) === "option") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
     else
       for (const word of wanted) {
         const options = [...select.options], same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
@@ -222,5 +222,5 @@
     changed(select);
     return {};
   };
-  Object.assign(globalThis.webgym, { prepareFill, focusOn, choose, activeOf, modalOver });
+  Object.assign(w, { prepareFill, focusOn, choose, activeOf, modalOver });
 })

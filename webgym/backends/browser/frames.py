@@ -7,7 +7,10 @@ no such control. It draws by real time, and a frame here waits for its next one.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
@@ -52,37 +55,57 @@ class Clock:
         return self._ticks[base]
 
 
+class Screen:
+    """Drawing of one browser: one frame at a time, of whichever page. A browser that is asked for two at once loses its GPU process."""
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+        self._late: asyncio.Future[dict[str, Any]] | None = None  # a frame that is still to come
+
+    async def draw(self, begin: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any] | None:
+        """The answer to a frame; None where it does not come in time, as for a document that is on its way out."""
+        async with self._one:
+            if self._late is not None:
+                await asyncio.wait({self._late})
+            self._late = drawing = asyncio.ensure_future(begin())
+            done, _ = await asyncio.wait({drawing}, timeout=FRAME_S)
+            if not done:
+                log.debug("a frame was not drawn")
+                return None
+            self._late = None
+            return drawing.result()
+
+
+_screens: WeakKeyDictionary[Browser, Screen] = WeakKeyDictionary()
+
+
+def screen_of(browser: Browser) -> Screen:
+    """The screen of a browser."""
+    return _screens.setdefault(browser, Screen())
+
+
 class Frames:
     """Frames of one tab. `controlled` is true where they are drawn on demand, which :meth:`probe` finds out."""
 
-    def __init__(self, wire: Wire, clock: Clock) -> None:
+    def __init__(self, wire: Wire, clock: Clock, screen: Screen) -> None:
         self._wire = wire
         self._clock = clock
+        self._screen = screen
         self._drawn = 0.0
-        self._one = asyncio.Lock()
-        self._late: asyncio.Future[dict[str, Any]] | None = None  # a frame that is still to come
         self.controlled = False
 
     async def probe(self, base: float) -> None:
         """Find out if this tab's frames are drawn on demand."""
         try:
-            await self._begin(base)
+            await self.draw(base)
             self.controlled = True
         except PlaywrightError as error:
             log.debug("frames of this tab come by real time: %s", error)
 
     async def draw(self, base: float, screenshot: bool = False) -> str:
         """Draw the document as it is now; a picture of it (PNG, base64), where one is asked for and can be had."""
-        async with self._one:
-            if self._late is not None and not (await asyncio.wait({self._late}, timeout=FRAME_S))[0]:
-                return ""  # the browser takes one at a time
-            self._late = asyncio.ensure_future(self._begin(base, screenshot))
-            done, _ = await asyncio.wait({self._late}, timeout=FRAME_S)
-            if not done:
-                log.debug("a frame was not drawn")
-                return ""
-            drawn, self._late = self._late, None
-            return drawn.result().get("screenshotData", "")
+        drawn = await self._screen.draw(partial(self._begin, base, screenshot))
+        return "" if drawn is None else drawn.get("screenshotData", "")
 
     async def _begin(self, base: float, screenshot: bool = False) -> dict[str, Any]:
         if not self._clock.knows(base):

@@ -39,7 +39,7 @@ def typed(text: str, inserted: bool = False) -> list[Command]:
     >>> [method for method, _ in typed("a\N{EURO SIGN}")]
     ['Input.dispatchKeyEvent', 'Input.dispatchKeyEvent', 'Input.insertText']
     >>> [parameters.get("text") for _, parameters in typed("ab\\nc", inserted=True)]
-    ['ab', '\\r', None, 'c']
+    ['ab', '\\r', None, 'c', None]
     """
     commands: list[Command] = []
     for part in re.findall(r"[\r\n]|[^\r\n]+", text) if inserted else text:

@@ -13,12 +13,13 @@ from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser import executable, frames
 from webgym.backends.browser.admission import Admission, places
-from webgym.backends.browser.session import LISTENERS, Session
+from webgym.backends.browser.profile import LISTENERS, Profile, Profiles
+from webgym.backends.browser.session import Session
+from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
 from webgym.sites.certificates import certificate
 from webgym.sites.gateway import Gateway
-from webgym.sites.listener import Listener
 from webgym.task import Site
 
 log = logging.getLogger(__name__)
@@ -72,15 +73,19 @@ class BrowserPool:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._starting = asyncio.Lock()
+        self._workers = Workers()
+        self._profiles = Profiles(self._open_profile)
 
     async def session(self) -> Session:
         """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
-        browser, listener = await self._living(), await Listener.open(certificate())
+        return await Session.open(self.gateway, self._profiles, shown=not self.headless)
+
+    async def _open_profile(self) -> Profile:
+        browser = await self._living()
         try:
             async with asyncio.timeout(30):
-                return await Session.open(browser, listener, self.gateway, shown=not self.headless)
+                return await Profile.open(browser, self._workers, shown=not self.headless)
         except (PlaywrightError, TimeoutError) as error:
-            await listener.close()
             raise BrowserFault(f"the browser could not open a session: {first_line(error)}") from error
 
     def turn(self) -> AbstractAsyncContextManager[None]:
@@ -101,6 +106,7 @@ class BrowserPool:
             try:
                 async with asyncio.timeout(60):
                     self._browser = await self._launch()
+                    await self._workers.attach(self._browser)
             except (PlaywrightError, TimeoutError) as error:
                 raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
             self.generation += 1
@@ -134,6 +140,7 @@ class BrowserPool:
     async def close(self) -> None:
         """Stop the browser."""
         try:
+            await self._profiles.close()
             if self._browser:
                 await self._browser.close()
             if self._playwright:

@@ -1,8 +1,9 @@
 // Runs in an isolated world of the page, after snapshot.js: finds a point at which a thing can be reached, in its own document and
 // through all shadow roots and frames around it. It writes nothing into the page; it only scrolls.
 (() => {
-  const w = globalThis.webgym, { squash, clip, refs } = w;
+  const w = globalThis.webgym, { squash, clip, refs, above } = w;
   if (w.locate) return;
+  const tag = (el) => (el ? w.nameOfTag(el) : "");
   const ALIGNMENTS = ["center", "end", "start", "nearest"];
   const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
   const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
@@ -11,7 +12,7 @@
 
   const describe = (el) => {
     const text = squash(el.innerText ?? el.textContent);
-    return `<${el.tagName.toLowerCase()}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
+    return `<${tag(el)}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
   };
   let used = null;                                         // the thing that was found last for an action
   const use = (el) => { used = new WeakRef(el); return el; };
@@ -23,21 +24,20 @@
   };
 
   // --- the tree as it is drawn: slotted things lie in their slots --------------------------------------------------------
-  const above = (node) => node.assignedSlot ?? node.parentNode ?? node.host ?? null;
   const climbs = (el, node) => { for (let n = node; n; n = above(n)) if (n === el) return true; return false; };
-  const slotsOf = (el) => (el.tagName === "SLOT" ? [el] : [...el.querySelectorAll("slot")]);
+  const slotsOf = (el) => (tag(el) === "slot" ? [el] : [...w.all(el, "slot")]);
   // A closed root does not say into which of its slots a thing came, but its slots say what came into them.
-  const holds = (el, node) => climbs(el, node) || (el.getRootNode() instanceof ShadowRoot
+  const holds = (el, node) => climbs(el, node) || (w.rootOf(el) instanceof ShadowRoot
     && slotsOf(el).some((slot) => slot.assignedNodes({ flatten: true }).some((given) => climbs(given, node))));
-  const around = function* (el) { for (let n = el; n; n = above(n)) if (n.nodeType === 1) yield n; };
-  const inertAround = (el) => [...around(el)].some((n) => n.inert);
+  const around = function* (el) { for (let n = el; n; n = above(n)) if (w.kindOf(n) === 1) yield n; };
+  const inertAround = (el) => [...around(el)].some((n) => w.has(n, "inert"));
 
   // True where a click on `hit` is a click on `el`.
   const serves = (el, hit) => {
     if (holds(el, hit)) return true;
-    if (hit.closest?.("label")?.control === el) return true;
-    if (el.tagName === "LABEL" && el.control && holds(el.control, hit)) return true;
-    return hit.contains(el) && getComputedStyle(el).pointerEvents === "none";
+    if (w.closest(hit, "label")?.control === el) return true;
+    if (tag(el) === "label" && el.control && holds(el.control, hit)) return true;
+    return w.contains(hit, el) && getComputedStyle(el).pointerEvents === "none";
   };
 
   // --- boxes and points -----------------------------------------------------------------------------------------------------
@@ -57,21 +57,21 @@
   };
   const large = (r) => r.width >= 1 && r.height >= 1;
   const boxesOf = (el) => {
-    if (el.tagName === "AREA") { const found = shape(el); return found ? [found.rect] : []; }
-    const own = [...el.getClientRects()].filter(large);
+    if (tag(el) === "area") { const found = shape(el); return found ? [found.rect] : []; }
+    const own = [...w.rectsOf(el)].filter(large);
     if (own.length || getComputedStyle(el).display !== "contents") return own;
-    const range = el.ownerDocument.createRange();
+    const range = w.documentOf(el).createRange();
     range.selectNodeContents(el);
     return [...range.getClientRects()].filter(large);
   };
-  const scrollable = (el) => (el.tagName === "AREA" ? shape(el)?.image ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
+  const scrollable = (el) => (tag(el) === "area" ? shape(el)?.image ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
   const boundsOf = (el) => {
     const boxes = boxesOf(el);
-    return boxes.length && (el.tagName === "AREA" || getComputedStyle(el).display === "contents") ? boxes[0] : el.getBoundingClientRect();
+    return boxes.length && (tag(el) === "area" || getComputedStyle(el).display === "contents") ? boxes[0] : w.rectOf(el);
   };
   const pointsOf = function* (el) {
-    const view = el.ownerDocument.defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
-    const first = boxes[0] ?? el.getBoundingClientRect();
+    const view = w.documentOf(el).defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
+    const first = boxes[0] ?? w.rectOf(el);
     for (const [a, b] of SPOTS) yield [first.left + first.width * a, first.top + first.height * b];
     for (const box of boxes) {                             // what shows of each box
       const left = Math.max(0, box.left), top = Math.max(0, box.top);
@@ -87,9 +87,9 @@
   // `away` where the point is out of view. `beyond`: the document of this world stands in a frame of another origin, and {x, y} is in it.
   const through = (frame, x, y) => {
     [x, y] = w.mapped(w.matrixOf(frame), x, y);
-    const view = frame.ownerDocument.defaultView;
+    const view = w.documentOf(frame).defaultView;
     if (!within(view, x, y)) return { away: true };
-    const hit = frame.getRootNode().elementFromPoint(x, y);
+    const hit = w.rootOf(frame).elementFromPoint(x, y);
     return hit === frame ? outward(view, x, y) : { over: hit };
   };
   const outward = (view, x, y) => {
@@ -97,9 +97,9 @@
     return frame ? through(frame, x, y) : { x, y, beyond: view !== view.parent };
   };
   const reached = (el, x, y) => {
-    const view = el.ownerDocument.defaultView;
+    const view = w.documentOf(el).defaultView;
     if (!within(view, x, y)) return { away: true };
-    const hit = el.getRootNode().elementFromPoint(x, y);
+    const hit = w.rootOf(el).elementFromPoint(x, y);
     return hit && serves(el, hit) ? outward(view, x, y) : { over: hit };
   };
   // A point where the thing can be reached: {x, y}, null where there is none. In a frame of another origin, all that this document knows of.
@@ -115,7 +115,7 @@
 
   // --- scrolling until a point is free ---------------------------------------------------------------------------------------
   const scrollersOf = function* (el) {
-    for (let view = el.ownerDocument.defaultView, at = el; view; ) {
+    for (let view = w.documentOf(el).defaultView, at = el; view; ) {
       for (const n of around(at)) {
         const style = getComputedStyle(n);
         if (n !== at && /auto|scroll|hidden/.test(style.overflow) && (n.scrollHeight > n.clientHeight || n.scrollWidth > n.clientWidth)) yield n;
@@ -123,19 +123,19 @@
       const page = view.document.scrollingElement;
       if (page) yield page;
       at = view === view.parent ? null : frameOf(view);
-      view = at?.ownerDocument.defaultView;
+      view = at && w.documentOf(at).defaultView;
     }
   };
   // Scroll each box around a thing, step by step, until `test` finds something; `middle` tells where in its viewport the thing is.
   const sweep = (el, middle, test) => {
     for (const box of [...scrollersOf(el)].slice(0, 4))
       for (const way of ["top", "left"]) {
-        const view = box.ownerDocument.defaultView, page = box === box.ownerDocument.scrollingElement, down = way === "top";
+        const view = w.documentOf(box).defaultView, page = box === w.documentOf(box).scrollingElement, down = way === "top";
         const size = down ? (page ? view.innerHeight : box.clientHeight) : (page ? view.innerWidth : box.clientWidth);
         const start = page ? 0 : box.getBoundingClientRect()[way] + (down ? box.clientTop : box.clientLeft);
         for (const part of PARTS) {
           const before = down ? box.scrollTop : box.scrollLeft;
-          box.scrollBy({ [way]: middle(box.ownerDocument)[down ? 1 : 0] - start - size * part, behavior: "instant" });
+          box.scrollBy({ [way]: middle(w.documentOf(box))[down ? 1 : 0] - start - size * part, behavior: "instant" });
           if ((down ? box.scrollTop : box.scrollLeft) === before) continue;
           const found = test();
           if (found) return found;
@@ -147,12 +147,12 @@
   const middleOf = (el) => (doc) => {
     const rect = boundsOf(el);
     let [x, y] = [rect.left + rect.width / 2, rect.top + rect.height / 2];
-    for (let at = el; at && at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+    for (let at = el; at && w.documentOf(at) !== doc; at = frameOf(w.documentOf(at).defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(w.documentOf(at).defaultView)), x, y);
     return [x, y];
   };
   const bring = (el, block) => scrollable(el).scrollIntoView({ block, inline: block === "center" ? "nearest" : block, behavior: "instant" });
   const clear = (el, ref) => {                             // a free point, after as much scrolling as it takes
-    const rect = boundsOf(el), view = el.ownerDocument.defaultView;
+    const rect = boundsOf(el), view = w.documentOf(el).defaultView;
     let point = rect.left >= 0 && rect.top >= 0 && rect.right <= view.innerWidth && rect.bottom <= view.innerHeight && free(el);
     for (const block of ALIGNMENTS) {
       if (point) return point;
@@ -179,9 +179,9 @@
   const locate = (ref, enabled, stay = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
-    const select = found.tagName === "OPTION" && found.closest("select");
+    const select = tag(found) === "option" && w.closest(found, "select");
     if (select) return select.disabled || found.disabled ? { error: `option #${ref} is disabled` } : { option: true };
-    if (enabled && (found.matches(":disabled") || found.getAttribute("aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
+    if (enabled && (w.matches(found, ":disabled") || w.attr(found, "aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
     const el = standIn(found);
     use(found);
     if (!shows(el)) return { error: `element #${ref} is hidden now` };
@@ -198,7 +198,7 @@
     };
     const place = (doc) => {
       let [x, y] = w.mapped(w.matrixOf(frame), ...points[0]);
-      for (let at = frame; at.ownerDocument !== doc; at = frameOf(at.ownerDocument.defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(at.ownerDocument.defaultView)), x, y);
+      for (let at = frame; w.documentOf(at) !== doc; at = frameOf(w.documentOf(at).defaultView)) [x, y] = w.mapped(w.matrixOf(frameOf(w.documentOf(at).defaultView)), x, y);
       return [x, y];
     };
     const found = test() ?? (stay ? { away: true } : sweep(frame, place, test));
@@ -206,5 +206,5 @@
     const { over } = through(frame, ...points[0]);
     return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
   };
-  Object.assign(w, { locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
+  Object.assign(w, { tag, locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
 })

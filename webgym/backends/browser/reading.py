@@ -59,14 +59,8 @@ async def read(worlds: Worlds, ask: Ask, most_nodes: int, most_chars: int) -> Re
     raw = json.loads(await ask(f"webgym.snapshot({limits})"))
     if not raw["frames"]:  # almost every page
         worlds.number(())
-        return Reading(
-            raw["url"],
-            raw["title"],
-            tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"]),
-            raw["focus"],
-            raw["cut"],
-            tuple(raw["said"]),
-        )
+        nodes = tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"])
+        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], tuple(raw["said"]))
     page = await _part(worlds, worlds.main, raw, limits, [MOST_FRAMES])
     return await _joined(worlds, page, most_nodes)
 

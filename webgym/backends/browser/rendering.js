@@ -62,5 +62,17 @@
   // For the time between two frames: the nearest end, and whether something was scrolled since the last question.
   addEventListener("scroll", scrolling, true);
   const progress = (bits, finish) => { const was = scrolled; scrolled = false; return [moving(bits, finish), was]; };
-  Object.assign(webgym, { rendering, progress });
+  // What the documents have sent to servers so far, by address, and what they are about to hear (hooks/wire.js).
+  const sent = () => {
+    const found = new Map();
+    for (const window of windows()) {
+      const hear = (event) => { event.stopImmediatePropagation(); for (const [url, n] of JSON.parse(event.detail)) found.set(url, (found.get(url) ?? 0) + n); };
+      window.addEventListener(answer + "-sent", hear, true);
+      window.dispatchEvent(new Event(ask + "-sent"));
+      window.removeEventListener(answer + "-sent", hear, true);
+    }
+    return Object.fromEntries(found);
+  };
+  const expect = (url, amount) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-expect", { detail: JSON.stringify([url, amount]) })); };
+  Object.assign(webgym, { rendering, progress, sent, expect });
 })

@@ -6,70 +6,52 @@ the browser answers does so too; a browser that no longer answers raises Browser
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page, ViewportSize
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page
 
 from webgym import types as t
 from webgym.backends import base
-from webgym.backends.browser import frames
 from webgym.backends.browser.acting import perform
-from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.dialogs import Dialogs
-from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.gifts import Gifts
 from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
+from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
 from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
 from webgym.errors import BrowserFault, ConfigError, SiteFault
-from webgym.sites.address import allowed_address, not_allowed, origin, origin_of_url
+from webgym.sites.address import allowed_address, not_allowed, origin_of_url
 from webgym.sites.episode import BLANK, Episode
 from webgym.sites.gateway import Gateway
-from webgym.sites.listener import Listener
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of sessions; no page can reach it
-VIEWPORT = (1280, 720)
 MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cut is announced
 MAX_TABS = 10
 MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
-AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
+REUSE_S = 10.0  # that the last page may take to be left for the next one, real seconds
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
-PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
-STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
 
 class Session:
-    """A browser context that runs one episode after another. Use :meth:`open`. Every method runs on the pool's loop."""
+    """A profile in which one episode after another is played. Use :meth:`open`. Every method runs on the pool's loop."""
 
-    def __init__(
-        self,
-        browser: Browser,
-        context: BrowserContext,
-        root: CDPSession,
-        context_id: str,
-        listener: Listener,
-        gateway: Gateway,
-        shown: bool = False,
-    ) -> None:
-        self._browser = browser
-        self._context = context
-        self._root = root  # a session with the whole browser
-        self._context_id = context_id
-        self._listener, self._gateway = listener, gateway
+    def __init__(self, gateway: Gateway, profiles: Profiles, profile: Profile, shown: bool = False) -> None:
+        self._gateway, self._profiles = gateway, profiles
         self._shown = shown
         self._tabs: list[Tab] = []
         self._current = 0
@@ -79,76 +61,64 @@ class Session:
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
         self._folder: Path | None = None
+        self._gifts = Gifts()
+        self._played: Episode | None = None
         self._new_pages: list[Page] = []
         self._page_came = asyncio.Event()
         self._hook: Any = None
-        self._names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
-        self._clipboard = Clipboard()
-        self._ticks = Clock()
-        self._played: Episode | None = None  # the last one
         self._episodes = 0
         self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
-        context.on("page", self._on_page)
         self._dialogs = Dialogs(self.tell)
         self._seen = PageView("", "", (), (), None, ())  # the page as it was read last
         self._pixels: np.ndarray | None = None  # the last picture of it
-        context.on("dialog", self._dialogs.came)
+        self._enter(profile)
 
     @classmethod
-    async def open(cls, browser: Browser, listener: Listener, gateway: Gateway, shown: bool = False) -> "Session":
-        """A session with one blank tab, whose requests go to `listener`; `shown` is one in a window."""
-        root = await browser.new_browser_cdp_session()
-        view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
-        context, known = await frames.open_context(
-            browser,
-            root,
-            viewport=view,
-            locale="en-US",
-            timezone_id="UTC",
-            accept_downloads=True,
-            proxy={"server": f"http://{LISTENERS}:{listener.port}"},
-        )
-        session = cls(browser, context, root, known, listener, gateway, shown)
-        await context.add_init_script(session._clipboard.script)
-        page = await frames.open_page(context, root, known)
-        session._new_pages.clear()
-        await session._add_tab(page)
-        await session._hold_permissions()
-        await session._go_ahead()  # without it, the first episode's page would replace the blank one and see a shorter history
-        return session
+    async def open(cls, gateway: Gateway, profiles: Profiles, shown: bool = False) -> "Session":
+        """A session with one blank tab; `shown` is one in a window. Raises BrowserFault."""
+        return cls(gateway, profiles, await profiles.take(), shown)
 
-    async def _go_ahead(self, blank: str = "about:blank") -> None:
+    def _enter(self, profile: Profile) -> None:
+        """Play in this profile, in which nothing was played yet, from now on."""
+        self._profile = profile
+        self._clipboard, self.changeover = profile.clipboard, profile.changeover
+        self._context = profile.context
+        self._hook = None
+        self._viewport = VIEWPORT
+        self._behind = False
+        self._ready = False
+        self._tabs, self._current = [], 0
+        self._context.on("page", self._on_page)
+        self._context.on("dialog", self._dialogs.came)
+        self._keep_tab(profile.tab)
+
+    async def _move(self, reason: Exception) -> None:
+        """Leave the profile for another one, because something of the last episode could reach the next one."""
+        log.debug("an episode gets another profile: %s", reason)
+        self._context.remove_listener("page", self._on_page)
+        self._context.remove_listener("dialog", self._dialogs.came)
+        self._dialogs.drop()
+        self._profiles.retire(self._profile)
+        self._enter(await self._profiles.take())
+        self._broken, self._episodes = False, 1
+
+    async def _go_ahead(self, blank: str) -> None:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
         await self.tab.navigate(blank)
         await self.tab.settle(AHEAD_MS)
         await self.tab.send("Page.resetNavigationHistory")
 
-    async def _hold_permissions(self) -> None:
-        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode."""
-        held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
-        asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
-        # `_root` is kept, since the overrides end with it
-        for failure in await asyncio.gather(*(self._root.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
-            if isinstance(failure, BaseException):
-                log.debug("a permission that this browser does not know: %s", failure)
-
     async def close(self) -> None:
-        """Close the context; a browser that is gone already is fine."""
+        """Close the profile; a browser that is gone already is fine."""
         self._dialogs.drop()
-        try:
-            async with asyncio.timeout(5):
-                await self._context.close()
-                await self._root.detach()
-        except (PlaywrightError, TimeoutError) as error:
-            log.debug("closing a session: %s", error)
-        await self._listener.close()
+        await self._profile.close()
 
     @property
     def alive(self) -> bool:
         """True if the session can run another episode: the browser is connected, no page has crashed and none is astray."""
-        return self._browser.is_connected() and not self._broken
+        return self._profile.browser.is_connected() and not self._broken
 
     @property
     def spent(self) -> bool:
@@ -168,7 +138,7 @@ class Session:
     @property
     def episode(self) -> Episode | None:
         """The episode that the session plays, through which all its requests go; None before the first one and after its end."""
-        return self._listener.episode
+        return self._profile.listener.episode
 
     # --- an episode --------------------------------------------------------------------------------------------------------
 
@@ -184,6 +154,8 @@ class Session:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Mapping[str, object] | None:
         """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
@@ -192,17 +164,35 @@ class Session:
         self._episodes += 1
         await self._answer(None)
         self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
+        self._gifts = Gifts(cookies, storage or {})
         try:
             return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
         except PageError as error:
             raise BrowserFault(f"the start page {url} did not load: {error}") from error
 
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
-        tab = self._tabs[0]
+        try:
+            self.changeover.begin(url, self._hosts, self._tabs[0].page.url)
+            async with asyncio.timeout(None if self.changeover.first else REUSE_S):
+                await self._open_page(url, token, viewport)
+        except (Spent, TimeoutError) as reason:
+            await self._move(reason)
+            if self._gateway.episode(token).touched:
+                if self._gifts:
+                    raise BrowserFault(
+                        "the first page has to be opened anew, and what the browser was given belongs to the old one"
+                    ) from reason
+                await self._gateway.renew(token)
+            await self._open_page(url, token, viewport)
+        tab = self.tab
+        await tab.settle()
+        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
+        return begun
+
+    async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:
+        """Clear all traces of the last episode and commit the first page of this one, which has not run then. Raises Spent."""
+        tab, changeover = self._tabs[0], self.changeover
         left, found = origin_of_url(tab.page.url), origin_of_url(url)
-        for page in self._context.pages:
-            if page is not tab.page:
-                await page.close()
         self._tabs, self._current = [tab], 0
         self._new_pages.clear()
         self._notices.clear()
@@ -211,55 +201,40 @@ class Session:
         if viewport != self._viewport:
             await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
             self._viewport = viewport
-        self._listener.refuse()
-        await asyncio.gather(self._forget(tab, url), self._replace_hook())
-        self._played = self._gateway.episode(token)
-        self._listener.serve(self._played)
+        first = changeover.first
+        await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
+        self._played = played = self._gateway.episode(token)
+        played.streams.live = True
+        played.worker_hooks = partial(hook, self._clock_s, self._seed)
+        tab.streams = played.streams
+        changeover.admit(played, url)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
-        if left and left != found:  # another host's page has another process, whose time is the real one
+        if first:
+            await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
+            await tab.send("Page.resetNavigationHistory")
+        elif left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
+        await self._gifts.before(self._context)
         await tab.navigate(url)
-        # The new document stands still until time is granted: what the last episode left in the tab goes now.
-        time_ms = await tab.page_value(f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {TIME_MS})")
+        time_ms = await changeover.arrive(tab, url, self._hosts, TIME_MS)
         self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
-        await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
-        return begun
+        await self._gifts.within(tab)
 
-    async def _forget(self, tab: Tab, url: str) -> None:
-        """Clear what the last episode left in the browser, after its page can add nothing any more."""
-        if self._hook is not None:  # there was one
-            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab))
-        origins = [origin(host) for host in self._hosts]
-        cached = self._played is not None and self._played.traces.cached
-        await asyncio.gather(
-            self._context.clear_cookies(),
-            *(self._clear_storage(one, url) for one in origins),
-            *([tab.send("Network.clearBrowserCache")] if cached else []),
-        )
-
-    async def _silence(self, tab: Tab) -> None:
-        """Keep the last page from acting when it is left, by opening a document, which drops the old one's listeners and frames."""
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode. Raises BrowserFault."""
+        self._notices.clear()
         try:
-            # An address of its own, since a start page with the last page's address would replace it and see a shorter history.
-            # Cookies that it writes on leaving are on their way, and are there when they can be read.
-            await tab.ask("(() => { history.replaceState(null, '', '/webgym-left'); document.open(); try { document.cookie } catch {} })()")
-        except PageError:  # XML and error pages cannot be opened so, and may have a process, and so a time, of their own
-            await self._go_ahead()
+            await self._guard(self.tab.send("Page.resetNavigationHistory"), self.action_timeout_s)
+        except PageError as error:
+            raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
         old = self._hook
         if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
-            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._names))
+            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))
         if old:
             await old.close()
-
-    async def _clear_storage(self, cleared: str, url: str) -> None:
-        # Clearing local storage from outside keeps the last document alive for ever (about 1 MB each, seen in Chromium 156), so the
-        # start page's own is cleared from inside.
-        kinds = STORAGE if origin_of_url(url) == cleared else f"{STORAGE},local_storage"
-        await self.tab.send("Storage.clearDataForOrigin", {"origin": cleared, "storageTypes": kinds})
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
@@ -274,6 +249,9 @@ class Session:
         if self._dialogs.open is not None:
             return failed
         unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
+        if not self._ready and (self.spent or self.changeover.remains):
+            self._ready = True
+            self._profiles.prepare()
         return failed or unopened
 
     async def _answer(self, given: t.Dialog | None) -> str:
@@ -446,15 +424,20 @@ class Session:
         self._notices.append(words)
 
     async def _add_tab(self, page: Page) -> None:
-        tab = await Tab.attach(self._context, page, self._names, self._clipboard, self._ticks, self._shown)
+        tab = await self._profile.attach(page, self._shown)
         tab.settle_ms = self._settle_ms
-        page.on("crash", self._on_crash)
-        page.on("download", lambda download: self._notices.append(f"downloaded: {' '.join(download.suggested_filename.split())[:200]}"))
+        self._keep_tab(tab)
+
+    def _keep_tab(self, tab: Tab) -> None:
+        """Look at this tab from now on."""
+        tab.streams = None if self._played is None else self._played.streams
+        tab.page.on("crash", self._on_crash)
+        tab.page.on("download", lambda one: self._notices.append(f"downloaded: {' '.join(one.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)
         self._current = len(self._tabs) - 1
 
-    def _on_crash(self, _: Page) -> None:
-        self._broken = True
+    def _on_crash(self, page: Page) -> None:
+        self._broken = self._broken or page.context == self._context
 
     def _on_page(self, page: Page) -> None:
         self._new_pages.append(page)
@@ -497,7 +480,7 @@ class Session:
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
-        await self._add_tab(await frames.open_page(self._context, self._root, self._context_id))
+        await self._add_tab(await self._profile.new_page())
 
     async def focus_tab(self, index: int) -> None:
         if not 0 <= index < len(self._tabs):

@@ -11,8 +11,10 @@ A page's time is that of its process: one of another host has its own, until the
 """
 
 import asyncio
+import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +22,18 @@ from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
-from webgym.backends.browser.frames import INTERVAL_MS, Clock, Frames
+from webgym.backends.browser.flow import Flow
+from webgym.backends.browser.frames import Clock, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
+from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
-FRAMES, SMOOTH, ONCE = 1, 4, 8  # what a document waits for, as bits (rendering.js)
+FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
+FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 STEP_MS = 50.0  # between two frames while something is scrolled
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -43,7 +48,15 @@ class Tab:
     """
 
     def __init__(
-        self, page: Page, cdp: CDPSession, frame: str, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
+        self,
+        page: Page,
+        cdp: CDPSession,
+        frame: str,
+        names: tuple[str, str],
+        clipboard: Clipboard,
+        clock: Clock,
+        screen: Screen,
+        shown: bool = False,
     ) -> None:
         self.page = page
         self.settle_ms = 500.0
@@ -53,6 +66,8 @@ class Tab:
         self.shown = shown
         self.frame_id = frame
         self._clipboard = clipboard
+        self.streams: Streams | None = None  # of the episode
+        self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
@@ -60,10 +75,11 @@ class Tab:
         self._loading = False
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
-        self.frames = Frames(self, clock)
+        self.frames = Frames(self, clock, screen)
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
         self._uses = 0  # what this document waits for
+        self._granted = 0.0  # to this document
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
@@ -90,9 +106,11 @@ class Tab:
         cls, context: BrowserContext, page: Page, names: tuple[str, str], clipboard: Clipboard, clock: Clock, shown: bool = False
     ) -> "Tab":
         """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
+        browser = context.browser
+        assert browser is not None  # it was made by one
         cdp, base = await _connect(context, page)
         tree = await cdp.send("Page.getFrameTree")
-        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, shown)
+        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), shown)
         tab._base = base
         await tab.frames.probe(base)
         return tab
@@ -134,7 +152,7 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self.frame_id:
             self.worlds.forget()
-            self._uses = 0
+            self._uses, self._granted = 0, 0.0
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
         elif event["frame"]["id"] == self._awaited:
@@ -223,15 +241,15 @@ class Tab:
 
     async def _pass(self, budget: float) -> None:
         """Let time pass. A document that waits for frames gets one at the beginning, at the end, and where what moves is over."""
-        if not self._uses or budget <= LAST_MS:
+        if not self._uses & ~STREAMS or budget <= LAST_MS:
             return await self.grant(budget)
         await self.frame()
         left = budget - LAST_MS
         if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
-            await self.grant(min(left, INTERVAL_MS))
+            await self.grant(min(left, FRAME_MS))
             await self.frame()
-            left -= INTERVAL_MS
-        while left > 0 and self._uses:
+            left -= FRAME_MS
+        while left > 0 and self._uses & ~STREAMS:
             step = min(left, await self._next_frame(left))
             await self.grant(step)
             await self.frame()
@@ -245,7 +263,7 @@ class Tab:
         ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
         if not self.frames.controlled:
             return STEP_MS if ends else left
-        return STEP_MS if scrolled else max(1.0, ends + INTERVAL_MS) if ends else left
+        return STEP_MS if scrolled else _whole(ends) if ends else left
 
     async def read(self, expression: str) -> Any:
         """The value of an expression over the page, once what was due to move on it has come to its end."""
@@ -254,12 +272,13 @@ class Tab:
         for _ in range(READINGS):
             value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
             kept = (self._uses | uses) & ~ONCE
-            wait = ends + INTERVAL_MS if ends else FIRST_MS if uses & ~self._uses else 0.0
+            wait = _whole(ends) if ends else FIRST_MS if uses & ~self._uses else 0.0
             self._uses = kept
             if not wait or wait > left:
                 break
             left -= wait
-            self._uses = kept | FRAMES
+            drawn = bool(ends) or bool(uses & ~STREAMS)
+            self._uses = kept | (FRAMES if drawn else 0)
             await self._pass(wait + LAST_MS)
             if self._uses and not ends:  # the document is the same
                 self._uses = kept
@@ -296,17 +315,51 @@ class Tab:
 
     async def grant(self, budget_ms: float) -> None:
         """Let so much time pass, in virtual milliseconds, and no navigation be followed."""
+        if self.streams is not None and not self._flow.runs and (self._uses & STREAMS or self.streams.open):
+            await self._flow.run(self.streams, budget_ms)
+        else:
+            await self.run(budget_ms)
+
+    async def run(self, budget_ms: float, policy: str = "pauseIfNetworkFetchesPending") -> None:
+        """Let time pass, waiting for requests or not. Where only streams are open, it goes on without them."""
         if self.page.is_closed():
             return
         self._expired.clear()
         try:
-            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", "budget": budget_ms})
+            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
             self._base = answer["virtualTimeTicksBase"]
         except PlaywrightError as error:
             if "closed" not in str(error):
                 raise
-        await self._expired.wait()
+        if policy == "advance" or self.streams is None:
+            await self._expired.wait()
+        elif not await self._expires(self.streams):
+            await self._flow.go_on(self.streams, budget_ms)
         self._clock.pass_by(self._base, budget_ms)
+        self._granted += budget_ms
+
+    async def _expires(self, streams: Streams) -> bool:
+        """False where only streams are open, which never let time expire."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._expired.wait()
+                return True
+            except TimeoutError:
+                if not self._expired.is_set() and not self._navigating and streams.late():
+                    return False
+
+    async def expire(self) -> None:
+        """Wait until the time that was granted before is over, too."""
+        self._expired.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5 * TICK_S):
+                await self._expired.wait()
+
+    async def passed_ms(self) -> float:
+        """Virtual milliseconds of this document that no grant accounts for yet."""
+        now = await self.page_value("performance.now()")
+        return max(0.0, float(now) - self._granted) if isinstance(now, int | float) else 0.0
 
     # --- evaluation --------------------------------------------------------------------------------------------------------
 
@@ -349,6 +402,11 @@ class Tab:
                     return value_of(asked.result())
         finally:
             asked.cancel()
+
+
+def _whole(ms: float) -> float:
+    """The next whole millisecond by which something is over for certain, because documents count whole ones and fractions tip them over."""
+    return float(math.ceil(ms + 0.5))
 
 
 async def _connect(context: BrowserContext, page: Page) -> tuple[CDPSession, float]:

@@ -4,7 +4,7 @@ Requests go to the gateway in this process, without a socket. What an action doe
 the same page; an action that needs a layout, a second tab or a key that moves the focus is refused in words, where Chromium would do it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import numpy as np
 
 from webgym import types as t
+from webgym.actions.chords import NoKey, chord
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
@@ -92,14 +93,22 @@ class TextSession:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, Any]] = (),
+        storage: Mapping[str, str] | None = None,
     ) -> None:
         """Forget the last episode and open `url`; clock, seed and settling mean nothing to plain pages. Raises ConfigError, SiteFault."""
         if page_script is not None:
             raise ConfigError("a task whose page runs a script has no text twin")
         if folder is not None:
             raise ConfigError("a task with files to upload has no text twin")
+        if cookies or storage:
+            raise ConfigError("a task that begins with cookies or a storage has no text twin")
         self._token, self._hosts, self._viewport = token, hosts, viewport
         self._history, self._at = [await self._open(url)], 0
+
+    async def start_here(self) -> None:
+        """Let the current page be the first one of the episode."""
+        self._history, self._at = [self.url], 0
 
     async def view(self) -> TextView:
         """The view of the current page."""
@@ -240,6 +249,10 @@ class TextSession:
         self._push(await self._open(target, "POST", body.encode()))
 
     async def _press(self, keys: str) -> None:
+        try:
+            keys = chord(keys)
+        except NoKey as error:
+            raise Refusal(str(error)) from None
         if keys in ("Enter", "Space", " ", "NumpadEnter") and self._focus is not None:
             if keys in ("Enter", "NumpadEnter") or self._role(self._focus) == "button":
                 await self._activate(self._focus)

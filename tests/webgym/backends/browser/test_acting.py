@@ -3,7 +3,7 @@
 import pytest
 
 from tests.webgym.pages import HOST, OTHER, Visitor, lines, run, visitor
-from webgym.types import Action, Clear, Click, Dialog, Fill, Focus, Hover, MouseClick, Press, Scroll, Select, Type, Upload, Wait
+from webgym.types import Clear, Click, Fill, Focus, Hover, MouseClick, Press, Scroll, Select, Type, Upload, Wait
 
 HEARD = """<script>heard = [];
     for (const type of TYPES) addEventListener(type, e => heard.push(`${type} ${e.target.id || e.target.nodeName}`), true)</script>"""
@@ -84,7 +84,8 @@ BAR = "position:sticky; {0}:0; height:{1}px; background:#ccc"
 CLEAR = {
     "header": BAR.format("top", 60),
     "footer": BAR.format("bottom", 60),
-    "both": f"{BAR.format('top', 45)}'>Head</div><div style='position:absolute; z-index:1; background:#ccc; left:0; width:100%; top:75px; height:25px",
+    "both": f"{BAR.format('top', 45)}'>Head</div>"
+    "<div style='position:absolute; z-index:1; background:#ccc; left:0; width:100%; top:75px; height:25px",
 }
 
 
@@ -125,7 +126,10 @@ def test_points_out_of_view_are_refused_at_once(at, x, y):
 # --- where text goes --------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
-    "modal": ("<label>A <input></label><dialog id=d><label>B <input autofocus></label></dialog><script>d.showModal()</script>", "it lies behind"),
+    "modal": (
+        "<label>A <input></label><dialog id=d><label>B <input autofocus></label></dialog><script>d.showModal()</script>",
+        "it lies behind",
+    ),
     "inert": ("<div inert id=i><label>A <input></label></div><label>B <input autofocus></label>", "it is inert"),
     "moved": ("<label>A <input onfocus='b.focus()'></label><label>B <input id=b></label>", "the page moved it to <input id=b>"),
     "blurred": ("<label>A <input onfocus='this.blur()'></label><label>B <input id=b autofocus></label>", "the page took it away"),
@@ -150,7 +154,8 @@ def test_keys_on_a_thing_that_takes_no_focus(at):
 
 EDITORS = {
     "hidden field": """<div id=e role=button aria-label=Code style="position:relative" tabindex=0 onfocus="t.focus()">
-        <div style="position:absolute; width:3px; height:0; overflow:hidden"><textarea id=t style="width:1px; height:1em"></textarea></div>Code</div>""",
+        <div style="position:absolute; width:3px; height:0; overflow:hidden">
+        <textarea id=t style="width:1px; height:1em"></textarea></div>Code</div>""",
     "beside": """<section><div id=e tabindex=0 onfocus="t.focus()">Code</div><textarea id=t style="opacity:0"></textarea></section>""",
     "delegated": """<div id=e></div><script>e.attachShadow({mode: 'open', delegatesFocus: true}).innerHTML = 'Code<input id=t>';
         e.tabIndex = 0; t = e.shadowRoot.querySelector('input')</script>""",
@@ -196,7 +201,9 @@ def test_fields_are_emptied_whatever_they_hold(at):
     assert at.js("document.querySelector('[contenteditable]').innerText.trim()") == ""
     assert at.do(Clear(at.ref("day"))).node(at.ref("day")).value == ""
     told = at.do(Fill(at.ref("short"), "abcdefgh"))
-    assert told.node(at.ref("short")).value == "abcde" and told.notices == ("the field takes 5 characters at most: the rest of the text was left out",)
+    assert told.node(at.ref("short")).value == "abcde" and told.notices == (
+        "the field takes 5 characters at most: the rest of the text was left out",
+    )
 
 
 REFUSED = [
@@ -281,7 +288,8 @@ def test_a_line_break_of_fill_is_text(at, long):
     at.open("""<form action=/sent><input aria-label=one><textarea aria-label=chat></textarea></form>
         <div contenteditable aria-label=rich></div><script>
         document.querySelector('textarea').onkeydown = e => { if (e.key === 'Enter') location = '/sent' };
-        document.querySelector('[contenteditable]').onkeydown = e => { if (e.key === 'Enter' && !e.shiftKey) location = '/sent' }</script>""")
+        document.querySelector('[contenteditable]').onkeydown =
+            e => { if (e.key === 'Enter' && !e.shiftKey) location = '/sent' }</script>""")
     one = at.do(Fill(at.ref("one"), f"Ann\nLee{pad}\r\n\n")).node(at.ref("one"))
     assert one and one.value == f"Ann Lee{pad}"
     chat = at.do(Fill(at.ref("chat"), f"a\nb{pad}\r\nc\n")).node(at.ref("chat"))
@@ -299,11 +307,13 @@ def test_a_line_break_that_is_typed_is_the_enter_key(at, pad):
 
 # --- keys -------------------------------------------------------------------------------------------------------------------
 
-KEYS = ["Esc", "Return", "Del", "Up", "PgDn", "space", "ctrl-a", "Ctrl+a", "Control+A", "Cmd+c", "Page Down", "Shift+tab", "F5", "b", "B", "é", "shift+1"]
+KEYS = ["Esc", "Return", "Del", "Up", "PgDn", "space", "ctrl-a", "Ctrl+a", "Control+A", "Cmd+c", "Page Down", "Shift+tab", "F5"]
+KEYS += ["b", "B", "é", "shift+1"]
 
 
 def test_keys_as_people_write_them(at):
-    at.open("<textarea aria-label=t autofocus></textarea><script>log = []; onkeydown = e => { log.push(e.key); e.preventDefault() }</script>")
+    at.open("""<textarea aria-label=t autofocus></textarea>
+        <script>log = []; onkeydown = e => { log.push(e.key); e.preventDefault() }</script>""")
     for keys in KEYS:
         at.do(Press(keys))
     assert [key for key in at.js("log") if key not in ("Control", "Shift")] == [
@@ -332,8 +342,9 @@ def test_a_box_at_its_end_passes_the_wheel_on(at):
 @pytest.mark.parametrize("host", [HOST, OTHER])
 def test_the_wheel_in_frames_and_roots(at, host):
     frame = f"<iframe src='http://{host}/f' width=300 height=200></iframe>"
-    at.open(f"<div id=h></div>{frame}<div style='height:3000px'></div><script>h.attachShadow({{mode: 'open'}}).innerHTML = '<button>root</button>'</script>",
-            {"/f": TALL.format(0) + "<div style='height:900px'></div>"}, hosts=(HOST, OTHER))  # fmt: skip
+    root = "<div id=h></div><script>h.attachShadow({mode: 'open'}).innerHTML = '<button>root</button>'</script>"
+    inside = TALL.format(0) + "<div style='height:900px'></div>"
+    at.open(f"{root}{frame}<div style='height:3000px'></div>", {"/f": inside}, hosts=(HOST, OTHER))
     at.do(Scroll(0, 40, at.ref("root")))
     assert at.js("scrollY") == 40
     at.do(Scroll(0, 9000, at.ref("Press")))
@@ -344,7 +355,8 @@ def test_the_wheel_in_frames_and_roots(at, host):
 
 def test_pages_hear_the_wheel_and_may_keep_it(at):
     at.open("""<canvas id=map width=200 height=200 tabindex=0 aria-label=map></canvas><div style="height:3000px"></div><script>
-        map.addEventListener('wheel', e => { e.preventDefault(); document.title = `${e.deltaX} ${e.deltaY} ${e.isTrusted}` }, {passive: false})</script>""")
+        map.addEventListener('wheel', e => {
+            e.preventDefault(); document.title = `${e.deltaX} ${e.deltaY} ${e.isTrusted}` }, {passive: false})</script>""")
     assert at.do(Scroll(0, 120, at.ref("map"))).title == "0 120 true" and at.js("scrollY") == 0
 
 
@@ -360,85 +372,13 @@ def test_a_page_whose_body_or_one_box_scrolls(at):
     assert "nothing scrolled" in at.fails(Scroll(300, 0))
 
 
-# --- dialogs ----------------------------------------------------------------------------------------------------------------
-
-ASK = """<title>t</title><button onclick="document.title = confirm('Delete all?') ? 'deleted' : 'kept'">Delete</button>
-    <button onclick="document.title = 'hello ' + prompt('Your name?', 'Bob')">Name</button>
-    <button onclick="document.title = [confirm('one'), prompt('two'), confirm('three')]">Many</button>
-    <button onclick="while (!confirm('again?'));">Nag</button>"""
-ANSWERS: list[tuple[str, Action, str]] = [
-    ("Delete", Dialog(True), "deleted"),
-    ("Delete", Dialog(False), "kept"),
-    ("Delete", Wait(1), "deleted"),
-    ("Name", Dialog(True, "Ann"), "hello Ann"),
-    ("Name", Dialog(True), "hello Bob"),
-    ("Name", Dialog(True, ""), "hello"),
-    ("Name", Dialog(False), "hello null"),
-    ("Name", Wait(1), "hello null"),
-]
-
-
-@pytest.mark.parametrize("name, answer, title", ANSWERS)
-def test_a_question_waits_for_its_answer(at, name, answer, title):
-    before = at.open(ASK)
-    asked = at.do(Click(at.ref(name)))
-    kind = "confirm" if name == "Delete" else "prompt"
-    assert (asked.dialog, asked.title, lines(asked)) == (kind, "t", lines(before))
-    assert f'{kind} dialog "' in asked.notices[0] and "is open: answer it with dialog" in asked.notices[0]
-    answered = at.do(answer)
-    assert (answered.dialog, answered.title) == ("", title)
-    assert at.do(Wait(1)).notices == ()
-
-
-def test_questions_one_after_the_other(at):
-    at.open(ASK)
-    at.do(Click(at.ref("Many")))
-    at.do(Dialog(False))
-    assert at.observation.dialog == "prompt"
-    at.do(Dialog(True, "x"))
-    assert at.do(Dialog(True)).title == "false,x,true"
-    assert at.fails(Dialog(True)) == "no dialog is open"
-    at.do(Click(at.ref("Nag")))
-    for _ in range(3):
-        assert at.do(Dialog(False)).dialog == "confirm"
-    assert at.do(Dialog(True)).dialog == ""
-
-
-def test_another_action_answers_first_and_is_done(at):
-    at.open(ASK)
-    at.do(Click(at.ref("Many")))
-    clicked = at.do(Click(at.ref("Delete")))
-    assert [n.partition(" was ")[0] for n in clicked.notices[:3]] == ['confirm dialog "one"', 'prompt dialog "two"', 'confirm dialog "three"']
-    assert (clicked.dialog, clicked.title) == ("confirm", "t")  # the page is shown as it was before
-    assert at.do(Dialog(False)).title == "kept"
-
-
-def test_an_open_question_ends_with_its_episode(at):
-    at.open(ASK)
-    at.do(Click(at.ref("Delete")))
-    at.open("<title>next</title><p>page")
-    assert (at.observation.title, at.observation.dialog, at.observation.notices) == ("next", "", ())
-    at.open("<script>asked = confirm('at once')</script>")
-    assert at.js("asked") is True and at.observation.notices == ('confirm dialog "at once" was accepted',)
-
-
-def test_a_question_of_a_timer_and_of_a_link(at):
-    at.open("""<button onclick="setTimeout(() => document.title = confirm('later'), 100)">Later</button>
-        <a href=/next onclick="return confirm('Leave?')">Go</a>""", {"/next": "<p>next"})  # fmt: skip
-    assert at.do(Click(at.ref("Later"))).dialog == "confirm"
-    assert at.do(Dialog(False)).title == "false"
-    at.do(Click(at.ref("Go")))
-    assert at.do(Dialog(False)).url == f"http://{HOST}/"
-    at.do(Click(at.ref("Go")))
-    assert lines(at.do(Dialog(True))) == ["text next"]
-
-
 # --- files ------------------------------------------------------------------------------------------------------------------
 
 CHOOSERS = {
     "label": "<input id=f type=file hidden><label for=f style='cursor:pointer' onclick=''>Attach</label>",
     "button": "<input id=f type=file hidden><button onclick=f.click()>Attach</button>",
-    "made on the way": "<button onclick=\"f = document.createElement('input'); f.type = 'file'; f.onchange = got; f.click()\">Attach</button>",
+    "made on the way": "<button onclick=\"f = document.createElement('input'); f.type = 'file'; f.onchange = got; f.click()\">"
+    "Attach</button>",
     "inside": "<div role=button onclick='f.click()' tabindex=0>Attach<input id=f type=file hidden onclick='event.stopPropagation()'></div>",
     "root": "<div id=h></div><script>h.attachShadow({mode: 'open'}).innerHTML = '<button>Attach</button><input type=file hidden>';"
     "f = h.shadowRoot.querySelector('input'); h.shadowRoot.querySelector('button').onclick = () => f.click()</script>",
@@ -479,7 +419,9 @@ def test_the_field_that_holds_a_form_back_is_told(at, host):
 
 
 def test_a_page_that_checks_its_form_itself_is_not_told_of(at):
-    at.open("<form novalidate onsubmit='this.checkValidity(); return false'><input required aria-label=a autofocus><button>Send</button></form>")
+    at.open(
+        "<form novalidate onsubmit='this.checkValidity(); return false'><input required aria-label=a autofocus><button>Send</button></form>"
+    )
     assert at.do(Click(at.ref("Send"))).notices == ()
 
 

@@ -10,7 +10,8 @@ LOG = f"""<script>heard = []; for (const type of {KINDS}) addEventListener(type,
     `${{type}} ${{e.target.id || e.target.parentNode.id || e.target.nodeName}}`), true)</script>"""
 ZONE = """<div id=zone role=button style='height:80px; background:#dfd'>Zone</div><script>
     zone.ondragover = e => e.preventDefault();
-    zone.ondrop = e => { e.preventDefault(); document.title = 'dropped ' + (e.dataTransfer.getData('text') || e.dataTransfer.types) }</script>"""
+    zone.ondrop = e => { e.preventDefault();
+        document.title = 'dropped ' + (e.dataTransfer.getData('text') || e.dataTransfer.types) }</script>"""
 SOURCES = {
     "draggable": "<div id=src draggable=true tabindex=0 ondragstart=\"event.dataTransfer.setData('text', 'load')\">Source</div>",
     "link": "<a id=src href=/x>Source</a>",
@@ -110,7 +111,8 @@ def test_drags_by_points_and_button_by_button(at):
 
 def test_a_line_is_drawn_on_a_canvas_button_by_button(at):
     at.open("""<canvas id=c width=200 height=200 style="position:absolute; left:0; top:0"></canvas><script>log = [];
-        for (const t of ['mousedown', 'mousemove', 'mouseup']) c.addEventListener(t, e => log.push([t, e.offsetX, e.button, e.buttons].join()))</script>""")
+        for (const t of ['mousedown', 'mousemove', 'mouseup'])
+            c.addEventListener(t, e => log.push([t, e.offsetX, e.button, e.buttons].join()))</script>""")
     for action in (MouseDown(10, 10), MouseMove(50, 50), MouseMove(90, 50), MouseUp(90, 50), MouseMove(20, 20)):
         at.do(action)
     assert at.js("log") == ["mousedown,10,0,1", "mousemove,50,0,1", "mousemove,90,0,1", "mouseup,90,0,0", "mousemove,20,0,0"]
@@ -141,7 +143,8 @@ BY_MOUSE = """<div id=src role=button tabindex=0 style="height:40px">Source</div
     let held = false, over = null, asked = false;
     src.onpointerdown = e => held = true;
     onpointermove = e => {{ if (!held || asked) return; asked = true;
-        const target = e.target; requestAnimationFrame(() => {{ asked = false; over = document.elementFromPoint(e.clientX, e.clientY) }}) }};
+        const target = e.target; requestAnimationFrame(() => {{
+            asked = false; over = document.elementFromPoint(e.clientX, e.clientY) }}) }};
     onpointerup = () => {{ if (over === zone) document.title = 'moved'; held = false }}</script>"""
 
 

@@ -10,33 +10,116 @@ from webgym.types import Back, Click, Scroll, Wait
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
 
 IN_THE_TURN = {
-    "a transition of width": "<style>#b{width:90px;transition:width .25s}</style><div id=b>box</div><script>b.addEventListener('transitionend', e => say(e.propertyName)); act = () => b.style.width = '10px'</script>",
-    "a transition after another": "<style>#b{transition:opacity .2s}#b.two{transition:margin .2s;margin:9px}</style><div id=b>box</div><script>b.ontransitionend = e => e.propertyName === 'opacity' ? b.className = 'two' : say('both'); act = () => b.style.opacity = .5</script>",
-    "a transition of a box in a shadow root": "<div id=h></div><script>const r = h.attachShadow({mode: 'open'}); r.innerHTML = '<style>b{transition:opacity .3s}</style><b>box</b>'; const b = r.querySelector('b'); b.addEventListener('transitionend', () => say('over')); act = () => b.style.opacity = 0</script>",
-    "a transition by an attribute": "<style>#b{transition:opacity .3s}</style><div id=b ontransitionend=\"say('over')\">box</div><script>act = () => b.style.opacity = 0</script>",
-    "iterations of an animation": "<style>@keyframes k{to{margin:3px}}.on{animation:k .1s 3}</style><div id=b>box</div><script>let n = 0; b.onanimationiteration = () => n++; b.onanimationend = () => say('end'); act = () => b.className = 'on'</script>",
-    "an animation by script": "<div id=b>box</div><script>act = async () => { const a = b.animate([{opacity: 0}, {opacity: 1}], {duration: 200, fill: 'forwards'}); a.onfinish = () => say('finish'); await a.finished; say('finished') }</script>",
-    "an observer of resizing": "<div id=b style='width:20px'>box</div><script>let w; new ResizeObserver(e => { if (w && w !== e[0].contentRect.width) say('resized'); w = e[0].contentRect.width }).observe(b); act = () => b.style.width = '50px'</script>",
-    "rows that come when the end is seen": "<div id=rows></div><i id=end>end</i><script>let n = 0; new IntersectionObserver(async e => { if (e[0].isIntersecting && n++ < 2) { const t = await (await fetch('/row')).text(); rows.append(t); say('row' + n) } }).observe(end); act = () => 0</script>",
-    "a dialog that closes": "<dialog id=d><form method=dialog><button value=yes>OK</button></form></dialog><script>d.show(); d.addEventListener('close', () => say('closed ' + d.returnValue)); act = () => d.close('no')</script>",
-    "scrolling a box": "<div id=b style='height:40px;overflow:auto'><p style='height:900px'>long</div><script>b.addEventListener('scroll', () => say('at ' + b.scrollTop), {once: true}); act = () => b.scrollTop = 60</script>",
-    "scrolling a box smoothly": "<div id=b style='height:40px;overflow:auto'><p style='height:900px'>long</div><script>b.onscrollend = () => say('at ' + b.scrollTop); act = () => b.scrollBy({top: 200, behavior: 'smooth'})</script>",
-    "a view transition": "<div id=b>old</div><script>act = () => document.startViewTransition(() => b.textContent = 'new').finished.then(() => say('switched'))</script>",
-    "a picture far below": "<div id=far hidden><img loading=lazy src=/dot.svg onload=\"say('loaded')\"></div><script>act = () => far.hidden = false</script>",
+    "a transition of width": (
+        "<style>#b{width:90px;transition:width .25s}</style><div id=b>box</div><script>"
+        "b.addEventListener('transitionend', e => say(e.propertyName)); act = () => "
+        "b.style.width = '10px'</script>"
+    ),
+    "a transition after another": (
+        "<style>#b{transition:opacity .2s}#b.two{transition:margin .2s;margin:9px}</style><div id=b>box</div>"
+        "<script>b.ontransitionend = e => e.propertyName === 'opacity' ? b.className = 'two' : say('both'); "
+        "act = () => b.style.opacity = .5</script>"
+    ),
+    "a transition of a box in a shadow root": (
+        "<div id=h></div><script>const r = h.attachShadow({mode: 'open'}); r.innerHTML = '<style>"
+        "b{transition:opacity .3s}</style><b>box</b>'; const b = r.querySelector('b'); "
+        "b.addEventListener('transitionend', () => say('over')); act = () => b.style.opacity = 0</script>"
+    ),
+    "a transition by an attribute": (
+        "<style>#b{transition:opacity .3s}</style><div id=b ontransitionend=\"say('over')\">box</div><script>"
+        "act = () => b.style.opacity = 0</script>"
+    ),
+    "iterations of an animation": (
+        "<style>@keyframes k{to{margin:3px}}.on{animation:k .1s 3}</style><div id=b>box</div><script>"
+        "let n = 0; b.onanimationiteration = () => n++; b.onanimationend = () => say('end'); act = () => "
+        "b.className = 'on'</script>"
+    ),
+    "an animation by script": (
+        "<div id=b>box</div><script>act = async () => { const a = b.animate([{opacity: 0}, {opacity: 1}], "
+        "{duration: 200, fill: 'forwards'}); a.onfinish = () => say('finish'); await a.finished; "
+        "say('finished') }</script>"
+    ),
+    "an observer of resizing": (
+        "<div id=b style='width:20px'>box</div><script>let w; new ResizeObserver(e => "
+        "{ if (w && w !== e[0].contentRect.width) say('resized'); w = e[0].contentRect.width }).observe(b); "
+        "act = () => b.style.width = '50px'</script>"
+    ),
+    "rows that come when the end is seen": (
+        "<div id=rows></div><i id=end>end</i><script>let n = 0; new IntersectionObserver(async e => "
+        "{ if (e[0].isIntersecting && n++ < 2) { const t = await (await fetch('/row')).text(); "
+        "rows.append(t); say('row' + n) } }).observe(end); act = () => 0</script>"
+    ),
+    "a dialog that closes": (
+        "<dialog id=d><form method=dialog><button value=yes>OK</button></form></dialog><script>d.show(); "
+        "d.addEventListener('close', () => say('closed ' + d.returnValue)); act = () => d.close('no')</script>"
+    ),
+    "scrolling a box": (
+        "<div id=b style='height:40px;overflow:auto'><p style='height:900px'>long</div><script>"
+        "b.addEventListener('scroll', () => say('at ' + b.scrollTop), {once: true}); act = () => "
+        "b.scrollTop = 60</script>"
+    ),
+    "scrolling a box smoothly": (
+        "<div id=b style='height:40px;overflow:auto'><p style='height:900px'>long</div><script>"
+        "b.onscrollend = () => say('at ' + b.scrollTop); act = () => b.scrollBy({top: 200, "
+        "behavior: 'smooth'})</script>"
+    ),
+    "a view transition": (
+        "<div id=b>old</div><script>act = () => document.startViewTransition(() => "
+        "b.textContent = 'new').finished.then(() => say('switched'))</script>"
+    ),
+    "a picture far below": (
+        "<div id=far hidden><img loading=lazy src=/dot.svg onload=\"say('loaded')\"></div><script>act = () => far.hidden = false</script>"
+    ),
     "a canvas as a file": "<canvas id=c width=4 height=4></canvas><script>act = () => c.toBlob(b => say(b.type + (b.size > 20)))</script>",
     "leisure": "<script>act = () => requestIdleCallback(d => say('idle ' + (d.timeRemaining() > 0)), {timeout: 5000})</script>",
     "two frames": "<script>act = () => requestAnimationFrame(() => requestAnimationFrame(() => say('frames')))</script>",
-    "a database": "<script>act = () => { const r = indexedDB.open('d', 1); r.onupgradeneeded = () => r.result.createObjectStore('s'); r.onsuccess = () => { const t = r.result.transaction('s', 'readwrite'), s = t.objectStore('s'); s.put('v', 'k'); const g = s.get('k'); t.oncomplete = () => say(g.result) } }</script>",
-    "a cache": "<script>act = async () => { const c = await caches.open('c'); await c.put('/k', new Response('kept')); say(await (await c.match('/k')).text()) }</script>",
-    "a private file": "<script>act = async () => { const f = await (await navigator.storage.getDirectory()).getFileHandle('f', {create: true}), w = await f.createWritable(); await w.write('words'); await w.close(); say(await (await f.getFile()).text()) }</script>",
-    "a file that is read": "<script>act = () => { const r = new FileReader(); r.onload = () => say(r.result); r.readAsText(new Blob(['text'])) }</script>",
+    "a database": (
+        "<script>act = () => { const r = indexedDB.open('d', 1); r.onupgradeneeded = () => "
+        "r.result.createObjectStore('s'); r.onsuccess = () => { const t = r.result.transaction('s', "
+        "'readwrite'), s = t.objectStore('s'); s.put('v', 'k'); const g = s.get('k'); t.oncomplete = () => "
+        "say(g.result) } }</script>"
+    ),
+    "a cache": (
+        "<script>act = async () => { const c = await caches.open('c'); await c.put('/k', "
+        "new Response('kept')); say(await (await c.match('/k')).text()) }</script>"
+    ),
+    "a private file": (
+        "<script>act = async () => "
+        "{ const f = await (await navigator.storage.getDirectory()).getFileHandle('f', {create: true}), "
+        "w = await f.createWritable(); await w.write('words'); await w.close(); "
+        "say(await (await f.getFile()).text()) }</script>"
+    ),
+    "a file that is read": (
+        "<script>act = () => { const r = new FileReader(); r.onload = () => say(r.result); r.readAsText(new Blob(['text'])) }</script>"
+    ),
     "a digest": "<script>act = () => crypto.subtle.digest('SHA-1', new Uint8Array(3)).then(d => say(d.byteLength))</script>",
-    "a worker that waits": "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new Blob(['onmessage = e => setTimeout(() => postMessage(e.data + 1), 120)']))); w.onmessage = e => say(e.data); w.postMessage(4) }</script>",
-    "a worker of a data address": "<script>act = () => { const w = new Worker('data:text/javascript,' + encodeURIComponent('let n = 0; const i = setInterval(() => { if (++n === 3) { clearInterval(i); postMessage(`ticked`) } }, 50)')); w.onmessage = e => say(e.data) }</script>",
-    "a worker in a worker": "<script>act = () => { const inner = 'setTimeout(() => postMessage(`deep`), 80)', outer = `const w = new Worker(URL.createObjectURL(new Blob([${JSON.stringify(inner)}]))); w.onmessage = e => postMessage(e.data)`; new Worker(window.URL.createObjectURL(new Blob([outer]))).onmessage = e => say(e.data) }</script>",
-    "a shared worker": "<script>act = () => { const s = new SharedWorker(window.URL.createObjectURL(new Blob(['onconnect = e => { const p = e.ports[0]; p.onmessage = m => setTimeout(() => p.postMessage(m.data * 2), 90) }']))); s.port.onmessage = e => say(e.data); s.port.postMessage(21) }</script>",
-    "a worker with a database": "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new Blob(['indexedDB.open(`w`).onsuccess = () => postMessage(`opened`)']))); w.onmessage = e => say(e.data) }</script>",
-}  # fmt: skip
+    "a worker that waits": (
+        "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new Blob(['onmessage = e => "
+        "setTimeout(() => postMessage(e.data + 1), 120)']))); w.onmessage = e => say(e.data); "
+        "w.postMessage(4) }</script>"
+    ),
+    "a worker of a data address": (
+        "<script>act = () => { const w = new Worker('data:text/javascript,' + encodeURIComponent('let n = 0; "
+        "const i = setInterval(() => { if (++n === 3) { clearInterval(i); postMessage(`ticked`) } }, 50)')); "
+        "w.onmessage = e => say(e.data) }</script>"
+    ),
+    "a worker in a worker": (
+        "<script>act = () => { const inner = 'setTimeout(() => postMessage(`deep`), 80)', "
+        "outer = `const w = new Worker(URL.createObjectURL(new Blob([${JSON.stringify(inner)}]))); "
+        "w.onmessage = e => postMessage(e.data)`; "
+        "new Worker(window.URL.createObjectURL(new Blob([outer]))).onmessage = e => say(e.data) }</script>"
+    ),
+    "a shared worker": (
+        "<script>act = () => { const s = new SharedWorker(window.URL.createObjectURL(new Blob(['onconnect = e "
+        "=> { const p = e.ports[0]; p.onmessage = m => setTimeout(() => p.postMessage(m.data * 2), "
+        "90) }']))); s.port.onmessage = e => say(e.data); s.port.postMessage(21) }</script>"
+    ),
+    "a worker with a database": (
+        "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new "
+        "Blob(['indexedDB.open(`w`).onsuccess = () => postMessage(`opened`)']))); w.onmessage = e => "
+        "say(e.data) }</script>"
+    ),
+}
 MORE = {
     "/row": "row",
     "/dot.svg": (200, {"content-type": "image/svg+xml"}, "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
@@ -93,7 +176,9 @@ def test_motion_ends_at_its_own_time(at):
     """A transition of 300 ms that begins with a click is over 300 ms later, by the page's clock, and its end can begin something else."""
     at.open(
         page(
-            "<style>#b{transition:opacity .3s}</style><div id=b>box</div><script>let begun; b.ontransitionend = () => { say(Math.abs(at() - begun - 300) <= 20); setTimeout(() => say('100 later'), 100) }; act = () => { begun = at(); b.style.opacity = 0 }</script>"
+            "<style>#b{transition:opacity .3s}</style><div id=b>box</div><script>let begun; "
+            "b.ontransitionend = () => { say(Math.abs(at() - begun - 300) <= 20); setTimeout(() => "
+            "say('100 later'), 100) }; act = () => { begun = at(); b.style.opacity = 0 }</script>"
         )
     )
     at.do(Click(at.ref("Go")))
@@ -122,7 +207,9 @@ def test_a_document_that_waits_for_no_frame_gets_none(at):
 def test_what_moves_for_ever_and_what_moves_for_long_hold_no_turn(at):
     at.open(
         page(
-            "<style>@keyframes k{to{opacity:.5}}#b{animation:k 1s infinite}#c{transition:opacity 30s}</style><div id=b>spin</div><div id=c>slow</div><script>c.ontransitionend = () => say('over'); act = () => c.style.opacity = 0</script>"
+            "<style>@keyframes k{to{opacity:.5}}#b{animation:k 1s infinite}#c{transition:opacity 30s}</style>"
+            "<div id=b>spin</div><div id=c>slow</div><script>c.ontransitionend = () => say('over'); act = () => "
+            "c.style.opacity = 0</script>"
         )
     )
     at.do(Click(at.ref("Go")))
@@ -132,7 +219,11 @@ def test_what_moves_for_ever_and_what_moves_for_long_hold_no_turn(at):
 
 
 def test_smooth_scrolling_goes_on_over_turns_by_the_pages_clock(at):
-    html = "<style>html{scroll-behavior:smooth}</style><a href='#end'>down</a><div style='height:4000px'></div><b id=end>end</b><p>y <b id=o></b></p><script>setInterval(() => o.textContent = Math.round(scrollY / 10), 100)</script>"
+    html = (
+        "<style>html{scroll-behavior:smooth}</style><a href='#end'>down</a><div style='height:4000px'></div>"
+        "<b id=end>end</b><p>y <b id=o></b></p><script>setInterval(() => "
+        "o.textContent = Math.round(scrollY / 10), 100)</script>"
+    )
     seen = []
     for pause_s in (0.0, 0.3):
         at.open(html)
@@ -151,7 +242,12 @@ CLOCKS = """[Date.now(), new Date().getTimezoneOffset(), Math.random(), crypto.r
 
 def test_a_worker_has_the_clock_and_the_seed_of_its_page(at):
     """Time in a worker is its page's, and its chance follows from the seed and from how many workers there were before."""
-    html = f"<script>act = () => {{ const make = () => {{ const w = new Worker(window.URL.createObjectURL(new Blob(['onmessage = () => postMessage({CLOCKS})']))); w.onmessage = e => say(JSON.stringify([...e.data, e.data[0] - Date.now()])); w.postMessage(1) }}; make(); make() }}</script>"
+    html = (
+        f"<script>act = () => {{ const make = () => "
+        f"{{ const w = new Worker(window.URL.createObjectURL(new Blob(['onmessage = () => "
+        f"postMessage({CLOCKS})']))); w.onmessage = e => say(JSON.stringify([...e.data, "
+        f"e.data[0] - Date.now()])); w.postMessage(1) }}; make(); make() }}</script>"
+    )
     seen = []
     for seed, pause_s in ((3, 0.0), (3, 0.3), (4, 0.0)):
         at.open(page(html), seed=seed, clock_s=1_800_000_000.0)
@@ -176,7 +272,10 @@ def test_every_way_to_ask_for_the_time_gives_the_tasks(at):
 
 
 def test_numbers_of_crypto_follow_from_the_seed_and_leave_those_of_math_alone(at):
-    draw = "(() => { const a = Math.random(), u = crypto.randomUUID(); return [a, u, [...crypto.getRandomValues(new Uint16Array(3))], Math.random()] })()"
+    draw = (
+        "(() => { const a = Math.random(), u = crypto.randomUUID(); return [a, u, "
+        "[...crypto.getRandomValues(new Uint16Array(3))], Math.random()] })()"
+    )
     found = []
     for seed in (1, 1, 2):
         at.open("<p>x", seed=seed)

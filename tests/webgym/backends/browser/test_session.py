@@ -11,7 +11,8 @@ import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
 from webgym.backends.browser.page_view import PageView
-from webgym.backends.browser.session import AHEAD_MS, LISTENERS, TIME_MS
+from webgym.backends.browser.profile import LISTENERS
+from webgym.backends.browser.session import AHEAD_MS, TIME_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault
@@ -488,6 +489,8 @@ def test_chance_is_seeded(at):
 HANGING = {
     "script": "<button onclick='for (;;);'>x</button>",
     "link": "<a href=/hang>x</a>",
+}
+UNANSWERED = {
     "request": "<button onclick=\"fetch('/hang')\">x</button>",
     "picture": "<button onclick=\"document.body.append(Object.assign(new Image, {src: '/hang'}))\">x</button>",
 }
@@ -506,8 +509,20 @@ def test_page_that_hangs_costs_a_turn_and_no_more(at, what):
     assert at.open("<p>next").nodes[0].text == "next"
 
 
+@pytest.mark.parametrize("what", UNANSWERED)
+def test_a_request_without_an_answer_holds_no_turn(at, what):
+    at.open(UNANSWERED[what] + "<button onclick='document.title = 5'>y</button>")
+    at.env.session.action_timeout_s = 60.0
+    before = at.js("Date.now()")
+    at.do(Click(at.ref("x")))
+    assert at.do(Click(at.ref("y"))).title == "5"
+    at.do(Wait(2000))
+    assert at.js("Date.now()") - before == 3000
+    assert at.open("<p>next").nodes[0].text == "next"
+
+
 def test_popup_of_a_page_that_hangs_costs_no_more_either(at):
-    at.open("<button onclick=\"window.open('/new'); fetch('/hang')\">x</button>", {"/new": "<p>new"})
+    at.open("<button onclick=\"window.open('/new'); for (;;);\">x</button>", {"/new": "<p>new"})
     at.env.session.action_timeout_s = 5.0
     assert at.fails(Click(at.ref("x"))) == "the page did not come to rest within 5 s"
     at.env.session.action_timeout_s = 60.0
@@ -633,7 +648,7 @@ def test_pages_reach_the_task_and_nothing_else(at):
     at.open("<p>x<iframe src='file:///etc/passwd'></iframe><iframe src='http://example.com/'></iframe>", {"/here": "yes"})
     assert lines(at.observation) == ["text x"]
     assert at.promise("fetch('/here').then(r => r.text())") == "yes"
-    port = at.env.session._listener.port
+    port = at.env.session._profile.listener.port
     for url in [
         "http://example.com/",
         "http://127.0.0.1/",
@@ -791,7 +806,7 @@ def test_episodes_beside_each_other_share_nothing(at):
         neighbour.open("<p>x")
         assert neighbour.js("[document.cookie, localStorage.length]") == ["", 0]
         assert SITE.snapshot(neighbour.visit) == [] and SITE.snapshot(at.visit) == [""]
-        port = at.env.session._listener.port
+        port = at.env.session._profile.listener.port
         for url in (f"http://{HOST}:{port}/", f"http://127.0.0.1:{port}/", f"http://{LISTENERS}:{port}/"):
             assert neighbour.promise(f"fetch('{url}', {{mode: 'no-cors'}}).then(() => 'reached')") == "failed", url
         assert len(at.visit.requests) == 2  # a neighbour's page has a listener of its own, and no way to another

@@ -27,6 +27,6 @@
     return encoded(canvas, [how.type, how.quality]);
   });
   kit.add.call(globalThis, kit.settings.ask + "-uses", () => {
-    dispatchEvent(new CustomEvent(kit.settings.answer + "-uses", { detail: Number(uses.frames) + 2 * Number(uses.transitions) + 4 * Number(uses.smooth) }));
+    dispatchEvent(new CustomEvent(kit.settings.answer + "-uses", { detail: Number(uses.frames) + 2 * Number(uses.transitions) + 4 * Number(uses.smooth) + 16 * Number(uses.streams) }));
   });
 }

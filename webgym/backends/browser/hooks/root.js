@@ -5,8 +5,8 @@
   const told = !page && typeof global.name === "string" && global.name.startsWith(MARK);
   const settings = told ? { ...given, ...JSON.parse(global.name.slice(MARK.length)) } : given;
   if (told) Object.defineProperty(global, "name", { value: settings.name, writable: true, configurable: true });
-  // `uses` says what this document was seen to wait for: frames, of any kind, or those of transitions or of smooth scrolling.
-  const kit = { settings, page, MARK, uses: { frames: false, transitions: false, smooth: false }, add: EventTarget.prototype.addEventListener };
+  // `uses` says what this document was seen to wait for: frames, of any kind, or those of transitions or of smooth scrolling; and for servers.
+  const kit = { settings, page, MARK, uses: { frames: false, transitions: false, smooth: false, streams: false }, add: EventTarget.prototype.addEventListener };
   kit.later = setTimeout.bind(global);
   kit.never = clearTimeout.bind(global);
   kit.inherited = (own) => ({ clock: settings.clock, seed: settings.seed, ...own });

@@ -48,6 +48,7 @@
     SubtleCrypto: ["digest", "encrypt", "decrypt", "sign", "verify", "generateKey", "deriveKey", "deriveBits", "importKey", "exportKey", "wrapKey", "unwrapKey"],
     CookieStore: ["get", "getAll", "set", "delete"],
     Permissions: ["query"],
+    Response: ["text", "json", "arrayBuffer", "blob", "formData", "bytes"],
     IDBFactory: ["databases"],
     BaseAudioContext: ["decodeAudioData"],
     ServiceWorkerContainer: ["register", "getRegistration", "getRegistrations"],

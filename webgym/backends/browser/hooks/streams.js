@@ -13,6 +13,7 @@
       try { address = new URL(url, kit.page ? document.baseURI : self.location.href); } catch {
         throw new DOMException(`Failed to construct 'EventSource': Cannot open an EventSource to '${url}'. The URL is invalid.`, "SyntaxError");
       }
+      kit.uses.streams = true;
       inner.set(this, { url: address.href, credentials: !!how?.withCredentials, stage: 0, last: "", retry: RETRY_MS, handlers: {} });
       connect(this);
     }
@@ -50,9 +51,11 @@
     const own = inner.get(source), stop = (own.stop = new AbortController());
     const headers = { Accept: "text/event-stream", ...(own.last ? { "Last-Event-ID": own.last } : {}) };
     let answer;
+    kit.sends(own.url);
     try {
       answer = await ask(own.url, { headers, credentials: own.credentials ? "include" : "same-origin", cache: "no-store", signal: stop.signal });
-    } catch { return again(source); }
+    } catch { kit.gets(own.url, 1); return again(source); }
+    kit.gets(own.url, 1);
     if (own.stage === stages.CLOSED) return;
     const kind = (answer.headers.get("content-type") ?? "").split(";")[0].trim().toLowerCase();
     if (answer.status !== 200 || kind !== "text/event-stream" || !answer.body) { stop.abort(); return fail(source); }
@@ -62,6 +65,7 @@
     try {
       for (;;) {
         const { value, done } = await reader.read();
+        if (value) kit.gets(own.url, value.length);
         if (done || own.stage === stages.CLOSED) break;
         read(decoder.decode(value, { stream: true }));
       }

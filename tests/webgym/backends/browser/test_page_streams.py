@@ -1,0 +1,268 @@
+"""Pages that servers speak to as they please: event streams, long polls and WebSockets, by the page's own clock."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.webgym.pages import Visitor, lines, run, visitor
+from webgym.env.core import AsyncWebEnv
+from webgym.task import PENDING, Start, Task
+from webgym.types import Click, Observation, Wait
+
+SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words)</script>"
+HOST = "talk.localhost"
+
+
+class Room:
+    """One episode's state: what was said, and who waits to hear of it."""
+
+    def __init__(self, page: str) -> None:
+        self.page, self.said, self.changed, self.asked = page, list[str](), asyncio.Condition(), list[dict[str, str]]()
+
+    async def say(self, words: str) -> None:
+        async with self.changed:
+            self.said.append(words)
+            self.changed.notify_all()
+
+    async def after(self, count: int) -> list[str]:
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.said) > count)
+            return self.said[count:]
+
+
+class TalkSite:
+    """A page, what is said in it (`/say`), and three ways to hear it: `/events`, `/poll` and a WebSocket at `/talk`."""
+
+    host = HOST
+
+    def __init__(self) -> None:
+        self.rooms: list[Room] = []
+
+    async def lease(self, seed: int, site_state: Any) -> Room:
+        self.rooms.append(Room(site_state))
+        return self.rooms[-1]
+
+    def snapshot(self, state: Room) -> Any:
+        return state.said
+
+    async def release(self, state: Room) -> None:
+        return None
+
+    @property
+    def app(self) -> Any:
+        return self._answer
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        room: Room = scope["webgym.state"]
+        path, query = scope["path"], scope["query_string"].decode()
+        if scope["type"] == "websocket":
+            return await self._talk(room, receive, send)
+        room.asked.append({"path": path, **{n.decode(): v.decode() for n, v in scope["headers"]}})
+        if path == "/say":
+            await room.say(query)
+        if path == "/events":
+            return await self._events(room, query, receive, send)
+        if path == "/poll":
+            body = ",".join(await room.after(int(query))).encode()
+        else:
+            body = {"/": room.page, "/slow": "slow"}.get(path, "").encode()
+        kind = b"text/html; charset=utf-8" if path == "/" else b"text/plain"
+        await send({"type": "http.response.start", "status": 204 if path == "/none" else 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": b"" if path == "/none" else body})
+
+    async def _events(self, room: Room, query: str, receive: Any, send: Any) -> None:
+        head = b"text/plain" if query == "wrong" else b"text/event-stream; charset=utf-8"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", head)]})
+        if query in ("once", "wrong"):
+            text = (
+                "\ufeff: a comment\nretry: 40\nid: 7\nevent: news\ndata: one\ndata: two\r\n\r\ndata:  "
+                "spaced\rid\n\nid: 9\ndata: ü\n\ndata: cut"
+            )
+            return await send({"type": "http.response.body", "body": text.encode()})
+        count = 0
+        while True:
+            for words in await room.after(count):
+                count += 1
+                await send({"type": "http.response.body", "body": f"data: {words}\n\n".encode(), "more_body": True})
+
+    async def _talk(self, room: Room, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+
+        async def tell() -> None:
+            count = 0
+            while True:
+                for words in await room.after(count):
+                    count += 1
+                    await send({"type": "websocket.send", "text": words})
+
+        telling = asyncio.create_task(tell())
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": f"got {message['text']}"})
+        finally:
+            telling.cancel()
+
+
+SITE = TalkSite()
+
+
+class Talker(Visitor):
+    """Plays episodes on a :class:`TalkSite`."""
+
+    def begin(self, html: str, seed: int = 0, **task: Any) -> Observation:
+        page = f"{SAY}{html}<button onclick='act()'>Go</button>"
+        start = Start(f"http://{HOST}/", "the goal", site_state=page)
+        self.task = Task("talk.test", start=lambda _: start, check=lambda _: PENDING, hosts=(HOST,), max_turns=1000, **task)
+        self.observation = run(self.env.reset("talk.test", seed))
+        return self.observation
+
+    @property
+    def room(self) -> Room:
+        return SITE.rooms[-1]
+
+    @property
+    def log(self) -> str:
+        return next(line for line in lines(self.observation) if "log" in line).removeprefix("text ")
+
+
+@pytest.fixture(scope="module")
+def at() -> Iterator[Talker]:
+    with visitor() as found:
+        run(found.env.close())
+        talker = Talker()
+        talker.env = AsyncWebEnv(find=lambda _: talker.task)
+        from tests.webgym.pages import pool
+
+        pool().serve([SITE])
+        try:
+            yield talker
+        finally:
+            run(talker.env.close())
+
+
+HEARING = {
+    "events": "<script>const e = new EventSource('/events'); e.onmessage = m => say(m.data)</script>",
+    "poll": (
+        "<script>let n = 0; (async () => "
+        "{ for (;;) { for (const words of (await (await fetch('/poll?' + n)).text()).split(',')) { n++; "
+        "say(words) } } })()</script>"
+    ),
+    "xhr poll": (
+        "<script>let n = 0; const go = () => { const x = new XMLHttpRequest(); x.open('GET', '/poll?' + n); "
+        "x.onload = () => { for (const words of x.response.split(',')) { n++; say(words) } go() }; "
+        "x.send() }; go()</script>"
+    ),
+    "talk": (
+        "<script>const w = new WebSocket('ws://' + location.host + '/talk'); w.onmessage = m => say(m.data); "
+        "w.onopen = () => w.send('hello')</script>"
+    ),
+    "a worker's events": (
+        "<script>const w = new Worker(window.URL.createObjectURL(new Blob([`new "
+        "EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)`]))); "
+        "w.onmessage = m => say(m.data)</script>"
+    ),
+}
+ACT = "<script>act = () => fetch('/say?clicked')</script>"
+
+
+@pytest.mark.parametrize("kind", HEARING)
+@pytest.mark.parametrize("declared", [False, True])
+def test_it_holds_no_turn_and_is_heard_in_the_turn_that_causes_it(at, kind, declared):
+    if declared and "poll" not in kind:
+        pytest.skip("only long polls are declared")
+    at.begin(HEARING[kind] + ACT, streams=("/poll",) if declared else ())
+    at.do(Click(at.ref("Go")))
+    at.do(Wait(10))
+    assert at.log == ("log got hello clicked" if kind == "talk" else "log clicked")
+    at.do(Click(at.ref("Go")))
+    at.do(Wait(10))
+    assert at.log.endswith("clicked clicked")
+
+
+@pytest.mark.parametrize("kind", HEARING)
+def test_what_is_said_between_turns_is_heard_at_the_next_one_in_order(at, kind):
+    """However early or late it is said by the real clock: the pages, and so the hashes, are the same."""
+    seen = []
+    for pause_s in (0.0, 0.3):
+        at.begin(HEARING[kind])
+        hashes = [at.observation.hash]
+        for number in range(3):
+            time.sleep(pause_s)
+            run(at.room.say(f"a{number}"))
+            run(at.room.say(f"b{number}"))
+            time.sleep(pause_s)
+            hashes.append(at.do(Wait(200)).hash)
+        seen.append((hashes, at.log))
+    assert seen[0] == seen[1]
+    assert seen[0][1].endswith("a0 b0 a1 b1 a2 b2")
+
+
+def test_messages_of_two_streams_are_heard_in_the_order_in_which_they_were_said(at):
+    at.begin(
+        HEARING["events"]
+        + HEARING["talk"].replace("const w", "const v").replace("w.", "v.").replace("m => say(m.data)", "m => say('w' + m.data)")
+    )
+    for number in range(3):
+        run(at.room.say(f"x{number}"))
+        at.do(Wait(100))
+    assert [word for word in at.log.split() if word[0] in "xw" and "x" in word] == ["x0", "wx0", "x1", "wx1", "x2", "wx2"]
+
+
+def test_a_reply_over_a_socket_comes_in_the_turn(at):
+    at.begin(HEARING["talk"] + "<script>act = () => w.send('now')</script>")
+    assert at.log == "log got hello"
+    at.do(Click(at.ref("Go")))
+    assert at.log == "log got hello got now"
+
+
+def test_requests_beside_a_stream_are_waited_for(at):
+    """Time goes on without a long poll, and not without what else the page asks for."""
+    html = (
+        "<script>fetch('/poll?0').then(() => say('never')); let t = 0; setInterval(() => t++, 1); "
+        "act = async () => { const t0 = t; await (await fetch('/slow')).text(); "
+        "say('slow after ' + (t - t0 <= 200)) }</script>"
+    )
+    at.begin(html)
+    at.do(Click(at.ref("Go")))
+    assert at.log == "log slow after true"
+
+
+# --- an EventSource, as the browser's own -------------------------------------------------------------------------------------
+
+
+def test_events_are_read_as_the_standard_says(at):
+    at.begin(
+        "<script>const e = new EventSource('/events?once'); e.onopen = () => say('open' + e.readyState); "
+        "e.addEventListener('news', m => "
+        "say(`${m.type}=${JSON.stringify(m.data)}#${m.lastEventId}@${m.origin}`)); e.onmessage = m => "
+        "say(JSON.stringify(m.data) + '#' + m.lastEventId); e.onerror = () => { say('error' + e.readyState); "
+        "if (++n === 2) e.close() }; let n = 0</script>"
+    )
+    round_trip = f'open1 news="one\\ntwo"#7@http://{HOST} " spaced"# "ü"#9 error0'
+    assert at.log == f"log {round_trip} {round_trip}"
+    asked = [request for request in at.room.asked if request["path"] == "/events"]
+    assert [request.get("last-event-id") for request in asked] == [None, "9"]
+    assert asked[0]["accept"] == "text/event-stream" and asked[0]["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/events?wrong", "/none"])
+def test_an_answer_that_is_no_stream_ends_it_for_good(at, path):
+    at.begin(f"<script>const e = new EventSource('{path}'); e.onerror = () => say('error' + e.readyState)</script>")
+    at.do(Wait(10_000))
+    assert at.log == "log error2"
+
+
+def test_it_looks_like_the_browsers_own(at):
+    at.begin("")
+    asked = (
+        "(() => { const e = new EventSource('/none'), f = () => 0; e.onmessage = f; "
+        "const seen = [e instanceof EventTarget, e.url, e.withCredentials, e.onmessage === f, e.onopen, "
+        "EventSource.CLOSED, e.OPEN, EventSource.name, String(e)]; e.close(); return [...seen, "
+        "e.readyState] })()"
+    )
+    assert at.js(asked) == [True, f"http://{HOST}/none", False, True, None, 2, 1, "EventSource", "[object EventSource]", 2]
+    assert at.js("(() => { try { new EventSource('http://[') } catch (e) { return e.name } })()") == "SyntaxError"

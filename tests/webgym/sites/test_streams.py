@@ -1,0 +1,102 @@
+"""Streams of an episode: what is held and handed on, and which requests are taken for streams."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from webgym.sites.streams import PATIENCE, Streams
+
+
+@dataclass(eq=False)
+class Asked:
+    address: str = "http://a.localhost/x"
+    kind: str = "http"
+    answered: bool = False
+    taking: bool = False
+    flows: bool = False
+
+    @property
+    def url(self) -> str:
+        return self.address
+
+
+def streams(*running: Asked, live: bool = True) -> tuple[Streams, list[str]]:
+    found = Streams(lambda: [x for x in running if not x.answered])  # type: ignore[arg-type, return-value]
+    found.live = live
+    return found, []
+
+
+def passed(found: Streams, exchange: Asked, words: str, heard: list[str]) -> None:
+    async def send() -> None:
+        heard.append(words)
+
+    asyncio.run(found.pass_on(exchange, 1, send))  # type: ignore[arg-type]
+
+
+def test_a_socket_is_held_and_handed_on_in_order_and_other_requests_are_not():
+    one, two, plain = Asked(kind="websocket"), Asked(flows=True), Asked()
+    found, heard = streams(one, two, plain)
+    for number, exchange in enumerate((one, one, two, plain, one)):
+        passed(found, exchange, str(number), heard)
+    assert heard == ["3"] and found.waiting
+    parcels = found.take()
+    assert [(parcel.exchange, parcel.amount) for parcel in parcels] == [(one, 2), (two, 1), (one, 1)]
+    for parcel in parcels:
+        asyncio.run(found.deliver(parcel))
+    assert heard == ["3", "0", "1", "2", "4"] and not found.waiting
+
+
+def test_without_a_browser_nothing_is_held():
+    socket = Asked(kind="websocket")
+    found, heard = streams(socket, live=False)
+    passed(found, socket, "now", heard)
+    assert heard == ["now"]
+
+
+def test_what_belongs_to_a_held_answer_follows_it():
+    plain = Asked()
+    found, heard = streams(plain)
+    found.holding = True
+    passed(found, plain, "head", heard)
+    found.holding = False
+    passed(found, plain, "body", heard)
+    assert heard == [] and found.take()[0].amount == 2
+
+
+@pytest.mark.parametrize("name", ["/x", "http://a.localhost/x"])
+def test_a_declared_path_is_a_stream_at_once(name):
+    found, _ = streams(Asked())
+    found.know([name])
+    assert found.polls and found.late()
+
+
+def test_a_request_without_an_answer_is_a_stream_once_the_patience_is_over():
+    slow = Asked()
+    found, _ = streams(slow)
+    assert [found.late() for _ in range(PATIENCE)] == [False] * (PATIENCE - 1) + [True]
+    assert found.polls
+
+
+def test_no_request_is_a_stream_while_another_one_is_on_its_way():
+    slow, others = Asked(), [Asked(f"http://a.localhost/{number}") for number in range(3)]
+    found, _ = streams(slow, *others)
+    for other in others:
+        assert not any(found.late() for _ in range(PATIENCE - 1))
+        other.answered = True
+    assert found.late(), "the slow one has been open all the time"
+
+
+def test_a_site_that_has_not_taken_in_a_message_is_waited_for():
+    socket = Asked(kind="websocket", taking=True)
+    found, _ = streams(socket)
+
+    async def calm() -> bool:
+        waiting = asyncio.create_task(found.calm())
+        await asyncio.sleep(0.03)
+        early = waiting.done()
+        socket.taking = False
+        await waiting
+        return early
+
+    assert asyncio.run(calm()) is False

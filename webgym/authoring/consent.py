@@ -1,0 +1,89 @@
+"""Consent to run what a task file names: commands, Python functions, requests beyond this machine.
+
+A task file with such a key is code. It is refused until the user trusts its folder, which is remembered by the content of its programs:
+when any of them changes, the user is asked again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from webgym.errors import TaskFileError, UsageError
+from webgym.sites.apps.files import LEFT_OUT, LINKED
+
+PROGRAMS = {
+    ".bash", ".bat", ".cfg", ".cjs", ".go", ".html", ".ini", ".java", ".jinja", ".jinja2", ".js", ".json", ".jsx", ".lua", ".mjs", ".php",
+    ".pl", ".ps1", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".tsx", ".vue", ".yaml", ".yml", ".zsh",
+}  # fmt: skip
+"""Endings of files that decide what a folder's programs do; executable files count whatever their ending."""
+
+
+def require(file: Path, reasons: Sequence[str], *, trust: bool) -> None:
+    """Raises TaskFileError unless the user trusts the folder of this file, now (`trust`) or, with the same programs, before."""
+    folder = file.resolve().parent
+    if not reasons:
+        return
+    if file.suffix == ".jsonl":
+        raise TaskFileError(f"{file}: a .jsonl file cannot run programs, and this one has {_listed(reasons)}: write it as .yaml")
+    if trust:
+        remember(folder)
+    elif fingerprint(folder) not in _known():
+        raise TaskFileError(
+            f"{file}: this file runs programs ({_listed(reasons)}) and its folder is not trusted: read them, then say --trust {folder} "
+            f"(in Python webgym.load({str(file)!r}, trust=True))"
+        )
+
+
+def remember(folder: Path) -> None:
+    """Trust the programs that lie in the folder now. Raises UsageError where that cannot be kept."""
+    found = fingerprint(folder)
+    known = _known()
+    if found in known:
+        return
+    path = _file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.write_text(json.dumps({**known, found: str(folder.resolve())}, indent=1) + "\n", "utf-8")
+        os.replace(fresh, path)
+    except OSError as error:
+        raise UsageError(
+            f"the trust in {folder} could not be kept in {path}: {error.strerror}; set XDG_CONFIG_HOME to a folder of yours"
+        ) from error
+
+
+def fingerprint(folder: Path) -> str:
+    """The programs of a folder as one hash: names and contents."""
+    whole = hashlib.blake2b(digest_size=20)
+    for path in _programs(folder.resolve()):
+        content = hashlib.blake2b(path.read_bytes(), digest_size=20).digest()
+        whole.update(path.relative_to(folder.resolve()).as_posix().encode("utf-8", "surrogateescape") + b"\0" + content)
+    return whole.hexdigest()
+
+
+def _programs(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name in LEFT_OUT or entry.name in LINKED:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _programs(entry)
+        elif entry.is_file() and (entry.suffix.lower() in PROGRAMS or os.access(entry, os.X_OK)):
+            yield entry
+
+
+def _file() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "webgym" / "trusted.json"
+
+
+def _known() -> dict[str, str]:
+    try:
+        found = json.loads(_file().read_text("utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(reasons))

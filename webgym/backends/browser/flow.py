@@ -1,0 +1,112 @@
+"""Time of a page with streams, in pieces. Between two of them, while it stands still, the page hears what servers say as they please.
+
+The same pieces, and the same words between them, make the same page, however fast servers, network and policy are.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from webgym.sites.streams import TICK_S, Parcel, Streams
+
+PIECES_MS = (1.0, 49.0, 150.0)  # and what is left: replies to what an action sent come early
+REPLY_MS = 1.0  # of time that a reply gets which comes at the end of a turn
+REPLIES = 4  # at the end of a turn, that are waited for
+ARRIVES_S = 0.005  # real time in which bytes reach a page that cannot count them
+TAKEN_TICKS = 20  # that a site may take to hear what the page sent
+MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
+
+
+class Page(Protocol):
+    """A tab, as the flow needs it."""
+
+    async def run(self, budget_ms: float, policy: str = ...) -> None: ...
+    async def ask(self, expression: str) -> Any: ...
+    async def expire(self) -> None: ...
+    async def passed_ms(self) -> float: ...
+
+
+class Flow:
+    """Time of one tab while streams are open."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._sent: dict[str, int] = {}  # by the page so far, by address
+        self._heard: dict[str, int] = {}  # by sites
+        self.runs = False
+
+    async def run(self, streams: Streams, budget_ms: float) -> None:
+        """Let time pass in pieces, with what is held handed on before each of them."""
+        self.runs = True
+        try:
+            for piece in _pieces(budget_ms):
+                await self._deliver(streams)
+                await self._pass(streams, piece)
+            for _ in range(REPLIES):
+                await self._catch_up(streams)
+                if not streams.waiting:
+                    break
+                await self._deliver(streams)
+                await self._pass(streams, REPLY_MS)
+        finally:
+            self.runs = False
+
+    async def go_on(self, streams: Streams, budget_ms: float) -> None:
+        """Let the rest of a budget pass that streams hold up."""
+        left = max(MOMENT_MS, budget_ms - min(budget_ms, await self._page.passed_ms()))
+        inner, self.runs = self.runs, True
+        try:
+            for piece in _pieces(left):
+                await self._deliver(streams)
+                await self._pass(streams, piece)
+            await self._page.expire()
+        finally:
+            self.runs = inner
+
+    async def _pass(self, streams: Streams, piece_ms: float) -> None:
+        """One piece of time. Where a long poll is open, it waits for no request, and all answers come after it."""
+        if not streams.polls:
+            return await self._page.run(piece_ms)
+        streams.holding = True
+        try:
+            await self._page.run(piece_ms, "advance")
+        finally:
+            streams.holding = False
+        await streams.answered()
+
+    async def _catch_up(self, streams: Streams) -> None:
+        """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
+        sent: dict[str, int] = await self._page.ask("webgym.sent()")
+        for _ in range(TAKEN_TICKS):
+            heard = {url: streams.heard[url] - self._heard.get(url, 0) for url in sent}
+            if all(heard[url] >= sent[url] - self._sent.get(url, 0) for url in sent):
+                break
+            await asyncio.sleep(TICK_S)
+        self._sent, self._heard = sent, dict(streams.heard)
+        await streams.calm()
+
+    async def _deliver(self, streams: Streams) -> None:
+        """Hand on what is held, one exchange after another, so that the page hears it in order."""
+        await self._catch_up(streams)
+        held = streams.take()
+        for number, parcel in enumerate(held):
+            if number:
+                await self._page.run(MOMENT_MS, "advance")
+            await self._expect(parcel)
+            await streams.deliver(parcel)
+            await asyncio.sleep(ARRIVES_S)
+
+    async def _expect(self, parcel: Parcel) -> None:
+        """Let the page's time wait until what is handed on has arrived."""
+        if parcel.amount:
+            await self._page.ask(f"void webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount})")
+
+
+def _pieces(budget_ms: float) -> Iterator[float]:
+    left = budget_ms
+    for piece in PIECES_MS:
+        if piece < left:
+            yield piece
+            left -= piece
+    yield left

@@ -1,0 +1,54 @@
+// Wire. Counts what a document sends to servers and hears from them as they please, because only this world can see it: the page's time
+// waits for what is on its way to it (webgym/sites/streams.py), and sites are given the time to take in what it sent.
+(kit) => {
+  const sent = new Map(), got = new Map(), pending = new Map(), waits = new Set();
+  const addressOf = (url) => {
+    try {
+      const found = new URL(url instanceof Request ? url.url : url, kit.page ? document.baseURI : self.location.href);
+      return found.href.replace(/^ws/, "http").replace(/#.*/s, "");
+    } catch { return ""; }
+  };
+  const more = (map, url, amount) => map.set(url, (map.get(url) ?? 0) + amount);
+  kit.sends = (url) => more(sent, addressOf(url), 1);
+  kit.gets = (url, amount) => {
+    const address = addressOf(url);
+    more(got, address, amount);
+    for (const wait of waits) if (wait.address === address && got.get(address) >= wait.most) { waits.delete(wait); wait.release(); }
+  };
+  const then = Promise.prototype.then;
+  kit.wrap(globalThis, "fetch", (native) => function (...given) {
+    const url = addressOf(given[0]), answer = native.apply(this ?? globalThis, given), over = () => { more(pending, url, -1); kit.gets(url, 1); };
+    more(pending, url, 1);
+    then.call(answer, over, over);
+    return answer;
+  });
+  const opened = new WeakMap();
+  kit.wrap(globalThis.XMLHttpRequest?.prototype, "open", (native) => function (...given) { opened.set(this, addressOf(given[1])); return native.apply(this, given); });
+  kit.wrap(globalThis.XMLHttpRequest?.prototype, "send", (native) => function (...given) {
+    const url = opened.get(this);
+    more(pending, url, 1);
+    kit.add.call(this, "loadend", () => { more(pending, url, -1); kit.gets(url, 1); }, { once: true });
+    return native.apply(this, given);
+  });
+  if (globalThis.WebSocket) {
+    const Native = WebSocket;
+    kit.wrap(Native.prototype, "send", (native) => function (...given) { const answer = native.apply(this, given); kit.sends(this.url); return answer; });
+    globalThis.WebSocket = new Proxy(Native, {
+      construct(target, given, self) {
+        const socket = Reflect.construct(target, given, self === globalThis.WebSocket ? target : self);
+        kit.uses.streams = true;
+        kit.sends(socket.url);
+        for (const type of ["open", "message", "close"]) kit.add.call(socket, type, () => kit.gets(socket.url, 1));
+        return socket;
+      },
+    });
+    Native.prototype.constructor = globalThis.WebSocket;
+  }
+  if (!kit.page) return;
+  const { ask, answer } = kit.settings;
+  kit.add.call(globalThis, ask + "-sent", () => dispatchEvent(new CustomEvent(answer + "-sent", { detail: JSON.stringify([...sent]) })));
+  kit.add.call(globalThis, ask + "-expect", (event) => {
+    const [address, amount] = JSON.parse(event.detail);
+    if (sent.has(address) || pending.get(address) > 0) waits.add({ address, most: (got.get(address) ?? 0) + amount, release: kit.hold() });
+  });
+}

@@ -1,0 +1,146 @@
+"""A profile: a browser context with its listener and its tabs, which shares nothing with any other.
+
+A session plays in one profile until something could go over into its next episode (:mod:`webgym.backends.browser.changeover`), and then
+in another one. Profiles are opened ahead of time where it is known that one will be needed.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, ViewportSize
+from playwright.async_api import Error as PlaywrightError
+
+from webgym.backends.browser import frames
+from webgym.backends.browser.changeover import Changeover
+from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.tab import Tab
+from webgym.backends.browser.workers import Workers
+from webgym.errors import BrowserFault
+from webgym.sites.certificates import certificate
+from webgym.sites.listener import Listener
+
+log = logging.getLogger(__name__)
+
+LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of listeners; no page can reach it
+VIEWPORT = (1280, 720)
+AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
+PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
+SPARES = 4  # profiles that wait to be needed, at most
+
+
+class Profile:
+    """A context of its own, with one blank tab whose time is ahead of the real one. Use :meth:`open`."""
+
+    tab: Tab
+
+    def __init__(self, browser: Browser, context: BrowserContext, root: CDPSession, context_id: str, listener: Listener) -> None:
+        self.browser, self.context, self.listener = browser, context, listener
+        self._root = root  # a session with the whole browser; what it overrides in the context ends with it
+        self._context_id = context_id
+        self.names = (f"webgym-{secrets.token_hex(8)}", f"webgym-{secrets.token_hex(8)}")
+        self.clipboard = Clipboard()
+        self.changeover = Changeover(context, listener)
+        self._clock = Clock()
+
+    @classmethod
+    async def open(cls, browser: Browser, workers: Workers, shown: bool = False) -> "Profile":
+        """A profile with its first tab; `shown` is one in a window. Raises PlaywrightError."""
+        listener = await Listener.open(certificate())
+        try:
+            return await cls._open(browser, workers, listener, shown)
+        except BaseException:
+            await listener.close()
+            raise
+
+    @classmethod
+    async def _open(cls, browser: Browser, workers: Workers, listener: Listener, shown: bool) -> "Profile":
+        root = await browser.new_browser_cdp_session()
+        view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
+        proxy: Any = {"server": f"http://{LISTENERS}:{listener.port}"}
+        context, known = await frames.open_context(
+            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True, proxy=proxy
+        )
+        self = cls(browser, context, root, known, listener)
+        await context.add_init_script(self.clipboard.script)
+        self.tab = await self.attach(await self.new_page(), shown)
+        workers.hear(await self._hold_permissions(), self.changeover.worker)
+        await self.tab.settle(AHEAD_MS)
+        return self
+
+    async def _hold_permissions(self) -> str:
+        """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode.
+
+        Returns the browser's own name of the context.
+        """
+        held = (await self.tab.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"]
+        asked = ({"permission": {"name": name}, "setting": "prompt", "browserContextId": held} for name in PERMISSIONS)
+        for failure in await asyncio.gather(*(self._root.send("Browser.setPermission", x) for x in asked), return_exceptions=True):
+            if isinstance(failure, BaseException):
+                log.debug("a permission that this browser does not know: %s", failure)
+        return held
+
+    async def new_page(self) -> Page:
+        """A blank page."""
+        return await frames.open_page(self.context, self._root, self._context_id)
+
+    async def attach(self, page: Page, shown: bool = False) -> Tab:
+        """A tab for a page of this profile."""
+        return await Tab.attach(self.context, page, self.names, self.clipboard, self._clock, shown)
+
+    async def close(self) -> None:
+        """Close the context and then its listener, whose port no other may have before; a browser that is gone already is fine."""
+        self.listener.refuse()
+        try:
+            async with asyncio.timeout(5):
+                await self.context.close()
+                await self._root.detach()
+        except (PlaywrightError, TimeoutError) as error:
+            log.debug("closing a profile: %s", error)
+            if self.browser.is_connected() and isinstance(error, TimeoutError):
+                return  # it may still send
+        await self.listener.close()
+
+
+class Profiles:
+    """The profiles of one pool. `open_one` opens another one, or raises BrowserFault."""
+
+    def __init__(self, open_one: Callable[[], Awaitable[Profile]]) -> None:
+        self._open_one = open_one
+        self._spares: list[asyncio.Task[Profile]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def take(self) -> Profile:
+        """A profile in which nothing was played yet. Raises BrowserFault."""
+        while self._spares:
+            try:
+                profile = await self._spares.pop(0)
+            except BrowserFault as error:
+                log.debug("a profile that was to be ready is not: %s", error)
+                continue
+            if profile.browser.is_connected():
+                return profile
+            self.retire(profile)
+        return await self._open_one()
+
+    def prepare(self) -> None:
+        """Open one ahead of time, because one will be needed."""
+        if len(self._spares) < SPARES:
+            self._spares.append(asyncio.ensure_future(self._open_one()))
+
+    def retire(self, profile: Profile) -> None:
+        """Close a profile, while others go on."""
+        task = asyncio.ensure_future(profile.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close what waits, and wait for what is being closed."""
+        spares, self._spares = self._spares, []
+        for found in await asyncio.gather(*spares, return_exceptions=True):
+            if isinstance(found, Profile):
+                self.retire(found)
+        await asyncio.gather(*self._closing)

@@ -1,0 +1,85 @@
+"""Files of applications: copies of their folders, and paths that stay inside of a folder."""
+
+import os
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+LINKED = ("node_modules", ".venv", "venv")  # what an application is built on is the same for all its processes
+LEFT_OUT = (".git", ".hg", "__pycache__", ".pytest_cache")
+
+
+def inside(folder: Path, path: str) -> Path:
+    """The path below the folder. Raises ValueError where it would leave the folder, by name or by a link.
+
+    >>> inside(Path("/srv/app"), "data/db.sqlite3").as_posix()
+    '/srv/app/data/db.sqlite3'
+    """
+    found = folder / path
+    if not path or os.path.isabs(path) or ".." in Path(path).parts:
+        raise ValueError(f"expected a path inside of the folder, got {path!r}")
+    if not found.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"expected a path inside of the folder, got {path!r}, which leads to {found.resolve()}")
+    return found
+
+
+def copy_folder(source: Path, target: Path, withheld: Collection[Path] = ()) -> None:
+    """Copy an application's folder. What it is built on is linked; caches, histories and what is `withheld` are left out."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        if entry.name in LEFT_OUT or entry in withheld:
+            continue
+        if entry.name in LINKED and entry.is_dir():
+            (target / entry.name).symlink_to(entry.resolve(), target_is_directory=True)
+        elif entry.is_dir() and not entry.is_symlink():
+            copy_folder(entry, target / entry.name, withheld)
+        elif entry.is_symlink() or entry.is_file():  # no sockets and pipes
+            shutil.copy2(entry, target / entry.name, follow_symlinks=False)
+
+
+def put_back(source: Path, target: Path) -> None:
+    """Make a file or folder what it was: the source's content, and nothing where there is no source."""
+    if source.is_dir():
+        _put_back_folder(source, target)
+    elif source.is_file():
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.webgym")
+        shutil.copy2(source, fresh)
+        os.replace(fresh, target)  # at once, so that nobody reads half of it
+    elif target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+
+
+def _put_back_folder(source: Path, target: Path) -> None:
+    """Change what differs, by size and time of change, because most of a folder is as it was."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = {entry.name: entry for entry in source.iterdir()}
+    for entry in target.iterdir():
+        if entry.name not in wanted:
+            put_back(source / entry.name, entry)
+    for name, entry in wanted.items():
+        there = target / name
+        if entry.is_dir() or not there.is_file() or there.is_symlink() or _stamp(entry) != _stamp(there):
+            put_back(entry, there)
+
+
+def _stamp(path: Path) -> Sequence[int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def tail(path: Path, lines: int = 20, characters: int = 2000) -> str:
+    """The last lines of a log, "" where there are none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4 * characters))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])[-characters:]

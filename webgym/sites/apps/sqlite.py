@@ -1,0 +1,63 @@
+"""SQLite files that an application has open: put back and read while it runs."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+BUSY_S = 10.0  # that a file may be locked by its application
+
+
+def _opened(path: Path, *modes: str) -> sqlite3.Connection:
+    """A connection in the first mode that works."""
+    if "rwc" not in modes and not path.is_file():
+        raise FileNotFoundError(f"there is no SQLite file {path.name}")
+    for mode in modes:
+        live = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_S)
+        try:
+            live.execute("pragma schema_version")
+            return live
+        except sqlite3.OperationalError:
+            live.close()
+            if mode == modes[-1]:
+                raise
+    raise AssertionError("no mode was given")
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. A write-ahead log can be read only by who may open it for writing, where nobody else has it open."""
+    live = _opened(path, "rw", "ro")
+    live.execute("pragma query_only = 1")
+    return live
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Make the target's content that of the source, by SQLite's own backup: both may be open elsewhere, with any journal.
+
+    Raises TimeoutError where the target stays locked, FileNotFoundError, sqlite3.Error.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + BUSY_S
+
+    def watch(status: int, remaining: int, total: int) -> None:
+        if remaining and time.monotonic() > until:
+            raise TimeoutError(f"{target.name} stayed locked for {BUSY_S:g} s: a transaction is open")
+
+    with closing(_to_read(source)) as good, closing(_opened(target, "rwc")) as live:
+        good.backup(live, pages=4096, progress=watch, sleep=0.005)
+
+
+def rows(path: Path, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """The rows that a query finds, as mappings by column. Raises sqlite3.Error, FileNotFoundError; nothing can be written."""
+    with closing(_to_read(path)) as live:
+        found = live.execute(query, tuple(values))
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, map(_plain, row), strict=True)) for row in found]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,135 @@
+"""Signing in before an episode's first page: a form is sent to the site, and the cookies that it gives are the browser's."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from webgym.errors import Fault, SiteFault
+from webgym.task import AsgiApp, SignIn
+
+Cookie = Mapping[str, Any]
+"""A cookie as browsers are given it: name, value, domain, path, httpOnly, secure, and sameSite where it is said."""
+
+
+def plain_cookies(url: str, values: Mapping[str, str]) -> list[Cookie]:
+    """Cookies of the site of an address, by name."""
+    parts = urlsplit(url)
+    common = {"domain": parts.hostname or "", "path": "/", "httpOnly": False, "secure": parts.scheme == "https"}
+    return [{"name": name, "value": value, **common} for name, value in values.items()]
+
+
+async def sign_in(app: AsgiApp, state: Any, url: str, way: SignIn) -> list[Cookie]:
+    """The cookies after the form (or JSON) of `way` was sent to the site of `url`. Raises SiteFault; no message has a value of the form."""
+    jar: dict[str, Cookie] = {}
+    target = urljoin(url, way.path)
+    form = {name: str(value) for name, value in way.form.items()}
+    if way.token:
+        page = urljoin(url, way.page or way.path)
+        status, text = await _asked(app, state, "GET", page, b"", "", jar)
+        token = _hidden(text, way.token)
+        if token is None:
+            raise SiteFault(
+                f"signing in: the page {page} (status {status}) has no field {way.token!r}, whose value must be sent with the form"
+            )
+        form[way.token] = token
+    before = dict(jar)
+    if way.json is not None:
+        body, kind = json.dumps(way.json).encode(), "application/json"
+    else:
+        body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
+    status, text = await _asked(app, state, "POST", target, body, kind, jar)
+    if status >= 400:
+        raise SiteFault(f"signing in: {target} answered with status {status}: expected it to take the form; are name and password right?")
+    if jar == before:
+        raise SiteFault(
+            f"signing in: {target} answered with status {status} and gave no cookie: expected a session; are name and password right?"
+        )
+    return list(jar.values())
+
+
+async def _asked(app: AsgiApp, state: Any, method: str, url: str, body: bytes, kind: str, jar: dict[str, Cookie]) -> tuple[int, str]:
+    """Status and text of the site's answer; its cookies are put into the jar."""
+    parts = urlsplit(url)
+    headers = [(b"host", parts.netloc.encode()), (b"accept", b"*/*"), (b"user-agent", b"Mozilla/5.0")]
+    if jar:
+        headers.append((b"cookie", "; ".join(f"{each['name']}={each['value']}" for each in jar.values()).encode("latin-1")))
+    if method == "POST":
+        origin = f"{parts.scheme}://{parts.netloc}".encode()
+        headers += [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), (b"origin", origin)]
+        headers.append((b"referer", origin + parts.path.encode()))
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": parts.scheme,
+        "path": parts.path or "/", "raw_path": quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._").encode(), "root_path": "",
+        "query_string": parts.query.encode(), "headers": headers, "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+        "webgym.state": state,
+    }  # fmt: skip
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    found: dict[str, Any] = {"status": 500, "headers": [], "body": b""}
+
+    async def receive() -> Any:
+        if not messages:
+            await asyncio.Event().wait()  # this page never leaves
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            found.update(status=message["status"], headers=message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            found["body"] += message.get("body", b"")
+
+    try:
+        await app(scope, receive, send)
+    except Fault:
+        raise
+    except Exception as error:
+        raise SiteFault(f"signing in: the site failed at {url}: {error!r}") from error
+    for name, value in found["headers"]:
+        if name.lower() == b"set-cookie":
+            _keep(value.decode("latin-1"), parts.hostname or "", jar)
+    return found["status"], found["body"].decode("utf-8", "replace")
+
+
+def _keep(line: str, host: str, jar: dict[str, Cookie]) -> None:
+    """Put the cookie of a Set-Cookie line into the jar, or take it out."""
+    first, *rest = line.split(";")
+    name, equals, value = first.partition("=")
+    if not equals or not name.strip():
+        return
+    said = {key.strip().lower(): content.strip() for key, _, content in (part.partition("=") for part in rest)}
+    domain = said.get("domain", "").lstrip(".").lower()
+    cookie: dict[str, Any] = {
+        "name": name.strip(),
+        "value": value.strip(),
+        "domain": f".{domain}" if domain else host,
+        "path": said.get("path") or "/",
+        "httpOnly": "httponly" in said,
+        "secure": "secure" in said,
+    }
+    if (same_site := said.get("samesite", "").capitalize()) in ("Lax", "Strict", "None"):
+        cookie["sameSite"] = same_site
+    jar.pop(cookie["name"], None)
+    if value.strip() and said.get("max-age") != "0" and "1970" not in said.get("expires", ""):
+        jar[cookie["name"]] = cookie
+
+
+class _Fields(HTMLParser):
+    """Values of the fields of a page, and the contents of its meta elements, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        name, value = found.get("name"), found.get("value" if tag == "input" else "content")
+        if tag in ("input", "meta") and name and value is not None:
+            self.values.setdefault(name, value)
+
+
+def _hidden(text: str, name: str) -> str | None:
+    fields = _Fields()
+    fields.feed(text)
+    return fields.values.get(name)
