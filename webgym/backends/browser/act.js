@@ -5,12 +5,11 @@
   if (w.wheeled) return;
 
   // --- what happens in the documents of this world ----------------------------------------------------------------------------
-  let turned = null, moved = false;                        // the last turn of the wheel, and whether anything has scrolled since
+  let turned = null, places = [];                          // the last turn of the wheel, and where the boxes around it stood before
   let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
   let invalid = [];                                        // fields that were found wanting
   const HEARD = {
     wheel: (event) => { turned = event; },
-    scroll: () => { moved = true; },
     dragstart: (event) => { begun = event; ended = null; },
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
@@ -45,16 +44,19 @@
     const { overflowX, overflowY } = getComputedStyle(el);
     return tag(el) === "textarea" || /auto|scroll/.test(overflowX + overflowY);
   };
+  const outside = (el) => (w.documentOf(el).defaultView === globalThis ? null : frameOf(w.documentOf(el).defaultView));
   // The box that a wheel over this thing scrolls: the first around it, through roots and frames, that can still scroll that way.
   const boxAround = (el, dx, dy) => {
-    for (let at = el; at; at = w.documentOf(at).defaultView === globalThis ? null : frameOf(w.documentOf(at).defaultView))
+    for (let at = el; at; at = outside(at))
       for (const n of around(at)) if (scrolls(n) && room(n, dx, dy)) return n;
     return null;
   };
-  const rest = () => { turned = null; moved = false; };
+  const rest = (el) => {                                   // before the wheel is turned over a thing
+    turned = null; places = [];
+    for (let at = el; at; at = outside(at)) for (const n of around(at)) if (scrolls(n)) places.push([n, n.scrollLeft, n.scrollTop]);
+  };
   // The point at which to turn the wheel for the page itself: where nothing else would scroll instead.
   const wheelPoint = (dx, dy) => {
-    rest();
     let page = document.scrollingElement ?? document.documentElement;
     if (!room(page, dx, dy)) {                             // a page that scrolls in a box of its own
       const boxes = [...document.querySelectorAll("*")].filter((e) => (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1) && scrolls(e) && room(e, dx, dy));
@@ -65,17 +67,18 @@
       for (const a of EVERYWHERE) {
         const x = Math.floor(innerWidth * a), y = Math.floor(innerHeight * b), hit = document.elementFromPoint(x, y);
         if (!hit || /^i?frame$/.test(tag(hit))) continue;
-        if (boxAround(hit, dx, dy) === page) return { x, y };
-        fallback ??= { x, y };
+        if (boxAround(hit, dx, dy) === page) { rest(hit); return { x, y }; }
+        fallback ??= [hit, { x, y }];
       }
-    return fallback ?? { x: innerWidth / 2, y: innerHeight / 2 };
+    rest(fallback?.[0] ?? document.documentElement);
+    return fallback?.[1] ?? { x: innerWidth / 2, y: innerHeight / 2 };
   };
   // The point of a thing at which to turn the wheel. One that is out of view is not brought there: it is told of the wheel here.
   const wheelOver = (ref, dx, dy, away = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
     const el = tag(found) === "option" ? found.closest("select") ?? found : found;
-    rest();
+    rest(el);
     const point = away ? null : w.freePoint(el);
     if (point) return point;
     const box = el.getBoundingClientRect();
@@ -84,8 +87,8 @@
   };
   const pushed = (el, dx, dy) => { const box = boxAround(el, dx, dy); box?.scrollBy({ left: dx, top: dy, behavior: "instant" }); return !!box; };
   // The same for a frame of another origin, in whose document nothing scrolls any more.
-  const wheelAround = (number, dx, dy) => { rest(); return !!w.frame(number) && pushed(w.frame(number), dx, dy); };
-  const wheeled = () => moved || !!turned?.defaultPrevented;
+  const wheelAround = (number, dx, dy) => { const frame = w.frame(number); if (frame) rest(frame); return !!frame && pushed(frame, dx, dy); };
+  const wheeled = () => !!turned?.defaultPrevented || places.some(([n, left, top]) => n.scrollLeft !== left || n.scrollTop !== top);
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
@@ -127,5 +130,5 @@
     if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
     return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  Object.assign(w, { wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
 })

@@ -161,6 +161,8 @@ async def _tell_of_drop(session: "Session", native: bool) -> None:
 
 async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> None:
     """Turn the wheel over a thing, or over the page."""
+    if len(session.tab.worlds.all) > 1:
+        await session.tab.any("webgym.rest(null)")  # what an earlier turn was over is of no account
     point = await _ask(session, ref, f"wheelPoint({dx}, {dy})" if ref is None else f"wheelOver({ref}, {dx}, {dy})")
     if ref is not None and (point := await _across(session, ref, point, True)).get("away"):
         point = await _ask(session, ref, f"wheelOver({ref}, {dx}, {dy}, true)")

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
 """Arguments of a browser whose frames can be controlled."""
 INTERVAL_MS = 1000 / 60  # of frames, as pages are told
-TICK_MS = 0.001  # by which a frame is later than the last one at least, because the browser drops it otherwise
+TICK_MS = 0.002  # by which a frame is later than the last one at least: the browser cuts to whole microseconds, and drops one that is not
 FRAME_S = 2.0  # that a frame may take; a document that is on its way out draws none
 
 

@@ -149,7 +149,8 @@ class Pointer:
                 end = await find_end()
                 way = _between(at, end)
             if not self.dragging:
-                await asyncio.gather(*(self._moved(*point) for point in way))
+                for point in way:  # one after the other, because each is heard with a frame of its own
+                    await self._moved(*point)
                 await self._look(*end)  # a short way begins it late
                 way = []
             for point in way:

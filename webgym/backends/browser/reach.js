@@ -192,6 +192,7 @@
   const across = (number, ref, points, stay) => {
     const frame = w.frame(number);
     if (!frame?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    w.rest(frame);                                         // the wheel may be turned there
     const test = () => {
       const found = points.map(([x, y]) => through(frame, x, y)).filter((place) => "x" in place);
       return found.find((place) => !place.beyond) ?? (found.length ? { points: found.map(({ x, y }) => [x, y]) } : null);
