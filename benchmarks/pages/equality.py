@@ -16,7 +16,7 @@ from webgym import types as t
 Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "both refuse", "no copy"]
 
 NORMALISATION = {
-    "movement": "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way. How often the pointer is moved between "
+    "movement": "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way. How often the pointer moves between "
     "two points is no matter of the action. Hovering compares the thing that the pointer is over at the end.",
     "scrolling": "Scroll events, because both bring a thing into view before they act, to other places.",
     "point": "Pointer events in the element that is acted on count as on it, because the two may choose different points of it.",
