@@ -11,7 +11,7 @@ REASONS = {
     "ref": "it has a ref",
     "disabled": "it is disabled, so that nothing can be done with it",
     "hidden": "the browser lays out no box of it, or does not paint it",
-    "transparent": "its opacity is 0",
+    "transparent": "its opacity is 0, or, of a field, that of what it is in",
     "inert": "it, or what it is in, is inert",
     "clipped": "no point of it can be seen: it has no size, or is cut off",
     "out of reach": "it lies where no scrolling leads",
@@ -26,6 +26,7 @@ REASONS = {
     "cut": "the observation was cut at its limit",
 }
 """The closed list: by reason, in words."""
+KEYS = frozenset(("keydown", "keyup", "keypress"))
 BOXES = frozenset(re.findall(r"\w+", (
     "dialog alertdialog tablist menu menubar radiogroup listbox tree treegrid grid toolbar table group rowgroup region "
     "application"
@@ -59,6 +60,8 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
         why = ""
         if not reason and await _twin(ours, node, element, with_ref, texts):
             reason = "twin"
+        if not reason and node.role == "generic" and not element.text and any(e.id in with_ref for e in element.below):
+            reason = "" if await ours.listens(element.id, KEYS) and not element.attributes.get("tabindex", "0").startswith("-") else "box"
         if not reason:
             reason, why = await _unseen(ours, element, node)
         if not reason and any("page is long" in notice for notice in ours.observation.notices):
@@ -76,7 +79,7 @@ def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int]) -> st
         return "box"
     if inside and (node.role in BOXES or node.role in ("row", "gridcell")) and not element.text:
         return "box"
-    label = _label(element)
+    label = element.label
     if label is not None and label.id in with_ref:
         return "label"
     if element.tag == "LABEL" and len(inside) == 1:
@@ -105,20 +108,6 @@ def _own(element: Element) -> bool:
     return native or any(name.startswith("on") for name in attributes)
 
 
-def _label(element: Element) -> Element | None:
-    """The label around or for an element."""
-    for above in element.around:
-        if above.tag == "LABEL":
-            return above
-    wanted = element.attributes.get("id")
-    if not wanted:
-        return None
-    root = element
-    for above in element.around:
-        root = above
-    return next((e for e in root.below if e.tag == "LABEL" and e.attributes.get("for") == wanted), None)
-
-
 async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]:
     """A reason that lies in what can be seen of the element itself; "" and the measures where there is none."""
     for above in element.around:
@@ -126,7 +115,7 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
             return "frame unseen", ""
     seen = await ours.sight(element.id)
     reason = _of_sight(seen)
-    label = _label(element) if reason in ("hidden", "transparent", "clipped", "out of reach") and not seen["disabled"] else None
+    label = element.label if reason in ("hidden", "transparent", "clipped", "out of reach") and not seen["disabled"] else None
     if label is not None and not _of_sight(await ours.sight(label.id)):
         return "", f"itself {reason}, but its label can be clicked"
     if reason:
@@ -152,9 +141,11 @@ def _of_sight(seen: Mapping[str, object]) -> str:
         return "hidden"
     if not seen["opacity"]:
         return "transparent"
+    if seen.get("clipped"):
+        return "clipped"
     if seen["hit"]:
         return ""
-    if not seen["box"] or seen.get("clipped"):
+    if not seen["box"]:
         return "clipped"
     if seen.get("covered"):
         return "covered"

@@ -82,8 +82,8 @@ def deeds(rng: random.Random, ref: int, element: Element, refs: Mapping[int, Ele
     """The actions that make sense on an element, most usual first, drawn by its tag alone."""
     kind = element.attributes.get("type", "text").lower() if element.tag == "INPUT" else ""
     key = rng.choice(PRESSED).replace(" ", "Space")
-    if element.tag == "OPTION":
-        return [Deed("select", ref, element)]
+    if element.tag == "OPTION":  # Playwright has no action for a suggestion of a datalist
+        return [Deed("select", ref, element)] if any(e.tag == "SELECT" for e in element.around) else []
     if element.tag == "SELECT":
         options = [e for e in element.below if e.tag == "OPTION" and "disabled" not in e.attributes]
         labels = [e.attributes.get("label") or e.text for e in options]
@@ -209,8 +209,12 @@ def effects(logs: Mapping[str, Sequence[Event]]) -> set[tuple[str, str, str]]:
 
 
 def inside(deed: Deed, target: str) -> bool:
-    """True if the target of an event, as the recorder names it, is the deed's element, or in it."""
-    things = [deed.element, *deed.element.below] if deed.verb != "select" else [deed.element, *deed.element.below, *deed.element.around]
+    """True if the target of an event, as the recorder names it, is the deed's element, or in it, or in its label."""
+    things = [deed.element, *deed.element.below]
+    if deed.verb == "select":
+        things += deed.element.around
+    if label := deed.element.label:
+        things += [label, *label.below]
     names = {e.name for e in things}
     return target in names or target.startswith((f"{deed.element.name}/", f"{deed.element.name}^"))
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from playwright.async_api import CDPSession, Page
@@ -90,12 +90,12 @@ class Ours:
         told = await cdp.send("Runtime.callFunctionOn", {"objectId": node["object"]["objectId"], **call})
         return told["result"].get("value") or {}
 
-    async def listens(self, element: int) -> bool:
-        """True if the element itself has listeners to what a person does."""
+    async def listens(self, element: int, events: Collection[str] = INPUT_EVENTS) -> bool:
+        """True if the element itself has listeners to such events of a person."""
         cdp = await self.cdp()
         node = await cdp.send("DOM.resolveNode", {"backendNodeId": element})
         told = await cdp.send("DOMDebugger.getEventListeners", {"objectId": node["object"]["objectId"]})
-        return any(listener["type"] in INPUT_EVENTS for listener in told["listeners"])
+        return any(listener["type"] in events for listener in told["listeners"])
 
     async def trees(self) -> tuple[dict[int, tree.Element], list[tree.AxNode]]:
         """The page's elements and accessibility nodes."""

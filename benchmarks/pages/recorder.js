@@ -95,18 +95,27 @@
     }
   };
   const holds = (outer, inner) => { for (let n = inner; n; n = up(n)) if (n === outer) return true; return false; };
+  const cut = (el) => {                                    // true if boxes that no person can scroll leave nothing of it
+    let { left, top, right, bottom } = el.getBoundingClientRect();
+    for (let n = el.assignedSlot ?? up(el); n; n = n.assignedSlot ?? up(n)) {
+      if (n.nodeType !== 1 || n === document.body || n === document.documentElement) continue;
+      const { overflow, position } = getComputedStyle(n), around = n.getBoundingClientRect();
+      if (position === "fixed") return false;
+      if (/auto|scroll/.test(overflow) && (n.scrollHeight > n.clientHeight || n.scrollWidth > n.clientWidth)) ({ left, top, right, bottom } = around);
+      else if (/hidden|clip|auto|scroll/.test(overflow)) {
+        [left, top, right, bottom] = [Math.max(left, around.left), Math.max(top, around.top), Math.min(right, around.right), Math.min(bottom, around.bottom)];
+        if (right - left < 1 || bottom - top < 1) return true;
+      }
+    }
+    return false;
+  };
   const sight = (el) => {
     if (el.nodeType !== 1) el = el.parentElement ?? el.host ?? document.body;
     const seen = { tag: el.tagName, name: name(el), disabled: el.matches(":disabled"), shown: el.checkVisibility({ visibilityProperty: true }) };
-    let opacity = 1;
-    for (let n = el; n; n = up(n)) if (n.nodeType === 1) { opacity *= +getComputedStyle(n).opacity; if (n.inert) seen.inert = true; }
+    let opacity = 1;                                       // of a field, what is around it: drawn fields lie unseen over what shows them
+    for (let n = el; n; n = up(n)) if (n.nodeType === 1) { if (n !== el || !el.matches("input,select")) opacity *= +getComputedStyle(n).opacity; if (n.inert) seen.inert = true; }
     seen.opacity = opacity;
-    for (let n = el, box = el.getBoundingClientRect(), [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom]; n = n.assignedSlot ?? up(n); ) {
-      if (n.nodeType !== 1 || n === document.body || n === document.documentElement || !/hidden|clip/.test(getComputedStyle(n).overflow)) continue;
-      const around = n.getBoundingClientRect();
-      [left, top, right, bottom] = [Math.max(left, around.left), Math.max(top, around.top), Math.min(right, around.right), Math.min(bottom, around.bottom)];
-      if (right - left < 1 || bottom - top < 1) { seen.clipped = true; break; }
-    }
+    seen.clipped = cut(el);
     el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1);
     seen.box = boxes.length > 0;

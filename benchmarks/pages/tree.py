@@ -49,6 +49,16 @@ class Element:
             yield from child.below
 
     @property
+    def label(self) -> "Element | None":
+        """The label around it or for it."""
+        near = next((above for above in self.around if above.tag == "LABEL"), None)
+        wanted = self.attributes.get("id")
+        if near is not None or not wanted:
+            return near
+        *_, top = (self, *self.around)
+        return next((e for e in top.below if e.tag == "LABEL" and e.attributes.get("for") == wanted), None)
+
+    @property
     def name(self) -> str:
         """The name that the page's recorder gives it: its key, or its place below the nearest thing that has one."""
         if self.key:
