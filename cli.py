@@ -91,7 +91,7 @@ def _trusted(folders: list[Path]) -> list[Path]:
 
 
 def _examined(task_ids: list[str], out: TextIO) -> list[Any]:
-    """What there is to say about the applications of tasks, printed as it is found."""
+    """Examinations of the applications of tasks, each printed as it is found."""
     from webgym.loop_thread import loop_thread
     from webgym.trust.applications import applications, examine
 

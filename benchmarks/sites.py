@@ -33,7 +33,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from webgym.backends.browser.pool import shared_pool
-from webgym.backends.browser.profile import LISTENERS
+from webgym.backends.browser.profile import LISTENERS, show_password
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
@@ -218,6 +218,7 @@ async def _loads_of(browser: Browser, episode: Episode, addresses: Sequence[str]
     listener.serve(episode)
     context = await browser.new_context(proxy={"server": f"http://{LISTENERS}:{listener.port}"})
     page, times = await context.new_page(), []
+    await show_password(context, page, listener)
     await page.goto(addresses[0])  # its styles are cached then, as they are after an episode's first page
     for address in addresses:
         await page.goto(address)

@@ -202,7 +202,7 @@ def _nested(nodes: Sequence[t.Node]) -> Iterator[tuple[int, t.Node, int]]:
     box: tuple[int, t.Node] | None = None
     for node in nodes:
         number += 1
-        if box and node.role == "option" and node.depth > box[1].depth:
+        if box and node.role in ("option", "group") and node.depth > box[1].depth:  # a group is the label above some options
             yield number, node, box[0]
             continue
         depth = min(node.depth, MAX_NESTING)

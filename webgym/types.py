@@ -25,8 +25,9 @@ class Node:
 
     `role` is the ARIA role in lower case (`button`, `textbox`, `checkbox`, `link`, `option`, `heading` ...) or `text`.
     `text` is the accessible name (or the text itself), white space collapsed. `value` is what a field holds now.
-    `states` is a subset of checked, selected, disabled, expanded, collapsed, focused, required, readonly, clickable, draggable,
-    scrollable, in this order. `box` is x, y, width, height in CSS pixels of the viewport; it is no part of any hash.
+    `states` is a subset of checked, mixed, selected, disabled, expanded, collapsed, focused, the type of a field (date, time, month, week,
+    datetime-local, color, password), required, readonly, invalid, draggable, scrollable, in this order. `box` is x, y, width, height in CSS
+    pixels of the viewport; it is no part of any hash.
     `depth` is the nesting of groups around it.
     """
 
@@ -46,7 +47,8 @@ class Observation:
     `nodes` is the page in reading order (see :class:`Node`); refs are numbered per snapshot from 0 and are valid for the next
     action only. `error` tells in words why the last action did not work, else it is empty. `turn` counts from 0 and
     `turns_left` includes the coming one. `state_hash` identifies the state of site and page without history (URL, nodes, form
-    values, site state), the anchor for step groups; `hash` covers everything the agent sees, but for pixels and boxes.
+    values, site state), the anchor for step groups; `hash` covers everything the agent sees, but for pixels and boxes. `top` is the first
+    of the `nodes` of a long page that was scrolled that is in view, from which on a prompt shows them; else 0.
     """
 
     goal: str
@@ -62,13 +64,14 @@ class Observation:
     state_hash: str = ""
     dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt; a notice says what it asks
     screenshot: "np.ndarray | None" = field(default=None, compare=False, repr=False)  # [height, width, 3] uint8
+    top: int = 0
 
     @cached_property
     def hash(self) -> str:
         """Digest of all that the agent sees but pixels: equal seeds and actions give equal hashes in any process."""
         nodes = [(n.role, n.text, n.ref, n.value, n.states, n.depth) for n in self.nodes]
         seen = [self.goal, self.url, self.title, nodes, self.tabs, self.focus, self.turn, self.turns_left, self.error, self.notices]
-        return digest(seen)
+        return digest([*seen, self.top] if self.top else seen)
 
     def node(self, ref: int) -> Node | None:
         """The node that bears this ref, if any."""

@@ -26,6 +26,7 @@ from trainers.models.tiny import JOIN, WORD
 from webgym.actions.automaton import INFINITE, State
 from webgym.actions.grammar import grammar, grammar_name
 from webgym.errors import UsageError
+from webgym.prompts.page import shown_nodes
 from webgym.prompts.settings import PromptSettings
 from webgym.types import Observation
 
@@ -40,7 +41,7 @@ START, JOINED, LOW, HIGH = 1, 2, 4, 8
 
 def grammar_for(observation: Observation, prompts: PromptSettings) -> str:
     """The name of the grammar of a page as its prompt shows it. Raises UsageError for a dialect that has none."""
-    refs = (node.ref for node in observation.nodes[: prompts.max_nodes] if node.ref is not None)
+    refs = (node.ref for node in shown_nodes(observation, prompts.max_nodes) if node.ref is not None)
     return grammar_name(prompts.dialect, observation.goal, 1 + max(refs, default=-1), observation.dialog != "")
 
 

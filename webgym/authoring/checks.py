@@ -85,7 +85,7 @@ class SiteCheck(Check):
 
 
 class StateCheck(Check):
-    """What a reader of the file's application says; the path begins with the reader's name."""
+    """The state that a reader of the file's application gives; the path begins with the reader's name."""
 
     state: SiteState
 

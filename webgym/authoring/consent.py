@@ -13,6 +13,7 @@ from pathlib import Path
 from webgym.errors import TaskFileError, UsageError
 from webgym.sites.apps.files import LEFT_OUT, LINKED
 
+MOST_FILES = 50_000  # of a folder that is trusted as a whole
 PROGRAMS = {
     ".bash", ".bat", ".cfg", ".cjs", ".go", ".html", ".ini", ".java", ".jinja", ".jinja2", ".js", ".json", ".jsx", ".lua", ".mjs", ".php",
     ".pl", ".ps1", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".tsx", ".vue", ".yaml", ".yml", ".zsh",
@@ -63,12 +64,17 @@ def fingerprint(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def _programs(folder: Path) -> Iterator[Path]:
+def _programs(folder: Path, seen: list[int] | None = None) -> Iterator[Path]:
+    """The programs below a folder. Raises UsageError where there are too many files to be one pack."""
+    seen = [0] if seen is None else seen
     for entry in sorted(folder.iterdir()):
+        seen[0] += 1
+        if seen[0] > MOST_FILES:
+            raise UsageError(f"{folder} and its neighbours have more than {MOST_FILES:,} files: put the task file into a folder of its own")
         if entry.name in LEFT_OUT or entry.name in LINKED:
             continue
         if entry.is_dir() and not entry.is_symlink():
-            yield from _programs(entry)
+            yield from _programs(entry, seen)
         elif entry.is_file() and (entry.suffix.lower() in PROGRAMS or os.access(entry, os.X_OK)):
             yield entry
 

@@ -91,7 +91,12 @@ def fill(node: Node, text: str) -> Fill:
 
 def fill_in(pairs: Iterable[tuple[Node, str]]) -> Action | None:
     """Fills the first field that does not hold its text yet; None when all do."""
-    return next((fill(node, text) for node, text in pairs if node.value != text), None)
+    return next((fill(node, text) for node, text in pairs if not holds(node, text)), None)
+
+
+def holds(node: Node, text: str) -> bool:
+    """True if the field holds this text; of a field for a password, as far as its dots tell."""
+    return node.value == ("•" * len(text) if "password" in node.states else text)
 
 
 def tick(boxes: Sequence[Node], chosen: Iterable[Node]) -> Action | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the names of backends must be known without loading a web s
 
 
 class View(Protocol):
-    """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`."""
+    """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`. A view may have a `top`, too."""
 
     @property
     def url(self) -> str: ...

@@ -28,7 +28,7 @@ End = Literal["", "stop", "infeasible"]
 """The agent's way of ending the episode, if it did."""
 
 RESET_S = 60.0
-CHECK_S = 90.0  # that a check may take which waits
+CHECK_S = 45.0  # that a check may take which waits
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
@@ -195,6 +195,7 @@ class AsyncWebEnv:
             state_hash=t.digest([view.url, nodes, site_state]),
             dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
             screenshot=page.pixels,
+            top=getattr(view, "top", 0),  # a backend whose pages are short need not tell
         )
 
     def _kind(self, verdict: Verdict, ended: End) -> t.OutcomeKind | Literal[""]:

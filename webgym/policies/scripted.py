@@ -72,7 +72,7 @@ def _options(nodes: Sequence[Node]) -> dict[int, list[tuple[int, str]]]:
     for node in nodes:
         if box is not None and box.ref is not None and node.role == "option" and node.depth > box.depth and node.ref is not None:
             found.setdefault(box.ref, []).append((node.ref, node.text))
-        else:
+        elif box is None or node.role != "group" or node.depth <= box.depth:  # else the label above some of its options
             box = node if node.role in ("combobox", "listbox") else None
     return found
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from webgym.actions import goal_strings
-from webgym.prompts.page import compact_line
+from webgym.prompts.page import compact_line, shown_nodes
 from webgym.prompts.settings import PromptSettings, continues, recent_turns
 from webgym.types import Mention, Node, Observation, Turn
 
@@ -19,7 +19,7 @@ def compact_text(observation: Observation, history: Sequence[Turn], settings: Pr
         lines.append(f"error: {_plain(observation.error)[:80]}")
     lines.extend(f"note: {_plain(notice)[:80]}" for notice in observation.notices if settings.errors)
     lines.append("page:")
-    nodes = observation.nodes[: settings.max_nodes]
+    nodes = shown_nodes(observation, settings.max_nodes)
     found = marks(nodes, observation.goal) if settings.marks else [""] * len(nodes)
     lines.extend(_line(node, mark) for node, mark in zip(nodes, found, strict=True))
     if len(nodes) < len(observation.nodes):
@@ -46,8 +46,10 @@ def _pointed(goal: str) -> str:
 _REF = re.compile(r"[#*]\d+")
 
 
-def mention(text: str, nodes: Sequence[Node]) -> Mention | None:
+def mention(text: str, nodes: Sequence[Node], top: int = 0) -> Mention | None:
     """The thing of a page that agent text names first; None where its last line holds no ref, or one that nothing on the page bears.
+
+    Its line is counted from `top` on, where the prompt of a long page that was scrolled begins.
 
     >>> mention("click #1", [Node("text", "Hi"), Node("button", "OK", ref=0), Node("link", "Help", ref=1)])
     Mention(node=Node(role='link', text='Help', ref=1, value=None, states=(), depth=0, box=None), line=2)
@@ -55,7 +57,8 @@ def mention(text: str, nodes: Sequence[Node]) -> Mention | None:
     ref = _REF.search(_last_line(text))
     if ref is None:
         return None
-    return next((Mention(node, line) for line, node in enumerate(nodes) if node.ref is not None and str(node.ref) == ref[0][1:]), None)
+    found = next((line for line, node in enumerate(nodes) if node.ref is not None and str(node.ref) == ref[0][1:]), None)
+    return None if found is None else Mention(nodes[found], found - top if found >= top else found)
 
 
 def _last_line(text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from webgym.types import Node
+from webgym.types import Node, Observation
 
 PageMode = Literal["full", "compact"]
 
@@ -24,8 +24,12 @@ def full_line(node: Node) -> str:
     'Welcome back'
     >>> full_line(Node("text", "[3] is no ref, [0] neither")), full_line(Node("text", "Goal: pay"))
     ('text: [3] is no ref, [0] neither', 'text: Goal: pay')
+    >>> full_line(Node("progressbar", "Upload", value="40%"))
+    'progressbar: Upload value="40%"'
     """
     indent = "  " * node.depth
+    if node.ref is None and node.value is not None:
+        return f'{indent}{node.role}: {node.text} value="{node.value}"'
     if node.ref is None:
         return f"{indent}{node.text}" if node.role == "text" and not _OURS.match(node.text) else f"{indent}{node.role}: {node.text}"
     parts = [f'[{node.ref}] {node.role} "{node.text}"']
@@ -58,6 +62,22 @@ def compact_line(node: Node, mark: str = "") -> str:
     else:
         parts.extend([f"*{node.ref}"] if mark == "*" else [mark, f"#{node.ref}"])
     return " ".join(part for part in parts if part)
+
+
+def first_shown(observation: Observation, most: int) -> int:
+    """The line of the page with which a prompt of `most` lines begins: 0, or the first in view where the page was scrolled and is longer.
+
+    >>> page = Observation("", "", "", tuple(Node("text", str(i)) for i in range(9)), top=4)
+    >>> first_shown(page, 9), first_shown(page, 3), first_shown(page, 7)
+    (0, 4, 2)
+    """
+    return max(0, min(observation.top, len(observation.nodes) - most))
+
+
+def shown_nodes(observation: Observation, most: int) -> tuple[Node, ...]:
+    """The lines of the page that a prompt of `most` lines shows."""
+    first = first_shown(observation, most)
+    return observation.nodes[first : first + most]
 
 
 def page_text(nodes: Iterable[Node], mode: PageMode = "full", marks: Sequence[str] | None = None) -> str:

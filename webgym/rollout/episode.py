@@ -238,7 +238,7 @@ class Episode:
             times=Times(choice.policy_s, browser_s),
             box=target.box if target else _point(choice.action),
             target=target,
-            mention=mention(choice.completion.text, observation.nodes),
+            mention=mention(choice.completion.text, observation.nodes, observation.top),
         )
 
     async def _after(self, fault: Fault) -> Trajectory | None:

@@ -141,7 +141,7 @@ class Episode:
         self._immutables = immutables
         self.states: dict[str, Any] = {}
         self.traces = Traces()
-        self.touched = False  # whether a site was asked
+        self.asked = 0  # requests of which a site was asked
         self.lease: tuple[tuple[str, ...], int, Any, float] = ((), 0, None, 0.0)  # what it was opened with
         self.over = False
         self.elsewhere: set[str] = set()  # the addresses that pages asked for and no site has
@@ -185,7 +185,7 @@ class Episode:
                 )
             if asks_for_worker(scope):
                 scope, send = plainly(scope), with_hooks(send, self.worker_hooks)
-        self.touched = True
+        self.asked += 1
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed, self.streams)

@@ -1,5 +1,6 @@
 """A gate before an episode whose first page is still on the way, while the last page of the episode before may live on."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -8,20 +9,21 @@ class Gate:
     """Lets the navigation to the address `url` pass, with its redirects, and nothing else.
 
     A browser says in `sec-fetch-site` that a person opened an address, as a session does; a page's own requests never say so. Where it says
-    nothing, which is on hosts that are no secure contexts, the address decides. A request with cookies is stopped, too, because an
-    episode begins without any.
+    nothing, which is on hosts that are no secure contexts, the address decides. A request is stopped, too, that has cookies besides
+    those which the episode was given (`cookies`, as name=value) and which the answers so far have set.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cookies: Iterable[str] = ()) -> None:
         self._wanted = url.partition("#")[0]
-        self.cookies: set[str] = set()  # those that answers have set, as name=value
+        self.cookies = set(cookies)
 
     def passes(self, found: str, scope: Any) -> bool:
         """True if a request to the origin `found` may pass."""
         headers = dict(scope["headers"])
         opened_by = headers.get(b"sec-fetch-site", b"")
         opened = opened_by == b"none" or (not opened_by and address(found, scope) == self._wanted)
-        clean = b"cookie" not in headers or bool(self.cookies)
+        carried = headers.get(b"cookie", b"").decode("latin-1").split(";")
+        clean = {pair.strip() for pair in carried if pair.strip()} <= self.cookies
         return scope["type"] == "http" and scope["method"] == "GET" and opened and clean
 
     def watch(self, asked: str, send: Any) -> Any:

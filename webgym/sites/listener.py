@@ -1,18 +1,23 @@
 """A session's own proxy: one loopback port through which its browser context sends every request, whatever the scheme, host and port.
 
 The listener is the session, and what it serves is the session's episode: a page sees ordinary addresses and no header of ours, and an
-episode is ended by aborting every connection. While no episode is served, each request is refused and counted; while the first page of an
+episode is ended by aborting every connection. While no episode is served, each request is refused and noted; while the first page of an
 episode is on the way and the last page of another may live on, a gate (:mod:`webgym.sites.gate`) stops all else.
 
 A request to http comes in absolute form (`GET http://shop.localhost/cart HTTP/1.1`). WebSockets and https come in a tunnel
 (`CONNECT app.example:443`), which leads to the site of that host and port: with TLS where the site has https, plainly where it has http.
 For any other address the connection is refused, and the page finds that it cannot be reached.
+
+No other program of the machine gets in, although it may find the port: a listener has a password (`proxy-authorization`), which the
+context is given once, at :data:`DOOR`, and shows with every request and tunnel from then on. No page and no site ever sees it.
 """
 
 import asyncio
+import base64
 import logging
 import secrets
 import ssl
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +37,10 @@ MOST_NOTED = 100  # addresses that no site has
 MOST_HEAD = 65_536  # bytes of a CONNECT
 TLS_S = 30.0  # that a browser may take to shake hands
 CONNECTED = b"HTTP/1.1 200 connected\r\n\r\n"
+DOOR = "http://door.webgym/"  # an address that the listener itself answers who knows its password
+USER = "webgym"
+ASKS = b'Basic realm="webgym"'
+UNKNOWN = b"HTTP/1.1 407 who is there\r\nproxy-authenticate: " + ASKS + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 REFUSED = b"HTTP/1.1 403 no site of this episode\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -43,7 +52,7 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 @cache
 def _config() -> uvicorn.Config:
-    """What uvicorn's protocols are made with."""
+    """The configuration of uvicorn's protocols."""
     config = uvicorn.Config(
         _app,
         http="h11",  # it takes addresses in absolute form
@@ -67,7 +76,9 @@ class Listener:
     def __init__(self, certificate: Certificate) -> None:
         self.certificate = certificate
         self.port = 0
-        self.refused = 0  # requests since the last episode ended, until the next one is let through
+        self.password = secrets.token_urlsafe(16)
+        self._shown = b"Basic " + base64.b64encode(f"{USER}:{self.password}".encode())  # by who knows it
+        self.refused = asyncio.Event()  # set by a request since the last episode ended, until the next one is let through
         self.state = ServerState()
         self._episode: Episode | None = None
         self._gate: Gate | None = None
@@ -93,7 +104,7 @@ class Listener:
             raise SiteFault("the session's listener has stopped: no page can be served any more")
         self._episode, self._gate = episode, gate
         if gate is None:
-            self.refused = 0
+            self.refused.clear()
 
     def barrier(self, found: str) -> str:
         """An address below the origin `found` that is answered here, and which :meth:`passed` then says."""
@@ -105,14 +116,20 @@ class Listener:
         """True if the last barrier was asked for."""
         return not self._barrier
 
+    def knows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """True if the headers of a request or a tunnel hold the password."""
+        return any(secrets.compare_digest(value, self._shown) for name, value in headers if name == b"proxy-authorization")
+
     async def answer(self, found: str, scope: Any, receive: Any, send: Any, connection: "Connection") -> None:
         """Let the episode answer a request to the origin `found`, or refuse it."""
         episode, gate = self.episode, self._gate
+        if f"{found}/" == DOOR:
+            return await reply(send, 204, {"cache-control": "no-store"})
         if self._barrier and scope["type"] == "http" and address(found, scope) == self._barrier:
             self._barrier = ""
             return await reply(send, 404, {"cache-control": "no-store"})
         if episode is None or (gate is not None and scope["path"] != BLANK and not gate.passes(found, scope)):
-            self.refused += 1
+            self.refused.set()
             return connection.transport.abort()
         if not episode.serves(found):
             self.note(found)
@@ -123,9 +140,10 @@ class Listener:
     def tunnel_to(self, authority: str) -> str:
         """The origin of the site with this host and port, over https or else over http; "" where the episode has none."""
         if self.episode is None or self._gate is not None:
-            self.refused += 1
+            self.refused.set()
             return ""
-        found = (_origin(scheme, authority) for scheme in ("https", "http"))
+        schemes = ("https", "http") if authority.rpartition(":")[2].isdigit() else ()
+        found = (_origin(scheme, authority) for scheme in schemes)
         return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")
 
     def refuse(self) -> None:
@@ -179,7 +197,13 @@ class Connection(asyncio.Protocol):
     def _connect(self) -> None:
         """Open the tunnel that the first line asks for, if it leads to a site."""
         head, _, self._received = self._received.partition(b"\r\n\r\n")
-        authority = head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1")
+        first, *lines = head.split(b"\r\n")
+        pairs = (line.partition(b":") for line in lines)
+        if not self._listener.knows((name.strip().lower(), value.strip()) for name, _, value in pairs):
+            self.transport.write(UNKNOWN)
+            self.transport.close()
+            return
+        authority = first.split(b" ")[1].decode("latin-1")
         found = self._listener.tunnel_to(authority)
         if not found:
             self._listener.note(authority)
@@ -225,6 +249,8 @@ class Connection(asyncio.Protocol):
         if scope["type"] not in ("http", "websocket"):
             return
         found = self._tunnel
+        if not found and not self._listener.knows(scope["headers"]):
+            return await reply(send, 407, {"proxy-authenticate": ASKS.decode()})
         if not found:
             found, path = _absolute(scope["raw_path"])
             scope = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path}

@@ -19,7 +19,7 @@ CODED = (
     b"digest",
     b"content-md5",
 )  # headers that tell of the text as it was
-_IMPORTS = re.compile(rb"(^|[;}\n])\s*import\s*[\w{*\"']")
+_IMPORTS = re.compile(rb"(^|[;}\n])\s*import(\s*[{*\"']|\s+\w)")
 
 
 def asks_for_worker(scope: Scope) -> bool:

@@ -97,7 +97,7 @@ async def _look(env: AsyncWebEnv, task: Task) -> _Look:
 
 
 async def _started(site: Any) -> str:
-    """How the application starts, in words. Raises SiteFault where it does not."""
+    """A sentence on the start of the application. Raises SiteFault where it does not."""
     begun = time.monotonic()
     lease = await site.lease(0, None)
     took = time.monotonic() - begun

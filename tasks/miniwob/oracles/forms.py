@@ -222,7 +222,7 @@ def movie_search(page: Observation) -> Action:
     """Three labelled fields in any order and wording; labels (before, after or inside) and fields come in one order."""
     genre, director, year = wanted(page, r"Search for (.*) movies directed by (.*) from year (\d+)")
     words = {"genre": genre, "director": director, "year": year, "date": year}
-    answers = [answer for n in page.nodes for word, answer in words.items() if word in n.text.casefold()]
+    answers = dict.fromkeys(answer for n in page.nodes for word, answer in words.items() if word in n.text.casefold())
     return fill_in(zip(fields(page), answers, strict=True)) or click(things(page)[-1])
 
 

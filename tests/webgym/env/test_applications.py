@@ -44,6 +44,10 @@ tasks:
     signed_in: {{headers: {{X-Reader: cleo}}}}
     goal: Add Emma again, and say how many there are.
     check: {{verify: counted.py}}
+  - name: board
+    start: /board
+    goal: Leave the board.
+    check: {{state: {{path: books, count: 9}}}}
   - name: wrong
     start: /
     signed_in: {{post: /login, form: {{name: ann, password: no}}, token: csrf}}
@@ -169,6 +173,23 @@ def test_pages_reach_neither_private_paths_nor_the_processs_own_port(shelf):
         own = ", ".join(f"'http://{host}:{port}/login'" for host in ("127.0.0.1", "localhost", "shelf.localhost"))
         assert await env.session.tab.page_promise(code % own) == [404, 404, "none", "none", "none"]
         assert "not allowed" in (await act(env, f"goto('http://127.0.0.1:{port}/')")).observation.error
+
+    play(test)
+
+
+def test_an_event_stream_of_an_application_holds_no_time_and_ends_with_its_page(shelf):
+    async def test(env):
+        page = await env.reset("shelf.board", 0)
+        assert "Board" in words(page)
+        held = [exchange.address for exchange in env.session.episode.unanswered()]
+        assert held == ["http://shelf.localhost/events"]
+        step = await act(env, "wait(1000)")
+        assert "an event" in words(step.observation) and not step.observation.error
+        await act(env, f"click('{ref(step.observation, 'Leave')}')")
+        folder = next(iter(env._pool.gateway.leases(env._token).values())).plain.folder
+        async with asyncio.timeout(20):
+            while not (folder / "stream-ended").exists():
+                await asyncio.sleep(0.02)
 
     play(test)
 

@@ -73,7 +73,7 @@ heading: Sign up
 [1] textbox "Story" value="two\\nlines"
 text: [2] and #2 cost $3
 [2] button "Save"
-... 1 more lines are not shown"""
+... 1 more lines are not shown: scroll down to read on"""
     assert user.text == expected
     assert prompt_text(SEEN, HISTORY, PromptSettings(history=2, max_nodes=5)) == f"{system.text}\n\n{expected}\n\nAction:"
 

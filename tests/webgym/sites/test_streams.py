@@ -79,12 +79,13 @@ def test_a_request_without_an_answer_is_a_stream_once_the_patience_is_over():
 
 
 def test_no_request_is_a_stream_while_another_one_is_on_its_way():
-    slow, others = Asked(), [Asked(f"http://a.localhost/{number}") for number in range(3)]
-    found, _ = streams(slow, *others)
-    for other in others:
+    running = [Asked()]
+    found = Streams(lambda: [x for x in running if not x.answered])  # type: ignore[arg-type, return-value]
+    for number in range(3):
+        running.append(Asked(f"http://a.localhost/{number}"))
         assert not any(found.late() for _ in range(PATIENCE - 1))
-        other.answered = True
-    assert found.late(), "the slow one has been open all the time"
+        running[-1].answered = True
+    assert found.late(), "the first one has been open all the time"
 
 
 def test_a_site_that_has_not_taken_in_a_message_is_waited_for():

@@ -54,7 +54,7 @@ from webgym.sites.apps.calls import in_thread
 from webgym.task import FAILURE, SPLITS, SUCCESS, Evidence, Site, Split, Splits, Start, Task, Verdict, hosts_of
 from webgym.types import seed_from
 
-VERIFY_S = 60.0  # that a program may take for its verdict
+VERIFY_S = 30.0  # that a program may take for its verdict; a step has 60
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle", "signed_in")  # the fields that may hold placeholders
 

@@ -72,7 +72,7 @@ class ResetStep(Entry):
         return self
 
     def step(self, folder: Path) -> Reset:
-        """What performs it. Raises TaskFileError, ValueError."""
+        """The reset that it means. Raises TaskFileError, ValueError."""
         source = inside(folder, self.from_) if self.from_ else None
         if source is not None and not source.exists():
             raise ValueError(f"from: expected a file beside the task file, got {self.from_!r}: there is no {source}")
@@ -108,7 +108,7 @@ class StateReader(Entry):
         return self
 
     def reader(self, folder: Path) -> Reader:
-        """What reads it. Raises TaskFileError."""
+        """The reader that it means. Raises TaskFileError."""
         if self.sqlite is not None:
             return apps.Query(self.sqlite, self.query or "")
         if self.get is not None:

@@ -123,12 +123,12 @@
   // --- what the browser says ------------------------------------------------------------------------------------------------
   const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
   // The words that a browser shows at the field which holds a form back, once.
-  const said = () => {
+  const refusals = () => {
     for (const view of views(globalThis)) hear(view.document);
     const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected), field = heard[0]?.target;
     invalid = [];
     if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
     return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
   };
-  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, said });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, refusals });
 })

@@ -2,8 +2,8 @@
 
 A context keeps its processes, caches and connections, which makes a reset cheap, and it keeps whatever of the last page still runs. So a
 context is used again only where facts that no page can hide say that nothing does: no worker was started, no other page was opened, no
-second origin was asked, every request had its answer, and no answer left credentials or policies behind. Otherwise :class:`Spent` is
-raised, and the next episode gets a context, and thereby a port, of its own.
+second origin was asked, every request had its answer, none came between turns, and no answer left credentials or policies behind.
+Otherwise :class:`Spent` is raised, and the next episode gets a context, and thereby a port, of its own.
 
 The last page itself lives until the first page of the next episode has been committed, and some of its scripts go on although its time
 stands still. Until then the listener lets nothing but that navigation through. After it, and before the new page has run anything, the
@@ -12,7 +12,7 @@ came meanwhile makes the context spent, too.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from playwright.async_api import BrowserContext, Page
@@ -24,6 +24,7 @@ from webgym.sites.episode import BLANK, Episode
 from webgym.sites.gate import Gate
 from webgym.sites.listener import Listener
 
+PATIENCE_S = 5.0  # that the last page may take to be left for the next one, real seconds
 STORAGE = "indexeddb,cache_storage,service_workers,file_systems,storage_buckets"
 
 
@@ -39,6 +40,7 @@ class Changeover:
         self._played: Episode | None = None  # the last one
         self._gate: Gate | None = None
         self._visited: set[str] = set()  # the origins of all episodes
+        self._asked = 0  # the requests of the episode until its last turn ended
         self._workers = self._pages = False  # whether this episode has started one or opened another
         context.on("page", self._on_page)
 
@@ -48,6 +50,11 @@ class Changeover:
     def worker(self) -> None:
         """Note that a page has started a worker of any kind."""
         self._workers = True
+
+    def rest(self) -> None:
+        """Note that a turn is over: the page asks for nothing while its time stands still, unless its scripts go on all the same."""
+        if self._played is not None:
+            self._asked = self._played.asked
 
     @property
     def first(self) -> bool:
@@ -81,12 +88,26 @@ class Changeover:
         others = {origin(host) for host in hosts} - {origin_of_url(url)}
         if reason := self.remains:
             raise Spent(reason)
-        if self._played.traces.cut or self._listener.refused:
+        if self._played.traces.cut or self._listener.refused.is_set():
             raise Spent("requests without an answer")
+        if self._played.asked > self._asked:
+            raise Spent("scripts that go on while time stands still")
         if not left or left not in self._played.traces.origins:
             raise Spent("a page without an address")
         if others & self._visited or not origin_of_url(url).startswith("http:"):
             raise Spent("another host's storage")
+
+    async def undisturbed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work of the change. Raises Spent as soon as the last page asks for something meanwhile, which can keep it from ending."""
+        done, disturbed = asyncio.ensure_future(work), asyncio.ensure_future(self._listener.refused.wait())
+        try:
+            await asyncio.wait((done, disturbed), timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                raise Spent("scripts that go on after their page" if disturbed.done() else "a page that cannot be left")
+            done.result()
+        finally:
+            done.cancel()
+            disturbed.cancel()
 
     async def leave(self, tab: Tab) -> None:
         """Keep the last page from acting when it is left, and clear what the navigation to the next page would take along."""
@@ -104,9 +125,10 @@ class Changeover:
         # Cookies that it writes on leaving are on their way, and are there when they can be read.
         await tab.ask(f"(() => {{ history.replaceState(null, '', '{BLANK}'); document.open(); try {{ document.cookie }} catch {{}} }})()")
 
-    def admit(self, episode: Episode, url: str) -> None:
-        """Let the first page of the episode through, and in a fresh context all else too. Raises SiteFault."""
-        self._gate = None if self._played is None else Gate(url)
+    def admit(self, episode: Episode, url: str, cookies: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Let the first page of the episode through, and in a fresh context all else too; it may have these cookies. Raises SiteFault."""
+        given = (f"{cookie['name']}={cookie['value']}" for cookie in cookies)
+        self._gate = None if self._played is None else Gate(url, given)
         self._played, self._pages = episode, False
         episode.traces.origins.add(origin_of_url(url))  # which the browser's cache may answer for
         self._listener.serve(episode, self._gate)
@@ -133,7 +155,7 @@ class Changeover:
 
     def _must_be_quiet(self) -> None:
         """Raises Spent if the last page still does something."""
-        if self._listener.refused or self._workers or self._pages:
+        if self._listener.refused.is_set() or self._workers or self._pages:
             raise Spent("scripts that go on after their page")
 
     async def _barrier(self, tab: Tab, found: str) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
 """Arguments of a browser whose frames can be controlled."""
 INTERVAL_MS = 1000 / 60  # of frames, as pages are told
-TICK_MS = 0.002  # by which a frame is later than the last one at least: the browser cuts to whole microseconds, and drops one that is not
+TICK_MS = 0.01  # by which a frame is later than the last one at least: the browser counts microseconds, and drops one that is not later
 FRAME_S = 2.0  # that a frame may take; a document that is on its way out draws none
 
 
@@ -68,6 +68,7 @@ class Screen:
             if self._late is not None:
                 await asyncio.wait({self._late})
             self._late = drawing = asyncio.ensure_future(begin())
+            drawing.add_done_callback(lambda frame: frame.cancelled() or frame.exception())  # who asked for it may be gone
             done, _ = await asyncio.wait({drawing}, timeout=FRAME_S)
             if not done:
                 log.debug("a frame was not drawn")

@@ -84,8 +84,8 @@
     if (node.role !== "combobox" && node.role !== "listbox") return [];
     const { nodes } = hands.turn, found = [];
     for (const next of nodes.slice(nodes.indexOf(node) + 1)) {
-      if (next.role !== "option" || next.depth <= node.depth) break;
-      found.push(next);
+      if (!["option", "group"].includes(next.role) || next.depth <= node.depth) break;
+      if (next.role === "option") found.push(next);
     }
     return found;
   };

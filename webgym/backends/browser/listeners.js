@@ -1,6 +1,6 @@
 // Runs in every page's own world before its scripts. It remembers what no other world can see: which elements listen to clicks and drops,
 // and which hold a closed shadow root. It changes no markup: the reader asks with one private event, and each such element answers with
-// another, whose detail is its kinds ("c" clicks, "d" drops, "s" begins of drags, "x" a closed root) and, a line each, what is known of
+// another, whose detail is its kinds ("c" clicks, "d" drops, "s" begins of drags, "x" a closed root, "r" the root of a framework) and, a line each, what is known of
 // those inside for which it listens. A page may replace what the language offers, so that all is kept that is needed later.
 ((ask, answer) => {
   const call = Function.prototype.call, uncurried = (f) => call.bind(f), apply = Reflect.apply;
@@ -24,7 +24,7 @@
   const remember = (target, kind, handler) => {
     let record = recordOf(records, target);
     if (!record) {
-      record = { __proto__: null, kinds: "", handlers: [], known: 0 };
+      record = { __proto__: null, kinds: "", handlers: [], known: 0, told: 0, chosen: "" };
       keepRecord(records, target, record);
       put(targets, count++, new Weak(target));
     }
@@ -53,20 +53,22 @@
     return root;
   };
 
-  // A handler's own text, which says what it looks for in what was clicked; and the selectors that jQuery keeps for it.
+  // A handler's own text, which says what it looks for in what was clicked, and the selectors that jQuery keeps for it; told once.
   const hintsOf = (target, record) => {
     if (isElement(target) && !firstChild(target)) return "";
-    let hints = "";
-    for (let i = 0; i < record.known; i++) {
-      const handler = record.handlers[i], f = typeof handler === "function" ? handler : handler?.handleEvent;
+    let hints = "", chosen = "";
+    for (; record.told < record.known; record.told++) {
+      const handler = record.handlers[record.told], f = typeof handler === "function" ? handler : handler?.handleEvent;
       if (typeof f === "function") hints += "\nf" + cut(sourceOf(f), 0, MOST_SOURCE);
     }
     try {
-      const events = globalThis.jQuery?._data?.(target, "events") ?? {}, types = keysOf(events);
-      for (let i = 0; i < types.length; i++)
-        for (let j = 0; KINDS[types[i]] && j < events[types[i]].length; j++) if (events[types[i]][j].selector) hints += "\ns" + events[types[i]][j].selector;
+      const events = globalThis.jQuery?._data?.(target, "events");
+      for (let i = 0, types = events ? keysOf(events) : []; i < types.length; i++)
+        for (let j = 0; KINDS[types[i]] && j < events[types[i]].length; j++) if (events[types[i]][j].selector) chosen += "\ns" + events[types[i]][j].selector;
     } catch { /* the page's own jQuery is not what it seems */ }
-    return hints;
+    if (chosen === record.chosen) return hints;
+    record.chosen = chosen;
+    return hints + chosen;
   };
   // What frameworks that listen at the root of the page write on the elements for which they do.
   const written = (element, props) => {
@@ -110,8 +112,9 @@
       put(left, kept++, targets[i]);
       const record = recordOf(records, target), element = isElement(target);
       if (element && !connected(target)) continue;
-      tell(target === globalThis ? document : target, record.kinds + hintsOf(target, record));
-      above ||= record.known > 0 && (!element || !!firstChild(target)) && marked(element ? target : document);
+      const framework = record.known > 0 && (!element || !!firstChild(target)) && marked(element ? target : document);
+      tell(target === globalThis ? document : target, record.kinds + (framework ? "r" : "") + hintsOf(target, record));
+      above ||= framework;
     }
     targets = left;
     count = kept;

@@ -15,4 +15,5 @@ class PageView:
     tabs: tuple[str, ...]
     focus: int | None
     notices: tuple[str, ...]
+    top: int = 0  # of `nodes`, the first that is in view
     dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt

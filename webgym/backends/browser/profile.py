@@ -21,7 +21,7 @@ from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
 from webgym.sites.certificates import certificate
-from webgym.sites.listener import Listener
+from webgym.sites.listener import DOOR, USER, Listener
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ class Profile:
         )
         self = cls(browser, context, root, known, listener)
         await context.add_init_script(self.clipboard.script)
-        self.tab = await self.attach(await self.new_page(), shown)
+        page = await self.new_page()
+        await show_password(context, page, listener)
+        self.tab = await self.attach(page, shown)
         workers.hear(await self._hold_permissions(), self.changeover.worker)
         await self.tab.settle(AHEAD_MS)
         return self
@@ -103,6 +105,26 @@ class Profile:
             if self.browser.is_connected() and isinstance(error, TimeoutError):
                 return  # it may still send
         await self.listener.close()
+
+
+async def show_password(context: BrowserContext, page: Page, listener: Listener) -> None:
+    """Let a context that was just made show the listener's password with all its requests from now on. `page` is a blank one of it."""
+    cdp = await context.new_cdp_session(page)
+    answers: set[asyncio.Future[Any]] = set()  # kept while they are on their way
+
+    def answer(method: str, event: dict[str, Any], **given: Any) -> None:
+        answers.add(asyncio.ensure_future(cdp.send(method, {"requestId": event["requestId"], **given})))
+
+    known = {"response": "ProvideCredentials", "username": USER, "password": listener.password}
+    cdp.on("Fetch.requestPaused", lambda event: answer("Fetch.continueRequest", event))
+    cdp.on("Fetch.authRequired", lambda event: answer("Fetch.continueWithAuth", event, authChallengeResponse=known))
+    await cdp.send("Fetch.enable", {"handleAuthRequests": True, "patterns": [{"urlPattern": f"{DOOR}*"}]})
+    asked = f"fetch('{DOOR}', {{mode: 'no-cors'}}).then(() => true, () => false)"
+    entered = await cdp.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True, "returnByValue": True})
+    await asyncio.gather(*answers)
+    await cdp.detach()
+    if not entered["result"].get("value"):
+        raise PlaywrightError("its listener did not let a new context in")
 
 
 class Profiles:

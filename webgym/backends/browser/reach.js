@@ -1,4 +1,4 @@
-// Runs in an isolated world of the page, after snapshot.js: finds a point at which a thing can be reached, in its own document and
+// Runs in an isolated world of the page, after the reader (reader/): finds a point at which a thing can be reached, in its own document and
 // through all shadow roots and frames around it. It writes nothing into the page; it only scrolls.
 (() => {
   const w = globalThis.webgym, { squash, clip, refs, above } = w;
@@ -58,6 +58,7 @@
   const large = (r) => r.width >= 1 && r.height >= 1;
   const boxesOf = (el) => {
     if (tag(el) === "area") { const found = shape(el); return found ? [found.rect] : []; }
+    if (tag(el) === "details") return w.boxesOf(el);       // one without a summary: the browser's own line
     const own = [...w.rectsOf(el)].filter(large);
     if (own.length || getComputedStyle(el).display !== "contents") return own;
     const range = w.documentOf(el).createRange();

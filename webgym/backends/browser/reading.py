@@ -11,6 +11,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym import types as t
 from webgym.backends.browser.worlds import PageError, World, Worlds
 
+CLOSED_LEVELS = 4  # of closed shadow roots in each other that are opened at one reading
 MOST_FRAMES = 40  # of other hosts, of one page; more are not read
 Ask = Callable[[str], Awaitable[Any]]
 Matrix = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f of (x, y) -> (ax + cy + e, bx + dy + f)
@@ -29,7 +30,15 @@ class Reading:
     nodes: tuple[t.Node, ...]
     focus: int | None
     cut: bool
+    first: int = 0  # of all lines, the one with which `nodes` begins
+    top: int = 0  # of `nodes`, the first that is in view; 0 for a short page
     said: tuple[str, ...] = ()
+
+    @property
+    def notice(self) -> str:
+        """Words about a page of which lines were left out."""
+        shown = f"its lines {self.first + 1} to {self.first + len(self.nodes)}" if self.first else f"only its first {len(self.nodes)} lines"
+        return f"the page is long: {shown} are shown; scroll to read on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class _Frame:
     depth: int
     matrix: Matrix
     focused: bool
+    inert: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +66,26 @@ class _Part:
 async def read(worlds: Worlds, ask: Ask, most_nodes: int, most_chars: int) -> Reading:
     """The page that the worlds' tab shows; `ask` evaluates in its own document, once that is at rest. Raises PageError."""
     limits = f"{most_nodes}, {most_chars}"
-    raw = json.loads(await ask(f"webgym.snapshot({limits})"))
+    raw = await _snapshot(worlds.main, limits, ask)
     if not raw["frames"]:  # almost every page
         worlds.number(())
         nodes = tuple(_node(node, node[2], 0, SAME) for node in raw["nodes"])
-        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], tuple(raw["said"]))
+        return Reading(raw["url"], raw["title"], nodes, raw["focus"], raw["cut"], raw["first"], raw["top"], tuple(raw["said"]))
     page = await _part(worlds, worlds.main, raw, limits, [MOST_FRAMES])
     return await _joined(worlds, page, most_nodes)
+
+
+async def _snapshot(world: World, given: str, ask: Ask | None = None) -> dict[str, Any]:
+    """The snapshot of one document, with what stands in its closed shadow roots."""
+    ask = ask or world.ask
+    raw: dict[str, Any] = json.loads(await ask(f"webgym.snapshot({given})"))
+    said = raw["said"]
+    for _ in range(CLOSED_LEVELS):
+        if not raw["closed"] or not await world.open_roots(raw["closed"]):
+            break
+        raw = json.loads(await ask(f"webgym.snapshot({given})"))
+        said += raw["said"]
+    return raw | {"said": said}
 
 
 async def _part(worlds: Worlds, world: World, raw: dict[str, Any], limits: str, left: list[int]) -> _Part:
@@ -80,7 +103,7 @@ async def _framed(worlds: Worlds, around: World, frame: _Frame, limits: str, lef
         if not frame_id:
             return None
         world = worlds.of_frame(frame_id, (around, frame.number))
-        raw = json.loads(await world.ask(f"webgym.snapshot({limits}, {json.dumps(frame.focused)})"))
+        raw = await _snapshot(world, f"{limits}, {json.dumps(frame.focused)}, {json.dumps(frame.inert)}")
     except (PageError, PlaywrightError) as error:
         if isinstance(error, PlaywrightError) and not any(words in str(error) for words in ("No frame", "context", "not found")):
             raise
@@ -95,13 +118,15 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
     owners: list[World] = []
     numbers: dict[World, list[int | None]] = {}
     nodes: list[t.Node] = []
-    focus, cut = None, page.raw["cut"]
+    focus, cut, top = None, page.raw["cut"], 0
     for part, raw, depth, matrix in _lines(page, 0, SAME):
         mine = numbers.setdefault(part.world, [None] * sum(node[2] is not None for node in part.raw["nodes"]))
         if len(nodes) >= most_nodes:
             cut = True
             break
         local = raw[2]
+        if page.raw["top"] and raw is page.raw["nodes"][page.raw["top"]]:
+            top = len(nodes)
         if local is not None:
             mine[local] = len(owners)
             if local == part.raw["focus"]:
@@ -110,7 +135,7 @@ async def _joined(worlds: Worlds, page: _Part, most_nodes: int) -> Reading:
         nodes.append(_node(raw, None if local is None else len(owners) - 1, depth, matrix))
     await asyncio.gather(*(world.ask(f"webgym.number({json.dumps(mine)}, {len(owners)})") for world, mine in numbers.items()))
     worlds.number(owners)
-    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, tuple(_said(page)))
+    return Reading(page.raw["url"], page.raw["title"], tuple(nodes), focus, cut, page.raw["first"], top, tuple(_said(page)))
 
 
 def _said(part: _Part) -> Iterator[str]:

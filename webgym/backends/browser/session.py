@@ -43,7 +43,6 @@ MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
 TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
-REUSE_S = 10.0  # that the last page may take to be left for the next one, real seconds
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 
 
@@ -94,7 +93,7 @@ class Session:
         self._context.on("dialog", self._dialogs.came)
         self._keep_tab(profile.tab)
 
-    async def _move(self, reason: Exception) -> None:
+    async def _move(self, reason: Spent) -> None:
         """Leave the profile for another one, because something of the last episode could reach the next one."""
         log.debug("an episode gets another profile: %s", reason)
         self._context.remove_listener("page", self._on_page)
@@ -173,11 +172,11 @@ class Session:
     async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
         try:
             self.changeover.begin(url, self._hosts, self._tabs[0].page.url)
-            async with asyncio.timeout(None if self.changeover.first else REUSE_S):
-                await self._open_page(url, token, viewport)
-        except (Spent, TimeoutError) as reason:
+            opening = self._open_page(url, token, viewport)
+            await (opening if self.changeover.first else self.changeover.undisturbed(opening))
+        except Spent as reason:
             await self._move(reason)
-            if self._gateway.episode(token).touched:
+            if self._gateway.episode(token).asked:
                 if self._gifts:
                     raise BrowserFault(
                         "the first page has to be opened anew, and what the browser was given belongs to the old one"
@@ -207,11 +206,12 @@ class Session:
         played.streams.live = True
         played.worker_hooks = partial(hook, self._clock_s, self._seed)
         tab.streams = played.streams
-        changeover.admit(played, url)
+        changeover.admit(played, url, self._gifts.cookies)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
         if first:
             await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
+            await tab.page_value("0")  # the browser has taken note of the new document then, too
             await tab.send("Page.resetNavigationHistory")
         elif left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
@@ -295,6 +295,7 @@ class Session:
             return replace(self._seen, notices=self._take_notices(), dialog=self._dialogs.open.type)
         try:
             self._seen = await self._guard(self._view(), self.action_timeout_s)
+            self.changeover.rest()
             return self._seen
         except PageError as error:
             return PageView(self.tab.page.url, "", (), (), None, (f"the page cannot be read: {error}",))
@@ -309,9 +310,9 @@ class Session:
             self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
             self.tab.choosing = False
         told = self._take_notices()
-        notices = [*told, *([f"the page is long: only its first {len(page.nodes)} lines are shown"] if page.cut else [])]
+        notices = (*told, *([page.notice] if page.cut else []))
         title = page.title[:MOST_TITLE]
-        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, tuple(notices))
+        return PageView(page.url, title, page.nodes, await self._tab_names(title), page.focus, notices, page.top)
 
     def _take_notices(self) -> tuple[str, ...]:
         """The notices of this turn, which are told once."""

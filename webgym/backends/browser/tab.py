@@ -260,7 +260,12 @@ class Tab:
         """Milliseconds until the next frame is wanted: what moves is over then, or is seen on its way."""
         if not self.worlds.entered or self.page.is_closed():
             return left
-        ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
+        try:
+            ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
+        except PlaywrightError as error:
+            if not _is_gone(error):
+                raise
+            return left
         if not self.frames.controlled:
             return STEP_MS if ends else left
         return STEP_MS if scrolled else _whole(ends) if ends else left
@@ -316,7 +321,11 @@ class Tab:
     async def grant(self, budget_ms: float) -> None:
         """Let so much time pass, in virtual milliseconds, and no navigation be followed."""
         if self.streams is not None and not self._flow.runs and (self._uses & STREAMS or self.streams.open):
-            await self._flow.run(self.streams, budget_ms)
+            try:
+                await self._flow.run(self.streams, budget_ms)
+            except PlaywrightError as error:
+                if not _is_gone(error):
+                    raise
         else:
             await self.run(budget_ms)
 
@@ -329,7 +338,7 @@ class Tab:
             answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
             self._base = answer["virtualTimeTicksBase"]
         except PlaywrightError as error:
-            if "closed" not in str(error):
+            if not _is_gone(error):
                 raise
         if policy == "advance" or self.streams is None:
             await self._expired.wait()
@@ -368,7 +377,11 @@ class Tab:
         if self.page.is_closed():
             return
         if self.frames.controlled:
-            await self.frames.draw(self._base)
+            try:
+                await self.frames.draw(self._base)
+            except PlaywrightError as error:
+                if not _is_gone(error):
+                    raise
         else:
             drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
             await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
@@ -402,6 +415,11 @@ class Tab:
                     return value_of(asked.result())
         finally:
             asked.cancel()
+
+
+def _is_gone(error: PlaywrightError) -> bool:
+    """True if a page closed itself: then nothing more is to be done with it."""
+    return "closed" in str(error)
 
 
 def _whole(ms: float) -> float:

@@ -16,7 +16,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-PARTS = ("dom", "frames")
+PARTS = ("dom", "frames", "listening", "looks", "sheets", "roles", "names", "walk")
 LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
 
 
@@ -27,7 +27,7 @@ def _text(name: str) -> str:
 READER = f"""((ask, answer) => {{
   if (Object.hasOwn(globalThis, "webgym")) return;
   const w = {{}};
-  for (const part of [{", ".join([*(_text(f"reader/{name}.js") for name in PARTS), _text("snapshot.js")])}]) part(w, ask, answer);
+  for (const part of [{", ".join(_text(f"reader/{name}.js") for name in PARTS)}]) part(w, ask, answer);
   Object.defineProperty(globalThis, "webgym", {{ value: w }});
 }})"""
 ACT = "\n".join(["(() => {", *(f"({_text(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
@@ -125,6 +125,24 @@ class World:
         found = str((await self._tab.send("DOM.describeNode", {"objectId": handle}))["node"].get("frameId", ""))
         await self.ask(f"webgym.know({number}, {json.dumps(found)})")
         return found
+
+    async def open_roots(self, hosts: int) -> bool:
+        """Hand the closed shadow roots of the last snapshot's `hosts` to the reader; True if there was one."""
+        return any(await asyncio.gather(*(self._open_root(number) for number in range(hosts))))
+
+    async def _open_root(self, number: int) -> bool:
+        host = await self.object_id(f"webgym.closedHost({number})")
+        if host is None:
+            return False
+        roots = (await self._tab.send("DOM.describeNode", {"objectId": host}))["node"].get("shadowRoots", [])
+        for root in roots:
+            if root.get("shadowRootType") == "closed":
+                here = {"backendNodeId": root["backendNodeId"], "executionContextId": self._world}
+                handle = (await self._tab.send("DOM.resolveNode", here))["object"]["objectId"]
+                adopt = {"functionDeclaration": "function(number) { webgym.adopt(number, this) }", "arguments": [{"value": number}]}
+                await self._tab.send("Runtime.callFunctionOn", {"objectId": handle, **adopt})
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class _OpenForm:
 
 
 class _Reader:
-    """Walks the page as webgym/backends/browser/snapshot.js does."""
+    """Walks the page as webgym/backends/browser/reader/walk.js does."""
 
     def __init__(self) -> None:
         self.title = ""

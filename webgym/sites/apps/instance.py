@@ -91,7 +91,7 @@ class PlainInstance:
             raise Wrong(f"the file {name} could not be read: {error}") from error
 
     def command(self, arguments: Sequence[str]) -> str:
-        """What a command prints, run in the folder without a shell; `{folder}`, `{url}` and `{port}` stand for those. Raises Wrong."""
+        """The output of a command, run in the folder without a shell; `{folder}`, `{url}` and `{port}` stand for those. Raises Wrong."""
         filled = [self._filled(argument) for argument in arguments]
         try:
             done = subprocess.run(
@@ -185,7 +185,7 @@ class Instance:
         return await in_thread(self.plain.read, name, timeout_s=2 * ASK_S)
 
     async def command(self, arguments: Sequence[str]) -> str:
-        """What a command prints."""
+        """The output of a command."""
         return await in_thread(self.plain.command, arguments, timeout_s=2 * ASK_S)
 
 

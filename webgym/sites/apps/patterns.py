@@ -34,7 +34,7 @@ def fits_any_spelling(raw_path: str, patterns: Sequence[str]) -> bool:
 
 
 def _spellings(raw_path: str) -> set[str]:
-    """What servers make of a path: with escapes undone, with dots followed or not, with parameters dropped."""
+    """Paths that servers may take a path for: with escapes undone, with dots followed or not, with parameters dropped."""
     found = set()
     for _ in range(DECODINGS):
         for text in (raw_path, re.sub(r";[^/]*", "", raw_path)):

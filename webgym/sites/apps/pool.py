@@ -27,7 +27,7 @@ IN_USE = ("address already in use", "eaddrinuse", "port is already", "only one u
 
 @dataclass(frozen=True)
 class Command:
-    """What starts a process, and how it is known to be ready. `{port}` and `{folder}` in command and environment are filled in."""
+    """The way in which a process is started and known to be ready. `{port}` and `{folder}` in command and environment are filled in."""
 
     command: Sequence[str] | str
     source: Path | None  # copied for each process; it runs in the copy
@@ -67,7 +67,7 @@ class Running:
 
     @property
     def ended(self) -> str:
-        """How the process ended, in words; "" while it runs."""
+        """The end of the process, in words; "" while it runs."""
         return self.process.ended if self.process is not None else ""
 
     def log_tail(self) -> str:

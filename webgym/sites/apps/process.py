@@ -66,7 +66,7 @@ class Process:
 
     @property
     def ended(self) -> str:
-        """How the process ended, in words; "" while it runs."""
+        """The end of the process, in words; "" while it runs."""
         if self._popen is None or self._popen.stdout is None or self._popen.stdout.closed:
             return self._said or "it was stopped"
         with contextlib.suppress(BlockingIOError):

@@ -99,7 +99,7 @@ def _raw_path(scope: Any) -> str:
 
 
 async def _until_ended(ended: Callable[[], str]) -> str:
-    """How the process ended, in words; "" where it still runs after a moment."""
+    """The end of the process, in words; "" where it still runs after a moment."""
     until = time.monotonic() + LOOK_S
     while not (how := ended()) and time.monotonic() < until:
         await asyncio.sleep(0.01)

@@ -140,7 +140,7 @@ class Server:
 
     @property
     def clock_note(self) -> str:
-        """What there is to say about the clock of its processes."""
+        """A note on the clock of its processes, "" where there is none."""
         if self.clock_s is None or self.at or clock.library() is not None:
             return ""
         return clock.MISSING
@@ -194,7 +194,7 @@ class Server:
             raise self._fault(lease, f"its reset by {in_words(step)} failed: {error!r}") from error
 
     async def snapshot(self, state: Lease) -> dict[str, Any]:
-        """What the readers say, by name, all asked at once. Raises SiteFault."""
+        """The state as the readers say it, by name, all asked at once. Raises SiteFault."""
         if how := state.running.ended:
             raise self._fault(state, f"its process is gone: {how}")
         names = list(self._readers)

@@ -31,7 +31,7 @@ class Upstream:
         return None
 
     async def events(self) -> AsyncIterator[ws.Event]:
-        """What the application says, until its end."""
+        """The messages of the application, until its end."""
         while True:
             try:
                 for event in self._ws.events():

@@ -158,7 +158,7 @@ def test_a_page_of_frames_is_cut_as_any_other(at):
     many = "<body>" + "".join(f"<button>{i}</button>" for i in range(2000))
     opened(at, f"<iframe src=http://{OTHER}/f></iframe><iframe src=http://{OTHER}/f></iframe><button>last</button>", {"/f": many})
     assert len(at.observation.nodes) == 2500
-    assert at.observation.notices == ("the page is long: only its first 2500 lines are shown",)
+    assert at.observation.notices == ("the page is long: only its first 2500 lines are shown; scroll to read on",)
     assert [node.ref for node in at.observation.nodes] == list(range(2500))
 
 

@@ -163,7 +163,7 @@ def test_the_snapshot_leaves_no_trace_in_the_page(at):
 def test_long_page_is_cut_and_says_so(at):
     at.open("<body><script>for (let i = 0; i < 3000; i++) document.write('<p>' + i)</script>")
     assert len(at.observation.nodes) == 2500
-    assert at.observation.notices == ("the page is long: only its first 2500 lines are shown",)
+    assert at.observation.notices == ("the page is long: only its first 2500 lines are shown; scroll to read on",)
 
 
 def test_focus_names_what_the_keyboard_reaches(at):

@@ -124,6 +124,11 @@ async def stream(request):
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
+async def board(request):
+    return HTMLResponse(f"{HEAD}<h1>Board</h1><p id=last></p><a href=/login>Leave</a>"
+                        "<script>new EventSource('/events').onmessage = e => (last.textContent = 'an event')</script>")  # fmt: skip
+
+
 async def big(request):
     async def parts():
         for _ in range(64):
@@ -187,6 +192,7 @@ ROUTES = [
     Route("/covers", upload, methods=["POST"]),
     Route("/echo/{rest:path}", echo, methods=["GET", "POST", "OPTIONS", "DELETE"]),
     Route("/events", stream),
+    Route("/board", board),
     Route("/big", big),
     Route("/static/{rest:path}", static),
     Route("/odd/{what}", odd),

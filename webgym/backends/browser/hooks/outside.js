@@ -37,7 +37,7 @@
     return url;
   });
   kit.wrap(URL, "revokeObjectURL", (native) => function (url) { blobs.delete(String(url)); return native.call(this, url); });
-  const make = URL.createObjectURL.bind(URL);
+  const make = URL.createObjectURL?.bind(URL);             // service workers have none, and no workers of their own
   const hooked = (address, own) => {                       // the address of a script whose text is known here, with the hooks before it
     const url = String(address), blob = blobs.get(url), data = blob ? null : /^data:([^,]*?)(;base64)?,(.*)$/s.exec(url);
     if (!blob && !data) return null;

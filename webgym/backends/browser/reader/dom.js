@@ -7,13 +7,14 @@
 
   w.attr = method(Element.prototype, "getAttribute");
   w.has = method(Element.prototype, "hasAttribute");
-  w.hasAny = method(Element.prototype, "hasAttributes");
   w.matches = method(Element.prototype, "matches");
   w.closest = method(Element.prototype, "closest");
   const queries = { 1: method(Element.prototype, "querySelectorAll"), 9: method(Document.prototype, "querySelectorAll"), 11: method(DocumentFragment.prototype, "querySelectorAll") };
   w.all = (root, selector) => queries[w.kindOf(root)](root, selector);
   w.rectOf = method(Element.prototype, "getBoundingClientRect");
   w.rectsOf = method(Element.prototype, "getClientRects");
+  w.downOf = getter(Element.prototype, "scrollTop");
+  w.asideOf = getter(Element.prototype, "scrollLeft");
   w.shadowOf = getter(Element.prototype, "shadowRoot");
   w.nameOfTag = getter(Element.prototype, "localName");
   w.spaceOf = getter(Element.prototype, "namespaceURI");
@@ -21,6 +22,7 @@
   w.kindOf = getter(Node.prototype, "nodeType");
   w.parentOf = getter(Node.prototype, "parentNode");
   w.childrenOf = getter(Node.prototype, "childNodes");
+  w.firstOf = getter(Node.prototype, "firstChild");
   w.nextOf = getter(Node.prototype, "nextSibling");
   w.rootOf = method(Node.prototype, "getRootNode");
   w.contains = method(Node.prototype, "contains");
@@ -36,6 +38,8 @@
     const parent = (node.nodeType === 1 && w.slotOf(node)) || w.parentOf(node);
     return w.kindOf(parent ?? document) === 11 ? parent.host ?? null : parent;
   };
+
+  w.cellsOf = (row) => [...w.childrenOf(row)].filter((c) => w.kindOf(c) === 1 && (/^t[dh]$/.test(w.nameOfTag(c)) || /^(cell|gridcell|columnheader|rowheader)$/.test(w.attr(c, "role") ?? "")));
 
   w.squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
   // Cut at a code point: half an emoji is no text.

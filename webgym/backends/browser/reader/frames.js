@@ -4,7 +4,7 @@
   const known = new WeakMap();                             // frame element -> [its window, the frame's id], for those that are not walked
   let foreign = [];                                        // frame elements of the last snapshot that are read in worlds of their own
 
-  w.isFrame = (el) => FRAMES.has(w.nameOfTag(el)) && w.spaceOf(el) === "http://www.w3.org/1999/xhtml";
+  w.isFrame = (el, tag = w.nameOfTag(el)) => FRAMES.has(tag) && w.spaceOf(el) === "http://www.w3.org/1999/xhtml";
   // The document in a frame element, null where it is not to be walked from here or there is none.
   w.documentIn = (el) => {
     try { return el.contentDocument ?? null; } catch { return null; }

@@ -3,13 +3,30 @@
   const closed = new WeakMap();                            // host -> its closed root, handed over by the session
   const adopted = new WeakSet();
   let hosts = [];                                          // of closed roots that were not handed over yet
+  const toldBefore = new WeakMap();                        // what listens -> the selectors that its handlers look for, and whether they ask where
   let listening = new Map(), delegated = new Set();
 
-  w.rootIn = (el) => w.shadowOf(el) ?? closed.get(el) ?? null;
+  const asked = new WeakSet();
+  const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
+  // Whether an element may have a closed root that the page's parser made, which no script can know: one of the page's own making, or one
+  // that is as high as something in it, with nothing in it.
+  w.mayHide = (el, tag, display, rect) => {
+    const made = tag.includes("-");
+    if ((!made && !HOSTS.has(tag)) || rect.height < 2 || (!made && w.firstOf(el)) || w.rootIn(el) || asked.has(el)) return false;
+    asked.add(el);                                         // such a root is there from the beginning, or never
+    if (made) return w.isHtml(el);
+    const given = el.computedStyleMap(), style = getComputedStyle(el);
+    return String(given.get("height")) === "auto" && String(given.get("min-height")) === "auto" && /^(block|inline-block|flow-root)$/.test(display) && style.position === "static"
+      && el.clientHeight > parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+  };
+  w.askRoot = (el) => { hosts.push(el); };
+  let opened = false;                                      // whether there was a closed root
+  w.rootIn = (el) => w.shadowOf(el) ?? (opened ? closed.get(el) ?? null : null);
   w.closedHost = (number) => hosts[number] ?? null;
   w.adopt = (number, root) => {
     if (root?.nodeType !== 11 || !hosts[number] || root.host !== hosts[number]) return;
     closed.set(root.host, root);
+    opened = true;
     adopted.add(root.host);
     root.addEventListener(answer, heard, true);            // of what is inside, the document hears the host's name only
   };
@@ -18,11 +35,17 @@
     const target = event.composedPath()[0], detail = typeof event.detail === "string" ? event.detail : "";
     if (adopted.has(target) && !detail.startsWith("x") && event.currentTarget !== closed.get(target)) return;
     event.stopImmediatePropagation();
-    const [kinds, ...hints] = detail.split("\n");
+    const end = detail.indexOf("\n"), kinds = end < 0 ? detail : detail.slice(0, end);
+    if (end >= 0) learn(target, joined(detail.slice(end + 1).split("\n")));
     if (kinds.includes("x") && !closed.has(target)) hosts.push(target);
-    const known = listening.get(target);
-    if (known) { known.kinds += kinds; known.hints.push(...joined(hints)); }
-    else listening.set(target, { kinds, hints: joined(hints) });
+    listening.set(target, (listening.get(target) ?? "") + kinds);
+  };
+  const learn = (target, hints) => {
+    const known = toldBefore.get(target) ?? { selectors: new Set(), where: false };
+    for (const hint of hints)
+      for (const selector of hint[0] === "s" ? [hint.slice(1)] : w.selectorsIn(hint)) known.selectors.add(selector);
+    known.where ||= hints.some((hint) => /\boffset[XY]\b|canvas|getBoundingClientRect/i.test(hint));
+    toldBefore.set(target, known);
   };
   // A function's text has lines of its own; each hint begins with "f" or "s".
   const joined = (lines) => lines.reduce((found, line) => {
@@ -63,7 +86,16 @@
     return found.filter((el) => !ROOTS.has(w.nameOfTag(el)) && !(found.length === 1 && w.all(el, CONTROLS).length > 1) && !found.some((other) => other !== el && found.length < 50 && selector !== "*" && w.contains(el, other) && w.all(el, selector).length > 3));
   };
 
-  const ON = ["onclick", "onmousedown", "onpointerdown", "ondblclick", "onmouseup", "onpointerup"];
+  const ON = { onclick: "c", onmousedown: "c", onpointerdown: "c", ondblclick: "c", onmouseup: "c", onpointerup: "c", ondrop: "d", ondragover: "d" };
+  const WRITTEN = Object.keys(ON).map((name) => `[${name}]`).join(",");
+  // Take in what a tree's markup says of who listens.
+  w.hearWritten = (root) => {
+    for (const el of w.all(root, WRITTEN)) {
+      let source = "";
+      for (const name in ON) if (w.has(el, name)) { listening.set(el, (listening.get(el) ?? "") + ON[name]); if (ON[name] === "c") source += `${w.attr(el, name)};`; }
+      if (/\btarget\b|\bsrcElement\b/.test(source)) delegate(el, w.selectorsIn(source));
+    }
+  };
   w.beginListening = () => {
     listening = new Map();
     delegated = new Set();
@@ -75,19 +107,17 @@
     doc.addEventListener(answer, heard, true);
     w.viewOf(doc).dispatchEvent(new Event(ask));
     doc.removeEventListener(answer, heard, true);
-    for (const [target, { kinds, hints }] of listening)
-      if (!before.has(target) && hints.length && kinds.includes("c")) delegate(target, hints.flatMap((hint) => (hint[0] === "s" ? [hint.slice(1)] : w.selectorsIn(hint))));
-    for (const el of w.all(doc, "[onclick],[onmousedown]")) {
-      const source = `${w.attr(el, "onclick") ?? ""};${w.attr(el, "onmousedown") ?? ""}`;
-      if (/\btarget\b|\bsrcElement\b/.test(source)) delegate(el, w.selectorsIn(source));
-    }
+    for (const [target, kinds] of listening) if (kinds.includes("c") && !before.has(target) && toldBefore.has(target)) delegate(target, toldBefore.get(target).selectors);
+    w.hearWritten(doc);
   };
   const delegate = (target, selectors) => {
-    for (const selector of new Set(selectors)) for (const el of meant(target, selector)) delegated.add(el);
+    for (const selector of selectors) for (const el of meant(target, selector)) delegated.add(el);
   };
-  const hears = (el, kind) => listening.get(el)?.kinds.includes(kind) ?? false;
-  w.listens = (el) => hears(el, "c") || (w.hasAny(el) && ON.some((name) => w.has(el, name)));
+  const hears = (el, kind) => listening.get(el)?.includes(kind) ?? false;
+  w.listens = (el) => hears(el, "c") && !hears(el, "r");    // a framework's root hears for those on which the framework writes
+  // Whether a document listens for where it is clicked.
+  w.documentHears = (doc) => hears(doc, "c") && (toldBefore.get(doc)?.where ?? false);
   w.delegatedTo = (el) => delegated.has(el);
-  w.takesDrops = (el) => hears(el, "d") || (w.hasAny(el) && (w.has(el, "ondrop") || w.has(el, "ondragover")));
+  w.takesDrops = (el) => hears(el, "d");
   w.unread = () => hosts.length;
 }

@@ -32,7 +32,7 @@
     if (!w.isHtml(el)) return "";
     if (tag === "input") return BUTTON_INPUTS.has(el.type) ? "button" : INPUT_ROLES[el.type] ?? "textbox";
     if (tag === "select") return el.multiple || el.size > 1 ? "listbox" : "combobox";
-    if (w.editable(el) && !edited(el)) return "textbox";
+    if (has(el, "contenteditable") ? w.editable(el) && !edited(el) : tag === "body" && w.documentOf(el).designMode === "on") return "textbox";
     if ((tag === "video" || tag === "audio") && !el.controls) return "";
     return TAG_ROLES[tag] ?? "";
   };
@@ -67,7 +67,7 @@
   };
   // Last resort: where nothing is selected in words, one of several that are alike may say so by its class.
   const CHOSEN = /^(?:.*(?:--|__)|is-)?(?:active|selected|current|chosen)$/i;
-  const chosen = (el) => !!attr(el, "class")?.split(/\s+/).some((name) => CHOSEN.test(name));
+  const chosen = (el) => !!attr(el, "class")?.split(/\s+/).some((name) => CHOSEN.test(name)) && squash(w.textOf(el)) !== "";
   const byClass = (el) => {
     if (!has(el, "class") || !chosen(el) || has(el, "aria-selected") || has(el, "aria-pressed")) return false;
     let holder = w.parentOf(el), one = el;

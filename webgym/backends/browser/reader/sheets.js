@@ -1,0 +1,88 @@
+// What the style sheets of a document say that is asked for rarely: text before and after elements, looks that hide text, pictures that show
+// under the pointer only. Sheets are read once, and elements are found by their selectors, since to ask each element costs much more.
+(w) => {
+  const { attr } = w;
+  const PSEUDO = /::?(before|after)\b/;
+  const read = new WeakMap();                              // sheet -> {rules: how many it had, pseudo, odd: selectors, pictures}
+
+  const split = (text) => {                                // at the commas of a list of selectors
+    const parts = [];
+    let depth = 0, part = "";
+    for (const c of text) { if (c === "(" || c === "[") depth++; if (c === ")" || c === "]") depth--; if (c === "," && !depth) { parts.push(part); part = ""; } else part += c; }
+    return [...parts, part];
+  };
+  const bare = (selector) => selector.replace(PSEUDO, "").trim().replace(/(^|[\s>+~])$/, "$1*");
+  const isOdd = (style) => (style.opacity !== "" && !(parseFloat(style.opacity) > 0)) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden"
+    || (style.textIndent !== "" && !(parseFloat(style.textIndent) > -500)) || (style.fontSize !== "" && /^(0|var)/.test(style.fontSize))
+    || /transparent|, 0\)|\/ 0/.test(style.color) || style.webkitTextFillColor !== "";
+  const gather = (rules, parent, found, base) => {
+    for (const rule of rules) {
+      const own = rule.selectorText, mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
+      if (own !== undefined) {
+        const { style } = rule, { content } = style;
+        if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
+        if (isOdd(style)) found.odd.push(mine);
+        if (content && mine.includes(":hover"))
+          for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
+      }
+      if (rule.styleSheet) inSheet(rule.styleSheet, found, base);
+      else if (rule.cssRules?.length) gather(rule.cssRules, mine, found, base);
+    }
+  };
+  const inSheet = (sheet, found, base) => {
+    let rules;
+    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); return; }  // of another origin
+    if (!read.has(sheet) || read.get(sheet).rules !== rules.length) {
+      const own = { rules: rules.length, pseudo: [], odd: [], pictures: [] };
+      read.set(sheet, own);
+      gather(rules, "", own, sheet.href ?? base);
+    }
+    for (const kind of ["pseudo", "odd", "pictures"]) found[kind].push(...read.get(sheet)[kind]);
+  };
+  const saidIn = (root) => {
+    const found = { pseudo: [], odd: [], pictures: [] }, base = w.documentOf(root)?.baseURI ?? root.baseURI;
+    for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
+    return found;
+  };
+  let known = new Map();                                   // root -> {pseudo, odd}: the elements there
+  w.beginSheets = () => { known = new Map(); };
+  const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
+  w.sheetsOf = (root) => {
+    if (!known.has(root)) {
+      const { pseudo, odd } = saidIn(root), found = { pseudo: all(root, pseudo), odd: all(root, odd) };
+      for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
+      known.set(root, found);
+    }
+    return known.get(root);
+  };
+  // Whether an element may look odd: see-through, clipped by itself, without size.
+  w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis/.test(attr(el, "style")));
+
+  const PRIVATE = /[\ue000-\uf8ff\u{f0000}-\u{10ffff}]/gu;  // glyphs of icon fonts
+  const words = (el, content) => {
+    if (!content || content === "none" || content === "normal") return "";
+    const alternative = /^(.*?)\s\/\s("(?:[^"\\]|\\.)*")$/s.exec(content);
+    let text = "";
+    for (const [, string, name] of (alternative?.[2] ?? content).replace(/url\("(?:[^"\\]|\\.)*"\)/gs, "").matchAll(/"((?:[^"\\]|\\.)*)"|attr\(([\w-]+)[^)]*\)/gs))
+      text += name ? attr(el, name) ?? "" : string.replace(/\\([0-9a-f]{1,6}) ?|\\(.)/gis, (_, code, c) => (code ? String.fromCodePoint(Math.min(0x10ffff, parseInt(code, 16))) : c));
+    return text.replace(PRIVATE, "");
+  };
+  // The text that style sheets write before or after what stands in an element.
+  w.pseudoText = (el, where, said) => {
+    if (!said.pseudo.has(el)) return "";
+    const style = getComputedStyle(el, where);
+    if (style.display === "none" || style.visibility !== "visible") return "";
+    const text = words(el, style.content);
+    return text && !/^inline/.test(style.display) && style.position === "static" ? ` ${text} ` : text;
+  };
+
+  // --- pictures that show under the pointer only, kept so that they stay in the browser's memory ---------------------------------
+
+  const pictures = new Map();
+  // Load those that are not there yet; returns how many were not.
+  w.preload = () => {
+    const before = pictures.size;
+    for (const address of saidIn(document).pictures) if (!pictures.has(address)) pictures.set(address, Object.assign(new Image(), { src: address }));
+    return pictures.size - before;
+  };
+}
