@@ -253,6 +253,8 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
     differences = _differences(mine, other, ours, theirs)
     if not differences:
         return Comparison("equal")
+    if ours.url.partition("#")[0] != theirs.url.partition("#")[0]:
+        return Comparison("wrong target", differences, *lines)
     points = (
         {document: _points(log, deed) for document, log in mine.items()},
         {document: _points(log, deed) for document, log in other.items()},
