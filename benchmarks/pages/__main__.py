@@ -60,7 +60,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
     tell(f"seed {seed}: the same pages again with --seed {seed}")
     seeds = [seed_from(seed, "page", i) % 2**40 for i in range(arguments.pages)]
-    result: Result = loop_thread().run(judge_all(seeds, arguments.sample, tell))
+    result: Result = loop_thread().run(judge_all(seeds, arguments.sample, tell, 60 * arguments.minutes))
     wanted = [name for name in components.names() if not arguments.only or name in arguments.only] if arguments.walks else []
     walked = loop_thread().run(components.judge(wanted, seed, arguments.walks, arguments.steps, tell)) if wanted else []
     if arguments.save:
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=2000, help="generated pages")
     parser.add_argument("--seed", type=int, default=None, help="of the run; drawn where it is not given")
     parser.add_argument("--sample", type=int, default=2, help="refs of each page that are acted on")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="for the generated pages, at most")
     parser.add_argument("--walks", type=int, default=2, help="walks on each component page; 0: none")
     parser.add_argument("--steps", type=int, default=5, help="actions of a walk")
     parser.add_argument("--only", nargs="+", default=[], help="names of component pages")

@@ -169,8 +169,8 @@ def key_of(element: Element) -> str:
     return next((e.key for e in (element, *element.around) if e.key), "")
 
 
-async def judge_all(seeds: Sequence[int], sample: int, tell: Callable[[str], None]) -> Result:
-    """The findings on the pages of all seeds."""
+async def judge_all(seeds: Sequence[int], sample: int, tell: Callable[[str], None], limit_s: float = float("inf")) -> Result:
+    """The findings on the pages of all seeds, or of as many as `limit_s` allows."""
     referee = await Referee.open(sample)
     if seeds:
         await referee.judge(draw(seeds[0]))  # both browsers are there
@@ -183,6 +183,8 @@ async def judge_all(seeds: Sequence[int], sample: int, tell: Callable[[str], Non
                 result.faults.append(f"page {seed}: {str(error).splitlines()[0]}")
             result.pages += 1
             result.seconds = time.monotonic() - begun
+            if result.seconds > limit_s:
+                break
             if i % 20 == 19:
                 tell(f"{i + 1} of {len(seeds)} pages, {result.pages / result.seconds:.1f} a second")
         now = cpu_s()
