@@ -56,6 +56,7 @@ KINDS = {
 PAGE = """<!doctype html><title>{mark}</title><body><p>Page {mark}</p><button>press</button><script>
 const mark = {mark}, LEAVES = ['pagehide', 'unload', 'beforeunload', 'visibilitychange'], LOOP = {loop};
 {send};
+Object.assign(window, {{go, mark}});
 const filled = code => code.replaceAll('URL', JSON.stringify(at('worker'))).replaceAll('MARK', mark);
 const work = code => new Worker('/worker.js?' + encodeURIComponent(filled(code)));
 const frame = code => document.body.append(Object.assign(document.createElement('iframe'), {{srcdoc: '<script>' + code + '<' + '/script>'}}));

@@ -27,6 +27,6 @@
     return encoded(canvas, [how.type, how.quality]);
   });
   kit.add.call(globalThis, kit.settings.ask + "-uses", () => {
-    dispatchEvent(new CustomEvent(kit.settings.answer + "-uses", { detail: Number(uses.frames) + 2 * Number(uses.transitions) + 4 * Number(uses.smooth) + 16 * Number(uses.streams) }));
+    kit.tell("-uses", (uses.frames ? 1 : 0) + (uses.transitions ? 2 : 0) + (uses.smooth ? 4 : 0) + (uses.streams ? 16 : 0));
   });
 }

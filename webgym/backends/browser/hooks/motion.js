@@ -10,9 +10,9 @@
       if (/transition|animation/i.test(type)) kit.uses.transitions = true;
     }
   };
-  EventTarget.prototype.addEventListener = function (type, ...rest) {
+  EventTarget.prototype.addEventListener = function (type, listener) {
     heed(type, this ?? globalThis);
-    return add.call(this ?? globalThis, type, ...rest);
+    return kit.apply(add, this ?? globalThis, arguments);   // a list that is spread asks the page's own iterators
   };
   for (const proto of [HTMLElement.prototype, SVGElement.prototype, Document.prototype, globalThis])
     for (const type of FRAMES) {

@@ -7,6 +7,10 @@
   if (told) Object.defineProperty(global, "name", { value: settings.name, writable: true, configurable: true });
   // `uses` says what this document was seen to wait for: frames, of any kind, or those of transitions or of smooth scrolling; and for servers.
   const kit = { settings, page, MARK, uses: { frames: false, transitions: false, smooth: false, streams: false }, add: EventTarget.prototype.addEventListener };
+  // What answers the session is kept, since a page may replace what the language offers, and must not learn the names of these events.
+  const emit = EventTarget.prototype.dispatchEvent, Told = globalThis.CustomEvent, { apply } = Reflect;
+  kit.apply = apply;
+  kit.tell = (what, detail) => apply(emit, global, [new Told(settings.answer + what, { __proto__: null, detail })]);
   kit.later = setTimeout.bind(global);
   kit.never = clearTimeout.bind(global);
   kit.inherited = (own) => ({ clock: settings.clock, seed: settings.seed, ...own });

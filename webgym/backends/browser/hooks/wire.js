@@ -2,6 +2,7 @@
 // waits for what is on its way to it (webgym/sites/streams.py), and sites are given the time to take in what it sent.
 (kit) => {
   const sent = new Map(), got = new Map(), pending = new Map(), waits = new Set();
+  const eachWait = Set.prototype.forEach, eachSent = Map.prototype.forEach, written = JSON.stringify;
   const addressOf = (url) => {
     try {
       const found = new URL(url instanceof Request ? url.url : url, kit.page ? document.baseURI : self.location.href);
@@ -13,7 +14,7 @@
   kit.gets = (url, amount) => {
     const address = addressOf(url);
     more(got, address, amount);
-    for (const wait of waits) if (wait.address === address && got.get(address) >= wait.most) { waits.delete(wait); wait.release(); }
+    kit.apply(eachWait, waits, [(wait) => { if (wait.address === address && got.get(address) >= wait.most) { waits.delete(wait); wait.release(); } }]);
   };
   const then = Promise.prototype.then;
   kit.wrap(globalThis, "fetch", (native) => function (...given) {
@@ -45,8 +46,13 @@
     Native.prototype.constructor = globalThis.WebSocket;
   }
   if (!kit.page) return;
-  const { ask, answer } = kit.settings;
-  kit.add.call(globalThis, ask + "-sent", () => dispatchEvent(new CustomEvent(answer + "-sent", { detail: JSON.stringify([...sent]) })));
+  const { ask } = kit.settings;
+  kit.add.call(globalThis, ask + "-sent", () => {
+    const list = [];
+    let length = 0;
+    kit.apply(eachSent, sent, [(amount, url) => { list[length++] = [url, amount]; }]);
+    kit.tell("-sent", written(list));
+  });
   kit.add.call(globalThis, ask + "-expect", (event) => {
     const [address, amount] = JSON.parse(event.detail);
     if (sent.has(address) || pending.get(address) > 0) waits.add({ address, most: (got.get(address) ?? 0) + amount, release: kit.hold() });
