@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -71,6 +71,13 @@ bench-sites: browser  ## 64 episodes at once, page loads, page sizes; writes the
 
 bench-determinism: browser  ## generated pages, fast and slow policies, alone and beside 15 sessions: all hashes must be equal
 	$(PY) -m benchmarks.determinism $(ARGS)
+
+benchmarks/pages/components/build/.built: benchmarks/pages/components/package-lock.json $(wildcard benchmarks/pages/components/src/*)
+	cd benchmarks/pages/components && npm ci --no-audit --no-fund --legacy-peer-deps && node build.mjs
+	@touch $@
+
+bench-pages: browser benchmarks/pages/components/build/.built  ## 2,000 generated pages and those of npm's libraries, read and acted on beside Chrome's own trees and Playwright (needs Node)
+	$(PY) -m benchmarks.pages --write docs/pages.md $(ARGS)
 
 bench-leases: $(STAMP)  ## what slow leases of a site in another process cost the sessions beside it
 	$(PY) -m benchmarks.leases $(ARGS)

@@ -1,0 +1,11 @@
+import tinymce from "tinymce/tinymce";
+import "tinymce/models/dom";
+import "tinymce/themes/silver";
+import "tinymce/icons/default";
+import "tinymce/plugins/lists";
+import "tinymce/plugins/link";
+import "tinymce/skins/ui/oxide/skin.js";
+import "tinymce/skins/ui/oxide/content.js";
+import "tinymce/skins/content/default/content.js";
+document.body.innerHTML = `<textarea id=e><p>Hello</p></textarea><button>After</button>`;
+tinymce.init({ selector: "#e", license_key: "gpl", plugins: "lists link", toolbar: "bold italic bullist link", height: 300, skin_url: "default", content_css: "default", promotion: false });

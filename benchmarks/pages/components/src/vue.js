@@ -1,0 +1,3 @@
+import { createApp } from "vue/dist/vue.esm-bundler.js";
+createApp({ data: () => ({ items: [{ t: "Read", d: false }, { t: "Write", d: true }], open: false, pick: "b" }), template: `<ul><li v-for="i in items" :key="i.t" @click="i.d = !i.d" :style="{ textDecoration: i.d ? 'line-through' : '' }">{{ i.t }}</li></ul>
+<button @click="open = !open">Toggle</button><Transition name="fade"><p v-if="open">Shown <a href="#v">here</a></p></Transition><select v-model="pick"><option value="a">Ant</option><option value="b">Bee</option></select><input v-model.lazy="items[0].t"><style>.fade-enter-active{transition:opacity .2s}.fade-enter-from{opacity:0}</style>` }).mount("#app");

@@ -1,0 +1,184 @@
+"""The referee of pages: its generator, its comparison, and a small run."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.pages import components, report
+from benchmarks.pages.equality import Deed, compare, normal
+from benchmarks.pages.generator import HOST, Page, Part, draw, kinds, render, smaller
+from benchmarks.pages.parts import CONTROLS
+from benchmarks.pages.referee import Finding, judge_all
+from benchmarks.pages.reference import Seen
+from benchmarks.pages.tree import Element
+from tests.webgym.pages import run
+from webgym.errors import UsageError
+
+BUTTON = Element(7, "BUTTON", {"data-k": "k1"}, (1, 0))
+CLICK = Deed("click", 0, BUTTON)
+FINDING = Finding(5, "control", "ref", "button 'Go' k1", "", {"control": "button", "layout": "grid > flow"}, role="button", naming="equal")
+
+
+def saw(*events: list, state: dict | None = None, focus: str = "k1", url: str = "/p") -> Seen:
+    """A page of one document that recorded these events."""
+    return Seen({"page": events}, {"page": state or {}}, {"page": focus}, url)
+
+
+def event(kind: str, target: str = "k1", data: str = "") -> list:
+    return [kind, target, data, True]
+
+
+def one(control: str, **options: str) -> Page:
+    return Page(1, (Part("control", control, **options),))
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_is_a_page_and_pages_differ():
+    assert render(draw(3), "x") == render(draw(3), "x")
+    assert len({render(draw(seed), "x")[HOST, "/x"] for seed in range(20)}) == 20
+
+
+def test_a_page_survives_its_file():
+    for seed in range(30):
+        assert Page.from_json(draw(seed).to_json()) == draw(seed)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"seed": 1, "blocks": [{"kind": "control"}]}'])
+def test_a_file_that_is_no_page_is_refused(text):
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Page.from_json(text)
+
+
+def test_every_key_leads_back_to_its_control():
+    """Counts of keys in :func:`kinds` and in the rendering agree, frames and shadow roots included."""
+    for seed in range(60):
+        page = draw(seed)
+        text = " ".join(render(page, "x").values())
+        controls = [part for block in page.blocks for part in block.all() if part.kind == "control"]
+        keys = sorted(set(re.findall(r"data-k=(?:&quot;)?(k\d+)\b(?=[ &>])", text)), key=lambda key: int(key[1:]))
+        named = [kinds(page, key)["control"] for key in keys]
+        assert sorted(filter(None, named)) == sorted(part.name for part in controls), f"seed {seed}"
+
+
+def test_all_controls_are_drawn_and_leave_no_mark_of_the_templates():
+    drawn = {part.name for seed in range(400) for block in draw(seed).blocks for part in block.all() if part.kind == "control"}
+    assert drawn == set(CONTROLS)
+    for name in CONTROLS:
+        shown = re.sub(r"<script>.*?</script>", "", render(one(name, label="aria-label"), "x")[HOST, "/x"], flags=re.DOTALL)
+        assert not re.search(r"[@$]|\{key\}", shown), name
+
+
+def test_smaller_pages_are_smaller():
+    page = draw(11)
+    size = sum(1 for block in page.blocks for _ in block.all())
+    for less in smaller(page):
+        assert less != page
+        assert sum(1 for block in less.blocks for _ in block.all()) <= size
+
+
+# --- comparison ------------------------------------------------------------------------------------------------------------
+
+
+def test_equal_logs_are_equal():
+    log = [event("pointerdown"), event("mousedown"), event("click", data="0 1")]
+    assert compare(CLICK, "", saw(*log), "", saw(*log)).verdict == "equal"
+
+
+def test_movement_on_the_way_is_left_out_and_a_hover_compares_its_end():
+    log = [event("mouseover", "k2"), event("mouseover"), event("click")]
+    assert normal(log, "click") == [("click", "k1", "", True)]
+    assert normal(log, "hover")[-1] == ("over", "k1")
+
+
+def test_another_element_is_a_wrong_target():
+    assert compare(CLICK, "", saw(event("click", "k2")), "", saw(event("click"))).verdict == "wrong target"
+    refused = compare(CLICK, "", saw(event("click", "k2")), "covered", saw())
+    assert (refused.verdict, refused.detail) == ("wrong target", "acted on k2; Playwright refuses: covered")
+
+
+def test_no_event_and_no_error_is_a_silent_miss_whatever_playwright_does():
+    assert compare(CLICK, "", saw(), "", saw(event("click"))).verdict == "silent miss"
+    assert compare(CLICK, "", saw(), "covered", saw()).verdict == "silent miss"
+    assert compare(CLICK, "", saw(), "", saw()).verdict == "silent miss"
+    assert compare(CLICK, "it is covered", saw(), "covered", saw()).verdict == "both refuse"
+
+
+def test_a_page_that_was_left_has_no_log_and_is_compared_by_its_address():
+    left = Seen({}, {}, {}, "/to/k1")
+    assert compare(CLICK, "", left, "", left).verdict == "equal"
+    assert compare(CLICK, "", left, "", replace(left, url="/to/k2")).verdict == "wrong target"
+
+
+def test_state_and_focus_are_compared():
+    log = [event("click")]
+    checked = saw(*log, state={"k1": {"checked": True}})
+    assert compare(CLICK, "", checked, "", saw(*log)).detail == "state of k1: {'checked': True} instead of None"
+    assert compare(CLICK, "", saw(*log, focus="body"), "", saw(*log)).verdict == "differs"
+
+
+def test_keys_of_filling_are_left_out_and_other_targets_are_not():
+    fill = Deed("fill", 0, BUTTON, "ab")
+    typed = [event("focus"), *[event(kind) for _ in "ab" for kind in ("keydown", "beforeinput", "input", "keyup")]]
+    inserted = [event("focus"), event("beforeinput", data="insertText ab"), event("input", data="insertText ab")]
+    assert compare(fill, "", saw(*typed), "", saw(*inserted)).verdict == "equal"
+    assert compare(fill, "", saw(*[[e[0], "k9", *e[2:]] for e in typed]), "", saw(*inserted)).verdict == "wrong target"
+
+
+def test_refusals_are_told_apart():
+    assert compare(CLICK, "element #0 is hidden", saw(), "", saw(event("click"))).verdict == "refused"
+    assert compare(CLICK, "", saw(event("click")), "not enabled", saw()).verdict == "Playwright refuses"
+
+
+def test_names_of_elements_are_those_of_the_recorder():
+    html = Element(1, "HTML", {}, ())
+    body = Element(2, "BODY", {}, (1,), html)
+    host = Element(3, "X-HOST", {"data-k": "s1"}, (1, 0), body)
+    first, second = (Element(4 + i, "DIV", {}, (1, 0, "S", i), host) for i in (0, 1))
+    html.children, body.children, host.children = [body], [host], [first, second]
+    assert [e.name for e in (html, body, host, first, second)] == ["html", "body", "s1", "s1^/div0", "s1^/div1"]
+
+
+# --- telling ---------------------------------------------------------------------------------------------------------------
+
+
+def test_wrappers_in_wrappers_count_for_each():
+    assert report.by_kind([FINDING], "layout") == {"flow": {"ref": 1}, "grid": {"ref": 1}}
+    assert report.by_kind([FINDING], "frame") == {"none": {"ref": 1}}
+
+
+def test_what_the_bar_forbids_is_counted():
+    figures = {half: report.summary([]) for half in ("generated", "components")}
+    assert report.missed(figures) == 0
+    bad = [
+        replace(FINDING, verdict="unexplained"),
+        replace(FINDING, sort="deed", verdict="silent miss"),
+        replace(FINDING, sort="deed", verdict="refused"),
+    ]
+    assert report.missed({**figures, "generated": report.summary(bad)}) == 2
+
+
+def test_the_tables_go_between_the_marks(tmp_path):
+    page = tmp_path / "pages.md"
+    page.write_text(f"before\n{report.MARKS[0]}\nold\n{report.MARKS[1]}\nafter\n")
+    report.write(page, "new")
+    assert page.read_text() == f"before\n{report.MARKS[0]}\n\nnew\n\n{report.MARKS[1]}\nafter\n"
+    page.write_text("no marks")
+    with pytest.raises(UsageError, match="expected the lines"):
+        report.write(page, "new")
+
+
+def test_there_are_pages_of_thirty_libraries():
+    assert len(components.names()) >= 30
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------------
+
+
+def test_forty_pages_have_nothing_unexplained_and_no_wrong_target():
+    result = run(judge_all(range(1000, 1040), 1, lambda words: None))
+    assert result.pages == 40 and result.faults == []
+    assert sum(f.sort == "control" for f in result.findings) > 100 and sum(f.verdict == "equal" for f in result.findings) > 20
+    assert [(f.seed, f.verdict, f.what, f.detail) for f in result.findings if f.verdict in report.FORBIDDEN] == []
