@@ -15,6 +15,8 @@ from benchmarks.pages.tree import Element
 from tests.webgym.pages import run
 from webgym.errors import UsageError
 
+pytestmark = pytest.mark.slow  # whole pages against a second browser: a minute on two cores
+
 BUTTON = Element(7, "BUTTON", {"data-k": "k1"}, (1, 0))
 CLICK = Deed("click", 0, BUTTON)
 FINDING = Finding(5, "control", "ref", "button 'Go' k1", "", {"control": "button", "layout": "grid > flow"}, role="button", naming="equal")
