@@ -114,7 +114,7 @@ class Changeover:
         assert self._played is not None
         cached = [tab.send("Network.clearBrowserCache")] if self._played.traces.cached else []
         try:
-            await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._silence(tab), self._context.clear_cookies(), *cached)
+            await asyncio.gather(tab.forget_history(), self._silence(tab), self._context.clear_cookies(), *cached)
         except PageError as error:  # XML and error pages
             raise Spent(f"a page that is no HTML: {error}") from error
         self._must_be_quiet()

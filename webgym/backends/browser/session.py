@@ -107,7 +107,7 @@ class Session:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
         await self.tab.navigate(blank)
         await self.tab.settle(AHEAD_MS)
-        await self.tab.send("Page.resetNavigationHistory")
+        await self.tab.forget_history()
 
     async def close(self) -> None:
         """Close the profile; a browser that is gone already is fine."""
@@ -185,7 +185,7 @@ class Session:
             await self._open_page(url, token, viewport)
         tab = self.tab
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.send("Page.resetNavigationHistory"), self._run_page_script(page_script), tab.worlds.bare())
+        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.bare())
         return begun
 
     async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:
@@ -212,7 +212,7 @@ class Session:
         if first:
             await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
             await tab.page_value("0")  # the browser has taken note of the new document then, too
-            await tab.send("Page.resetNavigationHistory")
+            await tab.forget_history()
         elif left != found:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
@@ -225,7 +225,7 @@ class Session:
         """Let the current page be the first one of the episode. Raises BrowserFault."""
         self._notices.clear()
         try:
-            await self._guard(self.tab.send("Page.resetNavigationHistory"), self.action_timeout_s)
+            await self._guard(self.tab.forget_history(), self.action_timeout_s)
         except PageError as error:
             raise BrowserFault(f"the start page did not load: {error}") from error
 

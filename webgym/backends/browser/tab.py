@@ -216,6 +216,17 @@ class Tab:
         if self._navigating:
             await self._moved.wait()
 
+    async def forget_history(self) -> None:
+        """Let the current page be the first one of the tab. A page that was just committed in another process takes a moment to answer."""
+        for left in reversed(range(INTERRUPTS)):
+            try:
+                await self.send("Page.resetNavigationHistory")
+                return
+            except PlaywrightError as error:
+                if "active page" not in str(error) or not left:
+                    raise
+                await asyncio.sleep(0.02)
+
     def expect_navigation(self, wanders: bool = False) -> None:
         """Say that the next command starts a navigation, so that settling waits for its end.
 
