@@ -1,6 +1,7 @@
 """`webgym tasks` as people use it who write tasks, in a folder of their own that has a `tasks/` and a `cli.py`."""
 
 import json
+import shutil
 import os
 import subprocess
 import sys
@@ -69,8 +70,9 @@ def test_a_new_pack_with_goals_oracles_and_wordings_validates_at_once(webgym):
 def test_validate_says_what_is_wrong_and_exits_with_1(webgym, cafe):
     broken = webgym.folder / "broken"
     broken.mkdir()
-    text = (cafe / "tasks.yaml").read_text().replace("[Name, ", "[Nmae, ").replace("{pages: pages}", "{pages: ../cafe/pages}")
-    (broken / "tasks.yaml").write_text(text.replace("cafe", "broken").replace("../broken", "../cafe"))
+    shutil.copytree(cafe / "pages", broken / "pages")
+    text = (cafe / "tasks.yaml").read_text().replace("[Name, ", "[Nmae, ")
+    (broken / "tasks.yaml").write_text(text.replace("cafe", "broken"))
     code, out, _ = webgym("tasks", "validate", "broken/tasks.yaml", "--seeds", "1")
     assert code == 1
     assert "problem: the oracle fails on seed 0: it breaks down at turn 1; " in out and "there is no thing that says 'Nmae'" in out

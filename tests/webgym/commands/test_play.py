@@ -111,7 +111,7 @@ def test_what_is_done_in_the_window_is_told_and_done_once(tmp_path: Path) -> Non
 
         def click(state: dict, role: str, number: int = 0) -> None:
             x, y, width, height = [n["box"] for n in state["nodes"] if n["role"] == role][number]
-            run(tab().click(x + width / 2, y + height / 2))
+            run(tab().pointer.click(x + width / 2, y + height / 2))
 
         state = turn(0)
         user, password = re.findall(r'"([^"]*)"', state["goal"])
