@@ -1,8 +1,8 @@
 """`webgym tasks` as people use it who write tasks, in a folder of their own that has a `tasks/` and a `cli.py`."""
 
 import json
-import shutil
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
