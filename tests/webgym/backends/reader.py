@@ -64,11 +64,16 @@ class Reader:
         viewport: tuple[int, int],
         page_script: str | None = None,
         folder: Path | None = None,
+        cookies: Sequence[Mapping[str, object]] = (),
+        storage: Mapping[str, str] | None = None,
     ) -> Mapping[str, object] | None:
         sites = httpx2.ASGITransport(app=self._gateway.episode(token), raise_app_exceptions=False)
         self._client = httpx2.AsyncClient(transport=sites, follow_redirects=True)
         self._read(await self._client.get(url))
         return None
+
+    async def start_here(self) -> None:
+        """A reader has no way back."""
 
     async def act(self, action: Action) -> str:
         match action:
