@@ -224,12 +224,10 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     """Keys that have no effect as the others are set: key → the reason."""
     critic, head = config.critic, config.critic.head
     of_states = ("values_from", "target_lam", "fit.epochs", "fit.average", *(f"head.{x}" for x in type(head).model_fields))
-    if not needs:
-        fit = (f"fit.{x}" for x in type(critic.fit).model_fields)
-        found = dict.fromkeys((*of_states, *fit, "folds"), f"{name} as it is set, which has no critic")
-    elif needs == "action":
+    found: dict[str, str] = {}
+    if needs == "action":
         found = dict.fromkeys((*of_states, "folds"), f"{name}, which values actions")
-    else:
+    elif needs:
         found = {} if critic.values_from == "cross_fit" else {"folds": f"critic.values_from={critic.values_from}"}
         parts = {"bigrams": ("buckets",), "adapter": ("rank",), "trunk": ("trunk_lr",)}
         others = [f"head.{x}" for backbone, keys in parts.items() if backbone != head.backbone for x in keys]

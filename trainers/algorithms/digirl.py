@@ -74,7 +74,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     surprise = [g[0] - v_t[0] if c.learnable(x) else -np.inf for x, g, v_t in zip(trajectories, returns, v, strict=True)]
     learnable = sum(map(c.learnable, trajectories))
     best = set(np.argsort(-np.array(surprise), kind="stable")[: max(1, round(config.keep * learnable))]) if learnable else set()
-    advantages = [_advantage(x, g, v_t, config) for x, g, v_t in zip(trajectories, returns, v, strict=True)]
+    advantages = [_advantage(x, v_t, config) for x, v_t in zip(trajectories, v, strict=True)]
     limit = 1 / config.horizon if config.form == "paper" else 0.0
     weights = [w * (a > limit) * (i in best) for i, (w, a) in enumerate(zip(live, advantages, strict=True))]
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), live)
@@ -82,10 +82,10 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     return c.Credit([w.copy() for w in weights], weights, returns, stats)
 
 
-def _advantage(trajectory: Trajectory, g_t: np.ndarray, v_t: np.ndarray, config: Config) -> np.ndarray:
-    turns, r_t = len(trajectory), c.rewards(trajectory)
-    residual = c.gae(r_t, c.discounts(turns, config.gamma), v_t, lam=0.0)  # r_t + γ V(s_{t+1}) − V(s_t)
+def _advantage(trajectory: Trajectory, v_t: np.ndarray, config: Config) -> np.ndarray:
+    turns, r_t, discount_t = len(trajectory), c.rewards(trajectory), c.discounts(len(trajectory), config.gamma)
+    residual = c.gae(r_t, discount_t, v_t, lam=0.0)  # r_t + γ V(s_{t+1}) − V(s_t)
     if config.form == "code":
         return residual - 0.05 + c.discounted_returns(r_t, c.discounts(turns, 0.5))
-    mixed = config.lam ** (turns - 1 - np.arange(turns)) * g_t
+    mixed = config.lam ** (turns - 1 - np.arange(turns)) * c.discounted_returns(r_t, discount_t)
     return mixed + (1 - mixed) * residual

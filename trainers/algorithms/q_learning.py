@@ -13,8 +13,8 @@ Settings with which nothing could be learned are refused: "digiq" with `q.backup
 is compared with, and "rerank" with a single candidate, where nothing is chosen.
 """
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -38,7 +38,7 @@ class Config(ActionValueConfig):
     margin: float = Field(default=0.05, ge=0)
     """digiq: the advantage from which on an action is imitated."""
     q: QSpec = QSpec(backup="optimality", candidates=4)
-    """The critic; `candidates` is N. For digiq set q.backup=expectation."""
+    """The critic; `candidates` is N. Its `backup` is expectation for digiq, unless keys of `q` are given."""
     loss: LossSpec = LossSpec(policy="reinforce", divisor="tokens")
     """Loss of the policy in the form digiq."""
 
@@ -46,6 +46,12 @@ class Config(ActionValueConfig):
         """The policy stays as it is where proposals are only ranked; where they are imitated, the first is never taken unseen."""
         learns = tuple(f"loss.{name}" for name in LossSpec.model_fields)
         return dict.fromkeys((*learns, "margin"), "form=rerank") if self.form == "rerank" else {"explore": "form=digiq"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _backup_by_form(cls, data: Any) -> Any:
+        digiq = isinstance(data, Mapping) and data.get("form") == "digiq" and "q" not in data
+        return {**data, "q": QSpec(backup="expectation", candidates=4)} if digiq else data
 
     @model_validator(mode="after")
     def _something_can_be_learned(self) -> Self:
