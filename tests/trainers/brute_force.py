@@ -174,9 +174,8 @@ def token_gae(groups: Sequence[Group], values: Sequence[np.ndarray], gamma: floa
         n = len(r)
         d[n - 1 :] = [0.0] * (n > 0)
         delta = [r[k] + (d[k] * v[k + 1] if k + 1 < n else 0.0) - v[k] for k in range(n)]
-        found.append(
-            [sum(math.prod(d[j] * lam for j in range(k, m)) * delta[m] for m in range(k, n)) if good(x) else 0.0 for k in range(n)]
-        )
+        sums = [sum(math.prod(d[j] * lam for j in range(k, m)) * delta[m] for m in range(k, n)) for k in range(n)]
+        found.append(sums if good(x) else [0.0] * n)
     return found
 
 

@@ -110,10 +110,9 @@ def equation(name: str, world: World) -> tuple[dict[str, Any], exact.Rows, Any]:
 
 
 def gradient(loss: Tensor, model: Any) -> Tensor:
-    found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, retain_graph=True)
-    return torch.cat(
-        [torch.zeros(p.numel(), dtype=torch.float64) if g is None else g.flatten() for p, g in zip(model.parameters(), found, strict=True)]
-    )
+    parameters = list(model.parameters())
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(parameters, found, strict=True)])
 
 
 def learned(world: World, credit: Any, spec: Any, *, old: bool, budget: int = 200) -> tuple[float, Tensor]:
@@ -131,9 +130,9 @@ def learned(world: World, credit: Any, spec: Any, *, old: bool, budget: int = 20
     every = exact.flat(world.groups)
     rows, streams = rows_of_all(every), streams_of(every, credit.advantages, credit.weights, per_token=credit.per_token)
     scored = {name: score(forward_of(world.models[name])[1], pack(rows, budget), len(every)) for name in ("old", "reference")}
-    streams = replace(
-        streams, reference_logprob=scored["reference"] if spec.kl != "none" else None, old_logprob=scored["old"] if old else None
-    )
+    streams = replace(streams, old_logprob=scored["old"] if old else None)
+    if spec.kl != "none":
+        streams = replace(streams, reference_logprob=scored["reference"])
     steps = plan(rows, streams, budget, whole=spec.whole, keep_zero_advantage=spec.acts_on_every_turn)
     model, forward = forward_of(world.models["policy"])
     learner = Learner(model.parameters(), forward, OptimConfig(lr=1e-12, grad_clip=1e30), failed_batch=Path("failed.pt"))
@@ -159,7 +158,7 @@ def compare(world: World, name: str, options: dict[str, Any], advantages: exact.
     total, found = learned(world, credit, config.loss, old=old)
     assert float(wanted.norm()) > 1e-4
     assert float((found - wanted).norm() / wanted.norm()) < PRECISION
-    assert total == pytest.approx(float(loss), rel=PRECISION, abs=PRECISION * float(wanted.norm()))
+    assert total == pytest.approx(float(loss.detach()), rel=PRECISION, abs=PRECISION * float(wanted.norm()))
 
 
 @pytest.mark.parametrize("name", algorithms.names())
