@@ -102,9 +102,8 @@ def equation(name: str, world: World) -> tuple[dict[str, Any], exact.Rows, Any]:
             return {"changed_only": False}, *imitated(world, chosen(world, won, 0.5))
         case "digirl":
             rows = zip(exact.flat(groups), exact.turn_gae(groups, v, 1.0, 0.0), strict=True)
-            mixed = [
-                [m + (1 - m) * d for d, m in ((d, 0.5 ** (len(x) - 1 - t) * exact.total(x)) for t, d in enumerate(row))] for x, row in rows
-            ]
+            shares = [(row, [0.5 ** (len(x) - 1 - t) * exact.total(x) for t in range(len(x))]) for x, row in rows]
+            mixed = [[m + (1 - m) * d for d, m in zip(row, share, strict=True)] for row, share in shares]
             return {"keep": 1.0}, *imitated(world, chosen(world, mixed, 0.1))
     raise AssertionError(f"{name} has no equation here: write it down")
 

@@ -245,7 +245,17 @@ def test_no_reference_model_is_asked_for_when_beta_is_0() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"clip_hihg": 0.3}, {"ratio_level": "word"}, {"clip_low": 1.5}, {"dual_clip": 0.5}, {"importance_cap": 0.5}]
+    "wrong",
+    [
+        {"clip_hihg": 0.3},
+        {"ratio_level": "word"},
+        {"clip_low": 1.5},
+        {"dual_clip": 0.5},
+        {"importance_cap": 0.5},
+        {"kl": "k3"},
+        {"kl": "k1", "kl_coef": 0.0},
+        {"kl_coef": 0.04},
+    ],
 )
 def test_a_wrong_spec_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
