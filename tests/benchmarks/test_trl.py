@@ -41,10 +41,10 @@ def flat(model: Any) -> Tensor:
 def test_loss_and_gradient_are_trl_s(name: str, temperature: float, tmp_path: Path) -> None:
     spec, options = trl.SETTINGS[name]
     model = load(FOLDER)[0].double()
-    found = trl.problem(load(FOLDER)[0], 5)
-    trainer = trl.trl_trainer(FOLDER, tmp_path / "trl", 5, 5, {**options, "temperature": temperature})
+    found = trl.problem(load(FOLDER)[0], 4)
+    trainer = trl.trl_trainer(FOLDER, tmp_path / "trl", 4, 4, {**options, "temperature": temperature})
     trainer.model.double()
-    inputs = {key: x.double() if x.is_floating_point() else x for key, x in trl.padded(found, range(5)).items()}
+    inputs = {key: x.double() if x.is_floating_point() else x for key, x in trl.padded(found, range(4)).items()}
     theirs = trainer.compute_loss(trainer.model, inputs)
     theirs.backward()
     total, gradient = our_gradient(copy.deepcopy(model), found, spec, temperature, tmp_path)

@@ -61,6 +61,15 @@ def test_trajectory_level_is_return_minus_the_first_value() -> None:
     assert [a.tolist() for a in ppo.credit(GROUPS, VALUES, config).advantages] == [[0.5, 0.5, 0.5], [-0.5, -0.5]]
 
 
+def test_trajectory_level_compares_like_with_like() -> None:
+    """The best constant critic of episodes of 20 turns leaves a mean advantage of 0: V is fitted to R, not to γ^{T−1} R."""
+    many = [episode(float(k % 2), 20) for k in range(10)]
+    config = ppo.Config(level="trajectory", whiten=False)
+    fitted = np.mean([target[0] for target in ppo.targets([many], config)])
+    found = ppo.credit([many], c.Values([np.full(20, fitted)] * 10), config).advantages
+    assert np.mean([a[0] for a in found]) == pytest.approx(0.0, abs=1e-12)
+
+
 # --- actor-critic --------------------------------------------------------------------------------------------------------
 
 
