@@ -126,7 +126,7 @@ class Learner:
             moved = batch.to(self._device)
             logprobs, entropies = self._forward(moved, entropy=spec.entropy_coef != 0)
             terms = token_losses(spec, moved, logprobs, entropies)
-            scale = _scale(spec, moved, step.counts)
+            scale = _scale(spec, moved, step.counts, terms.total.dtype)
             loss = (terms.total * scale).sum()
             if not torch.isfinite(loss):
                 self._refuse("the loss is no finite number", [batch], spec, logprobs)
@@ -222,9 +222,10 @@ def score(forward: Forward, batches: Sequence[PackedBatch], trajectories: int, d
     return unpack(batches, [forward(batch.to(device))[0] for batch in batches], trajectories)
 
 
-def _scale(spec: LossSpec, batch: PackedBatch, counts: Counts) -> Tensor:
-    """Weight of each token over the step's one divisor, [A]; 0 for tokens of weight 0."""
-    return batch.weight * token_scale(spec.divisor, counts, spec.tokens_per_trajectory, batch.turn_size, batch.sequence_size)
+def _scale(spec: LossSpec, batch: PackedBatch, counts: Counts, dtype: torch.dtype) -> Tensor:
+    """Weight of each token over the step's one divisor, [A], in the loss's precision; 0 for tokens of weight 0."""
+    scale = token_scale(spec.divisor, counts, spec.tokens_per_trajectory, batch.turn_size, batch.sequence_size)
+    return batch.weight * scale.to(dtype)
 
 
 class _Sums:

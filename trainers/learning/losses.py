@@ -191,7 +191,7 @@ def token_scale(
         turns          1 / (turns · |a_t|): the mean over turns of the mean over their tokens
         trajectories   1 / (trajectories · |o_i|) (GRPO as published, arXiv 2402.03300, eq. 3)
 
-    Only tokens with weight > 0 are counted, in the whole step, so that accumulation cannot change the result.
+    Only tokens with weight > 0 are counted, in the whole step, so that accumulation cannot change the result. Exact in float64.
     """
     ones = torch.ones_like(turn_size, dtype=torch.float64)
     match divisor:
@@ -203,7 +203,7 @@ def token_scale(
             scale = ones / (counts.turns * turn_size.clamp(min=1))
         case "trajectories":
             scale = ones / (counts.trajectories * sequence_size.clamp(min=1))
-    return scale.float()
+    return scale
 
 
 # --- a spec applied to a batch -------------------------------------------------------------------------------------------
