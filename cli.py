@@ -735,6 +735,27 @@ def view(
 
 
 @app.command()
+def note(
+    run: RunArgument = Path("runs/latest"),
+    text: Annotated[str | None, typer.Argument(help="The note; an empty text takes it away.", show_default=False)] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to give; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="A tag to take away; may be repeated.")] = None,
+) -> None:
+    """Give a run a note and tags, which the viewer's table of runs shows and finds."""
+    from webgym.errors import UsageError
+    from webgym.record import layout, notes
+
+    if not layout.is_run(run):
+        raise UsageError(f"expected a run folder, as in `webgym note runs/latest 'a first try' --tag baseline`; {run} is none")
+    old = notes.read(run)
+    kept = [each for each in old.tags if each not in (untag or [])]
+    new = notes.Note(old.text if text is None else text, tuple(dict.fromkeys([*kept, *(tag or [])])))
+    if new != old:
+        notes.write(run, new)
+    _say(f"{run.resolve().name}: {new.text or 'no note'}" + (f" (tags: {', '.join(new.tags)})" if new.tags else ""))
+
+
+@app.command()
 def watch(
     run: RunArgument = Path("runs/latest"),
     page: Annotated[bool, typer.Option(help="Serve the viewer's page beside it.")] = True,
