@@ -93,7 +93,7 @@ def test_pooled_curves_are_the_mean_and_the_interval_of_students_t(viewer, tmp_p
         v.go("").wait_for_selector("h1")
         found = v.page.evaluate("x => webgymPooled.pooled(x)", [{"x": [0, 10], "y": [0.0, 1.0]}, {"x": [5, 10], "y": [1.5, 4.0]}])
         ends = v.page.evaluate("x => webgymPooled.interval(x)", [2.0, 4.0, 9.0])
-    assert found["x"] == [0, 5, 10] and found["y"] == [0.0, 1.0, 2.5] and found["low"][0] is None
+    assert found["x"] == [0, 5, 10] and found["y"] == [None, 1.0, 2.5] and found["low"][0] is None
     half = 12.706 * statistics.stdev([1.0, 4.0]) / 2**0.5
     assert found["high"][2] == pytest.approx(2.5 + half) and found["low"][2] == pytest.approx(2.5 - half)
     assert ends == pytest.approx({"mean": 5.0, "half": 4.303 * statistics.stdev([2.0, 4.0, 9.0]) / 3**0.5})

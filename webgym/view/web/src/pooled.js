@@ -42,12 +42,12 @@ function between(x, y, at) {
   return y[i - 1] + ((y[i] - y[i - 1]) * (at - x[i - 1])) / (x[i] - x[i - 1]);
 }
 
-// Curves [{x, y}] as one: their mean where at least one is, and its interval where there are two or more.
+// Curves [{x, y}] as one: their mean where all of them are, and its interval.
 export function pooled(curves) {
   const x = [...new Set(curves.flatMap((curve) => curve.x))].sort((a, b) => a - b);
   const found = x.map((at) => {
     const there = curves.map((curve) => between(curve.x, curve.y, at)).filter((v) => v != null);
-    return there.length ? interval(there) : null;
+    return there.length === curves.length ? interval(there) : null;
   });
   return {
     x, y: found.map((it) => it?.mean ?? null),
