@@ -439,6 +439,9 @@ def evaluate(
     settings: Annotated[
         list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
     ] = [],  # noqa: B006
+    keep: Annotated[
+        Path | None, typer.Option(help="A folder for the episodes as they end; the same command goes on from there.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -460,6 +463,7 @@ def evaluate(
         seeds,
         sessions,
         known_backend(backend),
+        keep,
         shown=lambda total: shown(total, PlainConsole(stderr=True)),
     )
     comparison = None
