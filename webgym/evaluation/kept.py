@@ -37,13 +37,15 @@ class KeptEpisodes:
             raise UsageError(f"{folder} is a file: expected a folder for the episodes of an evaluation") from None
         except ValueError as error:
             raise UsageError(f"{about} is no JSON ({error}): delete the folder to begin anew") from None
+        if not isinstance(known, dict):
+            raise UsageError(f"{about} says nothing of a policy: delete the folder to begin anew")
         wanted = json.loads(json.dumps(dict(played_by)))
-        other = sorted(key for key in {*wanted, *known} if wanted.get(key) != known.get(key)) if isinstance(known, dict) else ["policy"]
-        if other:
-            was, now = ((values.get(other[0]) if isinstance(values, dict) else values) for values in (known, wanted))
-            raise UsageError(
-                f"{folder} holds episodes of another policy: its {other[0]} was {was!r}, now it is {now!r}; take another folder"
-            )
+        for key in sorted({*wanted, *known}):
+            was, now = known.get(key), wanted.get(key)
+            if was != now:
+                raise UsageError(
+                    f"{folder} holds episodes of another policy: its {key} was {was!r}, now it is {now!r}; take another folder"
+                )
 
     def found(self) -> dict[EpisodeKey, Trajectory]:
         """The episodes that are there. Those in which the machinery failed are left out, to be played again."""

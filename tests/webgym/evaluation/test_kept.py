@@ -48,11 +48,8 @@ def test_an_evaluation_that_was_cut_off_goes_on(tmp_path: Path) -> None:
         assert arena.asked == 8 - 3, "nothing is played twice"
         whole = WANTED.play(model_free("random"), arena)
     assert [x.key for x in found] == [x.key for x in whole] == [x.key for x in again]
-    assert (
-        [(x.outcome, x.final_hash) for x in found]
-        == [(x.outcome, x.final_hash) for x in whole]
-        == [(x.outcome, x.final_hash) for x in again]
-    )
+    ends, uncut = ([(x.outcome, x.final_hash) for x in some] for some in (found, whole))
+    assert ends == uncut == [(x.outcome, x.final_hash) for x in again]
     more = replace(wanted, seeds=5)
     with CutOff(99) as arena:
         assert len(more.play(model_free("random"), arena, played_by={"policy": "random"})) == 10 and arena.asked == 2
