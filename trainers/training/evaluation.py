@@ -96,7 +96,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
+    best = partial(best_action, QCritic.load(critic, policy=source.model, device=device), token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
 
 

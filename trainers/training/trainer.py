@@ -18,7 +18,7 @@ from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
 from trainers.credit.credit import Values, kl_penalties, with_penalties
-from trainers.models.lora import plain_state
+from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.collection import Collection
@@ -246,7 +246,7 @@ class Trainer:
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
-        weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
+        weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         players.sampler.set_weights(weights, self.iteration - 1)
         if not self._done(self.turns + sum(map(len, taken))):
