@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from trainers.batches.packing import PackedBatch
 from trainers.critics import backbone as backbones
@@ -87,8 +88,9 @@ class Adapter(nn.Module):
     def __init__(self, decoder: nn.Module, rank: int) -> None:
         super().__init__()
         layers = _linears(decoder)
-        self.down = nn.ParameterList(_normal(rank, x.in_features, x.weight) for x in layers)
-        self.up = nn.ParameterList(torch.zeros(x.out_features, rank, device=x.weight.device) for x in layers)
+        sizes = [(x.weight.shape if isinstance(x, Conv1D) else x.weight.shape[::-1]) for x in layers]  # (in, out)
+        self.down = nn.ParameterList(_normal(rank, n, x.weight) for x, (n, _) in zip(layers, sizes, strict=True))
+        self.up = nn.ParameterList(torch.zeros(n, rank, device=x.weight.device) for x, (_, n) in zip(layers, sizes, strict=True))
 
     @contextmanager
     def on(self, decoder: nn.Module) -> Iterator[None]:
@@ -128,9 +130,9 @@ class Bigrams(nn.Module):
         return sums + self.bias
 
 
-def _linears(decoder: nn.Module) -> list[nn.Linear]:
-    """Its linear layers, a policy's own adapters left out."""
-    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear) and "lora_" not in name]
+def _linears(decoder: nn.Module) -> list[nn.Linear | Conv1D]:
+    """Its linear layers (GPT-2's, with weights [in, out], too), a policy's own adapters left out."""
+    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear | Conv1D) and "lora_" not in name]
 
 
 def _normal(rows: int, columns: int, like: Tensor) -> Tensor:
@@ -168,7 +170,7 @@ class Critic(nn.Module):
         decoder = cast(Any, policy).get_decoder()
         borrowed = config is not None and config.backbone != "copy"
         if config is not None and config.trunk_lr > 0 and config.backbone == "trunk" and decoder.dtype != torch.float32:
-            raise ConfigError("critic.head.trunk_lr above 0 trains the policy's own weights, which takes machine.dtype=float32: set it to 0")
+            raise ConfigError("critic.head.trunk_lr above 0 trains the policy's weights, which takes machine.dtype=float32: set it to 0")
         return cls(decoder if borrowed else backbones.copy_of(policy), config)
 
     def clone(self) -> "Critic":
@@ -300,6 +302,7 @@ class Critic(nn.Module):
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes a copy's backbone (:mod:`trainers.critics.backbone`), and the head (and adapter) beside it."""
         folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         if self.backbone is not None:
             backbones.save(self.backbone, folder)
         _save(self.head, folder / HEAD_FILE)

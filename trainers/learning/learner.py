@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from trainers.batches.packing import Counts, PackedBatch, Step, unpack
-from trainers.learning.masters import Masters
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
+from trainers.learning.masters import Masters
 from webgym.errors import DivergenceError
 
 METRICS: Mapping[str, str] = {
@@ -31,7 +31,8 @@ METRICS: Mapping[str, str] = {
     "loss/entropy": "entropy per sampled token in nats; exact where the forward pass gives it, else the mean of −log π",
     "optim/grad_norm": "norm of the gradient before clipping",
     "optim/lr": "learning rate of the last step",
-    "optim/step_kl": "where steps are bounded or the first is measured (`optim.max_step_kl`, `optim.first_step_kl`): KL(before ‖ after) of a step, per token that it learned from",
+    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`), and of a first step that is measured (`optim.first_step_kl`): "
+    "KL(before ‖ after) of a step, per token that it learned from",
     "optim/halvings": "where steps are bounded: times that a step was halved",
     "optim/steps": "optimiser steps of this update; steps with nothing to learn from are left out",
     "optim/tokens": "sampled tokens with weight > 0",
@@ -77,8 +78,8 @@ class OptimConfig(BaseModel):
     backtracking (Schulman et al. 2015, appendix C). It takes one more forward pass a step, and one for each halving. The optimiser's
     moments keep the whole step."""
     first_step_kl: float | None = Field(default=None, gt=0)
-    """Stop where steps of the full learning rate would cost more KL(before ‖ after) per token than this, by the first optimiser step: its KL
-    over the square of its share of `lr`. A pretrained model is destroyed within a few steps at the learning rate of a small one."""
+    """Stop where steps of the full learning rate would cost more KL(before ‖ after) per token than this, judged by the first optimiser
+    step: its KL over the square of its share of `lr`. A pretrained model is destroyed in a few steps at a small model's learning rate."""
 
 
 class Learner:
@@ -175,6 +176,26 @@ class Learner:
             parameter.copy_(was)
         self._masters.publish()
         return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, _MOST_HALVINGS
+
+    @torch.no_grad()
+    def _take_first(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], most: float) -> tuple[dict[str, float], int]:
+        """The first step, as :meth:`_take`. Raises DivergenceError, the weights as they were, where steps like it would cost too much."""
+        start = [p.clone() for p in self._parameters]
+        self._optimiser.step()
+        self._masters.publish()
+        kl, share = self._kl(batches, before), self._rate(0) / self.config.lr
+        whole = kl / max(share, 1e-6) ** 2
+        if whole <= most:
+            return {"optim/step_kl": kl}, 1
+        for parameter, was in zip(self._parameters, start, strict=True):
+            parameter.copy_(was)
+        self._masters.publish()
+        lower = float(f"{0.5 * self.config.lr * math.sqrt(most / whole):.0e}") if math.isfinite(whole) else self.config.lr / 100
+        raise DivergenceError(
+            f"optim.lr={self.config.lr:g} is too high for this model: its first step moved the policy by {kl:.2g} nats a token, steps of "
+            f"the full rate would by {whole:.2g}, and optim.first_step_kl allows {most:g}; the weights are untouched: start again with "
+            f"optim.lr={lower:g}"
+        )
 
     def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:
         """KL(before ‖ now) per token with weight > 0, estimated by ρ − 1 − log ρ; infinite where it is no number."""

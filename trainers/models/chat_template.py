@@ -87,8 +87,13 @@ class ChatTemplate:
 
     @cached_property
     def end(self) -> int | None:
-        """The token that ends an answer: the first control token that the template writes behind one, else `eos_token`; None for neither."""
+        """The token that ends an answer: the first control token that the template writes behind one, else `eos_token`; None for none."""
         return self._tokenizer.eos_token_id if not self._end else int(self._tokenizer.convert_tokens_to_ids(self._end))
+
+    @cached_property
+    def thinking_ends(self) -> int | None:
+        """The token that closes a block of thinking; None where the tokenizer has none."""
+        return self._tokenizer.get_added_vocab().get("</think>")
 
     @cached_property
     def opens_thinking(self) -> bool:

@@ -94,7 +94,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     check_device(device)
     source = folder_of(name_or_path)
     if isinstance(source, str):
-        _check_hub(source)
+        check_hub(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True)
@@ -123,12 +123,12 @@ def check_device(device: str) -> None:
         raise UsageError(f"device={device!r} cannot be used here ({said}): expected cpu, or cuda where torch sees a GPU") from None
 
 
-def _check_hub(name: str) -> None:
+def check_hub(name: str) -> None:
     """Raises UsageError at once where this is no name of the hub, or it is not in the hub's cache and the hub cannot be reached."""
     if "/" not in name:
         raise UsageError(
-            f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name with "
-            "its owner, such as Qwen/Qwen3-0.6B"
+            f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name "
+            "with its owner, such as Qwen/Qwen3-0.6B"
         )
     if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
         return

@@ -24,7 +24,7 @@ class Context:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompts: PromptSettings, ends: Iterable[int] = ()) -> None:
-        self._template = ChatTemplate(tokenizer)
+        self._template = ChatTemplate(tokenizer, thinking=prompts.thinking != "off")
         self._prompts = prompts
         self._ends = frozenset([*ends, self._end])
 
@@ -38,7 +38,8 @@ class Context:
         last = history[-1].completion
         if not last.prompt_ids:
             raise UsageError("a conversation goes on from the ids of its last turn, and that turn has none: it was not played by a model")
-        return (*last.prompt_ids, *last.action_ids, *self.following(prompt, last.action_ids))
+        said = last.action_ids if self._prompts.thinking != "forget" else self._without_thinking(last.action_ids)
+        return (*last.prompt_ids, *said, *self.following(prompt, last.action_ids))
 
     def key(self, prompt: Prompt, history: Sequence[Turn]) -> str:
         """The identity of the pictures that the model is shown at this turn, those of the conversation so far included; "" without any."""
@@ -56,6 +57,22 @@ class Context:
         if not self._template:
             return (*closing, *self._template.plain(f"\n{prompt.text}"))
         return (*closing, *self._template.following(_messages(prompt)))
+
+    def thinking(self, action_ids: Sequence[int]) -> int:
+        """Number of tokens of an answer that are its block of thinking, the closing tag included; all of one that was never closed.
+
+        0 where the answer holds no such block, or the tokenizer has no token for its end.
+        """
+        end = self._template.thinking_ends
+        if end in action_ids:
+            return len(action_ids) - list(reversed(action_ids)).index(end)  # the last one: a block may speak of blocks
+        return len(action_ids) if self._template.opens_thinking and end is not None else 0
+
+    def _without_thinking(self, action_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """An answer as later prompts hold it; where the prompt before it opened a block, the closing tag stays."""
+        thinking = self.thinking(action_ids)
+        closes = thinking and self._template.opens_thinking and action_ids[thinking - 1] == self._template.thinking_ends
+        return action_ids[thinking - 1 if closes else thinking :]
 
     def completion(self, text: str) -> tuple[int, ...]:
         """The ids of a demonstrated answer, its end included; a sampled one has its ids already."""

@@ -63,13 +63,15 @@ class RunFolder:
         parent: Path | str = RUNS,
         name: str | None = None,
         versions: Mapping[str, str] | None = None,
+        chosen: str = "",
         trackers: Callable[[Path], Sequence[Tracker]] = lambda path: (),
     ) -> Self:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
         `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
-        `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
+        `versions` adds to those of the packages (the browser's). `chosen` is the line that says which settings followed
+        from the model. Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
@@ -84,6 +86,7 @@ class RunFolder:
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": sys.argv,
                 "versions": {**package_versions(), **(versions or {})},
+                **({"chosen": chosen} if chosen else {}),
             }
             # Written last: a folder without it is no run yet.
             write_atomically(path / layout.ABOUT, json.dumps(about, indent=2).encode())
