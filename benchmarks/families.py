@@ -38,6 +38,8 @@ from trainers.models.lora import LoraSettings, add_lora, plain_copy
 from trainers.models.model import action_logprobs, check_rows_apart, end_ids, prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
+from trainers.recipes import recipe as recipes
+from trainers.recipes.estimate import GIB
 from trainers.samplers.batched import BatchedSampler
 from trainers.samplers.local import LocalSampler
 from webgym.errors import WebGymError
@@ -46,7 +48,7 @@ from webgym.prompts.settings import PromptSettings
 from webgym.types import Completion, Sampling, Turn
 
 TEMPLATES = Path(__file__).with_name("templates")
-MARKS = ("<!-- families: written by `make families` -->", "<!-- end of families -->")
+MARKS = "<!-- {}: written by `make families` -->", "<!-- end of {} -->"
 SIZES: Mapping[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -422,12 +424,24 @@ def table(found: Mapping[str, Mapping[str, str]]) -> str:
     return "\n".join([*lines, *(["", "Refused, in these words:", "", *refusals] if refusals else [])])
 
 
-def write(path: Path, text: str) -> None:
-    """Puts the text between the two marks of a Markdown file."""
-    before, begin, rest = path.read_text("utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise SystemExit(f"{path} lacks the marks {MARKS[0]} and {MARKS[1]}")
+def recipes_table() -> str:
+    """The recipes' estimates as a Markdown table."""
+    lines = ["| recipe | machine | memory of the trainer's device, GiB | largest parts |", "|---|---|---|---|"]
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        largest = sorted(recipe.estimate.bytes.items(), key=lambda item: -item[1])[:3]
+        parts = ", ".join(f"{use} {size / GIB:.1f}" for use, size in largest)
+        lines.append(f"| `{name}` | {recipe.machine} | {recipe.estimate.gib:.1f} | {parts} |")
+    return "\n".join(lines)
+
+
+def write(path: Path, name: str, text: str) -> None:
+    """Puts the text between the two marks of this name in a Markdown file."""
+    begin, end = (mark.format(name) for mark in MARKS)
+    before, found, rest = path.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise SystemExit(f"{path} lacks the marks {begin} and {end}")
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
@@ -449,7 +463,8 @@ def main() -> None:
                 print(f"{name}, {check}: {found[name][check]}", file=sys.stderr, flush=True)
     print(json.dumps(found, indent=2) if asked.json else table(found))
     if asked.write:
-        write(asked.write, table(found))
+        write(asked.write, "families", table(found))
+        write(asked.write, "recipes", recipes_table())
     if any(result.startswith("WRONG") for results in found.values() for result in results.values()):
         raise SystemExit(1)
 

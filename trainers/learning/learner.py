@@ -190,7 +190,7 @@ class Learner:
         for parameter, was in zip(self._parameters, start, strict=True):
             parameter.copy_(was)
         self._masters.publish()
-        lower = float(f"{0.5 * self.config.lr * math.sqrt(most / whole):.0e}") if math.isfinite(whole) else self.config.lr / 100
+        lower = float(f"{0.2 * self.config.lr * math.sqrt(most / whole):.0e}") if math.isfinite(whole) else self.config.lr / 100
         raise DivergenceError(
             f"optim.lr={self.config.lr:g} is too high for this model: its first step moved the policy by {kl:.2g} nats a token, steps of "
             f"the full rate would by {whole:.2g}, and optim.first_step_kl allows {most:g}; the weights are untouched: start again with "
