@@ -205,6 +205,7 @@ class Trainer:
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
+        watch.credited(self.iteration, batch, values, credit)
         if not config.update.thinking:
             credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
