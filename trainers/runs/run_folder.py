@@ -63,6 +63,7 @@ class RunFolder:
         parent: Path | str = RUNS,
         name: str | None = None,
         versions: Mapping[str, str] | None = None,
+        chosen: str = "",
         metrics: Mapping[str, str] | None = None,
         trackers: Callable[[Path], Sequence[Tracker]] = lambda path: (),
     ) -> Self:
@@ -70,8 +71,8 @@ class RunFolder:
 
         `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
-        `versions` adds to those of the packages (the browser's). `metrics` has the meaning of each metric, for the viewer.
-        Raises CheckpointError if `name` exists or the disk is full.
+        `versions` adds to those of the packages (the browser's). `chosen` is the line that says which settings followed from the model,
+        `metrics` has the meaning of each metric, for the viewer. Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
@@ -86,6 +87,7 @@ class RunFolder:
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": sys.argv,
                 "versions": {**package_versions(), **(versions or {})},
+                **({"chosen": chosen} if chosen else {}),
                 "metrics": dict(metrics or {}),
             }
             # Written last: a folder without it is no run yet.
