@@ -16,8 +16,7 @@ RECIPE = Recipe("trac", Path(__file__).with_name("application"))
 FIELDS = ("type", "summary", "component", "priority", "milestone", "version", "owner", "reporter", "status", "resolution", "keywords", "cc")
 COLUMNS = ", ".join(f"coalesce({name}, '') as {name}" for name in FIELDS)
 QUERIES = {
-    "tickets": f"select id as key, {COLUMNS}, "
-    "replace(description, char(13), '') as description from ticket",
+    "tickets": f"select id as key, {COLUMNS}, replace(description, char(13), '') as description from ticket",
     "comments": "select ticket || '/' || time as key, ticket, author, replace(newvalue, char(13), '') as text from ticket_change "
     "where field = 'comment' and newvalue != ''",
     "pages": "select name as key, name, replace(text, char(13), '') as text from wiki "

@@ -102,7 +102,7 @@ def _pages() -> tuple[Page, ...]:
     deputies = "\n".join(f" * {component}: {person}" for component, person in DEPUTIES.items())
     index = "\n".join(f" * [wiki:Notes{topic}]" for topic in TOPICS)
     found = [
-        Page("WikiStart", f"= Harbour =\nPages of the crew.\n\n * [wiki:Deputies]\n * [wiki:Stores]\n * [wiki:Contents]\n"),
+        Page("WikiStart", "= Harbour =\nPages of the crew.\n\n * [wiki:Deputies]\n * [wiki:Stores]\n * [wiki:Contents]\n"),
         Page("Deputies", f"= Deputies =\nWho takes over the tickets of a component:\n\n{deputies}\n"),
         Page("Contents", f"= Contents =\n{index}\n"),
         Page("Stores", "= Stores =\n" + "\n".join(f" * {store}: ask {person}" for store, person in STORES.items()) + "\n"),

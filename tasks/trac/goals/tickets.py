@@ -5,7 +5,16 @@ import random
 from webgym.authoring.template import Instance
 
 from ..application.content import (
-    COMPONENTS, KEYWORDS, ME, MILESTONES, PEOPLE, PRIORITIES, SCREENS, TICKETS, TYPES, VERSIONS,
+    COMPONENTS,
+    KEYWORDS,
+    ME,
+    MILESTONES,
+    PEOPLE,
+    PRIORITIES,
+    SCREENS,
+    TICKETS,
+    TYPES,
+    VERSIONS,
 )  # fmt: skip
 from .goal import changed, comment, due, goal, open_ticket
 

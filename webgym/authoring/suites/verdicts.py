@@ -42,11 +42,18 @@ class Judge(Protocol):
 def judge_of(eval_: Any, known: Mapping[str, str]) -> "Judge | str":
     """The judge of a task's `eval`, or the reason why there is none. `known` are addresses of sites by name."""
     if isinstance(eval_, Mapping):
-        return _unsupported(eval_) or Original(eval_, _located(eval_))
+        return _unsupported(eval_) or Original(json.loads(with_addresses(json.dumps(eval_), known)), _located(eval_))
     if isinstance(eval_, list) and all(isinstance(one, Mapping) and "evaluator" in one for one in eval_):
         other = sorted({str(one["evaluator"]) for one in eval_} - {"AgentResponseEvaluator", "NetworkEventEvaluator"})
         return f"judged by {', '.join(other)}" if other else Verified(eval_, known)
     return "with an eval of another form"
+
+
+def with_addresses(text: str, known: Mapping[str, str]) -> str:
+    """A text in which `__SHOPPING__` and the like stand for the addresses of sites."""
+    for name, url in known.items():
+        text = text.replace(f"__{name.upper()}__", url)
+    return text
 
 
 def _verdict(evidence: Evidence, why: str) -> Verdict:
@@ -167,7 +174,9 @@ def content_unmet(wanted: Mapping[str, Any], text: str) -> str:
     """The reason why a text of the page is not as WebArena's `required_contents` want it, "" where it is."""
     given = _clean(html.unescape(text))
     if "exact_match" in wanted:
-        return "" if given == _clean(str(wanted["exact_match"])) else f"the page says {shown(text)}, expected {shown(wanted['exact_match'])}"
+        return (
+            "" if given == _clean(str(wanted["exact_match"])) else f"the page says {shown(text)}, expected {shown(wanted['exact_match'])}"
+        )
     for part in wanted["must_include"]:
         if not any(_clean(one) in given for one in str(part).split(OR)):
             return f"the page does not say {shown(part)}"

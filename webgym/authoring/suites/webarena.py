@@ -110,7 +110,7 @@ def _cannot(entry: Entry, folder: Path, known: Mapping[str, str]) -> str:
 def _task(
     task_id: str, entry: Entry, judge: verdicts.Judge, hosts: tuple[str, ...], folder: Path, known: Mapping[str, str], settings: Settings
 ) -> Task:
-    url = with_addresses(entry.starts[0], known)
+    url = verdicts.with_addresses(entry.starts[0], known)
     held = _held(folder / entry.storage_state, url) if entry.require_login and entry.storage_state else {}
     goal = entry.intent + (f"\n\n{judge.advice}" if judge.advice else "")
     return Task(
@@ -129,19 +129,10 @@ def _task(
     )
 
 
-def with_addresses(text: str, known: Mapping[str, str]) -> str:
-    """A text in which `__SHOPPING__` and the like stand for addresses."""
-    for name, url in known.items():
-        text = text.replace(f"__{name.upper()}__", url)
-    return text
-
-
 def _server(url: str) -> Server:
     origin = _origin(url)
     parts = urlsplit(origin)
-    return Server(
-        f"{origin}/", at=origin, instances="shared", host_header=parts.netloc, remote=parts.hostname not in LOOPBACK, ready="/"
-    )
+    return Server(f"{origin}/", at=origin, instances="shared", host_header=parts.netloc, remote=parts.hostname not in LOOPBACK, ready="/")
 
 
 def _origin(url: str) -> str:

@@ -43,9 +43,13 @@ def between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[s
     >>> between([{"key": 1, "a": "x", "b": 0}, {"key": 2, "a": "y", "b": 0}], [{"key": 1, "a": "z", "b": 0}, {"key": 3, "a": "w", "b": 1}])
     {'changed': {'1': {'a': 'z'}}, 'added': [{'a': 'w', 'b': 1}], 'removed': ['2']}
     """
-    old, new = ({str(row["key"]): {name: value for name, value in row.items() if name != "key"} for row in rows} for rows in (before, after))
+    old, new = (
+        {str(row["key"]): {name: value for name, value in row.items() if name != "key"} for row in rows} for rows in (before, after)
+    )
     changed = {
-        key: {name: value for name, value in row.items() if value != old[key][name]} for key, row in new.items() if key in old and row != old[key]
+        key: {name: value for name, value in row.items() if value != old[key][name]}
+        for key, row in new.items()
+        if key in old and row != old[key]
     }
     added = [row for key, row in new.items() if key not in old]
     removed = [key for key in old if key not in new]

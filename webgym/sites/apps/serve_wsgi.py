@@ -50,7 +50,13 @@ def main(name: str, port: int) -> None:
         clocked = Clocked(application, travel, moment)
     from waitress import serve  # pyright: ignore[reportMissingImports]
 
-    serve(clocked or getattr(importlib.import_module(module), attribute), host="127.0.0.1", port=port, threads=4, clear_untrusted_proxy_headers=False)
+    serve(
+        clocked or getattr(importlib.import_module(module), attribute),
+        host="127.0.0.1",
+        port=port,
+        threads=4,
+        clear_untrusted_proxy_headers=False,
+    )
 
 
 if __name__ == "__main__":

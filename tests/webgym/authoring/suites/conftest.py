@@ -1,7 +1,5 @@
 """What the tests of suites share. The suites are small ones of the same form, written for these tests."""
 
-
-
 import pytest
 
 from webgym import types as t

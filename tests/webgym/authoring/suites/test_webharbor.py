@@ -46,14 +46,20 @@ given = parser.parse_args()
 run = json.load(open(given.run_dir + "/trajectory.json"))
 before, after = ([row[0] for row in sqlite3.connect(path).execute("select text from note")] for path in (given.initial_db, given.after_db))
 """
-ADDED = VERIFY + """
+ADDED = (
+    VERIFY
+    + """
 ok = before == ["Old"] and after == ["Old", "New"]
 print(json.dumps({"pass": ok, "reason": str(after)})); sys.exit(0 if ok else 1)
 """
-ASKED = VERIFY + """
+)
+ASKED = (
+    VERIFY
+    + """
 ok = run["final_answer"] == "teal" and "http://localhost:40001/help" in [step["url"] for step in run["steps"]] and before == after
 print(json.dumps({"pass": ok, "steps": run["steps"]})); sys.exit(0 if ok else 1)
 """
+)
 ROWS = [
     {"web_name": "Notes", "id": "Notes--0", "ques": "Add the note New.", "web": "http://localhost:40001/", "verifier_path": "sites/notes/verify/verify_0.py"},
     {"web_name": "Notes", "id": "Notes--1", "ques": "Which colour does the help say?", "web": "http://localhost:40001/", "verifier_path": "sites/notes/verify/verify_1.py"},
