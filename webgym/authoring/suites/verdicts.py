@@ -109,7 +109,8 @@ class Original:
         if not self.located:
             return None
         looks = ", ".join(f"() => ({expression})" for expression in self.located)
-        return f'(() => [{looks}].map((look) => {{ try {{ const found = look(); return found ? String(found) : ""; }} catch {{ return ""; }} }}))()'
+        look = 'try { const found = look(); return found ? String(found) : ""; } catch { return ""; }'
+        return f"(() => [{looks}].map((look) => {{ {look} }}))()"
 
     @property
     def trust(self) -> Literal["state", "page"]:

@@ -60,10 +60,11 @@ ok = run["final_answer"] == "teal" and "http://localhost:40001/help" in [step["u
 print(json.dumps({"pass": ok, "steps": run["steps"]})); sys.exit(0 if ok else 1)
 """
 )
+SITE = {"web_name": "Notes", "web": "http://localhost:40001/"}
 ROWS = [
-    {"web_name": "Notes", "id": "Notes--0", "ques": "Add the note New.", "web": "http://localhost:40001/", "verifier_path": "sites/notes/verify/verify_0.py"},
-    {"web_name": "Notes", "id": "Notes--1", "ques": "Which colour does the help say?", "web": "http://localhost:40001/", "verifier_path": "sites/notes/verify/verify_1.py"},
-    {"web_name": "Notes", "id": "Notes--2", "ques": "Be nice.", "web": "http://localhost:40001/", "judge_rubric": "MUST be nice."},
+    {**SITE, "id": "Notes--0", "ques": "Add the note New.", "verifier_path": "sites/notes/verify/verify_0.py"},
+    {**SITE, "id": "Notes--1", "ques": "Which colour does the help say?", "verifier_path": "sites/notes/verify/verify_1.py"},
+    {**SITE, "id": "Notes--2", "ques": "Be nice.", "judge_rubric": "MUST be nice."},
 ]  # fmt: skip
 
 
