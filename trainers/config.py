@@ -34,7 +34,7 @@ class LengthConfig(_Group):
 
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
-    minutes: float | None = Field(default=14.0, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
     """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
     """Stop after the iteration in which this number of environment steps (turns) since the start is reached."""
