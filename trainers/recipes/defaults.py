@@ -92,7 +92,7 @@ def imitation(model: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], str]
 
 
 def _settings(found: About, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pretrained model is trained with: an adapter at 1e-4, or all weights at 1e-5, from 1 B parameters on at 2e-6."""
+    """Settings for a pretrained model: an adapter at 1e-4, or all weights at 1e-5, from 1 B parameters on at 2e-6."""
     adapts = found.adapter or _rank(data)
     machine = data.get("machine", {})
     gpu = str(machine.get("device", "cpu")).startswith("cuda")

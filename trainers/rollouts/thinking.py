@@ -11,17 +11,19 @@ from webgym.types import Trajectory
 
 
 def spoken(credit: Credit, trajectories: Sequence[Trajectory], context: Context) -> Credit:
-    """The credit with weight 0 for the tokens of thinking blocks, so that they are in no loss and in no divisor of one."""
-    weights = [_spoken(w, x, context) for w, x in zip(credit.weights, trajectories, strict=True)]
-    return replace(credit, weights=weights)
+    """The credit per token, with weight 0 for the tokens of thinking blocks, so that they are in no loss and in no divisor of one."""
+    answers = [[turn.completion.action_ids for turn in x.turns] for x in trajectories]
 
+    def tokens(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if credit.per_token:
+            return [value.copy() for value in values]
+        sizes = ([len(ids) for ids in x] for x in answers)
+        return [np.repeat(value, n) if len(value) == len(n) else value.copy() for value, n in zip(values, sizes, strict=True)]
 
-def _spoken(weight: np.ndarray, trajectory: Trajectory, context: Context) -> np.ndarray:
-    """Weights per token: those of the turns, or of the tokens, 0 where a token is of a thinking block."""
-    answers = [turn.completion.action_ids for turn in trajectory.turns]
-    sizes = [len(ids) for ids in answers]
-    per_token = np.repeat(weight, sizes) if len(weight) == len(sizes) else weight.copy()
-    first = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    for start, ids in zip(first, answers, strict=False):
-        per_token[start : start + context.thinking(ids)] = 0
-    return per_token
+    weights = tokens(credit.weights)
+    for weight, turns in zip(weights, answers, strict=True):
+        first = 0
+        for ids in turns:
+            weight[first : first + context.thinking(ids)] = 0
+            first += len(ids)
+    return replace(credit, advantages=tokens(credit.advantages), weights=weights, per_token=True)
