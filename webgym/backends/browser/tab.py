@@ -136,9 +136,11 @@ class Tab:
             else:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)  # what is sent together with it is sent now
+                for _ in range(2 if self._flushed < number else 0):
+                    await self.page_value("0")  # the event is there by then: after a frame without it, one that shows its scrolling hangs
                 while not sent.done() and self._flushed < number:
                     await self.frame()
-                    await asyncio.wait({sent}, timeout=ANSWER_S)  # another frame, while this one's scrolling is under way, would hang
+                    await asyncio.wait({sent}, timeout=ANSWER_S)
             return await sent
         finally:
             sent.cancel()
