@@ -63,4 +63,7 @@ ADDRESSES = (
     Address("Ann", "Lee", "4 Mill Lane", "Ashford", "TN23 1AA"),
     Address("Ann", "Lee", "17 Quay Street", "Bristol", "BS1 4DA"),
     Address("Bert", "Lee", "9 Hill Road", "Durham", "DH1 3LE"),
+    Address("Cora", "Marsh", "22 Castle Hill", "Lincoln", "LN1 3AA"),
+    Address("Dilip", "Rao", "5 Canal Wharf", "Leicester", "LE3 5BB"),
+    Address("Eve", "Stone", "31 Abbey Close", "Bath", "BA2 4CC"),
 )

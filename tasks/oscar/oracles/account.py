@@ -1,15 +1,23 @@
 """Oracles of the goals about the customer's account."""
 
-from webgym.authoring.oracle import Memory, click, press, quoted
+from webgym.authoring.oracle import Memory, click, press, quoted, seek
 from webgym.types import Observation, Stop
 
 from .walk import MENU, Walk, account, below, filled, first, product
 
 
+def wished(page: Observation, name: str) -> Walk:
+    """The product that is shown, on a wish list. Where there is a list already, a menu asks for it."""
+    page = yield press(page, "Add to wish list", "button", "link")
+    if (entry := seek(page, f"Add to '{name}' wish list")) is not None:
+        page = yield click(entry)
+    return page
+
+
 def wish_for_two(page: Observation) -> Memory:
     for title in quoted(page):
         page = yield from product(page, title)
-        page = yield press(page, "Add to wish list", "button", "link")
+        page = yield from wished(page, "Default")
     yield Stop()
 
 
@@ -19,7 +27,7 @@ def wish_on_a_list(page: Observation) -> Memory:
     page = yield from filled(page, Name=name)
     page = yield press(page, "Save", "button")
     page = yield from product(page, title)
-    page = yield press(page, "Add to wish list", "button", "link")
+    page = yield from wished(page, name)
     yield Stop()
 
 

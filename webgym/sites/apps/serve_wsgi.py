@@ -39,24 +39,23 @@ class Clocked:
 
 def main(name: str, port: int) -> None:
     """Serve the application until the process ends."""
-    module, _, attribute = name.partition(":")
-    clocked = None
     if CLOCK.is_file():
         from time_machine import travel  # pyright: ignore[reportMissingImports]
 
         moment = float(CLOCK.read_text("ascii"))
         with travel(moment, tick=False):  # what it asks while it is loaded, too
-            application = getattr(importlib.import_module(module), attribute)
-        clocked = Clocked(application, travel, moment)
+            application = _loaded(name)
+        application = Clocked(application, travel, moment)
+    else:
+        application = _loaded(name)
     from waitress import serve  # pyright: ignore[reportMissingImports]
 
-    serve(
-        clocked or getattr(importlib.import_module(module), attribute),
-        host="127.0.0.1",
-        port=port,
-        threads=4,
-        clear_untrusted_proxy_headers=False,
-    )
+    serve(application, host="127.0.0.1", port=port, threads=4, clear_untrusted_proxy_headers=False)
+
+
+def _loaded(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oscar.defaults import *  # noqa: F403  # pyright: ignore
+from oscar.defaults import *  # noqa: F403
 
 BASE = Path.cwd()
 SECRET_KEY = "a made-up key for a made-up shop"

@@ -4,6 +4,6 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-from django.core.wsgi import get_wsgi_application  # pyright: ignore[reportMissingImports]
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
