@@ -394,6 +394,25 @@ def train(
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 
+@app.command()
+def collector(
+    listen: Annotated[str, typer.Option(help="HOST:PORT; a host that others reach needs a token in WEBGYM_TOKEN.")] = "127.0.0.1:8400",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    backend: BackendOption = "browser",
+    tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
+    allow: Annotated[list[str], typer.Option(help="Another factory of policies that requests may name, as module:function.")] = [],  # noqa: B006
+) -> None:
+    """Play episodes for a trainer on another machine (`webgym train --set executor.kind=http`)."""
+    from webgym.backends import known_backend
+    from webgym.commands import collector as command
+    from webgym.packs import sets as task_sets
+
+    if tasks:
+        task_sets.choose(tasks)  # task files and packs of others become known
+    command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
+
+
 @app.command("config")
 def show_config(
     algo: Annotated[str, typer.Option(help="Name or file of the algorithm whose options are listed too.")] = "grpo",

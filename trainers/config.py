@@ -14,6 +14,7 @@ from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
+from trainers.rollouts.executor_settings import ExecutorConfig
 from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import MOVED, moved
 from trainers.samplers import registry as samplers
@@ -134,6 +135,8 @@ class TrainConfig(_Group):
     """Choice of the tasks to practise."""
     sampler: SamplerConfig = SamplerConfig()
     """Sampler that generates completions."""
+    executor: ExecutorConfig = ExecutorConfig()
+    """Executor that plays the episodes."""
     update: UpdateConfig = UpdateConfig()
     """Update of the models on each batch."""
     optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
@@ -176,6 +179,11 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
         raise ConfigError(
             f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
             "leave it out"
+        )
+    if config.executor.kind != "local" and algorithm.practice(algorithm_config).best_of > 1:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {algorithm.name}, which chooses its actions by values that no collector "
+            "has: take executor.kind=local"
         )
     changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
     return config.model_copy(update=changes), algorithm_config

@@ -29,6 +29,7 @@ from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
 from trainers.training.clock import Laps
+from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
 from trainers.training.metrics import rollout_metrics
 from trainers.training.observers import Observers
@@ -37,7 +38,6 @@ from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
 from webgym.record import layout
-from webgym.rollout.arena import Arena
 from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
@@ -124,12 +124,12 @@ class Trainer:
             with (
                 memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
-                Arena(self.config.machine.sessions, backend=self.config.machine.backend) as arena,
+                open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
                 self._sampler() as sampler,
                 self.observers.monitor,
                 self._collection,
             ):
-                self._train(self.players(arena, sampler))
+                self._train(self.players(executor, sampler))
         finally:
             self.observers.display.end()
 
@@ -262,6 +262,7 @@ class Trainer:
     def _sampler(self) -> Sampler:
         sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
+        sampler = opened_to_others(self.config, sampler, self.source, self.iteration)
         if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler

@@ -135,6 +135,12 @@ def file_of(task_id: str) -> str:
     return _found_by.get(task_id, "").rpartition("#")[0]
 
 
+def folder_of(pack: str) -> Path:
+    """The folder of a pack that has a manifest. Raises TaskFileError."""
+    own = PACKS_FOLDER / pack
+    return own if (own / "pack.toml").is_file() else _package_folder(_entry_points()[pack].module)
+
+
 def twins(task_ids: Iterable[str]) -> list[tuple[str, str]]:
     """The pairs of a task and its twin of which both are among these tasks, each once."""
     ids = dict.fromkeys(task_ids)
