@@ -27,16 +27,16 @@ SILENCE_S = 300.0  # longest wait for a completion
 class RemoteSampler(Sampler):
     """The sampler behind a trainer's gateway, at one version of the weights."""
 
-    def __init__(self, client: Client, version: int) -> None:
+    def __init__(self, gateway: str, version: int) -> None:
         self.counters = Counters()
-        self._client, self._version = client, version
+        self._gateway, self._version = gateway, version
 
     async def generate(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> Generated:
         """A completion. Raises PolicyFault where the gateway cannot be reached or has other weights, UsageError where it refuses."""
         question = Question(prompt_ids=tuple(prompt_ids), seed=seed, sampling=sampling, key=key, version=self._version)
         for pause_s in (*AGAIN_S, None):
             try:
-                answer = await self._client.post("/generate", question, Answer)
+                answer = await client_of(self._gateway).post("/generate", question, Answer)
             except Lost as error:
                 if pause_s is None:
                     raise PolicyFault(f"the trainer's sampler cannot be reached: {error}") from error
@@ -63,6 +63,19 @@ class RemoteSampler(Sampler):
         """Does nothing: the connections are shared."""
 
 
+class RemotePolicy(LanguagePolicy):
+    """A language model's policy whose completions come from a gateway."""
+
+    def __init__(self, gateway: str, reader: Reader, version: int, sampling: Sampling, run_seed: int, grammar: bool) -> None:
+        super().__init__(reader, RemoteSampler(gateway, version), sampling, run_seed, grammar=grammar)
+        self._gateway = gateway
+
+    async def aclose(self) -> None:
+        """Close the connections to the gateway, which all policies of this process share."""
+        if (client := _clients.pop(self._gateway, None)) is not None:
+            await client.close()
+
+
 def handle_of(gateway: Gateway, seen_as: str, sampling: Sampling, run_seed: int, grammar: bool) -> PolicyHandle:
     """The handle of a policy that plays with the gateway's present weights; collectors reach it as `seen_as`, else at its own address."""
     settings: dict[str, Any] = {
@@ -79,21 +92,29 @@ def handle_of(gateway: Gateway, seen_as: str, sampling: Sampling, run_seed: int,
 
 def remote_policy(
     gateway: str, reader: str, version: int, sampling: Mapping[str, Any], run_seed: int = 0, grammar: bool = False
-) -> LanguagePolicy:
+) -> RemotePolicy:
     """The policy of a handle; called in any thread but the loop's. Raises UsageError, Lost."""
-    client = _client(gateway)
-    return LanguagePolicy(_reader(gateway, reader), RemoteSampler(client, version), Sampling(**sampling), run_seed, grammar=grammar)
+    return RemotePolicy(gateway, _reader(gateway, reader), version, Sampling(**sampling), run_seed, grammar)
 
 
-@functools.cache
-def _client(gateway: str) -> Client:
-    return Client(wire.address(gateway), wire.token(), SILENCE_S)
+_clients: dict[str, Client] = {}
+
+
+def client_of(gateway: str) -> Client:
+    """The client of a gateway, for the loop thread."""
+    if gateway not in _clients:
+        _clients[gateway] = Client(wire.address(gateway), wire.token(), SILENCE_S, keep=True)
+    return _clients[gateway]
 
 
 @functools.lru_cache(maxsize=8)
 def _reader(gateway: str, name: str) -> Reader:
     """The reader of this name, from the gateway. Raises Lost, UsageError."""
-    content = loop_thread().run(_client(gateway).get(f"/reader/{name}"))
+
+    async def fetched() -> bytes:
+        return await client_of(gateway).get(f"/reader/{name}")
+
+    content = loop_thread().run(fetched())
     if name_of(content) != name:
         raise UsageError(f"{gateway} gave another reader than it named")
     return Reader.unpacked(content)

@@ -46,7 +46,7 @@ class Players:
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
     def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy | PolicyHandle:
-        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; its handle for collectors elsewhere."""
+        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; a handle where others play."""
         seed, best_of = self.config.seed, self.practice.best_of
         if isinstance(self.sampler, Gateway):
             return handle_of(self.sampler, self.config.executor.gateway_url, sampling, seed, self.config.rollout.grammar)

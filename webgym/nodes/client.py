@@ -21,6 +21,10 @@ class Lost(Fault):
     """A machine cannot be reached, broke off, or was silent for too long."""
 
 
+class Unreached(Lost):
+    """A machine did not take the connection, so that nothing was under way there."""
+
+
 class Refused(UsageError):
     """A machine that answered will not do what it was asked, or answered what no honest one says."""
 
@@ -28,13 +32,14 @@ class Refused(UsageError):
 class Client:
     """A machine at an address. It belongs to the event loop of its first request.
 
-    `silence_s` is the longest time without a byte from it.
+    `silence_s` is the longest time without a byte from it. With `keep`, connections are kept for the next request; one that was kept
+    may turn out to be gone, which says nothing about the machine.
     """
 
-    def __init__(self, address: str, token: str = "", silence_s: float = 30.0) -> None:
+    def __init__(self, address: str, token: str = "", silence_s: float = 30.0, *, keep: bool = False) -> None:
         self.address = address
         timeout = httpx2.Timeout(silence_s, connect=min(CONNECT_S, silence_s), pool=None)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=256)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=256 if keep else 0)
         self._http = httpx2.AsyncClient(
             base_url=address, headers=wire.headers(token), timeout=timeout, limits=limits, trust_env=False, follow_redirects=False
         )
@@ -65,6 +70,8 @@ class Client:
                         raise Lost(f"{self.address} answered with status {response.status_code}{words}")
                     raise Refused(f"{self.address} refused (status {response.status_code}){words}")
                 yield response
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise Unreached(f"{self.address} cannot be reached: {error}") from error
         except httpx2.TransportError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -49,6 +49,13 @@ FACTORIES = (
 TOLD_S = 0.1  # between two lines of events
 POLICIES = 4  # that are kept
 PICTURES_MB = 256  # of pictures that are kept
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A policy that holds connections."""
+
+    async def aclose(self) -> None: ...
 
 
 class Collector:
@@ -174,12 +181,16 @@ class Collector:
         self._played += 1
 
     async def close(self) -> None:
-        """End all sessions that are free, and wait for those that are being ended."""
+        """End all sessions that are free, those that are being ended, and the connections of policies."""
         if self._closing:
             await asyncio.wait(self._closing, timeout=10.0)
         for env in self._free:
             with contextlib.suppress(Fault):
                 await env.close()
+        for _, policy in self._policies:
+            if isinstance(policy, Closable):
+                await policy.aclose()
+        self._policies = []
 
 
 class _Teller(Board):

@@ -23,7 +23,7 @@ from webgym.errors import ConfigError, Fault, UsageError
 from webgym.loop_thread import loop_thread
 from webgym.nodes import wire
 from webgym.nodes.batch import LOOK_S, Batch, Part
-from webgym.nodes.client import Lost, Refused
+from webgym.nodes.client import Lost, Refused, Unreached
 from webgym.nodes.node import Busy, Ended, Failed, Lied, Node, Told
 from webgym.policies.policy import Policy
 from webgym.rollout.contract import (
@@ -109,7 +109,7 @@ class HttpExecutor:
         """
         if not isinstance(policy, PolicyHandle):
             raise UsageError(
-                f"collectors play policies by name, got the object {type(policy).__name__}: give a PolicyHandle('module:function', settings)"
+                f"collectors play policies by name, got a {type(policy).__name__}: give a PolicyHandle('module:function', settings)"
             )
         keys = list(keys)
         if not keys:
@@ -261,7 +261,8 @@ class HttpExecutor:
                 log.warning("%s", error)
             except Lost as error:
                 log.warning("episodes are given to another collector: %s", error)
-                run.count_losses()
+                if not isinstance(error, Unreached):
+                    run.count_losses()
                 await self._probe(node, play, error)
             finally:
                 node.playing.difference_update(parts)

@@ -215,9 +215,7 @@ def problem(error: ValidationError) -> str:
 def difference(ours: Terms, theirs: Terms) -> str:
     """The first difference between a collector's terms and a trainer's, in one sentence; "" where there is none."""
     if ours.protocol != theirs.protocol:
-        return (
-            f"the collector speaks protocol {ours.protocol}, the trainer {theirs.protocol}: install the same WebGym on both"
-        )
+        return f"the collector speaks protocol {ours.protocol}, the trainer {theirs.protocol}: install the same WebGym on both"
     if ours.code != theirs.code:
         return f"the collector runs WebGym {ours.code}, the trainer {theirs.code}: install the same one on both"
     if ours.backend != theirs.backend:

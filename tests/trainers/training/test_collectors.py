@@ -13,13 +13,16 @@ from tests.webgym.nodes.collectors import CollectorProcess, collector, plain, pr
 from trainers.config import resolve
 from trainers.models.policy_model import PolicyModel
 from trainers.models.reader import Reader, name_of
+from trainers.rollouts import remote_policy
+from trainers.rollouts.remote_policy import RemoteSampler
 from trainers.samplers.gateway import Gateway
 from trainers.samplers.local import LocalSampler
 from trainers.training.trainer import Trainer
-from webgym.errors import ConfigError, UsageError
+from webgym.errors import ConfigError, PolicyFault, UsageError
+from webgym.loop_thread import loop_thread
 from webgym.record import live
 from webgym.record.store import load
-from webgym.types import Trajectory
+from webgym.types import Sampling, Trajectory
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_a_run_over_collectors_is_the_run_in_one_process(model: Path, local: Tra
     assert sum(x["episodes"] for x in shown["nodes"]) >= 3 * 9 and len(shown["cells"]) == 3
 
 
-@pytest.mark.parametrize("changes", [{"rollout": {"async": True}}, {"algo": "archer", "bootstrap_at_limit": True}])
+@pytest.mark.parametrize("changes", [{"rollout": {"overlap": True}}, {"algo": "archer", "algorithm": {"bootstrap_at_limit": True}}])
 def test_overlap_and_a_critic_change_nothing_of_it(model: Path, tmp_path: Path, changes: dict) -> None:
     algo = changes.get("algo", "grpo")
     plainly = finish(start(model, tmp_path, "local", algo, **{k: v for k, v in changes.items() if k != "algo"}))
@@ -131,30 +134,23 @@ def test_a_reader_goes_over_the_network_as_data(model: Path) -> None:
 
 
 def test_a_gateway_gives_exact_completions_of_its_own_version_only(model: Path) -> None:
-    from trainers.rollouts.remote_policy import RemoteSampler
-    from webgym.errors import PolicyFault
-    from webgym.loop_thread import loop_thread
-    from webgym.nodes.client import Client
-    from webgym.types import Sampling
-
     source = PolicyModel.load(model)
     sampling = Sampling(max_tokens=8)
-    with Gateway(LocalSampler(source.model, source.tokenizer), source, "127.0.0.1:0", version=4, token="secret") as gateway:
+    with Gateway(LocalSampler(source.model, source.tokenizer), source, "127.0.0.1:0", version=0) as gateway:
+        gateway.set_weights(source.model, 4)
         expected = gateway.submit([5, 6, 7], 3, sampling).result()
 
-        async def asked(version: int, token: str = "secret", tokens: int = 8):
-            client = Client(gateway.url, token)
+        async def asked(version: int, tokens: int = 8):
             try:
-                return await RemoteSampler(client, version).generate([5, 6, 7], 3, Sampling(max_tokens=tokens))
+                return await RemoteSampler(gateway.url, version).generate([5, 6, 7], 3, Sampling(max_tokens=tokens))
             finally:
-                await client.close()
+                await remote_policy.client_of(gateway.url).close()
+                remote_policy._clients.clear()
 
         found = loop_thread().run(asked(4))
         assert (found.ids, found.logprobs, found.text) == (expected.ids, expected.logprobs, expected.text) and found.version == 4
         with pytest.raises(PolicyFault, match="the weights are of version 4 now, version 3 was asked for"):
             loop_thread().run(asked(3))
-        with pytest.raises(PolicyFault, match="another token was expected"):
-            loop_thread().run(asked(4, "wrong"))
         with pytest.raises(UsageError, match="max_tokens"):
             loop_thread().run(asked(4, tokens=0))
 

@@ -280,9 +280,9 @@ def test_a_wrong_token_is_one_sentence_and_the_right_one_works(alone: list[Traje
 
 def test_other_versions_and_packs_are_refused_before_the_first_episode(monkeypatch: pytest.MonkeyPatch, alone: list[Trajectory]) -> None:
     with collector(1) as node:
-        with pytest.raises(UsageError, match="plays on the backend 'text', the trainer wants 'browser'"):
-            with HttpExecutor([node.url], backend="browser", limits=HASTY) as nodes:
-                play_in_order(nodes, RANDOM, KEYS)
+        words = "plays on the backend 'text', the trainer wants 'browser'"
+        with pytest.raises(UsageError, match=words), HttpExecutor([node.url], backend="browser", limits=HASTY) as nodes:
+            play_in_order(nodes, RANDOM, KEYS)
         with monkeypatch.context() as patch:
             patch.setattr(digests, "known", lambda packs: {"wizard": "00"})
             with pytest.raises(UsageError, match=r"has the pack 'wizard' as 00, the trainer as [0-9a-f]+: give both the same files"):
@@ -305,7 +305,7 @@ def test_other_versions_and_packs_are_refused_before_the_first_episode(monkeypat
 def test_factories_that_are_not_on_the_list_are_never_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stranger_factory.py").write_text(f"open({str(tmp_path / 'called')!r}, 'w')\ndef make(): pass\n", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with collector(1) as node, pytest.raises(UsageError, match="makes no policy by the factory 'stranger_factory:make'.*--allow"):
+    with collector(1) as node, pytest.raises(UsageError, match=r"makes no policy by the factory 'stranger_factory:make'.*--allow"):
         played(node.url, handle=PolicyHandle("stranger_factory:make"))
     assert not (tmp_path / "called").exists()
 
