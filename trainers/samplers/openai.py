@@ -1,11 +1,11 @@
 """Generation on a server with the OpenAI protocol that returns token ids and log-probabilities: vLLM or SGLang.
 
 Prompts go out as ids and come back as the sampled ids with their log-probabilities, so nothing is tokenised twice. New weights are
-published by file: a Hugging Face folder (an adapter added in) that the server can read too, and a call that makes it load them:
+published by one of the transports of :mod:`trainers.samplers.transports`. Several servers with the same model share the requests
+(:mod:`trainers.samplers.replicas`).
 
-    vLLM     POST /collective_rpc {"method": "reload_weights", "kwargs": {"weights_path": ...}}, then POST /reset_prefix_cache
-             (`VLLM_SERVER_DEV_MODE=1 vllm serve MODEL`)
-    SGLang   POST /update_weights_from_disk {"model_path": ...}   (`python -m sglang.launch_server --model-path MODEL`)
+    vLLM     `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL`
+    SGLang   `python -m sglang.launch_server --model-path MODEL`
 
 Log-probabilities must be those of the distribution that was sampled from: temperature 1 without top-p and top-k, or a server that
 processes them (`vllm serve --logprobs-mode processed_logprobs`, and `sampler.logprobs=processed` here).
@@ -17,23 +17,25 @@ import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.models.lora import plain_copy
 from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
-from trainers.runs.disk import disk_errors
+from trainers.samplers.replicas import Replicas
 from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from trainers.samplers.settings import Reload
+from trainers.samplers.transports import Published, TransportKind, transport_of
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Server
 from webgym.types import Sampling
+
+SEVERAL_S = 120.0  # longest wait for one completion where there are several servers
 
 
 class Config(BaseModel):
@@ -43,10 +45,14 @@ class Config(BaseModel):
 
     base_url: str = ""
     """The server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
+    servers: tuple[str, ...] = ()
+    """Addresses of several servers with the same model, in place of base_url. One that fails is left out until it has the weights again."""
     model: str = ""
     """The model's name on the server."""
     reload: Reload = "vllm"
     """The server's call that loads new weights."""
+    transport: TransportKind = "file"
+    """Way of new weights to the servers: file (the whole model) or adapter (with lora.rank: a few MB, vLLM only)."""
     logprobs: Logprobs = "raw"
     """The distribution that the server's log-probabilities are of (see above)."""
 
@@ -80,25 +86,39 @@ class OpenAISampler(Sampler):
     ) -> None:
         if not config.model:
             raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
-        found = Server.from_environment(config.base_url)
+        found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
+        if len(found) > 1:  # another server answers sooner than one that is asked again and again
+            patience = replace(patience, tries=1, timeout_s=min(patience.timeout_s, SEVERAL_S))
         self.counters = Counters()
         self.context = context_of(model)
         self._config = config
-        self._client = OpenAIClient(Server(found.base_url, found.key, config.logprobs), patience)
-        self._plain = plain_copy(model)  # what is published: its weights are replaced each time
+        self._transport = transport_of(config.transport, config.reload, model, tokenizer, folder.resolve(), config.model)
+        clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience) for server in found]
+        self._replicas = Replicas(clients, self._transport, give_up_s=patience.give_up_s)
         self._tokenizer = tokenizer
         self._ends = frozenset(end_ids(model, tokenizer))
         self._folder = folder.resolve()
-        self._version = version
         self._under_way = 0
+        self._watching: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-sampler", daemon=True)
         self._thread.start()
         try:
-            self._run(self._client.check(config.model))
+            self._run(self._begin(version))
         except BaseException:
             self.close()
             raise
+
+    async def _begin(self, version: int) -> None:
+        """Check that a server answers and has the model, whose weights are taken for `version`. Raises ConfigError where none does."""
+        replicas = self._replicas.replicas
+        checked = await asyncio.gather(*(x.client.check(self._config.model) for x in replicas), return_exceptions=True)
+        errors = [error for error in checked if isinstance(error, BaseException)]
+        if len(errors) == len(checked):
+            raise errors[0]
+        well = [replica for replica, error in zip(replicas, checked, strict=True) if error is None]
+        self._replicas.assume(Published(version, "", self._config.model), well)
+        self._watching = asyncio.ensure_future(self._replicas.watch())
 
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
@@ -116,13 +136,13 @@ class OpenAISampler(Sampler):
         return asyncio.run_coroutine_threadsafe(self._complete(tuple(prompt_ids), seed, sampling), self._loop)
 
     async def _complete(self, prompt: tuple[int, ...], seed: int, sampling: Sampling) -> Generated:
-        version, begun = self._version, time.perf_counter()
+        begun = time.perf_counter()
         if not self._under_way:
             self._since = begun
             self.counters.watch(True)
         self._under_way += 1
         try:
-            reply = await self._client.complete(self._config.model, prompt, sampling, seed)
+            reply, version = await self._replicas.complete(prompt, sampling, seed)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -135,43 +155,30 @@ class OpenAISampler(Sampler):
         return Generated(reply.ids, reply.logprobs, cast(str, self._tokenizer.decode(list(written))), version)
 
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
-        """Writes the weights to a folder of this version, has the server load them, and removes the folder before.
+        """Writes the weights to a folder of this version, has the servers load them, and removes the folder before.
 
-        No request may be under way: the caller publishes between two batches. Raises UsageError where the server refuses.
+        No request may be under way: the caller publishes between two batches. Raises UsageError where every server refuses.
         """
-        source = plain_copy(weights).state_dict() if isinstance(weights, nn.Module) else weights
-        target = self._folder / f"version-{version:06d}"
-        with disk_errors(self._folder), torch.no_grad():
-            self._plain.load_state_dict(source)
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir(parents=True)
-            self._plain.save_pretrained(target)
-            self._tokenizer.save_pretrained(target)
-        self._run(self._load(str(target)))
-        self._version = version
+        published = self._transport.write(weights, version)
+        self._run(self._replicas.publish(published))
         for old in self._folder.glob("version-*"):
-            if old != target:
+            if str(old) != published.path:
                 shutil.rmtree(old, ignore_errors=True)
-
-    async def _load(self, path: str) -> None:
-        calls: dict[Reload, list[tuple[str, dict[str, Any]]]] = {
-            "vllm": [
-                ("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": path}}),
-                ("/reset_prefix_cache", {}),
-            ],
-            "sglang": [("/update_weights_from_disk", {"model_path": path})],
-        }
-        for call, body in calls[self._config.reload]:
-            await self._client.control(call, body)
 
     def close(self) -> None:
         """Closes the connections; a second call does nothing."""
         if self._loop.is_closed():
             return
-        self._run(self._client.close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._replicas.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
