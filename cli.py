@@ -372,10 +372,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
 ) -> None:
-    """Train a policy with reinforcement learning."""
+    """Train a policy with reinforcement learning; `torchrun --nproc-per-node N -m cli train ...` shares the update among N processes."""
     from trainers import config as configuration
+    from trainers.learning.peers import Group, peers
     from trainers.models.model import no_progress_bars
     from trainers.training.display import display_for
+    from trainers.training.followers import follow
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
@@ -383,14 +385,18 @@ def train(
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
         flags["machine"] = machine
-    display = display_for(console)
-    if resume is not None:
-        trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
-    else:
-        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
-        trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
-    with trainer.run:
-        trainer.train()
+    with peers() as group:
+        if isinstance(group, Group) and group.rank:
+            follow(group)
+            return
+        display = display_for(console)
+        if resume is not None:
+            trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
+        else:
+            data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
+            trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display, peers=group)
+        with trainer.run:
+            trainer.train()
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 

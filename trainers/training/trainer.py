@@ -18,6 +18,7 @@ from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
 from trainers.credit.credit import Values, kl_penalties, with_penalties
+from trainers.learning.peers import Alone, Peers
 from trainers.models.lora import plain_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
@@ -46,7 +47,14 @@ from webgym.types import Group, Trajectory, seed_from
 class Trainer:
     """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunFolder,
+        source: PolicyModel,
+        display: Display | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
         torch.set_num_threads(config.machine.threads)
         self.config, self.algorithm_config = resolve(config.model_dump())
         self.run, self.source = run, source
@@ -54,7 +62,7 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH)
+        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH, peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = 0
@@ -67,23 +75,36 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
+        cls,
+        config: TrainConfig,
+        *,
+        parent: Path | str = "runs",
+        name: str | None = None,
+        display: Display | None = None,
+        peers: Peers = Alone(),  # noqa: B008
     ) -> "Trainer":
         """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
         new = begin.new_run(config, parent=parent, name=name)
-        trainer = cls(new.config, new.run, new.source, display)
+        trainer = cls(new.config, new.run, new.source, display, peers)
         if new.critic is not None and trainer.valuer is not None:
             trainer.valuer.start_from(new.critic)
         return trainer
 
     @classmethod
-    def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        display: Display | None = None,
+        changes: Mapping[str, Any] | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> "Trainer":
         """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say).
 
         Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
         """
         with begin.resumed_run(path, changes or {}) as old:
-            trainer = cls(old.config, old.run, old.source, display)
+            trainer = cls(old.config, old.run, old.source, display, peers)
             assert old.checkpoint is not None
             state = old.checkpoint.state()
             trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
@@ -124,6 +145,7 @@ class Trainer:
             with (
                 memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
+                self.update.leading(),
                 open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
                 self._sampler() as sampler,
                 self.observers.monitor,
