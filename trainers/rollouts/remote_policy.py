@@ -66,8 +66,11 @@ class RemoteSampler(Sampler):
 class RemotePolicy(LanguagePolicy):
     """A language model's policy whose completions come from a gateway."""
 
-    def __init__(self, gateway: str, reader: Reader, version: int, sampling: Sampling, run_seed: int, grammar: bool) -> None:
-        super().__init__(reader, RemoteSampler(gateway, version), sampling, run_seed, grammar=grammar)
+    def __init__(
+        self, gateway: str, reader: Reader, version: int, sampling: Sampling, run_seed: int, *, grammar: bool, episode_tokens: int | None
+    ) -> None:
+        sampler = RemoteSampler(gateway, version)
+        super().__init__(reader, sampler, sampling, run_seed, grammar=grammar, episode_tokens=episode_tokens)
         self._gateway = gateway
 
     async def aclose(self) -> None:
@@ -76,7 +79,9 @@ class RemotePolicy(LanguagePolicy):
             await client.close()
 
 
-def handle_of(gateway: Gateway, seen_as: str, sampling: Sampling, run_seed: int, grammar: bool) -> PolicyHandle:
+def handle_of(
+    gateway: Gateway, seen_as: str, sampling: Sampling, run_seed: int, *, grammar: bool, episode_tokens: int | None
+) -> PolicyHandle:
     """The handle of a policy that plays with the gateway's present weights; collectors reach it as `seen_as`, else at its own address."""
     settings: dict[str, Any] = {
         "gateway": seen_as or gateway.url,
@@ -86,15 +91,23 @@ def handle_of(gateway: Gateway, seen_as: str, sampling: Sampling, run_seed: int,
                      "max_tokens": sampling.max_tokens, "greedy": sampling.greedy},
         "run_seed": run_seed,
         "grammar": grammar,
+        "episode_tokens": episode_tokens,
     }  # fmt: skip
     return PolicyHandle(FACTORY, settings)
 
 
 def remote_policy(
-    gateway: str, reader: str, version: int, sampling: Mapping[str, Any], run_seed: int = 0, grammar: bool = False
+    gateway: str,
+    reader: str,
+    version: int,
+    sampling: Mapping[str, Any],
+    run_seed: int = 0,
+    grammar: bool = False,
+    episode_tokens: int | None = None,
 ) -> RemotePolicy:
     """The policy of a handle; called in any thread but the loop's. Raises UsageError, Lost."""
-    return RemotePolicy(gateway, _reader(gateway, reader), version, Sampling(**sampling), run_seed, grammar)
+    read = _reader(gateway, reader)
+    return RemotePolicy(gateway, read, version, Sampling(**sampling), run_seed, grammar=grammar, episode_tokens=episode_tokens)
 
 
 _clients: dict[str, Client] = {}

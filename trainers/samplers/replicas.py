@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
@@ -79,18 +79,30 @@ def blocks_of(prompt: Sequence[int], salt: str) -> list[bytes]:
 
 
 class Replicas:
-    """Servers that hold the same weights; for one event loop. `give_up_s` is the longest wait of a request while no server is well."""
+    """Servers that hold the same weights; for one event loop. `give_up_s` is the longest wait of a request while no server is well.
 
-    def __init__(self, clients: Sequence[OpenAIClient], transport: Transport, *, give_up_s: float) -> None:
+    `check(reply, sampling, address)` raises UsageError for an answer that cannot be right, which ends the run. `prove(replica, published)`
+    raises where a server that has just loaded weights does not have them; it is then left out.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[OpenAIClient],
+        transport: Transport,
+        *,
+        give_up_s: float,
+        check: Callable[[Reply, Sampling, str], None],
+        prove: Callable[[Replica, Published], Awaitable[None]],
+    ) -> None:
         self.replicas = [Replica(client) for client in clients]
-        self._transport, self._give_up_s = transport, give_up_s
-        self._published: Published | None = None
+        self.published: Published | None = None
+        self._transport, self._give_up_s, self._check, self._prove = transport, give_up_s, check, prove
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def assume(self, published: Published, replicas: Sequence[Replica]) -> None:
         """Take it for given that these servers hold these weights, which nobody has published."""
-        self._published = published
+        self.published = published
         for replica in replicas:
             replica.says_version = False
             self._state(replica, "well")
@@ -102,7 +114,7 @@ class Replicas:
         self.replicas[0].client.check_sampling(sampling)
         until = time.monotonic() + self._give_up_s
         while True:
-            published = self._published
+            published = self.published
             assert published is not None, "no weights were published"
             blocks = blocks_of(prompt, published.name)
             replica = self._route(blocks)
@@ -138,6 +150,7 @@ class Replicas:
             if not asking.done():
                 return None
             reply = asking.result()
+            self._check(reply, sampling, client.server.shown)
             if not await self._confirmed(replica, epoch, published):
                 replica.discarded += 1
                 self._lose(replica, f"{client.server.shown} holds other weights than version {published.version}")
@@ -226,7 +239,11 @@ class Replicas:
             with contextlib.suppress(Fault, UsageError):
                 await self._load(replica)
 
-    async def watch(self) -> None:
+    def start_watch(self) -> None:
+        """Begin to watch over the servers, until the loop ends what goes on on it."""
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
         """Look at servers with requests under way, as long as there are; one that does not answer twice is given up."""
         silent: dict[Replica, int] = {}
         while True:
@@ -247,7 +264,7 @@ class Replicas:
 
     async def publish(self, published: Published) -> None:
         """Have all servers load the weights. One that fails is lost for now; raises its error where none is left."""
-        old, self._published = self._published, published
+        old, self.published = self.published, published
         results = await asyncio.gather(*map(self._load, self.replicas), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for replica, result in zip(self.replicas, results, strict=True):
@@ -266,7 +283,7 @@ class Replicas:
     async def _load(self, replica: Replica) -> None:
         """Load the present weights into a server and let it in. Raises UsageError, PolicyFault where it does not say their version."""
         async with replica.loading:
-            published = self._published
+            published = self.published
             assert published is not None
             if not published.path:
                 raise PolicyFault("no weights were published yet")
@@ -277,7 +294,8 @@ class Replicas:
             replica.says_version = version is not None
             if version is not None and version != published.name:
                 raise PolicyFault(f"{replica.client.server.shown} says version {version} after {published.name} was loaded")
-            if published is self._published:
+            await self._prove(replica, published)
+            if published is self.published:
                 self._state(replica, "well")
 
     async def _forget(self, replica: Replica, old: Published) -> None:
@@ -285,9 +303,6 @@ class Replicas:
             await self._transport.unload(replica.client, old)
 
     async def close(self) -> None:
-        """End what goes on in the background and close the connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Close the connections."""
         for replica in self.replicas:
             await replica.client.close()

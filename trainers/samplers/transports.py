@@ -13,16 +13,14 @@ A server must see the folder under the same path. Servers that do not know a cal
 
 import shutil
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.models.lora import has_lora, plain_copy
+from trainers.models.lora import has_lora
 from trainers.runs.disk import disk_errors
 from trainers.samplers.settings import Reload
 from webgym.errors import ConfigError, UsageError
@@ -51,8 +49,11 @@ class Transport(Protocol):
     named: bool
 
     @abstractmethod
-    def write(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> Published:
-        """The weights on disk. Raises UsageError where they cannot go this way or the disk fails."""
+    def write(self, plain: PreTrainedModel, adapted: nn.Module | None, version: int) -> Published:
+        """The weights on disk: a model with its adapter added in, or the model with its adapter beside it, where that is at hand.
+
+        Raises UsageError where they cannot go this way or the disk fails.
+        """
         ...
 
     @abstractmethod
@@ -76,12 +77,12 @@ def transport_of(
 ) -> Transport:
     """The transport of this kind, which writes below `folder`; `name` is the model's on the server."""
     if kind == "file":
-        return FileTransport(reload, model, tokenizer, folder, name)
+        return FileTransport(reload, tokenizer, folder, name)
     if not has_lora(model):
         raise ConfigError("sampler.transport=adapter publishes an adapter, and the model has none: set lora.rank, or take transport=file")
     if reload != "vllm":
         raise ConfigError(f"sampler.transport=adapter speaks vLLM's calls only, got sampler.reload={reload}: take transport=file")
-    return AdapterTransport(model, folder, name)
+    return AdapterTransport(folder, name)
 
 
 class FileTransport(Transport):
@@ -89,19 +90,16 @@ class FileTransport(Transport):
 
     named = False
 
-    def __init__(self, reload: Reload, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str) -> None:
+    def __init__(self, reload: Reload, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str) -> None:
         self._reload, self._tokenizer, self._folder, self._name = reload, tokenizer, folder, name
-        self._plain = plain_copy(model)  # what is published: its weights are replaced each time
 
-    def write(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> Published:
+    def write(self, plain: PreTrainedModel, adapted: nn.Module | None, version: int) -> Published:
         """A Hugging Face folder of this version."""
-        source = plain_copy(weights).state_dict() if isinstance(weights, nn.Module) else weights
         target = self._folder / f"version-{version:06d}"
-        with disk_errors(self._folder), torch.no_grad():
-            self._plain.load_state_dict(source)
+        with disk_errors(self._folder):
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
-            self._plain.save_pretrained(target)
+            plain.save_pretrained(target)
             self._tokenizer.save_pretrained(target)
         return Published(version, str(target), self._name)
 
@@ -132,12 +130,12 @@ class AdapterTransport(Transport):
 
     named = True
 
-    def __init__(self, model: PreTrainedModel, folder: Path, name: str) -> None:
-        self._model, self._folder, self._name = model, folder, name
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
 
-    def write(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> Published:
+    def write(self, plain: PreTrainedModel, adapted: nn.Module | None, version: int) -> Published:
         """The adapter's folder of this version."""
-        if not isinstance(weights, PreTrainedModel):
+        if not isinstance(adapted, PreTrainedModel):
             raise UsageError(
                 "sampler.transport=adapter publishes the model's own adapter, and rollout.overlap gives whole weights instead: "
                 "take sampler.transport=file, or leave overlap out"
@@ -146,7 +144,7 @@ class AdapterTransport(Transport):
         with disk_errors(self._folder):
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
-            weights.save_pretrained(target)
+            adapted.save_pretrained(target)
         return Published(version, str(target), f"{self._name}-v{version}")
 
     async def load(self, client: OpenAIClient, published: Published) -> None:

@@ -49,14 +49,16 @@ class Players:
         """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; a handle where others play."""
         seed, best_of = self.config.seed, self.practice.best_of
         if isinstance(self.sampler, Gateway):
-            return handle_of(self.sampler, self.config.executor.gateway_url, sampling, seed, self.config.rollout.grammar)
+            seen_as, rollout = self.config.executor.gateway_url, self.config.rollout
+            return handle_of(self.sampler, seen_as, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
         exploring = self.practice.explore if explore else 0.0
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
-        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
+        rollout = self.config.rollout
+        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects and records the episodes of an iteration."""

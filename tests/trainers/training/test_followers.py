@@ -62,10 +62,9 @@ def weights(path: Path) -> torch.Tensor:
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model")
+    changes = {"length": {"iterations": 2, "minutes": 100}, "update": {"token_budget": 64, "epochs": 1}}
     config = merged(SMALL, {"model": str(model), "algo": "grpo", **changes})
-    alone = finish(
-        start(model, tmp_path, "alone", "grpo", length={"iterations": 2, "minutes": 100}, update={"token_budget": 64, "epochs": 1})
-    )
+    alone = finish(start(model, tmp_path, "alone", "grpo", **changes))
     run(2, config=config, parent=str(tmp_path), name="both")
     first = [load(folder / "trajectories" / "iter-000001.jsonl") for folder in (tmp_path / "both", alone.run.path)]
     assert [x.key for x in first[0]] == [x.key for x in first[1]]
