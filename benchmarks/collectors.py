@@ -249,16 +249,12 @@ def sleep(seconds: float, sessions: int = 64) -> dict[str, Any]:
             collectors(count, sessions, "text", "--allow", SLEEPING) as nodes,
             HttpExecutor([node.url for node in nodes], backend="text", limits=LIMITS) as all_of_them,
         ):
-            before, begun = _cpu_s(nodes), time.monotonic()
+            before, begun = tree_cpu_s(os.getpid()), time.monotonic()
             found[str(count)] = round(rate(all_of_them, handle, WHERE["text"][1], seconds), 1)
-            found[f"processor use with {count}"] = round((_cpu_s(nodes) - before) / (time.monotonic() - begun) / cores, 3)
+            found[f"processor use with {count}"] = round((tree_cpu_s(os.getpid()) - before) / (time.monotonic() - begun) / cores, 3)
     found["times"] = round(found["4"] / found["1"], 2)
     print(f"sleep: {found} turns/s (bar: 3.8 times, processor use below 0.7)", flush=True)
     return found
-
-
-def _cpu_s(nodes: Sequence[Collector]) -> float:
-    return tree_cpu_s(os.getpid()) if nodes else 0.0
 
 
 def main() -> None:

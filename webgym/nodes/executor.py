@@ -76,7 +76,7 @@ class HttpExecutor:
         on_nodes: NodeListener | None = None,
     ) -> None:
         self._given = tuple(dict.fromkeys(map(wire.address, addresses)))
-        self._file, self._read_at = file, 0.0
+        self._file, self._read_at, self._listed = file, 0.0, tuple[str, ...]()
         self._backend, self._token, self._limits = backend, token, limits
         self._on_nodes = on_nodes
         self._nodes: dict[str, Node] = {}
@@ -197,7 +197,7 @@ class HttpExecutor:
             else:
                 self._listed = tuple(dict.fromkeys(listed))
             self._read_at = now
-        return tuple(dict.fromkeys([*self._given, *(self._listed if self._file is not None else ())]))
+        return tuple(dict.fromkeys([*self._given, *self._listed]))
 
     def _node(self, address: str) -> Node:
         if address not in self._nodes:

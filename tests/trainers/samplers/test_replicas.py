@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.trainers.samplers.generation_server import GenerationServer, generation_servers
-from trainers.models.lora import LoraSettings, add_lora
+from trainers.models.lora import LoraSettings, add_lora, plain_state
 from trainers.samplers import replicas as module
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
@@ -121,7 +121,9 @@ def test_an_adapter_has_a_new_name_each_time_on_every_server_and_old_ones_are_un
         assert one.adapters == two.adapters == ["m-v2"]
         assert [x.name for x in tmp_path.iterdir()] == ["version-000002"]
         with pytest.raises(UsageError, match=r"rollout\.overlap gives whole weights"):
-            sampler.set_weights(model.state_dict(), 3)
+            sampler.set_weights(plain_state(model), 3)
+        sampler.set_weights({name: x for name, x in model.state_dict().items() if "lora_" in name}, 4)
+        assert one.adapters == ["m-v4"], "an adapter that comes by itself"
 
 
 def test_servers_that_say_no_version_are_used_without(tmp_path: Path, expected: list[tuple]) -> None:
