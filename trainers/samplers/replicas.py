@@ -11,10 +11,10 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 from trainers.samplers.transports import Published, Transport
 from webgym.errors import ConfigError, Fault, PolicyFault, UsageError, WebGymError
@@ -225,7 +225,7 @@ class Replicas:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _start(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -88,7 +88,7 @@ class HttpExecutor:
 
     @property
     def health(self) -> list[NodeHealth]:
-        """How each node does, in the order in which they came."""
+        """The state of each node, in the order in which they came."""
         return [node.health() for node in self._nodes.values()]
 
     def play(

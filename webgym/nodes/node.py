@@ -1,4 +1,4 @@
-"""A collector as its trainer sees it: how it does, and what it says while it plays."""
+"""A collector as its trainer sees it: its state, and its messages while it plays."""
 
 import io
 import time
@@ -80,7 +80,7 @@ class Node:
         self.pace_s = took_s if self.pace_s == 0 else 0.8 * self.pace_s + 0.2 * took_s
 
     def health(self) -> NodeHealth:
-        """How it does now."""
+        """Its present state."""
         return NodeHealth(
             self.address, self.state, self._since, self.sessions, len(self.playing), self._episodes, self._losses, self.pace_s, self.reason
         )
@@ -90,7 +90,7 @@ class Node:
         return await self._quick.post("/hello", terms, wire.Hello)
 
     async def play(self, asked: wire.Asked) -> AsyncGenerator[Told | Ended | Failed | None, None]:
-        """What it says while it plays; None where it says that it lives. Raises Lost, Refused, Busy."""
+        """Its messages while it plays; None where it says that it lives. Raises Lost, Refused, Busy."""
         ended = 0
         async with self._client.stream("POST", "/play", asked) as response:
             lines = self._client.lines(response)

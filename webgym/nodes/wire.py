@@ -37,7 +37,7 @@ class _Message(BaseModel):
 
 
 class Terms(_Message):
-    """What a trainer and a collector must have in common, so that an episode is the same whoever plays it."""
+    """Versions that a trainer and a collector must have in common, so that an episode is the same on either machine."""
 
     protocol: int
     backend: str
@@ -171,7 +171,7 @@ def address(url: str) -> str:
 
 
 def refusal(request: HttpRequest, secret: str) -> Response | None:
-    """The answer to who may not ask; None to who may.
+    """The answer to a request that may not be made; None to one that may.
 
     Without a token only programs of this machine ask, and no page in a browser: a page cannot send JSON to another origin unasked, and
     one whose name was pointed here (DNS rebinding) names itself.
