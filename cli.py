@@ -23,7 +23,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
 study_app = typer.Typer(no_args_is_help=True, help="Experiments over many runs, which go on where they were stopped.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
+sites_app = typer.Typer(no_args_is_help=True, help="Applications that packs play on and that are installed apart.")
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(sites_app, name="sites")
 app.add_typer(bench_app, name="bench")
 app.add_typer(study_app, name="study")
 recipes_app = typer.Typer(no_args_is_help=True, help="Configurations by size of model and machine, for `webgym train --recipe`.")
@@ -114,10 +116,11 @@ def tasks_list(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
-    from webgym.packs import registry
+    from webgym.packs import applications, registry
     from webgym.packs import sets as task_sets
 
     found = [registry.task(i) for i in task_sets.choose(tasks)]
+    lacks = {t.id: words for t in found if (words := applications.missing(t.id))}
     if as_json:
         rows = [
             {
@@ -129,6 +132,7 @@ def tasks_list(
                 "twin": t.twin,
                 "trust": t.trust,
                 "oracle": bool(t.oracle),
+                "missing": lacks.get(t.id, ""),
             }
             for t in found
         ]
@@ -139,6 +143,8 @@ def tasks_list(
         table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
     console.print(table)
     console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
+    for words in dict.fromkeys(lacks.values()):
+        console.print(words, soft_wrap=True)
 
 
 @tasks_app.command("show")
@@ -197,6 +203,18 @@ def tasks_new(
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
 
 
+@tasks_app.command("import")
+def tasks_import(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Form of the suite: infinity, webarena or webharbor.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the suite.")],
+    trust: Annotated[bool, typer.Option("--trust", help="Let its programs run, now and until one of them changes.")] = False,
+) -> None:
+    """Take the tasks of another project's suite as they are: writes FOLDER/tasks.yaml, which names its form."""
+    from webgym.commands.import_suite import imported
+
+    print("\n".join(imported(kind, folder, trust=trust)))
+
+
 @tasks_app.command("validate")
 def tasks_validate(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
@@ -208,10 +226,14 @@ def tasks_validate(
 ) -> None:
     """Try tasks in the browser: the oracle must always win; doing nothing, stopping at once or acting at random must not."""
     from webgym import trust as audit
+    from webgym.packs import applications
     from webgym.packs import sets as task_sets
     from webgym.rollout.arena import Arena
 
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
+    chosen, lacks = applications.playable(chosen)
+    for words in lacks:
+        print(f"left out: {words}", file=sys.stderr if as_json else sys.stdout, flush=True)
     kept = audit.Ledger(ledger) if ledger else None
     audits = []
     ill = [found for found in _examined(chosen, sys.stderr if as_json else sys.stdout) if found.problems]
@@ -232,6 +254,32 @@ def tasks_validate(
         raise typer.Exit(1)
     if ill:
         raise typer.Exit(1)
+
+
+@sites_app.command("list")
+def sites_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
+    """List the applications, the licence of each, and which are installed."""
+    from webgym.commands.sites import listed
+
+    found = listed()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table("application", "title", "licence", "tasks", "installed")
+    for row in found:
+        there = "no" if row["missing"] else f"{row['bytes'] / 1e6:.0f} MB"
+        table.add_row(row["name"], row["title"], row["licence"], str(row["tasks"]), there)
+    console.print(table)
+
+
+@sites_app.command("install")
+def sites_install(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Applications, as `webgym sites list` names them.")],
+) -> None:
+    """Install applications into environments of their own, and prepare the data that their episodes begin with."""
+    from webgym.commands.sites import install
+
+    install(names, lambda words: console.print(words, soft_wrap=True))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The beginning of a run: a new one from its configuration, or one that goes on from a checkpoint."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from pydantic import BaseModel
 
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
@@ -21,7 +23,7 @@ from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
-from trainers.runs.moved_keys import moved
+from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
 from trainers.training.metrics import explanations
@@ -123,17 +125,44 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on with it."""
-    optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
-    kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
     changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
+    kept = _with_nones(kept)
     new = resolve(changed(kept, changes))[0]
     old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("critic.start", old.critic.start, new.critic.start)
     return new
+
+
+def _with_nones(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run folder with the options that were set to none, which are not there because TOML has no None."""
+    kept = merged({"length": _nones(LengthConfig)}, kept)
+    own = algorithms.get(kept["algo"]).Config
+    if kept.get("format", 1) >= FORMAT:
+        return merged({"algorithm": _nones(own)}, kept)
+    loss = own().loss
+    if loss.policy == "reinforce" and loss.importance_cap and "importance_cap" not in kept.get("algorithm", {}).get("loss", {}):
+        warnings.warn(
+            f"{kept['algo']} was started when nothing corrected its later optimiser steps on a batch; "
+            f"it goes on with loss.importance_cap={loss.importance_cap:g}, its default now",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return kept
+
+
+def _nones(model: type[BaseModel]) -> dict[str, Any]:
+    """None for each option of a model, and of the groups in it, that can be set to none."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found[name] = _nones(field.annotation)
+        elif type(None) in get_args(field.annotation):
+            found[name] = None
+    return found
 
 
 def _check_same(name: str, was: object, now: object) -> None:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import METRICS as CREDIT_METRICS
+from trainers.credit.credit import rollout_stats
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
 from trainers.training.clock import METRICS as CLOCK_METRICS
@@ -24,6 +26,8 @@ METRICS: Mapping[str, str] = {
     "rollout/success_high": "upper end of its 95% Wilson interval",
     "rollout/turns": "mean turns per episode",
     "rollout/invalid": "share of turns whose text was no action",
+    "rollout/entropy": "mean of −log μ over all tokens that the sampler drew in this iteration, in nats per token: an estimate of the "
+    "policy's entropy on its own episodes, whatever an algorithm learns from",
     "rollout/groups_resampled": "groups that were played besides, in place of others without spread (an algorithm's option `resample`)",
     "rollout/retries": "episodes that were played again because the machinery failed",
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
@@ -49,13 +53,17 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
     wins = sum(x.outcome.success for x in counted)
     interval = wilson(wins, len(counted))
     turns = [turn for x in counted for turn in x.turns]
+    logprobs = [p for turn in turns for p in turn.completion.behaviour_logprobs]
+    by_group = [list(members) for _, members in groupby(trajectories, key=lambda x: (x.key.iteration, x.key.group))]
     return {
+        **rollout_stats(by_group),
         "rollout/episodes": len(trajectories),
         "rollout/success": wins / len(counted) if counted else math.nan,
         "rollout/success_low": interval.low,
         "rollout/success_high": interval.high,
         "rollout/turns": len(turns) / len(counted) if counted else math.nan,
         "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
+        "rollout/entropy": -sum(logprobs) / len(logprobs) if logprobs else math.nan,
         "rollout/retries": sum(x.outcome.retries for x in trajectories),
         "rollout/groups_resampled": len({x.key.group for x in trajectories if x.key.group >= groups}),
     }

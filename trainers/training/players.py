@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
 from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
 from trainers.critics.valuer import Draw, Valuer
@@ -91,9 +92,18 @@ class Players:
         return keys
 
     def earlier(self, iteration: int) -> list[Trajectory]:
-        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
+        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first.
+
+        Those sampled at another temperature are left out, because log-probabilities are those at this run's.
+        """
         first = max(1, iteration - self.practice.replay + 1)
-        return [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+        found = [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+        kept = [x for x in found if sampling_temperature([x]) == self.config.rollout.temperature or not len(x)]
+        if len(kept) < len(found):
+            self.observers.display.say(
+                f"{len(found) - len(kept)} earlier episodes were sampled at another temperature and are not replayed"
+            )
+        return kept
 
     @property
     def draw(self) -> Draw:

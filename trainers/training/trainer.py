@@ -17,7 +17,7 @@ import torch
 from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
-from trainers.credit.credit import Values, kl_penalties, with_penalties
+from trainers.credit.credit import Values
 from trainers.learning.peers import Alone, Peers
 from trainers.models.lora import served_state
 from trainers.models.model import context_of
@@ -64,7 +64,8 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH, peers)
+        failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
+        self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = 0
@@ -212,13 +213,10 @@ class Trainer:
         batch = [*players.earlier(self.iteration), *trajectories]
         rows = rows_of_all(batch)
         check_context(rows, batch, context_of(self.source.model))
-        reference = self.update.reference_logprobs(rows, len(batch))
-        rewarded, loss = batch, self.algorithm_config.loss
-        if reference is not None and loss.kl == "k1":  # a KL that belongs into the reward
-            rewarded = with_penalties(batch, kl_penalties(batch, reference, loss.kl_coef))
+        rewarded = self.update.rewarded(batch, rows)
         groups: Sequence[Group] = [list(group) for _, group in groupby(rewarded, key=lambda x: (x.key.iteration, x.key.group))]
 
-        # the critic: values that never saw these outcomes, then the fit to them
+        # the critic: values that never saw the new episodes' outcomes, then the fit to them
         values: Values | None = None
         fitted: dict[str, float] = {}
         if self.valuer is not None:
@@ -232,14 +230,14 @@ class Trainer:
         if not config.update.thinking:
             credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
-        learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
+        learned = {} if warming else self.update(batch, rows, credit, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
             players.sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
         self.episodes, self.turns = self.episodes + len(trajectories), self.turns + sum(map(len, trajectories))
-        row = {**rollout_metrics(trajectories, config.rollout.groups), **credit.stats, **fitted, **learned, **clock.row()}
+        row = {**credit.stats, **rollout_metrics(trajectories, config.rollout.groups), **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}

@@ -1,6 +1,7 @@
 """A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
@@ -131,7 +132,7 @@ class Twisted(Backend):
         found = await super().answer(asked)
         if not isinstance(found, dict) or "choices" not in found:
             return found
-        (choice,) = found["choices"]
+        choice: Any = found["choices"][0]  # type: ignore[index]
         choice["finish_reason"] = "stop" if choice["token_ids"][-1] == 256 else "length"
         return {"choices": [self.twist(choice)]}
 

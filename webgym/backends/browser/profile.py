@@ -87,7 +87,7 @@ class Profile:
 
     async def new_page(self) -> Page:
         """A blank page."""
-        return await frames.open_page(self.context, self._root, self._context_id)
+        return await frames.open_page(self.browser, self.context, self._root, self._context_id)
 
     async def attach(self, page: Page, shown: bool = False) -> Tab:
         """A tab for a page of this profile."""
@@ -97,7 +97,7 @@ class Profile:
         """Close the context and then its listener, whose port no other may have before; a browser that is gone already is fine."""
         self.listener.refuse()
         try:
-            async with asyncio.timeout(5):
+            async with frames.screen_of(self.browser).still(), asyncio.timeout(5):
                 await self.context.close()
                 await self._root.detach()
         except (PlaywrightError, TimeoutError) as error:

@@ -37,6 +37,23 @@
   // Nothing of the rectangle is seen.
   w.clippedAway = (rect, clip) => (clip !== null && (w.narrow(clip) || (rect.width > 0 && rect.height > 0 && (rect.right <= clip.left || rect.left >= clip.right || rect.bottom <= clip.top || rect.top >= clip.bottom))));
 
+  // Whether a field is drawn itself, and not kept for screen readers behind what shows in its place.
+  w.drawn = (field) => {
+    for (let n = field, up = 0; n && w.kindOf(n) === 1 && up < 3; n = w.above(n), up++) {
+      const style = getComputedStyle(n), rect = w.rectOf(n), small = rect.width <= NARROW || rect.height <= NARROW;
+      if (n === field && (style.visibility !== "visible" || style.display === "none" || small)) return false;
+      if (w.clipsItself(style) || (small && /hidden|clip/.test(style.overflow))) return false;
+    }
+    return true;
+  };
+  // Whether the overflow of a box goes to the left, or upwards, so that it scrolls back from where it begins.
+  w.leftwards = (style) => /-rl$/.test(style.writingMode) || (style.direction === "rtl" && style.writingMode === "horizontal-tb");
+  w.scrollsBack = (el) => {
+    const style = getComputedStyle(el);
+    if (!/auto|scroll/.test(style.overflow) || (el.scrollWidth <= el.clientWidth && el.scrollHeight <= el.clientHeight)) return false;
+    return w.leftwards(style) || style.direction === "rtl" || (/flex/.test(style.display) && /reverse/.test(style.flexDirection));
+  };
+
   // --- places ---------------------------------------------------------------------------------------------------------------
 
   const around = (rects) => {
