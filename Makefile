@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak families bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill collector collectors golden soak families bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -98,6 +98,12 @@ control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on mo
 
 kill: browser  ## kill -9 of the trainer at 20 random moments: each resumed run must be the straight one, bit for bit
 	$(PY) -m benchmarks.resume $(ARGS)
+
+collector: browser  ## play episodes for a trainer on another machine
+	$(WEBGYM) collector $(ARGS)
+
+collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
+	$(PY) -m benchmarks.collectors $(ARGS)
 
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)

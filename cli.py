@@ -429,13 +429,15 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
 ) -> None:
-    """Train a policy with reinforcement learning."""
+    """Train a policy with reinforcement learning; `torchrun --nproc-per-node N -m cli train ...` shares the update among N processes."""
     from trainers import config as configuration
+    from trainers.learning.peers import Group, peers
     from trainers.models.model import no_progress_bars
     from trainers.recipes import recipe as recipes
     from trainers.recipes.defaults import chosen
     from trainers.runs.moved_keys import moved
     from trainers.training.display import display_for
+    from trainers.training.followers import follow
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
@@ -443,22 +445,26 @@ def train(
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
         flags["machine"] = machine
-    display = display_for(console)
-    if resume is not None:
-        if recipe:
-            raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
-        trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
-    else:
-        data = recipes.get(recipe).config if recipe else {}
-        data = configuration.merged(configuration.merged(data, configuration.read_train(config) if config else {}), flags)
-        data = moved(configuration.with_settings(data, settings), warn=True)
-        defaults, line = chosen(data)
-        if line:
-            _say(line)
-        resolved = configuration.resolve(configuration.merged(defaults, data))[0]
-        trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line)
-    with trainer.run:
-        trainer.train()
+    with peers() as group:
+        if isinstance(group, Group) and group.rank:
+            follow(group)
+            return
+        display = display_for(console)
+        if resume is not None:
+            if recipe:
+                raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
+        else:
+            data = recipes.get(recipe).config if recipe else {}
+            data = configuration.merged(configuration.merged(data, configuration.read_train(config) if config else {}), flags)
+            data = moved(configuration.with_settings(data, settings), warn=True)
+            defaults, line = chosen(data)
+            if line:
+                _say(line)
+            resolved = configuration.resolve(configuration.merged(defaults, data))[0]
+            trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line, peers=group)
+        with trainer.run:
+            trainer.train()
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 
@@ -494,6 +500,25 @@ def recipes_show(
     _say("\n".join([found.about, f"machine: {found.machine}", *(f"first: {x}" for x in found.start), *found.estimate.lines()]))
     _say("(estimates by the formulas of trainers/recipes/estimate.py)\n")
     print(tomli_w.dumps(found.config), end="")
+
+
+@app.command()
+def collector(
+    listen: Annotated[str, typer.Option(help="HOST:PORT; a host that others reach needs a token in WEBGYM_TOKEN.")] = "127.0.0.1:8400",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    backend: BackendOption = "browser",
+    tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
+    allow: Annotated[list[str], typer.Option(help="Another factory of policies that requests may name, as module:function.")] = [],  # noqa: B006
+) -> None:
+    """Play episodes for a trainer on another machine (`webgym train --set executor.kind=http`)."""
+    from webgym.backends import known_backend
+    from webgym.commands import collector as command
+    from webgym.packs import sets as task_sets
+
+    if tasks:
+        task_sets.choose(tasks)  # task files and packs of others become known
+    command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
 
 
 @app.command("config")

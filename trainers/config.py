@@ -15,6 +15,7 @@ from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
+from trainers.rollouts.executor_settings import ExecutorConfig
 from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.samplers import registry as samplers
@@ -142,6 +143,8 @@ class TrainConfig(_Group):
     """Choice of the tasks to practise."""
     sampler: SamplerConfig = SamplerConfig()
     """Sampler that generates completions."""
+    executor: ExecutorConfig = ExecutorConfig()
+    """Executor that plays the episodes."""
     update: UpdateConfig = UpdateConfig()
     """Update of the models on each batch."""
     optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
@@ -207,6 +210,11 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
         raise ConfigError(
             f"{name} compares the episodes of a group, so it learns nothing with rollout.group_size={rollout.group_size}: "
             f"set rollout.group_size to {practice.members} or more"
+        )
+    if config.executor.kind != "local" and practice.best_of > 1:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {name}, which chooses its actions by values that no collector has: "
+            "take executor.kind=local"
         )
     if rollout.groups * rollout.group_size < practice.episodes:
         raise ConfigError(

@@ -18,6 +18,7 @@ from torch import Tensor
 from trainers.batches.packing import Counts, PackedBatch, Step, unpack
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
 from trainers.learning.masters import Masters
+from trainers.learning.peers import Alone, Peers, summed
 from webgym.errors import DivergenceError
 
 METRICS: Mapping[str, str] = {
@@ -99,6 +100,7 @@ class Learner:
         *,
         failed_batch: Path,
         device: torch.device | str = "cpu",
+        peers: Peers = Alone(),  # noqa: B008
     ) -> None:
         self.config = config
         self.steps = 0
@@ -106,6 +108,7 @@ class Learner:
         self._forward = forward
         self._failed_batch = failed_batch
         self._device = device
+        self._peers = peers
         self._masters = Masters(p for p in parameters if p.requires_grad)
         self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
@@ -130,31 +133,37 @@ class Learner:
         if not step.batches:
             return {}
         self._optimiser.zero_grad(set_to_none=True)
-        sums, before = _Sums(), []
-        for batch in step.batches:
+        sums, before, refused = _Sums(), [], None
+        shared = self._peers.share(step.batches)
+        for batch in shared:
             moved = batch.to(self._device)
             logprobs, entropies = self._forward(moved, entropy=spec.entropy_coef != 0)
             terms = token_losses(spec, moved, logprobs, entropies)
             scale = _scale(spec, moved, step.counts, terms.total.dtype)
             loss = (terms.total * scale).sum()
             if not torch.isfinite(loss):
-                self._refuse("the loss is no finite number", [batch], spec, logprobs)
+                refused = batch, logprobs
+                break
             loss.backward()
             self._masters.gather()
             sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
+        if any(self._peers.gather(refused is not None)):
+            batch, logprobs = refused or (None, None)
+            self._refuse("the loss is no finite number", [batch] if batch is not None else [], spec, logprobs)
+        self._peers.sum_gradients(self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
         first = self.config.first_step_kl if self.steps == 0 else None
-        bounded, again = self._take(step.batches, before) if first is None else self._take_first(step.batches, before, first)
+        bounded, again = self._take(shared, before) if first is None else self._take_first(shared, before, first)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
         counts["optim/tokens_read"] = float((1 + again) * sum(b.tokens for b in step.batches))
-        return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means()
+        return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means(self._peers)
 
     @torch.no_grad()
     def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
@@ -208,6 +217,7 @@ class Learner:
             live = moved.weight > 0
             total += float(torch.where(live, kl_estimate(was, self._forward(moved)[0], "k3"), 0).double().sum())
             tokens += int(live.sum())
+        total, tokens = (sum(found) for found in zip(*self._peers.gather((total, tokens)), strict=True))
         return total / max(1, tokens) if math.isfinite(total) else math.inf
 
     def _rate(self, step: int) -> float:
@@ -285,10 +295,11 @@ class _Sums:
         self._sums = {name: x.double() + self._sums.get(name, 0.0) for name, x in found.items()}
         self._ratio_max.append(torch.where(live, terms.ratio, 0).max())
 
-    def means(self) -> dict[str, float]:
-        sums = {name: float(x) for name, x in self._sums.items()}
+    def means(self, peers: Peers) -> dict[str, float]:
+        """The means over the step, with the micro-batches of all processes."""
+        sums = {name: float(x) for name, x in summed(peers.gather(self._sums)).items()}
         tokens = sums.pop("live")
         means = {"optim/tokens_learned": tokens} | {
             name: x if name in ("loss/total", "loss/policy") else x / tokens for name, x in sums.items()
         }
-        return means | {"loss/ratio_max": max(float(x) for x in self._ratio_max)}
+        return means | {"loss/ratio_max": max(float(x) for found in peers.gather(self._ratio_max) for x in found)}

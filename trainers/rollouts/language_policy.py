@@ -4,9 +4,9 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
+from trainers.models.reader import Reader
 from trainers.models.token_grammar import grammar_for
 from trainers.samplers.sampler import Sampler, picture_key
 from webgym.errors import UsageError
@@ -27,7 +27,7 @@ class LanguagePolicy:
 
     def __init__(
         self,
-        source: PolicyModel,
+        source: PolicyModel | Reader,
         sampler: Sampler,
         sampling: Sampling,
         run_seed: int = 0,
@@ -35,10 +35,11 @@ class LanguagePolicy:
         grammar: bool = False,
         episode_tokens: int | None = None,
     ) -> None:
-        self.dialect = source.prompts.dialect
-        self._prompts = source.prompts
-        self._context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
-        self._limit = context_of(source.model)
+        reader = source if isinstance(source, Reader) else Reader.of(source)
+        self.dialect = reader.prompts.dialect
+        self._prompts = reader.prompts
+        self._context = Context(reader.tokenizer, reader.prompts, reader.ends)
+        self._limit = reader.context
         self._sampler = sampler
         self._sampling = sampling
         self._run_seed = run_seed

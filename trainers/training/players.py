@@ -12,14 +12,16 @@ from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.collection import in_rounds
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.rollouts.remote_policy import handle_of
 from trainers.runs.disk import disk_errors
 from trainers.runs.run_folder import RunFolder
+from trainers.samplers.gateway import Gateway
 from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
 from webgym.record.store import load
-from webgym.rollout.contract import Record
+from webgym.rollout.contract import PolicyHandle, Record
 from webgym.rollout.executor import Executor, play_in_order
 from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
 
@@ -44,9 +46,12 @@ class Players:
         """Sampling settings of training episodes."""
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
-    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
-        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that."""
+    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy | PolicyHandle:
+        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; a handle where others play."""
         seed, best_of = self.config.seed, self.practice.best_of
+        if isinstance(self.sampler, Gateway):
+            seen_as, rollout = self.config.executor.gateway_url, self.config.rollout
+            return handle_of(self.sampler, seen_as, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
         exploring = self.practice.explore if explore else 0.0

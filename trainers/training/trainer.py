@@ -18,6 +18,7 @@ from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
 from trainers.credit.credit import Values
+from trainers.learning.peers import Alone, Peers
 from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
@@ -31,6 +32,7 @@ from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
 from trainers.training.clock import Laps
+from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
 from trainers.training.metrics import rollout_metrics
 from trainers.training.observers import Observers
@@ -39,7 +41,6 @@ from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
 from webgym.record import layout
-from webgym.rollout.arena import Arena
 from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
@@ -48,7 +49,14 @@ from webgym.types import Group, Trajectory, seed_from
 class Trainer:
     """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunFolder,
+        source: PolicyModel,
+        display: Display | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
         torch.set_num_threads(config.machine.threads)
         self.config, self.algorithm_config = resolve(config.model_dump())
         self.run, self.source = run, source
@@ -56,9 +64,8 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(
-            self.config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH, imitates=self.practice.imitates
-        )
+        failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
+        self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = 0
@@ -71,26 +78,40 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None, chosen: str = ""
+        cls,
+        config: TrainConfig,
+        *,
+        parent: Path | str = "runs",
+        name: str | None = None,
+        display: Display | None = None,
+        chosen: str = "",
+        peers: Peers = Alone(),  # noqa: B008
     ) -> "Trainer":
         """A new run with its folder; `chosen` says in a line which settings followed from the model.
 
         Raises UsageError and its kin before the first file is written where the configuration cannot work.
         """
         new = begin.new_run(config, parent=parent, name=name, chosen=chosen)
-        trainer = cls(new.config, new.run, new.source, display)
+        trainer = cls(new.config, new.run, new.source, display, peers)
         if new.critic is not None and trainer.valuer is not None:
             trainer.valuer.start_from(new.critic)
         return trainer
 
     @classmethod
-    def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        display: Display | None = None,
+        changes: Mapping[str, Any] | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> "Trainer":
         """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say).
 
         Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
         """
         with begin.resumed_run(path, changes or {}) as old:
-            trainer = cls(old.config, old.run, old.source, display)
+            trainer = cls(old.config, old.run, old.source, display, peers)
             assert old.checkpoint is not None
             state = old.checkpoint.state()
             trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
@@ -131,12 +152,13 @@ class Trainer:
             with (
                 memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
-                Arena(self.config.machine.sessions, backend=self.config.machine.backend) as arena,
+                self.update.leading(),
+                open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
                 self._sampler() as sampler,
                 self.observers.monitor,
                 self._collection,
             ):
-                self._train(self.players(arena, sampler))
+                self._train(self.players(executor, sampler))
         finally:
             self.observers.display.end()
 
@@ -270,6 +292,7 @@ class Trainer:
     def _sampler(self) -> Sampler:
         sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
+        sampler = opened_to_others(self.config, sampler, self.source, self.iteration)
         if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler

@@ -6,26 +6,28 @@ and a batch that was collected beside the update before give other numbers. Then
 everything), so the learner scores the tokens itself, and the difference is weighed by min(π_old/μ, loss.importance_cap), 2 unless given.
 """
 
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from trainers.batches.packing import PackedBatch, Step, laid_out, pack, plan
+from trainers.batches.packing import Step, laid_out, pack, plan
 from trainers.batches.rows import Row, Streams, streams_of
 from trainers.config import TrainConfig
 from trainers.credit.credit import Credit, kl_penalties, with_penalties
 from trainers.learning.learner import Forward, Learner, score
 from trainers.learning.losses import LossSpec
-from trainers.models.model import action_logprobs
+from trainers.learning.peers import Alone, Peers
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.samplers import registry as samplers
+from trainers.training.followers import Begin, End, State, Update, forward_of, trainable
+from webgym.errors import Fault
 from webgym.types import Trajectory, seed_from
 
 IMPORTANCE_CAP = 2.0
@@ -33,9 +35,21 @@ IMPORTANCE_CAP = 2.0
 
 
 class PolicyUpdate:
-    """Owns the learner and the reference model of a run. `failed_batch` is where a batch that gives no finite loss is kept."""
+    """Owns the learner and the reference model of a run. `failed_batch` is where a batch that gives no finite loss is kept.
 
-    def __init__(self, config: TrainConfig, spec: LossSpec, source: PolicyModel, failed_batch: Path, *, imitates: bool = False) -> None:
+    With `peers`, several processes share the optimiser steps; this one leads (:mod:`trainers.training.followers`).
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: LossSpec,
+        source: PolicyModel,
+        failed_batch: Path,
+        *,
+        imitates: bool = False,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
         """`imitates`: the actions are examples, not a sample of the policy, so that no weight leads from one to the other."""
         self._config, self._source = config, source
         apart = not scored_by_sampler(config) and not imitates
@@ -44,9 +58,20 @@ class PolicyUpdate:
         self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.rollout.grammar else None  # replayed over the action ids
         self._forward = self._forward_of(source.model)
         self.learner = Learner(
-            source.model.parameters(), self._forward, config.optim, failed_batch=failed_batch, device=config.machine.device
+            source.model.parameters(), self._forward, config.optim, failed_batch=failed_batch, device=config.machine.device, peers=peers
         )
+        self._peers, self._told, self._failed_batch = peers, False, failed_batch
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if spec.needs_reference else None
+
+    @contextlib.contextmanager
+    def leading(self) -> Iterator[None]:
+        """Lead the other processes of the update while the run lasts."""
+        self._peers.tell(Begin(self._config.model_dump(mode="json"), str(self._failed_batch)))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Fault):  # they may be what was lost
+                self._peers.tell(End())
 
     def restore(self, learner: dict[str, Any]) -> None:
         """Go on from the learner's state in a checkpoint; the reference is the model that the run began with."""
@@ -75,6 +100,10 @@ class PolicyUpdate:
         if self._rescored:
             streams = replace(streams, old_logprob=self._old_logprobs(rows, streams, iteration))
         steps = [step for epoch in range(self._epochs) for step in self._planned(rows, streams, iteration, epoch)]
+        if not self._told:  # the first step of this process: all begin with the same weights and the same optimiser
+            self._peers.tell(State(trainable(self._source.model), self.learner.state_dict()))
+            self._told = True
+        self._peers.tell(Update(steps, self._spec, done))
         return self.learner.update(steps, self._spec, done)
 
     @property
@@ -112,12 +141,7 @@ class PolicyUpdate:
         return score(self._forward_of(self._reference), batches, trajectories, self._config.machine.device)
 
     def _forward_of(self, model: Any) -> Forward:
-        """The forward pass of a model over a packed batch, at the sampling temperature."""
-
-        def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return action_logprobs(model, batch, self._config.rollout.temperature, entropy=entropy, grammar=self._grammar)
-
-        return forward
+        return forward_of(model, self._config.rollout.temperature, self._grammar)
 
 
 def scored_by_sampler(config: TrainConfig) -> bool:

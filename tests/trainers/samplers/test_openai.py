@@ -41,6 +41,8 @@ class Backend:
             return {"success": True}
         if asked.path == "/reset_prefix_cache":
             return (200, "")
+        if asked.path != "/v1/completions":  # an older server, which neither pauses nor says a version
+            return (404, {"detail": "Not Found"})
         sampling = Sampling(body["temperature"], max_tokens=body["max_tokens"])
         found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
         logprobs = {"token_logprobs": found.logprobs}
