@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill collector collectors golden soak families bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(MAKEFILE_LIST))  # every target but files
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -89,6 +89,11 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
+
+webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
+	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
+	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
