@@ -1,6 +1,7 @@
 """Meaning of the metrics of a row, and the metrics of its episodes."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from trainers.credit.algorithm import Algorithm
@@ -8,6 +9,7 @@ from trainers.credit.credit import METRICS as CREDIT_METRICS
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
 from trainers.training.clock import METRICS as CLOCK_METRICS
+from webgym.errors import FAULTS
 from webgym.evaluation.statistics import wilson
 from webgym.types import Trajectory
 
@@ -25,7 +27,11 @@ METRICS: Mapping[str, str] = {
     "rollout/turns": "mean turns per episode",
     "rollout/invalid": "share of turns whose text was no action",
     "rollout/groups_resampled": "groups that were played besides, in place of others without spread (an algorithm's option `resample`)",
-    "rollout/retries": "episodes that were played again because the machinery failed",
+    "rollout/retries": "times that an episode was played again because the machinery failed",
+    **{
+        f"rollout/faults_{kind}": f"failures of the kind {kind} (docs/faults.md), mended or not; none where the row lacks it"
+        for kind in FAULTS
+    },
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
@@ -49,6 +55,7 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
     wins = sum(x.outcome.success for x in counted)
     interval = wilson(wins, len(counted))
     turns = [turn for x in counted for turn in x.turns]
+    met = Counter(kind for x in trajectories for kind in x.outcome.faults)
     return {
         "rollout/episodes": len(trajectories),
         "rollout/success": wins / len(counted) if counted else math.nan,
@@ -58,4 +65,5 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
         "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
         "rollout/retries": sum(x.outcome.retries for x in trajectories),
         "rollout/groups_resampled": len({x.key.group for x in trajectories if x.key.group >= groups}),
+        **{f"rollout/faults_{kind}": float(count) for kind, count in sorted(met.items())},
     }

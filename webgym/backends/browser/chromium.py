@@ -1,0 +1,124 @@
+"""One browser process with a driver of its own: started together, asked whether they answer, and ended by force where they do not.
+
+A process that was stopped (SIGSTOP, a swap storm) is connected and never answers, and Playwright does not tell of a driver that died. So
+the only sign of life is an answer.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, CDPSession, async_playwright
+from playwright.async_api import Error as PlaywrightError
+
+from webgym.backends.browser import executable
+
+log = logging.getLogger(__name__)
+
+LAUNCH_S = 60.0  # that a browser may take to start
+ANSWER_S = 10.0  # that it may take to answer the smallest question
+END_S = 5.0  # that it may take to close in order
+TEMPORARY = ("playwright_chromiumdev_profile-*", "playwright-artifacts-*")  # folders that a driver makes for its browser, and removes
+
+
+class Chromium:
+    """A browser process and its driver. Use :meth:`launch`."""
+
+    browser: Browser
+    process_id = 0
+
+    def __init__(self) -> None:
+        self._manager: Any = async_playwright()
+        self._root: CDPSession | None = None  # a session with the whole browser, through which it is asked
+        self._folders: list[Path] = []
+        self._group = 0  # of the browser's processes
+
+    @classmethod
+    async def launch(cls, arguments: Sequence[str], found: executable.Browser, headless: bool) -> "Chromium":
+        """A browser that answers. Raises PlaywrightError, TimeoutError."""
+        self, before = cls(), _temporary()
+        try:
+            async with asyncio.timeout(LAUNCH_S):
+                await self._launch(arguments, found, headless)
+        except BaseException:
+            await self.end(orderly=False)
+            raise
+        self._folders = _made_since(before)
+        return self
+
+    async def _launch(self, arguments: Sequence[str], found: executable.Browser, headless: bool) -> None:
+        playwright = await self._manager.start()
+        self.browser = await playwright.chromium.launch(
+            executable_path=str(found.path),
+            args=list(arguments),
+            headless=headless,
+            chromium_sandbox=executable.sandbox(found.path).enabled,
+            handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it
+            handle_sigterm=False,
+            handle_sighup=False,
+        )
+        self._root = await self.browser.new_browser_cdp_session()
+        processes = (await self._root.send("SystemInfo.getProcessInfo"))["processInfo"]
+        self.process_id = next(process["id"] for process in processes if process["type"] == "browser")
+        self._group = os.getpgid(self.process_id)
+
+    async def answers(self) -> bool:
+        """True if browser and driver are well; it takes a millisecond where they are."""
+        if self._root is None or not self.browser.is_connected():
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._root.send("Browser.getVersion")
+        except (PlaywrightError, TimeoutError):
+            return False
+        return True
+
+    async def end(self, orderly: bool = True) -> None:
+        """Close the browser and its driver, in order if they can; nothing of them is left then, neither processes nor folders."""
+        if orderly and await self.answers():
+            await _tried(self.browser.close())
+        self._kill_browser()
+        await _tried(self._manager.__aexit__())
+        self._kill_driver()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _kill_browser(self) -> None:
+        """Kill the browser with all its processes, which are a group apart from ours, if it is there still."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._group and self._group not in (os.getpgrp(), 1) and os.getpgid(self.process_id) == self._group:
+                os.killpg(self._group, signal.SIGKILL)
+
+    def _kill_driver(self) -> None:
+        """Kill the driver if it is there still; Playwright has no call for that."""
+        process = getattr(getattr(getattr(self._manager, "_client", None), "_transport", None), "_proc", None)
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _tried(work: Any) -> None:
+    """Await `work` for a while, whatever becomes of it."""
+    try:
+        async with asyncio.timeout(END_S):
+            await work
+    except (PlaywrightError, TimeoutError) as error:
+        log.debug("a browser did not end in order: %s", error)
+
+
+def _temporary() -> dict[str, set[Path]]:
+    """The temporary folders of all drivers of this machine."""
+    return {pattern: set(Path(tempfile.gettempdir()).glob(pattern)) for pattern in TEMPORARY}
+
+
+def _made_since(before: dict[str, set[Path]]) -> list[Path]:
+    """The folders of the driver that was started meanwhile. Where another one was started, too, it is not known which are whose."""
+    fresh = (found - before[pattern] for pattern, found in _temporary().items())
+    return [folder for folders in fresh if len(folders) == 1 for folder in folders]
