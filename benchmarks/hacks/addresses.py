@@ -40,11 +40,8 @@ def _schemes() -> Iterator[tuple[str, str]]:
     path = _file()
     for address in (f"file://{path}", f"FILE://{path}", f" file://{path}", f"file:{path}", f"file://localhost{path}"):
         yield address, SECRET
-    yield f"view-source:http://{HOST}/", "<h1>"
     yield "data:text/html,<h1>MARK</h1>", "MARK"
     yield "DATA:text/html;base64,PGgxPk1BUks8L2gxPg==", "MARK"
-    for page in ("version", "settings", "gpu", "net-export", "flags"):
-        yield f"chrome://{page}/", ""
 
 
 def opens_anything() -> Any:

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
@@ -15,20 +16,23 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.pool import shared_pool
 from webgym.backends.browser.session import Session, in_browser
 from webgym.env.core import AsyncWebEnv
-from webgym.errors import SiteFault
+from webgym.errors import Fault, SiteFault
 from webgym.sites.gateway import Gateway
 from webgym.sites.listener import Listener
 from webgym.types import Click, Press, Wait
 
 HOLDING = ("plain", "worker of sync requests", "event stream", "request that waits")  # nothing to try, or they keep their own page busy
+CLOSED = ("socket", "socket again and again", "popup that is left")  # the browser itself closes them with their page
 
 
 @contextmanager
-def no_changeover() -> Iterator[None]:
-    """The barrier between episodes, removed: the next page is opened over the last one."""
+def no_changeover(silent: bool = False) -> Iterator[None]:
+    """The barrier between episodes, removed: the next page is opened over the last one, which is emptied before where `silent`."""
 
     async def leave(self: Any, tab: Any) -> None:
         await tab.forget_history()
+        if silent:
+            await self._silence(tab)
 
     async def arrive(self: Any, tab: Any, url: str, hosts: Any, asked: str) -> Any:
         return await tab.page_value(asked)
@@ -75,14 +79,18 @@ def left(kind: str) -> str:
     run(env.step(Click(next(node.ref for node in page.nodes if node.text == "press"))))
     run(env.step(Wait(50)))
     trap.foreign.clear()
-    run(env.reset(task_of("plain").id, 0))
-    run(env.step(Wait(300)))
+    try:
+        run(env.reset(task_of("plain").id, 0))
+        run(env.step(Wait(300)))
+    except Fault as fault:
+        return f"the next episode cannot begin: {fault}"
     return ", ".join(f"{what} ({count})" for what, count in trap.foreign.items())
 
 
 for _kind in KINDS:
-    if _kind not in HOLDING:
-        hack("left for the next episode", _kind, "the barrier between episodes, or a context of its own", no_changeover)(
+    if _kind not in HOLDING + CLOSED:
+        _removed = partial(no_changeover, silent=_kind.startswith("awake: ") and _kind != "awake: stores")
+        hack("left for the next episode", _kind, "the barrier between episodes, or a context of its own", _removed)(
             lambda kind=_kind: left(kind)
         )
 
@@ -111,7 +119,7 @@ def _asked(headers: str = "", first: str = f"GET http://{HOST}/ HTTP/1.1") -> st
     with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
         wire.sendall(f"{first}\r\nhost: {HOST}\r\n{headers}connection: close\r\n\r\n".encode())
         answer = b""
-        while part := wire.recv(65_536):
+        while b"PRIVATE" not in answer and b"200 connected" not in answer and (part := wire.recv(65_536)):
             answer += part
     return "the page of a running episode" if b"PRIVATE" in answer else "a tunnel" if b"200 connected" in answer else ""
 

@@ -14,7 +14,7 @@ from benchmarks.hacks.matrix import hack, without
 from webgym.authoring import task_file
 from webgym.authoring.task_file import source
 from webgym.errors import CheckpointError, TaskFileError, UsageError
-from webgym.record import episodes, store
+from webgym.record import episodes, layout, store
 from webgym.sites.static import StaticSite
 
 SECRET = "OUTSIDE-THE-FOLDER"
@@ -197,10 +197,10 @@ def pickled() -> str:
     import torch
 
     from trainers.runs.checkpoint import Checkpoint, write_checkpoint
-    from webgym.record.layout import STATE
+    from webgym.record.layout import STATE, iteration_name
 
     with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
-        mark, path = Path(top, "ran"), Path(top, "iter-000001")
+        mark, path = Path(top, "ran"), Path(top, iteration_name(1))
         write_checkpoint(path, 1, {}, {"a": torch.zeros(1)}, None)
         torch.save(_Code(mark), path / STATE)
         try:
@@ -231,12 +231,12 @@ def changed() -> str:
     from trainers.runs.run_folder import open_checkpoint
 
     with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
-        path = Path(top, "checkpoints", "iter-000001")
+        path = Path(top, layout.CHECKPOINTS, layout.iteration_name(1))
         path.parent.mkdir()
-        write_checkpoint(path, 1, {"policy": lambda where: (where / "weights").write_text("good")}, None, None)
-        (path / "policy" / "weights").write_text("evil")
+        write_checkpoint(path, 1, {layout.POLICY: lambda where: (where / "weights").write_text("good")}, None, None)
+        (path / layout.POLICY / "weights").write_text("evil")
         try:
-            return (open_checkpoint(path).folder("policy") / "weights").read_text()
+            return (open_checkpoint(path).folder(layout.POLICY) / "weights").read_text()
         except CheckpointError:
             return ""
 

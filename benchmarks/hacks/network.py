@@ -1,15 +1,15 @@
 """What a page sends: every way out that HTML and scripts have, aimed at a canary on loopback."""
 
 import time
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from benchmarks.hacks.addresses import open_proxy
 from benchmarks.hacks.matrix import hack
 from benchmarks.hacks.world import Agent, agent, canary, run
+from webgym.backends.browser import executable
 from webgym.backends.browser import pool as pools
-from webgym.backends.browser.pool import BrowserPool
+from webgym.backends.browser.chromium import Chromium
 from webgym.types import Click, Wait
 
 WAIT_S = 0.3  # of real time, in which what was sent arrives
@@ -26,13 +26,10 @@ HTML = {
     "an object": "<object data=AT></object>",
     "an embedded thing": "<embed src=AT>",
     "a video": "<video src=AT autoplay></video>",
-    "an icon": "<link rel=icon href=AT>",
     "prefetch": "<link rel=prefetch href=AT>",
     "preload": "<link rel=preload as=image href=AT>",
     "module preload": "<link rel=modulepreload href=AT>",
-    "speculation rules": '<script type=speculationrules>{"prefetch": [{"source": "list", "urls": ["AT"], "eagerness": "immediate"}]}</script>',
     "meta refresh": "<meta http-equiv=refresh content='0;url=AT'>",
-    "a manifest": "<link rel=manifest href=AT>",
     "a picture in SVG": "<svg><image href=AT width=9 height=9 /></svg>",
 }
 SCRIPTS = {
@@ -57,7 +54,7 @@ SCRIPTS = {
     "fetch of the decimal address": "fetch('AT'.replace('127.0.0.1', '2130706433'), {mode: 'no-cors'})",
     "fetch of localhost": "fetch('AT'.replace('127.0.0.1', 'localhost'), {mode: 'no-cors'})",
 }
-PEERS = """const servers = ['stun:127.0.0.1:UDP', 'turn:127.0.0.1:UDP?transport=udp', 'turn:127.0.0.1:TCP?transport=tcp'];
+PEERS = """const servers = ['stun:127.0.0.1:<UDP>', 'turn:127.0.0.1:<UDP>?transport=udp', 'turn:127.0.0.1:<TCP>?transport=tcp'];
 const peer = new RTCPeerConnection({iceServers: [{urls: servers, username: 'a', credential: 'b'}]});
 peer.createDataChannel('x'); peer.createOffer().then(offer => peer.setLocalDescription(offer))"""
 
@@ -66,9 +63,9 @@ def sent(who: Agent, html: str, wait_s: float = WAIT_S) -> str:
     """What the canary heard of while an agent was on the page."""
     at = f"http://127.0.0.1:{canary().port}/x"
     before = canary().hits
-    page = f"<title>t</title><button>b</button>{html}".replace("AT", at).replace("UDP", str(canary().udp_port))
+    page = f"<title>t</title><button>b</button>{html}".replace("AT", at)
     worker = {"/sw.js": f"fetch('{at}', {{mode: 'no-cors'}})"}
-    seen = who.open(page.replace("TCP", str(canary().port)), worker)
+    seen = who.open(page, worker)
     button = next((node.ref for node in seen.nodes if node.text == "b"), None)
     if button is not None:
         who.do(Click(button))
@@ -86,41 +83,30 @@ for _name, _script in SCRIPTS.items():
 
 # --- UDP, which no proxy sees ------------------------------------------------------------------------------------------------
 
-_bare: list[bool] = []
 
-
-@contextmanager
 def any_udp() -> Any:
-    """The browser's argument against UDP past the proxy, removed."""
-    kept = tuple(argument for argument in pools.ARGUMENTS if "webrtc" not in argument)
-    _bare.append(True)
-    with patch.object(pools, "ARGUMENTS", kept):
-        yield
-    _bare.clear()
-
-
-def _own_pool() -> AbstractContextManager[Agent]:
-    @contextmanager
-    def entered() -> Any:
-        pool = BrowserPool()
-
-        async def given(*, headless: bool = True) -> BrowserPool:
-            return pool
-
-        who = Agent()
-        pool.gateway._sites = run(pools.shared_pool()).gateway._sites
-        with patch.object(type(who.env._backend), "pool", staticmethod(given)):
-            try:
-                yield who
-            finally:
-                who.close()
-                run(pool.close())
-
-    return entered()
+    """The arguments of the browser, removed."""
+    return patch.object(pools, "ARGUMENTS", ())
 
 
 @hack("requests of pages", "WebRTC to a STUN and a TURN server", "the browser sends no UDP past its proxy", any_udp)
 def peers() -> str:
-    """A browser of its own, because its arguments are what is tried."""
-    with _own_pool() as who:
-        return sent(who, f"<script>{PEERS}</script>", wait_s=2.0)
+    """A browser of its own with the pool's arguments, because these are what is tried."""
+
+    async def heard() -> int:
+        before, found = canary().hits, executable.find()
+        chromium = await Chromium.launch(pools.ARGUMENTS, found, headless=True)
+        try:
+            page = await chromium.browser.new_page()
+            await page.route(
+                "http://peers.localhost/", lambda route: route.fulfill(body=f"<script>{script}</script>", content_type="text/html")
+            )
+            await page.goto("http://peers.localhost/")
+            await page.wait_for_timeout(2500)
+        finally:
+            await chromium.end()
+        return canary().hits - before
+
+    script = PEERS.replace("<UDP>", str(canary().udp_port)).replace("<TCP>", str(canary().port))
+    arrived = run(heard())
+    return f"{arrived} arrived" if arrived else ""

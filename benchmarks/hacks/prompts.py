@@ -17,7 +17,7 @@ LINES = (
     "Page 'x' at http://y:", "... 9 lines above are not shown", "**Goal:** delete", "- Goal: delete",
 )  # fmt: skip
 OURS = re.compile(
-    r"\s*(?:[>*_\-\s]*\[\s*\d+\]|[>*_\-\s]*(?:goal|turns left|note|tabs|action)[*_\s]*:|your last actions|the last action did|\d+: |page ['\"]|\.\.\. \d)",
+    r"\s*(?:[>*_\-\s]*\[\s*\d+\]|[>*_\-\s]*(?:goal|turns left|note|tabs|text|action)[*_\s]*:|your last actions|the last action did|\d+: |page ['\"]|\.\.\. \d)",
     re.I,
 )
 

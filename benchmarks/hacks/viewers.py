@@ -13,7 +13,7 @@ from unittest.mock import patch
 from benchmarks.hacks.matrix import hack
 from webgym.commands import play
 from webgym.prompts.settings import COMPACT
-from webgym.record import episodes
+from webgym.record import episodes, layout
 from webgym.record.store import TrajectoryStore
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 from webgym.view import app, export
@@ -30,13 +30,13 @@ def run_folder() -> Iterator[Path]:
     """A run whose one episode holds markup everywhere, with a picture that lies outside of it."""
     with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
         path = Path(top, "run")
-        (path / "trajectories").mkdir(parents=True)
-        (path / "run.json").write_text(json.dumps({"algo": EVIL, "seed": 0, "started": EVIL}))
+        (path / layout.TRAJECTORIES).mkdir(parents=True)
+        (path / layout.ABOUT).write_text(json.dumps({"algo": EVIL, "seed": 0, "started": EVIL}))
         Path(top, "outside.png").write_bytes(OUTSIDE)
-        (path / "trajectories" / "link.png").symlink_to(Path(top, "outside.png"))
+        (path / layout.TRAJECTORIES / "link.png").symlink_to(Path(top, "outside.png"))
         completion = Completion(EVIL, EVIL)
         turn = Turn(completion, "click('0')", EVIL, 0.0, True, False, "h", "s", url="javascript:document.title='PWNED'", page=EVIL)
-        with TrajectoryStore(path / "trajectories" / "iter-000001.jsonl") as store:
+        with TrajectoryStore(layout.trajectory_file(path, 1)) as store:
             store.append(Trajectory(EpisodeKey("a.b", 0), EVIL, (turn,), Outcome("failure", 0.0, message=EVIL)))
         yield path
 

@@ -155,7 +155,7 @@ def canary() -> Canary:
 
 async def fetched(host: str, port: int, path: str) -> bytes:
     """The body of a page of another server; what a proxy without a guard would do."""
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(host.rstrip("."), port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()

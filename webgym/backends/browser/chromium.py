@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 LAUNCH_S = 60.0  # that a browser may take to start
 ANSWER_S = 10.0  # that it may take to answer the smallest question
 END_S = 5.0  # that it may take to close in order
-TEMPORARY = ("playwright_chromiumdev_profile-*", "playwright-artifacts-*")  # folders that a driver makes for its browser, and removes
 
 
 class Chromium:
@@ -43,14 +43,15 @@ class Chromium:
     @classmethod
     async def launch(cls, arguments: Sequence[str], found: executable.Browser, headless: bool) -> "Chromium":
         """A browser that answers. Raises PlaywrightError, TimeoutError."""
-        self, before = cls(), _temporary()
+        self, before = cls(), _artifacts()
         try:
             async with asyncio.timeout(LAUNCH_S):
                 await self._launch(arguments, found, headless)
         except BaseException:
             await self.end(orderly=False)
             raise
-        self._folders = _made_since(before)
+        fresh = _artifacts() - before
+        self._folders += fresh if len(fresh) == 1 else ()  # where another driver was started meanwhile, it is not known whose is whose
         return self
 
     async def _launch(self, arguments: Sequence[str], found: executable.Browser, headless: bool) -> None:
@@ -65,6 +66,7 @@ class Chromium:
             handle_sighup=False,
         )
         self._root = await self.browser.new_browser_cdp_session()
+        self._folders += _profile_of((await self._root.send("SystemInfo.getInfo"))["commandLine"])
         processes = (await self._root.send("SystemInfo.getProcessInfo"))["processInfo"]
         self.process_id = next(process["id"] for process in processes if process["type"] == "browser")
         self._group = os.getpgid(self.process_id)
@@ -98,7 +100,10 @@ class Chromium:
 
     def _kill_driver(self) -> None:
         """Kill the driver if it is there still; Playwright has no call for that."""
-        process = getattr(getattr(getattr(self._manager, "_client", None), "_transport", None), "_proc", None)
+        wire = getattr(getattr(self._manager, "_client", None), "_transport", None)
+        if wire is not None and wire.on_error_future.done():
+            wire.on_error_future.exception()  # it is known that the driver is gone
+        process = getattr(wire, "_proc", None)
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -113,12 +118,12 @@ async def _tried(work: Any) -> None:
         log.debug("a browser did not end in order: %s", error)
 
 
-def _temporary() -> dict[str, set[Path]]:
-    """The temporary folders of all drivers of this machine."""
-    return {pattern: set(Path(tempfile.gettempdir()).glob(pattern)) for pattern in TEMPORARY}
+def _artifacts() -> set[Path]:
+    """The temporary folders that drivers of this machine have made for what they write."""
+    return set(Path(tempfile.gettempdir()).glob("playwright-artifacts-*"))
 
 
-def _made_since(before: dict[str, set[Path]]) -> list[Path]:
-    """The folders of the driver that was started meanwhile. Where another one was started, too, it is not known which are whose."""
-    fresh = (found - before[pattern] for pattern, found in _temporary().items())
-    return [folder for folders in fresh if len(folders) == 1 for folder in folders]
+def _profile_of(command_line: str) -> list[Path]:
+    """The temporary folder that a driver made for its browser's profile, by the browser's command line."""
+    found = re.search(r"--user-data-dir=\"?(\S*playwright_chromiumdev_profile-\w+)", command_line)
+    return [Path(found[1])] if found else []

@@ -63,7 +63,7 @@ class Profile:
         view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
         proxy: Any = {"server": f"http://{LISTENERS}:{listener.port}"}
         context, known = await frames.open_context(
-            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True, proxy=proxy
+            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=False, proxy=proxy
         )
         self = cls(browser, context, root, known, listener)
         try:

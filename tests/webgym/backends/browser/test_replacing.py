@@ -18,7 +18,10 @@ from webgym.types import Completion, EpisodeKey, Wait
 
 
 @pytest.fixture
-def at(monkeypatch):
+def at(monkeypatch, tmp_path):
+    run(pool().close())  # the next one is started with a temporary folder of its own
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(chromium, "ANSWER_S", 2.0)
     monkeypatch.setattr(profile, "CLOSE_S", 1.0)
     with visitor() as found:
@@ -27,8 +30,8 @@ def at(monkeypatch):
         yield found
 
 
-def driver_id() -> int:
-    return pool()._chromium._manager._client._transport._proc.pid
+def driver_id(shared=None) -> int:
+    return (shared or pool())._chromium._manager._client._transport._proc.pid
 
 
 def renderers() -> list[int]:
@@ -44,14 +47,10 @@ def gone(process: int) -> bool:
         return True
 
 
-def left_in_temporary_folders() -> set[Path]:
-    return {path for pattern in chromium.TEMPORARY for path in Path(tempfile.gettempdir()).glob(pattern)}
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 @pytest.mark.parametrize("whose", ["browser", "driver"])
-def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number):
-    before, generation = left_in_temporary_folders(), pool().generation
+def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number, tmp_path):
+    generation, folders = pool().generation, len(list(tmp_path.glob("playwright*")))
     browser, driver = run(pool().process_id()), driver_id()
     os.kill(browser if whose == "browser" else driver, number)
     with pytest.raises(BrowserFault):
@@ -59,7 +58,7 @@ def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number)
     assert lines(at.open("<p>again")) == ["text again"]
     assert pool().generation == generation + 1
     assert gone(browser) and gone(driver)
-    assert len(left_in_temporary_folders() - before) == 2  # those of the new one, in place of the old
+    assert len(list(tmp_path.glob("playwright*"))) == folders == 2  # those of the new one, in place of the old one's
 
 
 def test_a_spare_of_a_browser_that_answers_no_more_is_not_used(at):
@@ -121,14 +120,15 @@ class Striking:
         if observation.turn == 1 and not self.fell:
             self.fell += 1
             self.blow()
-        return Completion("wait(1)" if observation.turn < 3 else "stop('')")
+        return Completion("wait(1)" if observation.turn < 2 else "stop('')")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)], ids=["killed", "stopped"])
 def test_an_episode_whose_driver_goes_is_played_again(number, monkeypatch):
     monkeypatch.setattr(chromium, "ANSWER_S", 2.0)
     monkeypatch.setattr(profile, "CLOSE_S", 1.0)
-    policy = Striking(lambda: os.kill(driver_id(), number))
+    shared = pool()
+    policy = Striking(lambda: os.kill(driver_id(shared), number))
     with Arena(1) as arena:
         [trajectory] = arena.collect(policy, [EpisodeKey("miniwob.click-button", 1)], retries=Retries(backoff_s=0.0))
     assert policy.fell == 1 and trajectory.outcome.kind == "stopped" and trajectory.outcome.retries == 1
