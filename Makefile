@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak hacks chaos fuzz bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -84,6 +84,15 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
+
+hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
+	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
+
+chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
+	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+
+fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
+	$(PY) -m benchmarks.fuzz $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
