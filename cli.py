@@ -26,6 +26,8 @@ bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against th
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(bench_app, name="bench")
 app.add_typer(study_app, name="study")
+recipes_app = typer.Typer(no_args_is_help=True, help="Configurations by size of model and machine, for `webgym train --recipe`.")
+app.add_typer(recipes_app, name="recipes")
 console = PlainConsole()
 
 TasksOption = Annotated[
@@ -43,7 +45,10 @@ TrustOption = Annotated[
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
 SetOption = Annotated[
-    list[str], typer.Option("--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4; may be given again.")
+    list[str],
+    typer.Option(
+        "--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4 (`webgym config` lists the keys); may be given again."
+    ),
 ]
 
 
@@ -297,7 +302,10 @@ def sft(
     demos: Annotated[Path, typer.Option(help="Folder written by `webgym demos`.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help="Model or run to go on with; without one, a webgym-tiny is built from scratch.")] = "",
-    settings: SetOption = [],  # noqa: B006
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", "-s", help="key=value of imitation, such as lr=1e-4, epochs=2 or lora.rank=16; may be given again."),
+    ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
 ) -> None:
@@ -364,6 +372,7 @@ def train(
     trust: TrustOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
+    recipe: Annotated[str, typer.Option(help="A configuration that comes along (`webgym recipes list`), to begin with.")] = "",
     settings: SetOption = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "",
@@ -375,6 +384,9 @@ def train(
     """Train a policy with reinforcement learning."""
     from trainers import config as configuration
     from trainers.models.model import no_progress_bars
+    from trainers.recipes import recipe as recipes
+    from trainers.recipes.defaults import chosen
+    from trainers.runs.moved_keys import moved
     from trainers.training.display import display_for
     from trainers.training.trainer import Trainer
 
@@ -385,13 +397,55 @@ def train(
         flags["machine"] = machine
     display = display_for(console)
     if resume is not None:
+        if recipe:
+            raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
         trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
     else:
-        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
-        trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
+        data = recipes.get(recipe).config if recipe else {}
+        data = configuration.merged(configuration.merged(data, configuration.read_train(config) if config else {}), flags)
+        data = moved(configuration.with_settings(data, settings), warn=True)
+        defaults, line = chosen(data)
+        if line:
+            _say(line)
+        resolved = configuration.resolve(configuration.merged(defaults, data))[0]
+        trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line)
     with trainer.run:
         trainer.train()
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
+    """List the recipes with their machines and estimates."""
+    from trainers.recipes import recipe as recipes
+
+    found = [recipes.get(name) for name in recipes.names()]
+    if as_json:
+        print(
+            json.dumps([{"name": x.name, "about": x.about, "machine": x.machine, "gib": round(x.estimate.gib, 1)} for x in found], indent=2)
+        )
+        return
+    for x in found:
+        _say(f"{x.name:<22} {x.estimate.gib:6.1f} GiB  {x.about}")
+
+
+@recipes_app.command("show")
+def recipes_show(
+    name: Annotated[str, typer.Argument(help="Name of a recipe.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Show a recipe: its machine, what to start first, its estimate and its configuration as TOML."""
+    import tomli_w
+
+    from trainers.recipes import recipe as recipes
+
+    found = recipes.get(name)
+    if as_json:
+        print(json.dumps({**asdict(found), "estimate": asdict(found.estimate)}, indent=2))
+        return
+    _say("\n".join([found.about, f"machine: {found.machine}", *(f"first: {x}" for x in found.start), *found.estimate.lines()]))
+    _say("(estimates by the formulas of trainers/recipes/estimate.py)\n")
+    print(tomli_w.dumps(found.config), end="")
 
 
 @app.command("config")
@@ -439,6 +493,9 @@ def evaluate(
     settings: Annotated[
         list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
     ] = [],  # noqa: B006
+    keep: Annotated[
+        Path | None, typer.Option(help="A folder for the episodes as they end; the same command goes on from there.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -460,6 +517,7 @@ def evaluate(
         seeds,
         sessions,
         known_backend(backend),
+        keep,
         shown=lambda total: shown(total, PlainConsole(stderr=True)),
     )
     comparison = None
@@ -732,6 +790,27 @@ def view(
         write(run, export, episodes, say=_say)
     else:
         serve(run, port=port, browse=browse, say=_say)
+
+
+@app.command()
+def note(
+    run: RunArgument = Path("runs/latest"),
+    text: Annotated[str | None, typer.Argument(help="The note; an empty text takes it away.", show_default=False)] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to give; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="A tag to take away; may be repeated.")] = None,
+) -> None:
+    """Give a run a note and tags, which the viewer's table of runs shows and finds."""
+    from webgym.errors import UsageError
+    from webgym.record import layout, notes
+
+    if not layout.is_run(run):
+        raise UsageError(f"expected a run folder, as in `webgym note runs/latest 'a first try' --tag baseline`; {run} is none")
+    old = notes.read(run)
+    kept = [each for each in old.tags if each not in (untag or [])]
+    new = notes.Note(old.text if text is None else text, tuple(dict.fromkeys([*kept, *(tag or [])])))
+    if new != old:
+        notes.write(run, new)
+    _say(f"{run.resolve().name}: {new.text or 'no note'}" + (f" (tags: {', '.join(new.tags)})" if new.tags else ""))
 
 
 @app.command()

@@ -52,6 +52,7 @@ FLOORS = {
         {"samplers", "critics"},
         {"algorithms", "rollouts"},
         {"config"},
+        {"recipes"},
         {"training", "imitation"},
         {"studies"},
     ],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainers import algorithms
 from trainers.credit.algorithm import AlgorithmConfig
@@ -50,6 +50,8 @@ class RolloutConfig(_Group):
     """Sampling temperature."""
     max_tokens: int = Field(default=16, ge=1)
     """Most tokens of one turn's completion."""
+    episode_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of all completions of an episode; a turn behind them is given no answer, in words. None: no limit but that of turns."""
     grammar: bool = False
     """Constrain answers to the action syntax of the model's dialect and to the refs of the page (compact and call dialects, samplers in
     this process): each turn is an action, and log-probabilities are those among the tokens that the grammar allows."""
@@ -69,6 +71,8 @@ class UpdateConfig(_Group):
     """Optimiser steps per pass."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
+    thinking: bool = True
+    """Learn from the tokens of thinking blocks (<think> ... </think>) too; false leaves them out of the loss and of its divisor."""
 
 
 class EvaluationConfig(_Group):
@@ -154,6 +158,12 @@ class TrainConfig(_Group):
     # where it runs
     machine: MachineConfig = MachineConfig()
     """Backend, sessions, device and threads."""
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        """One name is a list of one."""
+        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -313,7 +323,8 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
         *groups, name = map(str, problem["loc"])
         known = list(_group(model, groups).model_fields)
         nested = [] if groups else [f"{group}.{key}" for group in known for key in _group(model, [group]).model_fields if key not in known]
-        near = did_you_mean(name, [*known, *nested])
+        same = [key for key in nested if key.rpartition(".")[2] == name]
+        near = did_you_mean(name, same or [*known, *nested]) or (f"; did you mean {same[0]!r}?" if same else "")
         return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
     if not key:  # a rule over several keys says what to do
         return f"{where}{problem['msg'].removeprefix('Value error, ')}"

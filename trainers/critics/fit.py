@@ -81,7 +81,7 @@ class CriticOptimizer:
         self.adamw = torch.optim.AdamW(
             critic.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
         )
-        self._weights = list(critic.parameters()) if config.average else []
+        self._weights = critic.own() if config.average else []
         self._mean: list[Tensor] = []  # none before the first step
 
     @torch.no_grad()

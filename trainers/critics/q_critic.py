@@ -12,7 +12,6 @@ There are two ways to look one turn ahead, with a' from the current policy, not 
 A bar is the target copy: θ̄ ← (1 − τ) θ̄ + τ θ after every pass.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,12 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
 from trainers.batches.packing import PackedBatch
 from trainers.credit.algorithm import AlgorithmConfig
-from trainers.models.model import packed_hidden, prepare
+from trainers.critics import backbone as backbones
+from trainers.models.model import packed_hidden
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
 
@@ -74,7 +74,7 @@ class QCritic(nn.Module):
     @classmethod
     def of(cls, policy: nn.Module) -> "QCritic":
         """A critic that starts from a copy of the policy's backbone."""
-        return cls(prepare(copy.deepcopy(cast(Any, policy).get_decoder())))
+        return cls(backbones.copy_of(policy))
 
     @torch.no_grad()
     def set_bias(self, value: float) -> None:
@@ -93,16 +93,16 @@ class QCritic(nn.Module):
         return self.heads["q"](action), self.heads["v"](state)
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Writes the backbone in Hugging Face format with the heads beside it."""
-        self.backbone.save_pretrained(folder)
+        """Writes the backbone (:mod:`trainers.critics.backbone`) with the heads beside it."""
+        backbones.save(self.backbone, Path(folder))
         save_file({k: t.detach().cpu().contiguous() for k, t in self.heads.state_dict().items()}, Path(folder) / HEADS_FILE)
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str = "cpu") -> "QCritic":
+    def load(cls, folder: Path | str, *, policy: nn.Module | None = None, device: str = "cpu") -> "QCritic":
         """The critic that :meth:`save_pretrained` wrote. Raises CheckpointError where the folder holds none."""
         if not (Path(folder) / HEADS_FILE).is_file():
             raise CheckpointError(f"{folder} is no critic of actions: {HEADS_FILE} missing")
-        critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto", trust_remote_code=False, use_safetensors=True)))
+        critic = cls(backbones.load(Path(folder), policy))
         critic.heads.load_state_dict(load_file(Path(folder) / HEADS_FILE))
         return critic.to(device)
 

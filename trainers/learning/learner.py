@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trainers.batches.packing import Counts, PackedBatch, Step, unpack
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
+from trainers.learning.masters import Masters
 from webgym.errors import DivergenceError
 
 METRICS: Mapping[str, str] = {
@@ -30,7 +31,8 @@ METRICS: Mapping[str, str] = {
     "loss/entropy": "entropy per sampled token in nats; exact where the forward pass gives it, else the mean of −log π",
     "optim/grad_norm": "norm of the gradient before clipping",
     "optim/lr": "learning rate of the last step",
-    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`): KL(before ‖ after) of a step, per token that it learned from",
+    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`), and of a first step that is measured (`optim.first_step_kl`): "
+    "KL(before ‖ after) of a step, per token that it learned from",
     "optim/halvings": "where steps are bounded: times that a step was halved",
     "optim/steps": "optimiser steps of this update; steps with nothing to learn from are left out",
     "optim/tokens": "sampled tokens with weight > 0",
@@ -75,10 +77,16 @@ class OptimConfig(BaseModel):
     where they are the policy's own). A step that costs more is halved until it fits, and not taken if none fits: a trust region by
     backtracking (Schulman et al. 2015, appendix C). It takes one more forward pass a step, and one for each halving. The optimiser's
     moments keep the whole step."""
+    first_step_kl: float | None = Field(default=None, gt=0)
+    """Stop where steps of the full learning rate would cost more KL(before ‖ after) per token than this, judged by the first optimiser
+    step: its KL over the square of its share of `lr`. A pretrained model is destroyed in a few steps at a small model's learning rate."""
 
 
 class Learner:
-    """Owns the optimiser of a model, not the model. `failed_batch` is where a batch that gives no finite loss is kept."""
+    """Owns the optimiser of a model, not the model. `failed_batch` is where a batch that gives no finite loss is kept.
+
+    Weights of 16 bits are moved through fp32 masters (:mod:`trainers.learning.masters`).
+    """
 
     def __init__(
         self,
@@ -95,7 +103,8 @@ class Learner:
         self._forward = forward
         self._failed_batch = failed_batch
         self._device = device
-        self._parameters = [p for p in parameters if p.requires_grad]
+        self._masters = Masters(p for p in parameters if p.requires_grad)
+        self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
             self._parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
         )
@@ -128,6 +137,7 @@ class Learner:
             if not torch.isfinite(loss):
                 self._refuse("the loss is no finite number", [batch], spec, logprobs)
             loss.backward()
+            self._masters.gather()
             sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
@@ -135,7 +145,8 @@ class Learner:
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
-        bounded, again = self._take(step.batches, before)
+        first = self.config.first_step_kl if self.steps == 0 else None
+        bounded, again = self._take(step.batches, before) if first is None else self._take_first(step.batches, before, first)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
@@ -150,17 +161,41 @@ class Learner:
         """
         if (most := self.config.max_step_kl) is None:
             self._optimiser.step()
+            self._masters.publish()
             return {}, 0
         start = [p.clone() for p in self._parameters]
         self._optimiser.step()
+        self._masters.publish()
         for halvings in range(_MOST_HALVINGS):
             if (kl := self._kl(batches, before)) <= most:
                 return {"optim/step_kl": kl, "optim/halvings": float(halvings)}, halvings + 1
             for parameter, was in zip(self._parameters, start, strict=True):
                 parameter.lerp_(was, 0.5)
+            self._masters.publish()
         for parameter, was in zip(self._parameters, start, strict=True):
             parameter.copy_(was)
+        self._masters.publish()
         return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, _MOST_HALVINGS
+
+    @torch.no_grad()
+    def _take_first(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], most: float) -> tuple[dict[str, float], int]:
+        """The first step, as :meth:`_take`. Raises DivergenceError, the weights as they were, where steps like it would cost too much."""
+        start = [p.clone() for p in self._parameters]
+        self._optimiser.step()
+        self._masters.publish()
+        kl, share = self._kl(batches, before), self._rate(0) / self.config.lr
+        whole = kl / max(share, 1e-6) ** 2
+        if whole <= most:
+            return {"optim/step_kl": kl}, 1
+        for parameter, was in zip(self._parameters, start, strict=True):
+            parameter.copy_(was)
+        self._masters.publish()
+        lower = float(f"{0.2 * self.config.lr * math.sqrt(most / whole):.0e}") if math.isfinite(whole) else self.config.lr / 100
+        raise DivergenceError(
+            f"optim.lr={self.config.lr:g} is too high for this model: its first step moved the policy by {kl:.2g} nats a token, steps of "
+            f"the full rate would by {whole:.2g}, and optim.first_step_kl allows {most:g}; the weights are untouched: start again with "
+            f"optim.lr={lower:g}"
+        )
 
     def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:
         """KL(before ‖ now) per token with weight > 0, estimated by ρ − 1 − log ρ; infinite where it is no number."""
@@ -194,12 +229,13 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a bitwise resume needs beside the model's weights."""
-        return {"steps": self.steps, "optimiser": self._optimiser.state_dict()}
+        return {"steps": self.steps, "optimiser": self._optimiser.state_dict(), "masters": self._masters.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self.steps = state["steps"]
         self._optimiser.load_state_dict(state["optimiser"])
+        self._masters.load_state_dict(state.get("masters", []))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ Code that only reads it (the sampler, a server) gets :func:`plain_state`, the we
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, cast
 
@@ -82,6 +82,39 @@ def plain_copy(model: nn.Module) -> Any:
         copied.load_state_dict(state)
         cast(Any, copied)._hf_peft_config_loaded = False  # so that saving it writes a whole model
     return copied
+
+
+def sharing_copy(module: Any) -> Any:
+    """A copy of a module with an adapter: the frozen base is shared, what learns is its own. A module without one is copied whole."""
+    return deepcopy(module, {id(p): p for p in module.parameters() if not p.requires_grad} if has_lora(module) else {})
+
+
+def served_copy(model: Any) -> Any:
+    """A copy of the model for a sampler of this process, which computes what the learner computes.
+
+    In fp32 the adapter is added in. A base of 16 bits would round it away, so that the first updates were not sampled from: there it stays
+    beside the base, which is shared.
+    """
+    return sharing_copy(model) if _stays_beside(model) else plain_copy(model)
+
+
+def served_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that :func:`served_copy` of the model takes over: all, or those of the adapter alone."""
+    if not _stays_beside(model):
+        return plain_state(model)
+    return {name: x for name, x in model.state_dict().items() if "lora_" in name}
+
+
+def take_over(served: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Gives a served copy new weights. Raises RuntimeError where they are of another model, or merged where the adapter stays beside."""
+    beside = {name for name in served.state_dict() if "lora_" in name}
+    if beside and beside != set(state):
+        raise RuntimeError(f"expected the {len(beside)} weights of the adapter, got {len(state)} others")
+    served.load_state_dict(state, strict=not beside)
+
+
+def _stays_beside(model: nn.Module) -> bool:
+    return any(layer.base_layer.weight.dtype in (torch.bfloat16, torch.float16) for _, layer in _layers(model))
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
@@ -15,13 +17,14 @@ from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
-from trainers.models.model import folder_of
+from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
+from trainers.training.metrics import explanations
 from webgym import backends
 from webgym.actions.grammar import grammar_name
 from webgym.errors import ConfigError
@@ -41,9 +44,10 @@ class Beginning:
     checkpoint: Checkpoint | None = None
 
 
-def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
+def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen: str = "") -> Beginning:
     """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
+    check_device(resolved.machine.device)
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
@@ -62,7 +66,9 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
         resolved.seed,
         parent=parent,
         name=name,
+        chosen=chosen,
         versions=backends.get(resolved.machine.backend).versions(),
+        metrics=explanations(algorithms.get(resolved.algo)),
         trackers=trackers(resolved.trackers),
     )
     return Beginning(resolved, run, source, critic=critic)
@@ -87,7 +93,7 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     """The policy to train: `model` with the configuration's adapter, precision and memory settings."""
-    return PolicyModel.load(
+    source = PolicyModel.load(
         model,
         device=config.machine.device,
         dtype=config.machine.dtype,
@@ -95,6 +101,12 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
         seed=config.seed,
         gradient_checkpointing=config.machine.gradient_checkpointing,
     )
+    if any(p.dtype == torch.float16 for p in source.model.parameters() if p.requires_grad):
+        raise ConfigError(
+            "machine.dtype=float16 cannot train all weights, because small gradients become 0 in it: take machine.dtype=bfloat16, whose "
+            "weights have fp32 masters, or an adapter (lora.rank=16)"
+        )
+    return source
 
 
 def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: TrainConfig, source: PolicyModel) -> Valuer | None:

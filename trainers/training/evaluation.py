@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,12 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     Greedy proposals are all the same, so then the model plays alone. It also does when `path` is the model's own folder.
     """
 
-    def proposer(seed: int) -> LanguagePolicy:
-        return LanguagePolicy(source, sampler, sampling, seed, grammar=grammar)
-
     config = run_config(path)
+    episode_tokens = config["rollout"].get("episode_tokens") if config else None
+
+    def proposer(seed: int) -> LanguagePolicy:
+        return LanguagePolicy(source, sampler, sampling, seed, grammar=grammar, episode_tokens=episode_tokens)
+
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
     critic = open_checkpoint(path).path / layout.CRITIC
@@ -96,7 +98,8 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
+    q = QCritic.load(critic, policy=source.model, device=device)
+    best = partial(best_action, q, token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
 
 
@@ -133,9 +136,12 @@ def assess_checkpoints(
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
     sampler = sampler_of(settings)
-    played = partial(play, wanted, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar, sampler=sampler)
-    first = played(path)
-    return wanted.report(first), compare(played(against), first) if against else None
+    played = partial(play, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar, sampler=sampler)
+    first = played(wanted, path)
+    if against is None:
+        return wanted.report(first), None
+    beside = replace(wanted, keep=wanted.keep and wanted.keep.with_name(f"{wanted.keep.name}-against"))
+    return wanted.report(first), compare(played(beside, against), first)
 
 
 def play(
@@ -172,7 +178,9 @@ def play(
     folder = _weights_folder(path)
     try:
         with samplers.open_sampler(sampler, source, folder=folder) as opened:
-            return wanted.play(policy_of(path, source, opened, sampling, seed, constrained))
+            policy = policy_of(path, source, opened, sampling, seed, constrained)
+            by = {"policy": str(model_folder(path).resolve() if path.is_dir() else path), "grammar": constrained, "seed": seed}
+            return wanted.play(policy, played_by={**by, "sampling": asdict(sampling), "sampler": sampler.kind})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

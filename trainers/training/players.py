@@ -52,7 +52,8 @@ class Players:
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
-        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
+        rollout = self.config.rollout
+        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects and records the episodes of an iteration."""

@@ -18,11 +18,13 @@ from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
 from trainers.credit.credit import Values, kl_penalties, with_penalties
-from trainers.models.lora import plain_state
+from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
-from trainers.rollouts.collection import Collection
+from trainers.models.prompt_ids import Context
+from trainers.rollouts.collection import Collection, check_faults
 from trainers.rollouts.curriculum import Curriculum
+from trainers.rollouts.thinking import spoken
 from trainers.runs.memory import memory_errors
 from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
 from trainers.samplers.registry import open_sampler
@@ -67,10 +69,13 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
+        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None, chosen: str = ""
     ) -> "Trainer":
-        """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
-        new = begin.new_run(config, parent=parent, name=name)
+        """A new run with its folder; `chosen` says in a line which settings followed from the model.
+
+        Raises UsageError and its kin before the first file is written where the configuration cannot work.
+        """
+        new = begin.new_run(config, parent=parent, name=name, chosen=chosen)
         trainer = cls(new.config, new.run, new.source, display)
         if new.critic is not None and trainer.valuer is not None:
             trainer.valuer.start_from(new.critic)
@@ -172,6 +177,7 @@ class Trainer:
         # collect: groups of episodes with one policy version
         busy_s = players.sampler.counters.busy_s
         trajectories = self._collection.take(players.collecting(self.iteration))
+        check_faults(trajectories, self.iteration)
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
         self.curriculum.update(trajectories)
@@ -199,6 +205,9 @@ class Trainer:
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
+        watch.credited(self.iteration, batch, values, credit)
+        if not config.update.thinking:
+            credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
@@ -246,7 +255,7 @@ class Trainer:
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
-        weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
+        weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         players.sampler.set_weights(weights, self.iteration - 1)
         if not self._done(self.turns + sum(map(len, taken))):

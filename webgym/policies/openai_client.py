@@ -191,7 +191,7 @@ class _Chat(_Answer):
 
 
 class _TextLogprobs(_Answer):
-    token_logprobs: tuple[float, ...] | None = None
+    token_logprobs: tuple[float | None, ...] | None = None
 
 
 class _TextChoice(_Answer):
@@ -300,8 +300,15 @@ class OpenAIClient:
             url = self.server.shown
             raise ConfigError(f"{url} gives no {missing}: expected a server that knows return_token_ids, such as vLLM from 0.10.2")
         if choice.prompt_token_ids is not None and choice.prompt_token_ids != tuple(prompt_ids):
-            raise PolicyFault(f"{self.server.shown} read another prompt than it was sent: {len(choice.prompt_token_ids)} token ids")
-        return self._reply(Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, given), sampling)
+            raise UsageError(
+                f"{self.server.shown} read another prompt than it was sent ({len(choice.prompt_token_ids)} token ids in place of "
+                f"{len(prompt_ids)}): expected a server that adds none"
+            )
+        if None in given or len(given) != len(choice.token_ids):
+            counts = f"{len(choice.token_ids)} token ids and {sum(p is not None for p in given)} log-probabilities"
+            raise UsageError(f"{self.server.shown} gave {counts}: expected one each")
+        found = tuple(p for p in given if p is not None)
+        return Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, found)
 
     def _reply(self, reply: Reply, sampling: Sampling) -> Reply:
         """The reply, with log-probabilities only where they are one per id and mean what is promised."""
