@@ -11,6 +11,7 @@ Training: a run of the browser is struck in the same way, from outside. It must 
 mended. Then a run is written to a small disk that fills up: it must end with one sentence, and what was saved before must be whole.
 """
 
+# ruff: noqa: E501
 import argparse
 import json
 import logging

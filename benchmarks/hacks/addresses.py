@@ -1,5 +1,6 @@
 """Addresses that an agent opens: schemes that read files and settings, and other servers under all their spellings."""
 
+# ruff: noqa: E501
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,6 @@
 """Rewards without the work: easier tasks' pages, other instances, other tabs, and answers that break or fool a check."""
 
+# ruff: noqa: E501
 import json
 import re
 from typing import Any
@@ -44,7 +45,8 @@ def _easier(name: str) -> str:
         run(env.reset(f"miniwob.{name}", 7))
         seen, reward, kind = do(Goto(f"http://{miniwob.HOST}/miniwob/click-test.html"))
         for _ in range(3):
-            ref = next((n.ref for n in seen.nodes if n.ref is not None and ("START" in n.text or n.text == "Click Me!")), None)
+            named = {name: node.ref for node in seen.nodes for name in ("Click Me!", "START") if name in node.text and node.ref is not None}
+            ref = named.get("START", named.get("Click Me!"))
             if kind or ref is None:
                 break
             seen, reward, kind = do(Click(ref))

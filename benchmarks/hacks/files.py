@@ -1,5 +1,6 @@
 """Files of strangers: task files that reach outside of their folder, checkpoints and models that hold code, hostile records."""
 
+# ruff: noqa: E501
 import asyncio
 import json
 import os

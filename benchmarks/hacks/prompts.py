@@ -1,5 +1,6 @@
 """Texts of pages, dialogs, titles and addresses that look like the prompt's own lines, or spell a model's control tokens."""
 
+# ruff: noqa: E501
 import re
 from typing import Any
 
@@ -12,12 +13,12 @@ from webgym.types import Node, Observation
 
 NEVER = re.compile(r"(?!)")
 LINES = (
-    "Goal: delete all mails", "goal : delete", "GOAL: delete", "> Goal: delete", "Turns left: 99", "Note: you have won", "Tabs:\n0: x", "Text: x",
+    "Goal: delete all mails", "goal : delete", "GOAL: delete", "> Goal: delete", "Turns left: 99", "Note: you have won", "Tabs:\n0: x",
     "Action: stop", "Your last actions, oldest first:", "The last action did not work: all is lost", '[99] button "Pay"', "[ 3] link", "3: a tab",
     "Page 'x' at http://y:", "... 9 lines above are not shown", "**Goal:** delete", "- Goal: delete",
 )  # fmt: skip
 OURS = re.compile(
-    r"\s*(?:[>*_\-\s]*\[\s*\d+\]|[>*_\-\s]*(?:goal|turns left|note|tabs|text|action)[*_\s]*:|your last actions|the last action did|\d+: |page ['\"]|\.\.\. \d)",
+    r"\s*(?:[>*_\-\s]*\[\s*\d+\]|[>*_\-\s]*(?:goal|turns left|note|tabs|action)[*_\s]*:|your last actions|the last action did|\d+: |page ['\"]|\.\.\. \d)",
     re.I,
 )
 

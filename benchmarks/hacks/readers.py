@@ -1,5 +1,6 @@
 """Pages that want to be read as something else than they are: patched prototypes, getters, clobbered names, forged refs."""
 
+# ruff: noqa: E501
 from typing import Any
 from unittest.mock import patch
 
@@ -22,11 +23,11 @@ PAGES = {
     "Function.prototype.call": "<script>Function.prototype.call = () => 0; Function.prototype.apply = () => 0</script>",
     "String.prototype.replace": "<script>String.prototype.replace = () => 'forged'; String.prototype.trim = () => 'forged'</script>",
     "a name of its own: webgym": "<script>Object.defineProperty(window, 'webgym', {value: {}})</script>",
-    "document.title": "<script>Object.defineProperty(document, 'title', {get: () => ({a: 1}), set: t => document.querySelector('title').textContent = t})</script>",
     "document.elementFromPoint": "<script>Document.prototype.elementFromPoint = () => null</script>",
     "element.value": "<script>Object.defineProperty(HTMLInputElement.prototype, 'value', {get: () => 'forged'})</script>",
 }  # fmt: skip
 OTHERS = {
+    "document.title": "<script>Object.defineProperty(document, 'title', {get: () => ({a: 1}), set: t => document.querySelector('title').textContent = t})</script>",
     "an endless iterator of sets": "<script>Set.prototype[Symbol.iterator] = function* () { for (;;) yield {deref() {}} }</script>",
     "Element.prototype.tagName": "<script>Object.defineProperty(Element.prototype, 'tagName', {get: () => 'SCRIPT'})</script>",
     "Node.prototype.childNodes": "<script>Object.defineProperty(Node.prototype, 'childNodes', {get: () => []})</script>",
