@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
-FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Older folders say none, and are of the first.
+FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Folders of before say none.
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
 
@@ -225,7 +225,7 @@ class RunFolder:
         return best
 
     def resume(self) -> Checkpoint:
-        """The newest whole checkpoint, with the rows, trajectories and damaged checkpoints of later iterations dropped, ready to go on from.
+        """The newest whole checkpoint, ready to go on from: rows, trajectories and damaged checkpoints of later iterations are dropped.
 
         Raises CheckpointError as `latest` does, and then drops nothing.
         """
