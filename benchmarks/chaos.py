@@ -42,6 +42,7 @@ from webgym.commands.processes import descendants
 from webgym.errors import CheckpointError
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
+from webgym.policies.policy import Policy
 from webgym.policies.scripted import OraclePolicy
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines, Retries
@@ -81,7 +82,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     seconds: float = 0.0
-    longest_s: float = 0.0  # of an episode, with all that befell it
+    longest_s: float = 0.0  # of ten episodes, with all that befell them
     wrong: list[str] = field(default_factory=list)
 
     def note(self, found: Sequence[Trajectory]) -> None:
@@ -247,16 +248,24 @@ def collected(wanted: int, sessions: int, rng: random.Random, tell: Callable[[st
         over = threading.Event()
         striker = threading.Thread(target=_strike_on, args=(blows(arena, rng), wanted, rng, tally, over, tell))
         striker.start()
-        while not over.is_set():
-            before = time.monotonic()
-            found = arena.collect(policy, _keys(8), deadlines=Deadlines(step_s=40.0, close_s=5.0), retries=Retries(limit=6, backoff_s=0.1))
-            tally.longest_s = max(tally.longest_s, time.monotonic() - before)
-            tally.note(found)
-            for one in found:
-                _judge(one, calm, tally)
-        striker.join()
+        try:
+            while not over.is_set():
+                _round(arena, policy, calm, tally)
+        finally:
+            over.set()
+            striker.join()
     tally.seconds = time.monotonic() - begun
     return tally
+
+
+def _round(arena: Arena, policy: Policy, calm: Mapping[tuple[str, int], tuple[Any, ...]], tally: Tally) -> None:
+    """Play a few episodes, and judge them."""
+    before = time.monotonic()
+    found = arena.collect(policy, _keys(8), deadlines=Deadlines(step_s=40.0, close_s=5.0), retries=Retries(limit=6, backoff_s=0.1))
+    tally.longest_s = max(tally.longest_s, time.monotonic() - before)
+    tally.note(found)
+    for one in found:
+        _judge(one, calm, tally)
 
 
 def _judge(one: Trajectory, calm: Mapping[tuple[str, int], tuple[Any, ...]], tally: Tally) -> None:
@@ -282,7 +291,7 @@ def _strike_on(
     tell: Callable[[str], None],
 ) -> None:
     try:
-        while sum(tally.blows.values()) < wanted:
+        while sum(tally.blows.values()) < wanted and not over.is_set():
             time.sleep(rng.uniform(*PAUSE_S))
             name = rng.choice(sorted(known))
             hit = known[name]()
@@ -413,6 +422,7 @@ def table(result: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {one[name]} | {other[name]} |")
     for name in ("blows", "missed", "faults", "outcomes"):
         lines.append(f"| {name} | {_counted(one[name])} | {_counted(other[name])} |")
+    lines.append(f"| longest ten episodes (s) | {one['longest_s']:.0f} | |")
     lines.append(f"| seconds | {one['seconds']:.0f} | {other['seconds']:.0f} |")
     lines.append(f"| false outcomes, leaks, hangs | {len(result['wrong'])} | (both) |")
     return "\n".join(lines)

@@ -39,6 +39,7 @@ class Chromium:
         self._root: CDPSession | None = None  # a session with the whole browser, through which it is asked
         self._folders: list[Path] = []
         self._group = 0  # of the browser's processes
+        self._others = drivers()
 
     @classmethod
     async def launch(cls, arguments: Sequence[str], found: executable.Browser, headless: bool) -> "Chromium":
@@ -55,7 +56,10 @@ class Chromium:
         return self
 
     async def _launch(self, arguments: Sequence[str], found: executable.Browser, headless: bool) -> None:
-        playwright = await self._manager.start()
+        try:
+            playwright = await self._manager.start()
+        except Exception as error:  # a driver that dies while it starts is no PlaywrightError to Playwright
+            raise PlaywrightError(f"its driver did not start: {error}") from error
         self.browser = await playwright.chromium.launch(
             executable_path=str(found.path),
             args=list(arguments),
@@ -107,6 +111,9 @@ class Chromium:
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        for started in () if wire is not None else drivers() - self._others:  # it was given up before Playwright told of it
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(started, signal.SIGKILL)
 
 
 async def _tried(work: Any) -> None:
@@ -116,6 +123,19 @@ async def _tried(work: Any) -> None:
             await work
     except (PlaywrightError, TimeoutError) as error:
         log.debug("a browser did not end in order: %s", error)
+
+
+def drivers() -> set[int]:
+    """The drivers that this process has started, where the system tells (Linux)."""
+    found: set[int] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == os.getpid() and b"run-driver" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except (OSError, IndexError):  # it has ended meanwhile
+            continue
+    return found
 
 
 def _artifacts() -> set[Path]:

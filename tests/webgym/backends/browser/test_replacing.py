@@ -108,6 +108,29 @@ async def stop(listener) -> None:
     listener._server.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_driver_that_goes_while_it_starts_is_a_fault_and_leaves_nothing(at, number, monkeypatch):
+    run(at.env.close())
+    run(pool().close())
+    with monkeypatch.context() as changed:
+        changed.setattr(chromium, "LAUNCH_S", 3.0)
+        struck = run(struck_at_birth(pool(), number))
+    run(asyncio.sleep(0.5))  # the system takes a moment
+    assert gone(struck)
+    assert lines(at.open("<p>again")) == ["text again"]
+
+
+async def struck_at_birth(shared, number) -> int:
+    starting = asyncio.ensure_future(shared.browser())
+    while not (found := chromium.drivers()):
+        await asyncio.sleep(0.001)
+    [driver] = found
+    os.kill(driver, number)
+    with pytest.raises(BrowserFault, match="the browser did not start: "):
+        await starting
+    return driver
+
+
 class Striking:
     """Waits, and before its second turn lets a blow fall, once."""
 
