@@ -55,9 +55,9 @@ def no_changeover(silent: bool = False) -> Iterator[None]:
         "admit": admit,
         "_must_be_quiet": lambda self: None,
     }
-    with patch.multiple(Changeover, **removed), patch.object(Changeover, "remains", PropertyMock(return_value="")):
-        with patch.object(Session, "spent", PropertyMock(return_value=False)):
-            yield
+    remains, spent = PropertyMock(return_value=""), PropertyMock(return_value=False)
+    with patch.multiple(Changeover, **removed), patch.object(Changeover, "remains", remains), patch.object(Session, "spent", spent):
+        yield
 
 
 _traps: list[tuple[Trap, AsyncWebEnv]] = []

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -204,10 +204,8 @@ def pickled() -> str:
         mark, path = Path(top, "ran"), Path(top, iteration_name(1))
         write_checkpoint(path, 1, {}, {"a": torch.zeros(1)}, None)
         torch.save(_Code(mark), path / STATE)
-        try:
+        with suppress(CheckpointError):
             Checkpoint.open(path).state()
-        except CheckpointError:
-            pass
         return "code ran" if mark.exists() else ""
 
 
@@ -246,9 +244,9 @@ def changed() -> str:
 def _remote_code() -> Iterator[None]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with patch.multiple(AutoTokenizer, from_pretrained=_trusting(AutoTokenizer)):
-        with patch.multiple(AutoModelForCausalLM, from_pretrained=_trusting(AutoModelForCausalLM)):
-            yield
+    tokenizers, models = _trusting(AutoTokenizer), _trusting(AutoModelForCausalLM)
+    with patch.object(AutoTokenizer, "from_pretrained", tokenizers), patch.object(AutoModelForCausalLM, "from_pretrained", models):
+        yield
 
 
 def _trusting(kind: Any) -> Any:
