@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak families hacks chaos fuzz bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak families hacks chaos fuzz mutants bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -98,6 +98,9 @@ chaos: browser  ## kills, stops, full disks and hostile pages during collection 
 
 fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
 	$(PY) -m benchmarks.fuzz $(ARGS)
+
+mutants: $(STAMP)  ## conditions of checks, credit, losses and rows broken one at a time: some test must notice
+	$(PY) -m benchmarks.mutants --ledger mutants.jsonl $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
