@@ -95,6 +95,18 @@ webapps: browser  ## install the real applications, validate their packs, and me
 	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
 	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
 
+hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
+	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
+
+chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
+	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+
+fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
+	$(PY) -m benchmarks.fuzz $(ARGS)
+
+mutants: $(STAMP)  ## conditions of checks, credit, losses and rows broken one at a time: some test must notice
+	$(PY) -m benchmarks.mutants --ledger mutants.jsonl $(ARGS)
+
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
 

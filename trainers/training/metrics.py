@@ -1,6 +1,7 @@
 """Meaning of the metrics of a row, and the metrics of its episodes."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -10,6 +11,7 @@ from trainers.credit.credit import rollout_stats
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
 from trainers.training.clock import METRICS as CLOCK_METRICS
+from webgym.errors import FAULTS
 from webgym.evaluation.statistics import wilson
 from webgym.types import Trajectory
 
@@ -29,7 +31,11 @@ METRICS: Mapping[str, str] = {
     "rollout/entropy": "mean of −log μ over all tokens that the sampler drew in this iteration, in nats per token: an estimate of the "
     "policy's entropy on its own episodes, whatever an algorithm learns from",
     "rollout/groups_resampled": "groups that were played besides, in place of others without spread (an algorithm's option `resample`)",
-    "rollout/retries": "episodes that were played again because the machinery failed",
+    "rollout/retries": "times that an episode was played again because the machinery failed",
+    **{
+        f"rollout/faults_{kind}": f"failures of the kind {kind} (docs/faults.md), mended or not; none where the row lacks it"
+        for kind in FAULTS
+    },
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
@@ -55,6 +61,7 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
     turns = [turn for x in counted for turn in x.turns]
     logprobs = [p for turn in turns for p in turn.completion.behaviour_logprobs]
     by_group = [list(members) for _, members in groupby(trajectories, key=lambda x: (x.key.iteration, x.key.group))]
+    met = Counter(kind for x in trajectories for kind in x.outcome.faults)
     return {
         **rollout_stats(by_group),
         "rollout/episodes": len(trajectories),
@@ -66,4 +73,5 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
         "rollout/entropy": -sum(logprobs) / len(logprobs) if logprobs else math.nan,
         "rollout/retries": sum(x.outcome.retries for x in trajectories),
         "rollout/groups_resampled": len({x.key.group for x in trajectories if x.key.group >= groups}),
+        **{f"rollout/faults_{kind}": float(count) for kind, count in sorted(met.items())},
     }
