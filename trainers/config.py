@@ -172,9 +172,11 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
         raise ConfigError(
             f"critic.head.backbone=bigrams values turns, and {algorithm.name} as it is set values tokens: take another backbone"
         )
-    if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
+    practice, valued = algorithm.practice(algorithm_config), algorithm.needs_values(algorithm_config)
+    if config.rollout.overlap and (practice.best_of > 1 or (practice.forks and valued)):
+        chosen = "actions" if practice.best_of > 1 else "forks"
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
+            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its {chosen} by the values that the update is changing: "
             "leave it out"
         )
     changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}

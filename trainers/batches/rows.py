@@ -187,12 +187,16 @@ class Streams:
 
 
 def streams_of(trajectories: Sequence[Trajectory], advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Streams:
-    """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is."""
+    """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is.
+
+    Copied turns of forks have weight 0, whatever credit says, because they are trained where they were sampled.
+    """
     sizes = [np.array([len(t.completion.action_ids) for t in x.turns], dtype=np.int64) for x in trajectories]
     behaviour = [np.array([p for t in x.turns for p in t.completion.behaviour_logprobs], dtype=np.float32) for x in trajectories]
+    sampled = [np.repeat([not t.copied for t in x.turns], n).astype(np.float32) for x, n in zip(trajectories, sizes, strict=True)]
     return Streams(
         advantage=[_per_token(a, n) for a, n in zip(advantages, sizes, strict=True)],
-        weight=[_per_token(w, n) for w, n in zip(weights, sizes, strict=True)],
+        weight=[_per_token(w, n) * fresh for w, n, fresh in zip(weights, sizes, sampled, strict=True)],
         behaviour_logprob=behaviour,
     )
 

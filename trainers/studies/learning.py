@@ -214,7 +214,9 @@ def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[st
 
 def _point(row: Mapping[str, Any]) -> dict[str, float]:
     point = {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
-    return point | {name: row[f"critic/{name}"] for name in ("held_out_ev", "gate") if f"critic/{name}" in row}
+    point |= {"replayed": row["rollout/replayed_total"], "tokens": row["rollout/tokens_total"]}
+    shown = ("held_out_ev", "gate", "slope", "lambda")
+    return point | {name: row[f"critic/{name}"] for name in shown if f"critic/{name}" in row}
 
 
 # --- the study -------------------------------------------------------------------------------------------------------------

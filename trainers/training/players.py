@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from trainers.config import TrainConfig
 from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
+from trainers.credit.credit import learnable
 from trainers.critics.valuer import Draw, Valuer
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
@@ -17,10 +18,11 @@ from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
-from webgym.record.store import load
+from webgym.record.store import TrajectoryStore, load
+from webgym.rollout.branch import Branch, Continuations, fork_keys
 from webgym.rollout.contract import Record
 from webgym.rollout.executor import Executor, play_in_order
-from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
+from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, groups_of, seed_from
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,32 @@ class Players:
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = play_in_order(
-                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
-                    )
-                    for trajectory in trajectories:
-                        store.append(trajectory)
-                    return trajectories
+                    trajectories = self._played(policy, keys, record, store)
+                    forks = fork_keys(trajectories, self._branches(trajectories))
+                    trajectories += self._played(Continuations(policy, forks), list(forks), record, store)
+                    return [x for group in groups_of(trajectories) for x in group]
 
                 return in_rounds(play, self.config.rollout.groups, self.practice.resample)
 
         return collect
+
+    def _played(self, policy: Policy, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore) -> list[Trajectory]:
+        """The episodes of these keys, recorded."""
+        if not keys:
+            return []
+        trajectories = play_in_order(
+            self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
+        )
+        for trajectory in trajectories:
+            store.append(trajectory)
+        return trajectories
+
+    def _branches(self, trajectories: Sequence[Trajectory]) -> list[Branch]:
+        """The forks of these episodes that the algorithm asks for."""
+        if self.practice.forks is None:
+            return []
+        episodes = [x for x in trajectories if learnable(x)]
+        return self.practice.forks(episodes, self.valuer.turn_values(episodes) if self.valuer is not None else None)
 
     def _keys(self, iteration: int, again: int, first: int, groups: int) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
@@ -87,7 +105,7 @@ class Players:
     def earlier(self, iteration: int) -> list[Trajectory]:
         """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
         first = max(1, iteration - self.practice.replay + 1)
-        return [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+        return [x for i in range(first, iteration) for group in groups_of(load(self.run.trajectory_path(i))) for x in group]
 
     @property
     def draw(self) -> Draw:
