@@ -8,10 +8,9 @@ allocation; 0.02 at least; V from the critic before this batch, so critic.values
     actor      A_t = δ_t + λ · mean of A over the turns sampled after it      (Schulman et al. 2016, eq. 16, on the tree)
     judge      β̂ = Σ A δ / Σ δ², A by the difference in outcome of siblings   (trainers.credit.tree.judged)
 
-β̂ is the slope of the true advantage on the critic's, by the iterations before. λ is 1 up to `low`, 0 from `high` on, and a line between.
-Up to `low`, and before `evidence` pairs of siblings were seen, the gate is shut and the advantages are those of tree. Explained variance of
-outcomes, on which archer's gate stands, is bounded by luck; β̂ is not. All fresh turns are trained once, with the path weights of tree. The
-gradient has the critic's bias where λ < 1.
+β̂ is the slope of the true advantage on the critic's, by the iterations before. Two continuations say little of a turn, so β is the mean of
+β̂ and `prior`, each over its variance. λ is 1 up to a slope of `low`, 0 from `high` on, and a line between; up to `low` the gate is shut and
+the advantages are those of tree. All fresh turns are trained once, with the path weights of tree; λ < 1 brings in the critic's bias.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from webgym.rollout.branch import Branch
 from webgym.types import Group, Trajectory
 
 METRICS = {
-    "critic/slope": "slope of the true advantage on the critic's TD(0) residual, by the forks of earlier iterations; 1 is right",
+    "critic/slope": "slope of the true advantage on the critic's TD(0) residual, by the prior and the forks of earlier iterations; 1 is right",
     "critic/lambda": "λ of this batch's advantages",
     "critic/judged": "pairs of siblings that the slope is of, older ones at less weight",
 }
@@ -45,8 +44,10 @@ class Config(AlgorithmConfig):
     """Slope up to which λ is 1 and the gate is shut."""
     high: float = Field(default=0.7, ge=0.7)
     """Slope from which λ is 0."""
-    evidence: float = Field(default=16.0, ge=1)
-    """Pairs of siblings before the judge is believed."""
+    prior: float = 0.5
+    """Slope before anything is known."""
+    doubt: float = Field(default=0.25, gt=0)
+    """Standard deviation of the prior."""
     memory: float = Field(default=0.9, ge=0, lt=1)
     """Weight of an iteration's pairs against those of the next."""
     whiten: bool = True
@@ -79,12 +80,13 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     """The critic's advantages on each tree, at the λ of the judge; those of tree while the gate is shut."""
     trajectories, trees = c.flatten(groups), [Tree.of(group) for group in groups]
     v, past = c.turn_values(values, trajectories), dict(values.memory) if values else {}
-    believed = past.get("pairs", 0.0) >= config.evidence and past["power"] > 0
-    slope = past["product"] / past["power"] if believed else 0.0
+    said, error = (past["product"] / past["power"], past["squares"] / past["power"] ** 2) if past.get("pairs") else (0.0, np.inf)
+    trust = config.doubt**2 / (config.doubt**2 + max(error, 1e-12))
+    slope = trust * said + (1 - trust) * config.prior
     lam = float(np.clip((config.high - slope) / (config.high - config.low), 0, 1)) if config.lam is None else config.lam
     shut = config.lam is None and slope <= config.low
     advantages: list[np.ndarray] = []
-    memory = {name: config.memory * past.get(name, 0.0) for name in ("product", "power", "pairs")}
+    memory = {name: config.memory ** (1 + (name == "squares")) * past.get(name, 0.0) for name in ("product", "squares", "power", "pairs")}
     for tree in trees:
         here = v[len(advantages) : len(advantages) + len(tree.group)]
         delta = [c.gae(c.rewards(x), np.ones(len(x)), u, 0.0) for x, u in zip(tree.group, here, strict=True)]
@@ -95,5 +97,5 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     advantages, returns = c.masked(advantages, weights), targets(groups, config)
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), weights)
     stats |= {"critic/gate": float(not shut), "critic/slope": slope, "critic/lambda": lam, "critic/judged": past.get("pairs", 0.0)}
-    stats |= {"rollout/advantage_std": c.live_std(advantages, weights)}
+    stats["rollout/advantage_std"] = c.live_std(advantages, weights)
     return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, memory)

@@ -38,7 +38,7 @@ from webgym.types import EpisodeKey, Trajectory, groups_of, seed_from
 FORKS = Path(__file__).parent / "forks.toml"
 """The grid of the published figures."""
 
-SECONDS_A_STEP = 6e-5
+SECONDS_A_STEP = 3e-5
 """Processor time of an environment step of the table, credit and critic included, for the plan before the first cell."""
 
 Stage = Literal["signal", "tune", "measure"]
@@ -62,6 +62,8 @@ class Contender(BaseModel):
     """Learning rates, each a candidate."""
     variants: tuple[dict[str, Any], ...] = ({},)
     """Changes to `algorithm`, each tried with every rate."""
+    group_size: int = Field(default=0, ge=0)
+    """Episodes of a group, with as many in an iteration as the others have; 0 for the grid's own."""
 
     def resolved(self, variant: int = 0) -> tuple[Algorithm, AlgorithmConfig]:
         """The algorithm and its own configuration. Raises ConfigError."""
@@ -274,6 +276,7 @@ def learn(grid: Learning, cell: Cell) -> dict[str, Any]:
     rng = np.random.default_rng(seed_from(cell.stage, cell.seed))
     practised, logits, costs, iteration = Practised(contender, problem, rng, variant), problem.start(), Costs(), 0
     critic: TableCritic | None = TableCritic(problem) if contender.critic else None
+    size = contender.group_size or grid.group_size
     curve: list[tuple[int, float]] = []
     while True:
         chances = softmax(logits)
@@ -282,7 +285,7 @@ def learn(grid: Learning, cell: Cell) -> dict[str, Any]:
             break
         practised.player.set_policy(chances)
         critic = KnownCritic(problem, chances) if contender.critic == "exact" else critic
-        groups = practised.groups(grid.groups, grid.group_size, iteration, critic)
+        groups = practised.groups(grid.groups * grid.group_size // size, size, iteration, critic)
         factors = practised.factors(groups, critic)
         logits = logits + rate * gradient(problem, chances, flatten(groups), factors) / (grid.groups * grid.group_size)
         if critic is not None:

@@ -231,29 +231,31 @@ def test_the_judge_has_the_exact_product_in_the_mean(monkeypatch) -> None:
 
 def test_the_judge_sets_lambda_and_the_gate() -> None:
     found = algorithms.get("taught")
-    config = found.Config(whiten=False, evidence=4)
+    config = found.Config(whiten=False)
     group = next(g for _, g in outcomes(SMALL, 2, lambda group: [Branch(group[0], 1)]) if len({x.outcome.reward for x in g}) > 1)
     values = mistaken(group)
-
-    def stats(memory: Mapping[str, float]):
-        credit = found.credit([group], Values(values, memory=memory), config)
-        return credit, credit.stats
-
-    credit, said = stats({})
-    assert (said["critic/gate"], said["critic/lambda"]) == (0.0, 1.0)
-    assert all(np.array_equal(a, b) for a, b in zip(credit.advantages, Tree.of(group).advantages(), strict=True))
-    assert credit.memory["pairs"] == 1 and credit.memory["power"] > 0
-    for slope, lam, gate in ((0.2, 1.0, 0.0), (0.5, 0.5, 1.0), (0.9, 0.0, 1.0)):
-        credit, said = stats({"product": slope, "power": 1.0, "pairs": 9.0})
-        assert said["critic/slope"] == pytest.approx(slope) and said["critic/gate"] == gate
-        assert said["critic/lambda"] == pytest.approx(lam)
-    assert credit.memory["pairs"] == pytest.approx(0.9 * 9 + 1)
-    few = stats({"product": 0.9, "power": 1.0, "pairs": 3.0})[1]
-    assert few["critic/gate"] == 0.0, "too few pairs to be believed"
     delta = [gae(rewards(x), np.ones(len(x)), v, 0.0) for x, v in zip(group, values, strict=True)]
-    open_gate = found.credit([group], Values(values, memory={"product": 0.9, "power": 1.0, "pairs": 9.0}), config)
     fresh = [(i, t) for i, x in enumerate(group) for t in range(x.forked_at, len(x))]
-    assert all(open_gate.advantages[i][t] == pytest.approx(delta[i][t]) for i, t in fresh)
+
+    def credit(**memory: float):
+        return found.credit([group], Values(values, memory=memory), config)
+
+    first = credit()
+    assert (first.stats["critic/slope"], first.stats["critic/lambda"], first.stats["critic/gate"]) == (0.5, pytest.approx(0.5), 1.0)
+    assert first.memory["pairs"] == 1 and first.memory["power"] > 0 and first.memory["squares"] == pytest.approx(first.memory["product"] ** 2)
+    for slope, lam, gate in ((0.2, 1.0, 0.0), (0.5, 0.5, 1.0), (0.9, 0.0, 1.0)):
+        sure = credit(product=slope * 4, power=4.0, squares=0.0, pairs=99.0)
+        assert sure.stats["critic/slope"] == pytest.approx(slope) and sure.stats["critic/gate"] == gate
+        assert sure.stats["critic/lambda"] == pytest.approx(lam)
+        if not gate:
+            assert all(np.array_equal(a, b) for a, b in zip(sure.advantages, Tree.of(group).advantages(), strict=True))
+        if lam == 0.0:
+            assert all(sure.advantages[i][t] == pytest.approx(delta[i][t]) for i, t in fresh)
+        assert sure.memory["pairs"] == pytest.approx(0.9 * 99 + 1)
+    # a standard error like the prior's: half way between them
+    half = credit(product=0.9 * 4, power=4.0, squares=(0.25 * 4) ** 2, pairs=9.0)
+    assert half.stats["critic/slope"] == pytest.approx((0.9 + 0.5) / 2)
+    assert half.memory["squares"] == pytest.approx(0.81 + first.memory["squares"])
 
 
 def test_a_state_is_taught_the_mean_below_it_once_for_each_leaf() -> None:
