@@ -22,7 +22,7 @@ from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import AlgorithmConfig, Practice
-from trainers.credit.tree import Tree, judged, lot, neyman, pooled
+from trainers.credit.tree import Tree, believed_slope, judged, lot, neyman, pooled
 from webgym.rollout.branch import Branch
 from webgym.types import Group, Trajectory
 
@@ -66,9 +66,8 @@ def practice(config: Config) -> Practice:
 
 def forks(episodes: Sequence[Trajectory], values: Sequence[np.ndarray] | None, config: Config) -> list[Branch]:
     """One continuation of each chosen state. Raises ValueError without the critic's values."""
-    v = c.turn_values(None if values is None else c.Values(values), episodes)
-    chosen = [[t for t in range(1, len(x)) if lot(x.key, t) < neyman(u[t], config.chance)] for x, u in zip(episodes, v, strict=True)]
-    return [Branch(x, t) for x, turns in zip(episodes, chosen, strict=True) for t in turns]
+    pairs = zip(episodes, c.turn_values(None if values is None else c.Values(values), episodes), strict=True)
+    return [Branch(x, t) for x, v in pairs for t in range(1, len(x)) if lot(x.key, t) < neyman(v[t], config.chance)]
 
 
 def targets(groups: Sequence[Group], config: Config) -> list[np.ndarray]:
@@ -80,15 +79,13 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     """The critic's advantages on each tree, at the λ of the judge; those of tree while the gate is shut."""
     trajectories, trees = c.flatten(groups), [Tree.of(group) for group in groups]
     v, past = c.turn_values(values, trajectories), dict(values.memory) if values else {}
-    said, error = (past["product"] / past["power"], past["squares"] / past["power"] ** 2) if past.get("pairs") else (0.0, np.inf)
-    trust = config.doubt**2 / (config.doubt**2 + max(error, 1e-12))
-    slope = trust * said + (1 - trust) * config.prior
+    slope = believed_slope(past, config.prior, config.doubt)
     lam = float(np.clip((config.high - slope) / (config.high - config.low), 0, 1)) if config.lam is None else config.lam
     shut = config.lam is None and slope <= config.low
     advantages: list[np.ndarray] = []
     memory = {name: config.memory ** (1 + (name == "squares")) * past.get(name, 0.0) for name in ("product", "squares", "power", "pairs")}
     for tree in trees:
-        here = v[len(advantages) : len(advantages) + len(tree.group)]
+        here = v[len(advantages) :][: len(tree.group)]
         delta = [c.gae(c.rewards(x), np.ones(len(x)), u, 0.0) for x, u in zip(tree.group, here, strict=True)]
         for name, x in judged(tree, delta, lambda node, here=here: neyman(here[node[0]][node[1]], config.chance)).items():
             memory[name] += x

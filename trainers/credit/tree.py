@@ -174,3 +174,11 @@ def judged(tree: Tree, delta: Sequence[Ragged], chance: Callable[[Place], float]
         terms.append(float(sum(apart)) / n / chance(node))
     power = sum(float(np.square(delta[i][1:]).sum()) for i, t in tree.node if t == 0)
     return {"product": sum(terms), "squares": sum(x * x for x in terms), "power": power, "pairs": float(len(terms))}
+
+
+def believed_slope(sums: Mapping[str, float], prior: float, doubt: float) -> float:
+    """The slope that sums of :func:`judged` and a prior with standard deviation `doubt` come to: their mean, each over its variance."""
+    if not sums.get("power"):
+        return prior
+    slope, variance = sums["product"] / sums["power"], sums["squares"] / sums["power"] ** 2
+    return (slope * doubt**2 + prior * variance) / (doubt**2 + variance)
