@@ -22,7 +22,7 @@ from pydantic import Field
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import AlgorithmConfig, Practice
-from trainers.credit.tree import Tree, believed_slope, judged, lot, neyman, pooled
+from trainers.credit.tree import SUMS, Tree, believed_slope, judged, lot, neyman, pooled, remembered
 from webgym.rollout.branch import Branch
 from webgym.types import Group, Trajectory
 
@@ -83,16 +83,16 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     lam = float(np.clip((config.high - slope) / (config.high - config.low), 0, 1)) if config.lam is None else config.lam
     shut = config.lam is None and slope <= config.low
     advantages: list[np.ndarray] = []
-    memory = {name: config.memory ** (1 + (name == "squares")) * past.get(name, 0.0) for name in ("product", "squares", "power", "pairs")}
+    memory = dict.fromkeys(SUMS, 0.0)
     for tree in trees:
         here = v[len(advantages) :][: len(tree.group)]
         delta = [c.gae(c.rewards(x), np.ones(len(x)), u, 0.0) for x, u in zip(tree.group, here, strict=True)]
-        for name, x in judged(tree, delta, lambda node, here=here: neyman(here[node[0]][node[1]], config.chance)).items():
-            memory[name] += x
+        new = judged(tree, delta, lambda node, here=here: neyman(here[node[0]][node[1]], config.chance))
+        memory = {name: memory[name] + new[name] for name in SUMS}
         advantages += tree.advantages() if shut else tree.backed_up(delta, lam)
     weights = [w for tree in trees for w in tree.path_weights()]
     advantages, returns = c.masked(advantages, weights), targets(groups, config)
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), weights)
     stats |= {"critic/gate": float(not shut), "critic/slope": slope, "critic/lambda": lam, "critic/judged": past.get("pairs", 0.0)}
     stats["rollout/advantage_std"] = c.live_std(advantages, weights)
-    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, memory)
+    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, remembered(past, memory, config.memory))

@@ -24,6 +24,9 @@ from webgym.types import EpisodeKey, Group, seed_from
 Place = tuple[int, int]
 """A member's number in its group, and a turn."""
 
+SUMS = ("product", "power", "pairs", "spread", "leverage")
+"""Sums of :func:`judged`."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -158,27 +161,39 @@ def pooled(tree: Tree) -> list[Turns]:
 def judged(tree: Tree, delta: Sequence[Ragged], chance: Callable[[Place], float]) -> dict[str, float]:
     """Sums by which forks judge a critic's advantages δ; `chance` is that of a node to have been forked. Turn 0 is left out.
 
-        product   Σ over forked nodes of 1/p · mean over children of (Q − mean Q of the siblings) δ,    mean Σ A δ over the episodes' turns
-        squares   the sum of the squares of these terms, about the variance of their sum
-        power     Σ δ² over the turns of the episodes that are no forks
-        pairs     the number of forked nodes
-
-    product / power is the slope of the true advantage on δ: 1 where δ may be believed, 0 where it is noise. Its standard error is
-    √squares / power. A return of 0 or 1 says little of one turn: with δ of 0.1 in the root mean square it takes thousands of pairs.
+        product    Σ over forked nodes of cov(Q, δ) / p, over the node's children: its mean is Σ A δ over the episodes' turns
+        power      Σ δ² over the turns of the episodes that are no forks
+        pairs      number of forked nodes
+        spread     Σ over them of var(Q)
+        leverage   Σ over them of var(δ) / ((n − 1) p²): times the mean var(Q) it is the variance of the product
     """
-    q, terms = tree.values(), []
+    q = tree.values()
+    sums = dict.fromkeys(SUMS, 0.0)
     for node in tree.forked:
-        places = tree.children[node]
-        total, n = sum(q[i][t] for i, t in places), len(places)
-        apart = [(q[i][t] - (total - q[i][t]) / (n - 1)) * delta[i][t] for i, t in places]
-        terms.append(float(sum(apart)) / n / chance(node))
-    power = sum(float(np.square(delta[i][1:]).sum()) for i, t in tree.node if t == 0)
-    return {"product": sum(terms), "squares": sum(x * x for x in terms), "power": power, "pairs": float(len(terms))}
+        places, p = tree.children[node], chance(node)
+        mine, theirs = (np.array([x[i][t] for i, t in places]) for x in (q, delta))
+        mine, theirs, rest = mine - mine.mean(), theirs - theirs.mean(), len(places) - 1
+        sums["product"] += float(mine @ theirs) / rest / p
+        sums["spread"] += float(mine @ mine) / rest
+        sums["leverage"] += float(theirs @ theirs) / (rest * p) ** 2
+        sums["pairs"] += 1
+    sums["power"] = sum(float(np.square(delta[i][1:]).sum()) for i, t in tree.node if t == 0)
+    return sums
+
+
+def remembered(past: Mapping[str, float], new: Mapping[str, float], memory: float) -> dict[str, float]:
+    """Sums of :func:`judged` with older ones at `memory` of their weight; the leverage belongs to a variance and fades by its square."""
+    return {name: (memory**2 if name == "leverage" else memory) * past.get(name, 0.0) + new[name] for name in SUMS}
 
 
 def believed_slope(sums: Mapping[str, float], prior: float, doubt: float) -> float:
-    """The slope that sums of :func:`judged` and a prior with standard deviation `doubt` come to: their mean, each over its variance."""
-    if not sums.get("power"):
+    """Slope of the true advantage on δ: 1 where δ may be believed, 0 where it is noise.
+
+    The mean of product / power and of a prior with standard deviation `doubt`, each over its variance. Returns of 0 or 1 say little of
+    one turn: at |δ| of 0.1 it takes thousands of pairs. One more node of variance 1/4 is counted, so that equal returns do not look certain.
+    """
+    if not sums.get("pairs") or not sums["power"]:
         return prior
-    slope, variance = sums["product"] / sums["power"], sums["squares"] / sums["power"] ** 2
+    slope = sums["product"] / sums["power"]
+    variance = sums["leverage"] * (sums["spread"] + 0.25) / (sums["pairs"] + 1) / sums["power"] ** 2
     return (slope * doubt**2 + prior * variance) / (doubt**2 + variance)

@@ -41,6 +41,9 @@ FORKS = Path(__file__).parent / "forks.toml"
 SECONDS_A_STEP = 3e-5
 """Processor time of an environment step of the table, credit and critic included, for the plan before the first cell."""
 
+SAMPLED = ("tree", "vine")
+"""Algorithms whose credit comes from continuations, to which the stop rule applies."""
+
 Stage = Literal["signal", "tune", "measure"]
 STAGES: tuple[Stage, ...] = ("signal", "tune", "measure")
 
@@ -384,8 +387,12 @@ class ForkStudy:
 
     def report(self) -> dict[str, Any]:
         """Results of the finished cells, with 95% intervals over cells."""
+        signal = _signal_report(self._cells.rows("signal/*"), [x.label for x in self.grid.signal.estimators])
+        sampled = {x.label for x in self.grid.signal.estimators if x.algo in SAMPLED}
+        ratios = [(row["ratio_C1"]["mean"], row["problem"], row["estimator"]) for row in signal if row["estimator"] in sampled]
         return {
-            "signal": _signal_report(self._cells.rows("signal/*"), [x.label for x in self.grid.signal.estimators]),
+            "signal": signal,
+            "stop": {"needed": self.grid.stop, "best": max(ratios, default=None)},
             "learning": _learning_report(
                 self._cells.rows("measure/*/*/*"), [x.label for x in self.grid.learning.contenders], self.grid.learning.goal
             ),
@@ -458,10 +465,13 @@ def _ratio_of_medians(first: np.ndarray, second: np.ndarray, draws: int = 2000) 
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """The report for a terminal: one table a problem and part."""
     shown = []
+    ratio, problem, best = report["stop"]["best"] or (0.0, "", "none")
+    passed = "goes on" if ratio >= report["stop"]["needed"] else "one learning cell each, as controls"
+    rule = f"best by sampling: {best}, {ratio:.2f} ({problem}); {report['stop']['needed']:g} is needed: {passed}"
     for problem in dict.fromkeys(row["problem"] for row in report["signal"]):
         rows = [row for row in report["signal"] if row["problem"] == problem]
         headings = ("estimator", "SNR per 1,000 C1", "ratio C1", "ratio C2", "signal", "limit", "slope", "judge")
-        table = Table(*headings, title=f"{problem}, {rows[0]['cells']} cells")
+        table = Table(*headings, title=f"{problem}, {rows[0]['cells']} cells", caption=rule)
         for row in rows:
             cells = [said(row[k]) if k in row else "" for k in ("ratio_C1", "ratio_C2", "signal", "limit", "slope", "judge")]
             table.add_row(row["estimator"], said(row["snr_C1"], 3), *cells)

@@ -134,16 +134,18 @@ def test_values_and_gradient_of_the_table_are_those_of_its_episodes() -> None:
 # --- unbiased, and what it takes -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{"most": 1}, {"most": 2}, {"most": 1, "children": 3}])
-def test_a_tree_has_the_exact_gradient_in_the_mean(options: dict) -> None:
-    roots, options = 2 if options != {"most": 2} else 1, {"every": 1, **options}
-    found = mean_gradient(SMALL, roots, asked("tree", **options), credited("tree", **options))
-    wanted = exact_gradient(SMALL, CHANCES)
-    if roots == 1:  # one root alone has no baseline of its own at turn 0, so its part is 0: compare with what follows
-        first = mean_gradient(SMALL, 1, lambda group: [], lambda group: [np.array([group[0].outcome.reward, 0.0, 0.0])])
-        wanted = wanted - first
-        found = mean_gradient(SMALL, roots, asked("tree", **options), _without_turn_0(credited("tree", **options)))
-    assert found == pytest.approx(wanted, abs=1e-12)
+@pytest.mark.parametrize(("problem", "options"), [(SMALL, {"most": 1}), (TWO, {"most": 1, "children": 3})])
+def test_a_tree_has_the_exact_gradient_in_the_mean(problem: Problem, options: dict) -> None:
+    found = mean_gradient(problem, 2, asked("tree", every=1, **options), credited("tree", every=1, **options))
+    assert found == pytest.approx(exact_gradient(problem, CHANCES), abs=1e-12)
+
+
+def test_a_tree_with_two_forks_a_trunk_has_the_exact_gradient() -> None:
+    """Of one root, so without turn 0, where it has nothing to be compared with, and without a baseline where nothing was forked."""
+    options = {"every": 1, "most": 2}
+    first = mean_gradient(SMALL, 1, lambda group: [], lambda group: [np.array([group[0].outcome.reward, 0.0, 0.0])])
+    found = mean_gradient(SMALL, 1, asked("tree", **options), _without_turn_0(credited("tree", **options)))
+    assert found == pytest.approx(exact_gradient(SMALL, CHANCES) - first, abs=1e-12)
 
 
 def _without_turn_0(factors: Callable[[Group], list[np.ndarray]]) -> Callable[[Group], list[np.ndarray]]:
@@ -242,9 +244,9 @@ def test_the_judge_sets_lambda_and_the_gate() -> None:
 
     first = credit()
     assert (first.stats["critic/slope"], first.stats["critic/lambda"], first.stats["critic/gate"]) == (0.5, pytest.approx(0.5), 1.0)
-    assert first.memory["pairs"] == 1 and first.memory["power"] > 0 and first.memory["squares"] == pytest.approx(first.memory["product"] ** 2)
+    assert first.memory["pairs"] == 1 and first.memory["power"] > 0 and first.memory["spread"] == 0.5
     for slope, lam, gate in ((0.2, 1.0, 0.0), (0.5, 0.5, 1.0), (0.9, 0.0, 1.0)):
-        sure = credit(product=slope * 4, power=4.0, squares=0.0, pairs=99.0)
+        sure = credit(product=slope * 4, power=4.0, leverage=0.0, spread=3.0, pairs=99.0)
         assert sure.stats["critic/slope"] == pytest.approx(slope) and sure.stats["critic/gate"] == gate
         assert sure.stats["critic/lambda"] == pytest.approx(lam)
         if not gate:
@@ -252,10 +254,24 @@ def test_the_judge_sets_lambda_and_the_gate() -> None:
         if lam == 0.0:
             assert all(sure.advantages[i][t] == pytest.approx(delta[i][t]) for i, t in fresh)
         assert sure.memory["pairs"] == pytest.approx(0.9 * 99 + 1)
-    # a standard error like the prior's: half way between them
-    half = credit(product=0.9 * 4, power=4.0, squares=(0.25 * 4) ** 2, pairs=9.0)
+    # a standard error like the prior's: half way between them; nothing seen, or no fork at all: the prior
+    half = credit(product=0.9 * 4, power=4.0, leverage=(0.25 * 4) ** 2 / 0.25, spread=0.25 * 9, pairs=9.0)
     assert half.stats["critic/slope"] == pytest.approx((0.9 + 0.5) / 2)
-    assert half.memory["squares"] == pytest.approx(0.81 + first.memory["squares"])
+    assert half.memory["leverage"] == pytest.approx(0.81 * 4 + first.memory["leverage"])
+    assert credit(power=4.0).stats["critic/slope"] == 0.5
+
+
+def test_the_variance_of_the_judge_is_that_of_its_product() -> None:
+    """leverage times the mean variance of Q, against the product's variance over all outcomes of one fork."""
+    pairs = list(outcomes(TWO, 1, lambda group: [Branch(group[0], 1)]))
+    sums = []
+    for p, group in pairs:
+        delta = [np.array([0.0, 0.3 * int(x.turns[1].action)]) for x in group]
+        sums.append((p, judged(Tree.of(group), delta, lambda node: 0.5)))
+    mean = sum(p * x["product"] for p, x in sums)
+    variance = sum(p * (x["product"] - mean) ** 2 for p, x in sums)
+    square = sum(p * x["product"] ** 2 for p, x in sums)
+    assert variance <= square == pytest.approx(sum(p * x["leverage"] * x["spread"] for p, x in sums))
 
 
 def test_a_state_is_taught_the_mean_below_it_once_for_each_leaf() -> None:
