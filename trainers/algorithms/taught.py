@@ -27,7 +27,7 @@ from webgym.rollout.branch import Branch
 from webgym.types import Group, Trajectory
 
 METRICS = {
-    "critic/slope": "slope of the true advantage on the critic's TD(0) residual, by the prior and the forks of earlier iterations; 1 is right",
+    "critic/slope": "slope of the true advantage on the critic's TD(0) residual, by forks of earlier iterations; 1 is right",
     "critic/lambda": "λ of this batch's advantages",
     "critic/judged": "pairs of siblings that the slope is of, older ones at less weight",
 }
@@ -95,4 +95,6 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), weights)
     stats |= {"critic/gate": float(not shut), "critic/slope": slope, "critic/lambda": lam, "critic/judged": past.get("pairs", 0.0)}
     stats["rollout/advantage_std"] = c.live_std(advantages, weights)
-    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, remembered(past, memory, config.memory))
+    return c.Credit(
+        c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, remembered(past, memory, config.memory)
+    )

@@ -49,8 +49,8 @@ class Values:
     """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups (or [n_i] before each sampled token).
 
     They must be held out: from a critic that never saw the outcomes of these trajectories (an earlier one, or cross-fitted).
-    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions. `memory` is
-    what the credit of the iteration before wants to be remembered.
+    `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions.
+    `memory` is what the credit of the iteration before wants to be remembered.
     """
 
     turns: Sequence[Ragged]

@@ -134,7 +134,7 @@ class Tree:
 
 
 def lot(key: EpisodeKey, turn: int) -> float:
-    """A number in [0, 1) that is fixed by the episode and the turn: the chance by which a fork is chosen, without a look at what follows."""
+    """A number in [0, 1) that is fixed by the episode and the turn. A turn forks where it is below the turn's chance."""
     return seed_from("fork", key, turn) / 2**63
 
 
@@ -155,17 +155,19 @@ def pooled(tree: Tree) -> list[Turns]:
         if hashed := tree.group[i].turns[t].state_hash:
             pools.setdefault((hashed, t), []).append(v[i][t])
     means = {place: sum(found) / len(found) for place, found in pools.items()}
-    return [np.array([means.get((turn.state_hash, t), own[t]) for t, turn in enumerate(x.turns)]) for x, own in zip(tree.group, v, strict=True)]
+    return [
+        np.array([means.get((turn.state_hash, t), own[t]) for t, turn in enumerate(x.turns)]) for x, own in zip(tree.group, v, strict=True)
+    ]
 
 
 def judged(tree: Tree, delta: Sequence[Ragged], chance: Callable[[Place], float]) -> dict[str, float]:
     """Sums by which forks judge a critic's advantages δ; `chance` is that of a node to have been forked. Turn 0 is left out.
 
-        product    Σ over forked nodes of cov(Q, δ) / p, over the node's children: its mean is Σ A δ over the episodes' turns
-        power      Σ δ² over the turns of the episodes that are no forks
-        pairs      number of forked nodes
-        spread     Σ over them of var(Q)
-        leverage   Σ over them of var(δ) / ((n − 1) p²): times the mean var(Q) it is the variance of the product
+    product    Σ over forked nodes of cov(Q, δ) / p, over the node's children: its mean is Σ A δ over the episodes' turns
+    power      Σ δ² over the turns of the episodes that are no forks
+    pairs      number of forked nodes
+    spread     Σ over them of var(Q)
+    leverage   Σ over them of var(δ) / ((n − 1) p²): times the mean var(Q) it is the variance of the product
     """
     q = tree.values()
     sums = dict.fromkeys(SUMS, 0.0)
@@ -189,8 +191,9 @@ def remembered(past: Mapping[str, float], new: Mapping[str, float], memory: floa
 def believed_slope(sums: Mapping[str, float], prior: float, doubt: float) -> float:
     """Slope of the true advantage on δ: 1 where δ may be believed, 0 where it is noise.
 
-    The mean of product / power and of a prior with standard deviation `doubt`, each over its variance. Returns of 0 or 1 say little of
-    one turn: at |δ| of 0.1 it takes thousands of pairs. One more node of variance 1/4 is counted, so that equal returns do not look certain.
+    The mean of product / power and of a prior with standard deviation `doubt`, each over its variance. Returns of 0 or 1 say
+    little of one turn: at |δ| of 0.1 it takes thousands of pairs. One more node of variance 1/4 is counted, so that equal returns do not
+    look certain.
     """
     if not sums.get("pairs") or not sums["power"]:
         return prior

@@ -81,13 +81,13 @@ def steps_ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
 def verdict(
     rows: Sequence[Mapping[str, Any]], label: str, yardstick: str, tasks: Sequence[str], half: float = 0.5, countable: int = 3
 ) -> dict[str, Any]:
-    """The verdict on "`label` needs half of the yardstick's steps", by a rule for the ratio of medians in sampled steps (C1) and tokens (C3).
+    """The verdict on "`label` needs half of the yardstick's steps", by the ratio of medians in sampled steps (C1) and tokens (C3).
 
         half        the upper end of both 95% intervals is at most `half` on at least two of the tasks
         refuted     the lower end of one of them is above `half` on every task
         undecided   what lies between, or fewer than `countable` tasks with runs of both
 
-    A run that never reached the goal counts with its whole budget, as in :func:`steps_ratio`. `rows` are measured cells of a learning study.
+    `rows` are measured cells of a learning study. A run that never reached the goal counts with its whole budget, as in :func:`steps_ratio`.
     """
     found = []
     for task in tasks:
@@ -97,10 +97,8 @@ def verdict(
             found.append({"task": task, "runs": [len(by[label]), len(by[yardstick])], **costs})
     shown = sum(all(row[cost]["high"] <= half for cost in _COSTS) for row in found)
     missed = sum(any(row[cost]["low"] > half for cost in _COSTS) for row in found)
-    if len(found) < countable:
-        said = "undecided"
-    else:
-        said = "half" if shown >= 2 else "refuted" if missed == len(found) else "undecided"
+    answer = "half" if shown >= 2 else "refuted" if missed == len(found) else "undecided"
+    said = answer if len(found) >= countable else "undecided"
     return {"verdict": said, "tasks": found}
 
 
@@ -167,7 +165,15 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     for row in found["pairs"]:
         span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
-    return [*made, better]
+    return [*made, better, *([_verdict(found["verdict"])] if "verdict" in found else [])]
+
+
+def _verdict(found: Mapping[str, Any]) -> Table:
+    table = Table("deciding task", "runs", "C1, ratio of medians", "C3", title=f"verdict: {found['verdict']}")
+    for row in found["tasks"]:
+        spans = [f"{row[cost]['ratio']:.2f} [{row[cost]['low']:.2f}, {row[cost]['high']:.2f}]" for cost in _COSTS]
+        table.add_row(row["task"], f"{row['runs'][0]} and {row['runs'][1]}", *spans)
+    return table
 
 
 def _learned(task: str, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -29,7 +29,18 @@ from trainers.config import merged, read, validated
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.credit.credit import Values, flatten, gae, monte_carlo_targets, rewards
 from trainers.studies.cells import CellFolder
-from trainers.studies.choices import Costs, KnownCritic, Logits, Player, Problem, TableCritic, exact_gradient, exact_values, gradient, softmax
+from trainers.studies.choices import (
+    Costs,
+    KnownCritic,
+    Logits,
+    Player,
+    Problem,
+    TableCritic,
+    exact_gradient,
+    exact_values,
+    gradient,
+    softmax,
+)
 from trainers.studies.intervals import interval, said
 from webgym.errors import ConfigError
 from webgym.rollout.branch import fork_keys
@@ -445,7 +456,11 @@ def _learning_report(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], g
         for label in (label for label in labels if by[label] and by[labels[0]]):
             runs, yard = by[label], by[labels[0]]
             row = {"problem": problem, "contender": label, "runs": len(runs), "reached": sum(x["reached"] for x in runs), "goal": goal}
-            row |= {"rate": runs[0]["rate"], "variant": runs[0]["variant"], "seconds": float(np.mean([x["processor_seconds"] for x in runs]))}
+            row |= {
+                "rate": runs[0]["rate"],
+                "variant": runs[0]["variant"],
+                "seconds": float(np.mean([x["processor_seconds"] for x in runs])),
+            }
             for cost, of in (("C1", lambda x: x["fresh"]), ("C2", lambda x: x["fresh"] + x["replayed"])):
                 mine, theirs = np.array([of(x) for x in runs], float), np.array([of(x) for x in yard], float)
                 row[f"steps_{cost}"] = float(np.median(mine))
@@ -477,7 +492,9 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
             table.add_row(row["estimator"], said(row["snr_C1"], 3), *cells)
         shown.append(table)
     for problem in dict.fromkeys(row["problem"] for row in report["learning"]):
-        table = Table("contender", "runs", "there", "steps C1", "ratio C1", "ratio C2", "rate", "variant", "s", title=f"{problem}: learning")
+        table = Table(
+            "contender", "runs", "there", "steps C1", "ratio C1", "ratio C2", "rate", "variant", "s", title=f"{problem}: learning"
+        )
         for row in (row for row in report["learning"] if row["problem"] == problem):
             counts = (str(row["runs"]), str(row["reached"]), f"{row['steps_C1']:,.0f}")
             ends = (f"{row['rate']:g}", str(row["variant"] or ""), f"{row['seconds']:.1f}")

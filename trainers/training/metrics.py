@@ -22,7 +22,7 @@ METRICS: Mapping[str, str] = {
     "rollout/replayed_total": "turns of forks that were performed again to come to their state, since the start",
     "rollout/tokens_total": "tokens sampled since the start",
     "rollout/forks": "episodes that continue another one from one of its turns on",
-    "rollout/success": "success of the training episodes that did not fault and are no forks, sampled, over the tasks as the curriculum drew",
+    "rollout/success": "success of the training episodes without faults and forks, sampled, over the tasks as the curriculum drew them",
     "rollout/success_low": "lower end of its 95% Wilson interval",
     "rollout/success_high": "upper end of its 95% Wilson interval",
     "rollout/turns": "mean turns per episode, forks left out",

@@ -38,7 +38,6 @@ class Script:
         return np.array(found) * 0.999999
 
 
-
 def outcomes(problem: Problem, roots: int, forks: Callable[[Group], list[Branch]]) -> Iterator[tuple[float, Group]]:
     """Every group that can come, with its chance: what is forked may depend on the episodes."""
     waiting: list[tuple[int, ...]] = [()]
@@ -57,7 +56,9 @@ def outcomes(problem: Problem, roots: int, forks: Callable[[Group], list[Branch]
         yield float(np.prod([CHANCES[0, c] for c in choices])), group
 
 
-def mean_gradient(problem: Problem, roots: int, forks: Callable[[Group], list[Branch]], factors: Callable[[Group], list[np.ndarray]]) -> Logits:
+def mean_gradient(
+    problem: Problem, roots: int, forks: Callable[[Group], list[Branch]], factors: Callable[[Group], list[np.ndarray]]
+) -> Logits:
     """E[Σ factor · ∇log π] per root, exactly."""
     pairs = outcomes(problem, roots, forks)
     return sum((p / roots * gradient(problem, CHANCES, group, factors(group)) for p, group in pairs), np.zeros((1, 2)))
@@ -298,9 +299,7 @@ def test_a_state_is_taught_the_mean_below_it_once_for_each_leaf() -> None:
 
 def test_weights_values_and_baselines_by_hand() -> None:
     """Two roots; the first forks at turn 1, its fork and itself differ; the second root is alone."""
-    group = next(
-        g for _, g in outcomes(SMALL, 2, lambda group: [Branch(group[0], 1)]) if [x.outcome.reward for x in g] == [1.0, 0.0, 0.0]
-    )
+    group = next(g for _, g in outcomes(SMALL, 2, lambda group: [Branch(group[0], 1)]) if [x.outcome.reward for x in g] == [1.0, 0.0, 0.0])
     tree = Tree.of(group)
     assert [w.tolist() for w in tree.path_weights()] == [[1, 0.5, 0.5], [1, 1, 1], [0, 0.5, 0.5]]
     assert [q.tolist() for q in tree.values()] == [[0.5, 1, 1], [0, 0, 0], [0, 0, 0]]
@@ -310,9 +309,7 @@ def test_weights_values_and_baselines_by_hand() -> None:
 
 
 def test_a_fork_of_a_fork_and_one_whose_episode_failed() -> None:
-    group = next(
-        g for _, g in outcomes(SMALL, 1, lambda group: [Branch(group[0], 1)]) if [x.outcome.reward for x in g] == [1.0, 0.0]
-    )
+    group = next(g for _, g in outcomes(SMALL, 1, lambda group: [Branch(group[0], 1)]) if [x.outcome.reward for x in g] == [1.0, 0.0])
     trunk, fork = group
     player = Player(SMALL, np.random.default_rng(0))
     player.set_policy(CHANCES)
@@ -355,4 +352,4 @@ def test_neyman_chances() -> None:
     assert neyman(0.5, 0.2) == 0.2 and neyman(0.0, 0.2) == 0.02 and neyman(7.0, 0.2) == 0.02 and neyman(0.5, 1.0) == 1.0
     assert neyman(0.1, 0.2) == pytest.approx(0.12)
     draws = [forks_module.lot(EpisodeKey("a", n), 3) for n in range(400)]
-    assert 0 <= min(draws) and max(draws) < 1 and np.mean(draws) == pytest.approx(0.5, abs=0.06)
+    assert min(draws) >= 0 and max(draws) < 1 and np.mean(draws) == pytest.approx(0.5, abs=0.06)

@@ -10,6 +10,7 @@ import pytest
 from trainers.studies.choices import Player, Problem, exact_values, softmax
 from trainers.studies.curves import verdict
 from trainers.studies.forks import FORKS, Contender, ForkStudy, Signal, measure_signal, read_grid, tables
+from trainers.studies.learning import read_grid as read_learning_grid
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.types import EpisodeKey
@@ -130,7 +131,14 @@ def test_signal_to_noise_agrees_with_theory() -> None:
 
 def rows(label: str, steps: list[float], tokens: float = 2.0, budget: int = 10_000, task: str = "t") -> list[dict]:
     return [
-        {"task": task, "label": label, "seed": n, "steps": budget, "steps_to_goal": s or None, "curve": [{"steps": s, "tokens": tokens * s, "success": 1.0}]}
+        {
+            "task": task,
+            "label": label,
+            "seed": n,
+            "steps": budget,
+            "steps_to_goal": s or None,
+            "curve": [{"steps": s, "tokens": tokens * s, "success": 1.0}],
+        }
         for n, s in enumerate(steps)
     ]
 
@@ -150,5 +158,7 @@ def test_the_verdict_is_the_rule_that_was_fixed_beforehand() -> None:
     assert said(0.3, 0.9, 0.9, 0.9) == "undecided"
     assert said(0.9, 0.9, 0.9, 1.2) == "refuted"
     assert said(0.3, 0.3, 0.3, 0.3, tokens=6.0) == "refuted", "tokens count as well"
+    asked = read_learning_grid(FORKS.with_name("corner.toml")).question
+    assert asked is not None and (asked.label, asked.yardstick, asked.half, len(asked.tasks)) == ("taught", "grpo", 0.5, 4)
     few = verdict([*rows("grpo", steps, task="a"), *rows("taught", steps, task="a")], "taught", "grpo", tasks)
     assert few["verdict"] == "undecided" and [row["task"] for row in few["tasks"]] == ["a"]

@@ -88,7 +88,11 @@ def _check_tree(group: list[Trajectory]) -> None:
             assert origin is not None
             source = by_key[origin].turns[t]
             assert replace(copied.completion, origin=None) == source.completion
-            assert (copied.state_hash, copied.observation_hash, copied.action) == (source.state_hash, source.observation_hash, source.action)
+            assert (copied.state_hash, copied.observation_hash, copied.action) == (
+                source.state_hash,
+                source.observation_hash,
+                source.action,
+            )
         if x.forked_at:
             source = by_key[x.turns[x.forked_at - 1].completion.origin]  # type: ignore[index]
             assert x.turns[x.forked_at].state_hash == source.turns[x.forked_at].state_hash
