@@ -439,6 +439,9 @@ def evaluate(
     settings: Annotated[
         list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
     ] = [],  # noqa: B006
+    keep: Annotated[
+        Path | None, typer.Option(help="A folder for the episodes as they end; the same command goes on from there.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
@@ -460,6 +463,7 @@ def evaluate(
         seeds,
         sessions,
         known_backend(backend),
+        keep,
         shown=lambda total: shown(total, PlainConsole(stderr=True)),
     )
     comparison = None
@@ -763,6 +767,27 @@ def view(
         write(run, export, episodes, say=_say)
     else:
         serve(run, port=port, browse=browse, say=_say)
+
+
+@app.command()
+def note(
+    run: RunArgument = Path("runs/latest"),
+    text: Annotated[str | None, typer.Argument(help="The note; an empty text takes it away.", show_default=False)] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to give; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="A tag to take away; may be repeated.")] = None,
+) -> None:
+    """Give a run a note and tags, which the viewer's table of runs shows and finds."""
+    from webgym.errors import UsageError
+    from webgym.record import layout, notes
+
+    if not layout.is_run(run):
+        raise UsageError(f"expected a run folder, as in `webgym note runs/latest 'a first try' --tag baseline`; {run} is none")
+    old = notes.read(run)
+    kept = [each for each in old.tags if each not in (untag or [])]
+    new = notes.Note(old.text if text is None else text, tuple(dict.fromkeys([*kept, *(tag or [])])))
+    if new != old:
+        notes.write(run, new)
+    _say(f"{run.resolve().name}: {new.text or 'no note'}" + (f" (tags: {', '.join(new.tags)})" if new.tags else ""))
 
 
 @app.command()

@@ -35,6 +35,7 @@ from rich.table import Table
 
 from webgym.authoring.oracle import press
 from webgym.env.core import AsyncWebEnv
+from webgym.loop_thread import pass_over_what_is_loaded
 from webgym.packs import registry
 from webgym.sites.static import reply
 from webgym.task import PENDING, SUCCESS, AsgiApp, Start, Task
@@ -229,6 +230,7 @@ async def measure(leases: int, sessions: int, rounds: int, tell: Callable[[str],
         site = Elsewhere(worker)
         registry.register(counting(), sites=[site])
         await one_round("leases", envs, extra, site, 1, 0.0)  # everything is loaded
+        pass_over_what_is_loaded()  # as every executor does
         for number in range(rounds):
             tell(f"round {number + 1} of {rounds}")
             found["leases"].append(await one_round("leases", envs, extra, site, each, 0.0))

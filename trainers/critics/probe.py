@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainers.credit.credit import learnable
+from trainers.credit.record import identity, rounded
 from webgym.record.store import load
 from webgym.types import Trajectory
 
@@ -25,13 +26,4 @@ def probe_rows(probe: Sequence[Trajectory], values: Sequence[np.ndarray], versio
     `version` is that of the policy which the checkpoint holds; the trajectory's own iteration says which policy played it.
     """
     for x, v in zip(probe, values, strict=True):
-        yield {
-            "policy_version": version,
-            "task_id": x.key.task_id,
-            "seed": x.key.seed,
-            "group": x.key.group,
-            "member": x.key.member,
-            "trajectory_iteration": x.key.iteration,
-            "values": [round(float(value), 6) for value in v],
-            "reward": x.outcome.reward,
-        }
+        yield {"policy_version": version, **identity(x), "values": rounded(v), "reward": x.outcome.reward}

@@ -18,7 +18,7 @@ class Journal:
 
     def append(self, iteration: int, row: Mapping[str, Any]) -> None:
         """Add a row. NaN and infinities, which JSON lacks, become null."""
-        line = json.dumps({"iteration": iteration, **_finite(row)}, allow_nan=False, separators=(",", ":")) + "\n"
+        line = json.dumps({"iteration": iteration, **finite(row)}, allow_nan=False, separators=(",", ":")) + "\n"
         with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(line)
 
@@ -43,11 +43,12 @@ class Journal:
                 yield number, line, not line.endswith("\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """`value` as plain data of JSON, NaN and infinities as None."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a scalar of numpy or torch
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

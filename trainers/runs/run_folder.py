@@ -23,7 +23,7 @@ import tomli_w
 
 from trainers.runs.checkpoint import Checkpoint, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, write_atomically
-from trainers.runs.journal import Journal
+from trainers.runs.journal import Journal, finite
 from trainers.runs.moved_keys import moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
@@ -63,13 +63,15 @@ class RunFolder:
         parent: Path | str = RUNS,
         name: str | None = None,
         versions: Mapping[str, str] | None = None,
+        metrics: Mapping[str, str] | None = None,
         trackers: Callable[[Path], Sequence[Tracker]] = lambda path: (),
     ) -> Self:
         """A new folder `parent/<algo>-<date>-<n>`, or `parent/name`, and the link `parent/latest` to it.
 
         `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
-        `versions` adds to those of the packages (the browser's). Raises CheckpointError if `name` exists or the disk is full.
+        `versions` adds to those of the packages (the browser's). `metrics` has the meaning of each metric, for the viewer.
+        Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
@@ -84,6 +86,7 @@ class RunFolder:
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": sys.argv,
                 "versions": {**package_versions(), **(versions or {})},
+                "metrics": dict(metrics or {}),
             }
             # Written last: a folder without it is no run yet.
             write_atomically(path / layout.ABOUT, json.dumps(about, indent=2).encode())
@@ -127,6 +130,14 @@ class RunFolder:
         self.metrics.append(iteration, metrics)
         for tracker in self._trackers:
             tracker.log(iteration, metrics)
+
+    def keep_credit(self, iteration: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the values and advantages that an iteration was trained with, one row per episode."""
+        path = layout.credit_file(self.path, iteration)
+        lines = [json.dumps(finite(row), allow_nan=False, separators=(",", ":")) + "\n" for row in rows]
+        with disk_errors(path):
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, "".join(lines).encode())
 
     # --- trajectories ---
 
@@ -193,9 +204,10 @@ class RunFolder:
         for journal in (self.metrics, self.values):
             journal.truncate(checkpoint.iteration)
         last = layout.iteration_name(checkpoint.iteration)
-        for path in (self.path / layout.TRAJECTORIES).glob(layout.ITERATIONS):
-            if path.name[: len(last)] > last:  # a file, or a folder of screenshots beside it
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for folder in (layout.TRAJECTORIES, layout.CREDIT):
+            for path in (self.path / folder).glob(layout.ITERATIONS):
+                if path.name[: len(last)] > last:  # a file, or a folder of screenshots beside it
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         for tracker in self._trackers:
             tracker.resume(checkpoint.iteration)
         return checkpoint

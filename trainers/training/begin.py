@@ -22,6 +22,7 @@ from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
+from trainers.training.metrics import explanations
 from webgym import backends
 from webgym.actions.grammar import grammar_name
 from webgym.errors import ConfigError
@@ -63,6 +64,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
         parent=parent,
         name=name,
         versions=backends.get(resolved.machine.backend).versions(),
+        metrics=explanations(algorithms.get(resolved.algo)),
         trackers=trackers(resolved.trackers),
     )
     return Beginning(resolved, run, source, critic=critic)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,12 @@ def assess_checkpoints(
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
     sampler = sampler_of(settings)
-    played = partial(play, wanted, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar, sampler=sampler)
-    first = played(path)
-    return wanted.report(first), compare(played(against), first) if against else None
+    played = partial(play, greedy=greedy, temperature=temperature, seed=seed, device=device, grammar=grammar, sampler=sampler)
+    first = played(wanted, path)
+    if against is None:
+        return wanted.report(first), None
+    beside = replace(wanted, keep=wanted.keep and wanted.keep.with_name(f"{wanted.keep.name}-against"))
+    return wanted.report(first), compare(played(beside, against), first)
 
 
 def play(
@@ -172,7 +175,9 @@ def play(
     folder = _weights_folder(path)
     try:
         with samplers.open_sampler(sampler, source, folder=folder) as opened:
-            return wanted.play(policy_of(path, source, opened, sampling, seed, constrained))
+            policy = policy_of(path, source, opened, sampling, seed, constrained)
+            by = {"policy": str(model_folder(path).resolve() if path.is_dir() else path), "grammar": constrained, "seed": seed}
+            return wanted.play(policy, played_by={**by, "sampling": asdict(sampling), "sampler": sampler.kind})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,10 +3,12 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from trainers.config import TrainConfig
+from trainers.credit.credit import Credit, Values
+from trainers.credit.record import credit_rows
 from trainers.critics.probe import probe_rows, probe_set
 from trainers.critics.valuer import Valuer
 from trainers.runs.run_folder import RunFolder
@@ -72,6 +74,10 @@ class Observers:
             self._probe = probe_set(self._run.trajectory_path(1))
         for row in probe_rows(self._probe or [], valuer.turn_values(self._probe or []), iteration):
             self._run.values.append(iteration, row)
+
+    def credited(self, iteration: int, trajectories: Sequence[Trajectory], values: Values | None, credit: Credit) -> None:
+        """Write V(s_t) and the advantages of a batch as they are used, for the viewer."""
+        self._run.keep_credit(iteration, credit_rows(trajectories, values, credit))
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -207,6 +207,7 @@ class Trainer:
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
         self._memory = credit.memory
+        watch.credited(self.iteration, batch, values, credit)
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:

@@ -93,7 +93,8 @@ class Row:
     """The figures of one task (or of all). Means are over episodes without faults; NaN where there are none.
 
     `interval` is Wilson's for `success`, `strict_interval` for `success_strict`. `invalid_actions` is the share of turns whose text
-    was no action, `failed_actions` the share whose action did not work (those included).
+    was no action, `failed_actions` the share whose action did not work (those included). `success_partial` also counts an episode to
+    which the page gave a part of its score (`raw_reward` above 0), as figures published with BrowserGym do.
     """
 
     name: str
@@ -105,6 +106,8 @@ class Row:
     interval: Interval
     success_strict: float
     strict_interval: Interval
+    success_partial: float
+    partial_interval: Interval
     mean_reward: float
     mean_turns: float
     invalid_actions: float
@@ -159,6 +162,9 @@ class Report:
             table.add_row(*_cells(row, faulted))
         table.add_section()
         table.add_row(*_cells(self.overall, faulted), style="bold")
+        if self.overall.success_partial != self.overall.success and not math.isnan(self.overall.success_partial):
+            partial = self.overall
+            table.add_row("with partial scores", "", _percent(partial.success_partial), _range(partial.partial_interval))
         if self.task_interval is not None:
             table.add_row("interval over tasks", "", "", _range(self.task_interval))
         if self.pairs:
@@ -229,6 +235,7 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
     whole = [t for t in trajectories if not t.outcome.faulted]
     turns = [turn for t in trajectories for turn in t.turns]
     successes = outcomes["success"]
+    partial = sum(t.outcome.success or (not t.outcome.faulted and t.outcome.raw_reward > 0) for t in trajectories)
     return Row(
         name=name,
         episodes=len(trajectories),
@@ -239,6 +246,8 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
         interval=wilson(successes, counted, confidence),
         success_strict=_share(successes, len(trajectories)),
         strict_interval=wilson(successes, len(trajectories), confidence),
+        success_partial=_share(partial, counted),
+        partial_interval=wilson(partial, counted, confidence),
         mean_reward=_share(math.fsum(t.outcome.reward for t in whole), len(whole)),
         mean_turns=_share(sum(len(t) for t in whole), len(whole)),
         invalid_actions=_share(sum(turn.action == "" for turn in turns), len(turns)),

@@ -7,7 +7,9 @@
     ├── run.json                   algorithm, seed, versions, command, start time
     ├── metrics.jsonl              one row per iteration (and more for evaluations)
     ├── values.jsonl               the critic's values for a few episodes at every checkpoint
+    ├── credit/iter-000012.jsonl   V(s_t) and the advantages that an iteration was trained with; a row per episode
     ├── truth.jsonl                the true V, Q and advantage at some turns (`webgym truth`); a row per episode
+    ├── note.json                  the note and the tags that `webgym note` gave the run
     ├── live.json                  the live state of every session, for `webgym watch`
     ├── lock                       held by the one process that writes
     ├── failed_batch.pt            the batch whose loss was no finite number, if there was one
@@ -25,7 +27,9 @@ CONFIG = "config.toml"
 ABOUT = "run.json"
 METRICS = "metrics.jsonl"
 VALUES = "values.jsonl"
+CREDIT = "credit"
 TRUTH = "truth.jsonl"
+NOTE = "note.json"
 LIVE = "live.json"
 LOCK = "lock"
 FAILED_BATCH = "failed_batch.pt"
@@ -66,6 +70,11 @@ def iteration_of(name: str) -> int:
 def trajectory_file(run: Path, iteration: int) -> Path:
     """The file of an iteration's trajectories."""
     return run / TRAJECTORIES / f"{iteration_name(iteration)}.jsonl"
+
+
+def credit_file(run: Path, iteration: int) -> Path:
+    """The file of the values and advantages that an iteration was trained with."""
+    return run / CREDIT / f"{iteration_name(iteration)}.jsonl"
 
 
 def trajectory_files(run: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from webgym.backends.base import Backend
 from webgym.env.core import AsyncWebEnv
-from webgym.loop_thread import loop_thread
+from webgym.loop_thread import loop_thread, pass_over_what_is_loaded
 from webgym.policies.policy import Policy
 from webgym.rollout.collector import collect, play_all
 from webgym.rollout.contract import Deadlines, Listener, PictureTaker, PolicyHandle, Record, Retries
@@ -25,6 +25,7 @@ class Arena:
     """
 
     def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend | str = "browser", headless: bool = True) -> None:
+        pass_over_what_is_loaded()
         self.envs = [AsyncWebEnv(screenshots=screenshots, backend=backend, headless=headless) for _ in range(sessions)]
 
     def play(

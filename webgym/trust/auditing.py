@@ -7,6 +7,7 @@ this module, so a new adversary, one function under :func:`adversary`, is at onc
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def audit(
         problems.append("there is no oracle, so nothing shows that the task can be solved: write one")
     elif oracle:
         solved = play("oracle", "all", OraclePolicy(registry.task), seeds)
-        problems += [_failure(found) for found in solved.trajectories if not found.outcome.success]
+        problems += _failures(found for found in solved.trajectories if not found.outcome.success)
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
@@ -136,8 +137,16 @@ def audit(
     return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
 
 
-def _failure(found: Trajectory) -> str:
-    """The reason why an oracle's episode is no success."""
+def _failures(lost: Iterable[Trajectory]) -> list[str]:
+    """The reasons why an oracle's episodes are no success, each once, with the first seed that has it."""
+    seeds: dict[str, list[int]] = {}
+    for found in lost:
+        seeds.setdefault(_reason(found), []).append(found.key.seed)
+    more = {reason: f" (and {len(found) - 1} more)" if len(found) > 1 else "" for reason, found in seeds.items()}
+    return [f"the oracle fails on seed {found[0]}{more[reason]}: {reason}" for reason, found in seeds.items()]
+
+
+def _reason(found: Trajectory) -> str:
     outcome, turns = found.outcome, len(found.turns)
     how = {
         "truncated": f"is not done after all {turns} turns",
@@ -145,9 +154,9 @@ def _failure(found: Trajectory) -> str:
         "stopped": f"stops at turn {turns} without success",
         "infeasible": f"gives up at turn {turns}",
     }.get(outcome.kind, f"breaks down at turn {turns + 1}")
-    words = f"the oracle fails on seed {found.key.seed}: it {how}"
+    words, message = f"it {how}", re.sub(r"\Athe oracle of \S+ failed on seed \d+, turn \d+: ", "", outcome.message)
     failed = [f"{turn.action or 'its text'} did not work: {turn.error}" for turn in found.turns if turn.error]
-    return "; ".join(part for part in (words, outcome.message, *failed[-1:]) if part)
+    return "; ".join(part for part in (words, message, *failed[-1:]) if part)
 
 
 def _wins(other: Adversary, most: float, trial: Trial) -> list[str]:

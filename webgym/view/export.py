@@ -78,12 +78,13 @@ def report(library: Library, run: Run, chosen: list[Episode], detail: Detail) ->
     rows = [x.to_json() for x in chosen]
     listed = run.episodes.query(limit=1)
     paths: dict[str, Any] = {
-        "library": {"focus": run.name, "runs": [x.card() for x in (run, *others)]},
-        f"{at}/pulse": {**run.pulse(), "lives": False},
+        "library": {"focus": run.name, "runs": [{**x.card(), "lives": False, "gone": False} for x in (run, *others)]},
+        f"{at}/pulse": {**run.pulse(), "lives": False, "gone": False},
         f"{at}/tasks": run.tasks(),
         f"{at}/probed": [row for row in run.probed() if row["id"] in {x.id for x in chosen}],
         f"{at}/episodes": {**listed, **facets(rows), "total": len(rows), "matching": len(rows), "rows": rows},
-        **{f"run/{x.name}": {**x.overview(), "pulse": {"lives": False}} for x in (run, *others)},
+        **{f"run/{x.name}/tasks": x.tasks() for x in others},
+        **{f"run/{x.name}": {**x.overview(), "pulse": {"lives": False, "gone": False}} for x in (run, *others)},
     }
     shots: dict[str, str] = {}
     grouped: dict[tuple[Any, ...], str] = {}

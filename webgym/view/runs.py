@@ -8,16 +8,17 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from webgym.errors import UsageError, did_you_mean
 from webgym.evaluation.statistics import wilson
-from webgym.record import layout, live
+from webgym.record import layout, live, notes
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
-from webgym.types import EpisodeKey, Turn
+from webgym.types import EpisodeKey, Turn, digest
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
@@ -67,18 +68,33 @@ class Run:
     # --- what the pages show ---------------------------------------------------------------------------------------------------
 
     def card(self) -> dict[str, Any]:
-        """A line in the list of runs."""
-        rows = [row for row in self._metrics.refresh() if "rollout/success" in row]
-        now = live.read(self.folder)
+        """A line in the list of runs. Runs of one `family` differ in their seed only."""
+        every = self._metrics.refresh()
+        rows = [row for row in every if "rollout/success" in row]
+        note, tasks = notes.read(self.folder), self.config.get("tasks", [])
         return {
             "name": self.name,
             "algo": self.about.get("algo", ""),
             "seed": self.about.get("seed"),
+            "family": self.family,
+            "model": str(self.config.get("model", "")),
+            "tasks": ", ".join(map(str, tasks)) if isinstance(tasks, list) else str(tasks),
             "started": self.about.get("started", ""),
             "iterations": len(rows),
+            "turns": next((row["rollout/turns_total"] for row in reversed(rows) if _is_number(row.get("rollout/turns_total"))), None),
+            "seconds": sum(row["time/iteration_s"] for row in rows if _is_number(row.get("time/iteration_s"))),
             "success": [row["rollout/success"] for row in rows],
-            "lives": bool(now and now["lives"]),
+            "held_out": held_out(every),
+            "note": note.text,
+            "tags": list(note.tags),
+            **_life(self.folder),
         }
+
+    @cached_property
+    def family(self) -> str:
+        """A short name of the configuration without its seed; "" where there is none."""
+        rest = {key: value for key, value in self.config.items() if key != "seed"}
+        return digest({"algo": self.about.get("algo", ""), **rest})[:12] if rest else ""
 
     def pulse(self) -> dict[str, Any]:
         """Numbers that change with everything new to show."""
@@ -87,9 +103,9 @@ class Run:
         return {
             "rows": len(self._metrics.rows),
             "episodes": len(self.episodes),
-            "lives": bool(now and now["lives"]),
             "phase": now["phase"] if now else "",
             "iteration": now["iteration"] if now else 0,
+            **_life(self.folder),
         }
 
     def overview(self) -> dict[str, Any]:
@@ -100,11 +116,15 @@ class Run:
         names = sorted({key for row in training for key, value in row.items() if _is_number(value)} - {"iteration"})
         return {
             "name": self.name,
-            "about": self.about,
+            "family": self.family,
+            "about": {key: value for key, value in self.about.items() if key != "metrics"},
+            "glossary": self.about.get("metrics", {}),
+            "note": asdict(notes.read(self.folder)),
             "config": self.config,
             "iterations": [row["iteration"] for row in training],
             "metrics": {name: [row.get(name) if _is_number(row.get(name)) else None for row in training] for name in names},
             "evaluations": [row for row in rows if any(key.startswith("eval/") for key in row)],
+            "held_out": held_out(rows),
             "episodes": len(self.episodes),
             "problems": self._metrics.problems + self.episodes.problems + self._values.problems + self._truth.problems,
             "pulse": self.pulse(),
@@ -131,6 +151,7 @@ class Run:
             "siblings": [self._brief(x) for x in self.episodes.siblings(episode)],
             "values": self._of_probe(self._values.refresh(), episode),
             "truth": self._of_probe(self._truth.refresh(), episode),
+            "used": self._used(episode),
             "gamma": algorithm.get("gamma", 0.99),
             "lam": algorithm.get("lam", 0.95),
             "algo": self.about.get("algo", ""),
@@ -209,6 +230,11 @@ class Run:
         probe = (episode.task_id, episode.seed, episode.iteration, episode.group, episode.member)
         return sorted((row for row in rows if _probe(row) == probe), key=lambda row: row.get("iteration") or 0)
 
+    def _used(self, episode: Episode) -> dict[str, Any] | None:
+        """V(s_t) and the advantages that the episode was trained with in its own iteration; None where none were written."""
+        rows = Records(layout.credit_file(self.folder, episode.iteration)).refresh()
+        return next(iter(self._of_probe(rows, episode)), None)
+
     def probed(self) -> list[dict[str, Any]]:
         """The episodes that values.jsonl or truth.jsonl speaks of."""
         self.episodes.refresh()
@@ -249,6 +275,28 @@ class Library:
     def run(self, name: str) -> Run:
         """The run of this name. Raises KeyError."""
         return self.runs[name]
+
+
+def held_out(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Success on seeds that are not trained on: the newest evaluation, beside the first of the same split. None before any."""
+    found = [row for row in rows if _is_number(row.get("eval/success"))]
+    if not found:
+        return None
+    tests = [row for row in found if row.get("eval/split") == "test"]
+    newest = found[-1] if len(tests) < 2 else tests[-1]
+    first = next(row for row in found if row.get("eval/split") == newest.get("eval/split"))
+    return {
+        "success": newest["eval/success"],
+        "split": newest.get("eval/split", ""),
+        "iteration": newest.get("iteration"),
+        "before": first["eval/success"] if first is not newest else None,
+    }
+
+
+def _life(folder: Path) -> dict[str, bool]:
+    """`lives` while a trainer writes to the run; `gone` where one did and has not said that the run is over."""
+    now = live.read(folder)
+    return {"lives": bool(now and now["lives"]), "gone": bool(now and not now["lives"] and now.get("phase") != "over")}
 
 
 def _trajectories(folder: Path) -> Path:

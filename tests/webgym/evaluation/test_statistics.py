@@ -4,6 +4,7 @@ import doctest
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,18 @@ def test_a_report_by_hand() -> None:
     assert (two.success, two.mean_turns, two.invalid_actions) == (1.0, 4.0, 0.0)
     assert result.overall.success == 3 / 6 and result.overall.episodes == 7
     assert result.task_interval == clustered_bootstrap([[1.0, 1.0, 0.0, 0.0, 0.0], [1.0]])
+
+
+def test_partial_scores_are_counted_beside_success() -> None:
+    def scored(kind: OutcomeKind, raw: float) -> Trajectory:
+        found = episode("a.b", 1, kind)
+        return replace(found, outcome=replace(found.outcome, raw_reward=raw))
+
+    some = [scored("success", 1.0), scored("failure", 0.5), scored("failure", -1.0), scored("agent_caused", 0.5), scored("fault", 0.5)]
+    row = report(some).overall
+    assert (row.success, row.success_partial) == (1 / 4, 2 / 4) and row.partial_interval == wilson(2, 4)
+    own = report([episode("a.b", 1, "success"), episode("a.b", 2, "failure")]).overall
+    assert own.success_partial == own.success, "a site without scores of its own"
 
 
 def test_a_report_of_nothing_and_of_faults_only() -> None:

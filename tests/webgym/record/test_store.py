@@ -45,7 +45,8 @@ turns = st.builds(
     st.builds(Times, numbers, numbers), boxes, st.none() | nodes, st.none() | st.builds(Mention, nodes, st.integers(0, 99)),
 )  # fmt: skip
 keys = st.builds(EpisodeKey, any_text, st.integers(0, 2**63), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
-outcomes = st.builds(Outcome, st.sampled_from(["success", "failure", "fault"]), numbers, numbers, any_text, st.integers(0, 5))
+finite = st.floats(allow_nan=False, allow_infinity=False)  # an environment's reward is 0, 1 or unknown
+outcomes = st.builds(Outcome, st.sampled_from(["success", "failure", "fault"]), finite, numbers, any_text, st.integers(0, 5))
 trajectories = st.builds(Trajectory, keys, any_text, st.lists(turns, max_size=3).map(tuple), outcomes, any_text)
 
 

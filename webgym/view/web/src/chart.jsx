@@ -1,8 +1,8 @@
-// A line chart of one or more runs over iterations; the charts of a page share their cursor.
+// A line chart of one or more runs over iterations, steps or time; the charts of a page share their cursor.
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { number } from "./words.js";
+import { number, short } from "./words.js";
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const COLOURS = ["--c0", "--c1", "--c2", "--c3", "--c4", "--c5"];
@@ -17,13 +17,13 @@ export function smooth(values, span) {
   });
 }
 
-// lines: [{label, x, y, colour, low, high, fill, dots}]; range: [low, high], null to fit.
-export function Chart({ title, words, lines, range, wide }) {
+// lines: [{label, x, y, colour, low, high, fill, dots}]; range: [low, high], null to fit; `over` is what stands along x.
+export function Chart({ title, words, lines, range, wide, over = "iterations" }) {
   const place = useRef(null);
   const [at, setAt] = useState(null);
   const [theme, setTheme] = useState(0);
   const drawn = lines.filter((line) => line.y.some((v) => v != null));
-  const fingerprint = JSON.stringify([drawn.map((line) => [line.label, line.colour, line.y, line.low?.length]), range, theme]);
+  const fingerprint = JSON.stringify([drawn.map((line) => [line.label, line.colour, line.x, line.y, line.low]), range, theme]);
 
   useEffect(() => {
     const changed = () => setTheme((n) => n + 1);
@@ -58,7 +58,7 @@ export function Chart({ title, words, lines, range, wide }) {
         const pad = (high - low) * 0.08 || Math.abs(high) * 0.1 || 0.1;
         return [low >= 0 && low - pad < 0 ? 0 : low - pad, high + pad];
       } } },
-      axes: [{ ...axis, size: 24, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] }, { ...axis, size: 46, values: (u, ticks) => ticks.map((v) => number(v)) }],
+      axes: [{ ...axis, size: 24, ...(over === "iterations" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] } : { values: (u, ticks) => ticks.map((v) => short(v)) }) }, { ...axis, size: 46, values: (u, ticks) => ticks.map((v) => number(v)) }],
       hooks: { setCursor: [(u) => setAt(u.cursor.idx == null ? null : u.data[0][u.cursor.idx])] },
     }, uPlot.join(tables), box);
     const watch = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 170 }));
@@ -72,12 +72,13 @@ export function Chart({ title, words, lines, range, wide }) {
   };
   return (
     <figure class={`card chart ${wide ? "wide" : ""}`}>
-      <figcaption title={words}>
+      <figcaption>
         <b>{title}</b>
         <span class="values">{drawn.map((line) => <span key={line.label} style={{ color: `var(${line.colour})` }}>
           {drawn.length > 1 && <i>{line.label} </i>}{number(value(line))}</span>)}</span>
       </figcaption>
-      {drawn.length ? <div class="plot" ref={place} role="img" aria-label={`${title} over iterations`} /> : <p class="nothing">nothing yet</p>}
+      {words && <p class="meaning" title={words}>{words}</p>}
+      {drawn.length ? <div class="plot" ref={place} role="img" aria-label={`${title} over ${over}`} /> : <p class="nothing">nothing yet</p>}
     </figure>
   );
 }

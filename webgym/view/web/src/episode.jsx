@@ -4,7 +4,7 @@ import { api, exported, useAnswer } from "./api.js";
 import { estimators } from "./credit.js";
 import { useKeys } from "./keys.js";
 import { amend, go, link } from "./router.js";
-import { measured, Sheet } from "./sheet.jsx";
+import { measured, Sheet, trained } from "./sheet.jsx";
 import { TurnView } from "./turn.jsx";
 import { good, outcomes, plural, shortTask } from "./words.js";
 
@@ -13,19 +13,20 @@ const learnable = (x) => x.rewards.length > 0 && x.kind !== "fault" && x.kind !=
 export function EpisodePage({ run, id, query }) {
   const { data, error } = useAnswer(api(run, `/episode/${id}`));
   if (error) return <p class="empty">{error.message}</p>;
-  return data && <Episode run={run} data={data} query={query} />;
+  return data ? <Episode run={run} data={data} query={query} /> : <p class="empty" role="status">Reading the episode …</p>;
 }
 
 function Episode({ run, data, query }) {
   const turn = Math.min(data.turns.length - 1, Math.max(0, Number(query.turn ?? 1) - 1));
   const gamma = Number(query.gamma ?? data.gamma), lam = Number(query.lam ?? data.lam), std = query.std === "1";
-  const checkpoints = data.values.filter((row) => Array.isArray(row.values) && row.values.length === data.turns.length);
+  const fits = (row) => Array.isArray(row?.values) && row.values.length === data.turns.length && row.values.every((v) => v != null);
+  const checkpoints = [...(fits(data.used) ? [{ iteration: "training", values: data.used.values }] : []), ...data.values.filter(fits)];
   const wanted = checkpoints.findIndex((row) => String(row.iteration) === query.checkpoint);
   const at = wanted >= 0 ? wanted : checkpoints.length - 1;
   const group = data.siblings.filter(learnable), me = group.findIndex((x) => x.id === data.id);
   const values = checkpoints[at]?.values ?? null;
   const truth = data.truth.findLast((row) => row.iteration === checkpoints[at]?.iteration) ?? data.truth.at(-1);
-  const rows = me < 0 ? null : [...measured(truth, data.turns.length), ...estimators({ rewards: group[me].rewards, group: group.map((x) => x.rewards), me, values, gamma, lam, std })];
+  const rows = me < 0 ? null : [...measured(truth, data.turns.length), ...trained(data.used, data.turns.length, data.algo), ...estimators({ rewards: group[me].rewards, group: group.map((x) => x.rewards), me, values, gamma, lam, std })];
   const choose = (n) => amend({ turn: Math.min(data.turns.length, Math.max(1, n + 1)) });
   const checkpoint = (n) => checkpoints[n] && amend({ checkpoint: checkpoints[n].iteration });
   const to = (where) => where && go(["run", run, "episode", ...where.split("/")]);
@@ -55,7 +56,7 @@ function Episode({ run, data, query }) {
           <p class="dim">
             <span class={`chip ${good(data.kind)}`}>{outcomes[data.kind] ?? data.kind}</span>{" "}
             <a href={link(["run", run, "episodes"], { task: data.task })}>{shortTask(data.task)}</a>, seed {data.seed} · iteration {data.iteration} ·{" "}
-            <a href={link(["run", run, "group", ...data.id.split("/")])}>group {data.group}, {data.siblings.length > 1 ? `member ${data.member} of ${data.siblings.length}` : "alone"}</a>
+            <a href={link(["run", run, "group", ...data.id.split("/")])}>group {data.group}, {data.siblings.length > 1 ? `member ${data.member + 1} of ${data.siblings.length}` : "alone"}</a>
             {data.retries > 0 && ` · played again ${plural(data.retries, "time")} after a fault`}{data.message && ` · ${data.message}`}
           </p>
         </div>
@@ -81,7 +82,7 @@ function NoValues({ run }) {
       No critic has looked at this episode, so only estimators without V have bars here.{" "}
       {probed.length > 0 ? <>The run's probe set has values for {plural(probed.length, "episode")}:{" "}
         {probed.slice(-12).map((x) => <a key={x.id} class="chip" href={link(["run", run, "episode", ...x.id.split("/")])}><span class={`dot ${good(x.kind)}`} />{shortTask(x.task)} {x.id.split("/")[1]}</a>)}</>
-        : !exported() && "A run with a critic (archer) writes them to values.jsonl at each checkpoint."}
+        : !exported() && "A run with a critic (archer) keeps V of every episode that it is trained with."}
     </p>
   );
 }

@@ -85,6 +85,7 @@ export function EpisodesPage({ run, query }) {
   );
   return (
     <div class="episodes">
+      <h1 class="unseen">Episodes of {run}</h1>
       <div class="bar">
         <input type="search" ref={search} placeholder="search goals ( / )" aria-label="search" value={query.q ?? ""} onInput={(event) => set({ q: event.target.value })} />
         {select("task", "all tasks", Object.entries(answer?.tasks ?? {}).map(([task, n]) => [task, `${shortTask(task)} (${n})`]))}
@@ -96,21 +97,22 @@ export function EpisodesPage({ run, query }) {
         {fresh > 0 && <button class="pill" onClick={() => setVersion(version + 1)}>{plural(fresh, "new episode")} — show</button>}
       </div>
       {answer && !count && <p class="empty card">{answer.total ? "No episode is like that." : "No episodes yet."}</p>}
-      <div class="list card" ref={list} hidden={!count} tabIndex={0} role="grid" aria-rowcount={count} aria-label="Episodes" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
-        <div style={{ height: `${count * height}px` }}>
+      <div class="list card" ref={list} hidden={!count} tabIndex={0} role="list" aria-label="Episodes" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+        <div role="presentation" style={{ height: `${count * height}px` }}>
           {Array.from({ length: Math.max(0, last - first) }, (_, n) => first + n).map((i) => (
-            <Row key={i} run={run} row={row(i)} top={i * height} height={height} at={i === at} number={i} />))}
+            <Row key={i} run={run} row={row(i)} top={i * height} height={height} at={i === at} number={i} of={count} />))}
         </div>
       </div>
     </div>
   );
 }
 
-function Row({ run, row, top, height, at, number }) {
+function Row({ run, row, top, height, at, number, of }) {
   const style = { transform: `translateY(${top}px)`, height: `${height}px` };
-  if (!row) return <div class="row waiting" style={style} role="row" aria-rowindex={number + 1} />;
+  const place = { role: "listitem", "aria-posinset": number + 1, "aria-setsize": of };
+  if (!row) return <div class="row waiting" style={style} {...place} />;
   return (
-    <a class={`row ${at ? "at" : ""}`} style={style} role="row" aria-rowindex={number + 1} href={link(["run", run, "episode", ...row.id.split("/")])}>
+    <div {...place}><a class={`row ${at ? "at" : ""}`} style={style} href={link(["run", run, "episode", ...row.id.split("/")])}>
       <span class={`dot ${good(row.kind)}`} title={outcomes[row.kind] ?? row.kind} />
       <span class="what"><b>{shortTask(row.task)}</b> <span class="dim">{row.goal}</span></span>
       <span class="num">{row.reward == null ? "–" : row.reward}</span>
@@ -118,6 +120,6 @@ function Row({ run, row, top, height, at, number }) {
       <span class={`num ${row.errors ? "warn" : "dim"}`}>{row.errors ? `${row.errors} error${row.errors === 1 ? "" : "s"}` : ""}</span>
       <span class="num dim">{row.pictures ? "▣" : ""}</span>
       <span class="num dim where">iteration {row.iteration} · group {row.group}.{row.member}</span>
-    </a>
+    </a></div>
   );
 }

@@ -35,7 +35,7 @@ export function GroupPage({ run, id }) {
   const { data, error } = useAnswer(api(run, `/group/${id}`));
   useKeys({ Escape: { does: () => go(["run", run, "episode", ...id.split("/")]), words: "back to the episode" } });
   if (error) return <p class="empty">{error.message}</p>;
-  if (!data) return null;
+  if (!data) return <p class="empty" role="status">Reading the group …</p>;
   const { members } = data;
   const longest = Math.max(0, ...members.map((m) => m.turns.length));
   const order = [...members].sort((a, b) => { const x = prefix(a, longest), y = prefix(b, longest); return x < y ? -1 : x > y ? 1 : a.member - b.member; });
@@ -48,11 +48,11 @@ export function GroupPage({ run, id }) {
         <h1>{first.goal}</h1>
         <p class="dim">{shortTask(first.task)}, seed {first.seed} · iteration {first.iteration}, group {first.group} · {wins} of {plural(members.length, "sibling")} solved it ({percent(wins / members.length)})</p>
       </div></section>
-      <section class="card matrix"><div class="scroll"><table style={{ "--turns": longest }}>
+      <section class="card matrix"><div class="scroll" tabIndex={0} role="region" aria-label="Siblings by turn"><table style={{ "--turns": longest }}>
         <thead><tr><th>member</th>{Array.from({ length: longest }, (_, t) => <th key={t}>turn {t + 1}</th>)}</tr></thead>
         <tbody>{order.map((member, place) => (
           <tr key={member.id} class={member.id === data.id ? "me" : ""}>
-            <th><a href={link(["run", run, "episode", ...member.id.split("/")])}><span class={`dot ${good(member.kind)}`} />{member.member}</a><small class="dim">{outcomes[member.kind] ?? member.kind}</small></th>
+            <th><a href={link(["run", run, "episode", ...member.id.split("/")])}><span class={`dot ${good(member.kind)}`} />{member.member + 1}</a><small class="dim">{outcomes[member.kind] ?? member.kind}</small></th>
             {Array.from({ length: longest }, (_, t) => <Cell key={t} run={run} member={member} turn={t} above={order[place - 1]} others={members} />)}
           </tr>))}</tbody>
       </table></div></section>

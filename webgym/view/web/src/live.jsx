@@ -10,7 +10,8 @@ export function LivePage({ run }) {
   const { data } = usePolled(api(run, "/live"), 1);
   const [by, setBy] = useState("session");
   const [at, setAt] = useState(null);
-  const cells = (data?.cells ?? []).map((cell, session) => ({ ...cell, session, age: cell.since ? Math.max(0, data.written + (data.lives ? data.age_s : 0) - cell.since) : 0 }));
+  const cells = (data?.cells ?? []).map((cell, session) => ({ ...cell, session, age: cell.since ? Math.max(0, data.written + (data.phase === "over" ? 0 : data.age_s) - cell.since) : 0 }));
+  const gone = data && !data.lives && data.phase !== "over";
   const ordered = by === "age" ? [...cells].sort((a, b) => b.age - a.age) : by === "state" ? [...cells].sort((a, b) => Object.keys(STATES).indexOf(a.state) - Object.keys(STATES).indexOf(b.state) || a.session - b.session) : cells;
   const step = (n) => setAt((i) => Math.min(cells.length - 1, Math.max(0, (i ?? -1) + n)));
   useKeys({ o: { does: () => setBy({ session: "age", age: "state", state: "session" }[by]), words: "order: session, age, state" }, ArrowRight: { does: () => step(1), words: "next session" }, ArrowLeft: { does: () => step(-1), words: "session before" } });
@@ -26,18 +27,18 @@ export function LivePage({ run }) {
   return (
     <>
       <section class="head">
-        <div><h1>{data.lives ? <><b class="live">●</b> {data.phase}</> : data.phase === "over" ? "over" : "silent"}</h1>
-          <p class="dim">iteration {data.iteration} · {plural(cells.length, "session")} · {data.lives ? "written just now" : `last written ${seconds(data.age_s)} ago`}</p></div>
-        <dl class="facts">{[["episodes done", c.done], ["solved", c.successes], ["turns", c.turns], ["retries", c.retries], ["faults", c.faults]].map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value.toLocaleString("en")}</dd><small> </small></div>)}</dl>
+        <div><h1>{data.lives ? <><b class="live">●</b> {data.phase}</> : gone ? <span class="gone">the trainer is gone</span> : "over"}</h1>
+          <p class="dim">iteration {data.iteration} · {plural(cells.length, "session")} · {data.lives ? "written just now" : `last written ${seconds(data.age_s)} ago`}{gone && "; what stands below is what it did then"}</p></div>
+        <dl class="facts">{[["episodes done", c.done], ["solved", c.successes], ["turns", c.turns], ["retries", c.retries], ["faults", c.faults]].map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value.toLocaleString("en")}</dd></div>)}</dl>
       </section>
       <div class="bar legendbar">
         {Object.entries(STATES).map(([state, words]) => <span key={state} class="legend"><i class={`s-${state}`} />{counts[state]} {words}</span>)}
         <span class="legend"><i class="stuck" />{cells.filter(stuck).length} much older than the rest</span>
         <label class="push">order <select value={by} onChange={(event) => setBy(event.target.value)}>{["session", "age", "state"].map((x) => <option key={x}>{x}</option>)}</select></label>
       </div>
-      <div class="grid" role="list" style={{ "--side": cells.length > 256 ? "20px" : cells.length > 64 ? "30px" : "64px" }}>
+      <div class={`grid ${gone ? "past" : ""}`} role="group" aria-label="Sessions" style={{ "--side": cells.length > 256 ? "20px" : cells.length > 64 ? "30px" : "64px" }}>
         {ordered.map((cell, i) => (
-          <button key={cell.session} role="listitem" class={`s-${cell.state} ${stuck(cell) ? "stuck" : ""} ${i === at ? "at" : ""}`} onClick={() => setAt(i)} onMouseEnter={() => setAt(i)}
+          <button key={cell.session} aria-label={`session ${cell.session}: ${STATES[cell.state]}`} class={`s-${cell.state} ${stuck(cell) ? "stuck" : ""} ${i === at ? "at" : ""}`} onClick={() => setAt(i)} onMouseEnter={() => setAt(i)}
             title={`session ${cell.session}: ${STATES[cell.state]} for ${seconds(cell.age)}, turn ${cell.turn + 1} of ${cell.task_id || "nothing"}`}>
             <b>{cell.state === "idle" ? "" : cell.turn + (cell.state !== "done")}</b>{cells.length <= 64 && <small>{shortTask(cell.task_id)}<br />{seconds(cell.age)}</small>}
           </button>))}

@@ -8,6 +8,7 @@ import { EpisodesPage } from "./episodes.jsx";
 import { GroupPage } from "./group.jsx";
 import { known, useKeys } from "./keys.js";
 import { LivePage } from "./live.jsx";
+import * as pooled from "./pooled.js";
 import { go, link, useRoute } from "./router.js";
 import { RunPage } from "./run.jsx";
 import { RunsPage } from "./runs.jsx";
@@ -56,7 +57,8 @@ function Crumbs({ parts }) {
 
 function Page({ parts, query, library }) {
   const [kind, run, page, file, number] = parts;
-  if (kind !== "run") return library.focus && !parts.length && library.runs.length === 1 ? <RunPage run={library.focus} query={query} library={library} /> : <RunsPage library={library} />;
+  if (!parts.length) return library.focus && library.runs.length === 1 ? <RunPage run={library.focus} query={query} library={library} /> : <RunsPage library={library} query={query} />;
+  if (kind !== "run" || !library.runs.some((x) => x.name === run)) return <Nowhere words={kind === "run" ? `There is no run ${run} here.` : "There is no such page."} />;
   const id = `${file}/${number}`;
   switch (page) {
     case undefined: return <RunPage key={run} run={run} query={query} library={library} />;
@@ -64,16 +66,21 @@ function Page({ parts, query, library }) {
     case "episode": return <EpisodePage key={id} run={run} id={id} query={query} />;
     case "group": return <GroupPage key={id} run={run} id={id} query={query} />;
     case "live": return <LivePage key={run} run={run} />;
-    default: return <p class="empty">There is no such page.</p>;
+    default: return <Nowhere words="There is no such page." />;
   }
+}
+
+function Nowhere({ words }) {
+  return <div class="empty card"><h1>{words}</h1><p><a href={link([])}>All runs</a></p></div>;
 }
 
 function App({ library }) {
   const { parts, query } = useRoute();
   const [theme, turnTheme] = useTheme();
   const [help, setHelp] = useState(false);
-  const run = parts[1] ?? library.focus;
-  useEffect(() => { document.title = [...parts.slice(1).reverse(), "WebGym"].join(" · "); }, [parts.join()]);
+  const named = parts[0] === "run" ? parts[1] : parts.length ? null : library.focus;
+  const run = library.runs.some((x) => x.name === named) ? named : null;
+  useEffect(() => { document.title = [...(run ? parts.slice(1).reverse() : []), "WebGym"].join(" · "); }, [parts.join()]);
   useKeys({
     "?": { does: () => setHelp(!help), words: "this list" },
     t: { does: turnTheme, words: "light or dark" },
@@ -102,12 +109,14 @@ function App({ library }) {
   );
 }
 
-globalThis.webgymCredit = credit; // for whoever wants to check a bar from the console
+Object.assign(globalThis, { webgymCredit: credit, webgymPooled: pooled }); // for whoever wants to check a bar or a band from the console
 document.documentElement.dataset.theme = stored();
 open().then(() => get("library")).then(
   (library) => {
     if (library.focus && location.hash.length < 3) history.replaceState(null, "", link(["run", library.focus]));
-    render(<App library={library} />, document.getElementById("app"));
+    const place = document.getElementById("app");
+    place.replaceChildren();
+    render(<App library={library} />, place);
   },
   (error) => { document.getElementById("app").textContent = `This cannot be read: ${error.message}`; },
 );

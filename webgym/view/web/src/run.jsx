@@ -3,9 +3,10 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, exported, get, useAnswer, usePolled } from "./api.js";
 import { Chart, COLOURS, smooth } from "./chart.jsx";
 import { useKeys } from "./keys.js";
+import { AXES, families, placed, pooled } from "./pooled.js";
 import { amend, go, link } from "./router.js";
 import { Sparkline } from "./sparkline.jsx";
-import { percent, plural, seconds, shortTask, signed } from "./words.js";
+import { percent, plural, recent, seconds, shortTask, signed } from "./words.js";
 
 // What is shown first, in this order; everything else that a run logged follows below.
 const CHARTS = [
@@ -31,16 +32,18 @@ export function RunPage({ run, query, library }) {
   const tasks = useAnswer(api(run, "/tasks"), version).data;
   if (data && begun.current === null) begun.current = `${data.pulse.rows}/${data.pulse.episodes}`;
   const beside = (query.with ?? "").split(",").filter((name) => name && name !== run);
-  const others = useOthers(beside);
-  const span = Number(query.smooth ?? 1);
+  const others = useOthers(beside, "");
+  const otherTasks = useOthers(beside, "/tasks");
+  const span = Number(query.smooth ?? 1), axis = query.x in AXES ? query.x : "iterations";
   useKeys({ s: { does: () => amend({ smooth: span >= 9 ? "" : span + 4 }), words: "smooth the curves" } });
   if (error) return <p class="empty">{error.message}</p>;
-  if (!data) return null;
-  const runs = [{ ...data, colour: COLOURS[0] }, ...others.map((other, i) => ({ ...other, colour: COLOURS[(i + 1) % COLOURS.length] }))];
+  if (!data) return <p class="empty" role="status">Reading {run} …</p>;
+  const runs = [{ ...data, colour: COLOURS[0] }, ...others.filter(Boolean).map((other, i) => ({ ...other, colour: COLOURS[(i + 1) % COLOURS.length] }))];
+  const repeated = families(runs).some((family) => family.length > 1), together = repeated && query.seeds !== "0";
   const choices = library.runs.map((x) => x.name).filter((name) => name !== run && !beside.includes(name));
   return (
     <>
-      <Head data={data} pulse={pulse ?? data.pulse} run={run} tasks={tasks} />
+      <Head data={data} pulse={pulse ?? data.pulse} run={run} />
       {data.problems.length > 0 && <details class="card problems"><summary>{plural(data.problems.length, "damaged line")} left out</summary>
         <ul>{data.problems.slice(0, 50).map((words) => <li key={words}>{words}</li>)}</ul></details>}
       <div class="bar">
@@ -48,21 +51,25 @@ export function RunPage({ run, query, library }) {
           {x.name !== run && <button class="quiet" title="take away" onClick={() => amend({ with: beside.filter((n) => n !== x.name).join(",") })}>×</button>}</span>)}
         {choices.length > 0 && <select value="" aria-label="Lay another run over this one" onChange={(event) => amend({ with: [...beside, event.target.value].join(",") })}>
           <option value="">+ compare with …</option>{choices.map((name) => <option key={name}>{name}</option>)}</select>}
-        <label class="push">smooth <select value={span} onChange={(event) => amend({ smooth: event.target.value === "1" ? "" : event.target.value })}>
+        {repeated && <label class="tick"><input type="checkbox" checked={together} onChange={() => amend({ seeds: together ? "0" : "" })} /> seeds as one curve</label>}
+        <label class="push">x <select aria-label="x axis" value={axis} onChange={(event) => amend({ x: event.target.value === "iterations" ? "" : event.target.value })}>
+          {Object.entries(AXES).filter(([key]) => runs.some((x) => placed(x, key))).map(([key, { words }]) => <option key={key} value={key}>{words}</option>)}</select></label>
+        <label>smooth <select value={span} onChange={(event) => amend({ smooth: event.target.value === "1" ? "" : event.target.value })}>
           {[1, 5, 9, 21].map((n) => <option key={n} value={n}>{n === 1 ? "off" : `${n} iterations`}</option>)}</select></label>
       </div>
-      <Curves runs={runs} span={span} />
-      <Tasks rows={tasks} run={run} />
+      <Curves runs={runs} span={span} axis={axis} together={together} />
+      <Tasks rows={tasks} run={run} others={beside.flatMap((name, i) => (otherTasks[i] ? [{ name, rows: otherTasks[i] }] : []))} />
       <Config runs={runs} />
     </>
   );
 }
 
-function useOthers(names) {
+// What other runs answer, in the order of their names; null for one that does not.
+function useOthers(names, path) {
   const [found, set] = useState([]);
   useEffect(() => {
     let current = true;
-    Promise.all(names.map((name) => get(api(name)).catch(() => null))).then((answers) => current && set(answers.filter(Boolean)));
+    Promise.all(names.map((name) => get(api(name, path)).catch(() => null))).then((answers) => current && set(answers));
     return () => { current = false; };
   }, [names.join()]);
   return names.length ? found : [];
@@ -70,49 +77,64 @@ function useOthers(names) {
 
 function Head({ data, pulse, run }) {
   const last = (name) => data.metrics[name]?.findLast((v) => v != null);
-  const began = data.evaluations.find((row) => row["eval/success"] != null), ended = data.evaluations.findLast((row) => row["eval/success"] != null);
+  const held = data.held_out, planned = data.config.length?.iterations ?? data.config.iterations;
   const facts = [
-    ["success now", percent(last("rollout/success")), last("rollout/success_low") != null && `${percent(last("rollout/success_low"))} … ${percent(last("rollout/success_high"))}`],
-    began && ended !== began && ["held out", percent(ended["eval/success"], 1), `${percent(began["eval/success"], 1)} before`],
-    ["iterations", data.iterations.length || "–", data.config.iterations && `of ${data.config.iterations}`],
+    held && ["held out", percent(held.success, 1), [held.split && `${held.split} seeds`, held.before != null ? `${percent(held.before, 1)} before` : `after iteration ${held.iteration}`].filter(Boolean).join(", ")],
+    ["in training", percent(recent(data.metrics["rollout/success"])), "mean of the last five iterations"],
+    ["iterations", data.iterations.length || "–", planned && `of ${planned}`],
     ["episodes", data.episodes.toLocaleString("en"), last("rollout/faults") ? plural(last("rollout/faults"), "fault") + " in the last iteration" : "no faults in the last iteration"],
     ["an iteration", last("time/iteration_s") == null ? "–" : seconds(last("time/iteration_s")), last("rollout/turns") != null && `${last("rollout/turns").toFixed(1)} turns an episode`],
   ].filter(Boolean);
   return (
     <section class="head">
       <div>
-        <h1>{run} {pulse.lives && <a class="live" href={link(["run", run, "live"])}>● {pulse.phase}</a>}</h1>
+        <h1>{run} {pulse.lives ? <a class="live" href={link(["run", run, "live"])}>● {pulse.phase}</a> : pulse.gone && <span class="gone">the trainer is gone</span>}</h1>
         <p class="dim">{[data.about.algo, data.about.seed != null && `seed ${data.about.seed}`, data.config.model, data.about.started?.slice(0, 16).replace("T", " ")].filter(Boolean).join(" · ")}</p>
+        {(data.note.text || data.note.tags.length > 0) && <p class="note">{data.note.tags.map((tag) => <span key={tag} class="chip">{tag}</span>)} {data.note.text}</p>}
       </div>
-      <dl class="facts">{facts.map(([name, value, words]) => <div key={name}><dt>{name}</dt><dd>{value}</dd><small>{words || " "}</small></div>)}</dl>
+      <dl class="facts">{facts.map(([name, value, words]) => <div key={name}><dt>{name}</dt><dd>{value}<small>{words || " "}</small></dd></div>)}</dl>
     </section>
   );
 }
 
-function Curves({ runs, span }) {
+function Curves({ runs, span, axis, together }) {
+  const over = AXES[axis].words;
   const line = (run, metric, more = {}) => {
-    const y = run.metrics[metric];
-    return y && { label: run.name, x: run.iterations, y: smooth(y, span), colour: run.colour, ...more };
+    const y = run.metrics[metric], place = placed(run, axis);
+    return y && place && { label: run.name, x: place.x, y: smooth(y, span), colour: run.colour, ...more };
+  };
+  // The curves of a metric: one for each run, or one for all seeds of a configuration, with the interval of their mean.
+  const lines = (metric, own = () => ({})) => (together ? families(runs) : runs.map((run) => [run])).map((family) => {
+    const curves = family.map((run) => line(run, metric, family.length > 1 ? {} : own(run))).filter(Boolean);
+    return curves.length > 1 ? { ...curves[0], ...pooled(curves), label: `${curves[0].label}, mean of ${curves.length} seeds` } : curves[0];
+  });
+  const evaluated = (family) => {
+    const curves = family.map((run) => {
+      const place = placed(run, axis), rows = run.evaluations.filter((row) => row["eval/success"] != null && place?.of(row.iteration) != null);
+      return { x: rows.map((row) => place.of(row.iteration)), y: rows.map((row) => row["eval/success"]) };
+    }).filter((curve) => curve.x.length);
+    const label = `${family[0].name}, held out`;
+    return curves.length ? { ...(curves.length > 1 ? pooled(curves) : curves[0]), label, colour: family[0].colour, dots: true } : null;
   };
   const charts = CHARTS.map((chart) => {
-    const lines = runs.map((run, i) => line(run, chart.metric, i === 0 && span <= 1 && chart.low && run.metrics[chart.low] ? { low: run.metrics[chart.low], high: run.metrics[chart.high] } : {}));
-    if (chart.evaluations) for (const run of runs) {
-      const rows = run.evaluations.filter((row) => row["eval/success"] != null);
-      if (rows.length) lines.push({ label: "held out", x: rows.map((r) => r.iteration), y: rows.map((r) => r["eval/success"]), colour: run.colour, dots: true });
-    }
-    return { ...chart, lines: lines.filter(Boolean) };
+    const found = lines(chart.metric, (run) => (run === runs[0] && span <= 1 && chart.low && run.metrics[chart.low] ? { low: run.metrics[chart.low], high: run.metrics[chart.high] } : {}));
+    if (chart.evaluations) found.push(...(together ? families(runs) : runs.map((run) => [run])).map(evaluated));
+    return { ...chart, over, lines: found.filter(Boolean) };
   }).filter((chart) => chart.lines.length || chart.metric === "rollout/success");
   const others = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))].filter((name) => !SHOWN.has(name)).sort();
+  const glossary = Object.assign({}, ...runs.map((run) => run.glossary));
   return (
     <>
       <section class="charts">
         {charts.map((chart) => <Chart key={chart.title} {...chart} />)}
-        <Chart title="what went wrong" words="episodes that faulted; episodes that were played again; share of turns whose text was no action"
+        <Chart title="what went wrong" words="episodes that faulted; episodes that were played again; share of turns whose text was no action" over={over}
           lines={[line(runs[0], "rollout/faults", { label: "faults", colour: "--bad" }), line(runs[0], "rollout/retries", { label: "retries", colour: "--warn" }), line(runs[0], "rollout/invalid", { label: "invalid", colour: "--c3" })].filter(Boolean)} />
         <TimeSplit run={runs[0]} span={span} />
       </section>
       {others.length > 0 && <details class="more"><summary>{plural(others.length, "more metric")}</summary>
-        <section class="charts">{others.map((name) => <Chart key={name} title={name} lines={runs.map((run) => line(run, name)).filter(Boolean)} />)}</section></details>}
+        <section class="charts">{others.map((name) => <Chart key={name} title={name} words={glossary[name]} over={over} lines={lines(name).filter(Boolean)} />)}</section></details>}
+      {Object.keys(glossary).length > 0 && <details class="more glossary"><summary>what each metric means</summary>
+        <dl class="card">{Object.entries(glossary).sort().map(([name, words]) => <div key={name}><dt><code>{name}</code></dt><dd>{words}</dd></div>)}</dl></details>}
     </>
   );
 }
@@ -136,7 +158,8 @@ const COLUMNS = [
   ["turns", "turns", (x) => x.turns],
 ];
 
-function Tasks({ rows, run }) {
+function Tasks({ rows, run, others }) {
+  const beside = others.map(({ name, rows }) => ({ name, of: new Map(rows.map((row) => [row.task, row])) }));
   const [{ by, down }, set] = useState({ by: "success", down: false });
   const sorted = useMemo(() => {
     const value = COLUMNS.find(([key]) => key === by)[2];
@@ -150,9 +173,9 @@ function Tasks({ rows, run }) {
   return (
     <section class="card tasks">
       <h2>Tasks</h2>
-      <div class="scroll"><table>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of tasks"><table>
         <thead><tr>{COLUMNS.map(([key, words]) => <th key={key} class={key === "task" ? "" : "num"} aria-sort={by === key ? (down ? "descending" : "ascending") : "none"}>
-          <button onClick={() => set({ by: key, down: by === key ? !down : key !== "task" })} title={key === "change" ? "last third of the iterations against the first" : ""}>{words}{by === key ? (down ? " ↓" : " ↑") : ""}</button></th>)}<th>by iteration</th></tr></thead>
+          <button onClick={() => set({ by: key, down: by === key ? !down : key !== "task" })} title={key === "change" ? "last third of the iterations against the first" : ""}>{words}{by === key ? (down ? " ↓" : " ↑") : ""}</button></th>)}{beside.map(({ name }) => <th key={name} class="num" title={`success in ${name}`}>{name}</th>)}<th>by iteration</th></tr></thead>
         <tbody>{sorted.map((row) => (
           <tr key={row.task} onClick={() => go(["run", run, "episodes"], { task: row.task })}>
             <td><a href={link(["run", run, "episodes"], { task: row.task })}>{shortTask(row.task)}</a></td>
@@ -160,6 +183,7 @@ function Tasks({ rows, run }) {
             <td class="num"><Interval {...row} /></td>
             <td class={`num ${row.change > 0 ? "ok" : row.change < 0 ? "bad" : "dim"}`}>{row.change == null ? "–" : `${signed(100 * row.change).replace(/\.\d+$/, "")}`}</td>
             <td class="num">{row.turns == null ? "–" : row.turns.toFixed(1)}</td>
+            {beside.map(({ name, of }) => <td key={name} class="num">{of.has(row.task) ? <Interval {...of.get(row.task)} /> : "–"}</td>)}
             <td><Sparkline values={row.trend} /></td>
           </tr>))}</tbody>
       </table></div>

@@ -44,13 +44,13 @@ function Controls({ checkpoints, at, query, settings, controls, own }) {
   const { gamma, lam, std } = settings;
   return (
     <div class="controls">
-      {checkpoints.length > 0 && <label class="wide"><span>critic after iteration <b>{checkpoints[at].iteration}</b></span>
+      {checkpoints.length > 0 && <label class="wide"><span>{checkpoints[at].iteration === "training" ? <>critic <b>as the episode was trained with it</b></> : <>critic after iteration <b>{checkpoints[at].iteration}</b></>}</span>
         <span class="scrub">
           <button class="tool" onClick={controls.play} title="let the checkpoints run (space)" disabled={checkpoints.length < 2}>{controls.playing ? "❚❚" : "▶"}</button>
           <input type="range" aria-label="checkpoint" min="0" max={checkpoints.length - 1} value={at} onInput={(event) => controls.checkpoint(Number(event.target.value))} />
         </span></label>}
-      <label><span>λ <b>{lam.toFixed(2)}</b></span>
-        <input type="range" aria-label="lambda" min="0" max="1" step="0.01" value={lam} disabled={!checkpoints.length} onInput={(event) => amend({ lam: event.target.value })} /></label>
+      {checkpoints.length > 0 && <label><span>λ <b>{lam.toFixed(2)}</b></span>
+        <input type="range" aria-label="lambda" min="0" max="1" step="0.01" value={lam} onInput={(event) => amend({ lam: event.target.value })} /></label>}
       <label><span>γ <b>{gamma.toFixed(2)}</b></span>
         <input type="range" aria-label="gamma" min="0.5" max="1" step="0.01" value={gamma} onInput={(event) => amend({ gamma: event.target.value })} /></label>
       <label class="tick"><input type="checkbox" checked={std} onChange={() => amend({ std: std ? "" : "1" })} /> GRPO over std</label>
@@ -94,6 +94,12 @@ export function measured(row, turns) {
   if (!Array.isArray(a) || !a.some(Number.isFinite)) return [];
   return [{ key: "measured", name: "Measured", formula: "Q(s_t, a_t) − V(s_t)", words: `the truth, by ${row.continuations ?? "many"} continuations of each state`,
     a: Array.from({ length: turns }, (_, t) => a[t] ?? null), half: errors.map((x) => (x == null ? null : 1.96 * x)) }];
+}
+
+// The advantages that the policy was trained with, as the run wrote them.
+export function trained(row, turns, algo) {
+  if (!Array.isArray(row?.advantages) || row.advantages.length !== turns) return [];
+  return [{ key: "used", name: "Used", formula: `${algo}, as trained`, words: "what the policy was trained with, whitening and filters included; none where nothing was learned from the turn", a: row.advantages }];
 }
 
 // Ground truth of each turn as {v, half}: the mean and half of its 95% interval; null where there is none.
