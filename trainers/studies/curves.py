@@ -87,7 +87,7 @@ def verdict(
         refuted     the lower end of one of them is above `half` on every task
         undecided   what lies between, or fewer than `countable` tasks with runs of both
 
-    `rows` are measured cells of a learning study. A run that never reached the goal counts with its whole budget, as in :func:`steps_ratio`.
+    `rows` are measured cells of a learning study. A run that never reached the goal counts with its whole budget.
     """
     found = []
     for task in tasks:
