@@ -91,10 +91,9 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
         memory = {name: memory[name] + new[name] for name in SUMS}
         advantages += tree.advantages() if shut else tree.backed_up(delta, lam)
     weights = [w for tree in trees for w in tree.path_weights()]
-    advantages, returns = c.masked(advantages, weights), targets(groups, config)
+    advantages, returns = c.masked(advantages, weights), [u for tree in trees for u in pooled(tree)]
     stats = c.rollout_stats(groups) | c.critic_stats(trajectories, returns, v, c.group_baselines(groups, returns), weights)
     stats |= {"critic/gate": float(not shut), "critic/slope": slope, "critic/lambda": lam, "critic/judged": past.get("pairs", 0.0)}
     stats["rollout/advantage_std"] = c.live_std(advantages, weights)
-    return c.Credit(
-        c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, remembered(past, memory, config.memory)
-    )
+    memory = remembered(past, memory, config.memory)
+    return c.Credit(c.whiten(advantages, weights) if config.whiten else advantages, weights, returns, stats, memory)

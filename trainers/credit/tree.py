@@ -40,10 +40,11 @@ class Tree:
     @classmethod
     def of(cls, group: Group) -> "Tree":
         """The tree of a group."""
-        number = {x.key: i for i, x in enumerate(group) if learnable(x)}
+        live = [i for i, x in enumerate(group) if learnable(x)]
+        number = {group[i].key: i for i in live}
         children: dict[Place, list[Place]] = {}
         node: dict[Place, Place] = {}
-        for i in sorted(number.values(), key=lambda i: group[i].forked_at):
+        for i in sorted(live, key=lambda i: group[i].forked_at):
             x, first = group[i], group[i].forked_at
             origin = x.turns[first - 1].completion.origin if first else None
             if first == len(x) or (origin and (number.get(origin, -1), first) not in node):
@@ -104,7 +105,8 @@ class Tree:
         found = self._zeros()
         for i, x in enumerate(self.group):
             for t, turn in enumerate(x.turns):
-                place = (number.get(turn.completion.origin or x.key, -1), t)
+                origin = turn.completion.origin
+                place = (number.get(origin, -1) if origin else i, t)
                 children = self.children[self.node[place]] if place in self.node else ()
                 found[i][t] = sum(float(q[j][u]) for j, u in children) / len(children) if children else 0.0
         return found

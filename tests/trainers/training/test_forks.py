@@ -51,19 +51,17 @@ def test_the_store_keeps_the_origin() -> None:
         decode(encode(copy).replace(b'"origin":["pack.task",0,0,0,0]', b'"origin":["pack.task",0,0,0,"x"]'))
 
 
-@pytest.mark.parametrize(
-    ("algo", "options"),
-    [("tree", {"every": 1, "most": 2}), ("vine", {"chance": 0.4, "k": 1}), ("taught", {"chance": 0.4})],
-)
+@pytest.mark.parametrize(("algo", "options"), [("tree", {"every": 1, "most": 2}), ("taught", {"chance": 0.4})])
 def test_a_run_with_forks_counts_fresh_steps_and_resumes_bitwise(algo: str, options: dict, tmp_path: Path) -> None:
-    settings = {"algorithm": options, "tasks": (TASK,), "max_tokens": 16, "rollout": {"groups": 2, "group_size": 2}}
+    settings = {"algorithm": options, "tasks": (TASK,), "max_tokens": 16, "rollout": {"groups": 2, "group_size": 2}, "iterations": 2}
+    settings["critic"] = {"head": {"backbone": "bigrams"}, "warmup_iterations": 0}
     whole = finish(start("webgym-tiny", tmp_path, "whole", algo, **settings))
-    finish(start("webgym-tiny", tmp_path, "part", algo, **{**settings, "iterations": 2}))
-    resumed = finish(Trainer.resume(tmp_path / "part", changes={"length": {"iterations": 3}}))
+    finish(start("webgym-tiny", tmp_path, "part", algo, **{**settings, "iterations": 1}))
+    resumed = finish(Trainer.resume(tmp_path / "part", changes={"length": {"iterations": 2}}))
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True))
     logged = [timeless(trainer.run.path / "metrics.jsonl") for trainer in (whole, resumed)]
     assert logged[0] == logged[1]
-    batches = [load(whole.run.trajectory_path(i)) for i in (1, 2, 3)]
+    batches = [load(whole.run.trajectory_path(i)) for i in (1, 2)]
     everything = [x for batch in batches for x in batch]
     last = logged[0][-1]
     assert last["rollout/turns_total"] == sum(len(x) - x.forked_at for x in everything)
