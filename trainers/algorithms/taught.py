@@ -83,7 +83,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
     lam = float(np.clip((config.high - slope) / (config.high - config.low), 0, 1)) if config.lam is None else config.lam
     shut = config.lam is None and slope <= config.low
     advantages: list[np.ndarray] = []
-    memory = dict.fromkeys(SUMS, 0.0)
+    memory: dict[str, float] = dict.fromkeys(SUMS, 0.0)
     for tree in trees:
         here = v[len(advantages) :][: len(tree.group)]
         delta = [c.gae(c.rewards(x), np.ones(len(x)), u, 0.0) for x, u in zip(tree.group, here, strict=True)]

@@ -172,7 +172,7 @@ def judged(tree: Tree, delta: Sequence[Ragged], chance: Callable[[Place], float]
     leverage   Σ over them of var(δ) / ((n − 1) p²): times the mean var(Q) it is the variance of the product
     """
     q = tree.values()
-    sums = dict.fromkeys(SUMS, 0.0)
+    sums: dict[str, float] = dict.fromkeys(SUMS, 0.0)
     for node in tree.forked:
         places, p = tree.children[node], chance(node)
         mine, theirs = (np.array([x[i][t] for i, t in places]) for x in (q, delta))
