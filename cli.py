@@ -23,9 +23,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
 study_app = typer.Typer(no_args_is_help=True, help="Experiments over many runs, which go on where they were stopped.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
+sites_app = typer.Typer(no_args_is_help=True, help="Applications that packs play on and that are installed apart.")
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(sites_app, name="sites")
 app.add_typer(bench_app, name="bench")
 app.add_typer(study_app, name="study")
+recipes_app = typer.Typer(no_args_is_help=True, help="Configurations by size of model and machine, for `webgym train --recipe`.")
+app.add_typer(recipes_app, name="recipes")
 console = PlainConsole()
 
 TasksOption = Annotated[
@@ -43,7 +47,10 @@ TrustOption = Annotated[
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, folder of run folders, or file of trajectories.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
 SetOption = Annotated[
-    list[str], typer.Option("--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4; may be given again.")
+    list[str],
+    typer.Option(
+        "--set", "-s", help="key=value over the configuration, such as optim.lr=1e-4 (`webgym config` lists the keys); may be given again."
+    ),
 ]
 
 
@@ -109,10 +116,11 @@ def tasks_list(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List tasks with their difficulty, the turns that a good agent needs, their turn limits and trust."""
-    from webgym.packs import registry
+    from webgym.packs import applications, registry
     from webgym.packs import sets as task_sets
 
     found = [registry.task(i) for i in task_sets.choose(tasks)]
+    lacks = {t.id: words for t in found if (words := applications.missing(t.id))}
     if as_json:
         rows = [
             {
@@ -124,6 +132,7 @@ def tasks_list(
                 "twin": t.twin,
                 "trust": t.trust,
                 "oracle": bool(t.oracle),
+                "missing": lacks.get(t.id, ""),
             }
             for t in found
         ]
@@ -134,6 +143,8 @@ def tasks_list(
         table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
     console.print(table)
     console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
+    for words in dict.fromkeys(lacks.values()):
+        console.print(words, soft_wrap=True)
 
 
 @tasks_app.command("show")
@@ -192,6 +203,18 @@ def tasks_new(
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
 
 
+@tasks_app.command("import")
+def tasks_import(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Form of the suite: infinity, webarena or webharbor.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the suite.")],
+    trust: Annotated[bool, typer.Option("--trust", help="Let its programs run, now and until one of them changes.")] = False,
+) -> None:
+    """Take the tasks of another project's suite as they are: writes FOLDER/tasks.yaml, which names its form."""
+    from webgym.commands.import_suite import imported
+
+    print("\n".join(imported(kind, folder, trust=trust)))
+
+
 @tasks_app.command("validate")
 def tasks_validate(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Task files, pack folders, ids, patterns or sets.")],
@@ -203,10 +226,14 @@ def tasks_validate(
 ) -> None:
     """Try tasks in the browser: the oracle must always win; doing nothing, stopping at once or acting at random must not."""
     from webgym import trust as audit
+    from webgym.packs import applications
     from webgym.packs import sets as task_sets
     from webgym.rollout.arena import Arena
 
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
+    chosen, lacks = applications.playable(chosen)
+    for words in lacks:
+        print(f"left out: {words}", file=sys.stderr if as_json else sys.stdout, flush=True)
     kept = audit.Ledger(ledger) if ledger else None
     audits = []
     ill = [found for found in _examined(chosen, sys.stderr if as_json else sys.stdout) if found.problems]
@@ -227,6 +254,32 @@ def tasks_validate(
         raise typer.Exit(1)
     if ill:
         raise typer.Exit(1)
+
+
+@sites_app.command("list")
+def sites_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
+    """List the applications, the licence of each, and which are installed."""
+    from webgym.commands.sites import listed
+
+    found = listed()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table("application", "title", "licence", "tasks", "installed")
+    for row in found:
+        there = "no" if row["missing"] else f"{row['bytes'] / 1e6:.0f} MB"
+        table.add_row(row["name"], row["title"], row["licence"], str(row["tasks"]), there)
+    console.print(table)
+
+
+@sites_app.command("install")
+def sites_install(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Applications, as `webgym sites list` names them.")],
+) -> None:
+    """Install applications into environments of their own, and prepare the data that their episodes begin with."""
+    from webgym.commands.sites import install
+
+    install(names, lambda words: console.print(words, soft_wrap=True))
 
 
 @app.command()
@@ -297,7 +350,10 @@ def sft(
     demos: Annotated[Path, typer.Option(help="Folder written by `webgym demos`.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help="Model or run to go on with; without one, a webgym-tiny is built from scratch.")] = "",
-    settings: SetOption = [],  # noqa: B006
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", "-s", help="key=value of imitation, such as lr=1e-4, epochs=2 or lora.rank=16; may be given again."),
+    ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
 ) -> None:
@@ -364,6 +420,7 @@ def train(
     trust: TrustOption = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Built-in name, folder, hub name, or a run whose policy to begin with.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
+    recipe: Annotated[str, typer.Option(help="A configuration that comes along (`webgym recipes list`), to begin with.")] = "",
     settings: SetOption = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "",
@@ -372,10 +429,15 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
 ) -> None:
-    """Train a policy with reinforcement learning."""
+    """Train a policy with reinforcement learning; `torchrun --nproc-per-node N -m cli train ...` shares the update among N processes."""
     from trainers import config as configuration
+    from trainers.learning.peers import Group, peers
     from trainers.models.model import no_progress_bars
+    from trainers.recipes import recipe as recipes
+    from trainers.recipes.defaults import chosen
+    from trainers.runs.moved_keys import moved
     from trainers.training.display import display_for
+    from trainers.training.followers import follow
     from trainers.training.trainer import Trainer
 
     no_progress_bars()
@@ -383,15 +445,80 @@ def train(
     flags = {key: value for key, value in given.items() if value not in ("", [], None)}
     if machine := {key: value for key, value in {"device": device, "backend": backend}.items() if value}:
         flags["machine"] = machine
-    display = display_for(console)
-    if resume is not None:
-        trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings))
-    else:
-        data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
-        trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
-    with trainer.run:
-        trainer.train()
+    with peers() as group:
+        if isinstance(group, Group) and group.rank:
+            follow(group)
+            return
+        display = display_for(console)
+        if resume is not None:
+            if recipe:
+                raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
+        else:
+            data = recipes.get(recipe).config if recipe else {}
+            data = configuration.merged(configuration.merged(data, configuration.read_train(config) if config else {}), flags)
+            data = moved(configuration.with_settings(data, settings), warn=True)
+            defaults, line = chosen(data)
+            if line:
+                _say(line)
+            resolved = configuration.resolve(configuration.merged(defaults, data))[0]
+            trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line, peers=group)
+        with trainer.run:
+            trainer.train()
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
+    """List the recipes with their machines and estimates."""
+    from trainers.recipes import recipe as recipes
+
+    found = [recipes.get(name) for name in recipes.names()]
+    if as_json:
+        print(
+            json.dumps([{"name": x.name, "about": x.about, "machine": x.machine, "gib": round(x.estimate.gib, 1)} for x in found], indent=2)
+        )
+        return
+    for x in found:
+        _say(f"{x.name:<22} {x.estimate.gib:6.1f} GiB  {x.about}")
+
+
+@recipes_app.command("show")
+def recipes_show(
+    name: Annotated[str, typer.Argument(help="Name of a recipe.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Show a recipe: its machine, what to start first, its estimate and its configuration as TOML."""
+    import tomli_w
+
+    from trainers.recipes import recipe as recipes
+
+    found = recipes.get(name)
+    if as_json:
+        print(json.dumps({**asdict(found), "estimate": asdict(found.estimate)}, indent=2))
+        return
+    _say("\n".join([found.about, f"machine: {found.machine}", *(f"first: {x}" for x in found.start), *found.estimate.lines()]))
+    _say("(estimates by the formulas of trainers/recipes/estimate.py)\n")
+    print(tomli_w.dumps(found.config), end="")
+
+
+@app.command()
+def collector(
+    listen: Annotated[str, typer.Option(help="HOST:PORT; a host that others reach needs a token in WEBGYM_TOKEN.")] = "127.0.0.1:8400",
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
+    backend: BackendOption = "browser",
+    tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
+    allow: Annotated[list[str], typer.Option(help="Another factory of policies that requests may name, as module:function.")] = [],  # noqa: B006
+) -> None:
+    """Play episodes for a trainer on another machine (`webgym train --set executor.kind=http`)."""
+    from webgym.backends import known_backend
+    from webgym.commands import collector as command
+    from webgym.packs import sets as task_sets
+
+    if tasks:
+        task_sets.choose(tasks)  # task files and packs of others become known
+    command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
 
 
 @app.command("config")

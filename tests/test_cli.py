@@ -42,6 +42,7 @@ def test_tasks_list_as_json():
         "twin": "",
         "trust": "page",
         "oracle": True,
+        "missing": "",
     }
 
 

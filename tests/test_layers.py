@@ -22,7 +22,7 @@ OURS = {"webgym", "tasks", "trainers", "cli", "tests", "benchmarks"}
 # Third parties that live on some floors only: the folders and files that may import them.
 HOMES = {
     "playwright": ("webgym/backends/browser/",),
-    "httpx2": ("webgym/policies/openai_client.py",),
+    "httpx2": ("webgym/policies/openai_client.py", "webgym/nodes/client.py"),
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
@@ -43,7 +43,7 @@ FLOORS = {
         {"env", "policies"},
         {"rollout"},
         {"record", "evaluation"},
-        {"trust", "view"},
+        {"trust", "view", "nodes"},
         {"commands"},
     ],
     "trainers": [
@@ -52,6 +52,7 @@ FLOORS = {
         {"samplers", "critics"},
         {"algorithms", "rollouts"},
         {"config"},
+        {"recipes"},
         {"training", "imitation"},
         {"studies"},
     ],

@@ -392,6 +392,7 @@ class Outcome:
     raw_reward: float = 0.0  # the site's own score, where it has one
     message: str = ""
     retries: int = 0  # how often the machinery failed and the episode was replayed
+    faults: tuple[str, ...] = ()  # the kinds of all failures on its way, in their order (webgym.errors.FAULTS)
 
     @property
     def success(self) -> bool:

@@ -2,7 +2,8 @@
 
 The backbone is one of four:
 
-- copy: a model of its own that starts from the policy's weights (ArCHer, arXiv 2402.19446): twice the memory, no interference;
+- copy: a model of its own that starts from the policy's weights (ArCHer, arXiv 2402.19446): twice the memory, no interference. Under LoRA
+  it has an adapter of its own on the policy's frozen base, and that adapter is what it learns (:mod:`trainers.critics.backbone`);
 - adapter: the policy's own, with the critic's low-rank matrices beside every linear layer (LoRA, arXiv 2106.09685), which only the
   critic trains and the policy never sees. The base has the policy's current weights;
 - trunk: the policy's own, unchanged. With `trunk_lr` above 0 the value loss trains it too (a shared trunk), at 0 only the head learns;
@@ -34,11 +35,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from trainers.batches.packing import PackedBatch
-from trainers.models.model import packed_hidden, prepare
-from webgym.errors import CheckpointError
+from trainers.critics import backbone as backbones
+from trainers.models.model import packed_hidden
+from webgym.errors import CheckpointError, ConfigError
 
 Loss = Literal["mse", "bce", "hl-gauss"]
 
@@ -85,8 +88,9 @@ class Adapter(nn.Module):
     def __init__(self, decoder: nn.Module, rank: int) -> None:
         super().__init__()
         layers = _linears(decoder)
-        self.down = nn.ParameterList(_normal(rank, x.in_features, x.weight) for x in layers)
-        self.up = nn.ParameterList(torch.zeros(x.out_features, rank, device=x.weight.device) for x in layers)
+        sizes = [(x.weight.shape if isinstance(x, Conv1D) else x.weight.shape[::-1]) for x in layers]  # (in, out)
+        self.down = nn.ParameterList(_normal(rank, n, x.weight) for x, (n, _) in zip(layers, sizes, strict=True))
+        self.up = nn.ParameterList(torch.zeros(n, rank, device=x.weight.device) for x, (_, n) in zip(layers, sizes, strict=True))
 
     @contextmanager
     def on(self, decoder: nn.Module) -> Iterator[None]:
@@ -126,9 +130,9 @@ class Bigrams(nn.Module):
         return sums + self.bias
 
 
-def _linears(decoder: nn.Module) -> list[nn.Linear]:
-    """Its linear layers, a policy's own adapters left out."""
-    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear) and "lora_" not in name]
+def _linears(decoder: nn.Module) -> list[nn.Linear | Conv1D]:
+    """Its linear layers (GPT-2's, with weights [in, out], too), a policy's own adapters left out."""
+    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear | Conv1D) and "lora_" not in name]
 
 
 def _normal(rows: int, columns: int, like: Tensor) -> Tensor:
@@ -165,7 +169,9 @@ class Critic(nn.Module):
         """A critic that starts from the policy's backbone: from a copy of it unless the configuration says otherwise."""
         decoder = cast(Any, policy).get_decoder()
         borrowed = config is not None and config.backbone != "copy"
-        return cls(decoder if borrowed else prepare(deepcopy(decoder)), config)
+        if config is not None and config.trunk_lr > 0 and config.backbone == "trunk" and decoder.dtype != torch.float32:
+            raise ConfigError("critic.head.trunk_lr above 0 trains the policy's weights, which takes machine.dtype=float32: set it to 0")
+        return cls(decoder if borrowed else backbones.copy_of(policy), config)
 
     def clone(self) -> "Critic":
         """A critic of its own with the same weights, for a fit that must not be seen elsewhere; a base that is not fitted is shared."""
@@ -173,16 +179,20 @@ class Critic(nn.Module):
             twin = Critic(self._borrowed[0], self.config)
             twin.load_state_dict(self.state_dict())
             return twin
-        return deepcopy(self)
+        return deepcopy(self, {id(p): p for p in self.parameters() if not p.requires_grad})
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that a fit may move."""
-        own = list(self.parameters())
+        own = self.own()
         return own + [p for d in self._borrowed for p in d.parameters() if p.requires_grad] if self._trains_trunk else own
+
+    def own(self) -> list[nn.Parameter]:
+        """The critic's own parameters that a fit moves; the base below an adapter is not among them."""
+        return [p for p in self.parameters() if p.requires_grad]
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """The same as groups of an optimiser, a shared trunk with its own learning rate."""
-        own = list(self.parameters())
+        own = self.own()
         trunk = self.trained()[len(own) :]
         return [{"params": own}, *([{"params": trunk, "lr": lr * self.config.trunk_lr}] if trunk else [])]
 
@@ -290,10 +300,11 @@ class Critic(nn.Module):
     # --- disk --------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Writes a folder in Hugging Face format: a copy's backbone, which AutoModel loads, and the head (and adapter) beside it."""
+        """Writes a copy's backbone (:mod:`trainers.critics.backbone`), and the head (and adapter) beside it."""
         folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         if self.backbone is not None:
-            self.backbone.save_pretrained(folder)
+            backbones.save(self.backbone, folder)
         _save(self.head, folder / HEAD_FILE)
         if self.adapter is not None:
             _save(self.adapter, folder / ADAPTER_FILE)
@@ -310,7 +321,7 @@ class Critic(nn.Module):
             raise CheckpointError(f"{folder} is no critic: {', '.join(missing)} missing")
         config = HeadConfig.model_validate(json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")))
         if config.backbone == "copy":
-            critic = cls(prepare(AutoModel.from_pretrained(folder, dtype="auto", trust_remote_code=False, use_safetensors=True)), config)
+            critic = cls(backbones.load(folder, policy), config)
         elif policy is not None:
             critic = cls.of(policy, config)
         else:
@@ -344,8 +355,14 @@ class _Detached:
         self._decoder = decoder
         self._parameters = {name: p.detach() for name, p in decoder.named_parameters()}
 
-    def get_decoder(self) -> Callable[..., Any]:
-        return lambda **inputs: functional_call(self._decoder, self._parameters, (), inputs)
+    def get_decoder(self) -> "_Detached":
+        return self
+
+    def __call__(self, **inputs: Any) -> Any:
+        return functional_call(self._decoder, self._parameters, (), inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
 
 
 def _save(module: nn.Module, path: Path) -> None:
@@ -358,9 +375,9 @@ def _missing(folder: Path) -> list[str]:
     if missing:
         return missing
     backbone = json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")).get("backbone", "copy")
-    if backbone == "copy" and not list(folder.glob("model*.safetensors")):
-        return ["model.safetensors"]
-    wanted = {"copy": ("config.json",), "adapter": (ADAPTER_FILE,), "trunk": (), "bigrams": ()}[backbone]
+    if backbone == "copy":
+        return backbones.lacks(folder)
+    wanted = {"adapter": (ADAPTER_FILE,), "trunk": (), "bigrams": ()}[backbone]
     return [name for name in wanted if not (folder / name).is_file()]
 
 

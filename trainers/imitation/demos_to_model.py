@@ -11,8 +11,9 @@ from trainers.config import validated, with_settings
 from trainers.imitation import imitate as imitation
 from trainers.models import tiny
 from trainers.models.lora import LoraSettings
-from trainers.models.model import prepare
+from trainers.models.model import check_device, prepare
 from trainers.models.policy_model import PolicyModel
+from trainers.recipes import defaults as recipes
 from trainers.runs.disk import disk_errors
 from trainers.runs.memory import memory_errors, settings_in_words
 from webgym.errors import UsageError
@@ -39,10 +40,17 @@ def sft(
     """
     if not (demos / layout.DEMOS).is_file():
         raise UsageError(f"{demos} holds no {layout.DEMOS}: record demonstrations with `webgym demos --out {demos}`")
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} exists already and is not empty: give another --out, or remove it")
+    check_device(device)
     torch.set_num_threads(threads)
     data = with_settings(
         {}, settings, known=("shape", "vocab_size", "lora", "dtype", "gradient_checkpointing", *imitation.Config.model_fields)
     )
+    defaults, line = recipes.imitation(model, data)
+    data = {**defaults, **data}
+    if line:
+        say(line)
     shape = validated(tiny.Shape, data.pop("shape", {}))
     vocab_size = data.pop("vocab_size", 1536)
     lora = validated(LoraSettings, data.pop("lora", {}))
@@ -52,6 +60,8 @@ def sft(
     examples = imitation.examples_of(load(demos / layout.DEMOS), prompts)
     if model:
         given = PolicyModel.load(model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing)
+        if any(p.dtype == torch.float16 for p in given.model.parameters() if p.requires_grad):
+            raise UsageError("dtype=float16 cannot train all weights: expected bfloat16, whose weights have fp32 masters, or lora.rank=16")
         source = PolicyModel(given.model, given.tokenizer, prompts)
     else:
         texts = (text for example in examples for prompt, answer in example.turns for text in (prompt.text, answer))

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Held, Row, Span
+from trainers.learning.masters import Masters
 from trainers.models.model import context_of, logprobs_at, packed_hidden
 from trainers.models.prompt_ids import Context
 from webgym.errors import DivergenceError, UsageError
@@ -146,7 +147,8 @@ def sft(
         raise UsageError("expected at least one demonstration to imitate, got none")
     held_batches = [batch for batch in pack(held_out, 2 * config.batch_tokens)] if held_out else []
     steps = max(1, round(config.epochs * sum(map(len, train)) / config.batch_tokens))
-    optimizers = _optimizers(model, config)
+    masters = Masters(p for p in model.parameters() if p.requires_grad)
+    optimizers = _optimizers(model, masters, config)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     device = next(model.parameters()).device
     curve: list[Progress] = []
@@ -159,7 +161,7 @@ def sft(
         for group in groups:
             group["lr"] = config.lr * _scale(max(step, min(steps, round(gone * steps))), steps, config)
         batch = pack(rows, max(config.batch_tokens, len(rows[0])))[0].to(device)
-        loss, count = _step(model, batch, optimizers, config)
+        loss, count = _step(model, batch, masters, optimizers, config)
         loss_sum, action_sum = loss_sum + loss, action_sum + count
         tokens, seen = tokens + batch.tokens, seen + batch.tokens
         if step % config.measure_every == 0 or last:
@@ -263,9 +265,10 @@ def _scale(step: int, steps: int, config: Config) -> float:
     return 0.05 + 0.95 * left
 
 
-def _optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]:
+def _optimizers(model: nn.Module, masters: Masters, config: Config) -> list[torch.optim.Optimizer]:
     """AdamW, and for the hidden matrices Muon (Jordan et al. 2024) at the update scale of Liu et al. (arXiv 2502.16982), if asked for."""
-    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    learned = list(zip(names, masters.parameters, strict=True))
     hidden = [p for name, p in learned if p.ndim == 2 and "embed" not in name and "head" not in name] if config.optimizer == "muon" else []
     known = {id(p) for p in hidden}
     matrices = [p for _, p in learned if p.ndim >= 2 and id(p) not in known]
@@ -277,7 +280,9 @@ def _optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]
     return [adamw, torch.optim.Muon(hidden, lr=config.lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")]
 
 
-def _step(model: nn.Module, batch: PackedBatch, optimizers: Sequence[torch.optim.Optimizer], config: Config) -> tuple[Tensor, int]:
+def _step(
+    model: nn.Module, batch: PackedBatch, masters: Masters, optimizers: Sequence[torch.optim.Optimizer], config: Config
+) -> tuple[Tensor, int]:
     """The sum of the action tokens' losses before the step, and their number."""
     hidden = packed_hidden(model, batch)
     action = -logprobs_at(model, hidden, batch)
@@ -288,11 +293,13 @@ def _step(model: nn.Module, batch: PackedBatch, optimizers: Sequence[torch.optim
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+    masters.gather()
+    norm = nn.utils.clip_grad_norm_(masters.parameters, config.grad_clip)
     if not torch.isfinite(norm):
         raise DivergenceError(f"the gradient is {float(norm)}; the weights were left as they are: set a lower lr")
     for optimizer in optimizers:
         optimizer.step()
+    masters.publish()
     return action.detach().sum().cpu(), len(action)
 
 

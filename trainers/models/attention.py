@@ -28,7 +28,7 @@ class Layout(Protocol):
     """Layout of attention in one forward pass: :class:`Segments`, or the keys and values that a sampler keeps."""
 
     def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, **settings: Any) -> Tensor:
-        """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p and window of :func:`causal`."""
+        """[batch, heads, n, d] → [batch, n, heads, d]; `settings` are scale, dropout_p, window and softcap of :func:`causal`."""
         ...
 
 
@@ -72,7 +72,7 @@ def flash_fits(query: Tensor, key: Tensor, value: Tensor, settings: Mapping[str,
     """True if :func:`flash` can replace this attention."""
     if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16) or not query.dtype == key.dtype == value.dtype:
         return False
-    if settings.get("window") is not None or settings.get("dropout_p"):
+    if any(settings.get(name) for name in ("window", "dropout_p", "softcap")):
         return False
     return _flash_agrees(query.device, query.dtype, query.shape[1], key.shape[1], query.shape[3])
 
@@ -100,11 +100,20 @@ def _flash_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
     return apart <= 16 * torch.finfo(dtype).eps
 
 
-def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dropout_p: float = 0.0, window: int | None = None) -> Tensor:
+def causal(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scale: float | None,
+    dropout_p: float = 0.0,
+    window: int | None = None,
+    softcap: float | None = None,
+) -> Tensor:
     """SDPA of the last q positions of a sequence of k: [batch, heads, q, d], [batch, kv_heads, k, d] twice → [batch, heads, q, d].
 
     Position i sees all up to itself, with `window` only that many, itself included; then in blocks, so that no mask has more than
-    window × 2 window places.
+    window × 2 window places. With `softcap` scores s become c tanh(s / c) (Gemma-2).
     """
     q, k = query.shape[2], key.shape[2]
     if window is not None and window < q:
@@ -113,12 +122,14 @@ def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dr
             end = min(start + window, q)
             seen = slice(max(0, k - q + start - window + 1), k - q + end)
             block = query[:, :, start:end], key[:, :, seen], value[:, :, seen]
-            blocks.append(causal(*block, scale=scale, dropout_p=dropout_p, window=window))
+            blocks.append(causal(*block, scale=scale, dropout_p=dropout_p, window=window, softcap=softcap))
         return torch.cat(blocks, 2)
     mask = None
-    if (1 < q < k) or (window is not None and window < k):
+    if (1 < q < k) or (window is not None and window < k) or (softcap and q > 1):
         ahead = torch.arange(k, device=key.device) - torch.arange(k - q, k, device=key.device)[:, None]  # [q, k]; > 0: the future
         mask = ahead <= 0 if window is None else (ahead <= 0) & (ahead > -window)
+    if softcap:
+        return capped(query, key, value, mask, scale=scale, softcap=softcap)
     return F.scaled_dot_product_attention(
         query,
         key,
@@ -131,6 +142,16 @@ def causal(query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, dr
     )
 
 
+def capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scale: float | None, softcap: float) -> Tensor:
+    """SDPA with scores capped by c tanh(s / c) before the mask, which is boolean or added to the scores; shapes as in :func:`causal`."""
+    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    scores = (query @ key.transpose(-1, -2)).float() * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = softcap * torch.tanh(scores / softcap)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return torch.softmax(scores, -1).to(query.dtype) @ value
+
+
 def segment_attention(
     module: nn.Module,
     query: Tensor,
@@ -140,15 +161,17 @@ def segment_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    softcap: float | None = None,
     layout: Layout | None = None,
     **other: Any,
 ) -> tuple[Tensor, None]:
     """Attention by `layout`; transformers calls this in every layer with the arguments of the forward pass."""
     if layout is None:
         raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
-    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if other.get(name) is not None]:
+    if unknown := [name for name in ("s_aux", "position_bias") if other.get(name) is not None]:
         raise UsageError(f"{type(module).__name__} needs {', '.join(unknown)} in its attention, which packed rows do not support")
-    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window), None
+    capping = {"softcap": softcap} if softcap else {}
+    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window, **capping), None
 
 
 AttentionInterface.register(ATTENTION, segment_attention)

@@ -7,12 +7,14 @@ Code that only reads it (the sampler, a server) gets :func:`plain_state`, the we
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -29,7 +31,7 @@ class LoraSettings(BaseModel):
     alpha: float | None = Field(default=None, gt=0)
     """α above; twice the rank unless given."""
     targets: str | tuple[str, ...] = "all-linear"
-    """Names of the layers that get an adapter, or all-linear for every one but the head."""
+    """Names of the layers that get an adapter, or all-linear for every one but the head; experts of a mixture are no linear layers."""
 
 
 def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
@@ -42,7 +44,8 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             raise UsageError("an adapter needs peft, which is not installed: pip install 'webgym-rl[lora]', or set lora.rank=0")
         from peft import LoraConfig
 
-        targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+        targets = _all_linear(model) if settings.targets == "all-linear" else settings.targets
+        targets = targets if isinstance(targets, str) else list(targets)
         config = LoraConfig(r=settings.rank, lora_alpha=cast(int, settings.alpha or 2 * settings.rank), target_modules=targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -50,10 +53,32 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
                 model.add_adapter(config)
             except ValueError as error:  # no such layer, or a peft that is too old for transformers
                 raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {error}") from error
+    if strange := sorted({name.rpartition(".")[2] for name, layer in _layers(model) if not hasattr(layer.base_layer, "weight")}):
+        raise UsageError(
+            f"{type(model).__name__} keeps {', '.join(strange)} as parameters and not as linear layers, which an adapter cannot be added "
+            'into: set lora.targets to linear layers, such as ["q_proj", "v_proj"]'
+        )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if "lora_" in name:
             parameter.data = parameter.data.float()
+
+
+def restore_exactly(model: nn.Module, folder: Path) -> None:
+    """Gives an adapter the fp32 weights that lie in its folder; loading rounds them to the precision of the base."""
+    file = folder / "adapter_model.safetensors"
+    saved = load_file(file) if file.is_file() else {}
+    for name, parameter in model.named_parameters():
+        if (exact := saved.get(f"base_model.model.{name.replace('.default', '')}")) is not None:
+            parameter.data = exact.to(device=parameter.device, dtype=torch.float32)
+
+
+def _all_linear(model: PreTrainedModel) -> str | tuple[str, ...]:
+    """The layers that `all-linear` means: peft's own choice, or for a mixture of experts its linear layers, because experts are none."""
+    if all(p.ndim < 3 for p in model.parameters()):
+        return "all-linear"
+    head = model.get_output_embeddings()
+    return tuple(sorted({name.rpartition(".")[2] for name, x in model.named_modules() if isinstance(x, nn.Linear) and x is not head}))
 
 
 def has_lora(model: nn.Module) -> bool:
@@ -82,6 +107,39 @@ def plain_copy(model: nn.Module) -> Any:
         copied.load_state_dict(state)
         cast(Any, copied)._hf_peft_config_loaded = False  # so that saving it writes a whole model
     return copied
+
+
+def sharing_copy(module: Any) -> Any:
+    """A copy of a module with an adapter: the frozen base is shared, what learns is its own. A module without one is copied whole."""
+    return deepcopy(module, {id(p): p for p in module.parameters() if not p.requires_grad} if has_lora(module) else {})
+
+
+def served_copy(model: Any) -> Any:
+    """A copy of the model for a sampler of this process, which computes what the learner computes.
+
+    In fp32 the adapter is added in. A base of 16 bits would round it away, so that the first updates were not sampled from: there it stays
+    beside the base, which is shared.
+    """
+    return sharing_copy(model) if _stays_beside(model) else plain_copy(model)
+
+
+def served_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that :func:`served_copy` of the model takes over: all, or those of the adapter alone."""
+    if not _stays_beside(model):
+        return plain_state(model)
+    return {name: x for name, x in model.state_dict().items() if "lora_" in name}
+
+
+def take_over(served: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Gives a served copy new weights. Raises RuntimeError where they are of another model, or merged where the adapter stays beside."""
+    beside = {name for name in served.state_dict() if "lora_" in name}
+    if beside and beside != set(state):
+        raise RuntimeError(f"expected the {len(beside)} weights of the adapter, got {len(state)} others")
+    served.load_state_dict(state, strict=not beside)
+
+
+def _stays_beside(model: nn.Module) -> bool:
+    return any(layer.base_layer.weight.dtype in (torch.bfloat16, torch.float16) for _, layer in _layers(model))
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -8,10 +8,13 @@ rows go through one call of FlashAttention's kernel for rows of different length
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, overload
 
+import huggingface_hub
 import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError
@@ -26,11 +29,12 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.batches.rows import Held
-from trainers.models import small_llama, smollm2
+from trainers.models import rope, small_llama, smollm2
 from trainers.models.attention import ATTENTION, Segments
+from trainers.models.chat_template import ChatTemplate
 from trainers.models.tiny import FOLDER as TINY_FOLDER
 from trainers.runs.run_folder import open_checkpoint
-from webgym.errors import UsageError
+from webgym.errors import UsageError, did_you_mean
 from webgym.record import layout
 
 BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER, smollm2.NAME: smollm2.folder}
@@ -38,6 +42,8 @@ BUILT_IN: Mapping[str, Callable[[], Path]] = {"webgym-tiny": lambda: TINY_FOLDER
 
 LOGITS_AT_ONCE = 1 << 24  # elements of one fp32 block of logits (64 MiB); more are computed block by block
 LOGITS_AT_ONCE_GPU = 1 << 28  # the same in a GPU's memory (1 GiB)
+
+HUB_TIMEOUT_S = 10.0
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -83,9 +89,12 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     """A causal language model, ready for packed rows, and its tokenizer.
 
     `name_or_path` is a local folder, the name of a model that needs no hub (:data:`BUILT_IN`), or a hub name (which needs the network
-    or the hub's cache). Raises UsageError where there is no such model, or where its rows cannot be packed.
+    or the hub's cache). Raises UsageError where there is no such model, or where its rows cannot be packed, or there is no such device.
     """
+    check_device(device)
     source = folder_of(name_or_path)
+    if isinstance(source, str):
+        check_hub(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True)
@@ -101,6 +110,35 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     model = cast(Any, prepare(model)).to(device)
     check_rows_apart(model)
     return model, tokenizer
+
+
+def check_device(device: str) -> None:
+    """Raises UsageError where this torch has no such device."""
+    try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it holds no numbers")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(f"device={device!r} cannot be used here ({said}): expected cpu, or cuda where torch sees a GPU") from None
+
+
+def check_hub(name: str) -> None:
+    """Raises UsageError at once where this is no name of the hub, or it is not in the hub's cache and the hub cannot be reached."""
+    if "/" not in name:
+        raise UsageError(
+            f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name "
+            "with its owner, such as Qwen/Qwen3-0.6B"
+        )
+    if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+        return
+    try:
+        huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
+    except Exception as error:  # the hub's client raises errors of several packages; each means that there is no such model to be had
+        said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"cannot load {name!r}: there is no such folder, it is not in the hub's cache, and the hub did not give it ({said})"
+        ) from error
 
 
 def folder_of(name_or_path: str | Path) -> str | Path:
@@ -121,13 +159,21 @@ def folder_of(name_or_path: str | Path) -> str | Path:
 def no_progress_bars() -> None:
     """Turn off the progress bars of loading and saving models, for a command line with a display of its own."""
     transformers_logging.disable_progress_bar()
+    huggingface_hub.logging.disable_propagation()  # it has a handler of its own
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with attention per segment. Raises UsageError for an architecture that does not take this attention."""
+    """The model with attention per segment and without dropout. Raises UsageError for an architecture that does not take this attention.
+
+    Dropout would make the learner another policy than the sampler, so that importance ratios are not 1 before anything was learned.
+    """
     model.set_attn_implementation(ATTENTION)
     if model.config.get_text_config()._attn_implementation != ATTENTION:
         raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
+    for module in model.modules():
+        for name in ("p", "attention_dropout", "attn_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float) and (name != "p" or isinstance(module, nn.Dropout)):
+                setattr(module, name, 0.0)
     return model
 
 
@@ -149,14 +195,15 @@ def check_rows_apart(model: nn.Module) -> None:
 
 
 def context_of(model: nn.Module) -> int:
-    """The most tokens that the model can read."""
-    return int(cast(Any, model).config.get_text_config().max_position_embeddings)
+    """The most tokens that the model can read. One whose rotary positions change at some length is read up to there (:mod:`rope`)."""
+    config = cast(Any, model).config.get_text_config()
+    return min(int(config.max_position_embeddings), rope.border(config) or sys.maxsize)
 
 
 def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Ids that end a completion: the tokenizer's end of sequence (where a chat model ends its turn) and the model's own list."""
+    """Ids that end a completion: the tokenizer's end of sequence, what the chat template writes behind an answer, the model's own list."""
     own = cast(Any, model).generation_config.eos_token_id
-    ids = {cast(Any, tokenizer).eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    ids = {cast(Any, tokenizer).eos_token_id, ChatTemplate(tokenizer).end, *(own if isinstance(own, list) else [own])} - {None}
     if not ids:
         raise UsageError("the tokenizer names no end-of-sequence token, so that a completion could never end; set eos_token")
     return tuple(sorted(int(cast(int, i)) for i in ids))
@@ -170,14 +217,50 @@ def packed_hidden(model: nn.Module, batch: Packed, at: Int[Tensor, " a"] | None 
 
     A small Llama on the CPU goes through :mod:`trainers.models.small_llama`, all others through their own modules.
     """
-    lengths = (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
     decoder = cast(Any, model).get_decoder()
+    companies = rope.companies(decoder.config, _lengths(batch))
+    if companies is None:
+        return _hidden_of(decoder, batch, at)
+    hidden = _by_companies(decoder, batch, companies)
+    return hidden if at is None else hidden[at]
+
+
+def _lengths(batch: Packed) -> list[int]:
+    return (batch.cu_seqlens[1:] - batch.cu_seqlens[:-1]).tolist()
+
+
+def _hidden_of(decoder: Any, batch: Packed, at: Int[Tensor, " a"] | None) -> Float[Tensor, "a d"]:
+    """Hidden states of all rows, or at these places, from one pass."""
+    lengths = _lengths(batch)
     if small_llama.fits(decoder):
         return small_llama.hidden_at(decoder, batch.ids, batch.positions, lengths, at)
     layout = Segments(lengths, batch.cu_seqlens)
     output = decoder(input_ids=batch.ids[None], position_ids=batch.positions[None], layout=layout, use_cache=False)
     hidden = output.last_hidden_state[0]
     return hidden if at is None else hidden[at]
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """Some rows of a batch."""
+
+    ids: Int[Tensor, " n"]
+    positions: Int[Tensor, " n"]
+    cu_seqlens: Int[Tensor, " s+1"]
+
+
+def _by_companies(decoder: Any, batch: Packed, companies: Sequence[Sequence[int]]) -> Float[Tensor, "n d"]:
+    """Hidden states of all rows, from a pass for each company, in the batch's order."""
+    ends, device = batch.cu_seqlens.tolist(), batch.ids.device
+    parts, order = [], []
+    for rows in companies:
+        order.append(torch.cat([torch.arange(ends[i], ends[i + 1], device=device) for i in rows]))
+        lengths = torch.tensor([0, *(ends[i + 1] - ends[i] for i in rows)], device=device)
+        rope.forget(decoder)
+        company = _Company(batch.ids[order[-1]], batch.positions[order[-1]], lengths.cumsum(0).to(batch.cu_seqlens.dtype))
+        parts.append(_hidden_of(decoder, company, None))
+    rope.forget(decoder)
+    return torch.cat(parts)[torch.cat(order).argsort()]
 
 
 def logits_of(model: nn.Module, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... vocabulary"]:

@@ -4,34 +4,29 @@ A conversation is built of ids, never of text: each prompt is the ids before it,
 message. So consecutive turns merge into one row of the trainer, and a sampler that keeps keys and values reads each page once.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from trainers.models.chat_template import ChatTemplate, Said
 from webgym.errors import UsageError
 from webgym.prompts.parts import Prompt, continued_key
 from webgym.prompts.settings import PromptSettings, continues
-from webgym.types import Turn, well_formed
-
-ANSWER = "answer-5d1f"  # stands for the model's answer when a chat template is asked what comes behind one
-
-_TAG = re.compile(r"<[^\s<>]+>|\[[^\s\[\]]+\]|\{[^\s{}]+\}")
+from webgym.types import Turn
 
 
 class Context:
     """Ids and keys of prompts for one tokenizer and the prompts that its model reads.
 
-    A chat template is used where there is one. Page text that spells a special token is read as text. The ids are of the texts only;
-    the key says which pictures stand beside them, so that a sampler that cannot show them refuses.
+    A chat template is used where there is one (:mod:`trainers.models.chat_template`); else a prompt begins as the tokenizer itself begins
+    a text. Page text that spells a control token is read as text. The ids are of the texts only; the key says which pictures stand beside
+    them, so that a sampler that cannot show them refuses. `ends` are further tokens that may end an answer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompts: PromptSettings, ends: Iterable[int] = ()) -> None:
-        self._tokenizer: Any = tokenizer
+        self._template = ChatTemplate(tokenizer, thinking=prompts.thinking != "off")
         self._prompts = prompts
-        self._ends = frozenset([*ends, self._tokenizer.eos_token_id])  # what may end an answer
+        self._ends = frozenset([*ends, self._end])
 
     def ids(self, prompt: Prompt, history: Sequence[Turn]) -> tuple[int, ...]:
         """The ids that the model reads at this turn: `prompt` alone, or behind the conversation so far.
@@ -43,7 +38,8 @@ class Context:
         last = history[-1].completion
         if not last.prompt_ids:
             raise UsageError("a conversation goes on from the ids of its last turn, and that turn has none: it was not played by a model")
-        return (*last.prompt_ids, *last.action_ids, *self.following(prompt, last.action_ids))
+        said = last.action_ids if self._prompts.thinking != "forget" else self._without_thinking(last.action_ids)
+        return (*last.prompt_ids, *said, *self.following(prompt, last.action_ids))
 
     def key(self, prompt: Prompt, history: Sequence[Turn]) -> str:
         """The identity of the pictures that the model is shown at this turn, those of the conversation so far included; "" without any."""
@@ -51,55 +47,43 @@ class Context:
 
     def first(self, prompt: Prompt) -> tuple[int, ...]:
         """The ids of the first prompt."""
-        if not self._tokenizer.chat_template:
-            return self._plain(_spelled_out(prompt.text, self._tags))
-        text = self._templated(self._harmless(prompt))
-        return tuple(self._tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
+        if not self._template:
+            return (*self._template.beginning, *self._template.plain(prompt.text))
+        return self._template.first(_messages(prompt))
 
     def following(self, prompt: Prompt, action_ids: Sequence[int]) -> tuple[int, ...]:
         """The ids that follow an answer in a conversation; its end token too, where the answer was cut before it."""
-        end = cast(int, self._tokenizer.eos_token_id)
-        closing = () if action_ids and action_ids[-1] in self._ends else (end,)
-        if not self._tokenizer.chat_template:
-            return (*closing, *self._plain(_spelled_out(f"\n{prompt.text}", self._tags)))
-        before = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ANSWER}]
-        _, found, text = self._templated([*before, *self._harmless(prompt)]).partition(ANSWER)
-        if not found:
-            raise UsageError(
-                "the model's chat template drops earlier answers, so that no conversation can go on: set prompts.context=window"
-            )
-        text = text.lstrip(" ").removeprefix(self._tokenizer.eos_token)
-        return (*closing, *self._tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
+        closing = () if action_ids and action_ids[-1] in self._ends else (self._end,)
+        if not self._template:
+            return (*closing, *self._template.plain(f"\n{prompt.text}"))
+        return (*closing, *self._template.following(_messages(prompt)))
+
+    def thinking(self, action_ids: Sequence[int]) -> int:
+        """Number of tokens of an answer that are its block of thinking, the closing tag included; all of one that was never closed.
+
+        0 where the answer holds no such block, or the tokenizer has no token for its end.
+        """
+        end = self._template.thinking_ends
+        if end is not None and end in action_ids:
+            return len(action_ids) - list(reversed(action_ids)).index(end)  # the last one: a block may speak of blocks
+        return len(action_ids) if self._template.opens_thinking and end is not None else 0
+
+    def _without_thinking(self, action_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """An answer as later prompts hold it; where the prompt before it opened a block, the closing tag stays."""
+        thinking = self.thinking(action_ids)
+        closes = thinking and self._template.opens_thinking and action_ids[thinking - 1] == self._template.thinking_ends
+        return action_ids[thinking - 1 if closes else thinking :]
 
     def completion(self, text: str) -> tuple[int, ...]:
         """The ids of a demonstrated answer, its end included; a sampled one has its ids already."""
-        return (*self._plain(text), cast(int, self._tokenizer.eos_token_id))
+        return (*self._template.plain(f"\n</think>\n\n{text}" if self._template.opens_thinking else text), self._end)
 
-    def _plain(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(well_formed(text), add_special_tokens=False, split_special_tokens=True)["input_ids"])
-
-    def _templated(self, messages: Sequence[Mapping[str, str]]) -> str:
-        return self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-
-    def _harmless(self, prompt: Prompt) -> list[dict[str, str]]:
-        """The messages with a space inside any text that spells a control token, so that no page can end a turn or begin one."""
-        contents = [_spelled_out(message.text, (*self._special, *self._tags)) for message in prompt.messages]
-        return [{"role": message.role, "content": content} for message, content in zip(prompt.messages, contents, strict=True)]
-
-    @cached_property
-    def _special(self) -> tuple[str, ...]:
-        added = self._tokenizer.added_tokens_decoder.values()
-        return tuple(token.content for token in added if token.special and len(token.content) > 1)
-
-    @cached_property
-    def _tags(self) -> tuple[str, ...]:
-        """Added tokens such as <think> and <tool_call>, which mean more than their letters and which some tokenizers call not special."""
-        added = self._tokenizer.added_tokens_decoder.values()
-        return tuple(token.content for token in added if not token.special and _TAG.fullmatch(token.content))
+    @property
+    def _end(self) -> int:
+        if self._template.end is None:
+            raise UsageError("the tokenizer names no end-of-sequence token, so that an answer could never end; set eos_token")
+        return self._template.end
 
 
-def _spelled_out(text: str, tokens: Iterable[str]) -> str:
-    """The text with a space inside each of these tokens."""
-    for token in tokens:
-        text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+def _messages(prompt: Prompt) -> list[Said]:
+    return [(message.role, message.text) for message in prompt.messages]

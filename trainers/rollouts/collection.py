@@ -1,10 +1,12 @@
 """Collection of the batches of a run: on demand, or in advance while the last batch is learned from."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from trainers.credit.credit import teaches
+from webgym.errors import UsageError
 from webgym.types import Trajectory, groups_of
 
 Work = Callable[[], list[Trajectory]]
@@ -58,3 +60,17 @@ def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, ro
         if not count:
             break
     return found
+
+
+def check_faults(trajectories: Sequence[Trajectory], iteration: int) -> None:
+    """Raises UsageError with the words of the most frequent fault, where every episode of an iteration faulted.
+
+    Nothing can be learned from such episodes, and a run that went on would end without having learned, hours later.
+    """
+    faults = Counter(x.outcome.message for x in trajectories if x.outcome.kind == "fault")
+    if trajectories and faults.total() == len(trajectories):
+        words, times = faults.most_common(1)[0]
+        raise UsageError(
+            f"all {len(trajectories)} episodes of iteration {iteration} faulted, {times} of them with: {words}; nothing can be learned "
+            "from them: mend the cause, then go on with --resume"
+        )

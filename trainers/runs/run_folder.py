@@ -21,10 +21,10 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import tomli_w
 
-from trainers.runs.checkpoint import Checkpoint, remove_folder, write_checkpoint
-from trainers.runs.disk import disk_errors, write_atomically
+from trainers.runs.checkpoint import Checkpoint, check_format, remove_folder, write_checkpoint
+from trainers.runs.disk import disk_errors, sync_file, write_atomically
 from trainers.runs.journal import Journal, finite
-from trainers.runs.moved_keys import moved
+from trainers.runs.moved_keys import as_meant, moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 from webgym.record import layout
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
+FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Folders of before say none.
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
 
@@ -43,11 +44,14 @@ class RunFolder:
 
     def __init__(self, path: Path, *, write: bool, trackers: Sequence[Tracker] = ()) -> None:
         about = _json_file(path / layout.ABOUT)
+        check_format(about.get("format", 1), FORMAT, path)
         self.path = path
-        self.algo: str = about["algo"]
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        self.config: dict[str, Any] = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        written = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        self.config: dict[str, Any] = as_meant(written, path, warn=write)
+        renamed = self.config.get("algo") != written.get("algo")
+        self.algo: str = self.config["algo"] if renamed else about["algo"]
         self.metrics = Journal(path / layout.METRICS)
         self.values = Journal(path / layout.VALUES)
         self._trackers = list(trackers)
@@ -63,6 +67,7 @@ class RunFolder:
         parent: Path | str = RUNS,
         name: str | None = None,
         versions: Mapping[str, str] | None = None,
+        chosen: str = "",
         metrics: Mapping[str, str] | None = None,
         trackers: Callable[[Path], Sequence[Tracker]] = lambda path: (),
     ) -> Self:
@@ -70,8 +75,8 @@ class RunFolder:
 
         `algo` is the algorithm's name.
         `config` is the resolved configuration as plain data; None stands for "not set" and is left out, because TOML has none.
-        `versions` adds to those of the packages (the browser's). `metrics` has the meaning of each metric, for the viewer.
-        Raises CheckpointError if `name` exists or the disk is full.
+        `versions` adds to those of the packages (the browser's). `chosen` is the line that says which settings followed from the model,
+        `metrics` has the meaning of each metric, for the viewer. Raises CheckpointError if `name` exists or the disk is full.
         """
         parent = Path(parent)
         with disk_errors(parent):
@@ -81,11 +86,13 @@ class RunFolder:
             (path / layout.TRAJECTORIES).mkdir()
             write_atomically(path / layout.CONFIG, tomli_w.dumps(_without_none(config)).encode())
             about = {
+                "format": FORMAT,
                 "algo": algo,
                 "seed": seed,
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": sys.argv,
                 "versions": {**package_versions(), **(versions or {})},
+                **({"chosen": chosen} if chosen else {}),
                 "metrics": dict(metrics or {}),
             }
             # Written last: a folder without it is no run yet.
@@ -169,23 +176,47 @@ class RunFolder:
         Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
         """
         score = float(score) if score is not None and math.isfinite(score) else None
+        self._sync()
         checkpoint = write_checkpoint(self._checkpoints / layout.iteration_name(iteration), iteration, folders, state, score)
         self._prune(keep)
         return checkpoint
 
+    def _sync(self) -> None:
+        """Let what was written beside the checkpoints outlive a power cut, before a checkpoint says that it is there."""
+        since = max((layout.iteration_of(path.name) for path in self._folders()), default=-1)
+        written = [path for path in layout.trajectory_files(self.path) if layout.iteration_of(path.stem) > since]
+        with disk_errors(self.path):
+            for path in (self.metrics.path, self.values.path, *written):
+                if path.is_file():
+                    sync_file(path)
+
+    def _folders(self) -> list[Path]:
+        """The folders of checkpoints, the oldest first."""
+        return sorted(path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
+
     def checkpoints(self) -> list[Checkpoint]:
         """All complete checkpoints by iteration. A damaged manifest raises CheckpointError."""
-        folders = [path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir()]
-        return sorted((Checkpoint.open(path) for path in folders), key=lambda checkpoint: checkpoint.iteration)
+        return sorted((Checkpoint.open(path) for path in self._folders()), key=lambda checkpoint: checkpoint.iteration)
 
     def latest(self) -> Checkpoint:
-        """The newest checkpoint, verified. Raises CheckpointError if there is none or it is damaged; takes no earlier one."""
-        names = sorted(path.name for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
-        if not names:
-            raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
-        checkpoint = Checkpoint.open(self._checkpoints / names[-1])
-        checkpoint.verify()
-        return checkpoint
+        """The newest checkpoint that is whole, verified. A damaged one is passed over with a warning.
+
+        Raises CheckpointError if there is none, or none is whole.
+        """
+        first: CheckpointError | None = None
+        for folder in reversed(self._folders()):
+            try:
+                checkpoint = Checkpoint.open(folder)
+                checkpoint.verify()
+            except CheckpointError as error:
+                first = first or error
+                continue
+            if first is not None:
+                log.warning("%s The one before it, %s, is whole and is taken.", first, folder.name)
+            return checkpoint
+        if first is not None:
+            raise first
+        raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
 
     def best(self) -> Checkpoint:
         """The checkpoint with the highest score, the earliest of equals, verified; the newest where none has a score."""
@@ -196,11 +227,14 @@ class RunFolder:
         return best
 
     def resume(self) -> Checkpoint:
-        """The newest checkpoint, with the rows and trajectories of later iterations dropped, ready to go on from.
+        """The newest whole checkpoint, ready to go on from: rows, trajectories and damaged checkpoints of later iterations are dropped.
 
         Raises CheckpointError as `latest` does, and then drops nothing.
         """
         checkpoint = self.latest()
+        for folder in self._folders():
+            if layout.iteration_of(folder.name) > checkpoint.iteration:
+                remove_folder(folder)
         for journal in (self.metrics, self.values):
             journal.truncate(checkpoint.iteration)
         last = layout.iteration_name(checkpoint.iteration)

@@ -9,7 +9,7 @@ take :mod:`trainers.samplers.local`. Both share :mod:`trainers.samplers.worker`.
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from trainers.models.attention import capped
 from trainers.models.model import logits_of
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import draw
@@ -35,6 +36,7 @@ SAME = 16  # tokens: a slot is reused in place if fewer of its known tokens than
 
 
 HOLDS_GRAMMAR = True
+AS_LEARNER = True
 
 
 class Config(BaseModel):
@@ -255,7 +257,7 @@ class BatchedSampler(Worker):
         if self._past is not None and length < self._past.shape[4]:
             return
         config: Any = cast(Any, self.model).config.get_text_config()
-        heads = config.num_key_value_heads
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, 2, len(self.slots), heads, wide(length + 1), d)
         grown = torch.zeros(shape, dtype=self.model.dtype, device=self._device)
@@ -300,13 +302,17 @@ def draw_many(
 # --- attention over slots -------------------------------------------------------------------------------------------------
 
 
-def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None) -> Tensor:
+def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None, softcap: float | None) -> Tensor:
     """Attention in which query heads that share keys stand behind each other: [b, heads, n, d], [b, kv_heads, k, d] twice, and
     [b, 1, group · n, k] that is added to the scores → [b, n, heads, d].
     """
     b, heads, n, d = query.shape
     kv_heads = key.shape[1]
-    out = F.scaled_dot_product_attention(query.reshape(b, kv_heads, heads // kv_heads * n, d), key, value, attn_mask=mask, scale=scale)
+    folded = query.reshape(b, kv_heads, heads // kv_heads * n, d)
+    if softcap:
+        out = capped(folded, key, value, mask, scale=scale, softcap=softcap)
+    else:
+        out = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scale)
     return out.reshape(b, heads, n, d).transpose(1, 2)
 
 
@@ -326,7 +332,8 @@ class _Slots:
         self.sees = torch.arange(width, device=past.device) <= positions[:, :, None]  # [b, n, width]
         self.added: dict[int | None, Tensor] = {}  # by sliding window
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int | None) -> Tensor:
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, settings: Mapping[str, Any]) -> Tensor:
+        window = settings.get("window")
         if window is not None and window >= self.width:
             window = None
         if window not in self.added:
@@ -334,7 +341,7 @@ class _Slots:
             if window is not None:
                 sees = sees & (torch.arange(self.width, device=sees.device) > self.positions[:, :, None] - window)
             self.added[window] = _added(sees, self.past, query.shape[1])
-        return _folded(query, key, value, self.added[window], scale)
+        return _folded(query, key, value, self.added[window], settings["scale"], settings.get("softcap"))
 
 
 class _Decoding(_Slots):
@@ -349,9 +356,7 @@ class _Decoding(_Slots):
         rows, at = torch.arange(len(query), device=query.device), self.positions[:, 0]
         past[0, rows, :, at] = key[:, :, 0]
         past[1, rows, :, at] = value[:, :, 0]
-        return self._attend(
-            query, past[0, :, :, : self.width], past[1, :, :, : self.width], scale=settings["scale"], window=settings.get("window")
-        )
+        return self._attend(query, past[0, :, :, : self.width], past[1, :, :, : self.width], settings)
 
 
 class _Reading(_Slots):
@@ -371,4 +376,4 @@ class _Reading(_Slots):
         past[0, rows, :, self.positions] = key.transpose(1, 2)  # [rows, n, kv_heads, d]
         past[1, rows, :, self.positions] = value.transpose(1, 2)
         seen = past[:, self.slots, :, : self.width]  # a copy, [2, rows, kv_heads, width, d]
-        return self._attend(query, seen[0], seen[1], scale=settings["scale"], window=settings.get("window"))
+        return self._attend(query, seen[0], seen[1], settings)

@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.models.lora import plain_copy, plain_state
+from trainers.models.lora import served_copy, served_state, take_over
 from trainers.models.model import context_of, end_ids
 from trainers.models.token_grammar import Place, TokenGrammar
 from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
@@ -70,7 +70,7 @@ class Stop:
 
 
 class Worker(Sampler):
-    """Samples from a private copy of `model` (an adapter added in) in a thread of its own.
+    """Samples from a private copy of `model` (:func:`trainers.models.lora.served_copy`) in a thread of its own.
 
     `slots` requests decode together; more wait. The model must come from :func:`trainers.models.model.load` or
     :func:`trainers.models.model.prepare`. A subclass defines `begin` and `step`, and where it likes `prepare`, `ready`, `slot_for`,
@@ -84,7 +84,7 @@ class Worker(Sampler):
             raise UsageError(f"expected slots >= 1 and threads >= 1, got slots={slots}, threads={threads}")
         self.counters = Counters()
         self.context = context_of(model)
-        self.model = plain_copy(model).eval().requires_grad_(False)
+        self.model = served_copy(model).eval().requires_grad_(False)
         self.slots: list[Request | None] = [None] * slots
         self._tokenizer = tokenizer
         self._ends = frozenset(end_ids(model, tokenizer))
@@ -116,7 +116,7 @@ class Worker(Sampler):
 
         Requests sent before are completed with the old weights, requests sent after get the new ones; no completion mixes two.
         """
-        state = plain_state(weights) if isinstance(weights, nn.Module) else weights
+        state = served_state(weights) if isinstance(weights, nn.Module) else weights
         publish = Publish(state, version, Future())
         self._send(publish)
         publish.done.result()
@@ -186,7 +186,7 @@ class Worker(Sampler):
     def publish(self, message: Publish) -> None:
         """Takes over the new weights while all slots are empty."""
         try:
-            self.model.load_state_dict(message.weights)
+            take_over(self.model, message.weights)
         except RuntimeError as error:  # other names or shapes: the caller's mistake
             message.done.set_exception(UsageError(f"these weights do not fit the sampler's model: {error}"))
             return

@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainers.config import merged, read, resolve, validated, with_settings
-from trainers.runs.moved_keys import MOVED, moved
+from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.studies.cells import CellFolder
 from trainers.studies.curves import report, scores, verdict
 from trainers.training.progress import Display
@@ -102,6 +102,8 @@ class Grid(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    format: int = Field(default=1, ge=1, le=FORMAT)
+    """Format of the configurations: in 1 `grpo` means `grpo_positive` (:mod:`trainers.runs.moved_keys`)."""
     train: dict[str, Any] = Field(default_factory=dict)
     """Configuration keys of every run."""
     goal: float = Field(default=0.8, gt=0, le=1)
@@ -202,7 +204,8 @@ def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, A
         "evaluation": {"seeds": 0},
         "checkpoints": {"every": 1_000_000},
     }
-    config, _ = resolve(with_settings(merged(merged({"length": {"minutes": None}}, moved(train)), own), here))
+    train = as_meant({"format": grid.format, **moved(train)}, f"contender {cell.label}", warn=True)
+    config, _ = resolve(with_settings(merged(merged({"length": {"minutes": None}}, train), own), here))
     return config.model_dump()
 
 

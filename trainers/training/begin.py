@@ -1,11 +1,15 @@
 """The beginning of a run: a new one from its configuration, or one that goes on from a checkpoint."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
+
+import torch
+from pydantic import BaseModel
 
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
@@ -15,11 +19,11 @@ from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
-from trainers.models.model import folder_of
+from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
-from trainers.runs.moved_keys import moved
+from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.runs.trackers import trackers
 from trainers.training.metrics import explanations
@@ -42,9 +46,10 @@ class Beginning:
     checkpoint: Checkpoint | None = None
 
 
-def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beginning:
+def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen: str = "") -> Beginning:
     """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
+    check_device(resolved.machine.device)
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
@@ -63,6 +68,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None) -> Beg
         resolved.seed,
         parent=parent,
         name=name,
+        chosen=chosen,
         versions=backends.get(resolved.machine.backend).versions(),
         metrics=explanations(algorithms.get(resolved.algo)),
         trackers=trackers(resolved.trackers),
@@ -89,7 +95,7 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     """The policy to train: `model` with the configuration's adapter, precision and memory settings."""
-    return PolicyModel.load(
+    source = PolicyModel.load(
         model,
         device=config.machine.device,
         dtype=config.machine.dtype,
@@ -97,6 +103,12 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
         seed=config.seed,
         gradient_checkpointing=config.machine.gradient_checkpointing,
     )
+    if any(p.dtype == torch.float16 for p in source.model.parameters() if p.requires_grad):
+        raise ConfigError(
+            "machine.dtype=float16 cannot train all weights, because small gradients become 0 in it: take machine.dtype=bfloat16, whose "
+            "weights have fp32 masters, or an adapter (lora.rank=16)"
+        )
+    return source
 
 
 def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: TrainConfig, source: PolicyModel) -> Valuer | None:
@@ -113,17 +125,44 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on with it."""
-    optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
-    kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
     changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
+    kept = _with_nones(kept)
     new = resolve(changed(kept, changes))[0]
     old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("critic.start", old.critic.start, new.critic.start)
     return new
+
+
+def _with_nones(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run folder with the options that were set to none, which are not there because TOML has no None."""
+    kept = merged({"length": _nones(LengthConfig)}, kept)
+    own = algorithms.get(kept["algo"]).Config
+    if kept.get("format", 1) >= FORMAT:
+        return merged({"algorithm": _nones(own)}, kept)
+    loss = own().loss
+    if loss.policy == "reinforce" and loss.importance_cap and "importance_cap" not in kept.get("algorithm", {}).get("loss", {}):
+        warnings.warn(
+            f"{kept['algo']} was started when nothing corrected its later optimiser steps on a batch; "
+            f"it goes on with loss.importance_cap={loss.importance_cap:g}, its default now",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return kept
+
+
+def _nones(model: type[BaseModel]) -> dict[str, Any]:
+    """None for each option of a model, and of the groups in it, that can be set to none."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found[name] = _nones(field.annotation)
+        elif type(None) in get_args(field.annotation):
+            found[name] = None
+    return found
 
 
 def _check_same(name: str, was: object, now: object) -> None:

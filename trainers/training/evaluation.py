@@ -82,10 +82,12 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     Greedy proposals are all the same, so then the model plays alone. It also does when `path` is the model's own folder.
     """
 
-    def proposer(seed: int) -> LanguagePolicy:
-        return LanguagePolicy(source, sampler, sampling, seed, grammar=grammar)
-
     config = run_config(path)
+    episode_tokens = config["rollout"].get("episode_tokens") if config else None
+
+    def proposer(seed: int) -> LanguagePolicy:
+        return LanguagePolicy(source, sampler, sampling, seed, grammar=grammar, episode_tokens=episode_tokens)
+
     if config is None or not path.is_dir() or _is_model(path):
         return proposer(seed)
     critic = open_checkpoint(path).path / layout.CRITIC
@@ -96,7 +98,8 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of
     if best_of == 1 or sampling.greedy:
         return proposer(seed)
-    best = partial(best_action, QCritic.load(critic, device=device), token_budget=config["update"]["token_budget"], device=device)
+    q = QCritic.load(critic, policy=source.model, device=device)
+    best = partial(best_action, q, token_budget=config["update"]["token_budget"], device=device)
     return BestOf.of(proposer, best_of, best, run_seed=seed)
 
 

@@ -1,13 +1,17 @@
 """Meaning of the metrics of a row, and the metrics of its episodes."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from trainers.credit.algorithm import Algorithm
 from trainers.credit.credit import METRICS as CREDIT_METRICS
+from trainers.credit.credit import rollout_stats
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
 from trainers.training.clock import METRICS as CLOCK_METRICS
+from webgym.errors import FAULTS
 from webgym.evaluation.statistics import wilson
 from webgym.types import Trajectory
 
@@ -27,8 +31,14 @@ METRICS: Mapping[str, str] = {
     "rollout/success_high": "upper end of its 95% Wilson interval",
     "rollout/turns": "mean turns per episode, forks left out",
     "rollout/invalid": "share of sampled turns whose text was no action",
+    "rollout/entropy": "mean of −log μ over all tokens that the sampler drew in this iteration, in nats per token: an estimate of the "
+    "policy's entropy on its own episodes, whatever an algorithm learns from",
     "rollout/groups_resampled": "groups that were played besides, in place of others without spread (an algorithm's option `resample`)",
-    "rollout/retries": "episodes that were played again because the machinery failed",
+    "rollout/retries": "times that an episode was played again because the machinery failed",
+    **{
+        f"rollout/faults_{kind}": f"failures of the kind {kind} (docs/faults.md), mended or not; none where the row lacks it"
+        for kind in FAULTS
+    },
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
@@ -62,7 +72,11 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
     wins = sum(x.outcome.success for x in counted)
     interval = wilson(wins, len(counted))
     turns = [turn for x in trajectories if not x.outcome.faulted for turn in x.turns if not turn.copied]
+    logprobs = [p for turn in turns for p in turn.completion.behaviour_logprobs]
+    by_group = [list(members) for _, members in groupby(trajectories, key=lambda x: (x.key.iteration, x.key.group))]
+    met = Counter(kind for x in trajectories for kind in x.outcome.faults)
     return {
+        **rollout_stats(by_group),
         "rollout/episodes": len(trajectories),
         "rollout/success": wins / len(counted) if counted else math.nan,
         "rollout/success_low": interval.low,
@@ -70,6 +84,8 @@ def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str
         "rollout/turns": sum(map(len, counted)) / len(counted) if counted else math.nan,
         "rollout/forks": sum(x.forked_at > 0 for x in trajectories),
         "rollout/invalid": sum(not turn.action for turn in turns) / len(turns) if turns else math.nan,
+        "rollout/entropy": -sum(logprobs) / len(logprobs) if logprobs else math.nan,
         "rollout/retries": sum(x.outcome.retries for x in trajectories),
         "rollout/groups_resampled": len({x.key.group for x in trajectories if x.key.group >= groups}),
+        **{f"rollout/faults_{kind}": float(count) for kind, count in sorted(met.items())},
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
 from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
 from trainers.credit.credit import learnable
@@ -12,15 +13,17 @@ from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.collection import in_rounds
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.rollouts.remote_policy import handle_of
 from trainers.runs.disk import disk_errors
 from trainers.runs.run_folder import RunFolder
+from trainers.samplers.gateway import Gateway
 from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
 from webgym.record.store import TrajectoryStore, load
 from webgym.rollout.branch import Branch, Continuations, fork_keys
-from webgym.rollout.contract import Record
+from webgym.rollout.contract import PolicyHandle, Record
 from webgym.rollout.executor import Executor, play_in_order
 from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, groups_of, seed_from
 
@@ -45,16 +48,20 @@ class Players:
         """Sampling settings of training episodes."""
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
-    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
-        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that."""
+    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy | PolicyHandle:
+        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; a handle where others play."""
         seed, best_of = self.config.seed, self.practice.best_of
+        if isinstance(self.sampler, Gateway):
+            seen_as, rollout = self.config.executor.gateway_url, self.config.rollout
+            return handle_of(self.sampler, seen_as, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
         exploring = self.practice.explore if explore else 0.0
         return BestOf.of(lambda s: self._language(sampling, s), best_of, self.valuer.best, exploring, seed)
 
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
-        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=self.config.rollout.grammar)
+        rollout = self.config.rollout
+        return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects and records the episodes of an iteration."""
@@ -69,6 +76,9 @@ class Players:
                     keys = self._keys(iteration, again, first, count)
                     trajectories = self._played(policy, keys, record, store)
                     forks = fork_keys(trajectories, self._branches(trajectories))
+                    if not forks:
+                        return trajectories
+                    assert not isinstance(policy, PolicyHandle)  # no collector elsewhere plays forks (trainers.config.check)
                     trajectories += self._played(Continuations(policy, forks), list(forks), record, store)
                     return [x for group in groups_of(trajectories) for x in group]
 
@@ -76,10 +86,10 @@ class Players:
 
         return collect
 
-    def _played(self, policy: Policy, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore) -> list[Trajectory]:
+    def _played(
+        self, policy: Policy | PolicyHandle, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore
+    ) -> list[Trajectory]:
         """The episodes of these keys, recorded."""
-        if not keys:
-            return []
         trajectories = play_in_order(
             self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
         )
@@ -103,9 +113,18 @@ class Players:
         return keys
 
     def earlier(self, iteration: int) -> list[Trajectory]:
-        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
+        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first.
+
+        Those sampled at another temperature are left out, because log-probabilities are those at this run's.
+        """
         first = max(1, iteration - self.practice.replay + 1)
-        return [x for i in range(first, iteration) for group in groups_of(load(self.run.trajectory_path(i))) for x in group]
+        found = [x for i in range(first, iteration) for group in groups_of(load(self.run.trajectory_path(i))) for x in group]
+        kept = [x for x in found if sampling_temperature([x]) == self.config.rollout.temperature or not len(x)]
+        if len(kept) < len(found):
+            self.observers.display.say(
+                f"{len(found) - len(kept)} earlier episodes were sampled at another temperature and are not replayed"
+            )
+        return kept
 
     @property
     def draw(self) -> Draw:

@@ -18,18 +18,22 @@ import torch
 from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
-from trainers.credit.credit import Values, kl_penalties, with_penalties
-from trainers.models.lora import plain_state
+from trainers.credit.credit import Values
+from trainers.learning.peers import Alone, Peers
+from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
-from trainers.rollouts.collection import Collection
+from trainers.models.prompt_ids import Context
+from trainers.rollouts.collection import Collection, check_faults
 from trainers.rollouts.curriculum import Curriculum
+from trainers.rollouts.thinking import spoken
 from trainers.runs.memory import memory_errors
 from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
 from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
 from trainers.training.clock import Laps
+from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
 from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_tokens
 from trainers.training.observers import Observers
@@ -38,7 +42,6 @@ from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
 from webgym.record import layout
-from webgym.rollout.arena import Arena
 from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
@@ -47,7 +50,14 @@ from webgym.types import Group, Trajectory, seed_from
 class Trainer:
     """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunFolder,
+        source: PolicyModel,
+        display: Display | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
         torch.set_num_threads(config.machine.threads)
         self.config, self.algorithm_config = resolve(config.model_dump())
         self.run, self.source = run, source
@@ -55,7 +65,8 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH)
+        failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
+        self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
@@ -69,23 +80,40 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None
+        cls,
+        config: TrainConfig,
+        *,
+        parent: Path | str = "runs",
+        name: str | None = None,
+        display: Display | None = None,
+        chosen: str = "",
+        peers: Peers = Alone(),  # noqa: B008
     ) -> "Trainer":
-        """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
-        new = begin.new_run(config, parent=parent, name=name)
-        trainer = cls(new.config, new.run, new.source, display)
+        """A new run with its folder; `chosen` says in a line which settings followed from the model.
+
+        Raises UsageError and its kin before the first file is written where the configuration cannot work.
+        """
+        new = begin.new_run(config, parent=parent, name=name, chosen=chosen)
+        trainer = cls(new.config, new.run, new.source, display, peers)
         if new.critic is not None and trainer.valuer is not None:
             trainer.valuer.start_from(new.critic)
         return trainer
 
     @classmethod
-    def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        display: Display | None = None,
+        changes: Mapping[str, Any] | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> "Trainer":
         """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say).
 
         Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
         """
         with begin.resumed_run(path, changes or {}) as old:
-            trainer = cls(old.config, old.run, old.source, display)
+            trainer = cls(old.config, old.run, old.source, display, peers)
             assert old.checkpoint is not None
             state = old.checkpoint.state()
             trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
@@ -130,12 +158,13 @@ class Trainer:
             with (
                 memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
-                Arena(self.config.machine.sessions, backend=self.config.machine.backend) as arena,
+                self.update.leading(),
+                open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
                 self._sampler() as sampler,
                 self.observers.monitor,
                 self._collection,
             ):
-                self._train(self.players(arena, sampler))
+                self._train(self.players(executor, sampler))
         finally:
             self.observers.display.end()
 
@@ -178,6 +207,7 @@ class Trainer:
         # collect: groups of episodes with one policy version
         busy_s = players.sampler.counters.busy_s
         trajectories = self._collection.take(players.collecting(self.iteration))
+        check_faults(trajectories, self.iteration)
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
         self.curriculum.update(x for x in trajectories if not x.forked_at)
@@ -189,13 +219,10 @@ class Trainer:
         batch = [*players.earlier(self.iteration), *trajectories]
         rows = rows_of_all(batch)
         check_context(rows, batch, context_of(self.source.model))
-        reference = self.update.reference_logprobs(rows, len(batch))
-        rewarded, loss = batch, self.algorithm_config.loss
-        if reference is not None and loss.kl == "k1":  # a KL that belongs into the reward
-            rewarded = with_penalties(batch, kl_penalties(batch, reference, loss.kl_coef))
+        rewarded = self.update.rewarded(batch, rows)
         groups: Sequence[Group] = [list(group) for _, group in groupby(rewarded, key=lambda x: (x.key.iteration, x.key.group))]
 
-        # the critic: values that never saw these outcomes, then the fit to them
+        # the critic: values that never saw the new episodes' outcomes, then the fit to them
         values: Values | None = None
         fitted: dict[str, float] = {}
         if self.valuer is not None:
@@ -208,8 +235,10 @@ class Trainer:
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
         self._memory = credit.memory
         watch.credited(self.iteration, batch, values, credit)
+        if not config.update.thinking:
+            credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
-        learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
+        learned = {} if warming else self.update(batch, rows, credit, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
             players.sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
@@ -218,7 +247,7 @@ class Trainer:
         self.episodes, self.turns = self.episodes + len(trajectories), self.turns + fresh_turns(trajectories)
         self.replayed += sum(x.forked_at for x in trajectories)
         self.tokens += sampled_tokens(trajectories)
-        row = {**rollout_metrics(trajectories, config.rollout.groups), **credit.stats, **fitted, **learned, **clock.row()}
+        row = {**credit.stats, **rollout_metrics(trajectories, config.rollout.groups), **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}
@@ -258,7 +287,7 @@ class Trainer:
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
         """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
-        weights = {name: x.detach().cpu().clone() for name, x in plain_state(self.source.model).items()}
+        weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         players.sampler.set_weights(weights, self.iteration - 1)
         if not self._done(self.turns + fresh_turns(taken)):
@@ -274,6 +303,7 @@ class Trainer:
     def _sampler(self) -> Sampler:
         sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
+        sampler = opened_to_others(self.config, sampler, self.source, self.iteration)
         if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler

@@ -113,6 +113,7 @@ class Row:
     invalid_actions: float
     failed_actions: float
     retries: int
+    faults_met: Mapping[str, int]  # by kind (webgym.errors.FAULTS), those that a retry mended included
     outcomes: Mapping[str, int]
 
 
@@ -253,6 +254,7 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
         invalid_actions=_share(sum(turn.action == "" for turn in turns), len(turns)),
         failed_actions=_share(sum(turn.error != "" for turn in turns), len(turns)),
         retries=sum(t.outcome.retries for t in trajectories),
+        faults_met=dict(sorted(Counter(kind for t in trajectories for kind in t.outcome.faults).items())),
         outcomes=dict(sorted(outcomes.items())),
     )
 

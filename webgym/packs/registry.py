@@ -90,6 +90,12 @@ def _package_folder(module: str) -> Path:
     raise TaskFileError(f"there is no package {module!r} (a folder with __init__.py and pack.toml)")
 
 
+def folder_of(pack: str) -> Path:
+    """The folder of a pack that has a manifest. Raises TaskFileError."""
+    entry = _entry_points().get(pack)
+    return PACKS_FOLDER / pack if entry is None or (PACKS_FOLDER / pack).is_dir() else _package_folder(entry.module)
+
+
 def task_ids() -> list[str]:
     """The ids of all known tasks, as "<pack>.<task>"."""
     return [f"{pack}.{name}" for pack, manifest in manifests().items() for name in manifest["tasks"]] + list(_registered)
@@ -354,9 +360,12 @@ def _source(path: Path) -> Path:
 
 
 def _from_file(file: Path, trust: bool) -> tuple[list[Task], Sequence[Site]]:
-    from webgym.authoring.task_file import read  # brings pydantic along
+    from webgym.authoring import suites, task_file  # brings pydantic along
 
-    tasks, sites = read(file, trust=trust)
+    if suites.is_suite(file):
+        found = suites.read(file, trust=trust)
+        return found.tasks, found.sites
+    tasks, sites = task_file.read(file, trust=trust)
     hosts = {host for site in sites for host in hosts_of(site)} | {host for manifest in manifests().values() for host in _hosts(manifest)}
     for new in tasks:
         for host in set(new.hosts) - hosts:

@@ -191,7 +191,7 @@ class _Chat(_Answer):
 
 
 class _TextLogprobs(_Answer):
-    token_logprobs: tuple[float, ...] | None = None
+    token_logprobs: tuple[float | None, ...] | None = None
 
 
 class _TextChoice(_Answer):
@@ -282,16 +282,20 @@ class OpenAIClient:
             sampling,
         )
 
-    async def complete(
-        self, model: str, prompt_ids: Sequence[int], sampling: Sampling, seed: int, *, extra: Mapping[str, Any] | None = None
-    ) -> Reply:
-        """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Raises ConfigError where the server's log-probabilities are not those of what is sampled so."""
         if not usable_logprobs(sampling, self.server.logprobs):
             raise ConfigError(
                 f"{self.server.logprobs} log-probabilities are not those of the full distribution at the sampling temperature "
                 f"under {sampling}: sample at temperature 1 without top-p or top-k, or let the server process its log-probabilities "
                 "(vllm serve --logprobs-mode processed_logprobs) and say so"
             )
+
+    async def complete(
+        self, model: str, prompt_ids: Sequence[int], sampling: Sampling, seed: int, *, extra: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
+        self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
         choice = (await self._post("/completions", body, extra, _Text)).choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
@@ -300,8 +304,15 @@ class OpenAIClient:
             url = self.server.shown
             raise ConfigError(f"{url} gives no {missing}: expected a server that knows return_token_ids, such as vLLM from 0.10.2")
         if choice.prompt_token_ids is not None and choice.prompt_token_ids != tuple(prompt_ids):
-            raise PolicyFault(f"{self.server.shown} read another prompt than it was sent: {len(choice.prompt_token_ids)} token ids")
-        return self._reply(Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, given), sampling)
+            raise UsageError(
+                f"{self.server.shown} read another prompt than it was sent ({len(choice.prompt_token_ids)} token ids in place of "
+                f"{len(prompt_ids)}): expected a server that adds none"
+            )
+        if None in given or len(given) != len(choice.token_ids):
+            counts = f"{len(choice.token_ids)} token ids and {sum(p is not None for p in given)} log-probabilities"
+            raise UsageError(f"{self.server.shown} gave {counts}: expected one each")
+        found = tuple(p for p in given if p is not None)
+        return Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, found)
 
     def _reply(self, reply: Reply, sampling: Sampling) -> Reply:
         """The reply, with log-probabilities only where they are one per id and mean what is promised."""
@@ -331,8 +342,31 @@ class OpenAIClient:
 
     async def control(self, path: str, body: Mapping[str, Any]) -> None:
         """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault."""
-        root = self.server.base_url.removesuffix("/v1")
-        self._accepted(await self._answered("POST", f"{root}{path}", body), path)
+        self._accepted(await self._answered("POST", self._beside(path), body), path)
+
+    async def control_if_known(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Like :meth:`control`; False where the server does not know the call. Raises UsageError, PolicyFault."""
+        response = await self._answered("POST", self._beside(path), body)
+        if response.status_code in (404, 405):
+            return False
+        self._accepted(response, path)
+        return True
+
+    async def told(self, path: str) -> dict[str, Any] | None:
+        """The table at a path beside the protocol; None where the server does not know it. Raises UsageError, PolicyFault."""
+        response = await self._answered("GET", self._beside(path), None)
+        if response.status_code in (404, 405):
+            return None
+        try:
+            found = self._accepted(response, path).json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise PolicyFault(f"{self.server.shown}{path} answered in another form than the protocol's: expected a JSON object")
+        return found
+
+    def _beside(self, path: str) -> str:
+        return f"{self.server.base_url.removesuffix('/v1')}{path}"
 
     # --- requests ------------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,9 @@ class PromptSettings:
 
     `history` is how many of the last actions are listed (window only); `max_nodes` how many lines of the page are shown (a cut is
     announced); `marks` whether page texts are marked against the goal (compact only); `errors` whether the last action's error and
-    notices are told. Without history and errors, a prompt is a function of the page and the turns left: the policy has no memory.
+    notices are told. `page_tokens` is the most tokens of the page by the model's own tokenizer (0: as many as fit in its context).
+    `thinking` asks the chat template for a block of thinking before each answer, which a conversation keeps (on) or leaves out of later
+    prompts (forget). Without history and errors, a prompt is a function of the page and the turns left: the policy has no memory.
     """
 
     style: Literal["chat", "compact"] = "chat"
@@ -25,6 +27,8 @@ class PromptSettings:
     marks: bool = False
     context: Literal["window", "conversation"] = "window"
     errors: bool = True
+    page_tokens: int = 0
+    thinking: Literal["off", "on", "forget"] = "off"
 
     @property
     def memoryless(self) -> bool:
@@ -47,8 +51,14 @@ class PromptSettings:
         if settings.context not in ("window", "conversation"):
             near = did_you_mean(str(settings.context), ("window", "conversation"))
             raise ConfigError(f"prompt context {settings.context!r}: expected window or conversation{near}")
-        if settings.history < 0 or settings.max_nodes < 1:
-            raise ConfigError(f"expected history >= 0 and max_nodes >= 1, got {settings.history} and {settings.max_nodes}")
+        if settings.thinking not in ("off", "on", "forget"):
+            near = did_you_mean(str(settings.thinking), ("off", "on", "forget"))
+            raise ConfigError(f"prompt thinking {settings.thinking!r}: expected off, on or forget{near}")
+        if settings.history < 0 or settings.max_nodes < 1 or settings.page_tokens < 0:
+            raise ConfigError(
+                f"expected history >= 0, max_nodes >= 1 and page_tokens >= 0, got {settings.history}, {settings.max_nodes} and "
+                f"{settings.page_tokens}"
+            )
         return settings
 
 

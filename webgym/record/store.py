@@ -157,6 +157,7 @@ def encode(trajectory: Trajectory) -> bytes:
             "raw_reward": _number(outcome.raw_reward),
             "message": outcome.message,
             "retries": outcome.retries,
+            **({"faults": list(outcome.faults)} if outcome.faults else {}),
         },
         "final_hash": trajectory.final_hash,
         "turns": [_turn_record(turn) for turn in trajectory.turns],
@@ -184,12 +185,14 @@ def _decoded(record: dict[str, Any]) -> Trajectory:
         raise ValueError(f"format {record['format']} is not known, this version reads {FORMAT}")
     outcome = record["outcome"]
     _all_of(str, record["goal"], outcome["kind"], outcome["message"], record["final_hash"])
+    faults = tuple(outcome.get("faults", ()))  # older files have none
+    _all_of(str, *faults)
     _all_of(int, outcome["retries"], *record.get("final_prompt_ids", ()))
     return Trajectory(
         key=_key(record["key"]),
         goal=record["goal"],
         turns=tuple(_turn(turn) for turn in record["turns"]),
-        outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"])}),
+        outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"]), "faults": faults}),
         final_hash=record["final_hash"],
         final_prompt_ids=tuple(record.get("final_prompt_ids", ())),
     )

@@ -120,7 +120,24 @@ def _sessions(found: dict[str, Any], width: int, now: float) -> list[RenderableT
         f"{counts['done']} episodes done, {counts['successes']} solved, {counts['turns']} turns, "
         f"{counts['retries']} retries, {counts['faults']} faults"
     )
-    return [Text(""), legend, blocks, total, _longest(cells, now)]
+    return [Text(""), legend, blocks, total, *_nodes(found.get("nodes", []), now), _longest(cells, now)]
+
+
+def _nodes(nodes: list[dict[str, Any]], now: float) -> list[RenderableType]:
+    """One line for each collector on another machine; none where there are none."""
+    if not nodes:
+        return []
+    table = Table.grid(padding=(0, 2))
+    for node in nodes:
+        style = "green" if node["state"] == "well" else "yellow" if node["state"] == "new" else "red"
+        table.add_row(
+            node["address"],
+            Text(f"{node['state']} for {max(0.0, now - node['since']):.0f} s", style=style),
+            f"{node['playing']} under way, {node['episodes']} done, {node['episode_s']:.2f} s each",
+            f"lost {node['losses']} times" if node["losses"] else "",
+            node["reason"][:80],
+        )
+    return [table]
 
 
 def _longest(cells: list[dict[str, Any]], now: float) -> RenderableType:

@@ -1,6 +1,7 @@
 """A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
@@ -11,8 +12,9 @@ from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
+from trainers.samplers.server_answers import Probe, check_probe, check_renewed
 from webgym.errors import ConfigError, PolicyFault, UsageError
-from webgym.policies.openai_client import Patience
+from webgym.policies.openai_client import Patience, Reply
 from webgym.types import Sampling
 
 SAMPLING = Sampling(max_tokens=6)
@@ -39,6 +41,8 @@ class Backend:
             return {"success": True}
         if asked.path == "/reset_prefix_cache":
             return (200, "")
+        if asked.path != "/v1/completions":  # an older server, which neither pauses nor says a version
+            return (404, {"detail": "Not Found"})
         sampling = Sampling(body["temperature"], max_tokens=body["max_tokens"])
         found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
         logprobs = {"token_logprobs": found.logprobs}
@@ -110,3 +114,101 @@ def test_a_server_that_fails_is_a_fault(tmp_path: Path):
         config = Config(base_url=server.url, model="m")
         with OpenAISampler(config, chat_model(), chat_tokenizer(), tmp_path, patience=HASTY) as sampler, pytest.raises(PolicyFault):
             sampler.submit([1], 0, SAMPLING).result(60)
+
+
+# --- answers that cannot be right ----------------------------------------------------------------------------------------------
+
+
+class Twisted(Backend):
+    """A server whose answers are changed; `reloads` is false for one that answers the reload call and does nothing."""
+
+    def __init__(self, sampler: LocalSampler, twist, reloads: bool = True) -> None:
+        super().__init__(sampler)
+        self.twist, self.reloads = twist, reloads
+
+    async def answer(self, asked: Asked):
+        if asked.path == "/collective_rpc" and not self.reloads:
+            return {"success": True}
+        found = await super().answer(asked)
+        if not isinstance(found, dict) or "choices" not in found:
+            return found
+        choice: Any = found["choices"][0]  # type: ignore[index]
+        choice["finish_reason"] = "stop" if choice["token_ids"][-1] == 256 else "length"
+        return {"choices": [self.twist(choice)]}
+
+
+def with_logprobs(change):
+    return lambda choice: {**choice, "logprobs": {"token_logprobs": [change(p) for p in choice["logprobs"]["token_logprobs"]]}}
+
+
+def with_ids(change):
+    return lambda choice: {**choice, "token_ids": [change(i) for i in choice["token_ids"]]}
+
+
+def endless(choice):
+    """A finished text without its end token."""
+    kept = sum(i != 256 for i in choice["token_ids"])
+    logprobs = {"token_logprobs": choice["logprobs"]["token_logprobs"][:kept]}
+    return {**choice, "token_ids": choice["token_ids"][:kept], "logprobs": logprobs, "finish_reason": "stop"}
+
+
+WRONG = {
+    "ids out of the vocabulary": (with_ids(lambda i: i + 100_000), r"the token id 1000\d\d: expected 0 to 257"),
+    "negative ids": (with_ids(lambda i: -1), "the token id -1: expected 0 to 257"),
+    "wrong ids": (with_ids(lambda i: (i + 1) % 250), "token ids that spell .* beside the text"),
+    "no token ids": (lambda c: {k: v for k, v in c.items() if k != "token_ids"}, "gives no token ids"),
+    "no log-probabilities": (lambda c: {**c, "logprobs": None}, "gives no log-probabilities"),
+    "one too few": (
+        lambda c: {**c, "logprobs": {"token_logprobs": c["logprobs"]["token_logprobs"][1:]}},
+        "token ids and .* expected one each",
+    ),
+    "null among them": (with_logprobs(lambda p: None), "token ids and 0 log-probabilities: expected one each"),
+    "NaN": (with_logprobs(lambda p: float("nan")), "the log-probability nan: expected a number of at most 0"),
+    "-9999": (with_logprobs(lambda p: -9999.0), "the log-probability -9999 of a token that it sampled"),
+    "positive": (with_logprobs(lambda p: 1.0), "the log-probability 1: expected a number of at most 0"),
+    "end left out": (endless, "expected the end token among the ids"),
+    "no tokens": (lambda c: {**c, "token_ids": [], "logprobs": {"token_logprobs": []}}, "no token at all"),
+    "another prompt": (lambda c: {**c, "prompt_token_ids": [1, *c["prompt_token_ids"]]}, "read another prompt than it was sent"),
+    "drift": (with_logprobs(lambda p: 0.5 * p), r"and the learner disagree by \d\.\d\d nats a token"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_an_answer_that_cannot_be_right_is_refused_in_one_sentence(kind, tmp_path: Path):
+    twist, words = WRONG[kind]
+    tokenizer, model = chat_tokenizer(), chat_model()
+    with (
+        LocalSampler(model, tokenizer) as behind,
+        model_server(Twisted(behind, twist).answer) as server,
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+        pytest.raises(UsageError, match=words),
+    ):
+        sampler.set_weights(model, 0)
+        sampler.submit(PROMPTS[0], 0, Sampling(max_tokens=12)).result(60)
+
+
+def test_a_server_that_never_loads_weights_is_found_out(tmp_path: Path):
+    old, new, tokenizer = chat_model(0), chat_model(0), chat_tokenizer()
+    for parameter in new.parameters():
+        parameter.data += 0.003 * parameter.data.sign()
+    with (
+        LocalSampler(old, tokenizer) as behind,
+        model_server(Twisted(behind, lambda c: c, reloads=False).answer) as server,
+        OpenAISampler(Config(base_url=server.url, model="m"), old, tokenizer, tmp_path, patience=HASTY) as sampler,
+    ):
+        sampler.set_weights(old, 0)
+        sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
+        with pytest.raises(UsageError, match=r"still has the ones before: its log-probabilities moved by 0\.0e\+00"):
+            sampler.set_weights(new, 1)
+
+
+def test_a_probe_tells_noise_from_drift():
+    reply = Reply("ab", ids=(1, 2), logprobs=(-1.0, -2.0))
+    check_probe(Probe(reply, (-1.1, -1.9)), "it")
+    with pytest.raises(UsageError, match=r"disagree by 0\.30 nats"):
+        check_probe(Probe(reply, (-1.3, -1.7)), "it")
+    same, moved = Probe(reply, (-1.0, -2.0)), Probe(Reply("ab", ids=(1, 2), logprobs=(-1.2, -2.0)), (-1.2, -2.0))
+    check_renewed(same, moved, (-1.2, -2.0), "it")
+    check_renewed(same, same, (-1.0, -2.0), "it")  # the weights did not change
+    with pytest.raises(UsageError, match="still has the ones before"):
+        check_renewed(same, same, (-1.2, -2.0), "it")

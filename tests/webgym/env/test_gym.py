@@ -26,7 +26,7 @@ from webgym.env.gym import WebEnv
 from webgym.env.spaces import UnicodeText
 from webgym.errors import ConfigError, EpisodeStateError, JudgeFault, UnknownTaskError
 from webgym.loop_thread import loop_thread
-from webgym.packs import registry
+from webgym.packs import applications, registry
 from webgym.packs import sets as task_sets
 from webgym.task import FAILURE, PENDING, SUCCESS, Start, Verdict
 from webgym.types import Click, Fill, Infeasible, InvalidAction, Message, Stop, Wait
@@ -52,6 +52,8 @@ def at():
 
 
 def check(task_id):
+    if reason := applications.missing(task_id):
+        pytest.skip(reason)
     env = gym.make(f"webgym/{task_id}-v0").unwrapped
     check_env(env, skip_render_check=True)  # it makes a second environment from the spec, and it closes this one
 

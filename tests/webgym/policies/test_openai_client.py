@@ -150,8 +150,8 @@ def test_completion_without_tokens_is_an_error(missing, words):
         complete(server.url)
 
 
-def test_completion_of_another_prompt_is_a_fault():
-    with model_server(scripted(completion(prompt_token_ids=[1, 2]))) as server, pytest.raises(PolicyFault, match="another prompt"):
+def test_completion_of_another_prompt_is_an_error():
+    with model_server(scripted(completion(prompt_token_ids=[1, 2]))) as server, pytest.raises(UsageError, match="another prompt"):
         complete(server.url)
 
 

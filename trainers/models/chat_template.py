@@ -1,0 +1,218 @@
+"""Chat templates: messages as text and ids, the token that ends an answer, and page text that is never read as a control token.
+
+A template belongs to a tokenizer and is written by its makers in Jinja. Families differ in what it takes and writes: a system role or none,
+contents as text or as parts, a beginning-of-sequence token or none, `<|im_end|>`, `<end_of_turn>` or `<|end|>` behind an answer while
+`eos_token` is another. :class:`ChatTemplate` finds this out from the template itself, by rendering short messages.
+
+Control tokens that a page or a goal spells (`<|im_end|>`) are encoded as letters: the text is cut inside each of them, and each piece is
+encoded by itself. So the text stays as it is, and no piece holds the token. Markup that a template writes in plain letters (`[INST]` of
+Llama-2) has no token of its own; it gets a space inside. transformers' `sanitize_control_tokens` does the first of the two, but ends with
+an error where a tokenizer rebuilds the token, and a page must not be able to end a run.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from webgym.errors import UsageError
+from webgym.types import well_formed
+
+Said = tuple[str, str]
+"""A message: its role and its text."""
+
+ANSWER = "answer-5d1f"  # stands for the model's answer when a template is asked what comes behind one
+TODAY = datetime.date(2025, 1, 1)
+"""The date that templates with a date are given, because a prompt is a function of the page and not of the day."""
+
+_BREAK = "\ufdd0"  # a character that no text may hold (Unicode calls it a noncharacter): texts are cut here before they are encoded
+_SYSTEM, _USER = "system-77c0", "user-3a9e"
+_TAG = re.compile(r"<[^\s<>]+>|\[(?!\d+\])[^\s\[\]]+\]|\{[^\s{}]+\}")
+_DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+_FAILURES = (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError)  # of code in a template that was written elsewhere
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Messages as a template takes them."""
+
+    system: bool  # a role of its own; else the system text heads the first user message
+    parts: bool  # contents are lists of parts; else texts
+
+
+class ChatTemplate:
+    """The template of one tokenizer. `thinking` asks it for a block of thinking before answers, where it knows of one.
+
+    A tokenizer without a template encodes texts too (:meth:`plain`); its answers end with its `eos_token`.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, thinking: bool = False) -> None:
+        self._tokenizer: Any = tokenizer
+        self._thinking = thinking
+        self._counted: dict[tuple[str, ...], int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tokenizer.chat_template)
+
+    # --- ids -----------------------------------------------------------------------------------------------------------
+
+    def first(self, messages: Sequence[Said]) -> tuple[int, ...]:
+        """The ids of the first messages of a conversation, up to where an answer begins. Raises UsageError for a template that fails."""
+        return self._encoded("first", messages, self._rendered)
+
+    def following(self, messages: Sequence[Said]) -> tuple[int, ...]:
+        """The ids of messages behind an answer and its end token, up to where the next answer begins.
+
+        Raises UsageError for a template that drops earlier answers.
+        """
+        return self._encoded("following", messages, self._behind)
+
+    def plain(self, text: str) -> tuple[int, ...]:
+        """The ids of a text without a template: no part of it is read as a control token."""
+        return self._pieces(self._cut(text), split_special_tokens=True)
+
+    @cached_property
+    def beginning(self) -> tuple[int, ...]:
+        """The ids that the tokenizer itself puts before a text without a template, such as a beginning-of-sequence token."""
+        bare = list(self._tokenizer("a", add_special_tokens=False)["input_ids"])
+        whole = list(self._tokenizer("a")["input_ids"])
+        starts = (i for i in range(len(whole) - len(bare) + 1) if whole[i : i + len(bare)] == bare)
+        return tuple(whole[: next(starts, 0)])
+
+    @cached_property
+    def end(self) -> int | None:
+        """The token that ends an answer: the first control token that the template writes behind one, else `eos_token`; None for none."""
+        return self._tokenizer.eos_token_id if not self._end else int(self._tokenizer.convert_tokens_to_ids(self._end))
+
+    @cached_property
+    def thinking_ends(self) -> int | None:
+        """The token that closes a block of thinking; None where the tokenizer has none."""
+        return self._tokenizer.get_added_vocab().get("</think>")
+
+    @cached_property
+    def opens_thinking(self) -> bool:
+        """True if a prompt ends inside a block of thinking, which an answer must close first."""
+        return bool(self) and self._rendered([("user", _USER)]).rstrip().endswith("<think>")
+
+    # --- texts ---------------------------------------------------------------------------------------------------------
+
+    def _rendered(self, messages: Sequence[Said], generation: bool = True) -> str:
+        return self._apply(messages, self._form, generation)
+
+    def _behind(self, messages: Sequence[Said]) -> str:
+        """The text behind an answer's end token, before the next answer."""
+        _, found, text = self._rendered([("user", "?"), ("assistant", ANSWER), *messages]).partition(ANSWER)
+        if not found:
+            raise UsageError(
+                "the model's chat template drops earlier answers, so that no conversation can go on: set prompts.context=window"
+            )
+        space, end, rest = text.partition(self._end or self._tokenizer.eos_token or _BREAK)
+        return rest if end and not space.strip() else text
+
+    def _apply(self, messages: Sequence[Said], form: _Form, generation: bool) -> str:
+        said = list(messages)
+        while not form.system and len(said) > 1 and said[0][0] == "system":
+            said[:2] = [(said[1][0], f"{said[0][1]}\n\n{said[1][1]}")]
+        chat = [{"role": role, "content": [{"type": "text", "text": text}] if form.parts else text} for role, text in said]
+        return self._tokenizer.apply_chat_template(
+            chat,
+            add_generation_prompt=generation,
+            tokenize=False,
+            chat_template=self._source,
+            enable_thinking=self._thinking,
+            thinking=self._thinking,
+        )
+
+    @cached_property
+    def _source(self) -> str:
+        """The template, at a fixed date."""
+        return _DATE.sub(lambda call: json.dumps(TODAY.strftime(call[2])), self._tokenizer.get_chat_template())
+
+    @cached_property
+    def _form(self) -> _Form:
+        failure = "it leaves the messages out"
+        for form in (_Form(True, False), _Form(False, False), _Form(True, True), _Form(False, True)):
+            try:
+                text = self._apply([("system", _SYSTEM), ("user", _USER)], form, True)
+            except _FAILURES as error:
+                failure = str(error) or type(error).__name__
+                continue
+            if _SYSTEM in text and _USER in text:
+                return form
+        raise UsageError(f"the model's chat template takes no system and user message ({failure}): take a model with another template")
+
+    @cached_property
+    def _end(self) -> str:
+        """The control token that the template writes behind an answer; "" where it writes none."""
+        if not self:
+            return ""
+        try:
+            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[2]
+        except _FAILURES:
+            return ""
+        found = [(text.index(token), -len(token), token) for token in self._tokens if token in text]
+        return min(found)[2] if found else ""
+
+    # --- control tokens ------------------------------------------------------------------------------------------------
+
+    def _encoded(self, kind: str, messages: Sequence[Said], render: Callable[[Sequence[Said]], str]) -> tuple[int, ...]:
+        """The ids of messages; their texts add no control token to those that the template writes."""
+        ids = self._pieces(render([(role, self._cut(text)) for role, text in messages]))
+        name = (kind, *(role for role, _ in messages))
+        if name not in self._counted:
+            self._counted[name] = self._controls_in(self._pieces(render([(role, "x") for role, _ in messages])))
+        if self._controls_in(ids) > self._counted[name]:  # a tokenizer that builds its control tokens from other letters: cut everywhere
+            ids = self._pieces(render([(role, _BREAK.join(self._cut(text))) for role, text in messages]))
+        return ids
+
+    def _pieces(self, text: str, **options: bool) -> tuple[int, ...]:
+        pieces = [piece for piece in text.split(_BREAK) if piece]
+        return tuple(i for piece in pieces for i in self._tokenizer(well_formed(piece), add_special_tokens=False, **options)["input_ids"])
+
+    def _cut(self, text: str) -> str:
+        """The text with a break inside each control token that it spells, and a space inside the template's plain markup."""
+        text = text.replace(_BREAK, "\ufffd")
+        for markup in self._markup:
+            text = _apart(text, markup, " ")
+        for token in self._tokens:
+            text = text.replace(token, "\ufffd") if len(token) == 1 else _apart(text, token, _BREAK)
+        return text
+
+    def _controls_in(self, ids: Iterable[int]) -> int:
+        return sum(i in self._token_ids for i in ids)
+
+    @cached_property
+    def _tokens(self) -> tuple[str, ...]:
+        """Control tokens: special ones, and tags such as <think> and <tool_call>, which some tokenizers call not special."""
+        added = self._tokenizer.added_tokens_decoder.values()
+        found = [token.content for token in added if token.special or _TAG.fullmatch(token.content)]
+        return tuple(sorted((token for token in found if token.strip()), key=len, reverse=True))
+
+    @cached_property
+    def _token_ids(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.convert_tokens_to_ids(list(self._tokens)))
+
+    @cached_property
+    def _markup(self) -> tuple[str, ...]:
+        """Tags that the template writes in plain letters."""
+        if not self:
+            return ()
+        said = [("system", _SYSTEM), ("user", _USER), ("assistant", ANSWER), ("user", _USER)]
+        try:
+            text = self._rendered(said)
+        except _FAILURES:
+            text = self._rendered(said[:2])
+        return tuple(tag for tag in dict.fromkeys(_TAG.findall(text)) if tag not in self._tokens)
+
+
+def _apart(text: str, word: str, between: str) -> str:
+    """The text with `between` behind the first letter of each occurrence of the word, overlapping ones too."""
+    while word in text:
+        text = text.replace(word, f"{word[0]}{between}{word[1:]}")
+    return text

@@ -1,0 +1,122 @@
+"""Checks of a server's answers: those that cannot be right, and a distribution that is not the model's.
+
+An answer that cannot be right (ids out of the vocabulary, a log-probability above 0, no end token behind a finished text) is refused at
+once, because training on it spoils the model and says nothing. Whether the server has the weights that it was told to load, and gives
+log-probabilities of what it samples from, is tried by a short completion (:class:`Probe`): the same model in this process must give its
+tokens about the same log-probabilities, before and after new weights.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from trainers.batches.packing import pack
+from trainers.batches.rows import Row, Span
+from trainers.models.model import action_logprobs
+from webgym.errors import UsageError
+from webgym.policies.openai_client import Reply
+from webgym.types import Sampling
+
+LEAST_LOGPROB = -100.0
+"""A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
+MOST_DRIFT = 0.2
+"""Mean distance in nats a token beyond which a server samples from another distribution. 16-bit arithmetic makes some 0.01."""
+TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
+
+
+def check(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase, where: str) -> None:
+    """Raises UsageError for an answer that cannot be right. `vocabulary` is how many tokens the model has, `where` the server."""
+    if wrong := _wrong(reply, sampling, vocabulary, ends, tokenizer):
+        raise UsageError(f"{where} gave an answer that cannot be right, {wrong}; nothing can be learned from this server")
+
+
+def _wrong(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    """The reason why the answer cannot be right, or ""."""
+    if not reply.ids:
+        return "no token at all: expected at least the end token"
+    if strange := [i for i in reply.ids if not 0 <= i < vocabulary]:
+        return f"the token id {strange[0]}: expected 0 to {vocabulary - 1}, the ids of the model's vocabulary"
+    if len(reply.ids) > sampling.max_tokens:
+        return f"{len(reply.ids)} tokens: expected at most max_tokens, which is {sampling.max_tokens}"
+    if nonsense := [p for p in reply.logprobs if not math.isfinite(p) or p > TOLERANCE]:
+        return f"the log-probability {nonsense[0]:g}: expected a number of at most 0"
+    if never := [p for p in reply.logprobs if p < LEAST_LOGPROB]:
+        return f"the log-probability {never[0]:g} of a token that it sampled: expected the distribution that is sampled from"
+    if reply.finish == "stop" and reply.ids[-1] not in ends:
+        return f"a finished text whose last token id is {reply.ids[-1]}: expected the end token among the ids ({_listed(ends)})"
+    if reply.text and not any(_letters(reply.text) == _letters(text) for text in _texts(reply.ids, tokenizer)):
+        spelled = _texts(reply.ids, tokenizer)[0]
+        return f"token ids that spell {spelled[:60]!r} beside the text {reply.text[:60]!r}: expected the text's own ids"
+    return ""
+
+
+def _listed(ends: frozenset[int]) -> str:
+    return " or ".join(map(str, sorted(ends)))
+
+
+def _texts(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The text of the ids with and without special tokens."""
+    return [str(tokenizer.decode(list(ids), skip_special_tokens=skip)) for skip in (True, False)]
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone: servers differ in spaces, and in characters that are cut."""
+    return "".join(c for c in text if c.isalnum() and c != "\ufffd")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A completion of the server and the log-probabilities that the model in this process gives its tokens."""
+
+    reply: Reply
+    expected: tuple[float, ...]
+
+    @classmethod
+    def of(cls, reply: Reply, prompt: Sequence[int], model: Any, temperature: float) -> "Probe":
+        return cls(reply, scored(model, prompt, reply.ids, temperature))
+
+    @property
+    def drift(self) -> float:
+        """Mean distance between the server's log-probabilities and the model's, in nats a token."""
+        apart = [abs(one - other) for one, other in zip(self.reply.logprobs, self.expected, strict=True)]
+        return sum(apart) / max(1, len(apart))
+
+
+@torch.no_grad()
+def scored(model: Any, prompt: Sequence[int], ids: Sequence[int], temperature: float) -> tuple[float, ...]:
+    """log π(id) of each id behind the prompt, by the model in this process."""
+    row = Row(0, 0, (*prompt, *ids), (Span(0, len(prompt) - 1, len(prompt), len(prompt) + len(ids), 0),))
+    batch = pack([row], len(row))[0].to(model.device)
+    return tuple(action_logprobs(model, batch, temperature)[0].tolist())
+
+
+def check_probe(probe: Probe, where: str) -> None:
+    """Raises UsageError, with the figure, where the server samples from another distribution than the model's."""
+    if probe.drift > MOST_DRIFT:
+        raise UsageError(
+            f"{where} and the learner disagree by {probe.drift:.2f} nats a token (most is {MOST_DRIFT:g}): expected a server that has "
+            "the weights that were published, samples without changing the distribution, and gives the log-probabilities of what it "
+            "samples from (sampler.logprobs)"
+        )
+
+
+def check_renewed(before: Probe, after: Probe, moved: Sequence[float], where: str) -> None:
+    """Raises UsageError where a reload call changed nothing that new weights change.
+
+    `moved` are the new log-probabilities of the tokens of `before`. Equal tokens at equal log-probabilities are the same weights, where the
+    new ones give others.
+    """
+    if before.reply.ids != after.reply.ids:
+        return
+    seen = max(abs(a - b) for a, b in zip(before.reply.logprobs, after.reply.logprobs, strict=True))
+    due = max(abs(a - b) for a, b in zip(before.expected, moved, strict=True))
+    if due > 1e-3 and seen < due / 10:
+        raise UsageError(
+            f"{where} answered the call that loads new weights and still has the ones before: its log-probabilities moved by {seen:.1e} "
+            f"where the new weights move them by {due:.1e}; expected a server that loads weights at run time (sampler.reload, and "
+            "VLLM_SERVER_DEV_MODE=1 for vLLM)"
+        )
