@@ -782,6 +782,37 @@ def _show(found: Any, tables: Any, as_json: bool) -> None:
         console.print(table)
 
 
+@study_app.command("forks")
+def study_forks(
+    grid: Annotated[Path | None, typer.Option(help="TOML file with problems and contenders; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/forks"),
+    stage: Annotated[str, typer.Option(help="signal, tune, measure, or all.")] = "all",
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare credit by sampling with critics and groups on a table of choices: signal-to-noise per step, and steps to learn."""
+    from trainers.studies.forks import FORKS, STAGES, ForkStudy, tables
+    from trainers.studies.plots import plot_forks, pyplot
+
+    if stage not in (*STAGES, "all"):
+        raise WebGymError(f"--stage {stage!r}: expected one of signal, tune, measure, all")
+    if plots:
+        pyplot()
+    study = ForkStudy(grid or FORKS, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
+    found = study.report()
+    _show(found, tables, as_json)
+    if plots:
+        plot_forks(found, plots)
+
+
 @study_app.command("learning")
 def study_learning(
     grid: Annotated[

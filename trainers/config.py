@@ -216,14 +216,21 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"executor.kind={config.executor.kind} cannot go with {name}, which chooses its actions by values that no collector has: "
             "take executor.kind=local"
         )
+    if config.executor.kind != "local" and practice.forks:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {name} as it is set: forks are played from episodes that no collector has: "
+            "take executor.kind=local"
+        )
     if rollout.groups * rollout.group_size < practice.episodes:
         raise ConfigError(
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
-    if rollout.overlap and practice.best_of > 1:
+    valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
+    if rollout.overlap and (practice.best_of > 1 or valued_forks):
+        chosen = "forks" if valued_forks else "actions"
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {name}, which chooses its actions by the values that the update is changing: leave it out"
+            f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: leave it out"
         )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":
