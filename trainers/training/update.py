@@ -18,14 +18,13 @@ from torch import Tensor
 
 from trainers.batches.packing import PackedBatch, Step, laid_out, pack, plan
 from trainers.batches.rows import Row, Streams, streams_of
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, scored_by_sampler
 from trainers.credit.credit import Credit, kl_penalties, with_penalties
 from trainers.learning.learner import Forward, Learner, score
 from trainers.learning.losses import LossSpec
 from trainers.models.model import action_logprobs
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
-from trainers.samplers import registry as samplers
 from webgym.types import Trajectory, seed_from
 
 IMPORTANCE_CAP = 2.0
@@ -118,9 +117,3 @@ class PolicyUpdate:
             return action_logprobs(model, batch, self._config.rollout.temperature, entropy=entropy, grammar=self._grammar)
 
         return forward
-
-
-def scored_by_sampler(config: TrainConfig) -> bool:
-    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
-    own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
-    return own and not config.rollout.overlap
