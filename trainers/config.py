@@ -197,6 +197,12 @@ def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: Algor
     return update.model_copy(update={"epochs": update.epochs or default, "minibatches": update.minibatches or default})
 
 
+def scored_by_sampler(config: TrainConfig) -> bool:
+    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
+    own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
+    return own and not config.rollout.overlap
+
+
 def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> None:
     """Raises ConfigError where settings contradict each other, or one has no effect as the others are set."""
     practice, rollout, name = algorithm.practice(algorithm_config), config.rollout, algorithm.name
