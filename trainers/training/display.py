@@ -1,9 +1,10 @@
 """Display of a running run: a live panel on a terminal, plain lines elsewhere."""
 
+import io
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.text import Text
 from trainers.training.clock import split_in_words
 from trainers.training.progress import Display, Progress
 from webgym.evaluation.statistics import Report
+from webgym.record import layout
 from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
@@ -23,8 +25,44 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def display_for(console: Console) -> Display:
-    """The live panel where the console is a terminal, else plain lines."""
-    return LivePanel(console) if console.is_terminal else Lines(console)
+    """The live panel where the console is a terminal, else plain lines; and the lines in the run folder in both cases."""
+    return Logged(LivePanel(console) if console.is_terminal else Lines(console))
+
+
+class Logged(Display):
+    """Another display, and the lines of a run in its `train.log`, which a terminal does not keep."""
+
+    def __init__(self, shown: Display) -> None:
+        self._shown = shown
+        self._file: TextIO | None = None
+        self._lines = Lines(Console(file=io.StringIO()))
+
+    def begin(self, trainer: "Trainer") -> None:
+        self._file = (trainer.run.path / layout.LOG).open("a", encoding="utf-8", buffering=1)
+        self._lines = Lines(Console(file=self._file, width=120))
+        for display in (self._shown, self._lines):
+            display.begin(trainer)
+
+    def collecting(self, event: Event) -> None:
+        self._shown.collecting(event)
+
+    def iterated(self, progress: Progress) -> None:
+        for display in (self._shown, self._lines):
+            display.iterated(progress)
+
+    def evaluated(self, report: Report, title: str) -> None:
+        for display in (self._shown, self._lines):
+            display.evaluated(report, title)
+
+    def say(self, words: str) -> None:
+        for display in (self._shown, self._lines):
+            display.say(words)
+
+    def end(self) -> None:
+        self._shown.end()
+        self._lines = Lines(Console(file=io.StringIO()))
+        if self._file is not None:
+            self._file.close()
 
 
 def sparkline(values: list[float], width: int = 40) -> str:

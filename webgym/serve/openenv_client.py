@@ -1,0 +1,67 @@
+"""Typed client of OpenEnv's protocol for a WebGym server (`webgym serve --protocol openenv`); it wants the extra `openenv`.
+
+>>> env = WebGymEnv("http://127.0.0.1:8000").sync()                             # doctest: +SKIP
+>>> with env:                                                                   # doctest: +SKIP
+...     result = env.reset(task="miniwob.click-button", seed=3)
+...     result = env.step(WebGymAction(action="click('0')"))
+"""
+
+from typing import Any
+
+from openenv.core.client_types import StepResult
+from openenv.core.env_client import EnvClient
+from openenv.core.env_server.types import Action, Observation, State
+
+
+class WebGymAction(Action):
+    """Action of one turn: text in the dialect that the episode was begun with, such as `click('3')`."""
+
+    action: str
+
+
+class WebGymObservation(Observation):
+    """Observation of a turn, as :class:`webgym.serve.openenv.Shown` says it. `screenshot` is a PNG file in base64."""
+
+    task: str
+    seed: int
+    goal: str
+    url: str
+    title: str
+    page: str
+    tabs: list[str] = []
+    focus: int | None = None
+    turn: int = 0
+    turns_left: int = 0
+    error: str = ""
+    notices: list[str] = []
+    dialog: str = ""
+    observation_hash: str = ""
+    state_hash: str = ""
+    screenshot: str = ""
+    terminated: bool = False
+    truncated: bool = False
+    outcome: str = ""
+    raw_reward: float = 0.0
+    message: str = ""
+
+
+class WebGymState(State):
+    """State of a session: the episode that runs."""
+
+    task: str = ""
+    seed: int | None = None
+
+
+class WebGymEnv(EnvClient[WebGymAction, WebGymObservation, WebGymState]):
+    """Client of one session. `reset(task=..., seed=...)` begins an episode of any task. A fault of the machinery raises RuntimeError."""
+
+    def _step_payload(self, action: WebGymAction) -> dict[str, Any]:
+        return {"action": action.action}
+
+    def _parse_result(self, payload: dict[str, Any]) -> StepResult[WebGymObservation]:
+        reward, done = payload.get("reward"), payload.get("done", False)
+        observation = WebGymObservation(**payload["observation"], reward=reward, done=done)
+        return StepResult(observation=observation, reward=reward, done=done)
+
+    def _parse_state(self, payload: dict[str, Any]) -> WebGymState:
+        return WebGymState(**payload)
