@@ -13,10 +13,9 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.logging import RichHandler
-from rich.table import Table
 from rich.text import Text
 
-from webgym.commands.console import PlainConsole
+from webgym.commands.console import PlainConsole, show_rows
 from webgym.errors import WebGymError
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, epilog="Exit status: 0 done, 1 below what was asked for, 2 a mistake or a full disk, 130 stopped by Ctrl-C.")
@@ -170,11 +169,9 @@ def tasks_list(
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("id", "difficulty", "turns", "limit", "oracle", "trust", "description")
-    for t in found:
-        table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
-    console.print(table)
-    console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
+    rows = [(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description) for t in found]
+    show_rows(console, ("id", "level", "turns", "limit", "oracle", "trust", "description"), rows)
+    _say(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
 
 
 @tasks_app.command("show")
@@ -356,10 +353,8 @@ def algos(
         if as_json:
             print(json.dumps([asdict(x) for x in found], indent=2))
             return
-        table = Table("algorithm", "summary")
-        for x in found:
-            table.add_row(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary)
-        console.print(table)
+        rows = [(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary) for x in found]
+        show_rows(console, ("algorithm", "summary"), rows)
         return
     from trainers.config import options
     from trainers.training.metrics import explanations
@@ -375,10 +370,7 @@ def algos(
         (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
         (("metric", "meaning"), list(metrics.items())),
     ):
-        table = Table(*title)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        show_rows(console, title, rows)
 
 
 @app.command()
@@ -414,7 +406,11 @@ def train(
         data = configuration.with_settings(configuration.merged(configuration.read_train(config) if config else {}, flags), settings)
         trainer = Trainer.start(configuration.resolve(data)[0], parent=out, name=name, display=display)
     with trainer.run:
-        trainer.train()
+        try:
+            trainer.train()
+        except KeyboardInterrupt:
+            _say(f"stopped at once; `webgym train --resume {trainer.run.path}` goes on from its newest checkpoint")
+            raise typer.Exit(130) from None
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 
@@ -430,10 +426,7 @@ def show_config(
     if as_json:
         print(json.dumps([{"key": key, "default": value, "means": words} for key, value, words in keys], indent=2))
         return
-    table = Table("key", "default", "meaning")
-    for key, value, words in keys:
-        table.add_row(key, json.dumps(value), words)
-    console.print(table)
+    show_rows(console, ("key", "default", "meaning"), [(key, json.dumps(value), words) for key, value, words in keys])
 
 
 @app.command("eval")
@@ -911,7 +904,7 @@ def run() -> None:
     """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
     warnings.showwarning = _warning
     try:
-        app()
+        app(prog_name="webgym")
     except WebGymError as error:
         _fail(str(error))
     except OSError as error:

@@ -74,6 +74,15 @@ def sparkline(values: list[float], width: int = 40) -> str:
     return "".join(" " if math.isnan(v) else BARS[min(len(BARS) - 1, int(max(0.0, v) * len(BARS)))] for v in values[-width:])
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun.
+
+    >>> counted(1, "task"), counted(3, "task")
+    ('1 task', '3 tasks')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Lines(Display):
     """One line per iteration."""
 
@@ -83,9 +92,9 @@ class Lines(Display):
     def begin(self, trainer: "Trainer") -> None:
         config = trainer.config
         self.console.print(
-            f"{trainer.run.algo} on {len(trainer.tasks)} tasks, "
-            f"{config.rollout.groups} groups of {config.rollout.group_size} episodes an iteration, "
-            f"{config.length.iterations} iterations, seed {config.seed}; run folder {trainer.run.path}",
+            f"{trainer.run.algo} on {counted(len(trainer.tasks), 'task')}, "
+            f"{counted(config.rollout.groups, 'group')} of {counted(config.rollout.group_size, 'episode')} an iteration, "
+            f"{counted(config.length.iterations, 'iteration')}, seed {config.seed}; run folder {trainer.run.path}",
             soft_wrap=True,
         )
 
@@ -162,6 +171,8 @@ class LivePanel(Lines):
     def end(self) -> None:
         """Leave the last picture on the screen."""
         if self._live:
+            self._counts = None  # nothing runs any more
+            self._draw()
             self._live.stop()
             self._live = None
 

@@ -7,6 +7,7 @@ too, and a UsageError where the caller can mend it.
 import asyncio
 import http.client
 import json
+import weakref
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -64,6 +65,7 @@ class Here(Episodes):
 
     def __init__(self, backend: str = "browser") -> None:
         self._session = Session(backend, Limits())
+        weakref.finalize(self, _give_back, self._session).atexit = False  # the browser ends with the process
 
     def begin(self, task: str, seed: int | None = None, **options: Any) -> Turned:
         return loop_thread().run(self._session.reset(_asked(task, seed, options)))
@@ -95,6 +97,7 @@ class Remote(Episodes):
         if parts.scheme != "http" or not parts.hostname:
             raise UsageError(f"expected the address of a server, such as http://127.0.0.1:8000, got {url!r}")
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=answer_s)
+        weakref.finalize(self, self._connection.close).atexit = False  # the server frees the session of a silent client
         self._path = parts.path.rstrip("/")
         self._session = ""
 
@@ -148,6 +151,11 @@ class Remote(Episodes):
             known = getattr(errors, str(found.get("type")), None)
             raise (known if isinstance(known, type) and issubclass(known, Fault) else BrowserFault)(words)
         raise RefusedError(words, kind)
+
+
+def _give_back(session: Session) -> None:
+    """End a session whose owner was dropped without having been closed."""
+    loop_thread().start(session.close())
 
 
 def _asked(task: str, seed: int | None, options: dict[str, Any]) -> Begin:

@@ -84,6 +84,17 @@ class Seen(_Message):
             screenshot="" if picture is None else base64.b64encode(png(picture)).decode("ascii"),
         )
 
+    def text(self, *, goal: bool = False, most: int = 400) -> str:
+        """The observation as a language model reads it: with the `goal` first, and `most` lines of the page."""
+        parts = [f"Goal: {self.goal}"] if goal else []
+        parts += [f"The last action did not work: {self.error}"] if self.error else []
+        parts += [f"Note: {notice}" for notice in self.notices]
+        parts += ["Tabs:\n" + "\n".join(f"{index}: {tab}" for index, tab in enumerate(self.tabs))] if len(self.tabs) > 1 else []
+        lines = self.page.splitlines()
+        cut = [f"... {len(lines) - most} more lines are not shown: scroll down to read on"] if len(lines) > most else []
+        page = "\n".join([*lines[:most], *cut])
+        return "\n\n".join([*parts, f"Turns left: {self.turns_left}", f"Page {self.title!r} at {self.url}:\n{page}"])
+
 
 class Turned(_Message):
     """Result of a reset or a turn. `reward` is None after a reset, 0 until the end, then 1 for success, else 0.

@@ -1,5 +1,6 @@
 """The peers of the conformance suite: each plays one episode over its protocol and says what its trainer would learn from."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Sequence
@@ -7,11 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import wsproto
 from wsproto import events as ws
 
+from webgym.actions import parse, render
 from webgym.errors import Fault
 from webgym.serve.client import Here, Remote
+from webgym.serve.nemo_gym import Episodic
+from webgym.serve.trl import environment_factory
 
 
 @dataclass
@@ -101,4 +106,60 @@ def over_openenv(url: str, task: str, seed: int, actions: Sequence[str], **optio
         assert answer["data"]["done"] == (played.terminated or played.truncated)
     finally:
         client.close()
+    return played
+
+
+def over_openenv_client(url: str, task: str, seed: int, actions: Sequence[str], **options: Any) -> Played:
+    """An episode over OpenEnv's own client, where it is installed."""
+    client = pytest.importorskip("webgym.serve.openenv_client", exc_type=ImportError)
+    played = Played()
+    with client.WebGymEnv(url).sync() as env:
+        try:
+            result = env.reset(task=task, seed=seed, **options)
+            played.hashes.append(result.observation.observation_hash)
+            assert (env.state().task, env.state().seed, env.state().step_count) == (task, seed, 0)
+            for action in actions:
+                result = env.step(client.WebGymAction(action=action))
+                played.hashes.append(result.observation.observation_hash)
+        except RuntimeError as error:
+            assert "EXECUTION_ERROR" in str(error)
+            return played
+    seen = result.observation
+    played.reward, played.terminated, played.truncated = result.reward, seen.terminated, seen.truncated
+    return played
+
+
+def over_trl(url: str, backend: str, task: str, seed: int, actions: Sequence[str]) -> Played:
+    """An episode as TRL's GRPOTrainer plays it: columns of a row, tools by name, and the reward at the end."""
+    environment = environment_factory(url, backend=backend)()
+    played = Played()
+    environment.reset(task=task, seed=seed, prompt=[{"role": "user", "content": ""}])
+    played.hashes += [environment._last.observation.observation_hash] if environment._last else []
+    for action in actions:
+        called = json.loads(render(parse(action, "call"), "json"))  # pyright: ignore[reportArgumentType]
+        getattr(environment, called["name"])(**called["arguments"])
+    played.reward = environment.get_reward()
+    if environment._last is not None and played.reward is not None:
+        played.terminated, played.truncated = environment._last.terminated, environment._last.truncated
+    if environment._session is not None:
+        environment._session.close()
+    return played
+
+
+def over_nemo_gym(backend: str, task: str, seed: int, actions: Sequence[str]) -> Played:
+    """An episode as NeMo Gym's Gymnasium server plays it."""
+    episodic, played = Episodic(backend), Played()
+
+    async def play() -> None:
+        _, info = await episodic.reset({"task": task, "seed": seed}, "session")
+        played.hashes.append(info["observation_hash"])
+        for action in actions:
+            _, played.reward, played.terminated, played.truncated, _ = await episodic.step(f"I act.\n{action}", "session")
+
+    try:
+        asyncio.run(play())
+    except Fault:
+        return Played(hashes=played.hashes)
+    finally:
+        asyncio.run(episodic.close("session"))
     return played
