@@ -18,7 +18,11 @@ from rich.text import Text
 from webgym.commands.console import PlainConsole, show_rows
 from webgym.errors import WebGymError
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, epilog="Exit status: 0 done, 1 below what was asked for, 2 a mistake or a full disk, 130 stopped by Ctrl-C.")
+app = typer.Typer(
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit status: 0 done, 1 below what was asked for, 2 a mistake or a full disk, 130 stopped by Ctrl-C.",
+)
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
 study_app = typer.Typer(no_args_is_help=True, help="Experiments over many runs, which go on where they were stopped.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
@@ -758,10 +762,14 @@ class ServeProtocol(StrEnum):
 
 @app.command()
 def serve(
-    protocol: Annotated[ServeProtocol, typer.Option(help="http (WebGym's own: JSON over HTTP) or openenv (OpenEnv's).")] = ServeProtocol.http,
+    protocol: Annotated[
+        ServeProtocol, typer.Option(help="http (WebGym's own: JSON over HTTP) or openenv (OpenEnv's).")
+    ] = ServeProtocol.http,
     host: Annotated[str, typer.Option(help="Address to listen on; one that other machines reach wants a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
-    token: Annotated[str, typer.Option(envvar="WEBGYM_TOKEN", help="Secret that clients must give; made up for other hosts than loopback.")] = "",
+    token: Annotated[
+        str, typer.Option(envvar="WEBGYM_TOKEN", help="Secret that clients must give; made up for other hosts than loopback.")
+    ] = "",
     allow_host: Annotated[list[str], typer.Option(help="Another name of this server; may be given again.")] = [],  # noqa: B006
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 32,
     idle: Annotated[float, typer.Option(min=1, help="Seconds of a client's silence after which its session ends.")] = 900.0,

@@ -33,33 +33,33 @@ class Logged(Display):
     """Another display, and the lines of a run in its `train.log`, which a terminal does not keep."""
 
     def __init__(self, shown: Display) -> None:
-        self._shown = shown
+        self.shown = shown
         self._file: TextIO | None = None
         self._lines = Lines(Console(file=io.StringIO()))
 
     def begin(self, trainer: "Trainer") -> None:
         self._file = (trainer.run.path / layout.LOG).open("a", encoding="utf-8", buffering=1)
         self._lines = Lines(Console(file=self._file, width=120))
-        for display in (self._shown, self._lines):
+        for display in (self.shown, self._lines):
             display.begin(trainer)
 
     def collecting(self, event: Event) -> None:
-        self._shown.collecting(event)
+        self.shown.collecting(event)
 
     def iterated(self, progress: Progress) -> None:
-        for display in (self._shown, self._lines):
+        for display in (self.shown, self._lines):
             display.iterated(progress)
 
     def evaluated(self, report: Report, title: str) -> None:
-        for display in (self._shown, self._lines):
+        for display in (self.shown, self._lines):
             display.evaluated(report, title)
 
     def say(self, words: str) -> None:
-        for display in (self._shown, self._lines):
+        for display in (self.shown, self._lines):
             display.say(words)
 
     def end(self) -> None:
-        self._shown.end()
+        self.shown.end()
         self._lines = Lines(Console(file=io.StringIO()))
         if self._file is not None:
             self._file.close()

@@ -68,7 +68,9 @@ class Recording:
         old, new = json.loads(file.read_text("utf-8")), self.plan.to_json()
         if changed := [name for name in new if old.get(name) != new[name]]:
             name = changed[0]
-            raise UsageError(f"{out} was recorded with {name}={old.get(name)!r}, asked for is {new[name]!r}: --resume wants the same settings")
+            raise UsageError(
+                f"{out} was recorded with {name}={old.get(name)!r}, asked for is {new[name]!r}: --resume wants the same settings"
+            )
         if self.path.exists():
             last = EpisodeKey("", 0)
             for trajectory in read(self.path):

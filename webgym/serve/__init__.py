@@ -8,7 +8,6 @@
 `trl`                     TRL: `environment_factory` and `rollout_func`
 `verifiers`               verifiers: a taskset
 `nemo_gym`                NeMo Gym: a Gymnasium server
-`agentlab`                AgentLab and BrowserGym: our tasks under `browsergym/` ids
 ========================  ==========================================================================================================
 
 A fault travels as each protocol needs it (an exception, None, HTTP 503), and never as a reward.

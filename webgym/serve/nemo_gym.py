@@ -26,7 +26,9 @@ class Episodic:
     async def reset(self, metadata: dict[str, Any], session_id: str) -> tuple[str, dict[str, Any]]:
         """The first observation of a row's episode, and its info. Raises UsageError, Fault."""
         if not metadata.get("task") or metadata.get("seed") is None:
-            raise UsageError(f"expected 'task' and 'seed' in every row beside responses_create_params, got {', '.join(metadata) or 'neither'}")
+            raise UsageError(
+                f"expected 'task' and 'seed' in every row beside responses_create_params, got {', '.join(metadata) or 'neither'}"
+            )
         session = self._sessions.setdefault(session_id, Here(self._backend))
         turned = await session.begin_async(metadata["task"], int(metadata["seed"]))
         return turned.observation.text(goal=True, most=self._most), _info(turned)

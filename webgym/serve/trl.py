@@ -26,7 +26,9 @@ SYSTEM = (
 OVER = "The episode is over."
 
 
-def environment_factory(url: str = "", *, backend: str = "browser", screenshot: bool = False, most: int = 400) -> Callable[[], "BrowserTask"]:
+def environment_factory(
+    url: str = "", *, backend: str = "browser", screenshot: bool = False, most: int = 400
+) -> Callable[[], "BrowserTask"]:
     """The `environment_factory` of a GRPOTrainer: sessions on the server at `url`, or in this process. It pickles.
 
     `most` is the number of the page's lines that a tool's answer shows. With `screenshot` an answer holds the picture, too.

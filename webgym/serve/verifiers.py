@@ -45,7 +45,7 @@ class WebGymEnvConfig(vf.EnvConfig):
 class WebGymEnv(vf.Env[WebGymEnvConfig]):
     """One episode is one conversation."""
 
-    async def run(self, task, agents) -> None:  # noqa: ANN001  # verifiers' own types
+    async def run(self, task, agents) -> None:  # verifiers' own types
         """Play the episode. A Fault leaves the trace without a reward."""
         config = self.taskset.config
         session = Here(config.backend)
