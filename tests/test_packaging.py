@@ -69,7 +69,8 @@ def test_an_installation_works_beside_a_users_own_tasks_and_cli(installed, tmp_p
     done = python(installed, tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert "miniwob.click-checkboxes" in done.stdout
-    code = "import gymnasium, webgym; from webgym.packs import sets; print(gymnasium.make('webgym/wizard.h3-v0').spec.id, sets.choose(['quick'])[:1])"
+    code = "import gymnasium, webgym; from webgym.packs import sets; "
+    code += "print(gymnasium.make('webgym/wizard.h3-v0').spec.id, sets.choose(['quick'])[:1])"
     made = python(installed, tmp_path, code)
     assert made.returncode == 0 and made.stdout.startswith("webgym/wizard.h3-v0 ['miniwob."), made.stderr
 

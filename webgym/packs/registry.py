@@ -2,8 +2,9 @@
 
 A pack is a folder with a `pack.toml` (title, hosts, and a table per task with at least `max_turns`) and a Python module of the same name
 that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). A `pattern` in its table [pack] allows names beyond the listed ones, whose
-tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package, or in it
-where it is installed, and are loaded from that path under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others come
+tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package, or in it where it is
+installed, and are loaded from that path under the private name `webgym_tasks`, so that a user's own `tasks/` never stands in their way.
+Others come
 
 - from installed distributions, through the entry-point group `webgym.tasks`: the value names a package with a `pack.toml` beside its
   `__init__.py`, which is read without importing the package,

@@ -18,8 +18,8 @@
     ├── trajectories/iter-000012.jsonl, screenshots in a folder beside it
     └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json
 
-A folder of demonstrations holds demos.jsonl, a trajectory file, prompt.json, the prompt settings that they were written with, and plan.json,
-all settings of their recording.
+A folder of demonstrations holds demos.jsonl, a trajectory file, prompt.json, the prompt settings that they were written with, and
+plan.json, all settings of their recording.
 """
 
 from pathlib import Path

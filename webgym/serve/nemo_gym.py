@@ -1,10 +1,11 @@
 """NeMo Gym (0.7): our tasks behind its Gymnasium servers, whose steps keep terminated and truncated apart.
 
-    ng_run "+config_paths=[...]"          with an app.py of two lines: from webgym.serve.nemo_gym import server; server().run_webserver()
+    from webgym.serve.nemo_gym import server      # app.py of a resources server, with allowed_agents: [gymnasium_agent]
+    server().run_webserver()
 
-A row names `task` and `seed` beside its `responses_create_params`. NeMo Gym wants Python 3.13.14 or newer, so :class:`Episodic` holds all that
-is ours, over plain text, and is tested without it; :func:`server` only puts it under NeMo Gym's class. A fault raises, which its server
-answers with HTTP 5xx: a rollout without a reward.
+A row names `task` and `seed` beside its `responses_create_params`. NeMo Gym wants Python 3.13.14 or newer, so :class:`Episodic` holds all
+that is ours, over plain text, and is tested without it; :func:`server` only puts it under NeMo Gym's class. A fault raises, which its
+server answers with HTTP 5xx: a rollout without a reward.
 """
 
 from typing import Any

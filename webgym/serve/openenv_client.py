@@ -28,12 +28,12 @@ class WebGymObservation(Observation):
     url: str
     title: str
     page: str
-    tabs: list[str] = []
+    tabs: tuple[str, ...] = ()
     focus: int | None = None
     turn: int = 0
     turns_left: int = 0
     error: str = ""
-    notices: list[str] = []
+    notices: tuple[str, ...] = ()
     dialog: str = ""
     observation_hash: str = ""
     state_hash: str = ""

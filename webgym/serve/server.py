@@ -127,9 +127,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         made = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise UsageError(
-            f"{host}:{port} cannot be used ({error.strerror}): give another --host or --port, or no port for a free one"
-        ) from None
+        raise UsageError(f"{host}:{port} cannot be used ({error.strerror}): give another --host or --port") from None
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         if hasattr(socket, name):

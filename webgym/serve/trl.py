@@ -20,8 +20,8 @@ from webgym.serve.client import Episodes, episodes
 from webgym.serve.messages import Turned
 
 SYSTEM = (
-    "You are an agent that operates a web browser. A thing that can be acted on bears a ref in square brackets. Call one tool at a time: it "
-    "is performed, and you see the page that follows."
+    "You are an agent that operates a web browser. A thing that can be acted on bears a ref in square brackets. Call one tool at a time: "
+    "it is performed, and you see the page that follows."
 )
 OVER = "The episode is over."
 
