@@ -3,6 +3,9 @@
 Only this module writes reward, terminated and truncated. The reward is 0 until the end, then 1 for success, else 0.
 """
 
+import base64
+import html
+import io
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, SupportsFloat, get_args
@@ -14,7 +17,7 @@ from webgym import types as t
 from webgym.actions import DIALECTS, parse
 from webgym.env.core import AsyncWebEnv
 from webgym.env.spaces import ActionText, UnicodeText
-from webgym.errors import ConfigError, did_you_mean
+from webgym.errors import ConfigError, EpisodeStateError, Fault, did_you_mean
 from webgym.packs import registry
 from webgym.prompts.page import PageMode, page_text
 
@@ -122,6 +125,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self.action_space = self._face.action_space
         self._window = _window(self.metadata["render_fps"]) if render_mode == "human" else None
         self._seed = 0
+        self._seen: t.Observation | None = None
         self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=self._window is None or not self._window.visible)
         release_with(self, [self._env])
 
@@ -130,13 +134,14 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         only(options)
         super().reset(seed=seed)
         self._seed = episode_seed(seed, self.np_random)
-        observation = _run(self._env.reset(self.task.id, self._seed))
+        observation = self._seen = _run(self._env.reset(self.task.id, self._seed))
         self._show()
         return self._face.observation(observation), self._face.info(observation, self._seed)
 
     def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """Perform one action, given as text. Raises EpisodeStateError, Fault."""
         step = _run(self._env.step(self._face.action(action, self._env.goal)))
+        self._seen = step.observation
         self._show()
         info = self._face.info(step.observation, self._seed, step.kind, step.raw_reward, step.message)
         return self._face.observation(step.observation), step.reward, step.terminated, step.truncated, info
@@ -150,6 +155,29 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         _run(self._env.close())
         if self._window is not None:
             self._window.close()
+
+    def _repr_html_(self) -> str:
+        """The environment in a notebook: the goal, the page as an agent reads it, and its picture."""
+        seen = self._seen
+        title = f"<b>{html.escape(self.task.id)}</b>"
+        if seen is None:
+            return f"<div>{title}, before its first episode</div>"
+        rows = [f"{title}, seed {self._seed}, turn {seen.turn}, {seen.turns_left} left", html.escape(seen.goal), html.escape(seen.error)]
+        page = f"<pre style='margin:0'>{html.escape(page_text(seen.nodes, self._face.page))}</pre>"
+        cells = f"<td style='text-align:left;vertical-align:top'>{page}</td><td style='vertical-align:top'>{self._picture()}</td>"
+        return f"<div>{'<br>'.join(row for row in rows if row)}<table><tr>{cells}</tr></table></div>"
+
+    def _picture(self) -> str:
+        """The page's picture as HTML; empty where there is none any more."""
+        from PIL import Image
+
+        try:
+            pixels = _run(self._env.screenshot())
+        except (Fault, EpisodeStateError):
+            return ""
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return f"<img src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}'>"
 
     def _show(self) -> None:
         if self._window is not None:
