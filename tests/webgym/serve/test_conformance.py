@@ -24,7 +24,7 @@ from webgym.serve.server import Server
 from webgym.serve.sessions import Limits, Session
 from webgym.types import EpisodeKey
 
-TASK, LONGEST = "wizard.h3", 40
+TASK = "wizard.h3"
 Peer = Callable[..., Played]
 
 
@@ -188,28 +188,37 @@ def test_a_client_that_acts_twice_at_once_is_told_so():
     loop_thread().run(session.close())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["http", "openenv"])
-def test_sigkill_of_chromium_gives_no_reward(protocol):
+def _kill_chromium() -> None:
     from webgym.backends.browser.pool import shared_pool
 
-    task = "miniwob.click-test-2"
-    with Server(protocol) as server:
-        peer = functools.partial(over_openenv, server.url) if protocol == "openenv" else None
+    async def pid() -> int:
+        return await (await shared_pool()).process_id()
 
-        def play(actions):
-            return peer(task, 3, actions) if peer else over_episodes(Remote(server.url), task, 3, actions)
-
-        assert play(oracle(task, 3, "browser")).reward == 1.0
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(play, ["wait(60000)"] * 9)
-            assert eventually(lambda: len(server.sessions) == 1)
-            pid = loop_thread().run(_pid(shared_pool))
-            os.kill(pid, signal.SIGKILL)
-            killed = waiting.result()
-        assert killed.reward is None or (killed.truncated and len(killed.hashes) > 9)  # it may have come after the end
-        assert play(oracle(task, 3, "browser")).reward == 1.0
+    os.kill(loop_thread().run(pid()), signal.SIGKILL)
 
 
-async def _pid(shared_pool):
-    return await (await shared_pool()).process_id()
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["http", "openenv", "trl"])
+def test_sigkill_of_chromium_gives_no_reward(protocol):
+    """A killer acts as the second action of the oracle; the sessions beside it and the next episodes are well."""
+    task, seed = "miniwob.click-button-sequence", 3
+    actions = oracle(task, seed, "browser")
+    assert len(actions) == 2
+
+    class Killed(list):
+        def __iter__(self):
+            yield actions[0]
+            _kill_chromium()
+            yield actions[1]
+
+    with Server("openenv" if protocol == "openenv" else "http") as server:
+        play = {
+            "http": lambda texts: over_episodes(Remote(server.url), task, seed, texts),
+            "openenv": lambda texts: over_openenv(server.url, task, seed, texts),
+            "trl": lambda texts: over_trl(server.url, "browser", task, seed, texts),
+        }[protocol]
+        assert play(actions).reward == 1.0
+        killed = play(Killed(actions))
+        assert killed.reward is None and not killed.terminated and not killed.truncated
+        assert play(actions).reward == 1.0
+        assert eventually(lambda: len(server.sessions) == 0)
