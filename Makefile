@@ -63,6 +63,10 @@ bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens p
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
 	$(PY) -m benchmarks.trl $(ARGS)
 
+serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: in this process, over our server and over OpenEnv
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl,openenv]'
+	$(PY) -m benchmarks.trl_environment $(ARGS)
+
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
 

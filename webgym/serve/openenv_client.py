@@ -6,11 +6,16 @@
 ...     result = env.step(WebGymAction(action="click('0')"))
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from openenv.core.client_types import StepResult
 from openenv.core.env_client import EnvClient
 from openenv.core.env_server.types import Action, Observation, State
+
+from webgym.errors import BrowserFault, UsageError
+from webgym.serve.client import Episodes
+from webgym.serve.messages import Seen, Turned
 
 
 class WebGymAction(Action):
@@ -65,3 +70,30 @@ class WebGymEnv(EnvClient[WebGymAction, WebGymObservation, WebGymState]):
 
     def _parse_state(self, payload: dict[str, Any]) -> WebGymState:
         return WebGymState(**payload)
+
+
+class OverOpenEnv(Episodes):
+    """A session on an OpenEnv server of WebGym, by our face of episodes, as the adapters take it."""
+
+    def __init__(self, url: str) -> None:
+        self._client = WebGymEnv(url).sync()
+
+    def begin(self, task: str, seed: int | None = None, **options: Any) -> Turned:
+        return self._turned(lambda: self._client.reset(task=task, seed=seed, **options))
+
+    def act(self, text: str) -> Turned:
+        return self._turned(lambda: self._client.step(WebGymAction(action=text)))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _turned(self, ask: Callable[[], StepResult[WebGymObservation]]) -> Turned:
+        try:
+            result = ask()
+        except RuntimeError as error:
+            raise (BrowserFault if "EXECUTION_ERROR" in str(error) else UsageError)(str(error)) from error
+        except (OSError, TimeoutError) as error:
+            raise BrowserFault(f"the server does not answer: {error!r}") from error
+        ends = {"terminated", "truncated", "outcome", "raw_reward", "message"}
+        seen = result.observation.model_dump(exclude={*ends, "reward", "done", "metadata"})
+        return Turned(observation=Seen(**seen), reward=result.reward, **result.observation.model_dump(include=ends))

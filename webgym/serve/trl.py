@@ -27,13 +27,15 @@ OVER = "The episode is over."
 
 
 def environment_factory(
-    url: str = "", *, backend: str = "browser", screenshot: bool = False, most: int = 400
+    url: str = "", *, backend: str = "browser", screenshot: bool = False, most: int = 400, connect: Callable[[], Episodes] | None = None
 ) -> Callable[[], "BrowserTask"]:
     """The `environment_factory` of a GRPOTrainer: sessions on the server at `url`, or in this process. It pickles.
 
-    `most` is the number of the page's lines that a tool's answer shows. With `screenshot` an answer holds the picture, too.
+    `most` is the number of the page's lines that a tool's answer shows. With `screenshot` an answer holds the picture, too. `connect` opens
+    a session by another protocol, such as `functools.partial(OverOpenEnv, url)` of :mod:`webgym.serve.openenv_client`.
     """
-    return functools.partial(BrowserTask, url, backend=backend, screenshot=screenshot, most=most)
+    opened = connect or functools.partial(episodes, url, backend=backend)
+    return functools.partial(BrowserTask, opened, screenshot=screenshot, most=most)
 
 
 def rows(tasks: Iterable[str], seeds: Iterable[int], system: str = SYSTEM) -> list[dict[str, Any]]:
@@ -46,8 +48,8 @@ def rows(tasks: Iterable[str], seeds: Iterable[int], system: str = SYSTEM) -> li
 class BrowserTask:
     """One session as TRL plays it: `reset` begins the episode of a row, every other public method is a tool."""
 
-    def __init__(self, url: str = "", *, backend: str = "browser", screenshot: bool = False, most: int = 400) -> None:
-        self._url, self._backend, self._screenshot, self._most = url, backend, screenshot, most
+    def __init__(self, connect: Callable[[], Episodes], *, screenshot: bool = False, most: int = 400) -> None:
+        self._connect, self._screenshot, self._most = connect, screenshot, most
         self._session: Episodes | None = None
         self._last: Turned | None = None
         self._fault = ""
@@ -61,7 +63,7 @@ class BrowserTask:
             )
         self._last, self._fault = None, ""
         if self._session is None:
-            self._session = episodes(self._url, backend=self._backend)
+            self._session = self._connect()
         try:
             self._last = self._session.begin(task, int(seed), dialect="json", screenshot=self._screenshot)
         except Fault as fault:

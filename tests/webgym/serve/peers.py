@@ -1,6 +1,7 @@
 """The peers of the conformance suite: each plays one episode over its protocol and says what its trainer would learn from."""
 
 import asyncio
+import functools
 import json
 import socket
 from collections.abc import Sequence
@@ -131,7 +132,11 @@ def over_openenv_client(url: str, task: str, seed: int, actions: Sequence[str], 
 
 def over_trl(url: str, backend: str, task: str, seed: int, actions: Sequence[str]) -> Played:
     """An episode as TRL's GRPOTrainer plays it: columns of a row, tools by name, and the reward at the end."""
-    environment = environment_factory(url, backend=backend)()
+    if backend == "openenv":
+        client = pytest.importorskip("webgym.serve.openenv_client", exc_type=ImportError)
+        environment = environment_factory(connect=functools.partial(client.OverOpenEnv, url))()
+    else:
+        environment = environment_factory(url, backend=backend)()
     played = Played()
     environment.reset(task=task, seed=seed, prompt=[{"role": "user", "content": ""}])
     played.hashes += [environment._last.observation.observation_hash] if environment._last else []

@@ -42,6 +42,7 @@ PEERS: dict[str, Callable[[SimpleNamespace], Peer]] = {
     "openenv, its own client": lambda servers: functools.partial(over_openenv_client, servers.openenv.url),
     "trl": lambda servers: functools.partial(over_trl, "", "text"),
     "trl on a server": lambda servers: functools.partial(over_trl, servers.http.url, "text"),
+    "trl over openenv": lambda servers: functools.partial(over_trl, servers.openenv.url, "openenv"),
     "nemo gym": lambda servers: functools.partial(over_nemo_gym, "text"),
 }
 
