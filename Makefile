@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel release wheel-test docs serve-trl smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: help venv browser train eval tiny bench control kill golden soak bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel release wheel-test docs serve serve-trl smollm2 smollm2-run gpu gpu-run eval-server viewer clean
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -153,6 +153,14 @@ gpu: $(STAMP)  ## what training on a GPU wants besides
 
 gpu-run: gpu smollm2  ## SmolLM2-135M on a GPU, from demonstrations to a curve, without a browser: benchmarks/gpu_run.sh
 	PATH=$(abspath $(VENV))/bin:$$PATH benchmarks/gpu_run.sh runs/gpu
+
+serve: browser  ## all tasks for trainers elsewhere (docs/serving.md): make serve ARGS='--protocol openenv --port 8000'
+	$(WEBGYM) serve $(ARGS)
+
+docs: $(STAMP)  ## the site, in docs/_build/html, without the network; a broken link is an error
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[docs]'
+	$(PY) -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
 	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)

@@ -770,6 +770,9 @@ def serve(
     token: Annotated[
         str, typer.Option(envvar="WEBGYM_TOKEN", help="Secret that clients must give; made up for other hosts than loopback.")
     ] = "",
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let in who reaches the port, as in a container whose port is published on loopback only.")
+    ] = False,
     allow_host: Annotated[list[str], typer.Option(help="Another name of this server; may be given again.")] = [],  # noqa: B006
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 32,
     idle: Annotated[float, typer.Option(min=1, help="Seconds of a client's silence after which its session ends.")] = 900.0,
@@ -782,9 +785,21 @@ def serve(
     from webgym.serve.server import serve as begin
     from webgym.serve.sessions import Limits
 
-    secret = token or ("" if is_loopback(host) else new_token())
+    if token and no_token:
+        raise WebGymError("expected one of --token and --no-token, got both")
+    secret = token or ("" if no_token or is_loopback(host) else new_token())
     limits = Limits(sessions, idle)
-    begin(Server(protocol.value, host=host, port=port, token=secret, hosts=allow_host, backend=known_backend(backend), limits=limits), _say)
+    server = Server(
+        protocol.value,
+        host=host,
+        port=port,
+        token=secret,
+        open_to_all=no_token,
+        hosts=allow_host,
+        backend=known_backend(backend),
+        limits=limits,
+    )
+    begin(server, _say)
 
 
 @app.command()

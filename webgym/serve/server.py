@@ -44,7 +44,7 @@ def app(sessions: Sessions, protocol: Protocol, *, token: str = "", hosts: Itera
 class Server:
     """A server of all tasks on `host`:`port` (0: a free one); a context manager that is ready once it is entered.
 
-    On a host that other machines reach it needs a `token`. `url` is its address, the token as first part of its path where there is one.
+    On a host that other machines reach it needs a `token`, unless it is meant to be `open_to_all` that reach the port. `url` is its address, the token as first part of its path where there is one.
     """
 
     def __init__(
@@ -54,11 +54,12 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str = "",
+        open_to_all: bool = False,
         hosts: Iterable[str] = (),
         backend: str = "browser",
         limits: Limits = Limits(),
     ) -> None:
-        if not is_loopback(host) and not token:
+        if not is_loopback(host) and not token and not open_to_all:
             raise UsageError(f"a server on {host} can be reached by other machines: expected a token beside it, got none")
         self.sessions = Sessions(backend=backend, limits=limits)
         self._socket = _listening(host, port)
