@@ -79,6 +79,7 @@ class SiteState(Entry):
 
 class SiteCheck(Check):
     """Check of a site's state."""
+
     site: SiteState
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -173,6 +174,7 @@ def _path_alone(value: Any) -> Any:
 
 class UrlCheck(Check):
     """Check of the address."""
+
     url: Annotated[Address, BeforeValidator(_path_alone)]
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -212,6 +214,7 @@ def _text_alone(value: Any) -> Any:
 
 class PageCheck(Check):
     """Check of a value on the page."""
+
     page: Annotated[PageContent, BeforeValidator(_text_alone)]
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -291,6 +294,7 @@ class Answer(Entry):
 
 class AnswerCheck(Check):
     """Check of the agent's answer."""
+
     answer: Answer
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -429,6 +433,7 @@ class VerifyCheck(Check):
 
 class AllCheck(Check):
     """Check that holds where all of its parts do."""
+
     all: "list[AnyCheck]" = Field(min_length=1)
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -442,6 +447,7 @@ class AllCheck(Check):
 
 class AnyOfCheck(Check):
     """Check that holds where one of its parts does."""
+
     any: "list[AnyCheck]" = Field(min_length=1)
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -456,6 +462,7 @@ class AnyOfCheck(Check):
 
 class NotCheck(Check):
     """Check that holds where its part does not."""
+
     not_: "AnyCheck" = Field(alias="not")
 
     def unmet(self, evidence: Evidence, values: Values) -> str:

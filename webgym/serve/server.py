@@ -44,7 +44,8 @@ def app(sessions: Sessions, protocol: Protocol, *, token: str = "", hosts: Itera
 class Server:
     """A server of all tasks on `host`:`port` (0: a free one); a context manager that is ready once it is entered.
 
-    On a host that other machines reach it needs a `token`, unless it is meant to be `open_to_all` that reach the port. `url` is its address, the token as first part of its path where there is one.
+    On a host that other machines reach it needs a `token`, unless it is meant to be `open_to_all` that reach the port. `url` is
+    its address, the token as first part of its path where there is one.
     """
 
     def __init__(
