@@ -26,7 +26,7 @@ HOMES = {
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
-    "browsergym": (),  # its observations are given without it
+    "browsergym": ("webgym/serve/agentlab.py",),  # its observations are given without it
     "selenium": (),  # miniwob brings it along; only miniwob's pages are used
     "miniwob": (),  # found by its path: importing it would import selenium
     "typer": ("cli.py",),

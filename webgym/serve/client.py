@@ -7,6 +7,8 @@ too, and a UsageError where the caller can mend it.
 import asyncio
 import http.client
 import json
+import select
+import socket
 import weakref
 from collections.abc import Coroutine
 from types import TracebackType
@@ -132,6 +134,8 @@ class Remote(Episodes):
     def _ask(self, method: str, place: str, data: Any) -> dict[str, Any]:
         """The server's answer. Raises RefusedError, Fault."""
         body = None if data is None else json.dumps(data)
+        if _dropped(self._connection.sock):
+            self._connection.close()  # the next request opens another
         try:
             self._connection.request(method, self._path + place, body, {"content-type": "application/json"})
             answer = self._connection.getresponse()
@@ -151,6 +155,14 @@ class Remote(Episodes):
             known = getattr(errors, str(found.get("type")), None)
             raise (known if isinstance(known, type) and issubclass(known, Fault) else BrowserFault)(words)
         raise RefusedError(words, kind)
+
+
+def _dropped(connection: socket.socket | None) -> bool:
+    """True if the other side has closed this idle connection, as servers and proxies do after a while."""
+    if connection is None:
+        return False
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable)
 
 
 def _give_back(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import secrets
 import signal
 import socket
@@ -79,6 +80,7 @@ class Server:
             ws_max_size=4 << 20,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PING_S,
+            timeout_keep_alive=math.ceil(limits.idle_s),  # as long as a session: a model may think for minutes between two turns
             timeout_graceful_shutdown=5,
         )
         self._server = uvicorn.Server(config)

@@ -1,8 +1,8 @@
 """The environment's contract, by Gymnasium's own checker and by episodes of the default tasks."""
 
-import html
 import asyncio
 import gc
+import html
 import json
 import subprocess
 import sys

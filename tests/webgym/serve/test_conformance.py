@@ -19,7 +19,7 @@ from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.policies.scripted import OraclePolicy
-from webgym.serve.client import Here, Remote
+from webgym.serve.client import Here, Remote, _dropped
 from webgym.serve.server import Server
 from webgym.serve.sessions import Limits, Session
 from webgym.types import EpisodeKey
@@ -173,6 +173,19 @@ def test_half_open_sockets_are_freed_and_sessions_are_capped(protocol):
                 assert second.answer()["data"]["code"] == "CAPACITY_REACHED"
             assert eventually(lambda: len(server.sessions) == 0)
             client.close()
+
+
+def test_a_model_may_think_longer_than_connections_live():
+    """Servers and proxies close idle connections; the session and its episode go on over another."""
+    with Server("http", backend="text") as server, Remote(server.url) as session:
+        assert server._server.config.timeout_keep_alive >= server.sessions.limits.idle_s
+        server._server.config.timeout_keep_alive = 1
+        session.begin(TASK, 5)
+        first = session._connection.sock
+        for action in oracle():
+            assert eventually(lambda: _dropped(session._connection.sock))
+            turned = session.act(action)
+        assert turned.reward == 1.0 and session._connection.sock is not first
 
 
 def test_a_client_that_acts_twice_at_once_is_told_so():
