@@ -127,7 +127,7 @@ def token_discounts(trajectory: Trajectory, gamma: float, token_gamma: float) ->
     d = np.full(sum(turn_sizes(trajectory)), token_gamma, dtype=np.float64)
     last, discount = -1, 1.0
     for size in turn_sizes(trajectory):
-        if size and last >= 0:
+        if last >= 0:
             d[last] = discount
         last, discount = (last + size, gamma) if size else (last, discount * gamma)
     d[-1:] = 0.0
