@@ -31,6 +31,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.applications import COMMAND
 from benchmarks.hacks.world import HOST, HackSite
 from benchmarks.resume import CASES, Case, _process, _to_the_end, differences
@@ -442,6 +444,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
+    torch.set_num_threads(1)  # a process that has threads cannot be forked
     logging.disable(logging.CRITICAL)
     chromium.ANSWER_S, profile.CLOSE_S = 4.0, 2.0  # a stopped process costs less of the time in which others are struck
 
