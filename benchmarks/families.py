@@ -157,7 +157,7 @@ def tokenizer_of(family: Family) -> PreTrainedTokenizerFast:
     return fast
 
 
-def model_of(family: Family, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Any:
+def model_of(family: Family, tokenizer: Any, seed: int = 0) -> Any:
     """A random model of the family, as `from_pretrained` would give it. Weights are larger than at birth, so that rows differ."""
     sizes = {} if family.kind in ("gpt2", "mamba") else SIZES
     if family.kind == "mamba":

@@ -89,7 +89,7 @@ BROWSER = "--tasks miniwob.click-button --tasks miniwob.login-user"
 TWIN = "--tasks wizard.h3 --backend text"
 PLAYS = (
     Play("tasks", "every task", (("golden_worker",),)),
-    Play("default", "grpo", (training("grpo", "", "groups=6"),)),
+    Play("default", "grpo", (training("grpo", "", "groups=6", "negative=1"),)),
     Play(
         "archer",
         "archer",

@@ -1,6 +1,6 @@
 """`kill -9` of the trainer at random moments, then `--resume`: is it the run that was never interrupted, bit for bit?
 
-    python -m benchmarks.resume [--kills 20] [--seed 0] [--json FILE]
+    python -m benchmarks.resume [--kills 20] [--only adapter] [--seed 0] [--json FILE]
 
 Each case trains webgym-tiny for six iterations with a checkpoint after the third: once straight, then again and again with a SIGKILL
 that falls into an iteration drawn at random, at a moment drawn at random inside it, and once more to the end with `--resume`. Compared
@@ -66,6 +66,9 @@ CASES = (
     Case("archer, browser, overlapped", "archer", BROWSER, ("rollout.overlap=true",)),
     Case("archer, text, cross-fitted", "archer", TEXT, ("critic.values_from=cross_fit", "critic.folds=2", "bootstrap_at_limit=true")),
     Case("dapo, text, overlapped, resampling", "dapo", TEXT, ("rollout.overlap=true", "resample=2")),
+    Case("archer, text, adapter", "archer", TEXT, ("lora.rank=4",)),
+    Case("ppo, text, adapter", "ppo", TEXT, ("lora.rank=4",)),
+    Case("archer_q, text, adapter", "archer_q", TEXT, ("lora.rank=4",)),
 )
 
 
@@ -210,17 +213,21 @@ def table(found: Sequence[Kill]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="in all; the cases take turns")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a process that has threads cannot be forked
     no_progress_bars()
     rng, found = random.Random(arguments.seed), []
+    cases = [case for case in CASES if arguments.only in case.name]
+    if not cases:
+        parser.error(f"--only {arguments.only!r}: expected a part of {', '.join(repr(case.name) for case in CASES)}")
     with tempfile.TemporaryDirectory() as folder:
         references: dict[Case, tuple[Path, float]] = {}
         for number in range(arguments.kills):
-            case = CASES[number % len(CASES)]
-            parent = Path(folder) / f"case-{number % len(CASES)}"
+            case = cases[number % len(cases)]
+            parent = Path(folder) / f"case-{number % len(cases)}"
             if case not in references:
                 references[case] = straight(case, parent)
             found.append(killed(case, parent, f"kill-{number}", *references[case], rng))

@@ -3,19 +3,21 @@
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainers import algorithms
-from trainers.credit.algorithm import AlgorithmConfig
+from trainers.credit.algorithm import Algorithm, AlgorithmConfig, NeedsValues
 from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
 from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
+from trainers.rollouts.executor_settings import ExecutorConfig
 from trainers.runs.memory import settings_in_words
-from trainers.runs.moved_keys import MOVED, moved
+from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.samplers import registry as samplers
 from trainers.samplers.settings import SamplerConfig
 from webgym.backends import known_backend
@@ -33,7 +35,7 @@ class LengthConfig(_Group):
 
     iterations: int = Field(default=48, ge=1)
     """Collect-and-update rounds."""
-    minutes: float | None = Field(default=14.0, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
     """Stop after the iteration in which this much time has passed."""
     steps: int | None = Field(default=None, ge=1)
     """Stop after the iteration in which this number of environment steps (turns) since the start is reached."""
@@ -65,10 +67,10 @@ class RolloutConfig(_Group):
 class UpdateConfig(_Group):
     """Update of the models on each batch."""
 
-    epochs: int = Field(default=2, ge=1)
-    """Passes over each batch."""
-    minibatches: int = Field(default=2, ge=1)
-    """Optimiser steps per pass."""
+    epochs: int | None = Field(default=None, ge=1)
+    """Passes over each batch: 2 unless given, and 1 for a plain policy gradient (−A log π), which holds for one step."""
+    minibatches: int | None = Field(default=None, ge=1)
+    """Optimiser steps per pass: 2 unless given, and 1 for a plain policy gradient."""
     token_budget: int = Field(default=8192, ge=64)
     """Tokens of one packed forward pass."""
     thinking: bool = True
@@ -115,6 +117,9 @@ class MachineConfig(_Group):
 class TrainConfig(_Group):
     """Everything that determines a run. With the seed it determines all but the times."""
 
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
+    """Format of the configuration. A file without it is of format 1, in which `grpo` means `grpo_positive`."""
+
     # what is learned
     algo: str = "grpo"
     """Name of an algorithm (`webgym algos`), or the path of a Python file with one."""
@@ -138,6 +143,8 @@ class TrainConfig(_Group):
     """Choice of the tasks to practise."""
     sampler: SamplerConfig = SamplerConfig()
     """Sampler that generates completions."""
+    executor: ExecutorConfig = ExecutorConfig()
+    """Executor that plays the episodes."""
     update: UpdateConfig = UpdateConfig()
     """Update of the models on each batch."""
     optim: OptimConfig = OptimConfig(lr=1e-3, warmup_steps=12, final=0.05)
@@ -178,17 +185,101 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ")
     algorithms.check(algorithm, algorithm_config)
     sampler = resolve_sampler(config.sampler, grammar=config.rollout.grammar)
-    if config.critic.head.backbone == "bigrams" and algorithm.needs_values(algorithm_config) == "token":
+    changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler, "format": FORMAT}
+    config = config.model_copy(update=changes | {"update": steps_of(config.update, algorithm, algorithm_config)})
+    check(config, algorithm, algorithm_config)
+    return config, algorithm_config
+
+
+def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> UpdateConfig:
+    """The update with its number of optimiser steps: one a batch for a plain policy gradient, two passes of two for any other loss."""
+    default = 1 if _plain_gradient(algorithm, algorithm_config) else 2
+    return update.model_copy(update={"epochs": update.epochs or default, "minibatches": update.minibatches or default})
+
+
+def scored_by_sampler(config: TrainConfig) -> bool:
+    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
+    own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
+    return own and not config.rollout.overlap
+
+
+def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> None:
+    """Raises ConfigError where settings contradict each other, or one has no effect as the others are set."""
+    practice, rollout, name = algorithm.practice(algorithm_config), config.rollout, algorithm.name
+    steps = (config.update.epochs or 1) * (config.update.minibatches or 1)
+    if steps > 1 and _plain_gradient(algorithm, algorithm_config) and algorithm_config.loss.importance_cap is None:
         raise ConfigError(
-            f"critic.head.backbone=bigrams values turns, and {algorithm.name} as it is set values tokens: take another backbone"
+            f"{name} takes {steps} optimiser steps of −A log π on one batch, which holds for the first: "
+            "set update.epochs=1 and update.minibatches=1, or loss.importance_cap=2, which corrects the later ones"
         )
-    if config.rollout.overlap and algorithm.practice(algorithm_config).best_of > 1:
+    if rollout.group_size < practice.members:
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {algorithm.name}, which chooses its actions by the values that the update is changing: "
+            f"{name} compares the episodes of a group, so it learns nothing with rollout.group_size={rollout.group_size}: "
+            f"set rollout.group_size to {practice.members} or more"
+        )
+    if config.executor.kind != "local" and practice.best_of > 1:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {name}, which chooses its actions by values that no collector has: "
+            "take executor.kind=local"
+        )
+    if config.executor.kind != "local" and practice.forks:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {name} as it is set, whose forks begin in episodes that no collector "
+            "has: take executor.kind=local"
+        )
+    if rollout.groups * rollout.group_size < practice.episodes:
+        raise ConfigError(
+            f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
+            f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
+        )
+    valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
+    if rollout.overlap and (practice.best_of > 1 or valued_forks):
+        chosen = "forks" if valued_forks else "actions"
+        raise ConfigError(
+            f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: "
             "leave it out"
         )
-    changes = {"algo": algorithm.key, "algorithm": algorithm_config.model_dump(), "sampler": sampler}
-    return config.model_copy(update=changes), algorithm_config
+    if algorithm.needs_values(algorithm_config) == "token":
+        if config.critic.head.backbone == "bigrams":
+            raise ConfigError(f"critic.head.backbone=bigrams values turns, and {name} as it is set values tokens: take another backbone")
+        if config.critic.target_lam < 1:
+            raise ConfigError(f"critic.target_lam below 1 looks ahead by turns, and {name} as it is set values tokens: set it to 1")
+    _refuse_idle(config, _idle(config, name, algorithm.needs_values(algorithm_config)))
+
+
+def _plain_gradient(algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> bool:
+    """True for −A log π on actions of the policy's own, whose gradient holds for the policy that sampled them."""
+    return algorithm_config.loss.policy == "reinforce" and not algorithm.practice(algorithm_config).imitates
+
+
+def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
+    """Keys that have no effect as the others are set: key → the reason."""
+    critic, head = config.critic, config.critic.head
+    of_states = ("values_from", "target_lam", "fit.epochs", "fit.average", *(f"head.{x}" for x in type(head).model_fields))
+    found: dict[str, str] = {}
+    if needs == "action":
+        found = dict.fromkeys((*of_states, "folds"), f"{name}, which values actions")
+    elif needs:
+        found = {} if critic.values_from == "cross_fit" else {"folds": f"critic.values_from={critic.values_from}"}
+        parts = {"bigrams": ("buckets",), "adapter": ("rank",), "trunk": ("trunk_lr",)}
+        others = [f"head.{x}" for backbone, keys in parts.items() if backbone != head.backbone for x in keys]
+        found |= dict.fromkeys(others, f"critic.head.backbone={head.backbone}")
+        if head.loss != "hl-gauss":
+            found |= dict.fromkeys(("head.bins", "head.smear"), f"critic.head.loss={head.loss}")
+    idle = {f"critic.{key}": why for key, why in found.items()}
+    if not config.curriculum.adaptive:
+        idle |= dict.fromkeys(("curriculum.memory", "curriculum.floor"), "curriculum.adaptive=false")
+    if config.lora.rank == 0:
+        idle |= dict.fromkeys(("lora.alpha", "lora.targets"), "lora.rank=0")
+    return idle
+
+
+def _refuse_idle(config: TrainConfig, idle: Mapping[str, str]) -> None:
+    defaults = TrainConfig()
+    for key, why in idle.items():
+        value, default = attrgetter(key)(config), attrgetter(key)(defaults)
+        if value != default:
+            raise ConfigError(f"{key}={value} has no effect with {why}: leave {key} out (it is {default} by default)")
 
 
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
@@ -267,8 +358,8 @@ def read(path: Path, what: str = "configuration") -> dict[str, Any]:
 
 
 def read_train(path: Path) -> dict[str, Any]:
-    """The TOML file of a training configuration, keys by their present names. Raises ConfigError as :func:`read` does."""
-    return moved(read(path), warn=True)
+    """The TOML file of a training configuration, keys and algorithm by their present names. Raises ConfigError as :func:`read` does."""
+    return as_meant(moved(read(path), warn=True), path, warn=True)
 
 
 def with_settings(
@@ -326,7 +417,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
         same = [key for key in nested if key.rpartition(".")[2] == name]
         near = did_you_mean(name, same or [*known, *nested]) or (f"; did you mean {same[0]!r}?" if same else "")
         return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
-    if not key:  # a rule over several keys says what to do
+    if not key or (problem["type"] == "value_error" and isinstance(problem["input"], Mapping)):  # a rule over several keys says what to do
         return f"{where}{problem['msg'].removeprefix('Value error, ')}"
     return f"{where}{key}: {problem['msg'].lower()}, got {problem['input']!r}"
 

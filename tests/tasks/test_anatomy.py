@@ -1,6 +1,7 @@
 """The anatomy that all packs with a site of their own share, and what an oracle may know."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ ROOT = Path(__file__).parents[2]
 PACKS = {path.parent.name: path.parent for path in sorted((ROOT / "tasks").glob("*/pack.toml"))}
 STARTER = ROOT / "webgym/authoring/starter/templated"
 FOREIGN = {"miniwob"}  # its pages, goals and wordings come from a package
+INSTALLED = {name for name, folder in PACKS.items() if (folder / "application").is_dir()}  # their pages are those of an application
 
 FILES = {"__init__.py", "pack.toml", "wordings.toml", "site.py"}
 FOLDERS = {"pages", "goals", "oracles", "static", "templates"}
 SITE_PACKS = {name: folder for name, folder in PACKS.items() if name not in FOREIGN} | {"starter": STARTER}
+OWN_PAGES = [name for name in SITE_PACKS if name not in INSTALLED]
 
 # An oracle sees what an agent sees: it may import these of the project, and nothing of its pack but its own folder.
 ORACLES_MAY_IMPORT = ("webgym.authoring", "webgym.types", "webgym.task")
@@ -44,7 +47,19 @@ def wrong_imports(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SITE_PACKS)
+@pytest.mark.parametrize("name", sorted(INSTALLED))
+def test_a_pack_on_an_application_has_its_recipe_in_place_of_pages(name):
+    folder = SITE_PACKS[name]
+    assert {path.name for path in folder.iterdir()} >= FILES
+    assert {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"} == {"application", "goals", "oracles"}
+    assert (folder / "application/prepare.py").is_file()
+    manifest = tomllib.loads((folder / "pack.toml").read_text("utf-8"))
+    assert manifest["pack"]["application"] is True and len(manifest["tasks"]) >= 10
+    pinned = (folder / "application/requirements.txt").read_text("utf-8").split()
+    assert pinned and all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+
+
+@pytest.mark.parametrize("name", OWN_PAGES)
 def test_a_pack_with_a_site_has_these_files_and_folders(name):
     folder = SITE_PACKS[name]
     entries = {path.name for path in folder.iterdir()}

@@ -3,7 +3,7 @@
 import pytest
 
 from webgym import trust
-from webgym.packs import registry
+from webgym.packs import applications, registry
 from webgym.rollout.arena import Arena
 
 TASKS = registry.task_ids()
@@ -18,6 +18,8 @@ def arena():
 
 
 def problems(task_id, arena, adversaries, oracle=False):
+    if reason := applications.missing(task_id):
+        pytest.skip(reason)
     return trust.audit(task_id, arena, SEEDS, adversaries, oracle=oracle).problems
 
 

@@ -1,13 +1,18 @@
 """Configurations: groups of keys given in part, and mistakes told in one sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import cli
-from trainers.config import resolve, with_settings
+from trainers import studies
+from trainers.config import read_train, resolve, with_settings
 from trainers.runs.moved_keys import MOVED
+from trainers.studies.learning import cells, read_grid, settings_of
 from webgym.errors import ConfigError
+
+STUDIES = Path(studies.__file__).parent
 
 
 def test_a_key_of_a_group_leaves_the_others_as_the_run_has_them() -> None:
@@ -64,3 +69,96 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
     listed = {entry["key"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert {*MOVED.values(), "optim.lr", "critic.fit.epochs", "lam"} <= listed.keys()
     assert listed["length.iterations"]["default"] == 48 and all(entry["means"] for entry in listed.values())
+
+
+@pytest.mark.parametrize(
+    ("algo", "settings", "words"),
+    [
+        ("grpo", ["loss.kl_coef=0.04"], r"loss.kl_coef=0.04 weighs no KL while loss.kl=none: set loss.kl to k1, k2 or k3"),
+        ("grpo", ["loss.kl=k3"], r"loss.kl=k3 has no weight while loss.kl_coef=0: set loss.kl_coef above 0, or loss.kl=none"),
+        ("grpo_published", ["loss.kl_coef=0"], r"loss.kl=k3 has no weight"),
+        ("grpo_published", ["loss.kl=none"], r"loss.kl_coef=0.04 weighs no KL"),
+        ("filtered_bc", ["loss.kl=k1", "loss.kl_coef=0.1"], "loss.kl=k1 has no effect with episodes that are chosen by their outcome"),
+        ("grpo_positive", ["loss.dual_clip=3"], "loss.dual_clip=3.0 has no effect with negative=0"),
+        ("grpo_positive", ["loss.clip_low=0.1"], "loss.clip_low=0.1 has no effect with negative=0"),
+        ("reinforce", ["loss.clip_high=0.3"], "loss.clip_high=0.3 has no effect with loss.policy=reinforce"),
+        ("rloo", ["loss.ratio_level=sequence"], "loss.ratio_level=sequence has no effect with loss.policy=reinforce"),
+        ("dapo", ["loss.tokens_per_trajectory=50"], "loss.tokens_per_trajectory=50.0 has no effect with loss.divisor=tokens"),
+        ("archer", ["published_td=true", "lam=0.5"], "lam=0.5 has no effect with published_td=true"),
+        ("ppo", ["level=trajectory", "gamma=0.9"], "gamma=0.9 has no effect with level=trajectory"),
+        ("digirl", ["form=code", "lam=0.9"], "lam=0.9 has no effect with form=code"),
+        ("gigpo", ["omega=0", "gamma=0.5"], "gamma=0.5 has no effect with omega=0"),
+        ("q_learning", ["margin=0.2"], "margin=0.2 has no effect with form=rerank"),
+        ("q_learning", ["loss.kl=k3", "loss.kl_coef=0.1"], "loss.kl=k3 has no effect with form=rerank"),
+        ("q_learning", ["form=digiq", "explore=0.5"], "explore=0.5 has no effect with form=digiq"),
+        ("q_learning", ["q.candidates=1"], "form=rerank has nothing to choose from with q.candidates=1"),
+        ("q_learning", ["form=digiq", "q.backup=optimality"], "form=digiq learns nothing with q.backup=optimality"),
+        ("archer_q", ["critic.fit.epochs=3"], "critic.fit.epochs=3 has no effect with archer_q, which values actions"),
+        ("archer", ["critic.folds=3"], "critic.folds=3 has no effect with critic.values_from=earlier"),
+        ("archer", ["critic.head.trunk_lr=0.1"], "critic.head.trunk_lr=0.1 has no effect with critic.head.backbone=copy"),
+        ("ppo", ["critic.target_lam=0.5"], "critic.target_lam below 1 looks ahead by turns"),
+        ("grpo", ["lora.alpha=8"], "lora.alpha=8.0 has no effect with lora.rank=0"),
+        ("grpo", ["curriculum.adaptive=false", "curriculum.floor=0.5"], "curriculum.floor=0.5 has no effect"),
+        ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),
+        ("reinforce", ["update.epochs=2", "loss.importance_cap=null"], "takes 2 optimiser steps of −A log π on one batch"),
+    ],
+)
+def test_settings_that_contradict_or_do_nothing_are_refused(algo: str, settings: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        resolve(with_settings({"algo": algo}, settings))
+
+
+@pytest.mark.parametrize("algo", ["grpo", "grpo_positive", "grpo_published", "dr_grpo", "dapo", "gspo", "gigpo", "rloo"])
+def test_a_group_of_one_has_nothing_to_compare(algo: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{algo} compares the episodes of a group.* set rollout.group_size to 2 or more"):
+        resolve({"algo": algo, "rollout": {"group_size": 1}})
+
+
+def test_a_plain_gradient_takes_one_step_or_is_corrected() -> None:
+    for algo in ("reinforce", "rloo", "actor_critic", "archer_q"):
+        config, own = resolve({"algo": algo})
+        assert (config.update.epochs, config.update.minibatches) == (1, 1)
+        config, own = resolve({"algo": algo, "update": {"epochs": 2, "minibatches": 2}})
+        assert (config.update.epochs, config.update.minibatches, own.loss.importance_cap) == (2, 2, 2.0)
+    for algo in ("grpo", "ppo", "archer", "filtered_bc", "digirl"):
+        config, own = resolve({"algo": algo})
+        assert (config.update.epochs, config.update.minibatches, own.loss.importance_cap) == (2, 2, None)
+
+
+def test_digiq_looks_ahead_by_expectation() -> None:
+    assert resolve({"algo": "q_learning", "algorithm": {"form": "digiq"}})[1].q.backup == "expectation"
+
+
+# --- the name grpo, before and now -----------------------------------------------------------------------------------------
+
+
+def test_a_file_of_before_means_the_positive_form_by_grpo(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('algo = "grpo"\nseed = 3\n', "utf-8")
+    with pytest.warns(FutureWarning, match=r"mine.toml: `grpo` .* goes on as `grpo_positive`.* write format = 2"):
+        config, own = resolve(read_train(file))
+    assert (config.algo, config.seed, own.negative) == ("grpo_positive", 3, 0.0)
+    file.write_text('algo = "grpo"\n[algorithm]\nnegative = 0.5\n', "utf-8")
+    with pytest.warns(FutureWarning, match="grpo_positive"):
+        assert resolve(read_train(file))[1].negative == 0.5
+    for text in ('algo = "grpo"\n[algorithm]\nnegative = 1.0\n', 'algo = "grpo"\nformat = 2\n'):
+        file.write_text(text, "utf-8")
+        config, own = resolve(read_train(file))
+        assert (config.algo, config.format, own.negative) == ("grpo", 2, 1.0)
+
+
+def test_the_command_line_and_the_default_mean_the_new_one() -> None:
+    for data in ({}, {"algo": "grpo"}):
+        config, own = resolve(data)
+        assert (config.algo, own.negative, own.std) == ("grpo", 1.0, False)
+
+
+@pytest.mark.parametrize("grid", sorted(STUDIES.glob("*.toml")), ids=lambda x: x.stem)
+def test_the_grids_of_the_studies_say_what_they_mean(grid: Path) -> None:
+    if grid.stem in ("critic", "estimators"):
+        return
+    found = read_grid(grid)
+    assert found.format == 2
+    for cell in cells(found, "measure", dict.fromkeys((x.label for x in found.contenders), 0)):
+        algo, positive = settings_of(found, cell)["algo"], "positive" in cell.label
+        assert (algo == "grpo_positive") == positive, "a contender is called by the algorithm that it was played with"

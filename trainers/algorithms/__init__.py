@@ -6,7 +6,8 @@
   Q(s_t, a_t) beside V(s_t), from a critic that `config.q` (:class:`trainers.critics.q_critic.ActionValueConfig`) describes;
 - `credit(groups, values, config) -> Credit`;
 - with a critic of states, `targets(groups, config)`: the targets of its fit, one array per trajectory, computed before credit is given;
-- off-policy, or with episodes of its own choice, `practice(config) -> Practice`: which episodes, and whose actions, the credit is given to;
+- off-policy, or with demands on the episodes, `practice(config) -> Practice`: which episodes, how many of them at least, and whose actions
+  the credit is given to;
 - with metrics of its own in the Credit's stats, `METRICS`: the meaning of each.
 
 A file in this folder is found by its name. So is one of an installed distribution that has an entry point in the group

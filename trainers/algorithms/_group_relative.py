@@ -1,7 +1,10 @@
 """The common part of GRPO and its relatives: the group's own statistics as the baseline, one advantage for a whole trajectory.
 
 The relatives differ in the few settings below and in the loss, so each of their files is a `Config` with its own defaults and the
-paper's reasons; :func:`differences` says what a configuration changes against GRPO as published.
+paper's reasons; :func:`differences` says what a configuration changes against GRPO as published (grpo_published.py).
+
+One difference from the paper holds for all of them. Its objective, 1/G Σ_g 1/|g| Σ_i, gives every group the same weight. Here every
+trajectory has the same weight, so a group that lost members to faults counts less.
 """
 
 from collections.abc import Sequence
@@ -40,6 +43,10 @@ class GroupConfig(AlgorithmConfig):
             )
         return self
 
+    def idle(self) -> dict[str, str]:
+        """The lower clip and dual clip act on negative advantages only."""
+        return dict.fromkeys(("loss.clip_low", "loss.dual_clip"), "negative=0") if self.negative == 0 else {}
+
 
 def needs_values(config: GroupConfig) -> Literal[""]:
     """No critic: the group's mean takes its place."""
@@ -47,8 +54,8 @@ def needs_values(config: GroupConfig) -> Literal[""]:
 
 
 def practice(config: GroupConfig) -> Practice:
-    """On-policy; groups without spread are replaced where `resample` is above 0."""
-    return Practice(resample=config.resample)
+    """On-policy, in groups; those without spread are replaced where `resample` is above 0."""
+    return Practice(resample=config.resample, members=2)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: GroupConfig) -> c.Credit:

@@ -6,9 +6,12 @@ Zhou et al. (2024), arXiv 2402.19446, section 3.3 and 4.2, over the episodes of 
     actor    a ~ π(· | s_t) drawn anew in every state of the replay,   A = min(Q_1, Q_2)(s_t, a) − min(V_1, V_2)(s_t)
              L = −E A Σ_l log π(a^l | s_t, a^{<l})
 
-The actor learns from actions of the current policy, so there is no ratio and no clip, and old episodes serve as states only.
-The published critic reads observation and action by a RoBERTa of its own; ours is a copy of the policy's backbone. Fresh actions are
-drawn once an iteration, not for every minibatch: one draw fits `q.epochs` passes.
+The actor learns from actions of the current policy, so there is no ratio and no clip, and old episodes serve as states only. Its actions
+are not those that V was fitted to: V would know a little of which were drawn, and their advantages would come out too small.
+
+Differences from the paper: its critic reads observation and action by a RoBERTa of its own; ours is a copy of the policy's backbone.
+Actions for the critic are drawn once an iteration, not for every minibatch: one draw fits `q.epochs` passes. Advantages are whitened. One
+batch gives one optimiser step of the actor, where the paper's code takes three; `loss.importance_cap` corrects later ones.
 """
 
 from collections.abc import Sequence
@@ -34,7 +37,7 @@ class Config(ActionValueConfig):
     advantage is 0, and the average difference of the two networks Q and V would push every action the same way."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring (not published; it frees the step from Q's scale)."""
-    loss: LossSpec = LossSpec(policy="reinforce")
+    loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
 

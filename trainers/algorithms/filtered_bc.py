@@ -6,8 +6,9 @@ new, and maximise their log-likelihood:
 
     L = −1/N Σ log π(a | s)
 
-There is no negative gradient, no critic and no ratio, so steps of older policies (and of a sampler that cuts its distribution) may be
-used as they are. Draws are without replacement and fixed by the episodes themselves: the same buffer gives the same batch.
+There is no negative gradient, no critic and no ratio, so steps of older policies may be used as they are, at two optimiser steps a pass
+and two passes like the recipe's. Draws are without replacement and fixed by the episodes themselves: the same buffer gives the same batch.
+Success is the environment's, so a KL in the reward (`loss.kl=k1`) would change nothing and is refused.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ class Config(AlgorithmConfig):
     loss: LossSpec = LossSpec(policy="reinforce", divisor="tokens")
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Success is read from the outcome, not from rewards."""
+        return {"loss.kl": "episodes that are chosen by their outcome, not by rewards"} if self.loss.kl == "k1" else {}
+
 
 def needs_values(config: Config) -> Literal[""]:
     """No critic: success is the only judge."""
@@ -44,7 +49,7 @@ def needs_values(config: Config) -> Literal[""]:
 
 def practice(config: Config) -> Practice:
     """Episodes of the last iterations are read again."""
-    return Practice(replay=config.replay)
+    return Practice(replay=config.replay, imitates=True)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:

@@ -10,6 +10,14 @@ F is the standard deviation (`std`) or 1. A state that was met once has A_S = 0.
 URL, page and form values, without history or turns left), which repeats where the raw text of an observation rarely does. A member
 that comes to a state twice counts twice, as in the paper. The published statistics of A_E run over members, not over rows, so long
 episodes weigh no more than short ones.
+
+Differences from the paper (eq. 9 and its appendix on settings):
+
+    F           1, the paper's second choice; the first is the standard deviation (`std`), which has Dr. GRPO's bias
+    clip        1 − 0.2 to 1 + 0.28 in place of 1 ± 0.2
+    divisor     a constant in place of the number of tokens
+    KL          none in place of β = 0.01; `--set loss.kl=k3 --set loss.kl_coef=0.01` gives it
+    weights     every trajectory alike; the paper weighs groups alike, and counts turns
 """
 
 from collections.abc import Sequence
@@ -19,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Discounted
+from trainers.credit.algorithm import Discounted, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
@@ -38,10 +46,19 @@ class Config(Discounted):
     loss: LossSpec = LossSpec(clip_low=0.2, clip_high=0.28)
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Only the steps' returns are discounted."""
+        return {"gamma": "omega=0"} if self.omega == 0 else {}
+
 
 def needs_values(config: Config) -> Literal[""]:
     """No critic: other visits of the same state take its place."""
     return ""
+
+
+def practice(config: Config) -> Practice:
+    """On-policy, in groups."""
+    return Practice(members=2)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:

@@ -7,7 +7,11 @@ leaves the expectation unchanged and can reduce the variance:
     mean     b_t = the mean of the other trajectories' G_t at the same turn, over the whole batch
     value    b_t = V(s_t); actor-critic with λ=1, no bootstrapping
 
-The loss is −A log π, summed over a turn's tokens, so the equation allows one optimiser step per batch.
+The loss is −A log π, summed over a turn's tokens. The equation holds for the policy that sampled, so a batch gives one optimiser step
+(`update` of this algorithm is one pass, one minibatch). Where more are asked for, min(π_θ/μ, `loss.importance_cap`) corrects the later
+ones; in the first it is 1.
+
+Differences from the paper: the sum over turns is divided by a constant (a change of scale), and the default baseline is the mean.
 """
 
 from collections.abc import Sequence
@@ -17,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Discounted
+from trainers.credit.algorithm import Discounted, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
@@ -31,13 +35,18 @@ class Config(Discounted):
     """Discount per turn."""
     whiten: bool = False
     """Divide advantages by their standard deviation over turns, without centring."""
-    loss: LossSpec = LossSpec(policy="reinforce")
+    loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal["", "turn"]:
     """A critic only where V is the baseline."""
     return "turn" if config.baseline == "value" else ""
+
+
+def practice(config: Config) -> Practice:
+    """On-policy; the mean of the others needs another episode."""
+    return Practice(episodes=2 if config.baseline == "mean" else 1)
 
 
 def targets(groups: Sequence[Group], config: Config) -> list[np.ndarray]:

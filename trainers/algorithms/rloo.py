@@ -6,7 +6,10 @@ Kool et al. (2019), "Buy 4 REINFORCE samples, get a baseline for free", and Ahma
 
 The whole episode is one action. Leaving oneself out keeps the baseline independent of one's own outcome, so the gradient is unbiased;
 A_i is k/(k−1) times the distance to the group's mean (GRPO without std). Groups without spread have A = 0 and stay in the divisor.
-As published a KL belongs into the reward: `--set loss.kl=k1 --set loss.kl_coef=0.05`.
+A batch gives one optimiser step; `loss.importance_cap` corrects later ones where `update` asks for more.
+
+Differences from the papers: Ahmadian et al. put a KL into the reward (`--set loss.kl=k1 --set loss.kl_coef=0.05`), Kool et al. have none,
+as here. The sum over a trajectory's tokens is divided by a constant, a change of scale.
 """
 
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import AlgorithmConfig
+from trainers.credit.algorithm import AlgorithmConfig, Practice
 from trainers.learning.losses import LossSpec
 from webgym.types import Group
 
@@ -25,13 +28,18 @@ class Config(AlgorithmConfig):
 
     whiten: bool = False
     """Divide advantages by their standard deviation over turns, without centring."""
-    loss: LossSpec = LossSpec(policy="reinforce")
+    loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
 
 def needs_values(config: Config) -> Literal[""]:
     """No critic: the other members take its place."""
     return ""
+
+
+def practice(config: Config) -> Practice:
+    """On-policy, in groups."""
+    return Practice(members=2)
 
 
 def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> c.Credit:

@@ -196,6 +196,24 @@ def unpack(batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " _"]]
     return [part.numpy() for part in flat[order].split(sizes)]
 
 
+def laid_out(
+    rows: Sequence[Row], batches: Sequence[PackedBatch], values: Sequence[Float[Tensor, " _"]], sizes: Sequence[int]
+) -> list[np.ndarray]:
+    """Numbers per sampled token [A] of each batch as one array [n_i] per trajectory, NaN for tokens in none of the batches.
+
+    `rows` are those that the batches were made of, or more; `sizes` are the sampled tokens of every trajectory.
+    """
+    found = [np.full(size, np.nan, dtype=np.float32) for size in sizes]
+    place = {row.first_turn + span.turn: (row.trajectory, span.offset) for row in rows for span in row.spans}
+    for batch, value in zip(batches, values, strict=True):
+        turn, numbers = batch.turn_of_action.cpu().numpy(), value.detach().float().cpu().numpy()
+        begins = np.flatnonzero(np.diff(turn, prepend=-1))  # tokens of one turn lie together
+        for begin, end in zip(begins, [*begins[1:], len(turn)], strict=True):
+            trajectory, offset = place[int(turn[begin])]
+            found[trajectory][offset : offset + end - begin] = numbers[begin:end]
+    return found
+
+
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
 

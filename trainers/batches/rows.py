@@ -185,20 +185,35 @@ class Streams:
     old_logprob: Sequence[np.ndarray] | None = None
     reference_logprob: Sequence[np.ndarray] | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where a stream is of other tokens than the rest."""
+        sizes = [len(x) for x in self.behaviour_logprob]
+        for name in ("advantage", "weight", "old_logprob", "reference_logprob"):
+            stream = getattr(self, name)
+            if stream is not None and (found := [len(x) for x in stream]) != sizes:
+                raise ValueError(f"expected {name} of {sizes} sampled tokens by trajectory, as behaviour_logprob has, got {found}")
 
-def streams_of(trajectories: Sequence[Trajectory], advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Streams:
-    """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is."""
+
+def streams_of(
+    trajectories: Sequence[Trajectory], advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray], *, per_token: bool = False
+) -> Streams:
+    """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is.
+
+    A trajectory of as many tokens as turns is taken to have arrays per turn, unless `per_token` says otherwise. Copied turns of forks have
+    weight 0, whatever credit says, because they are trained where they were sampled.
+    """
     sizes = [np.array([len(t.completion.action_ids) for t in x.turns], dtype=np.int64) for x in trajectories]
     behaviour = [np.array([p for t in x.turns for p in t.completion.behaviour_logprobs], dtype=np.float32) for x in trajectories]
+    sampled = [np.repeat([not t.copied for t in x.turns], n).astype(np.float32) for x, n in zip(trajectories, sizes, strict=True)]
     return Streams(
-        advantage=[_per_token(a, n) for a, n in zip(advantages, sizes, strict=True)],
-        weight=[_per_token(w, n) for w, n in zip(weights, sizes, strict=True)],
+        advantage=[_per_token(a, n, per_token) for a, n in zip(advantages, sizes, strict=True)],
+        weight=[_per_token(w, n, per_token) * fresh for w, n, fresh in zip(weights, sizes, sampled, strict=True)],
         behaviour_logprob=behaviour,
     )
 
 
-def _per_token(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    if values.shape == sizes.shape:
+def _per_token(values: np.ndarray, sizes: np.ndarray, already: bool) -> np.ndarray:
+    if values.shape == sizes.shape and not already:
         return np.repeat(values, sizes).astype(np.float32)
     if values.shape == (int(sizes.sum()),):
         return values.astype(np.float32)

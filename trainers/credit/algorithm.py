@@ -10,16 +10,22 @@ Options that the loop reads, beside the algorithm, are fields of the bases here,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainers.credit.credit import Credit, Values
 from trainers.learning.losses import LossSpec
-from webgym.types import Group
+from webgym.rollout.branch import Branch
+from webgym.types import Group, Trajectory
 
 NeedsValues = Literal["", "turn", "token", "action"]
+
+Forks = Callable[[Sequence[Trajectory], Sequence[np.ndarray] | None], list[Branch]]
+"""Episodes and their V(s_t), where there is a critic of states → continuations to be played besides. A fork may depend on what came
+before its state, never on what came after."""
 
 
 class AlgorithmConfig(BaseModel):
@@ -29,6 +35,28 @@ class AlgorithmConfig(BaseModel):
 
     loss: LossSpec = LossSpec()
     """Loss of the policy."""
+
+    def idle(self) -> dict[str, str]:
+        """Options that have no effect as the others are set: name (`loss.` and `q.` before those of groups) → the reason.
+
+        One of them that was changed from its default is refused.
+        """
+        return {}
+
+    @model_validator(mode="after")
+    def _refuse_idle_options(self) -> "AlgorithmConfig":
+        theirs = self.loss.idle() if isinstance(self.loss, LossSpec) else {}
+        for name, why in {**{f"loss.{key}": x for key, x in theirs.items()}, **self.idle()}.items():
+            value, default = attrgetter(name)(self), self._default(name)
+            if value != default:
+                raise ValueError(f"{name}={value} has no effect with {why}: leave {name} out (it is {default} by default)")
+        return self
+
+    @classmethod
+    def _default(cls, name: str) -> Any:
+        field, _, rest = name.partition(".")
+        default = cls.model_fields[field].default
+        return attrgetter(rest)(default) if rest else default
 
 
 class Discounted(AlgorithmConfig):
@@ -60,10 +88,14 @@ class Practice:
     """Requests of an algorithm to the loop, beyond values; the default is on-policy."""
 
     replay: int = 1  # iterations whose episodes a batch holds, the newest included
+    imitates: bool = False  # the actions with credit are examples to repeat, whoever wrote them; else they are a sample of the policy's own
+    members: int = 1  # fewest episodes of a group by which it can give credit
+    episodes: int = 1  # fewest episodes of an iteration by which it can give credit
     fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
     best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
     explore: float = 0.0  # chance that a turn of a training episode performs the first of them instead
     resample: int = 0  # rounds in which further groups are played, one for each group of the round before whose episodes all did the same
+    forks: Forks | None = None  # continuations of the episodes, which make each group a tree (trainers.credit.tree)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,15 @@ ROUNDING = 1e-9
 """Returns nearer to each other count as equal, because 0.1 + 0.2 − 0.3 divided by its own std would be an advantage of 1."""
 
 METRICS: Mapping[str, str] = {
-    "rollout/return": "mean undiscounted return of the episodes that did not fault",
-    "rollout/faults": "episodes that nothing is learned from, because the machinery failed",
-    "rollout/groups": "groups with at least one episode that did not fault",
-    "rollout/groups_dropped": "groups that teach nothing, since all their episodes had the same return",
-    "rollout/imitated": "turns that passed an algorithm's filters and are imitated",
-    "rollout/advantage_std": "standard deviation of the advantage over turns, before whitening",
-    "critic/held_out_ev": "1 − Var(G − V)/Var(G) over turns, with V from a critic that never saw these outcomes; 1 is perfect",
+    "rollout/return": "mean undiscounted return of this iteration's episodes that did not fault, as the environment gave it; "
+    "forks are left out",
+    "rollout/faults": "episodes of this iteration that nothing is learned from, because the machinery failed",
+    "rollout/groups": "groups of this iteration with at least one episode that did not fault",
+    "rollout/groups_dropped": "groups of the batch that teach nothing, since all their episodes had the same return, penalties included",
+    "rollout/imitated": "turns of the batch, replayed ones included, that passed an algorithm's filters and are imitated",
+    "rollout/advantage_std": "standard deviation of the advantage over the turns of the batch, replayed ones included, before whitening",
+    "critic/held_out_ev": "1 − Var(G − V)/Var(G) over the turns of this iteration's episodes, replayed ones left out; V comes from a "
+    "critic that never saw these outcomes (with critic.values_from=same it did); 1 is perfect",
     "critic/held_out_ev_within": "the same once the mean of each task and turn is taken off: what V knows beyond which task and turn it is",
     "critic/calibration_error": "held out, in ten bins of V: mean distance of V from the returns that came",
     "critic/bias": "mean of V − G over turns, held out",
@@ -48,12 +50,15 @@ METRICS: Mapping[str, str] = {
 class Values:
     """A critic's V(s_t), one array [T_i] per trajectory, in order of the flattened groups (or [n_i] before each sampled token).
 
-    They must be held out: from a critic that never saw the outcomes of these trajectories (an earlier one, or cross-fitted).
+    They are held out for the trajectories of the newest iteration: from a critic that never saw their outcomes (an earlier one, or
+    cross-fitted). Trajectories that are replayed were fitted when they were new, so the values of theirs may hold their outcomes.
     `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions.
+    `memory` is what the credit of the iteration before wants to be remembered.
     """
 
     turns: Sequence[Ragged]
     final: Sequence[float] | None = None
+    memory: Mapping[str, float] = field(default_factory=dict)
     actions: Sequence[Ragged] | None = None
 
 
@@ -62,13 +67,16 @@ class Credit:
     """Credit of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
 
     `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are the predictions wanted of a critic at each turn.
-    `stats` go to the metrics.
+    `stats` go to the metrics. `memory` comes back with the next iteration's `Values`, and is kept in checkpoints. `per_token` says that
+    arrays are per token even where a trajectory has as many tokens as turns.
     """
 
     advantages: list[np.ndarray]
     weights: list[np.ndarray]
     targets: list[np.ndarray] | None = None
     stats: dict[str, float] = field(default_factory=dict)
+    memory: Mapping[str, float] = field(default_factory=dict)
+    per_token: bool = False
 
 
 # --- one trajectory ------------------------------------------------------------------------------------------------------
@@ -92,15 +100,45 @@ def turn_sizes(trajectory: Trajectory) -> list[int]:
 
 
 def turn_starts(trajectory: Trajectory) -> Int[np.ndarray, " t"]:
-    """Position of each turn's first token among the sampled tokens of the trajectory, [T]; the state there is the turn's."""
+    """Position of each turn's first token among the sampled tokens of the trajectory, [T]; the state there is the turn's.
+
+    A turn without sampled tokens has the position of the next token, at the end of the trajectory n.
+    """
     return np.cumsum([0, *turn_sizes(trajectory)], dtype=np.int64)[: len(trajectory)]
 
 
-def token_rewards(trajectory: Trajectory) -> Ragged:
-    """The reward of each turn at its last sampled token, 0 at the others, [n]."""
+def token_rewards(trajectory: Trajectory, gamma: float) -> Ragged:
+    """The reward of each turn at its last sampled token, 0 at the others, [n].
+
+    A turn without sampled tokens is a step of the environment too. Its reward, discounted by γ per turn, goes to the last token before
+    it; where there is none, no token earned it.
+    """
     r = np.zeros(sum(turn_sizes(trajectory)))
-    r[np.cumsum(turn_sizes(trajectory), dtype=np.int64) - 1] = rewards(trajectory)
+    last, discount = -1, 1.0
+    for size, reward in zip(turn_sizes(trajectory), rewards(trajectory), strict=True):
+        last, discount = (last + size, 1.0) if size else (last, discount * gamma)
+        if last >= 0:
+            r[last] += discount * reward
     return r
+
+
+def token_discounts(trajectory: Trajectory, gamma: float, token_gamma: float) -> Ragged:
+    """The discount from each sampled token to the next, [n]: `token_gamma` inside a turn, γ per turn that lies between, 0 at the end."""
+    d = np.full(sum(turn_sizes(trajectory)), token_gamma, dtype=np.float64)
+    last, discount = -1, 1.0
+    for size in turn_sizes(trajectory):
+        if size and last >= 0:
+            d[last] = discount
+        last, discount = (last + size, gamma) if size else (last, discount * gamma)
+    d[-1:] = 0.0
+    return d
+
+
+def at_turns(trajectory: Trajectory, tokens: Ragged) -> Turns:
+    """An array over sampled tokens at the first token of each turn, [T]; a turn without tokens has the next one's, or the last."""
+    if not len(tokens):
+        return np.zeros(len(trajectory))
+    return tokens[np.minimum(turn_starts(trajectory), len(tokens) - 1)]
 
 
 def discounts(turns: int, gamma: float, last: float = 0.0) -> Turns:
@@ -211,13 +249,17 @@ def group_baselines(groups: Sequence[Group], returns: Sequence[Ragged]) -> list[
 
 
 def turn_weights(trajectories: Sequence[Trajectory]) -> list[Ragged]:
-    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
-    return [np.full(len(x), float(learnable(x))) for x in trajectories]
+    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one and for copied turns of forks."""
+    return [np.array([float(learnable(x) and not turn.copied) for turn in x.turns]) for x in trajectories]
 
 
-def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float) -> list[Ragged]:
-    """G_t = γ^{T−1−t} R for each trajectory, the targets of ArCHer's critic. A faulted trajectory gets 0 and must be masked."""
-    return [discounted_returns(rewards(x), discounts(len(x), gamma)) for x in trajectories]
+def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float, final: Sequence[float] | None = None) -> list[Ragged]:
+    """G_t = γ^{T−1−t} R + γ^{T−t} V(s_T) for each trajectory, the targets of ArCHer's critic; `final` is V(s_T), 0 unless given.
+
+    A faulted trajectory gets 0 and must be masked.
+    """
+    ends = [0.0] * len(trajectories) if final is None else final
+    return [discounted_returns(rewards(x), discounts(len(x), gamma, last=gamma), end) for x, end in zip(trajectories, ends, strict=True)]
 
 
 def whiten(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -252,10 +294,23 @@ def critic_gate(
     return Gate(residual < min(baseline, float(np.var(g)) - ROUNDING), residual, baseline)
 
 
-def lambda_returns(trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float) -> list[Ragged]:
-    """G^λ_t = V(s_t) + A_t with A the GAE at λ: targets between r_t + γ V(s_{t+1}) (λ=0) and the Monte Carlo return (λ=1)."""
-    pairs = zip(trajectories, values, strict=True)
-    return [v + gae(rewards(x), discounts(len(x), gamma), v, lam) for x, v in pairs]
+def lambda_returns(
+    trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float, final: Sequence[float] | None = None
+) -> list[Ragged]:
+    """G^λ_t = V(s_t) + A_t with A the GAE at λ: targets between r_t + γ V(s_{t+1}) (λ=0) and the Monte Carlo return (λ=1).
+
+    `final` is V(s_T), 0 unless given.
+    """
+    return [v + a for v, a in zip(values, turn_advantages(trajectories, values, gamma, lam, final), strict=True)]
+
+
+def turn_advantages(
+    trajectories: Sequence[Trajectory], values: Sequence[Ragged], gamma: float, lam: float, final: Sequence[float] | None = None
+) -> list[Ragged]:
+    """:func:`gae` of each trajectory over its turns; `final` is V(s_T), 0 unless given."""
+    ends = [0.0] * len(trajectories) if final is None else final
+    rows = zip(trajectories, values, ends, strict=True)
+    return [gae(rewards(x), discounts(len(x), gamma, last=gamma), v, lam, end) for x, v, end in rows]
 
 
 def critic_stats(
@@ -265,7 +320,11 @@ def critic_stats(
     baselines: Sequence[np.ndarray],
     weights: Sequence[np.ndarray],
 ) -> dict[str, float]:
-    """The critic's stats by the names of METRICS, the gate's verdict among them; all arrays are [T_i] per turn."""
+    """The critic's stats by the names of METRICS, the gate's verdict among them; all arrays are [T_i] per turn.
+
+    They are over the newest iteration's trajectories, the only ones whose values are held out under replay.
+    """
+    weights = [w * new for w, new in zip(weights, _newest(trajectories), strict=True)]
     gate = critic_gate(targets, values, baselines, weights)
     g, v = _live(targets, weights), _live(values, weights)
     return {
@@ -283,6 +342,12 @@ def task_turn_cells(trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
     """One number for each pair of task and turn, [T_i] each: the cells of the explained variance within."""
     known: dict[tuple[str, int], int] = {}
     return [np.array([known.setdefault((x.key.task_id, t), len(known)) for t in range(len(x))], dtype=np.float64) for x in trajectories]
+
+
+def _newest(trajectories: Sequence[Trajectory]) -> list[bool]:
+    """True for each trajectory of the newest iteration, False for one that is replayed."""
+    newest = max((x.key.iteration for x in trajectories), default=0)
+    return [x.key.iteration == newest for x in trajectories]
 
 
 def turn_values(values: Values | None, trajectories: Sequence[Trajectory]) -> list[Ragged]:
@@ -356,15 +421,22 @@ def kl_penalties(trajectories: Sequence[Trajectory], reference_logprobs: Sequenc
     return penalties
 
 
+def outcome_known(trajectories: Sequence[Trajectory], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The weights with 0 for trajectories that the turn limit ended: with V(s_T) in their place, their returns are no outcomes."""
+    return [w * (x.outcome.kind != "truncated") for w, x in zip(weights, trajectories, strict=True)]
+
+
 def masked(advantages: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Advantages with 0 where the weight is 0."""
     return [np.where(w > 0, a, 0.0) for a, w in zip(advantages, weights, strict=True)]
 
 
 def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:
-    """The stats that every algorithm reports, by the names of METRICS."""
+    """The stats that every algorithm reports, by the names of METRICS; trajectories that are replayed are left out."""
+    new = iter(_newest(flatten(groups)))
+    groups = [[x for x in group if next(new)] for group in groups]
     trajectories = flatten(groups)
-    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x)]
+    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x) and not x.forked_at]
     return {
         "rollout/return": float(np.mean(returns)) if returns else float("nan"),
         "rollout/faults": float(sum(x.outcome.faulted for x in trajectories)),

@@ -30,17 +30,17 @@ def credit_rows(trajectories: Sequence[Trajectory], values: Values | None, credi
         if not len(trajectory):
             continue
         sizes = turn_sizes(trajectory)
-        weights, advantages = (_per_turn(each[i], sizes, first=False) for each in (credit.weights, credit.advantages))
+        weights, advantages = (_per_turn(each[i], sizes, credit.per_token, first=False) for each in (credit.weights, credit.advantages))
         row = identity(trajectory)
-        row["advantages"] = [a if w else None for a, w in zip(rounded(advantages), weights, strict=True)]
+        row["advantages"] = [a if w > 0 else None for a, w in zip(rounded(advantages), weights, strict=True)]
         if values is not None and len(values.turns[i]):
-            row["values"] = rounded(_per_turn(values.turns[i], sizes, first=True))
+            row["values"] = rounded(_per_turn(values.turns[i], sizes, credit.per_token, first=True))
         yield row
 
 
-def _per_turn(numbers: np.ndarray, sizes: Sequence[int], *, first: bool) -> np.ndarray:
+def _per_turn(numbers: np.ndarray, sizes: Sequence[int], per_token: bool, *, first: bool) -> np.ndarray:
     """Numbers per turn as they are; of numbers per token the first, or the mean, of each turn; NaN for a turn without tokens."""
-    if len(numbers) == len(sizes):
+    if len(numbers) == len(sizes) and not per_token:
         return numbers
     turns = np.split(numbers, np.cumsum(sizes)[:-1])
     return np.array([np.nan if not len(tokens) else tokens[0] if first else tokens.mean() for tokens in turns])

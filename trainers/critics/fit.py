@@ -19,6 +19,7 @@ from trainers.batches.packing import PackedBatch
 from trainers.batches.rows import Row
 from trainers.credit.calibration import explained_variance
 from trainers.critics.critic import Critic, HeadConfig
+from trainers.learning.learner import load_moments
 from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
 
@@ -124,9 +125,10 @@ class CriticOptimizer:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a saved state; the critic must hold the mean of its weights, as :meth:`averaged` shows it."""
+        """Goes on from a saved state, with the settings of this one's config; the critic must hold the mean of its weights, as
+        :meth:`averaged` shows it."""
         self.steps = int(state["steps"])
-        self.adamw.load_state_dict(state["adamw"])
+        load_moments(self.adamw, state["adamw"])
         saved = state.get("newest", []) if self.config.average else []  # without an average, the mean is what goes on
         self._mean = [x.detach().clone() for x in self._weights] if saved else []
         for weight, newest in zip(self._weights if saved else (), saved, strict=True):
@@ -167,7 +169,7 @@ def fit(
     critic.train()
     for epoch in range(config.epochs):
         order = sorted(range(len(rows)), key=lambda i: seed_from(seed, "critic", epoch, i))
-        for chosen in _dealt([rows[i] for i in order], config.turns_per_step):
+        for chosen in dealt([rows[i] for i in order], config.turns_per_step):
             batches = packed(chosen)
             loss, known = _step(critic, batches, table, counts, optimizer)
             losses, turns = losses + loss, turns + known
@@ -176,7 +178,7 @@ def fit(
     return FitReport(before, after, held_before, held_after, losses / turns if turns else math.nan, optimizer.steps, tokens)
 
 
-def _dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
+def dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
     """The rows in order, in chunks of at most this number of turns; a longer row is a chunk of its own."""
     chosen: list[Row] = []
     for row in rows:

@@ -26,8 +26,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from trainers.batches.packing import PackedBatch
+from trainers.batches.rows import Row
 from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics import backbone as backbones
+from trainers.critics.fit import Packer, dealt
 from trainers.models.model import packed_hidden
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
@@ -47,7 +49,7 @@ class QSpec(BaseModel):
     candidates: int = Field(default=1, ge=1)
     """Actions drawn anew from the policy in every turn of the batch."""
     epochs: int = Field(default=4, ge=1)
-    """Passes over the batch per iteration; the target copy moves after each."""
+    """Passes over the batch per iteration, in steps of `critic.fit.turns_per_step`; the target copy moves after each."""
     tau: float = Field(default=0.1, gt=0, le=1)
     """Share of the critic that the target copy takes over after a pass."""
 
@@ -155,26 +157,33 @@ def read(critic: QCritic, batches: Sequence[PackedBatch], turns: int) -> tuple[n
 
 def fit_pass(
     critic: QCritic,
-    batches: Sequence[PackedBatch],
+    rows: Sequence[Row],
     targets: tuple[np.ndarray, np.ndarray],
     optimizer: torch.optim.Optimizer,
+    packed: Packer,
     *,
+    turns_per_step: int,
     grad_clip: float,
     seed: int,
 ) -> float:
-    """One pass over the batches, an optimiser step each: Σ_i MSE(Q_i) + MSE(V_i); returns the mean loss. NaN targets are ignored."""
+    """One pass over the rows in optimiser steps of `turns_per_step` turns: Σ_i MSE(Q_i) + MSE(V_i), the mean over a step's turns.
+
+    Returns the mean loss. NaN targets are ignored. Rows are whole, so a row of more turns is a step; `packed` affects the cost and not
+    the result.
+    """
     critic.train()
     losses, turns = 0.0, 0
-    for index in sorted(range(len(batches)), key=lambda i: seed_from(seed, "q", i)):
-        batch = batches[index]
-        wanted = [torch.as_tensor(t[batch.value_turn.cpu().numpy()], dtype=torch.float32, device=batch.ids.device) for t in targets]
-        known = ~wanted[0].isnan().any(1)
-        if not known.any():
+    order = sorted(range(len(rows)), key=lambda i: seed_from(seed, "q", i))
+    for chosen in dealt([rows[i] for i in order], turns_per_step):
+        batches = packed(chosen)
+        known = sum(int((~np.isnan(targets[0][batch.value_turn.cpu().numpy()]).any(1)).sum()) for batch in batches)
+        if not known:
             continue
-        pairs = zip(critic(batch), wanted, strict=True)
-        loss = torch.stack([((found - target)[known] ** 2).sum() for found, target in pairs]).sum()
         optimizer.zero_grad(set_to_none=True)
-        (loss / known.sum()).backward()
+        for batch in batches:
+            loss = _squared_errors(critic, batch, targets)
+            (loss / known).backward()
+            losses += float(loss.detach())
         norm = nn.utils.clip_grad_norm_(critic.parameters(), grad_clip)
         if not torch.isfinite(norm):
             raise DivergenceError(
@@ -182,8 +191,16 @@ def fit_pass(
                 "in the run folder: resume from the last checkpoint with a smaller critic.fit.lr"
             )
         optimizer.step()
-        losses, turns = losses + float(loss.detach()), turns + int(known.sum())
+        turns += known
     return losses / turns if turns else float("nan")
+
+
+def _squared_errors(critic: QCritic, batch: PackedBatch, targets: tuple[np.ndarray, np.ndarray]) -> Tensor:
+    """The sum of (Q_i − target)² + (V_i − target)² over the turns of a batch whose targets are known."""
+    place = batch.value_turn.cpu().numpy()
+    wanted = [torch.as_tensor(target[place], dtype=torch.float32, device=batch.ids.device) for target in targets]
+    known = ~wanted[0].isnan().any(1)
+    return torch.stack([((found - target)[known] ** 2).sum() for found, target in zip(critic(batch), wanted, strict=True)]).sum()
 
 
 @torch.no_grad()

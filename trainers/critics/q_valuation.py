@@ -27,6 +27,7 @@ from trainers.critics.q_critic import (
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
 from trainers.critics.valuer import Draw, Valued
+from trainers.learning.learner import load_moments
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import Generated
 from webgym.errors import ConfigError
@@ -91,20 +92,23 @@ class QValuation:
     def values_and_fit(
         self, groups: Sequence[Group], trajectories: Sequence[Trajectory], rows: Sequence[Row], iteration: int, draw: Draw
     ) -> Valued:
-        """Fits the critic to the batch, then values its actions, or those that take their place (:class:`Practice` `fresh`)."""
+        """Fits the critic to the batch, then values its actions, or those that take their place (:class:`Practice` `fresh`).
+
+        Those are drawn after the fit: V was fitted to Q of the first draws, so that it would know a little of which were drawn.
+        """
         shaped, seed = flatten(groups), seed_from(self._seed, "q", iteration)
         turns = [turn for x in shaped for turn in x.turns]
         if not self._started and turns:
             self._start(shaped)
         proposals = Proposals.draw(turns, self._spec.candidates, draw, seed)
-        batches, proposed = self._batches(rows), self._batches(proposals.rows)
-        loss = self._fit(_transitions(shaped), batches, proposed, proposals.place, seed)
-        q, v = (x.min(1) for x in read(self.critic, batches, len(turns)))
+        loss = self._fit(_transitions(shaped), rows, proposals, seed)
+        q, v = (x.min(1) for x in read(self.critic, self._batches(rows), len(turns)))
         if self._fresh:
-            found = read(self.critic, proposed, len(proposals.rows))[0].min(1)[proposals.place]  # [turns, n]
+            anew = Proposals.draw(turns, self._spec.candidates, draw, seed_from(seed, "actor"))
+            found = read(self.critic, self._batches(anew.rows), len(anew.rows))[0].min(1)[anew.place]  # [turns, n]
             best = found.argmax(1) if len(turns) else np.zeros(0, dtype=np.int64)
             q = found[np.arange(len(turns)), best]
-            chosen = [proposals.drawn[turn * self._spec.candidates + int(n)] for turn, n in enumerate(best)]
+            chosen = [anew.drawn[turn * self._spec.candidates + int(n)] for turn, n in enumerate(best)]
             groups = _with_actions(groups, chosen)
             trajectories = _with_actions([trajectories], chosen)[0]
             rows = rows_of_all(trajectories)
@@ -117,17 +121,24 @@ class QValuation:
             critic.set_bias(float(np.mean(returns)) if returns else 0.5)
         self._started = True
 
-    def _fit(
-        self, turns: Transitions, batches: Sequence[PackedBatch], proposed: Sequence[PackedBatch], place: np.ndarray, seed: int
-    ) -> float:
+    def _fit(self, turns: Transitions, rows: Sequence[Row], proposals: Proposals, seed: int) -> float:
+        batches, proposed = self._batches(rows), self._batches(proposals.rows)
         loss = float("nan")
         for epoch in range(self._spec.epochs):
             state = read(self.target, batches, len(turns.reward))[1]
-            ahead = read(self.target, proposed, int(place.max()) + 1 if place.size else 0)[0][place]  # [turns, n, 2]
+            ahead = read(self.target, proposed, len(proposals.rows))[0][proposals.place]  # [turns, n, 2]
             v = state_targets(ahead, self._spec.backup)
             q_known, v_known = (np.where(turns.known[:, None], t, np.nan) for t in (action_targets(turns, state, v, self._spec), v))
-            clip, order = self._config.fit.grad_clip, seed_from(seed, "pass", epoch)
-            loss = fit_pass(self.critic, batches, (q_known, v_known), self.optimizer, grad_clip=clip, seed=order)
+            loss = fit_pass(
+                self.critic,
+                rows,
+                (q_known, v_known),
+                self.optimizer,
+                self._batches,
+                turns_per_step=self._config.fit.turns_per_step,
+                grad_clip=self._config.fit.grad_clip,
+                seed=seed_from(seed, "pass", epoch),
+            )
             move_target(self.target, self.critic, self._spec.tau)
         return loss
 
@@ -158,7 +169,7 @@ class QValuation:
         """Go on where `save` and `state_dict` were taken."""
         self._set(*(QCritic.load(place, device=self._device) for place in (folder, folder / "target")))
         self._started = bool(state["started"])
-        self.optimizer.load_state_dict(state["adamw"])
+        load_moments(self.optimizer, state["adamw"])
 
 
 def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:

@@ -1,7 +1,8 @@
-"""The critic's part of an iteration: values of a batch that never saw its outcomes, and the fit to them.
+"""The critic's part of an iteration: values of its episodes by a critic that never saw their outcomes, and the fit to them.
 
 `critic.values_from` chooses how values are held out: "earlier" costs nothing (the critic of the iterations before), "cross_fit" costs
-one fit per fold, and "same" is the published order, kept to show its effect.
+one fit per fold, and "same" is the published order, kept to show its effect. Episodes that an algorithm replays were fitted when they
+were new; their values are not held out, whichever is chosen, and no metric calls them so.
 """
 
 import copy
@@ -15,7 +16,7 @@ from torch import nn
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row, final_rows, rows_of_all
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig, bootstraps, discount
-from trainers.credit.credit import Values, cross_fit_folds, flatten, lambda_returns
+from trainers.credit.credit import Values, cross_fit_folds, final_values, flatten, lambda_returns
 from trainers.critics.critic import Critic
 from trainers.critics.fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.critics.settings import CriticConfig
@@ -75,13 +76,12 @@ class Valuation:
         targets = self._algorithm.targets(groups, self._algorithm_config)
         faulted = [x.outcome.faulted for x in trajectories]
         flat = np.concatenate([np.full(len(t), np.nan) if bad else t for t, bad in zip(targets, faulted, strict=True)])
-        check_targets(self._config.head, flat)
         if self.optimizer.steps == 0 and not self._config.start and np.isfinite(flat).any():
             self.critic.set_bias(float(np.nanmean(flat)))
         packed = self._packer(trajectories)
         late = self._config.values_from == "same"
-        if self._config.target_lam < 1:
-            flat = self._ahead(groups, packed(rows), flat)
+        flat = self._ahead(groups, packed(rows), flat)
+        check_targets(self._config.head, flat)
         held_out = None if late else self._held_out(groups, trajectories, rows, flat, iteration)
         seed = seed_from(self._seed, "critic", iteration)
         fitted = fit(self.critic, rows, flat, self.optimizer, packed, seed=seed, measured=False)
@@ -135,13 +135,22 @@ class Valuation:
         return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
-        """λ-returns at `critic.target_lam`, with values of the current critic, in place of the targets."""
-        if self._per_token:
-            raise ConfigError("critic.target_lam below 1 looks ahead by turns; this algorithm values tokens: set it to 1")
-        trajectories = flatten(groups)
-        with self.optimizer.averaged():
-            values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
-        ahead = np.concatenate(lambda_returns(trajectories, values, discount(self._algorithm_config), self._config.target_lam))
+        """The targets, with the current critic where it is used ahead: V(s_T) at the turn limit where the algorithm bootstraps there, and
+        λ-returns at `critic.target_lam` below 1."""
+        trajectories, gamma, lam = flatten(groups), discount(self._algorithm_config), self._config.target_lam
+        final = None
+        if self._bootstraps:
+            with self.optimizer.averaged():
+                final = final_values(Values([], self._finals(self.critic, trajectories).tolist()), trajectories)
+        if lam < 1:
+            with self.optimizer.averaged():
+                values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
+            ahead = np.concatenate(lambda_returns(trajectories, values, gamma, lam, final))
+        elif final is not None:
+            tails = [end * gamma ** np.arange(len(x), 0, -1) for x, end in zip(trajectories, final, strict=True)]
+            ahead = flat + np.concatenate(tails)
+        else:
+            return flat
         return np.where(np.isnan(flat), np.nan, ahead)
 
     def _packer(self, trajectories: Sequence[Trajectory]) -> Packer:

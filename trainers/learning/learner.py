@@ -18,30 +18,34 @@ from torch import Tensor
 from trainers.batches.packing import Counts, PackedBatch, Step, unpack
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
 from trainers.learning.masters import Masters
+from trainers.learning.peers import Alone, Peers, summed
 from webgym.errors import DivergenceError
 
 METRICS: Mapping[str, str] = {
     "loss/total": "the loss that was differentiated: policy + KL − entropy terms, over the step's one divisor",
     "loss/policy": "its policy part, over the same divisor",
-    "loss/kl_to_behaviour": "KL(behaviour ‖ policy) per sampled token, estimated by ρ − 1 − log ρ: the distance to the data",
-    "loss/kl_to_reference": "the KL estimate of the loss spec per sampled token, where the loss has one",
-    "loss/ratio_mean": "mean of the importance ratio at the spec's level; near 1 while sampler and learner agree",
-    "loss/ratio_max": "largest importance ratio",
-    "loss/clip_fraction": "fraction of sampled tokens whose gradient the clip took away",
-    "loss/entropy": "entropy per sampled token in nats; exact where the forward pass gives it, else the mean of −log π",
+    "loss/kl_to_behaviour": "KL(behaviour ‖ policy) per learned token, estimated by ρ − 1 − log ρ: the distance to the data",
+    "loss/kl_to_reference": "the KL estimate of the loss spec per learned token, where the loss has one",
+    "loss/ratio_mean": "mean of the ratio π_θ/π_old at the spec's level over learned tokens; 1 at the first step of a batch",
+    "loss/ratio_max": "largest ratio π_θ/π_old",
+    "loss/clip_fraction": "fraction of learned tokens whose gradient the clip took away",
+    "loss/entropy": "entropy per learned token in nats, exact where the forward pass gives it, else the mean of −log π. It depends on "
+    "which tokens an algorithm learns from: compare algorithms by rollout/entropy",
     "optim/grad_norm": "norm of the gradient before clipping",
     "optim/lr": "learning rate of the last step",
     "optim/step_kl": "where steps are bounded (`optim.max_step_kl`), and of a first step that is measured (`optim.first_step_kl`): "
     "KL(before ‖ after) of a step, per token that it learned from",
     "optim/halvings": "where steps are bounded: times that a step was halved",
     "optim/steps": "optimiser steps of this update; steps with nothing to learn from are left out",
-    "optim/tokens": "sampled tokens with weight > 0",
+    "optim/tokens": "sampled tokens with weight > 0: those that divisors count",
+    "optim/tokens_learned": "sampled tokens with weight > 0 in rows that were computed; rows that cannot move the loss, such as those of "
+    "advantage 0, are left out. The means under loss/ are over these",
     "optim/tokens_read": "tokens that forward passes read, prompts included",
     "optim/tokens_skipped": "tokens of rows that could not move the loss and were not computed",
 }
 """Meaning of each metric of an update. Loss metrics are means over its optimiser steps, token counts are sums."""
 
-_SUMS = ("optim/steps", "optim/tokens", "optim/tokens_read", "optim/tokens_skipped")
+_SUMS = ("optim/steps", "optim/tokens", "optim/tokens_learned", "optim/tokens_read", "optim/tokens_skipped")
 _MOST_HALVINGS = 10
 
 
@@ -96,6 +100,7 @@ class Learner:
         *,
         failed_batch: Path,
         device: torch.device | str = "cpu",
+        peers: Peers = Alone(),  # noqa: B008
     ) -> None:
         self.config = config
         self.steps = 0
@@ -103,6 +108,7 @@ class Learner:
         self._forward = forward
         self._failed_batch = failed_batch
         self._device = device
+        self._peers = peers
         self._masters = Masters(p for p in parameters if p.requires_grad)
         self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
@@ -127,31 +133,37 @@ class Learner:
         if not step.batches:
             return {}
         self._optimiser.zero_grad(set_to_none=True)
-        sums, before = _Sums(), []
-        for batch in step.batches:
+        sums, before, refused = _Sums(), [], None
+        shared = self._peers.share(step.batches)
+        for batch in shared:
             moved = batch.to(self._device)
             logprobs, entropies = self._forward(moved, entropy=spec.entropy_coef != 0)
             terms = token_losses(spec, moved, logprobs, entropies)
-            scale = _scale(spec, moved, step.counts)
+            scale = _scale(spec, moved, step.counts, terms.total.dtype)
             loss = (terms.total * scale).sum()
             if not torch.isfinite(loss):
-                self._refuse("the loss is no finite number", [batch], spec, logprobs)
+                refused = batch, logprobs
+                break
             loss.backward()
             self._masters.gather()
             sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
+        if any(self._peers.gather(refused is not None)):
+            batch, logprobs = refused or (None, None)
+            self._refuse("the loss is no finite number", [batch] if batch is not None else [], spec, logprobs)
+        self._peers.sum_gradients(self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
         first = self.config.first_step_kl if self.steps == 0 else None
-        bounded, again = self._take(step.batches, before) if first is None else self._take_first(step.batches, before, first)
+        bounded, again = self._take(shared, before) if first is None else self._take_first(shared, before, first)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
         counts["optim/tokens_read"] = float((1 + again) * sum(b.tokens for b in step.batches))
-        return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means()
+        return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means(self._peers)
 
     @torch.no_grad()
     def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
@@ -205,6 +217,7 @@ class Learner:
             live = moved.weight > 0
             total += float(torch.where(live, kl_estimate(was, self._forward(moved)[0], "k3"), 0).double().sum())
             tokens += int(live.sum())
+        total, tokens = (sum(found) for found in zip(*self._peers.gather((total, tokens)), strict=True))
         return total / max(1, tokens) if math.isfinite(total) else math.inf
 
     def _rate(self, step: int) -> float:
@@ -234,8 +247,16 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self.steps = state["steps"]
-        self._optimiser.load_state_dict(state["optimiser"])
+        load_moments(self._optimiser, state["optimiser"])
         self._masters.load_state_dict(state.get("masters", []))
+
+
+def load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a saved state of an optimiser, with the settings (lr, weight decay, betas, eps) that this one was made with."""
+    settings = [{name: x for name, x in group.items() if name != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, wanted in zip(optimiser.param_groups, settings, strict=True):
+        group.update(wanted)
 
 
 @torch.no_grad()
@@ -247,9 +268,10 @@ def score(forward: Forward, batches: Sequence[PackedBatch], trajectories: int, d
     return unpack(batches, [forward(batch.to(device))[0] for batch in batches], trajectories)
 
 
-def _scale(spec: LossSpec, batch: PackedBatch, counts: Counts) -> Tensor:
-    """Weight of each token over the step's one divisor, [A]; 0 for tokens of weight 0."""
-    return batch.weight * token_scale(spec.divisor, counts, spec.tokens_per_trajectory, batch.turn_size, batch.sequence_size)
+def _scale(spec: LossSpec, batch: PackedBatch, counts: Counts, dtype: torch.dtype) -> Tensor:
+    """Weight of each token over the step's one divisor, [A], in the loss's precision; 0 for tokens of weight 0."""
+    scale = token_scale(spec.divisor, counts, spec.tokens_per_trajectory, batch.turn_size, batch.sequence_size)
+    return batch.weight * scale.to(dtype)
 
 
 class _Sums:
@@ -273,8 +295,11 @@ class _Sums:
         self._sums = {name: x.double() + self._sums.get(name, 0.0) for name, x in found.items()}
         self._ratio_max.append(torch.where(live, terms.ratio, 0).max())
 
-    def means(self) -> dict[str, float]:
-        sums = {name: float(x) for name, x in self._sums.items()}
+    def means(self, peers: Peers) -> dict[str, float]:
+        """The means over the step, with the micro-batches of all processes."""
+        sums = {name: float(x) for name, x in summed(peers.gather(self._sums)).items()}
         tokens = sums.pop("live")
-        means = {name: x if name in ("loss/total", "loss/policy") else x / tokens for name, x in sums.items()}
-        return means | {"loss/ratio_max": max(float(x) for x in self._ratio_max)}
+        means = {"optim/tokens_learned": tokens} | {
+            name: x if name in ("loss/total", "loss/policy") else x / tokens for name, x in sums.items()
+        }
+        return means | {"loss/ratio_max": max(float(x) for found in peers.gather(self._ratio_max) for x in found)}

@@ -5,7 +5,7 @@ No function here reduces, logs, moves devices or calls backward. A loss comes ba
 dtype of the model.
 
 Notation: π_θ the policy that learns, π_old the one the update started from, μ (behaviour) the one that sampled, π_ref a frozen one.
-Where the learner is not given π_old, the sampler's own μ stands for it.
+Where the learner is not given π_old, the sampler's own μ stands for it; that holds where sampler and learner agree to rounding.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from trainers.batches.packing import Counts, PackedBatch
@@ -42,8 +42,9 @@ class LossSpec(BaseModel):
     """The ratio is clipped above at 1 + clip_high; larger than clip_low is DAPO's clip-higher."""
     dual_clip: float | None = Field(default=None, gt=1)
     """Bound the surrogate of negative advantages at dual_clip · A (Ye et al. 2020); none by default."""
-    importance_cap: float | None = Field(default=None, gt=0)
-    """Weigh tokens by min(π_old/μ, cap), against a sampler that differs from the learner; none: no weight."""
+    importance_cap: float | None = Field(default=None, ge=1)
+    """Weigh tokens by min(π/μ, cap), without gradient; none: no weight. With clip π is π_old, against a sampler that differs from the
+    learner (2 unless given, where it may). With reinforce π is π_θ, which also corrects the later optimiser steps on one batch."""
     kl: Kl = "none"
     """Estimate of the KL to the reference: k2 and k3 are loss terms; k1 goes into the reward (credit.with_penalties)."""
     kl_coef: float = Field(default=0.0, ge=0)
@@ -58,7 +59,7 @@ class LossSpec(BaseModel):
     @property
     def needs_reference(self) -> bool:
         """True where log-probabilities of a reference model are used (otherwise no reference model is loaded)."""
-        return self.kl != "none" and self.kl_coef > 0
+        return self.kl != "none"
 
     @property
     def whole(self) -> Whole:
@@ -68,7 +69,23 @@ class LossSpec(BaseModel):
     @property
     def acts_on_every_turn(self) -> bool:
         """True where turns with advantage 0 still move the policy."""
-        return (self.kl in ("k2", "k3") and self.kl_coef > 0) or self.entropy_coef != 0
+        return self.kl in ("k2", "k3") or self.entropy_coef != 0
+
+    def idle(self) -> dict[str, str]:
+        """Options that have no effect as the others are set: name → the setting that is the reason."""
+        plain: tuple[str, ...] = ("ratio_level", "clip_low", "clip_high", "dual_clip") if self.policy == "reinforce" else ()
+        constant: tuple[str, ...] = () if self.divisor == "constant" else ("tokens_per_trajectory",)
+        return dict.fromkeys(plain, "loss.policy=reinforce") | dict.fromkeys(constant, f"loss.divisor={self.divisor}")
+
+    @model_validator(mode="after")
+    def _weight_and_kind_of_the_kl(self) -> "LossSpec":
+        if self.kl == "none" and self.kl_coef:
+            raise ValueError(
+                f"loss.kl_coef={self.kl_coef:g} weighs no KL while loss.kl=none: set loss.kl to k1, k2 or k3, or loss.kl_coef=0"
+            )
+        if self.kl != "none" and not self.kl_coef:
+            raise ValueError(f"loss.kl={self.kl} has no weight while loss.kl_coef=0: set loss.kl_coef above 0, or loss.kl=none")
+        return self
 
 
 # --- ratios --------------------------------------------------------------------------------------------------------------
@@ -174,7 +191,7 @@ def token_scale(
         turns          1 / (turns · |a_t|): the mean over turns of the mean over their tokens
         trajectories   1 / (trajectories · |o_i|) (GRPO as published, arXiv 2402.03300, eq. 3)
 
-    Only tokens with weight > 0 are counted, in the whole step, so that accumulation cannot change the result.
+    Only tokens with weight > 0 are counted, in the whole step, so that accumulation cannot change the result. Exact in float64.
     """
     ones = torch.ones_like(turn_size, dtype=torch.float64)
     match divisor:
@@ -186,7 +203,7 @@ def token_scale(
             scale = ones / (counts.turns * turn_size.clamp(min=1))
         case "trajectories":
             scale = ones / (counts.trajectories * sequence_size.clamp(min=1))
-    return scale.float()
+    return scale
 
 
 # --- a spec applied to a batch -------------------------------------------------------------------------------------------
@@ -218,12 +235,14 @@ def token_losses(
     if spec.policy == "clip":
         policy = clipped_policy_loss(ratio, batch.advantage, spec.clip_low, spec.clip_high, spec.dual_clip)
         held = clipped(ratio, batch.advantage, spec.clip_low, spec.clip_high)
-        corrected = old  # the ratio itself leads from π_old to π_θ
+        corrected = batch.old_logprob  # the ratio itself leads from π_old to π_θ
     else:
         policy = reinforce_loss(policy_logprobs, batch.advantage)
         held = torch.zeros_like(ratio, dtype=torch.bool)
         corrected = policy_logprobs
     if spec.importance_cap is not None:
+        if corrected is None:
+            raise ValueError("expected old log-probabilities for importance_cap with a clipped loss, but the batch has none")
         policy = policy * truncated_importance_weights(corrected, batch.behaviour_logprob, spec.importance_cap)
     total, kl = policy, None
     if spec.needs_reference and spec.kl in ("k2", "k3"):

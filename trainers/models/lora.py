@@ -9,10 +9,12 @@ Code that only reads it (the sampler, a server) gets :func:`plain_state`, the we
 import importlib.util
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -29,7 +31,7 @@ class LoraSettings(BaseModel):
     alpha: float | None = Field(default=None, gt=0)
     """α above; twice the rank unless given."""
     targets: str | tuple[str, ...] = "all-linear"
-    """Names of the layers that get an adapter, or all-linear for every one but the head."""
+    """Names of the layers that get an adapter, or all-linear for every one but the head; experts of a mixture are no linear layers."""
 
 
 def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
@@ -42,18 +44,42 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             raise UsageError("an adapter needs peft, which is not installed: pip install 'webgym-rl[lora]', or set lora.rank=0")
         from peft import LoraConfig
 
-        targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+        targets = _all_linear(model) if settings.targets == "all-linear" else settings.targets
+        targets = targets if isinstance(targets, str) else list(targets)
         config = LoraConfig(r=settings.rank, lora_alpha=cast(int, settings.alpha or 2 * settings.rank), target_modules=targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
                 model.add_adapter(config)
             except ValueError as error:  # no such layer, or a peft that is too old for transformers
-                raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {error}") from error
+                words = " ".join(str(error).split())
+                raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {words}") from error
+    if strange := sorted({name.rpartition(".")[2] for name, layer in _layers(model) if not hasattr(layer.base_layer, "weight")}):
+        raise UsageError(
+            f"{type(model).__name__} keeps {', '.join(strange)} as parameters and not as linear layers, which an adapter cannot be added "
+            'into: set lora.targets to linear layers, such as ["q_proj", "v_proj"]'
+        )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if "lora_" in name:
             parameter.data = parameter.data.float()
+
+
+def restore_exactly(model: nn.Module, folder: Path) -> None:
+    """Gives an adapter the fp32 weights that lie in its folder; loading rounds them to the precision of the base."""
+    file = folder / "adapter_model.safetensors"
+    saved = load_file(file) if file.is_file() else {}
+    for name, parameter in model.named_parameters():
+        if (exact := saved.get(f"base_model.model.{name.replace('.default', '')}")) is not None:
+            parameter.data = exact.to(device=parameter.device, dtype=torch.float32)
+
+
+def _all_linear(model: PreTrainedModel) -> str | tuple[str, ...]:
+    """The layers that `all-linear` means: peft's own choice, or for a mixture of experts its linear layers, because experts are none."""
+    if all(p.ndim < 3 for p in model.parameters()):
+        return "all-linear"
+    head = model.get_output_embeddings()
+    return tuple(sorted({name.rpartition(".")[2] for name, x in model.named_modules() if isinstance(x, nn.Linear) and x is not head}))
 
 
 def has_lora(model: nn.Module) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainers.models.lora import LoraSettings, add_lora, has_lora
+from trainers.models.lora import LoraSettings, add_lora, has_lora, restore_exactly
 from trainers.models.model import Dtype, folder_of, load
 from webgym.errors import CheckpointError, WebGymError
 from webgym.prompts.settings import PromptSettings
@@ -41,11 +41,13 @@ class PolicyModel:
         Raises UsageError where there is no such model, CheckpointError where its prompt settings cannot be read.
         """
         model, tokenizer = load(name_or_path, device=device, dtype=dtype)
+        folder = Path(folder_of(name_or_path))
         if lora.rank or has_lora(model):
             add_lora(model, lora, seed)
+            restore_exactly(model, folder)
         if gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
-        return cls(model, tokenizer, read_settings(Path(folder_of(name_or_path))))
+        return cls(model, tokenizer, read_settings(folder))
 
     @property
     def read_in_blocks_of(self) -> int:

@@ -64,7 +64,7 @@ class Context:
         0 where the answer holds no such block, or the tokenizer has no token for its end.
         """
         end = self._template.thinking_ends
-        if end in action_ids:
+        if end is not None and end in action_ids:
             return len(action_ids) - list(reversed(action_ids)).index(end)  # the last one: a block may speak of blocks
         return len(action_ids) if self._template.opens_thinking and end is not None else 0
 

@@ -4,9 +4,9 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
+from trainers.models.reader import Reader
 from trainers.models.token_grammar import grammar_for
 from trainers.samplers.sampler import Sampler, picture_key
 from webgym.errors import UsageError
@@ -27,7 +27,7 @@ class LanguagePolicy:
 
     def __init__(
         self,
-        source: PolicyModel,
+        source: PolicyModel | Reader,
         sampler: Sampler,
         sampling: Sampling,
         run_seed: int = 0,
@@ -35,10 +35,11 @@ class LanguagePolicy:
         grammar: bool = False,
         episode_tokens: int | None = None,
     ) -> None:
-        self.dialect = source.prompts.dialect
-        self._prompts = source.prompts
-        self._context = Context(source.tokenizer, source.prompts, end_ids(source.model, source.tokenizer))
-        self._limit = context_of(source.model)
+        reader = source if isinstance(source, Reader) else Reader.of(source)
+        self.dialect = reader.prompts.dialect
+        self._prompts = reader.prompts
+        self._context = Context(reader.tokenizer, reader.prompts, reader.ends)
+        self._limit = reader.context
         self._sampler = sampler
         self._sampling = sampling
         self._run_seed = run_seed
@@ -100,8 +101,10 @@ class LanguagePolicy:
             return prompt, ids, most
         if len(least) > self._limit - answer and not history:
             self._refuse(len(least), answer, observation, key)
-        fits = bisect.bisect_right(range(1, most), room, key=lambda lines: len(cut(lines)[1]))  # prompts grow with the lines shown
-        return (*cut(max(1, fits)), max(1, fits))
+        fits = max(1, bisect.bisect_right(range(1, most), room, key=lambda lines: len(cut(lines)[1])))  # prompts grow with the lines shown
+        while fits > 1 and len(cut(fits)[1]) > room:  # by a digit of the line that says how many are not shown, they need not
+            fits -= 1
+        return (*cut(fits), fits)
 
     def _refuse(self, tokens: int, answer: int, observation: Observation, key: EpisodeKey) -> None:
         """Raises UsageError, naming the page: no turn of such a run could be played."""

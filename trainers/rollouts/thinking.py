@@ -11,17 +11,20 @@ from webgym.types import Trajectory
 
 
 def spoken(credit: Credit, trajectories: Sequence[Trajectory], context: Context) -> Credit:
-    """The credit with weight 0 for the tokens of thinking blocks, so that they are in no loss and in no divisor of one."""
-    weights = [_spoken(w, x, context) for w, x in zip(credit.weights, trajectories, strict=True)]
-    return replace(credit, weights=weights)
+    """The credit per token, with weight 0 for the tokens of thinking blocks, so that they are in no loss and in no divisor of one."""
+    sizes = [[len(turn.completion.action_ids) for turn in x.turns] for x in trajectories]
+    advantages, weights = (
+        [_per_token(values, n, credit.per_token) for values, n in zip(arrays, sizes, strict=True)]
+        for arrays in (credit.advantages, credit.weights)
+    )
+    for weight, trajectory in zip(weights, trajectories, strict=True):
+        start = 0
+        for turn in trajectory.turns:
+            weight[start : start + context.thinking(turn.completion.action_ids)] = 0
+            start += len(turn.completion.action_ids)
+    return replace(credit, advantages=advantages, weights=weights, per_token=True)
 
 
-def _spoken(weight: np.ndarray, trajectory: Trajectory, context: Context) -> np.ndarray:
-    """Weights per token: those of the turns, or of the tokens, 0 where a token is of a thinking block."""
-    answers = [turn.completion.action_ids for turn in trajectory.turns]
-    sizes = [len(ids) for ids in answers]
-    per_token = np.repeat(weight, sizes) if len(weight) == len(sizes) else weight.copy()
-    first = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    for start, ids in zip(first, answers, strict=False):
-        per_token[start : start + context.thinking(ids)] = 0
-    return per_token
+def _per_token(values: np.ndarray, sizes: Sequence[int], already: bool) -> np.ndarray:
+    """A copy of values per token, or of values per turn with one for each of the turn's tokens."""
+    return values.copy() if already or len(values) != len(sizes) else np.repeat(values, sizes)

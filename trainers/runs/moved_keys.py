@@ -1,10 +1,19 @@
-"""Configuration keys that have moved into groups: configurations written before are read by their old names for one release."""
+"""Configurations that were written before: keys by their old names, and algorithms whose name has another meaning now.
+
+The key `format` of a configuration file, of a study's grid and of a run folder says which meaning its names have:
+
+    1   (or none)   `grpo` learns from members better than their group only, which is `grpo_positive` now
+    2               `grpo` learns from all members
+"""
 
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from webgym.errors import ConfigError
+
+FORMAT = 2
+"""Format of the configurations that are written now."""
 
 MOVED: Mapping[str, str] = {
     "iterations": "length.iterations",
@@ -55,3 +64,25 @@ def moved(config: Mapping[str, Any], *, warn: bool = False) -> dict[str, Any]:
             f"configuration keys have moved into groups ({names}); the old names are read for one release", FutureWarning, stacklevel=3
         )
     return new
+
+
+def as_meant(config: Mapping[str, Any], where: object, *, warn: bool = False) -> dict[str, Any]:
+    """A configuration from a file, `where` it was found, with its algorithm by the present name.
+
+    >>> as_meant({"algo": "grpo"}, "mine.toml")
+    {'algo': 'grpo_positive'}
+    >>> as_meant({"algo": "grpo", "algorithm": {"negative": 1.0}}, "mine.toml")["algo"]
+    'grpo'
+    """
+    options = config.get("algorithm", {})
+    negative = isinstance(options, Mapping) and options.get("negative") == 1
+    if config.get("algo") != "grpo" or negative or config.get("format", 1) >= FORMAT:
+        return dict(config)
+    if warn:
+        warnings.warn(
+            f"{where}: `grpo` was written when it learned from positive advantages only, and goes on as `grpo_positive`, its name now. "
+            f"To learn from negative ones too, write format = {FORMAT} into a configuration file, or start a new run",
+            FutureWarning,
+            stacklevel=3,
+        )
+    return {**config, "algo": "grpo_positive"}

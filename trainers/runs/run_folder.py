@@ -24,7 +24,7 @@ import tomli_w
 from trainers.runs.checkpoint import Checkpoint, check_format, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, sync_file, write_atomically
 from trainers.runs.journal import Journal, finite
-from trainers.runs.moved_keys import moved
+from trainers.runs.moved_keys import as_meant, moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 from webgym.record import layout
@@ -46,10 +46,12 @@ class RunFolder:
         about = _json_file(path / layout.ABOUT)
         check_format(about.get("format", 1), FORMAT, path)
         self.path = path
-        self.algo: str = about["algo"]
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        self.config: dict[str, Any] = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        written = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        self.config: dict[str, Any] = as_meant(written, path, warn=write)
+        renamed = self.config.get("algo") != written.get("algo")
+        self.algo: str = self.config["algo"] if renamed else about["algo"]
         self.metrics = Journal(path / layout.METRICS)
         self.values = Journal(path / layout.VALUES)
         self._trackers = list(trackers)
@@ -288,6 +290,10 @@ def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
     if name:
+        if name != Path(name).name:
+            raise CheckpointError(
+                f"the name of a run is that of a folder in {parent}, without a path: got {name!r}; give the path with --out"
+            )
         try:
             (parent / name).mkdir()
         except FileExistsError as error:

@@ -36,6 +36,7 @@ SAME = 16  # tokens: a slot is reused in place if fewer of its known tokens than
 
 
 HOLDS_GRAMMAR = True
+AS_LEARNER = True
 
 
 class Config(BaseModel):

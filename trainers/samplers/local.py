@@ -42,6 +42,7 @@ READ_TOKENS = 2048  # of one pass over prompts: what it computes is held in memo
 
 
 HOLDS_GRAMMAR = True
+AS_LEARNER = True
 
 
 class Config(BaseModel):

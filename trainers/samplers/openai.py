@@ -1,11 +1,11 @@
 """Generation on a server with the OpenAI protocol that returns token ids and log-probabilities: vLLM or SGLang.
 
 Prompts go out as ids and come back as the sampled ids with their log-probabilities, so nothing is tokenised twice. New weights are
-published by file: a Hugging Face folder (an adapter added in) that the server can read too, and a call that makes it load them:
+published by one of the transports of :mod:`trainers.samplers.transports`. Several servers with the same model share the requests
+(:mod:`trainers.samplers.replicas`).
 
-    vLLM     POST /collective_rpc {"method": "reload_weights", "kwargs": {"weights_path": ...}}, then POST /reset_prefix_cache
-             (`VLLM_SERVER_DEV_MODE=1 vllm serve MODEL`)
-    SGLang   POST /update_weights_from_disk {"model_path": ...}   (`python -m sglang.launch_server --model-path MODEL`)
+    vLLM     `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL`
+    SGLang   `python -m sglang.launch_server --model-path MODEL`
 
 Log-probabilities must be those of the distribution that was sampled from: temperature 1 without top-p and top-k, or a server that
 processes them (`vllm serve --logprobs-mode processed_logprobs`, and `sampler.logprobs=processed` here).
@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,15 +29,18 @@ from trainers.models.chat_template import ChatTemplate
 from trainers.models.lora import has_lora, plain_copy, plain_state, sharing_copy, take_over
 from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
-from trainers.runs.disk import disk_errors
+from trainers.samplers.replicas import Replica, Replicas
 from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, scored
 from trainers.samplers.settings import Reload
-from webgym.errors import ConfigError, UsageError
+from trainers.samplers.transports import Published, TransportKind, transport_of
+from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Reply, Server
 from webgym.types import Sampling
 
 T = TypeVar("T")
+
+SEVERAL_S = 120.0  # longest wait for one completion where there are several servers
 
 
 class Config(BaseModel):
@@ -48,10 +50,14 @@ class Config(BaseModel):
 
     base_url: str = ""
     """The server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
+    servers: tuple[str, ...] = ()
+    """Addresses of several servers with the same model, in place of base_url. One that fails is left out until it has the weights again."""
     model: str = ""
     """The model's name on the server."""
     reload: Reload = "vllm"
     """The server's call that loads new weights."""
+    transport: TransportKind = "file"
+    """Way of new weights to the servers: file (the whole model) or adapter (with lora.rank: a few MB, vLLM only)."""
     logprobs: Logprobs = "raw"
     """The distribution that the server's log-probabilities are of (see above)."""
 
@@ -85,29 +91,43 @@ class OpenAISampler(Sampler):
     ) -> None:
         if not config.model:
             raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
-        found = Server.from_environment(config.base_url)
+        found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
+        if len(found) > 1:  # another server answers sooner than one that is asked again and again
+            patience = replace(patience, tries=1, timeout_s=min(patience.timeout_s, SEVERAL_S))
         self.counters = Counters()
         self.context = context_of(model)
         self._config = config
-        self._client = OpenAIClient(Server(found.base_url, found.key, config.logprobs), patience)
-        self._plain = plain_copy(model).eval()  # what is published: its weights are replaced each time
+        self._transport = transport_of(config.transport, config.reload, model, tokenizer, folder.resolve(), config.model)
+        clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience) for server in found]
+        self._replicas = Replicas(clients, self._transport, give_up_s=patience.give_up_s, check=self._check, prove=self._prove)
+        self._plain = plain_copy(model).eval()  # what the servers should have: its weights are replaced each time
         self._adapted = sharing_copy(model) if has_lora(model) else None  # takes adapters that come by themselves
         self._tokenizer = tokenizer
         self._ends = frozenset(end_ids(model, tokenizer))
         self._vocabulary = int(cast(Any, model).get_output_embeddings().weight.shape[0])
         self._asked: tuple[tuple[int, ...], Sampling] | None = None  # the first prompt of the run, which probes are made of
         self._folder = folder.resolve()
-        self._version = version
         self._under_way = 0
-        self._published = False
+        self._before: dict[Replica, Probe] = {}  # of the weights that are being replaced
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-sampler", daemon=True)
         self._thread.start()
         try:
-            self._run(self._client.check(config.model))
+            self._run(self._begin(version))
         except BaseException:
             self.close()
             raise
+
+    async def _begin(self, version: int) -> None:
+        """Check that a server answers and has the model, whose weights are taken for `version`. Raises ConfigError where none does."""
+        replicas = self._replicas.replicas
+        checked = await asyncio.gather(*(x.client.check(self._config.model) for x in replicas), return_exceptions=True)
+        errors = [error for error in checked if isinstance(error, BaseException)]
+        if len(errors) == len(checked):
+            raise errors[0]
+        well = [replica for replica, error in zip(replicas, checked, strict=True) if error is None]
+        self._replicas.assume(Published(version, "", self._config.model), well)
+        self._replicas.start_watch()
 
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
         """A completion of the prompt, once it is there; from any thread.
@@ -126,13 +146,13 @@ class OpenAISampler(Sampler):
         return asyncio.run_coroutine_threadsafe(self._complete(tuple(prompt_ids), seed, sampling), self._loop)
 
     async def _complete(self, prompt: tuple[int, ...], seed: int, sampling: Sampling) -> Generated:
-        version, begun = self._version, time.perf_counter()
+        begun = time.perf_counter()
         if not self._under_way:
             self._since = begun
             self.counters.watch(True)
         self._under_way += 1
         try:
-            reply = await self._answer(prompt, seed, sampling)
+            reply, version = await self._replicas.complete(prompt, sampling, seed)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -144,36 +164,23 @@ class OpenAISampler(Sampler):
         written = reply.ids[:-1] if reply.ids and reply.ids[-1] in self._ends else reply.ids
         return Generated(reply.ids, reply.logprobs, cast(str, self._tokenizer.decode(list(written))), version)
 
-    async def _answer(self, prompt: tuple[int, ...], seed: int, sampling: Sampling) -> Reply:
-        """A completion. Raises UsageError for one that cannot be right."""
-        reply = await self._client.complete(self._config.model, prompt, sampling, seed)
-        check(reply, sampling, self._vocabulary, self._ends, self._tokenizer, self._client.server.shown)
-        return reply
+    def _check(self, reply: Reply, sampling: Sampling, where: str) -> None:
+        """Raises UsageError for an answer that cannot be right."""
+        check(reply, sampling, self._vocabulary, self._ends, self._tokenizer, where)
 
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
-        """Writes the weights to a folder of this version, has the server load them, and removes the folder before.
+        """Writes the weights to a folder of this version, has the servers load them, and removes the folder before.
 
-        A short completion before and after says whether the server has them. No request may be under way: the caller publishes between two
-        batches. Raises UsageError where the server refuses, still has the weights before, or samples from another distribution.
+        A short completion before and after says whether a server has them. No request may be under way: the caller publishes between two
+        batches. Raises UsageError where every server refuses, still has the weights before, or samples from another distribution.
         """
-        target = self._folder / f"version-{version:06d}"
-        prompt, sampling = self._asked or (self._first_prompt(), Sampling())
-        sampling = replace(sampling, max_tokens=min(16, sampling.max_tokens))
-        before = self._probe(prompt, sampling) if self._published else None
-        with disk_errors(self._folder), torch.no_grad():
-            self._plain.load_state_dict(self._merged(weights))
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir(parents=True)
-            self._plain.save_pretrained(target)
-            self._tokenizer.save_pretrained(target)
-        self._run(self._load(str(target)))
-        after, where = self._probe(prompt, sampling), self._client.server.shown
-        if before is not None:
-            check_renewed(before, after, scored(self._plain, prompt, before.reply.ids, sampling.temperature), where)
-        check_probe(after, where)
-        self._published, self._version = True, version
+        self._before = self._run(self._probes())
+        self._plain.load_state_dict(self._merged(weights))
+        adapted = weights if isinstance(weights, nn.Module) else self._adapted if any("lora_" in name for name in weights) else None
+        published = self._transport.write(self._plain, adapted, version)
+        self._run(self._replicas.publish(published))
         for old in self._folder.glob("version-*"):
-            if old != target:
+            if str(old) != published.path:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _merged(self, weights: nn.Module | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -185,32 +192,57 @@ class OpenAISampler(Sampler):
         take_over(self._adapted, weights)
         return plain_state(self._adapted)
 
-    def _probe(self, prompt: tuple[int, ...], sampling: Sampling) -> Probe:
-        return Probe.of(self._run(self._answer(prompt, 0, sampling)), prompt, self._plain, sampling.temperature)
+    async def _probes(self) -> dict[Replica, Probe]:
+        """A short completion of each server by the weights that it was given last; of none before the first ones."""
+        published = self._replicas.published
+        if published is None or not published.path:
+            return {}
+        well = [replica for replica in self._replicas.replicas if replica.state == "well"]
+        found = await asyncio.gather(*(self._probe(replica.client, published) for replica in well), return_exceptions=True)
+        for result in found:
+            if isinstance(result, BaseException) and (len(well) == 1 or not isinstance(result, PolicyFault)):
+                raise result
+        return {replica: probe for replica, probe in zip(well, found, strict=True) if isinstance(probe, Probe)}
+
+    async def _probe(self, client: OpenAIClient, published: Published) -> Probe:
+        prompt, sampling = self._probed()
+        reply = await client.complete(published.model, prompt, sampling, 0, extra={"cache_salt": published.name})
+        self._check(reply, sampling, client.server.shown)
+        return Probe.of(reply, prompt, self._plain, sampling.temperature)
+
+    async def _prove(self, replica: Replica, published: Published) -> None:
+        """Raises UsageError where a server does not have the weights that it has just loaded."""
+        prompt, sampling = self._probed()
+        where, before, after = replica.client.server.shown, self._before.pop(replica, None), await self._probe(replica.client, published)
+        if before is not None:
+            check_renewed(before, after, scored(self._plain, prompt, before.reply.ids, sampling.temperature), where)
+        check_probe(after, where)
+
+    def _probed(self) -> tuple[tuple[int, ...], Sampling]:
+        """The prompt of a probe and its sampling."""
+        prompt, sampling = self._asked or (self._first_prompt(), Sampling())
+        return prompt, replace(sampling, max_tokens=min(16, sampling.max_tokens))
 
     def _first_prompt(self) -> tuple[int, ...]:
         """Some text, for a server that was asked nothing yet."""
         return ChatTemplate(self._tokenizer).plain("Goal: press OK.") or (0,)
 
-    async def _load(self, path: str) -> None:
-        calls: dict[Reload, list[tuple[str, dict[str, Any]]]] = {
-            "vllm": [
-                ("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": path}}),
-                ("/reset_prefix_cache", {}),
-            ],
-            "sglang": [("/update_weights_from_disk", {"model_path": path})],
-        }
-        for call, body in calls[self._config.reload]:
-            await self._client.control(call, body)
-
     def close(self) -> None:
         """Closes the connections; a second call does nothing."""
         if self._loop.is_closed():
             return
-        self._run(self._client.close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        """End what goes on on this loop, which is the sampler's own: requests that nobody waits for, and the watch over servers."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._replicas.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -9,7 +9,9 @@ module), and anywhere by its path (`--set sampler.kind=./mine.py`). It defines
 - `open_sampler(config, source, *, folder, version) -> Sampler`: a :class:`trainers.samplers.sampler.Sampler` that generates with the
   weights of `source`, a :class:`trainers.models.policy_model.PolicyModel`, as this version. `folder` is for weights that it publishes;
   no other code writes there, and it does not exist yet;
-- `HOLDS_GRAMMAR = True`, where it can hold completions to a grammar (`Sampling.grammar`).
+- `HOLDS_GRAMMAR = True`, where it can hold completions to a grammar (`Sampling.grammar`);
+- `AS_LEARNER = True`, where log-probabilities of a float32 model are those of a forward pass by the learner, up to rounding. Of any other
+  sampler the learner scores the tokens anew before it learns from them (:mod:`trainers.training.update`).
 """
 
 import functools
@@ -55,6 +57,7 @@ class SamplerKind:
     Config: type[BaseModel]
     factory: Factory
     holds_grammar: bool
+    as_learner: bool = False
 
     def keys(self, config: SamplerConfig) -> dict[str, Any]:
         """The keys of the configuration that are for this sampler's Config."""
@@ -158,12 +161,11 @@ def _read(module: ModuleType, name: str, where: str) -> SamplerKind:
     summary = (module.__doc__ or "").strip().partition("\n")[0]
     if not summary:
         problems.append("a docstring whose first line says what it is")
-    holds_grammar = getattr(module, "HOLDS_GRAMMAR", False)
-    if not isinstance(holds_grammar, bool):
-        problems.append(f"HOLDS_GRAMMAR to be True or False, got {holds_grammar!r}")
+    flags = {flag: getattr(module, flag, False) for flag in ("HOLDS_GRAMMAR", "AS_LEARNER")}
+    problems += [f"{flag} to be True or False, got {value!r}" for flag, value in flags.items() if not isinstance(value, bool)]
     if problems:
         raise ConfigError(f"{where}: expected {'; '.join(problems)}")
-    return SamplerKind(name, summary, module.Config, module.open_sampler, holds_grammar)
+    return SamplerKind(name, summary, module.Config, module.open_sampler, flags["HOLDS_GRAMMAR"], flags["AS_LEARNER"])
 
 
 def _config_problems(module: ModuleType) -> list[str]:

@@ -32,6 +32,7 @@ from trainers.credit.credit import Values, flatten
 from trainers.critics.critic import HeadConfig
 from trainers.critics.fit import FitConfig
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.moved_keys import FORMAT, as_meant
 from trainers.studies.advantage_figures import errors, gradient_quality, signs
 from trainers.studies.cells import CellFolder
 from trainers.studies.intervals import interval, said
@@ -86,6 +87,8 @@ class EstimatorGrid(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    format: int = Field(default=1, ge=1, le=FORMAT)
+    """Format of the file: in 1 `grpo` means `grpo_positive` (:mod:`trainers.runs.moved_keys`)."""
     model: str = "webgym-tiny"
     """The policy."""
     prompts: dict[str, Any] = Field(default_factory=dict)
@@ -119,6 +122,11 @@ class EstimatorGrid(BaseModel):
 def read_grid(path: Path) -> EstimatorGrid:
     """The grid of a file. Raises ConfigError that names the mistake, before an episode is played."""
     grid = validated(EstimatorGrid, read(path, "grid"), f"{path}: ")
+    meant = [
+        as_meant({"format": grid.format, **x.model_dump()}, f"{path}: estimator {x.label}", warn=True)["algo"] for x in grid.estimators
+    ]
+    renamed = tuple(x.model_copy(update={"algo": algo}) for x, algo in zip(grid.estimators, meant, strict=True))
+    grid = grid.model_copy(update={"estimators": renamed})
     if grid.members % grid.group_size:
         raise ConfigError(f"{path}: expected members to be a multiple of group_size, got {grid.members} and {grid.group_size}")
     groups = grid.instances * grid.members // grid.group_size

@@ -1,6 +1,8 @@
 """The beginning of a run: a new one from its configuration, or one that goes on from a checkpoint."""
 
 import contextlib
+import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from pydantic import BaseModel
 
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
@@ -21,8 +24,8 @@ from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
-from trainers.runs.moved_keys import moved
-from trainers.runs.run_folder import RunFolder, open_checkpoint
+from trainers.runs.moved_keys import FORMAT, moved
+from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers
 from trainers.training.metrics import explanations
 from webgym import backends
@@ -31,6 +34,8 @@ from webgym.errors import ConfigError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
 from webgym.prompts.settings import PromptSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     """
     with RunFolder.open(path, write=False) as first:
         config = _changed(first.config, changes)
+        if other := _other_versions(first.versions, {**package_versions(), **backends.get(config.machine.backend).versions()}):
+            log.warning("%s was trained with other versions: %s. It goes on, but not bit for bit as it would have there", first.path, other)
     run = RunFolder.open(path, trackers=trackers(config.trackers))
     try:
         checkpoint = run.resume()
@@ -89,6 +96,15 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     except BaseException:
         run.close()
         raise
+
+
+def _other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The versions that differ, in words; "" where none does.
+
+    >>> _other_versions({"torch": "2.9.0", "numpy": "2.1"}, {"torch": "2.13.0", "numpy": "2.1"})
+    'torch 2.9.0, now 2.13.0'
+    """
+    return ", ".join(f"{name} {then[name]}, now {now[name]}" for name in then if name in now and then[name] != now[name])
 
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
@@ -123,17 +139,44 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration of a resumed run. Raises ConfigError where its checkpoint cannot go on with it."""
-    optional = {name: None for name, field in LengthConfig.model_fields.items() if type(None) in get_args(field.annotation)}
-    kept = merged({"length": optional}, kept)  # TOML has no None: what was set to none is not there
     changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
+    kept = _with_nones(kept)
     new = resolve(changed(kept, changes))[0]
     old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("critic.start", old.critic.start, new.critic.start)
     return new
+
+
+def _with_nones(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run folder with the options that were set to none, which are not there because TOML has no None."""
+    kept = merged({"length": _nones(LengthConfig)}, kept)
+    own = algorithms.get(kept["algo"]).Config
+    if kept.get("format", 1) >= FORMAT:
+        return merged({"algorithm": _nones(own)}, kept)
+    loss = own().loss
+    if loss.policy == "reinforce" and loss.importance_cap and "importance_cap" not in kept.get("algorithm", {}).get("loss", {}):
+        warnings.warn(
+            f"{kept['algo']} was started when nothing corrected its later optimiser steps on a batch; "
+            f"it goes on with loss.importance_cap={loss.importance_cap:g}, its default now",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return kept
+
+
+def _nones(model: type[BaseModel]) -> dict[str, Any]:
+    """None for each option of a model, and of the groups in it, that can be set to none."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found[name] = _nones(field.annotation)
+        elif type(None) in get_args(field.annotation):
+            found[name] = None
+    return found
 
 
 def _check_same(name: str, was: object, now: object) -> None:

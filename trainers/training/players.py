@@ -3,24 +3,29 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
 from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
+from trainers.credit.credit import learnable
 from trainers.critics.valuer import Draw, Valuer
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.collection import in_rounds
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.rollouts.remote_policy import handle_of
 from trainers.runs.disk import disk_errors
 from trainers.runs.run_folder import RunFolder
+from trainers.samplers.gateway import Gateway
 from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
-from webgym.record.store import load
-from webgym.rollout.contract import Record
+from webgym.record.store import TrajectoryStore, load
+from webgym.rollout.branch import Branch, Continuations, fork_keys
+from webgym.rollout.contract import PolicyHandle, Record
 from webgym.rollout.executor import Executor, play_in_order
-from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
+from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, groups_of, seed_from
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,12 @@ class Players:
         """Sampling settings of training episodes."""
         return Sampling(self.config.rollout.temperature, max_tokens=self.config.rollout.max_tokens)
 
-    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy:
-        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that."""
+    def policy(self, sampling: Sampling, *, explore: bool = False) -> Policy | PolicyHandle:
+        """The model as a policy, or the best of its proposals by Q where the algorithm asks for that; a handle where others play."""
         seed, best_of = self.config.seed, self.practice.best_of
+        if isinstance(self.sampler, Gateway):
+            seen_as, rollout = self.config.executor.gateway_url, self.config.rollout
+            return handle_of(self.sampler, seen_as, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
         if best_of == 1 or self.valuer is None or self.valuer.best is None:
             return self._language(sampling, seed)
         exploring = self.practice.explore if explore else 0.0
@@ -66,16 +74,35 @@ class Players:
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = play_in_order(
-                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
-                    )
-                    for trajectory in trajectories:
-                        store.append(trajectory)
-                    return trajectories
+                    trajectories = self._played(policy, keys, record, store)
+                    forks = fork_keys(trajectories, self._branches(trajectories))
+                    if not forks:
+                        return trajectories
+                    assert not isinstance(policy, PolicyHandle)  # no collector elsewhere plays forks (trainers.config.check)
+                    trajectories += self._played(Continuations(policy, forks), list(forks), record, store)
+                    return [x for group in groups_of(trajectories) for x in group]
 
                 return in_rounds(play, self.config.rollout.groups, self.practice.resample)
 
         return collect
+
+    def _played(
+        self, policy: Policy | PolicyHandle, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore
+    ) -> list[Trajectory]:
+        """The episodes of these keys, recorded."""
+        trajectories = play_in_order(
+            self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
+        )
+        for trajectory in trajectories:
+            store.append(trajectory)
+        return trajectories
+
+    def _branches(self, trajectories: Sequence[Trajectory]) -> list[Branch]:
+        """The forks of these episodes that the algorithm asks for."""
+        if self.practice.forks is None:
+            return []
+        episodes = [x for x in trajectories if learnable(x)]
+        return self.practice.forks(episodes, self.valuer.turn_values(episodes) if self.valuer is not None else None)
 
     def _keys(self, iteration: int, again: int, first: int, groups: int) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
@@ -86,9 +113,18 @@ class Players:
         return keys
 
     def earlier(self, iteration: int) -> list[Trajectory]:
-        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first."""
+        """The episodes of the iterations before that the algorithm reads again, from the run folder, oldest first.
+
+        Those sampled at another temperature are left out, because log-probabilities are those at this run's.
+        """
         first = max(1, iteration - self.practice.replay + 1)
-        return [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+        found = [x for i in range(first, iteration) for group in groups_of(load(self.run.trajectory_path(i))) for x in group]
+        kept = [x for x in found if sampling_temperature([x]) == self.config.rollout.temperature or not len(x)]
+        if len(kept) < len(found):
+            self.observers.display.say(
+                f"{len(found) - len(kept)} earlier episodes were sampled at another temperature and are not replayed"
+            )
+        return kept
 
     @property
     def draw(self) -> Draw:

@@ -8,6 +8,7 @@ Beside it: :mod:`trainers.training.begin` (new and resumed runs), `players` (epi
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import torch
 from trainers import algorithms
 from trainers.batches.rows import check_context, rows_of_all, sampling_temperature
 from trainers.config import TrainConfig, remedy, resolve
-from trainers.credit.credit import Values, kl_penalties, with_penalties
+from trainers.credit.credit import Values
+from trainers.learning.peers import Alone, Peers
 from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
@@ -31,15 +33,15 @@ from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
 from trainers.training.clock import Laps
+from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
-from trainers.training.metrics import rollout_metrics
+from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_tokens
 from trainers.training.observers import Observers
 from trainers.training.players import Players
 from trainers.training.progress import Display
 from trainers.training.update import PolicyUpdate
 from webgym.packs import sets as task_sets
 from webgym.record import layout
-from webgym.rollout.arena import Arena
 from webgym.rollout.executor import Executor
 from webgym.task import Split
 from webgym.types import Group, Trajectory, seed_from
@@ -48,7 +50,14 @@ from webgym.types import Group, Trajectory, seed_from
 class Trainer:
     """One run: a policy, its sampler, a critic where the algorithm wants one, and a run folder. Use :meth:`start` or :meth:`resume`."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, source: PolicyModel, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunFolder,
+        source: PolicyModel,
+        display: Display | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
         torch.set_num_threads(config.machine.threads)
         self.config, self.algorithm_config = resolve(config.model_dump())
         self.run, self.source = run, source
@@ -56,42 +65,59 @@ class Trainer:
         self.practice = self.algorithm.practice(self.algorithm_config)
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
-        self.update = PolicyUpdate(config, self.algorithm_config.loss, source, run.path / layout.FAILED_BATCH)
+        failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
+        self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
-        self.iteration = self.episodes = self.turns = 0
+        self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
         self._collection = Collection()
         self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
         self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
+        self._memory: Mapping[str, float] = {}  # of the algorithm's credit, from one iteration to the next
 
     # --- beginning, and checkpoints ----------------------------------------------------------------------------------------
 
     @classmethod
     def start(
-        cls, config: TrainConfig, *, parent: Path | str = "runs", name: str | None = None, display: Display | None = None, chosen: str = ""
+        cls,
+        config: TrainConfig,
+        *,
+        parent: Path | str = "runs",
+        name: str | None = None,
+        display: Display | None = None,
+        chosen: str = "",
+        peers: Peers = Alone(),  # noqa: B008
     ) -> "Trainer":
         """A new run with its folder; `chosen` says in a line which settings followed from the model.
 
         Raises UsageError and its kin before the first file is written where the configuration cannot work.
         """
         new = begin.new_run(config, parent=parent, name=name, chosen=chosen)
-        trainer = cls(new.config, new.run, new.source, display)
+        trainer = cls(new.config, new.run, new.source, display, peers)
         if new.critic is not None and trainer.valuer is not None:
             trainer.valuer.start_from(new.critic)
         return trainer
 
     @classmethod
-    def resume(cls, path: Path | str, *, display: Display | None = None, changes: Mapping[str, Any] | None = None) -> "Trainer":
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        display: Display | None = None,
+        changes: Mapping[str, Any] | None = None,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> "Trainer":
         """The run in `path`, as its newest checkpoint left it. `changes` replaces configuration keys (more iterations, say).
 
         Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
         """
         with begin.resumed_run(path, changes or {}) as old:
-            trainer = cls(old.config, old.run, old.source, display)
+            trainer = cls(old.config, old.run, old.source, display, peers)
             assert old.checkpoint is not None
             state = old.checkpoint.state()
             trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
+            trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
             trainer.update.restore(state["learner"])
             trainer.curriculum.load_state_dict(state["curriculum"])
             trainer._behaviour, trainer._score, trainer._rng = state.get("behaviour"), state.get("score"), state.get("rng")
@@ -106,6 +132,9 @@ class Trainer:
             "iteration": self.iteration,
             "episodes": self.episodes,
             "turns": self.turns,
+            "replayed": self.replayed,
+            "tokens": self.tokens,
+            "memory": dict(self._memory),
             "learner": self.update.learner.state_dict(),
             "curriculum": self.curriculum.state_dict(),
             "rng": rng_state(),
@@ -129,12 +158,13 @@ class Trainer:
             with (
                 memory_errors(self.config.machine.device, remedy(self.config)),
                 self.observers.interruptible(),
-                Arena(self.config.machine.sessions, backend=self.config.machine.backend) as arena,
+                self.update.leading(),
+                open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
                 self._sampler() as sampler,
                 self.observers.monitor,
                 self._collection,
             ):
-                self._train(self.players(arena, sampler))
+                self._train(self.players(executor, sampler))
         finally:
             self.observers.display.end()
 
@@ -161,7 +191,10 @@ class Trainer:
             if ends or self.iteration % config.checkpoints.every == 0:
                 self.save()
             if over:
-                watch.display.say(f"stopped after {config.length.minutes:g} minutes, as asked")
+                watch.display.say(
+                    f"{self.iteration} of {config.length.iterations} iterations: the time limit (length.minutes={config.length.minutes:g}) "
+                    f"was reached; `webgym train --resume {self.run.path}` goes on"
+                )
                 break
         watch.say_split()
         if watch.interrupted:
@@ -180,7 +213,7 @@ class Trainer:
         check_faults(trajectories, self.iteration)
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
-        self.curriculum.update(trajectories)
+        self.curriculum.update(x for x in trajectories if not x.forked_at)
         if config.rollout.overlap:
             self._begin_next(players, trajectories)
         watch.monitor.phase("updating", self.iteration)
@@ -189,37 +222,39 @@ class Trainer:
         batch = [*players.earlier(self.iteration), *trajectories]
         rows = rows_of_all(batch)
         check_context(rows, batch, context_of(self.source.model))
-        reference = self.update.reference_logprobs(rows, len(batch))
-        rewarded, loss = batch, self.algorithm_config.loss
-        if reference is not None and loss.kl == "k1":  # a KL that belongs into the reward
-            rewarded = with_penalties(batch, kl_penalties(batch, reference, loss.kl_coef))
+        rewarded = self.update.rewarded(batch, rows)
         groups: Sequence[Group] = [list(group) for _, group in groupby(rewarded, key=lambda x: (x.key.iteration, x.key.group))]
 
-        # the critic: values that never saw these outcomes, then the fit to them
+        # the critic: values that never saw the new episodes' outcomes, then the fit to them
         values: Values | None = None
         fitted: dict[str, float] = {}
         if self.valuer is not None:
             valued = self.valuer.values_and_fit(groups, batch, rows, self.iteration, players.draw)
             groups, batch, rows, values, fitted = valued.groups, valued.trajectories, valued.rows, valued.values, valued.metrics
+            values = replace(values, memory=self._memory)
         clock.lap("critic")
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
+        self._memory = credit.memory
         watch.credited(self.iteration, batch, values, credit)
         if not config.update.thinking:
             credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
-        learned = {} if warming else self.update(batch, rows, credit, reference, iteration=self.iteration, done=self._progress())
+        learned = {} if warming else self.update(batch, rows, credit, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
             players.sampler.set_weights(self.source.model, self.iteration)
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
-        self.episodes, self.turns = self.episodes + len(trajectories), self.turns + sum(map(len, trajectories))
-        row = {**rollout_metrics(trajectories, config.rollout.groups), **credit.stats, **fitted, **learned, **clock.row()}
+        self.episodes, self.turns = self.episodes + len(trajectories), self.turns + fresh_turns(trajectories)
+        self.replayed += sum(x.forked_at for x in trajectories)
+        self.tokens += sampled_tokens(trajectories)
+        row = {**credit.stats, **rollout_metrics(trajectories, config.rollout.groups), **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}
+        row["rollout/replayed_total"], row["rollout/tokens_total"] = self.replayed, self.tokens
         watch.log(self.iteration, row)
         return row
 
@@ -258,7 +293,7 @@ class Trainer:
         weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         players.sampler.set_weights(weights, self.iteration - 1)
-        if not self._done(self.turns + sum(map(len, taken))):
+        if not self._done(self.turns + fresh_turns(taken)):
             self._collection.begin(players.collecting(self.iteration + 1))
 
     def _evaluate(self, players: Players, split: Split, seeds: int, title: str) -> None:
@@ -271,6 +306,7 @@ class Trainer:
     def _sampler(self) -> Sampler:
         sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
+        sampler = opened_to_others(self.config, sampler, self.source, self.iteration)
         if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
             sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
         return sampler

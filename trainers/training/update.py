@@ -1,37 +1,76 @@
-"""The policy's update: optimiser steps on one batch, with a reference model where the loss wants one."""
+"""The policy's update: optimiser steps on one batch, with a reference model where the loss wants one.
 
+PPO's ratio is π_θ/π_old, with π_old the learner's own policy at the start of the update. It is read from the sampler's record, at no cost,
+only where that is the same up to rounding: a sampler of our own (`AS_LEARNER` of its file) with float32 weights. A server, 16-bit weights
+and a batch that was collected beside the update before give other numbers. Then clips would act on the difference (GSPO's on nearly
+everything), so the learner scores the tokens itself, and the difference is weighed by min(π_old/μ, loss.importance_cap), 2 unless given.
+"""
+
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
 
-from trainers.batches.packing import PackedBatch, pack, plan
-from trainers.batches.rows import Row, streams_of
-from trainers.config import TrainConfig
-from trainers.credit.credit import Credit
+from trainers.batches.packing import Step, laid_out, pack, plan
+from trainers.batches.rows import Row, Streams, streams_of
+from trainers.config import TrainConfig, scored_by_sampler
+from trainers.credit.credit import Credit, kl_penalties, with_penalties
 from trainers.learning.learner import Forward, Learner, score
 from trainers.learning.losses import LossSpec
-from trainers.models.model import action_logprobs
+from trainers.learning.peers import Alone, Peers
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
+from trainers.training.followers import Begin, End, State, Update, forward_of, trainable
+from webgym.errors import Fault
 from webgym.types import Trajectory, seed_from
+
+IMPORTANCE_CAP = 2.0
+"""Cap on π_old/μ where the sampler may differ from the learner and the loss gives none."""
 
 
 class PolicyUpdate:
-    """Owns the learner and the reference model of a run. `failed_batch` is where a batch that gives no finite loss is kept."""
+    """Owns the learner and the reference model of a run. `failed_batch` is where a batch that gives no finite loss is kept.
 
-    def __init__(self, config: TrainConfig, spec: LossSpec, source: PolicyModel, failed_batch: Path) -> None:
-        self._config, self._spec, self._source = config, spec, source
+    With `peers`, several processes share the optimiser steps; this one leads (:mod:`trainers.training.followers`).
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: LossSpec,
+        source: PolicyModel,
+        failed_batch: Path,
+        *,
+        imitates: bool = False,
+        peers: Peers = Alone(),  # noqa: B008
+    ) -> None:
+        """`imitates`: the actions are examples, not a sample of the policy, so that no weight leads from one to the other."""
+        self._config, self._source = config, source
+        apart = not scored_by_sampler(config) and not imitates
+        self._spec = spec.model_copy(update={"importance_cap": spec.importance_cap or IMPORTANCE_CAP}) if apart else spec
+        self._rescored = spec.policy == "clip" and (apart or spec.importance_cap is not None)
         self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.rollout.grammar else None  # replayed over the action ids
         self._forward = self._forward_of(source.model)
         self.learner = Learner(
-            source.model.parameters(), self._forward, config.optim, failed_batch=failed_batch, device=config.machine.device
+            source.model.parameters(), self._forward, config.optim, failed_batch=failed_batch, device=config.machine.device, peers=peers
         )
+        self._peers, self._told, self._failed_batch = peers, False, failed_batch
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if spec.needs_reference else None
+
+    @contextlib.contextmanager
+    def leading(self) -> Iterator[None]:
+        """Lead the other processes of the update while the run lasts."""
+        self._peers.tell(Begin(self._config.model_dump(mode="json"), str(self._failed_batch)))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Fault):  # they may be what was lost
+                self._peers.tell(End())
 
     def restore(self, learner: dict[str, Any]) -> None:
         """Go on from the learner's state in a checkpoint; the reference is the model that the run began with."""
@@ -41,48 +80,64 @@ class PolicyUpdate:
             reference = PolicyModel.load(config.model, device=config.machine.device, dtype=config.machine.dtype)
             self._reference = reference.model.requires_grad_(False)
 
+    def rewarded(self, trajectories: Sequence[Trajectory], rows: Sequence[Row]) -> Sequence[Trajectory]:
+        """The trajectories with the KL to the reference taken off their rewards, where the loss puts it there (`loss.kl=k1`)."""
+        if self._spec.kl != "k1":
+            return trajectories
+        return with_penalties(
+            trajectories, kl_penalties(trajectories, self._reference_logprobs(rows, len(trajectories)), self._spec.kl_coef)
+        )
+
     def __call__(
-        self,
-        trajectories: Sequence[Trajectory],
-        rows: Sequence[Row],
-        credit: Credit,
-        reference: Sequence[np.ndarray] | None,
-        *,
-        iteration: int,
-        done: float,
+        self, trajectories: Sequence[Trajectory], rows: Sequence[Row], credit: Credit, *, iteration: int, done: float
     ) -> dict[str, float]:
         """Metrics of the optimiser steps on one batch. `done` is the part of the run that lies behind, from 0 to 1."""
-        config, spec = self._config, self._spec
-        streams = replace(streams_of(trajectories, credit.advantages, credit.weights), reference_logprob=reference)
-        if config.rollout.overlap:  # the sampler is one update behind: the ratio starts from our own log-probabilities
-            old = score(self._forward, pack(rows, config.update.token_budget), len(trajectories), config.machine.device)
-            streams, spec = replace(streams, old_logprob=old), spec.model_copy(update={"importance_cap": spec.importance_cap or 2.0})
-        steps = []
-        for epoch in range(config.update.epochs):
-            seed = seed_from(config.seed, "minibatches", iteration, epoch)
-            steps += plan(
-                rows,
-                streams,
-                config.update.token_budget,
-                minibatches=config.update.minibatches,
-                seed=seed,
-                whole=spec.whole,
-                keep_zero_advantage=spec.acts_on_every_turn,
-            )
+        streams = streams_of(trajectories, credit.advantages, credit.weights, per_token=credit.per_token)
+        if self._spec.kl in ("k2", "k3"):  # of the actions that are learned from, which need not be the recorded ones
+            streams = replace(streams, reference_logprob=self._reference_logprobs(rows, len(trajectories)))
         self._source.model.train()
-        return self.learner.update(steps, spec, done)
+        if self._rescored:
+            streams = replace(streams, old_logprob=self._old_logprobs(rows, streams, iteration))
+        steps = [step for epoch in range(self._epochs) for step in self._planned(rows, streams, iteration, epoch)]
+        if not self._told:  # the first step of this process: all begin with the same weights and the same optimiser
+            self._peers.tell(State(trainable(self._source.model), self.learner.state_dict()))
+            self._told = True
+        self._peers.tell(Update(steps, self._spec, done))
+        return self.learner.update(steps, self._spec, done)
 
-    def reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray] | None:
-        """log π_ref of every sampled token, one array per trajectory; None where the loss has no reference."""
-        if self._reference is None:
-            return None
+    @property
+    def _epochs(self) -> int:
+        assert self._config.update.epochs is not None  # the configuration is resolved
+        return self._config.update.epochs
+
+    def _planned(self, rows: Sequence[Row], streams: Streams, iteration: int, epoch: int) -> list[Step]:
+        """The optimiser steps of one pass over the batch."""
+        config, spec = self._config, self._spec
+        return plan(
+            rows,
+            streams,
+            config.update.token_budget,
+            minibatches=config.update.minibatches or 1,
+            seed=seed_from(config.seed, "minibatches", iteration, epoch),
+            whole=spec.whole,
+            keep_zero_advantage=spec.acts_on_every_turn,
+        )
+
+    @torch.no_grad()
+    def _old_logprobs(self, rows: Sequence[Row], streams: Streams, iteration: int) -> list[np.ndarray]:
+        """log π_old of the tokens that can move the loss, NaN of the others, read in the very batches of the first pass.
+
+        So rounding is that of the loss, and the ratio of the first step is 1.
+        """
+        batches = [batch for step in self._planned(rows, streams, iteration, 0) for batch in step.batches]
+        values = [self._forward(batch.to(self._config.machine.device))[0] for batch in batches]
+        return laid_out(rows, batches, values, [len(x) for x in streams.weight])
+
+    def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray]:
+        """log π_ref of every sampled token, one array per trajectory."""
+        assert self._reference is not None
         batches = pack(rows, self._config.update.token_budget)
         return score(self._forward_of(self._reference), batches, trajectories, self._config.machine.device)
 
     def _forward_of(self, model: Any) -> Forward:
-        """The forward pass of a model over a packed batch, at the sampling temperature."""
-
-        def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return action_logprobs(model, batch, self._config.rollout.temperature, entropy=entropy, grammar=self._grammar)
-
-        return forward
+        return forward_of(model, self._config.rollout.temperature, self._grammar)

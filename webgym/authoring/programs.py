@@ -23,12 +23,12 @@ def function(folder: Path, named: str) -> Callable[..., Any]:
     parts = module.split(".")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in parts):
         raise TaskFileError(f"expected a function as module:function, such as resets:fresh, got {named!r}")
-    return _function(folder, "/".join(parts) + ".py", name)
+    return function_in(folder, "/".join(parts) + ".py", name)
 
 
 def verifier(folder: Path, path: str) -> Callable[..., Any]:
     """The function `verify(instance, answer)` of a file below the folder. Raises TaskFileError."""
-    found = _function(folder, path, "verify")
+    found = function_in(folder, path, "verify")
     try:
         inspect.signature(found).bind(None, "")
     except TypeError as error:
@@ -36,7 +36,8 @@ def verifier(folder: Path, path: str) -> Callable[..., Any]:
     return found
 
 
-def _function(folder: Path, path: str, name: str) -> Callable[..., Any]:
+def function_in(folder: Path, path: str, name: str) -> Callable[..., Any]:
+    """The function of this name in a file below the folder. Raises TaskFileError."""
     try:
         file = inside(folder, path)
     except ValueError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from webgym.authoring.oracle import Memory, remembering
@@ -61,11 +62,19 @@ class Goal:
         return self.name if self.feasible or not self.twin else self.twin
 
 
-def tasks_of(pack: str, folder: Path, host: str, goals: Iterable[Goal], oracles: Mapping[str, Program]) -> dict[str, Task]:
+def tasks_of(
+    pack: str,
+    folder: Path,
+    host: str,
+    goals: Iterable[Goal],
+    oracles: Mapping[str, Program],
+    beginning: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Task]:
     """The tasks of a pack's goals, by name.
 
     `folder` has `pack.toml`, whose tables [tasks.NAME] hold fields of :class:`webgym.task.Task` (`max_turns`, `chance`, `description`), and
     `wordings.toml`, whose tables [NAME] hold the lists `train` and `test`. Twins share the wordings and the oracle of the feasible one.
+    `beginning` are more fields of :class:`webgym.task.Start`, such as `cookies`, with which every episode begins.
     Raises TaskFileError when a goal lacks one of them, and when two goals have the same name.
     """
     manifest, wordings = (tomllib.loads((folder / file).read_text("utf-8")) for file in ("pack.toml", "wordings.toml"))
@@ -86,6 +95,7 @@ def tasks_of(pack: str, folder: Path, host: str, goals: Iterable[Goal], oracles:
             test=test,
             feasible=goal.feasible,
             twin=goal.twin and f"{pack}.{goal.twin}",
+            beginning=beginning,
             oracle=remembering(oracles[goal.told_as]),
             **_fields(folder / "pack.toml", goal, manifest["tasks"]),
         )
@@ -122,6 +132,7 @@ def templated(
     test: tuple[str, ...],
     feasible: bool = True,
     twin: str = "",
+    beginning: Mapping[str, Any] = MappingProxyType({}),
     **more: Any,
 ) -> Task:
     """The task `id` (`<pack>.<name>`) of a template on the site `host`; `more` are fields of :class:`webgym.task.Task`.
@@ -143,7 +154,7 @@ def templated(
     def start(seed: int) -> Start:
         drawn = instance(seed)
         wording = random.Random(seed_from(stream, seed, "wording")).choice(splits.wordings(seed))
-        return Start(f"http://{host}{drawn.path}", fill_text(wording, drawn.values), site_state=drawn.site_state)
+        return Start(f"http://{host}{drawn.path}", fill_text(wording, drawn.values), site_state=drawn.site_state, **beginning)
 
     def check(evidence: Evidence) -> Verdict:
         said = evidence.ended == ("stop" if feasible else "infeasible") or more.get("ends") == "success"

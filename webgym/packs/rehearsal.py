@@ -85,8 +85,8 @@ def _of_site(task: Task, seed: int, host: str) -> Iterator[None]:
 
 
 async def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object, instance: Any) -> None:
-    if task.probe is not None:
-        return  # it reads a page
+    if task.probe is not None or task.trust == "page":
+        return  # the page is its own judge, and there is none yet
     for ended in ("", "stop", "infeasible"):
         try:
             found = task.check(Evidence(seed, begun.url, site_state, ended=ended, instance=instance))

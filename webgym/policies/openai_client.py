@@ -282,16 +282,20 @@ class OpenAIClient:
             sampling,
         )
 
-    async def complete(
-        self, model: str, prompt_ids: Sequence[int], sampling: Sampling, seed: int, *, extra: Mapping[str, Any] | None = None
-    ) -> Reply:
-        """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Raises ConfigError where the server's log-probabilities are not those of what is sampled so."""
         if not usable_logprobs(sampling, self.server.logprobs):
             raise ConfigError(
                 f"{self.server.logprobs} log-probabilities are not those of the full distribution at the sampling temperature "
                 f"under {sampling}: sample at temperature 1 without top-p or top-k, or let the server process its log-probabilities "
                 "(vllm serve --logprobs-mode processed_logprobs) and say so"
             )
+
+    async def complete(
+        self, model: str, prompt_ids: Sequence[int], sampling: Sampling, seed: int, *, extra: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
+        self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
         choice = (await self._post("/completions", body, extra, _Text)).choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
@@ -338,8 +342,31 @@ class OpenAIClient:
 
     async def control(self, path: str, body: Mapping[str, Any]) -> None:
         """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault."""
-        root = self.server.base_url.removesuffix("/v1")
-        self._accepted(await self._answered("POST", f"{root}{path}", body), path)
+        self._accepted(await self._answered("POST", self._beside(path), body), path)
+
+    async def control_if_known(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Like :meth:`control`; False where the server does not know the call. Raises UsageError, PolicyFault."""
+        response = await self._answered("POST", self._beside(path), body)
+        if response.status_code in (404, 405):
+            return False
+        self._accepted(response, path)
+        return True
+
+    async def told(self, path: str) -> dict[str, Any] | None:
+        """The table at a path beside the protocol; None where the server does not know it. Raises UsageError, PolicyFault."""
+        response = await self._answered("GET", self._beside(path), None)
+        if response.status_code in (404, 405):
+            return None
+        try:
+            found = self._accepted(response, path).json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise PolicyFault(f"{self.server.shown}{path} answered in another form than the protocol's: expected a JSON object")
+        return found
+
+    def _beside(self, path: str) -> str:
+        return f"{self.server.base_url.removesuffix('/v1')}{path}"
 
     # --- requests ------------------------------------------------------------------------------------------------------------
 

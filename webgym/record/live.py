@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from webgym.record import layout
 
 if TYPE_CHECKING:  # reading the file needs no collector
-    from webgym.rollout.contract import Event
+    from webgym.rollout.contract import Event, NodeHealth
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.5  # between two writings while something happens
 HEARTBEAT_S = 2.0  # between two writings while nothing does
+MOST_CELLS = 4096  # sessions that are shown
 SILENT_S = 15.0  # a file older than this was left by a writer that is gone
 
 State = Literal["idle", "browser", "policy", "retry", "done", "fault"]
@@ -56,6 +58,7 @@ class Monitor:
 
         self._path = path
         self._cells = [Cell() for _ in range(sessions)]
+        self._nodes: list[dict[str, Any]] = []
         self._counts = Counts()
         self._phase, self._iteration = "starting", 0
         self._changed, self._over = threading.Event(), threading.Event()
@@ -82,9 +85,16 @@ class Monitor:
 
     def hear(self, event: "Event") -> None:
         """A collector's event."""
+        more = event.session + 1 - len(self._cells)  # a collector that came later brings sessions along
+        self._cells += [Cell() for _ in range(min(more, MOST_CELLS - len(self._cells)))]
         if event.session < len(self._cells):
             self._cells[event.session] = _after(self._cells[event.session], event)
         self._counts = event.counts
+        self._changed.set()
+
+    def hear_nodes(self, nodes: "Sequence[NodeHealth]") -> None:
+        """Collectors on other machines, as they do now."""
+        self._nodes = [asdict(node) for node in nodes]
         self._changed.set()
 
     def to_json(self) -> dict[str, Any]:
@@ -95,6 +105,7 @@ class Monitor:
             "iteration": self._iteration,
             "counts": asdict(self._counts),
             "cells": [asdict(cell) for cell in self._cells],
+            "nodes": self._nodes,
         }
 
     def _write_on(self) -> None:

@@ -252,5 +252,29 @@ class Event:
 
 Listener = Callable[[Event], None]
 
+NodeState = Literal["new", "well", "lost", "refused", "expelled"]
+"""State of a collector on another machine. `refused`: it cannot keep the terms now; `expelled`: it lied, and is not asked any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """State of a collector on another machine, since a moment in Unix seconds, and the `reason` where it is not well.
+
+    `episodes` ended there, and it was lost `losses` times.
+    """
+
+    address: str
+    state: NodeState
+    since: float
+    sessions: int = 0
+    playing: int = 0
+    episodes: int = 0
+    losses: int = 0
+    episode_s: float = 0.0  # what one takes there, by the last ones
+    reason: str = ""
+
+
+NodeListener = Callable[[Sequence[NodeHealth]], None]
+
 PictureTaker = Callable[[EpisodeKey, int, "np.ndarray"], str]
 """Keeps the pixels that a turn (from 0) of an episode was decided on; returns the file's name, for `Turn.screenshot`."""

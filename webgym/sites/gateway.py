@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-from webgym.errors import Fault, SiteFault
+from webgym.errors import Fault, SiteFault, UsageError
 from webgym.sites.address import origin
 from webgym.sites.episode import Episode
 from webgym.sites.immutable import Immutables
@@ -115,7 +115,7 @@ async def _lease(episode: Episode, host: str, seed: int, site_state: Any, timeou
         async with asyncio.timeout(timeout_s):
             state = await episode.sites[host].lease(seed, site_state)
         episode.states |= {known: state for known, site in episode.sites.items() if site is episode.sites[host]}
-    except Fault:
+    except (Fault, UsageError):
         raise
     except TimeoutError as error:
         raise SiteFault(f"site {host} could not open seed {seed} within {timeout_s:g} s") from error

@@ -42,7 +42,7 @@ FIGURES = (
 def watch(
     path: Path, console: Console, *, page: bool = True, port: int = 0, once: bool = False, clock: Callable[[], float] = time.time
 ) -> None:
-    """Show the run until Ctrl-C, or (`once`) as it is now; with `page`, in a browser page too. Raises UsageError."""
+    """Show the run until it is over or Ctrl-C, or (`once`) as it is now; with `page`, in a browser page too. Raises UsageError."""
     library = Library.open(path)
     if not library.focus:
         raise UsageError(f"{path} holds several runs: give one of {', '.join(library.runs)}")
@@ -58,7 +58,8 @@ def watch(
 
             def draw() -> bool:
                 shown.update(picture(run, console.width, clock()), refresh=True)
-                return False
+                found = live.read(run.folder)
+                return found is not None and found["phase"] == "over"
 
             server.wait(draw)
 
@@ -120,7 +121,24 @@ def _sessions(found: dict[str, Any], width: int, now: float) -> list[RenderableT
         f"{counts['done']} episodes done, {counts['successes']} solved, {counts['turns']} turns, "
         f"{counts['retries']} retries, {counts['faults']} faults"
     )
-    return [Text(""), legend, blocks, total, _longest(cells, now)]
+    return [Text(""), legend, blocks, total, *_nodes(found.get("nodes", []), now), _longest(cells, now)]
+
+
+def _nodes(nodes: list[dict[str, Any]], now: float) -> list[RenderableType]:
+    """One line for each collector on another machine; none where there are none."""
+    if not nodes:
+        return []
+    table = Table.grid(padding=(0, 2))
+    for node in nodes:
+        style = "green" if node["state"] == "well" else "yellow" if node["state"] == "new" else "red"
+        table.add_row(
+            node["address"],
+            Text(f"{node['state']} for {max(0.0, now - node['since']):.0f} s", style=style),
+            f"{node['playing']} under way, {node['episodes']} done, {node['episode_s']:.2f} s each",
+            f"lost {node['losses']} times" if node["losses"] else "",
+            node["reason"][:80],
+        )
+    return [table]
 
 
 def _longest(cells: list[dict[str, Any]], now: float) -> RenderableType:

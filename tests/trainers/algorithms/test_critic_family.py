@@ -51,7 +51,7 @@ def test_token_level_gae_equals_brute_force_and_skips_pages(seed: int) -> None:
 
 def test_one_token_a_turn_makes_token_level_gae_turn_level() -> None:
     token = ppo.credit(GROUPS, VALUES, ppo.Config(gamma=0.9, lam=0.5)).advantages
-    turns = actor_critic.credit(GROUPS, VALUES, actor_critic.Config(gamma=0.9, lam=0.5)).advantages
+    turns = actor_critic.credit(GROUPS, VALUES, actor_critic.Config(gamma=0.9, lam=0.5, whiten=True)).advantages
     np.testing.assert_allclose(np.concatenate(token), np.concatenate(turns))
 
 
@@ -59,6 +59,15 @@ def test_trajectory_level_is_return_minus_the_first_value() -> None:
     config = ppo.Config(level="trajectory", whiten=False)
     assert ppo.needs_values(config) == "turn" and ppo.needs_values(ppo.Config()) == "token"
     assert [a.tolist() for a in ppo.credit(GROUPS, VALUES, config).advantages] == [[0.5, 0.5, 0.5], [-0.5, -0.5]]
+
+
+def test_trajectory_level_compares_like_with_like() -> None:
+    """The best constant critic of episodes of 20 turns leaves a mean advantage of 0: V is fitted to R, not to γ^{T−1} R."""
+    many = [episode(float(k % 2), 20) for k in range(10)]
+    config = ppo.Config(level="trajectory", whiten=False)
+    fitted = np.mean([target[0] for target in ppo.targets([many], config)])
+    found = ppo.credit([many], c.Values([np.full(20, fitted)] * 10), config).advantages
+    assert np.mean([a[0] for a in found]) == pytest.approx(0.0, abs=1e-12)
 
 
 # --- actor-critic --------------------------------------------------------------------------------------------------------
@@ -75,7 +84,7 @@ def test_td0_by_hand_and_its_limits() -> None:
 
 
 def test_archer_with_an_open_gate_is_actor_critic() -> None:
-    mine = actor_critic.credit(GROUPS, VALUES, actor_critic.Config(gamma=0.9, lam=0.95)).advantages
+    mine = actor_critic.credit(GROUPS, VALUES, actor_critic.Config(gamma=0.9, lam=0.95, whiten=True)).advantages
     theirs = archer.credit(GROUPS, VALUES, archer.Config(gamma=0.9, lam=0.95, gate=False)).advantages
     np.testing.assert_allclose(np.concatenate(mine), np.concatenate(theirs))
 
@@ -91,19 +100,34 @@ def test_lambda_returns_lie_between_td_targets_and_outcomes() -> None:
 
 
 def test_digirl_advantage_by_hand() -> None:
-    """λ = 0.5, T = 3, R = 1: shares 1/8, 1/4, 1/2 of the outcome, the rest V' + r − V = (0.1, 0.1, 0.3)."""
-    config = digirl.Config(keep=1.0, horizon=5)
+    """λ = 0.5, T = 3. m = λ^{T−1−t} R is (1/4, 1/2, 1) for the success and 0 for the failure; the rest is V' + r − V.
+
+    In the success that is (0.1, 0.1, 0.3), in the failure (−0.3, −0.2), and counts there in full.
+    """
+    config = digirl.Config(keep=1.0, horizon=3)
     credit = digirl.credit(GROUPS, VALUES, config)
-    exact = [1 / 8 + 7 / 8 * 0.1, 1 / 4 + 3 / 4 * 0.1, 1 / 2 + 1 / 2 * 0.3]
+    exact = [1 / 4 + 3 / 4 * 0.1, 1 / 2 + 1 / 2 * 0.1, 1.0]
     np.testing.assert_allclose(digirl._advantage(GROUPS[0][0], VALUES.turns[0], config), exact)
-    assert [w.tolist() for w in credit.weights] == [[1, 1, 1], [0, 0]]  # all three above 1/5, none of the failure's
-    stricter = digirl.credit(GROUPS, VALUES, digirl.Config(keep=1.0, horizon=4))
-    assert stricter.weights[0].tolist() == [0, 1, 1]  # 0.2125 < 1/4 < 0.325
+    np.testing.assert_allclose(digirl._advantage(GROUPS[0][1], VALUES.turns[1], config), [-0.3, -0.2])
+    assert [w.tolist() for w in credit.weights] == [[0, 1, 1], [0, 0]]  # 0.325 < 1/3 < 0.55
+    progress = c.Values([VALUES.turns[0], np.array([0.1, 0.5])])
+    assert digirl.credit(GROUPS, progress, digirl.Config(keep=1.0, horizon=3)).weights[1].tolist() == [1, 0]  # a failure's turn of 0.4
     code = digirl.credit(GROUPS, VALUES, digirl.Config(keep=1.0, form="code"))
     np.testing.assert_allclose(
         digirl._advantage(GROUPS[0][0], VALUES.turns[0], digirl.Config(form="code")), [0.1 - 0.05 + 0.25, 0.1 - 0.05 + 0.5, 0.3 - 0.05 + 1]
     )
     assert code.weights[0].tolist() == [1, 1, 1]
+
+
+def test_digirl_discounts_what_it_compares() -> None:
+    """V is fitted to γ^{T−1−t} R, so a critic that knows it is never surprised, however long the episode."""
+    many = [episode(1.0, 1), episode(1.0, 4)]
+    config = digirl.Config(gamma=0.5, keep=0.5)
+    values = c.Values(digirl.targets([many], config))
+    for x, v in zip(many, values.turns, strict=True):
+        mixed = np.array([0.5 ** (len(x) - 1 - t) * v[t] for t in range(len(x))])
+        np.testing.assert_allclose(digirl._advantage(x, v, config), mixed)  # the residual is 0
+    assert digirl.credit([many], values, config).stats["critic/held_out_ev"] == pytest.approx(1.0)
 
 
 def test_digirl_keeps_the_most_surprising_trajectories() -> None:

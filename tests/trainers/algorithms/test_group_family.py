@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainers.episodes import trajectory, turn
 from trainers import algorithms
-from trainers.algorithms import dapo, dr_grpo, gigpo, grpo, gspo, rloo
+from trainers.algorithms import dapo, dr_grpo, gigpo, grpo, grpo_positive, grpo_published, gspo, rloo
 from trainers.algorithms._group_relative import GroupConfig, differences
 from webgym.types import Trajectory
 
@@ -36,8 +36,9 @@ def test_rloo_is_the_mean_of_all_pairs() -> None:
         (dr_grpo.Config(), {"std", "loss.divisor", "loss.kl", "loss.kl_coef"}),
         (dapo.Config(), {"drop_dead_groups", "loss.clip_high", "loss.divisor", "loss.kl", "loss.kl_coef"}),
         (gspo.Config(), {"loss.ratio_level", "loss.clip_low", "loss.clip_high", "loss.kl", "loss.kl_coef"}),
-        (grpo.Config.published(), set()),
-        (grpo.Config(), {"std", "drop_dead_groups", "negative", "loss.clip_high", "loss.divisor", "loss.kl", "loss.kl_coef"}),
+        (grpo_published.Config(), set()),
+        (grpo.Config(), {"std", "drop_dead_groups", "loss.clip_high", "loss.divisor", "loss.kl", "loss.kl_coef"}),
+        (grpo_positive.Config(), {"std", "drop_dead_groups", "negative", "loss.clip_high", "loss.divisor", "loss.kl", "loss.kl_coef"}),
     ],
     ids=lambda x: type(x).__module__.rpartition(".")[2] if isinstance(x, GroupConfig) else "",
 )
@@ -88,7 +89,7 @@ def score(x: float, among: list[float], std: bool) -> float:
 
 def test_gigpo_without_the_step_is_grpo_and_turns_without_a_state_meet_nobody() -> None:
     groups = [[steps("ab", 1.0), steps("ab", 0.0), steps("ac", 0.0)]]
-    plain = grpo.credit(groups, None, grpo.Config(negative=1.0)).advantages
+    plain = grpo.credit(groups, None, grpo.Config()).advantages
     for a, b in zip(gigpo.credit(groups, None, gigpo.Config(omega=0.0)).advantages, plain, strict=True):
         np.testing.assert_allclose(a, b)
     nameless = [[trajectory([turn([1], [2], r)]) for r in (1.0, 0.0)]]

@@ -32,8 +32,8 @@ ARMS = 4
 
 
 FAMILY = {
-    "actor_critic", "archer", "archer_q", "dapo", "digirl", "dr_grpo", "filtered_bc", "gigpo", "grpo", "gspo", "ppo", "q_learning",
-    "reinforce", "rloo",
+    "actor_critic", "archer", "archer_q", "dapo", "digirl", "dr_grpo", "filtered_bc", "gigpo", "grpo", "grpo_positive", "grpo_published",
+    "gspo", "ppo", "q_learning", "reinforce", "rloo",
 }  # fmt: skip
 
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainers.episodes import episode, trajectory, turn
+from trainers.algorithms import actor_critic, archer, digirl, ppo
+from trainers.batches.rows import streams_of
 from trainers.credit import credit as c
 from webgym.errors import ConfigError
 
@@ -221,3 +225,66 @@ def test_values_must_fit_their_turns() -> None:
     with pytest.raises(ConfigError, match="bootstrap_at_limit"):
         c.final_values(c.Values([np.zeros(2), np.zeros(1)]), many)
     assert c.final_values(c.Values([np.zeros(2), np.zeros(1)], final=[0.3, 0.4]), many) == [0.0, 0.4]
+
+
+# --- turns without sampled tokens --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [(0, 2, 1), (2, 0, 1), (2, 0, 0, 1), (1, 2, 0), (0, 0), (3, 0), (1,), ()])
+def test_a_turn_without_tokens_is_a_step_that_no_token_made(sizes: tuple[int, ...]) -> None:
+    """Token returns are the turns' own returns, at each turn's tokens, whatever lies between: rewards and discounts lose nothing."""
+    rewards = [0.25, 0.5, -1.0, 2.0][: len(sizes)]
+    x = trajectory([turn([1], [5] * n, r) for n, r in zip(sizes, rewards, strict=True)], "failure")
+    r, d = c.token_rewards(x, 0.9), c.token_discounts(x, 0.9, 1.0)
+    assert len(r) == len(d) == sum(sizes)
+    turns = [sum(0.9 ** (k - t) * rewards[k] for k in range(t, len(sizes))) for t in range(len(sizes))]
+    np.testing.assert_allclose(c.discounted_returns(r, d), [g for g, n in zip(turns, sizes, strict=True) for _ in range(n)])
+    assert len(c.at_turns(x, r)) == len(sizes)
+    values = c.Values([np.linspace(0, 1, sum(sizes))])
+    credit = ppo.credit([[x]], values, ppo.Config(gamma=0.9, lam=1.0, whiten=False))
+    np.testing.assert_allclose(credit.advantages[0], c.discounted_returns(r, d) - values.turns[0])
+    assert credit.targets is not None and len(credit.targets[0]) == sum(sizes)
+
+
+def test_arrays_per_token_are_told_from_arrays_per_turn() -> None:
+    """Two turns of 2 and 0 tokens have as many tokens as turns."""
+    x = trajectory([turn([1], [5, 6]), turn([1, 5, 6], [], 1.0)])
+    streams = streams_of([x], [np.array([1.0, 2.0])], [np.ones(2)], per_token=True)
+    assert streams.advantage[0].tolist() == [1.0, 2.0]
+    assert streams_of([x], [np.array([1.0, 2.0])], [np.ones(2)]).advantage[0].tolist() == [1.0, 1.0]
+    assert ppo.credit([[x]], c.Values([np.zeros(2)]), ppo.Config()).per_token
+    with pytest.raises(ValueError, match=r"expected old_logprob of \[2\] sampled tokens by trajectory"):
+        replace(streams, old_logprob=[np.zeros(3, dtype=np.float32)])
+
+
+# --- the turn limit, and replay ----------------------------------------------------------------------------------------------
+
+
+def test_targets_go_on_behind_the_limit_where_advantages_do() -> None:
+    """A critic of 0.6 everywhere is right about an episode that the limit ended: its targets are 0.6, its advantages 0."""
+    cut, lost = episode(0.0, 3, "truncated"), episode(0.0, 2)
+    final, values = [0.6, 0.0], [np.full(3, 0.6), np.full(2, 0.6)]
+    np.testing.assert_allclose(c.monte_carlo_targets([cut, lost], 1.0, final)[0], [0.6] * 3)
+    np.testing.assert_allclose(c.monte_carlo_targets([cut, lost], 0.5, final)[0], [0.6 / 8, 0.6 / 4, 0.6 / 2])
+    np.testing.assert_array_equal(c.monte_carlo_targets([cut, lost], 1.0, final)[1], [0, 0])
+    for lam in (0.0, 0.5, 1.0):
+        np.testing.assert_allclose(c.lambda_returns([cut, lost], values, 1.0, lam, final)[0], [0.6] * 3)
+        np.testing.assert_allclose(c.turn_advantages([cut, lost], values, 1.0, lam, final)[0], [0] * 3, atol=1e-12)
+    for algorithm in (archer, actor_critic):
+        own = {"gamma": 1.0, "bootstrap_at_limit": True, "whiten": False} | ({"gate": False} if algorithm is archer else {})
+        credit = algorithm.credit([[cut, lost]], c.Values(values, final=[0.6, float("nan")]), algorithm.Config.model_validate(own))
+        assert credit.targets is not None
+        np.testing.assert_allclose(credit.targets[0], [0.6] * 3)
+        assert credit.stats["critic/bias"] == pytest.approx(0.6), "of the episode whose outcome is known"
+
+
+def test_what_is_replayed_is_in_no_held_out_metric() -> None:
+    """The critic knows the old episodes by heart and is wrong of each new one."""
+    old = [replace(x, key=replace(x.key, iteration=1)) for x in (episode(1.0, 1), episode(0.0, 1))]
+    new = [replace(x, key=replace(x.key, iteration=2)) for x in (episode(1.0, 1), episode(0.0, 1), episode(1.0, 1))]
+    values = c.Values([np.array([v]) for v in (1.0, 0.0, 0.0, 1.0, 0.0)])
+    credit = digirl.credit([old, new], values, digirl.Config(keep=1.0))
+    assert (
+        credit.stats["critic/held_out_ev"] == pytest.approx(1 - np.var([1, -1, 1]) / np.var([1, 0, 1])) and credit.stats["critic/gate"] == 0
+    )
+    assert credit.stats["rollout/groups"] == 1 and credit.stats["rollout/return"] == pytest.approx(2 / 3)

@@ -126,6 +126,22 @@ def test_a_small_adapter_of_a_bf16_model_is_sampled_from_as_it_is_learned(scale)
     torch.testing.assert_close(torch.tensor(drawn.logprobs), wanted, rtol=0, atol=0.05)  # 16-bit products of other shapes
 
 
+def test_an_adapter_of_a_16_bit_model_comes_back_bit_for_bit(tmp_path):
+    PolicyModel(chat_model().to(torch.bfloat16), chat_tokenizer(), PromptSettings()).save(tmp_path / "base")
+    source = PolicyModel.load(tmp_path / "base", dtype="bfloat16", lora=LoraSettings(rank=2))
+    with torch.no_grad():
+        for name, parameter in source.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    critic = Critic.of(source.model)
+    source.save(tmp_path / "adapter")
+    critic.save_pretrained(tmp_path / "critic")
+    again = PolicyModel.load(tmp_path / "adapter", dtype="bfloat16")
+    assert all(torch.equal(p, q) for p, q in zip(source.model.parameters(), again.model.parameters(), strict=True))
+    for found in (Critic.load(tmp_path / "critic", policy=again.model), Critic.load(tmp_path / "critic")):
+        assert all(torch.equal(p, q) for p, q in zip(critic.parameters(), found.parameters(), strict=True))
+
+
 def base_with(model):
     """The same model with an adapter that has learned nothing."""
     fresh = chat_model().to(torch.bfloat16)

@@ -1,6 +1,7 @@
 """The critic of actions: targets by hand, and Q* and Qπ of a small problem against exact dynamic programming."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -102,3 +103,36 @@ def test_the_target_copy_follows_slowly_and_the_critic_is_saved_whole(source: Po
         assert torch.equal(a, b)
     with pytest.raises(CheckpointError, match="no critic of actions"):
         qc.QCritic.load(tmp_path / "nowhere")
+
+
+def test_a_step_is_a_number_of_turns_whatever_the_memory(source: PolicyModel) -> None:
+    """The same turns in packs of 16 tokens and of 4,096: as many steps, and the same critic up to rounding."""
+    rows = rows_of_all([played(a, b) for a in ACTIONS for b in ACTIONS] * 5)
+    rng = np.random.default_rng(0)
+    targets, steps, found = (rng.random((40, 2)), rng.random((40, 2))), [], []
+    for budget in (16, 4096):
+        critic = qc.QCritic.of(source.model)
+        adamw = torch.optim.AdamW(critic.parameters(), lr=1e-3)
+        counted: list[object] = []
+        adamw.register_step_post_hook(lambda *x, counted=counted: counted.append(x))
+        qc.fit_pass(critic, rows, targets, adamw, partial(pack, token_budget=budget), turns_per_step=8, grad_clip=1.0, seed=1)
+        steps.append(len(counted))
+        found.append(torch.cat([p.detach().flatten() for p in critic.parameters()]))
+    assert steps == [5, 5]
+    torch.testing.assert_close(*found, atol=2e-4, rtol=0)  # Adam's first steps amplify rounding where a gradient is near 0
+
+
+@pytest.mark.parametrize("algo", ["archer_q", "q_learning"])
+def test_the_actor_s_actions_are_not_those_that_v_was_fitted_to(algo: str, source: PolicyModel) -> None:
+    own = get(algo).Config.model_validate({} if algo == "archer_q" else {"form": "digiq"})
+    valuation = QValuation(get(algo), own, CriticConfig(), source, seed=0, token_budget=4096, device="cpu")
+    asked: list[set[int]] = []
+
+    def draw(turns, seeds) -> list[Generated]:
+        asked.append(set(seeds))
+        return [Generated((20 + 2 * (len(asked) - 1),), (-0.69,), "", 0) for _ in turns]
+
+    groups = [[played(20, 21)]]
+    valued = valuation.values_and_fit(groups, groups[0], rows_of_all(groups[0]), 1, draw)
+    assert len(asked) == 2 and not asked[0] & asked[1]
+    assert {t.completion.action_ids for x in valued.trajectories for t in x.turns} == {(22,)}, "the second draw's"

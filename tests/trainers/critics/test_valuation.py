@@ -1,6 +1,7 @@
 """Values are held out as they claim: a critic that can memorise a batch does so only where it may see the batch."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,3 +90,34 @@ def test_every_prompt_ends_with_the_same_tokens(source: PolicyModel) -> None:
     assert prompt_tail(source) == tail
     chat = PolicyModel(source.model, source.tokenizer, PromptSettings())
     assert prompt_tail(chat) >= len(source.tokenizer("\n\nAction:", add_special_tokens=False)["input_ids"]) - 1
+
+
+def test_nothing_replayed_is_called_held_out(source: PolicyModel) -> None:
+    """Coin flips over three iterations, replayed: the critic knows the old ones by heart, and the metric speaks of the new ones."""
+    algorithm = algorithms.get("digirl")
+    critic, played = valuation(source, "digirl"), []
+    for iteration in (1, 2, 3):
+        groups = coin_flips(12, seed=iteration)
+        played += [[replace(x, key=replace(x.key, iteration=iteration, group=g)) for x in group] for g, group in enumerate(groups)]
+        flat = [x for group in played for x in group]
+        values = critic.values_and_fit(played, flat, rows_of_all(flat), iteration).values
+        stats = algorithm.credit(played, values, algorithm.Config(keep=1.0)).stats
+    v, g = np.concatenate(values.turns), np.array([x.outcome.reward for x in flat])
+    old = np.array([x.key.iteration < 3 for x in flat])
+    assert 1 - np.var((g - v)[old]) / np.var(g[old]) > 0.9, "fitted when they were new"
+    assert stats["critic/held_out_ev"] == pytest.approx(1 - np.var((g - v)[~old]) / np.var(g[~old])) and stats["critic/gate"] == 0
+
+
+@pytest.mark.parametrize("target_lam", [1.0, 0.5])
+def test_the_critic_is_taught_that_the_limit_is_no_failure(target_lam: float, source: PolicyModel) -> None:
+    """It says 0.6 of every state; an episode that the limit ended is then worth 0.6 everywhere, one that failed 0 (by the outcome)."""
+    algorithm = algorithms.get("archer")
+    config = CriticConfig(target_lam=target_lam)
+    own = algorithm.Config.model_validate({"bootstrap_at_limit": True, "gamma": 1.0})
+    critic = Valuation(algorithm, own, config, source, seed=0, token_budget=64, device="cpu")
+    critic.critic.set_bias(0.6)
+    cut = replace(trajectory([turn([1], [5]), turn([1, 5, 2], [6])], "truncated"), final_prompt_ids=(1, 5, 2, 6, 3))
+    lost = trajectory([turn([2], [5]), turn([2, 5, 2], [6])], seed=1)
+    groups = [[cut], [lost]]
+    found = critic._ahead(groups, critic._packer([cut, lost])(rows_of_all([cut, lost])), np.zeros(4))
+    np.testing.assert_allclose(found, [0.6, 0.6, *([0.0, 0.0] if target_lam == 1 else [0.3, 0.0])], atol=1e-6)

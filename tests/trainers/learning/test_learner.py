@@ -123,6 +123,16 @@ def test_metrics_by_hand(tmp_path: Path) -> None:
     assert (metrics["optim/tokens"], metrics["optim/tokens_read"], metrics["optim/steps"]) == (2, 3, 1)
 
 
+def test_means_are_over_the_tokens_that_are_learned_from(tmp_path: Path) -> None:
+    """A trajectory of advantage 0 counts in the divisor and in optim/tokens; the means under loss/ leave it out, and say so."""
+    x, idle = (trajectory([turn([0], [1, 2])], seed=k) for k in range(2))
+    metrics = learner_of(Table(4), tmp_path).update(
+        steps_of([x, idle], [np.array([1.0]), np.array([0.0])], 100), LossSpec(divisor="tokens")
+    )
+    assert (metrics["optim/tokens"], metrics["optim/tokens_learned"]) == (4, 2)
+    assert metrics["loss/entropy"] == pytest.approx(math.log(4))
+
+
 def test_every_metric_is_explained(tmp_path: Path) -> None:
     table = Table(VOCABULARY, seed=0)
     many, advantages = batch_of_8(table)

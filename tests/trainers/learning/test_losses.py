@@ -233,16 +233,30 @@ def test_missing_streams_are_named() -> None:
         ls.token_losses(ls.LossSpec(kl="k3", kl_coef=0.1), replace(batch, reference_logprob=None), batch.behaviour_logprob)
     with pytest.raises(ValueError, match="entropies for entropy_coef"):
         ls.token_losses(ls.LossSpec(entropy_coef=0.1), batch, batch.behaviour_logprob)
+    with pytest.raises(ValueError, match="old log-probabilities for importance_cap"):  # π_old/μ would be 1 whatever the sampler did
+        ls.token_losses(ls.LossSpec(importance_cap=2.0), replace(batch, old_logprob=None), batch.behaviour_logprob)
 
 
 def test_no_reference_model_is_asked_for_when_beta_is_0() -> None:
-    assert not ls.LossSpec(kl="k3", kl_coef=0.0).needs_reference
+    assert not ls.LossSpec().needs_reference
     assert ls.LossSpec(kl="k1", kl_coef=0.1).needs_reference
     assert not ls.LossSpec(kl="k1", kl_coef=0.1).acts_on_every_turn
     assert ls.LossSpec(kl="k2", kl_coef=0.1).acts_on_every_turn and ls.LossSpec(entropy_coef=0.01).acts_on_every_turn
 
 
-@pytest.mark.parametrize("wrong", [{"clip_hihg": 0.3}, {"ratio_level": "word"}, {"clip_low": 1.5}, {"dual_clip": 0.5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"clip_hihg": 0.3},
+        {"ratio_level": "word"},
+        {"clip_low": 1.5},
+        {"dual_clip": 0.5},
+        {"importance_cap": 0.5},
+        {"kl": "k3"},
+        {"kl": "k1", "kl_coef": 0.0},
+        {"kl_coef": 0.04},
+    ],
+)
 def test_a_wrong_spec_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         ls.LossSpec.model_validate(wrong)

@@ -132,3 +132,20 @@ def test_load_refuses_a_model_whose_rows_would_mix(tmp_path):
     chat_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(UsageError, match=r"MambaForCausalLM (carries state|has attention of its own)"):
         load(tmp_path)
+
+
+def test_a_mixture_of_experts_gets_an_adapter_on_its_linear_layers():
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    sizes = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = Qwen3MoeConfig(**sizes, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2)
+    model = prepare(Qwen3MoeForCausalLM(config).eval())
+    add_lora(model, LoraSettings(rank=2))
+    assert {name.partition(".lora_")[0].rpartition(".")[2] for name, p in model.named_parameters() if p.requires_grad} == {
+        "q_proj", "k_proj", "v_proj", "o_proj",
+    }  # fmt: skip
+    torch.testing.assert_close(logprobs(plain_copy(stirred(model))), logprobs(model), rtol=0, atol=1e-4)
+    for targets in (("experts",), ("gate_proj",)):
+        with pytest.raises(UsageError, match=r"lora\.targets") as refused:
+            add_lora(prepare(Qwen3MoeForCausalLM(config)), LoraSettings(rank=2, targets=targets))
+        assert "\n" not in str(refused.value)

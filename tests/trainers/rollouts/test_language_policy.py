@@ -177,5 +177,7 @@ def test_thinking_is_left_out_of_the_loss():
     turns = tuple(turn_of(Completion("", "", (1,), ids, (0.0,) * len(ids))) for ids in answers)
     finished = Trajectory(KEYS[0], "", turns, Outcome("success", 1.0))
     for weights in (np.array([1.0, 0.5]), np.array([1.0] * 6 + [0.5] * 2)):
-        credit = spoken(Credit([np.ones(2)], [weights]), [finished], context)
-        assert credit.weights[0].tolist() == [0.0] * 4 + [1.0, 1.0, 0.5, 0.5]
+        credit = spoken(Credit([np.array([2.0, 3.0])], [weights]), [finished], context)
+        assert credit.weights[0].tolist() == [0.0] * 4 + [1.0, 1.0, 0.5, 0.5] and credit.per_token
+        assert credit.advantages[0].tolist() == [2.0] * 6 + [3.0] * 2
+        assert weights[0] == 1.0, "the credit that came is as it was"

@@ -1,6 +1,7 @@
 """A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
@@ -40,6 +41,8 @@ class Backend:
             return {"success": True}
         if asked.path == "/reset_prefix_cache":
             return (200, "")
+        if asked.path != "/v1/completions":  # an older server, which neither pauses nor says a version
+            return (404, {"detail": "Not Found"})
         sampling = Sampling(body["temperature"], max_tokens=body["max_tokens"])
         found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
         logprobs = {"token_logprobs": found.logprobs}
@@ -129,7 +132,7 @@ class Twisted(Backend):
         found = await super().answer(asked)
         if not isinstance(found, dict) or "choices" not in found:
             return found
-        (choice,) = found["choices"]
+        choice: Any = found["choices"][0]  # type: ignore[index]
         choice["finish_reason"] = "stop" if choice["token_ids"][-1] == 256 else "length"
         return {"choices": [self.twist(choice)]}
 

@@ -20,6 +20,7 @@ from webgym.prompts.settings import COMPACT
 ROOT = Path(__file__).parents[3]
 
 SMALL = """
+format = 2
 goal = 0.5
 window = 2
 [train]
@@ -186,3 +187,15 @@ def test_the_published_grid():
         assert config["machine"]["backend"] == "text"
         assert config["length"]["steps"] == cell.steps and config["length"]["minutes"] is None
     assert settings_of(grid, Cell("measure", "archer", 0, measured[0].task, 0, 10))["algo"] == "archer"
+
+
+def test_a_grid_of_before_is_played_as_it_was(grid, tmp_path):
+    """In a grid without a format `grpo` is the positive form, where a candidate does not say otherwise."""
+    old = tmp_path / "old.toml"
+    candidates = "candidates = [{}, {algorithm = {negative = 1.0}}]"
+    text = grid.read_text("utf-8").replace("format = 2\n", "").replace("candidates = [{}, {optim = {lr = 1e-2}}]", candidates)
+    old.write_text(text, "utf-8")
+    with pytest.warns(FutureWarning, match="contender grpo: `grpo` was written when"):
+        found = read_grid(old)
+        algos = [settings_of(found, Cell("tune", "grpo", k, "wizard.h1", 0, 10))["algo"] for k in range(2)]
+    assert algos == ["grpo_positive", "grpo"]

@@ -191,5 +191,6 @@ def test_a_critic_that_diverges_keeps_its_weights(kind: str, model: Path) -> Non
             fit(critic, rows, torch.ones(2).numpy(), CriticOptimizer(critic, FitConfig()), partial(pack, token_budget=64))
         else:
             targets = torch.ones(2, 2).numpy()
-            fit_pass(critic, pack(rows, 64), (targets, targets), torch.optim.AdamW(critic.parameters()), grad_clip=1.0, seed=0)
+            adamw, packed = torch.optim.AdamW(critic.parameters()), partial(pack, token_budget=64)
+            fit_pass(critic, rows, (targets, targets), adamw, packed, turns_per_step=32, grad_clip=1.0, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(before, critic.parameters(), strict=True))

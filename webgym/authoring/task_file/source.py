@@ -86,16 +86,29 @@ class Source:
 
 def read_source(path: Path) -> Source:
     """The content of a task file. Raises TaskFileError (file, line, what was expected)."""
+    return _json_lines(path, _text(path)) if path.suffix == ".jsonl" else _yaml(path)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise TaskFileError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TaskFileError(f"{path}: expected UTF-8 text: {error}") from error
-    return _json_lines(path, text) if path.suffix == ".jsonl" else _yaml(path, text)
 
 
-def _yaml(path: Path, text: str) -> Source:
+def _yaml(path: Path) -> Source:
+    data, root = read_mapping(path)
+    tasks = data.pop("tasks", [])
+    if not isinstance(tasks, list) or not tasks:
+        raise TaskFileError(f"{path}:1: tasks: expected a list of tasks, got {'none' if tasks in ([], None) else type(tasks).__name__}")
+    return Source(path, data, tasks, [], root)
+
+
+def read_mapping(path: Path) -> tuple[dict[str, Any], Node | None]:
+    """The mapping that a YAML or JSON file is, and its nodes, which know their lines. Raises TaskFileError."""
+    text = _text(path)
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
@@ -112,10 +125,7 @@ def _yaml(path: Path, text: str) -> Source:
         raise TaskFileError(_too_deep(path)) from None
     if not isinstance(data, dict):
         raise TaskFileError(f"{path}:1: expected a mapping with the key tasks, got {'nothing' if data is None else type(data).__name__}")
-    tasks = data.pop("tasks", [])
-    if not isinstance(tasks, list) or not tasks:
-        raise TaskFileError(f"{path}:1: tasks: expected a list of tasks, got {'none' if tasks in ([], None) else type(tasks).__name__}")
-    return Source(path, data, tasks, [], root)
+    return data, root
 
 
 def _refuse_doubles(path: Path, node: Node, seen: set[int] | None = None) -> None:

@@ -48,7 +48,12 @@
   // The box that a wheel over this thing scrolls: the first around it, through roots and frames, that can still scroll that way.
   const boxAround = (el, dx, dy) => {
     for (let at = el; at; at = outside(at))
-      for (const n of around(at)) if (scrolls(n) && room(n, dx, dy)) return n;
+      for (const n of around(at)) {
+        if (!scrolls(n)) continue;
+        if (room(n, dx, dy)) return n;
+        const { overscrollBehaviorX, overscrollBehaviorY } = getComputedStyle(n);
+        if ((dy ? overscrollBehaviorY : overscrollBehaviorX) !== "auto" && n !== w.documentOf(n).scrollingElement) return null;
+      }
     return null;
   };
   const rest = (el) => {                                   // before the wheel is turned over a thing

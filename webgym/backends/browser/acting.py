@@ -30,6 +30,8 @@ async def perform(session: "Session", action: t.Action) -> None:
         case t.Click(ref, button, count, modifiers):
             bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
             if point := await locate(session, ref):
+                if button == "right" and session.tab.worlds.at(ref).frames:
+                    await session.tab.frame()  # a frame of another host that was out of view is no place for a menu before it is drawn
                 await session.tab.pointer.click(*point, button, count, bits)
             else:
                 await _ask(session, ref, f"choose({ref}, [])")

@@ -5,7 +5,7 @@
 // shares with the thing the nearest box around both that holds no other field. Editors type through such a field. Anything else is
 // another field, and no text of the agent goes there.
 (() => {
-  const w = globalThis.webgym, { squash, clip, roleOf, FIELDS, tag, find, describe, holds, around, inertAround } = w;
+  const w = globalThis.webgym, { squash, clip, refs, roleOf, FIELDS, tag, find, describe, holds, around, inertAround } = w;
   if (w.focusOn) return;
   const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
   const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
@@ -196,9 +196,32 @@
   };
 
   // --- select boxes ---------------------------------------------------------------------------------------------------------
+  // The option of a select box or of a list of suggestions that a word means.
+  const meant = (options, word) => {
+    const same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
+    return options.find((o) => squash(o.label) === squash(word) || o.value === word) ?? options.find((o) => same(o.label) || same(o.value));
+  };
+  const told = (options) => clip(options.map((o) => `"${squash(o.label)}"`).join(", "), 300);
+  // Takes a suggestion into its field, which is the last one before it on the page with that list.
+  const suggest = (el, ref, list, wanted) => {
+    const field = tag(el) === "option" ? refs().slice(0, ref).findLast((other) => tag(other) === "input" && other.list === list) : el;
+    if (!field?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
+    if (field.matches(":disabled") || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
+    if (tag(el) !== "option" && wanted.length !== 1) return { error: `element #${ref} takes one suggestion, ${wanted.length} were given` };
+    const options = [...list.options], option = tag(el) === "option" ? el : meant(options, wanted[0]);
+    if (!option) return { error: `field #${ref} has no suggestion "${wanted[0]}"; it has: ${told(options)}` };
+    if (option.disabled) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
+    const why = take(field, ref);
+    if (why) return { error: why };
+    setter.call(field, option.value);
+    changed(field);
+    return {};
+  };
   const choose = (ref, wanted) => {
     const { el, error } = find(ref);
     if (error) return { error };
+    const list = tag(el) === "option" ? el.closest("datalist") : tag(el) === "input" ? el.list : null;
+    if (list) return suggest(el, ref, list, wanted);
     const select = tag(el) === "option" ? el.closest("select") : el;
     if (tag(select) !== "select") return { error: `element #${ref} is no select box` };
     if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
@@ -209,9 +232,8 @@
     if (tag(el) === "option") picked = select.multiple ? [...select.selectedOptions].filter((o) => o !== el).concat(el.selected ? [] : [el]) : [el];
     else
       for (const word of wanted) {
-        const options = [...select.options], same = (text) => squash(text).toLowerCase() === squash(word).toLowerCase();
-        const option = options.find((o) => squash(o.label) === squash(word) || o.value === word) ?? options.find((o) => same(o.label) || same(o.value));
-        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${clip(options.map((o) => `"${squash(o.label)}"`).join(", "), 300)}` };
+        const options = [...select.options], option = meant(options, word);
+        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${told(options)}` };
         picked.push(option);
       }
     if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };

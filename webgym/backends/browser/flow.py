@@ -36,6 +36,10 @@ class Flow:
         self._heard: dict[str, int] = {}  # by sites
         self.runs = False
 
+    def forget(self) -> None:
+        """Say that the document is another one now, which has sent nothing yet."""
+        self._sent = {}
+
     async def run(self, streams: Streams, budget_ms: float) -> None:
         """Let time pass in pieces, with what is held handed on before each of them."""
         self.runs = True
@@ -77,10 +81,11 @@ class Flow:
 
     async def _catch_up(self, streams: Streams) -> None:
         """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
-        sent: dict[str, int] = await self._page.ask("webgym.sent()")
+        told: dict[str, tuple[int, int]] = await self._page.ask("webgym.sent()")
+        sent = {url: amount for url, (amount, _) in told.items()}
+        on_the_way = {url: sent[url] - self._sent.get(url, 0) for url, (_, unanswered) in told.items() if unanswered}
         for _ in range(TAKEN_TICKS):
-            heard = {url: streams.heard[url] - self._heard.get(url, 0) for url in sent}
-            if all(heard[url] >= sent[url] - self._sent.get(url, 0) for url in sent):
+            if all(streams.heard[url] - self._heard.get(url, 0) >= amount for url, amount in on_the_way.items()):
                 break
             await asyncio.sleep(TICK_S)
         self._sent, self._heard = sent, dict(streams.heard)

@@ -7,7 +7,9 @@ no such control. It draws by real time, and a frame here waits for its next one.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -22,6 +24,9 @@ ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before
 INTERVAL_MS = 1000 / 60  # of frames, as pages are told
 TICK_MS = 0.01  # by which a frame is later than the last one at least: the browser counts microseconds, and drops one that is not later
 FRAME_S = 2.0  # that a frame may take; a document that is on its way out draws none
+LATE_S = 4.0  # that others wait for it after that
+
+Rescue = Callable[[], Awaitable[None]]
 
 
 class Wire(Protocol):
@@ -55,26 +60,59 @@ class Clock:
         return self._ticks[base]
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A frame that has not come, and what gives its page up."""
+
+    drawing: "asyncio.Future[dict[str, Any]]"
+    rescue: Rescue
+
+
 class Screen:
-    """Drawing of one browser: one frame at a time, of whichever page. A browser that is asked for two at once loses its GPU process."""
+    """Drawing of one browser: one frame at a time, of whichever page, and none while a page is made or closed.
+
+    A browser that is asked for a frame while another one is under way loses its GPU process, and soon ends. A frame that does not come
+    holds up all pages of the browser. Its page is then given up (`rescue`), so that the others go on.
+    """
 
     def __init__(self) -> None:
         self._one = asyncio.Lock()
-        self._late: asyncio.Future[dict[str, Any]] | None = None  # a frame that is still to come
+        self._late: _Late | None = None  # a frame that is still to come
 
-    async def draw(self, begin: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any] | None:
-        """The answer to a frame; None where it does not come in time, as for a document that is on its way out."""
+    async def draw(self, begin: Callable[[], Awaitable[dict[str, Any]]], left: asyncio.Event, rescue: Rescue) -> dict[str, Any] | None:
+        """The answer to a frame; None where it does not come in time, or where its document is `left` before it comes."""
         async with self._one:
-            if self._late is not None:
-                await asyncio.wait({self._late})
-            self._late = drawing = asyncio.ensure_future(begin())
-            drawing.add_done_callback(lambda frame: frame.cancelled() or frame.exception())  # who asked for it may be gone
-            done, _ = await asyncio.wait({drawing}, timeout=FRAME_S)
-            if not done:
-                log.debug("a frame was not drawn")
+            await self._catch_up()
+            if left.is_set():
                 return None
-            self._late = None
-            return drawing.result()
+            drawing, leaving = asyncio.ensure_future(begin()), asyncio.ensure_future(left.wait())
+            drawing.add_done_callback(lambda frame: frame.cancelled() or frame.exception())  # who asked for it may be gone
+            try:
+                await asyncio.wait({drawing, leaving}, timeout=FRAME_S, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                if not drawing.done():
+                    log.debug("a frame was not drawn%s", ": its document was left" if left.is_set() else "")
+                    self._late = _Late(drawing, rescue)
+            return drawing.result() if drawing.done() else None
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Draw nothing meanwhile, because a page is made or closed."""
+        async with self._one:
+            await self._catch_up()
+            yield
+
+    async def _catch_up(self) -> None:
+        """Wait for a frame that is late, and give its page up where it does not come."""
+        if self._late is None:
+            return
+        await asyncio.wait({self._late.drawing}, timeout=LATE_S)
+        if not self._late.drawing.done():
+            log.warning("a page that does not draw is given up")
+            await self._late.rescue()
+            await asyncio.wait({self._late.drawing}, timeout=LATE_S)
+        self._late = None
 
 
 _screens: WeakKeyDictionary[Browser, Screen] = WeakKeyDictionary()
@@ -88,12 +126,19 @@ def screen_of(browser: Browser) -> Screen:
 class Frames:
     """Frames of one tab. `controlled` is true where they are drawn on demand, which :meth:`probe` finds out."""
 
-    def __init__(self, wire: Wire, clock: Clock, screen: Screen) -> None:
+    def __init__(self, wire: Wire, clock: Clock, screen: Screen, rescue: Rescue) -> None:
         self._wire = wire
         self._clock = clock
         self._screen = screen
+        self._rescue = rescue
+        self._left = asyncio.Event()  # of the document that is drawn
         self._drawn = 0.0
         self.controlled = False
+
+    def leave(self) -> None:
+        """Say that the document is another one now, which draws nothing before it has run."""
+        self._left.set()
+        self._left = asyncio.Event()
 
     async def probe(self, base: float) -> None:
         """Find out if this tab's frames are drawn on demand."""
@@ -105,7 +150,7 @@ class Frames:
 
     async def draw(self, base: float, screenshot: bool = False) -> str:
         """Draw the document as it is now; a picture of it (PNG, base64), where one is asked for and can be had."""
-        drawn = await self._screen.draw(partial(self._begin, base, screenshot))
+        drawn = await self._screen.draw(partial(self._begin, base, screenshot), self._left, self._rescue)
         return "" if drawn is None else drawn.get("screenshotData", "")
 
     async def _begin(self, base: float, screenshot: bool = False) -> dict[str, Any]:
@@ -133,11 +178,11 @@ async def open_context(browser: Browser, root: CDPSession, **options: Any) -> tu
     return context, fresh[0] if len(fresh) == 1 else ""
 
 
-async def open_page(context: BrowserContext, root: CDPSession, context_id: str) -> Page:
+async def open_page(browser: Browser, context: BrowserContext, root: CDPSession, context_id: str) -> Page:
     """A page of the context, with frames that are drawn on demand where the browser has such control."""
     if context_id:
         try:
-            async with context.expect_page() as coming:
+            async with context.expect_page() as coming, screen_of(browser).still():
                 asked = {"url": "about:blank", "browserContextId": context_id, "enableBeginFrameControl": True}
                 await root.send("Target.createTarget", asked)
             return await coming.value

@@ -96,7 +96,7 @@ class Profile:
 
     async def new_page(self) -> Page:
         """A blank page."""
-        return await frames.open_page(self.context, self._root, self._context_id)
+        return await frames.open_page(self.browser, self.context, self._root, self._context_id)
 
     async def attach(self, page: Page, shown: bool = False) -> Tab:
         """A tab for a page of this profile."""
@@ -109,7 +109,7 @@ class Profile:
         """
         self.listener.refuse()
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with frames.screen_of(self.browser).still(), asyncio.timeout(CLOSE_S):
                 await self.context.close()
                 await self._root.detach()
         except TimeoutError:

@@ -37,7 +37,9 @@
     if (holds(el, hit)) return true;
     if (w.closest(hit, "label")?.control === el) return true;
     if (tag(el) === "label" && el.control && holds(el.control, hit)) return true;
-    return w.contains(hit, el) && getComputedStyle(el).pointerEvents === "none";
+    // What lets clicks through, in a button or a link, is a part of its face.
+    const button = getComputedStyle(el).pointerEvents === "none" ? w.closest(el, "button,a,[role=button],[role=link]") : null;
+    return !!button && button !== el && holds(button, hit);
   };
 
   // --- boxes and points -----------------------------------------------------------------------------------------------------
@@ -83,12 +85,14 @@
   const within = (view, x, y) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight;
 
   // --- frames ---------------------------------------------------------------------------------------------------------------
+  const bentFrame = (ref) => `element #${ref} stands in a frame that is drawn in perspective or on a path: no point of it can be told`;
   const frameOf = (view) => { try { return view.frameElement; } catch { return null; } };  // null: of another origin
   // A point in the document around a frame, and from there on: {x, y} in the viewport of the page, or what lies over the frame (`over`), or
   // `away` where the point is out of view. `beyond`: the document of this world stands in a frame of another origin, and {x, y} is in it.
   const through = (frame, x, y) => {
     [x, y] = w.mapped(w.matrixOf(frame), x, y);
     const view = w.documentOf(frame).defaultView;
+    if (w.bent(frame)) return { bent: true };
     if (!within(view, x, y)) return { away: true };
     const hit = w.rootOf(frame).elementFromPoint(x, y);
     return hit === frame ? outward(view, x, y) : { over: hit };
@@ -163,13 +167,16 @@
     point ||= sweep(el, middleOf(el), () => free(el));
     if (point) return point;
     bring(el, "center");
-    const { over } = reached(el, ...pointsOf(el).next().value);
-    return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
+    const { over, bent } = reached(el, ...pointsOf(el).next().value);
+    if (bent) return { error: bentFrame(ref) };
+    if (!over) return { error: `element #${ref} cannot be brought into view` };
+    const through = getComputedStyle(el).pointerEvents === "none";
+    return { error: through ? `element #${ref} lets the mouse through (pointer-events: none), to ${describe(over)}` : `element #${ref} is covered by ${describe(over)}` };
   };
 
   const shows = (el) => {
     const style = getComputedStyle(el), rect = boundsOf(el);
-    return style.visibility === "visible" && style.display !== "none" && rect.width + rect.height >= 1;
+    return style.visibility === "visible" && (style.display !== "none" || tag(el) === "area") && rect.width + rect.height >= 1;
   };
   const standIn = (el) => {                                // the label of a field that is too small to be seen, or the thing itself
     const rect = boundsOf(el);
@@ -182,6 +189,7 @@
     if (error) return { error };
     const select = tag(found) === "option" && w.closest(found, "select");
     if (select) return select.disabled || found.disabled ? { error: `option #${ref} is disabled` } : { option: true };
+    if (tag(found) === "option" && w.closest(found, "datalist")) return { option: true };
     if (enabled && (w.matches(found, ":disabled") || w.attr(found, "aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
     const el = standIn(found);
     use(found);
@@ -205,7 +213,8 @@
     };
     const found = test() ?? (stay ? { away: true } : sweep(frame, place, test));
     if (found) return found;
-    const { over } = through(frame, ...points[0]);
+    const { over, bent } = through(frame, ...points[0]);
+    if (bent) return { error: bentFrame(ref) };
     return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
   };
   Object.assign(w, { tag, locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });

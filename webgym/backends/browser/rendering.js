@@ -62,11 +62,12 @@
   // For the time between two frames: the nearest end, and whether something was scrolled since the last question.
   addEventListener("scroll", scrolling, true);
   const progress = (bits, finish) => { const was = scrolled; scrolled = false; return [moving(bits, finish), was]; };
-  // What the documents have sent to servers so far, by address, and what they are about to hear (hooks/wire.js).
+  // What the documents have sent to servers so far, by address, and how much of it may not have got there; and what they are about to hear
+  // (hooks/wire.js).
   const sent = () => {
     const found = new Map();
     for (const window of windows()) {
-      const hear = (event) => { event.stopImmediatePropagation(); for (const [url, n] of JSON.parse(event.detail)) found.set(url, (found.get(url) ?? 0) + n); };
+      const hear = (event) => { event.stopImmediatePropagation(); for (const [url, n, open] of JSON.parse(event.detail)) { const [m, more] = found.get(url) ?? [0, 0]; found.set(url, [m + n, more + open]); } };
       window.addEventListener(answer + "-sent", hear, true);
       window.dispatchEvent(new Event(ask + "-sent"));
       window.removeEventListener(answer + "-sent", hear, true);

@@ -22,6 +22,7 @@ from webgym.backends import base
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.dialogs import Dialogs
+from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
 from webgym.backends.browser.hooks import hook
 from webgym.backends.browser.page_view import PageView
@@ -116,8 +117,8 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """True if the session can run another episode: the browser is connected, no page has crashed and none is astray."""
-        return self._profile.browser.is_connected() and not self._broken
+        """True if the session can run another episode: the browser is connected, no page has crashed, hangs or is astray."""
+        return self._profile.browser.is_connected() and not self._broken and not any(tab.lost for tab in self._tabs)
 
     @property
     def spent(self) -> bool:
@@ -470,7 +471,7 @@ class Session:
         self._new_pages.clear()
         for page in fresh:
             if len(self._tabs) >= MAX_TABS:
-                await page.close()
+                await self._close_page(page)
                 self._notices.append(f"a popup was closed: {MAX_TABS} tabs are open already")
                 continue
             await self._add_tab(page)
@@ -482,6 +483,10 @@ class Session:
                 raise PageError("the last tab closed itself")
             self._current = min(self._current, len(living) - 1)
             self._tabs = living
+
+    async def _close_page(self, page: Page) -> None:
+        async with screen_of(self._profile.browser).still():
+            await page.close()
 
     async def new_tab(self) -> None:
         """Open an empty tab, and look at it."""
@@ -496,7 +501,7 @@ class Session:
     async def close_tab(self) -> None:
         if len(self._tabs) == 1:
             raise PageError("the only tab cannot be closed")
-        await self._tabs.pop(self._current).page.close()
+        await self._close_page(self._tabs.pop(self._current).page)
         self._current = max(0, self._current - 1)
         await self.tab.page.bring_to_front()
 

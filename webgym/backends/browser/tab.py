@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 STEP_MS = 50.0  # between two frames while something is scrolled
@@ -56,6 +57,7 @@ class Tab:
         clipboard: Clipboard,
         clock: Clock,
         screen: Screen,
+        drawing: CDPSession,
         shown: bool = False,
     ) -> None:
         self.page = page
@@ -75,7 +77,8 @@ class Tab:
         self._loading = False
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
-        self.frames = Frames(self, clock, screen)
+        self.lost = False  # whether it was given up, because it did not draw
+        self.frames = Frames(drawing, clock, screen, self._give_up)
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
         self._uses = 0  # what this document waits for
@@ -110,7 +113,8 @@ class Tab:
         assert browser is not None  # it was made by one
         cdp, base = await _connect(context, page)
         tree = await cdp.send("Page.getFrameTree")
-        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), shown)
+        drawing = await context.new_cdp_session(page)  # never left: a frame whose connection is gone is still under way in the browser
+        tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), drawing, shown)
         tab._base = base
         await tab.frames.probe(base)
         return tab
@@ -132,8 +136,11 @@ class Tab:
             else:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)  # what is sent together with it is sent now
+                for _ in range(2 if self._flushed < number else 0):
+                    await self.page_value("0")  # the event is there by then: after a frame without it, one that shows its scrolling hangs
                 while not sent.done() and self._flushed < number:
                     await self.frame()
+                    await asyncio.wait({sent}, timeout=ANSWER_S)
             return await sent
         finally:
             sent.cancel()
@@ -152,6 +159,8 @@ class Tab:
     def _on_commit(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self.frame_id:
             self.worlds.forget()
+            self._flow.forget()
+            self.frames.leave()
             self._uses, self._granted = 0, 0.0
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
@@ -396,6 +405,14 @@ class Tab:
         else:
             drawn = {"expression": "new Promise(done => requestAnimationFrame(() => done()))", "awaitPromise": True}
             await self.send("Runtime.evaluate", {**drawn, "contextId": await self.worlds.bare()})
+
+    async def _give_up(self) -> None:
+        """End a page that holds up the frames of others; where only a dialog holds it, accept that."""
+        try:
+            await self.send("Page.handleJavaScriptDialog", {"accept": True})
+        except PlaywrightError:
+            self.lost = True
+            await self._leave()
 
     async def picture(self) -> str:
         """The document as it is drawn now (PNG, base64)."""

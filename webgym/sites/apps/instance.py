@@ -13,6 +13,7 @@ from webgym.sites.apps import sqlite
 from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.exchange import Address
 from webgym.sites.apps.files import inside
+from webgym.sites.apps.requests import Request
 from webgym.sites.apps.secrets import redacted, with_secrets
 
 ASK_S = 20.0  # for one request or one command
@@ -26,13 +27,15 @@ class Wrong(Exception):
 class PlainInstance:
     """One process of an application, for plain functions: each method waits for its result.
 
-    `url` is the process's own address, `folder` its own folder. `seed` and `site_state` are those of the episode.
+    `url` is the process's own address, `folder` its own folder. `seed` and `site_state` are those of the episode, and `requests` are those
+    that its pages have sent so far.
     """
 
     def __init__(self, address: Address, folder: Path | None, *, host: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.address, self._folder, self._host, self._environment = address, folder, host, environment
         self.seed: int = 0
         self.site_state: Any = None
+        self.requests: list[Request] = []
 
     @property
     def url(self) -> str:

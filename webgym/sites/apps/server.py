@@ -18,6 +18,7 @@ from webgym.sites.apps.instance import Instance, PlainInstance, Wrong
 from webgym.sites.apps.logs import log_folder
 from webgym.sites.apps.pool import Command, Elsewhere, Processes, Running
 from webgym.sites.apps.proxy import Proxy
+from webgym.sites.apps.requests import kept
 from webgym.sites.apps.resets import Copy, Reader, Reset, Sqlite, in_words
 from webgym.sites.apps.secrets import redacted
 from webgym.task import AsgiApp
@@ -163,7 +164,7 @@ class Server:
             if self._restarts and running.used:
                 await self._pool.give_back(running, well=False)
                 lease.running = running = await self._pool.take()
-            running.plain.seed, running.plain.site_state = seed, site_state
+            running.plain.seed, running.plain.site_state, running.plain.requests = seed, site_state, []
             if running.process is not None:
                 running.process.shorten_log()
                 if self.clock_s is not None:
@@ -230,6 +231,7 @@ class Server:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         lease: Lease = scope["webgym.state"]
+        receive, send = kept(scope, receive, send, lease.plain.requests)
         if words := await self._proxy.answer(lease.plain.address, lease.headers, self._gone(lease), scope, receive, send):
             raise self._fault(lease, words)
 

@@ -3,14 +3,25 @@
 // The page's time waits while a worker has work: after every message to it the page asks for an echo, which comes when it rests.
 (kit) => {
   const { settings, MARK, add } = kit, LOST = 8;           // echoes without an answer: then the worker has no hooks and is not waited for
+  const Message = globalThis.MessageEvent, dispatch = EventTarget.prototype.dispatchEvent, again = new WeakSet(), kept = [];
   let count = 0;
+  // Which of two workers is done first is the machine's business. So what one says waits for those that were made before it, until they
+  // rest or time goes on.
+  const deliver = (late) => {
+    for (const { port, busy, held } of kept) {
+      for (const event of held.splice(0)) kit.apply(dispatch, port, [event]);
+      if (busy() && !late) return;
+    }
+  };
   const keep = (port, send) => {
-    const open = new Map(), timers = new Map();
+    const open = new Map(), timers = new Map(), held = [];
     let number = 0, over = false;
+    kept.push({ port, held, busy: () => !over && open.size > 0 });
     const end = () => {
       over = true;
       for (const release of open.values()) release();
       for (const timer of timers.values()) kit.never(timer);
+      deliver();
     };
     const expect = () => {
       if (over) return;
@@ -19,10 +30,20 @@
       send([MARK, "echo", number]);
     };
     add.call(port, "message", (event) => {
-      if (!Array.isArray(event.data) || event.data[0] !== MARK) return;
+      if (again.has(event)) return;
+      if (!Array.isArray(event.data) || event.data[0] !== MARK) {
+        const mine = kept.findIndex((one) => one.held === held);
+        if (!held.length && !kept.slice(0, mine).some((one) => one.busy())) return;
+        event.stopImmediatePropagation();
+        const { data, origin, lastEventId, source, ports } = event, later = new Message("message", { data, origin, lastEventId, source, ports });
+        again.add(later);
+        held.push(later);
+        kit.later(() => deliver(true), 1);
+        return;
+      }
       event.stopImmediatePropagation();
       const [, verb, id, ms] = event.data;
-      if (verb === "echo") { open.get(id)?.(); open.delete(id); }
+      if (verb === "echo") { open.get(id)?.(); open.delete(id); deliver(); }
       if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, ms));
       if (verb === "clear") { kit.never(timers.get(id)); timers.delete(id); }
       if (verb === "closed") end();

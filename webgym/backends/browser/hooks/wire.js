@@ -1,12 +1,12 @@
 // Wire. Counts what a document sends to servers and hears from them as they please, because only this world can see it: the page's time
 // waits for what is on its way to it (webgym/sites/streams.py), and sites are given the time to take in what it sent.
 (kit) => {
-  const sent = new Map(), got = new Map(), pending = new Map(), waits = new Set();
+  const sent = new Map(), asked = new Map(), got = new Map(), pending = new Map(), waits = new Set();
   const eachWait = Set.prototype.forEach, eachSent = Map.prototype.forEach, written = JSON.stringify;
   const addressOf = (url) => {
     try {
       const found = new URL(url instanceof Request ? url.url : url, kit.page ? document.baseURI : self.location.href);
-      return found.href.replace(/^ws/, "http").replace(/#.*/s, "");
+      return `${found.origin}${decodeURIComponent(found.pathname)}${found.search}`.replace(/^ws/, "http");  // as servers hear it
     } catch { return ""; }
   };
   const more = (map, url, amount) => map.set(url, (map.get(url) ?? 0) + amount);
@@ -16,10 +16,11 @@
     more(got, address, amount);
     kit.apply(eachWait, waits, [(wait) => { if (wait.address === address && got.get(address) >= wait.most) { waits.delete(wait); wait.release(); } }]);
   };
+  const asks = (url) => { more(pending, url, 1); if (/^http/.test(url)) more(asked, url, 1); };
   const then = Promise.prototype.then;
   kit.wrap(globalThis, "fetch", (native) => function (...given) {
     const url = addressOf(given[0]), answer = native.apply(this ?? globalThis, given), over = () => { more(pending, url, -1); kit.gets(url, 1); };
-    more(pending, url, 1);
+    asks(url);
     then.call(answer, over, over);
     return answer;
   });
@@ -27,7 +28,7 @@
   kit.wrap(globalThis.XMLHttpRequest?.prototype, "open", (native) => function (...given) { opened.set(this, addressOf(given[1])); return native.apply(this, given); });
   kit.wrap(globalThis.XMLHttpRequest?.prototype, "send", (native) => function (...given) {
     const url = opened.get(this);
-    more(pending, url, 1);
+    asks(url);
     kit.add.call(this, "loadend", () => { more(pending, url, -1); kit.gets(url, 1); }, { once: true });
     return native.apply(this, given);
   });
@@ -50,7 +51,8 @@
   kit.add.call(globalThis, ask + "-sent", () => {
     const list = [];
     let length = 0;
-    kit.apply(eachSent, sent, [(amount, url) => { list[length++] = [url, amount]; }]);
+    kit.apply(eachSent, sent, [(amount, url) => { list[length++] = [url, amount, 1]; }]);
+    kit.apply(eachSent, asked, [(amount, url) => { list[length++] = [url, amount, pending.get(url)]; }]);
     kit.tell("-sent", written(list));
   });
   kit.add.call(globalThis, ask + "-expect", (event) => {

@@ -50,6 +50,13 @@
     const x = left - el.offsetWidth / 2, y = top - el.offsetHeight / 2;
     return [...m, rect.left + rect.width / 2 + m[0] * x + m[2] * y, rect.top + rect.height / 2 + m[1] * x + m[3] * y];
   };
+  // Whether the matrix does not tell where the frame in an element is, because it is drawn in perspective or moved along a path.
+  w.bent = (el) => {
+    const rect = w.rectOf(el), style = getComputedStyle(el), m = w.matrixOf(el);
+    const left = -el.clientLeft - parseFloat(style.paddingLeft), top = -el.clientTop - parseFloat(style.paddingTop);
+    const [x, y, width, height] = w.mappedBox(m, { left, top, right: left + el.offsetWidth, bottom: top + el.offsetHeight });
+    return Math.abs(x - rect.left) + Math.abs(y - rect.top) + Math.abs(width - rect.width) + Math.abs(height - rect.height) > 4;
+  };
   const SAME = [1, 0, 0, 1, 0, 0];
   w.times = (p, q) => [p[0] * q[0] + p[2] * q[1], p[1] * q[0] + p[3] * q[1], p[0] * q[2] + p[2] * q[3], p[1] * q[2] + p[3] * q[3],
     p[0] * q[4] + p[2] * q[5] + p[4], p[1] * q[4] + p[3] * q[5] + p[5]];

@@ -56,13 +56,14 @@
 
   const dashed = (name) => name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
   const LOOKS = [                                          // how handlers tell apart what was clicked -> selectors
-    [/(.{0,40})\b(?:closest|matches|is|webkitMatchesSelector)\(\s*(["'`])((?:(?!\2)[^$\\])+)\2/g, (m) => (/![\w.$?()\s]*$/.test(m[1]) ? [] : [m[3]])],
+    [/(.{0,40})\b(?:closest|matches|is|webkitMatchesSelector)\s*(?:\?\.)?\(\s*(["'`])((?:(?!\2)[^$\\])+)\2/g, (m) => (/![\w.$?()\s]*$/.test(m[1]) ? [] : [m[3]])],
     [/(.{0,40})\bclassList\s*\??\.\s*contains\(\s*(["'`])([\w-]+)\2/g, (m) => (/![\w.$?()\s]*$/.test(m[1]) ? [] : ["." + CSS.escape(m[3])])],
     [/\b(?:has|get)Attribute\(\s*(["'`])(data-[\w-]+|role|value)\1/g, (m) => [`[${m[2]}]`]],
     [/\bdataset\s*\??\.\s*(\w+)/g, (m) => [`[data-${dashed(m[1])}]`]],
     [/\bdataset\[\s*(["'`])(\w+)\1/g, (m) => [`[data-${dashed(m[2])}]`]],
     [/\{([^{}]{1,200})\}\s*=\s*[\w.$?]+\.dataset\b/g, (m) => m[1].split(",").map((name) => `[data-${dashed(name.split(":")[0].trim())}]`)],
     [/\b(?:tagName|nodeName|localName)\b(?:\s*\.\s*to\w+\(\))?\s*={2,3}\s*(["'`])([\w-]+)\1/g, (m) => [m[2]]],
+    [/\binstanceof\s+HTML(LI|Table(?:Cell|Row)|Button|Anchor|Image|Option|Span|Div|Paragraph|Label)Element\b/g, (m) => [{ TableCell: "td", TableRow: "tr", Anchor: "a", Image: "img", Paragraph: "p" }[m[1]] ?? m[1].toLowerCase()]],
     [/(["'`])([\w-]+)\1\s*={2,3}\s*[\w.$?]+\.(?:tagName|nodeName|localName)\b/g, (m) => [m[2]]],
     [/\bclassName\s*={2,3}\s*(["'`])([\w -]+)\1/g, (m) => [m[2].trim().split(/\s+/).map((name) => "." + CSS.escape(name)).join("")]],
     [/\b(?:target|srcElement|t)\.id\s*={2,3}\s*(["'`])([\w-]+)\1/g, (m) => ["#" + CSS.escape(m[2])]],

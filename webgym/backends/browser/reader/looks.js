@@ -22,7 +22,12 @@
   const BOUNDLESS = 1e9;
   // Clips of an element, given those around it: [what its own box is seen through, and for those in it: in the flow, absolute, fixed].
   w.NO_CLIPS = [null, null, null, null];
-  w.clipsOf = (style, overflow, display, rect, around) => {
+  // What a box scrolls can be brought into the part of the box that is seen, whatever cuts the rest of the box.
+  const scrolledIn = (el, clip, x, y) => {
+    const aside = /auto|scroll/.test(x) && el.scrollWidth > el.clientWidth, down = /auto|scroll/.test(y) && el.scrollHeight > el.clientHeight;
+    return { left: aside ? -BOUNDLESS : clip.left, right: aside ? BOUNDLESS : clip.right, top: down ? -BOUNDLESS : clip.top, bottom: down ? BOUNDLESS : clip.bottom };
+  };
+  w.clipsOf = (el, style, overflow, display, rect, around) => {
     if (overflow === "visible" && around === w.NO_CLIPS) return around;
     const [, flow, absolute, fixed] = around, position = style.position;
     const own = position === "fixed" ? fixed : position === "absolute" ? absolute : flow;
@@ -30,12 +35,30 @@
     const [x, y = x] = overflow.split(" "), cutX = x === "hidden" || x === "clip", cutY = y === "hidden" || y === "clip";
     const inner = (cutX || cutY) && display !== "inline" && display !== "contents"
       ? { left: cutX ? rect.left : -BOUNDLESS, right: cutX ? rect.right : BOUNDLESS, top: cutY ? rect.top : -BOUNDLESS, bottom: cutY ? rect.bottom : BOUNDLESS } : null;
-    const inside = inner ? meet(own, inner) : own;
+    const beyond = own && /auto|scroll/.test(overflow) && !w.clippedAway(rect, own) ? scrolledIn(el, own, x, y) : own;
+    const inside = inner ? meet(beyond, inner) : beyond;
     return own || inside || absolute || fixed ? [own, inside, holds ? inside : absolute, turned ? inside : fixed] : w.NO_CLIPS;
   };
   w.narrow = (clip) => clip !== null && (clip.right - clip.left <= NARROW || clip.bottom - clip.top <= NARROW);
   // Nothing of the rectangle is seen.
   w.clippedAway = (rect, clip) => (clip !== null && (w.narrow(clip) || (rect.width > 0 && rect.height > 0 && (rect.right <= clip.left || rect.left >= clip.right || rect.bottom <= clip.top || rect.top >= clip.bottom))));
+
+  // Whether a field is drawn itself, and not kept for screen readers behind what shows in its place.
+  w.drawn = (field) => {
+    for (let n = field, up = 0; n && w.kindOf(n) === 1 && up < 3; n = w.above(n), up++) {
+      const style = getComputedStyle(n), rect = w.rectOf(n), small = rect.width <= NARROW || rect.height <= NARROW;
+      if (n === field && (style.visibility !== "visible" || style.display === "none" || small)) return false;
+      if (w.clipsItself(style) || (small && /hidden|clip/.test(style.overflow))) return false;
+    }
+    return true;
+  };
+  // Whether the overflow of a box goes to the left, or upwards, so that it scrolls back from where it begins.
+  w.leftwards = (style) => /-rl$/.test(style.writingMode) || (style.direction === "rtl" && style.writingMode === "horizontal-tb");
+  w.scrollsBack = (el) => {
+    const style = getComputedStyle(el);
+    if (!/auto|scroll/.test(style.overflow) || (el.scrollWidth <= el.clientWidth && el.scrollHeight <= el.clientHeight)) return false;
+    return w.leftwards(style) || style.direction === "rtl" || (/flex/.test(style.display) && /reverse/.test(style.flexDirection));
+  };
 
   // --- places ---------------------------------------------------------------------------------------------------------------
 

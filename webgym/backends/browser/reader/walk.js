@@ -95,7 +95,7 @@
     begin(doc, around) {
       w.listen(doc);
       const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
-      const rtl = top && getComputedStyle(top).direction === "rtl", wide = top ? top.scrollWidth - top.clientWidth : 0;
+      const rtl = top && w.leftwards(getComputedStyle(top)), wide = top ? top.scrollWidth - top.clientWidth : 0;
       const edges = { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, x: view.scrollX, y: view.scrollY };
       return { ...around, listed: true, edges, said: w.sheetsOf(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
     }
@@ -137,7 +137,7 @@
       const { el, tag, style, display, odd, body } = look, rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el), across = style.overflowX;
       look.rect = rect;
       if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
-      if (!body) look.clips = w.clipsOf(style, look.overflow, display, rect, around.clips);
+      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips);
       look.away = !body && this.outside(el, rect, around.edges);
       look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0])));
       if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
@@ -147,7 +147,7 @@
       if (!rect.width && !rect.height) return false;
       const { left, right, x, y } = edges;
       if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
-      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0) return false;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n)) return false;
       return true;
     }
 
@@ -166,8 +166,8 @@
       let control = el, as = plain ? "button" : role;
       if (tag === "label" && el.control) {
         if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
-        const c = el.control, box = w.rectOf(c), style = getComputedStyle(c);
-        if (style.visibility === "visible" && style.display !== "none" && box.width > 1.5 && box.height > 1.5 && !w.clipsItself(style)) { look.label = true; return null; }
+        const c = el.control;
+        if (w.drawn(c)) { look.label = true; return null; }
         if (c.type === "checkbox" || c.type === "radio" || c.type === "file") { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
       if (!active) return null;
@@ -179,7 +179,7 @@
       if (rect.width <= 1.5 && rect.height <= 1.5 && /hidden|clip/.test(look.overflow) && control === el && !w.FIELDS.has(as)) return null;
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
-      if (this.host && !w.FIELDS.has(this.host[0]) && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside))) return null;
+      if (this.host && !w.FIELDS.has(this.host[0]) && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside)) && !w.authored(el) && !has(el, "title")) return null;
       return { control, as };
     }
     // A field that is clipped is still the keyboard's; another thing that is not seen is out of reach.
@@ -209,9 +209,10 @@
     act(look, around, here) {
       const found = this.acts(look, around);
       if (!found) return false;
-      const { el, tag, rect, hand, role } = look, { control, as } = found;
+      const { el, tag, rect, hand, role, listens } = look, { control, as } = found;
       if (!look.always && !hand && !this.host && !w.FIELDS.has(as)) {
         const things = this.inThings(look);
+        if (things && listens && tabbable(el)) this.keyed(look, around);
         if (things === "leaves") return this.leaves(look, around, here);
         if (things === "many") return false;
       }
@@ -226,6 +227,12 @@
       if (tag === "video" || tag === "audio" || tag === "canvas") { item[1] = clip(w.accname(el, role) || w.lastName(el, role), NAME); return true; }
       this.beginHost(look, around, here, item, as);
       return true;
+    }
+    // What takes clicks and keys beside the things in it, such as a map, has a line before them.
+    keyed({ el, role, rect }, around) {
+      this.flush(around.role, around.depth, "thing");
+      const item = this.thing("region", el, null, w.statesOf(el, role, focused.has(el)), around.depth, rect);
+      if (item) item[1] = clip(w.authored(el) || w.lastName(el, "region"), NAME);
     }
     shownRole(as, tag, look) {
       if (w.alwaysActive(as) && (w.nativeRole(look.el) === as || as !== look.role || has(look.el, "role"))) return as;
@@ -259,7 +266,7 @@
     // Where a listener is not for what it hears of itself: "leaves" for blocks that it can tell apart, "many" for things that speak for themselves.
     inThings({ el, tag, role }) {
       if (tag === "tr") return "";
-      const several = this.thingsIn(el) > 1;
+      const things = this.thingsIn(el), several = things.length > 1 || (things.length === 1 && this.standsFor(things[0], el));
       if (/^(table|tbody|thead|tfoot)$/.test(tag)) return several ? "many" : "leaves";
       let holder = el, blocks = [];
       for (let i = 0; i < 4; i++) {
@@ -272,10 +279,15 @@
       return blocks.length >= 2 ? (role === "form" || tag === "form" ? "many" : "leaves") : "";
     }
     thingsIn(el) {
-      let found = 0;
+      const found = [];
       const inside = w.all(el, "*");
-      for (let i = 0; i < inside.length && i < 300 && found < 2; i++) if ((w.delegatedTo(inside[i]) || w.listens(inside[i])) && !w.closest(inside[i], CONTROL) && !w.all(inside[i], CONTROL)[0]) found++;
+      for (let i = 0; i < inside.length && i < 300 && found.length < 2; i++) if ((w.delegatedTo(inside[i]) || w.listens(inside[i])) && !w.closest(inside[i], CONTROL) && !w.all(inside[i], CONTROL)[0]) found.push(inside[i]);
       return found;
+    }
+    // One thing for which another listens, with all that this says, is what is clicked.
+    standsFor(thing, el) {
+      const text = squash(w.textOf(thing)), rect = w.rectOf(thing);
+      return w.delegatedTo(thing) && text !== "" && text === squash(w.textOf(el)) && rect.width >= 1 && rect.height >= 1 && getComputedStyle(thing).visibility === "visible";
     }
     // A listener that delegates: each block inside is a thing of its own.
     leaves(look, around, here) {

@@ -1,0 +1,52 @@
+"""The settings of a run's executor: who plays its episodes."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from webgym.nodes import wire
+
+
+class ExecutorConfig(BaseModel):
+    """The executor that plays episodes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: Literal["local", "http"] = "local"
+    """local: in this process, on machine.sessions sessions; http: on collectors (`webgym collector --listen`), here or on other machines,
+    which ask this process for completions. Trajectories are the same."""
+    nodes: tuple[str, ...] = ()
+    """http: addresses of collectors, such as http://10.0.0.2:8400."""
+    nodes_file: str = ""
+    """http: file with the address of a collector on each line. It is read again while the run goes on, so that nodes join and leave."""
+    gateway: str = "127.0.0.1:0"
+    """http: HOST:PORT at which collectors ask for completions (port 0: a free one). A host that others reach needs WEBGYM_TOKEN."""
+    gateway_url: str = ""
+    """http: the gateway's address as collectors see it, where that is another one than `gateway`."""
+    silence_s: float = Field(default=30.0, gt=1.0)
+    """http: seconds without a word after which a collector is taken for lost. One that is well speaks every second."""
+    episode_s: float = Field(default=3600.0, gt=0)
+    """http: longest time of one episode; then another collector plays it."""
+    wait_s: float = Field(default=120.0, gt=0)
+    """http: longest time without any collector; then the run stops."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "ExecutorConfig":
+        if self.kind == "local":
+            return self
+        if not self.nodes and not self.nodes_file:
+            raise ValueError(
+                "kind=http needs executor.nodes or executor.nodes_file: start collectors with `webgym collector --listen HOST:PORT`"
+            )
+        for address in self.nodes:
+            wire.address(address)
+        away = [x for x in self.nodes if not any(f"//{host}" in wire.address(x).replace("[", "") for host in wire.LOOPBACK)]
+        if away and not self.gateway_url and self.gateway.rpartition(":")[0] in wire.LOOPBACK:
+            raise ValueError(f"the collector {away[0]} cannot reach a gateway at {self.gateway}: set executor.gateway=THIS_HOST:PORT")
+        return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file of addresses, if there is one."""
+        return Path(self.nodes_file) if self.nodes_file else None

@@ -1,0 +1,294 @@
+"""The collector: sessions of this machine that play episodes for a trainer elsewhere.
+
+    GET  /health            how it does; the only page without a token
+    POST /hello             Terms → Hello, or the first difference in one sentence (409)
+    POST /play              Asked → lines, until its episodes have ended; closing the connection gives them up
+    GET  /pictures/{name}   a picture of a turn, as PNG, by the hash of these bytes
+
+It remembers nothing between two requests but what it can lose: sessions, policies that it made, pictures that nobody fetched.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from webgym.backends import known_backend
+from webgym.env.core import AsyncWebEnv
+from webgym.errors import Fault, UsageError, WebGymError, did_you_mean
+from webgym.nodes import wire
+from webgym.nodes.wire import Asked, Hello, Line, Terms, Told
+from webgym.packs import digests
+from webgym.policies.policy import Policy
+from webgym.record.store import encode, png
+from webgym.rollout.collector import must_read_prompts
+from webgym.rollout.contract import EventKind, PictureTaker, PolicyHandle
+from webgym.rollout.episode import Board, Episode
+from webgym.types import EpisodeKey, Trajectory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+FACTORIES = (
+    "trainers.rollouts.remote_policy:remote_policy",
+    "webgym.evaluation.assessment:model_free",
+    "webgym.policies.scripted:RandomPolicy",
+)
+"""Factories of policies that a request may name; they make policies from plain data and run nothing that it brings."""
+TOLD_S = 0.1  # between two lines of events
+POLICIES = 4  # that are kept
+PICTURES_MB = 256  # of pictures that are kept
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A policy that holds connections."""
+
+    async def aclose(self) -> None: ...
+
+
+class Collector:
+    """Sessions on a backend, and the ASGI `app` that plays on them. Use :meth:`close` at the end."""
+
+    def __init__(
+        self, sessions: int, *, backend: str = "browser", headless: bool = True, token: str = "", factories: Sequence[str] = FACTORIES
+    ) -> None:
+        if sessions < 1:
+            raise UsageError(f"expected at least one session, got {sessions}")
+        self.backend = known_backend(backend)
+        self.machinery = wire.machinery(self.backend)
+        self._token, self._factories = token, tuple(factories)
+        self._count = sessions
+        self._free = [AsyncWebEnv(backend=self.backend, headless=headless) for _ in range(sessions)]
+        self._policies: list[tuple[PolicyHandle, Policy]] = []
+        self._making = asyncio.Lock()
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._pictured = 0  # bytes of them
+        self._closing: set[asyncio.Task[None]] = set()
+        self._played, self._begun = 0, time.time()
+        self.app = Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/hello", self._hello, methods=["POST"]),
+                Route("/play", self._play, methods=["POST"]),
+                Route("/pictures/{name}", self._picture),
+            ]
+        )
+
+    async def _health(self, request: HttpRequest) -> Response:
+        up_s = round(time.time() - self._begun, 1)
+        return JSONResponse({"sessions": self._count, "free": len(self._free), "episodes": self._played, "up_s": up_s})
+
+    async def _hello(self, request: HttpRequest) -> Response:
+        if refused := wire.refusal(request, self._token):
+            return refused
+        terms = await wire.message(request, Terms)
+        if isinstance(terms, Response):
+            return terms
+        if found := self._difference(terms):
+            return wire.said(409, found)
+        hello = Hello(sessions=self._count, free=len(self._free), machinery=self.machinery)
+        return JSONResponse(hello.model_dump())
+
+    async def _play(self, request: HttpRequest) -> Any:
+        if refused := wire.refusal(request, self._token):
+            return refused
+        asked = await wire.message(request, Asked)
+        if isinstance(asked, Response):
+            return asked
+        if found := self._difference(asked.terms):
+            return wire.said(409, found)
+        for task_id, *_ in asked.keys:
+            try:
+                pack = digests.pack_of(task_id)
+            except WebGymError as error:
+                return wire.said(422, str(error))
+            if pack not in asked.terms.packs:
+                return wire.said(409, f"the request names a task of the pack {pack!r} and no version of that pack")
+        factory = asked.policy.factory
+        if factory not in self._factories:
+            near = did_you_mean(factory, self._factories)
+            return wire.said(422, f"this collector makes no policy by the factory {factory!r}{near}: start it with --allow {factory}")
+        return _Playing(self, asked)
+
+    async def _picture(self, request: HttpRequest) -> Response:
+        if refused := wire.refusal(request, self._token):
+            return refused
+        found = self._pictures.get(request.path_params["name"])
+        return wire.said(404, "there is no such picture") if found is None else Response(found, media_type="image/png")
+
+    def _difference(self, terms: Terms) -> str:
+        ours = Terms(protocol=wire.PROTOCOL, backend=self.backend, code=digests.code(), packs=digests.known(terms.packs))
+        return wire.difference(ours, terms)
+
+    # --- what a request uses -----------------------------------------------------------------------------------------------
+
+    def take(self) -> AsyncWebEnv | None:
+        """A session that nobody plays on; None where there is none."""
+        return self._free.pop() if self._free else None
+
+    def give_back(self, env: AsyncWebEnv, playing: "asyncio.Task[Any]") -> None:
+        """Let others have the session; first end what still plays on it, and the session with it."""
+        if playing.done():
+            self._free.append(env)
+            return
+
+        async def end() -> None:
+            playing.cancel()
+            await asyncio.wait({playing}, timeout=10.0)
+            with contextlib.suppress(Fault):
+                await env.close()
+            self._free.append(env)
+
+        task = asyncio.ensure_future(end())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def policy(self, handle: PolicyHandle) -> Policy:
+        """The policy of a handle, made in a thread, because it may load much."""
+        async with self._making:
+            for kept, policy in self._policies:
+                if kept == handle:
+                    return policy
+            made = await asyncio.to_thread(handle.make)
+            self._policies = [(handle, made), *self._policies][:POLICIES]
+            return made
+
+    def keep(self, pixels: "np.ndarray") -> str:
+        """The name of a picture, by which it can be fetched for a while."""
+        content = png(pixels)
+        name = wire.picture_name(content)
+        self._pictured -= len(self._pictures.pop(name, b""))
+        self._pictures[name] = content
+        self._pictured += len(content)
+        while self._pictured > PICTURES_MB << 20:
+            self._pictured -= len(self._pictures.popitem(last=False)[1])
+        return name
+
+    def ended(self) -> None:
+        """Count an episode."""
+        self._played += 1
+
+    async def close(self) -> None:
+        """End all sessions that are free, those that are being ended, and the connections of policies."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=10.0)
+        for env in self._free:
+            with contextlib.suppress(Fault):
+                await env.close()
+        for _, policy in self._policies:
+            if isinstance(policy, Closable):
+                await policy.aclose()
+        self._policies = []
+
+
+class _Teller(Board):
+    """The board of one request: events become entries of the next line."""
+
+    def __init__(self, wanted: bool) -> None:
+        super().__init__(None)
+        self.number, self.told = 0, list[Told]()
+        self._wanted = wanted
+
+    def tell(self, session: int, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None, message: str, **changes: int) -> None:
+        if self._wanted and kind != "end":  # the end is a line of its own
+            self.told.append(Told(number=self.number, kind=kind, message=message, changes=changes))
+
+
+class _Playing:
+    """The answer to a request to play, as an ASGI response."""
+
+    def __init__(self, collector: Collector, asked: Asked) -> None:
+        self._collector, self._asked = collector, asked
+        self._teller = _Teller(asked.events)
+        self._ready: list[bytes] = []
+        self._urgent = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]})
+        env = self._collector.take()
+        if env is None:
+            await send({"type": "http.response.body", "body": Line(kind="busy").encoded()})
+            return
+        playing = asyncio.ensure_future(self._episodes(env))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        playing.add_done_callback(lambda _: self._urgent.set())
+        gone.add_done_callback(lambda _: self._urgent.set())
+        try:
+            await self._send_on(send, playing, gone)
+        finally:
+            gone.cancel()
+            self._collector.give_back(env, playing)
+
+    async def _send_on(self, send: Any, playing: "asyncio.Task[None]", gone: "asyncio.Task[None]") -> None:
+        """Send what there is until the episodes have ended or the other side is gone."""
+        silent_since = time.monotonic()
+        while not gone.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), TOLD_S if self._asked.events else wire.BEAT_S)
+            self._urgent.clear()
+            over = playing.done()
+            self._flush()
+            parts, self._ready = self._ready, []
+            if not parts and not over and time.monotonic() - silent_since >= wire.BEAT_S:
+                parts = [Line(kind="beat").encoded()]
+            if parts or over:
+                await send({"type": "http.response.body", "body": b"".join(parts), "more_body": not over})
+                silent_since = time.monotonic()
+            if over:
+                return
+
+    def _flush(self) -> None:
+        """Put the events so far into a line."""
+        if self._teller.told:
+            self._ready.append(Line(kind="told", told=tuple(self._teller.told)).encoded())
+            self._teller.told.clear()
+
+    async def _episodes(self, env: AsyncWebEnv) -> None:
+        """Play the episodes one after the other; what fails is a line."""
+        request = self._asked.request()
+        try:
+            policy = await self._collector.policy(request.policy)
+            must_read_prompts(policy, request.record)
+            for number, key in enumerate(request.keys):
+                self._teller.number = number
+                taker = self._taker() if request.pictures else None
+                board = self._teller.of(0)
+                trajectory = await Episode(key, env, policy, board, request.deadlines, request.retries, request.record, taker).play()
+                self._flush()
+                self._ready += [Line(kind="ended", number=number).encoded(), encode(trajectory)]
+                self._collector.ended()
+                self._urgent.set()
+        except Fault as fault:
+            self._failed("fault", str(fault))
+        except WebGymError as error:
+            self._failed("usage", str(error))
+        except Exception as error:  # a bug, which the caller must see
+            log.exception("an episode failed")
+            self._failed("error", "".join(traceback.format_exception(error)))
+
+    def _failed(self, reason: Any, message: str) -> None:
+        self._ready.append(Line(kind="failed", reason=reason, message=message).encoded())
+
+    def _taker(self) -> PictureTaker:
+        def take(key: EpisodeKey, turn: int, pixels: "np.ndarray") -> str:
+            return self._collector.keep(pixels)
+
+        return take
+
+
+async def _disconnected(receive: Any) -> None:
+    """Return when the other side has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,417 @@
+"""An executor of collectors on other machines: one that is lost, hangs or is slow takes no episode with it.
+
+Each node is asked to play by one request per free session, whose answer streams events and trajectories. What a node had when its
+connection broke, or when it was silent for too long, is given to another; so is what it plays far more slowly than usual, and the first
+trajectory counts, which is the same one. Where an episode was under way on several nodes that were lost, it is played alone; one that
+brings down more nodes than may be tried again ends as a fault. Nodes may come and go: those that were lost are asked again and again,
+and a file with addresses is read again when it changes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from webgym.errors import ConfigError, Fault, UsageError
+from webgym.loop_thread import loop_thread
+from webgym.nodes import wire
+from webgym.nodes.batch import LOOK_S, Batch, Part
+from webgym.nodes.client import Lost, Refused, Unreached
+from webgym.nodes.node import Busy, Ended, Failed, Lied, Node, Told
+from webgym.policies.policy import Policy
+from webgym.rollout.contract import (
+    Deadlines,
+    EventKind,
+    Listener,
+    NodeHealth,
+    NodeListener,
+    PictureTaker,
+    PolicyHandle,
+    Record,
+    Request,
+    Retries,
+)
+from webgym.rollout.episode import Board
+from webgym.rollout.executor import Played
+from webgym.types import EpisodeKey, Outcome, Trajectory
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = (0.5, 1.0, 2.0, 4.0, 5.0)  # pauses before a node that was lost is asked again
+FAULTS = 2  # nodes on which an episode may end as a fault before that is its outcome
+STOP_S = 10.0
+FILE_S = 2.0  # between two looks at the file of addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds after which a node is given up: silent, one episode under way, and no node at all."""
+
+    silence_s: float = 30.0
+    episode_s: float = 3600.0
+    wait_s: float = 120.0
+
+
+class HttpExecutor:
+    """Collectors at these addresses, and at those in a file, one a line; a context manager.
+
+    Implements :class:`webgym.rollout.executor.Executor`. `on_nodes` hears how the nodes do whenever that changes.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str] = (),
+        *,
+        file: Path | None = None,
+        backend: str = "browser",
+        token: str = "",
+        limits: Limits = Limits(),
+        on_nodes: NodeListener | None = None,
+    ) -> None:
+        self._given = tuple(dict.fromkeys(map(wire.address, addresses)))
+        self._file, self._read_at, self._listed = file, 0.0, tuple[str, ...]()
+        self._backend, self._token, self._limits = backend, token, limits
+        self._on_nodes = on_nodes
+        self._nodes: dict[str, Node] = {}
+        self._sessions = 0  # numbers given to sessions so far
+        self._busy = False
+        if not self._given and file is None:
+            raise ConfigError("expected the address of at least one collector, such as http://10.0.0.2:8400")
+        self._wanted()  # a file that cannot be read is said at once
+
+    @property
+    def health(self) -> list[NodeHealth]:
+        """The state of each node, in the order in which they came."""
+        return [node.health() for node in self._nodes.values()]
+
+    def play(
+        self,
+        policy: Policy | PolicyHandle,
+        keys: Iterable[EpisodeKey],
+        *,
+        record: Record = Record(),
+        on_event: Listener | None = None,
+        on_picture: PictureTaker | None = None,
+        deadlines: Deadlines = Deadlines(),
+        retries: Retries = Retries(),
+    ) -> Iterator[Played]:
+        """Each episode's key and trajectory as it ends. See :class:`webgym.rollout.executor.Executor`.
+
+        Raises UsageError for a policy that is no handle, where every node refuses, and for what a node says is the caller's to mend;
+        Fault where no node answers for `limits.wait_s`.
+        """
+        if not isinstance(policy, PolicyHandle):
+            raise UsageError(
+                f"collectors play policies by name, got a {type(policy).__name__}: give a PolicyHandle('module:function', settings)"
+            )
+        keys = list(keys)
+        if not keys:
+            return iter(())
+        terms = wire.Terms.here(self._backend, tuple(dict.fromkeys(key.task_id for key in keys)))
+        request = Request((), policy, record, deadlines, retries, pictures=on_picture is not None)
+        return self._play(_Play(terms, request, keys, Board(on_event), on_event is not None, on_picture))
+
+    def _play(self, play: "_Play") -> Iterator[Played]:
+        if self._busy:
+            raise UsageError("these collectors play a batch already: read it to its end or close its iterator, then begin the next")
+        self._busy = True
+        future = loop_thread().submit(self._all(play))
+        over = False
+        try:
+            while (trajectory := play.ended.get()) is not None:
+                yield trajectory.key, trajectory
+                loop_thread().loop.call_soon_threadsafe(play.batch.read)
+            over = True
+            future.result()
+        finally:
+            self._busy = False
+            if not over:
+                future.cancel()
+                with contextlib.suppress(queue.Empty):
+                    while play.ended.get(timeout=STOP_S) is not None:
+                        pass
+
+    # --- one batch, on the loop --------------------------------------------------------------------------------------------
+
+    async def _all(self, play: "_Play") -> None:
+        """Play the batch to its end."""
+        for node in self._nodes.values():
+            if node.state != "expelled":
+                node.change("new", "")
+        attending: dict[str, asyncio.Task[None]] = {}
+        try:
+            await self._watch(play, attending)
+        finally:
+            for task in attending.values():
+                task.cancel()
+            await asyncio.gather(*attending.values(), return_exceptions=True)
+            self._tell()
+            play.ended.put(None)
+
+    async def _watch(self, play: "_Play", attending: dict[str, asyncio.Task[None]]) -> None:
+        """Keep a task for each node until the batch is over. Raises the first error of any, and where there is no node for too long."""
+        well_at = time.monotonic()
+        while not play.batch.over:
+            wanted = self._wanted()
+            for address in wanted:
+                if address not in attending:
+                    attending[address] = asyncio.ensure_future(self._attend(self._node(address), play))
+            for address in [address for address in attending if address not in wanted]:
+                log.warning("%s is no longer listed: its episodes are given to others", address)
+                task = attending.pop(address)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await self._nodes.pop(address).close()
+            for task in attending.values():
+                if task.done():
+                    task.result()
+            now = time.monotonic()
+            states = {node.state for node in self._nodes.values()}
+            if "well" in states:
+                well_at = now
+            elif states and states <= {"refused", "expelled"}:
+                raise UsageError("; ".join(node.reason for node in self._nodes.values()))
+            elif now - well_at > self._limits.wait_s:
+                reasons = "; ".join(node.reason or node.address for node in self._nodes.values()) or "no address is listed"
+                raise Fault(f"no collector could be reached for {self._limits.wait_s:g} s: {reasons}")
+            await play.batch.wait(LOOK_S)
+
+    def _wanted(self) -> tuple[str, ...]:
+        """The addresses that are given and listed at this moment. Raises ConfigError for a file that cannot be read at first."""
+        now = time.monotonic()
+        if self._file is not None and now - self._read_at >= FILE_S:
+            try:
+                lines = self._file.read_text("utf-8").splitlines()
+                listed = [wire.address(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            except (OSError, ConfigError) as error:
+                if not self._read_at:
+                    raise ConfigError(f"expected a file with the address of a collector on each line: {self._file}: {error}") from error
+                log.warning("%s cannot be read, so the nodes stay as they are: %s", self._file, error)
+            else:
+                self._listed = tuple(dict.fromkeys(listed))
+            self._read_at = now
+        return tuple(dict.fromkeys([*self._given, *self._listed]))
+
+    def _node(self, address: str) -> Node:
+        if address not in self._nodes:
+            self._nodes[address] = Node(address, self._token, self._limits.silence_s)
+        return self._nodes[address]
+
+    async def _attend(self, node: Node, play: "_Play") -> None:
+        """Play on a node as long as it answers, and ask again and again where it does not."""
+        tries = 0
+        while not play.batch.over:
+            try:
+                hello = await node.greet(play.terms)
+                self._same_machinery(node, hello.machinery)
+            except Refused as error:
+                node.change("refused", str(error))
+            except Lost as error:
+                node.change("lost", str(error))
+            else:
+                tries = 0
+                self._seat(node, hello.sessions)
+                node.change("well", "")
+                self._tell()
+                await _together(self._lane(node, lane, play) for lane in range(hello.sessions))
+            self._tell()
+            play.batch.wake()
+            if play.batch.over or node.state == "expelled":
+                return
+            await asyncio.sleep(AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+            tries += 1
+
+    def _same_machinery(self, node: Node, machinery: dict[str, str]) -> None:
+        """Raises Refused where the node plays on another browser than the first: pages may differ."""
+        others = [other for other in self._nodes.values() if other is not node and other.state == "well"]
+        if others and others[0].machinery != machinery:
+            first = others[0]
+            raise Refused(f"{node.address} plays on {machinery}, {first.address} on {first.machinery}: install the same browser on all")
+        node.machinery = machinery
+
+    def _seat(self, node: Node, sessions: int) -> None:
+        """Number the node's sessions behind those of the others."""
+        if sessions > node.sessions:
+            node.base, self._sessions = self._sessions, self._sessions + sessions
+        node.sessions = sessions
+
+    async def _lane(self, node: Node, lane: int, play: "_Play") -> None:
+        """Play in one of the node's sessions, one request after the other."""
+        while node.state == "well" and not play.batch.over:
+            lanes = sum(other.sessions for other in self._nodes.values() if other.state == "well")
+            parts = play.batch.take(node.address, node.playing, node.pace_s, lanes)
+            if not parts:
+                await play.batch.wait(LOOK_S)
+                continue
+            run = _Run(node, lane, parts, play, self._limits)
+            node.playing.update(parts)
+            try:
+                await run.play()
+            except Busy:
+                await asyncio.sleep(LOOK_S)  # others play there too
+            except Refused as error:
+                node.change("expelled" if isinstance(error, Lied) else "refused", str(error))
+                log.warning("%s", error)
+            except Lost as error:
+                log.warning("episodes are given to another collector: %s", error)
+                if not isinstance(error, Unreached):
+                    run.count_losses()
+                await self._probe(node, play, error)
+            finally:
+                node.playing.difference_update(parts)
+                run.give_back()
+                self._tell()
+
+    async def _probe(self, node: Node, play: "_Play", error: Lost) -> None:
+        """Ask the node how it does after a connection was lost; it is given up where it does not answer well."""
+        try:
+            await node.greet(play.terms)
+        except Refused as refused:
+            node.change("refused", str(refused))
+        except Lost:
+            node.change("lost", str(error))
+
+    def _tell(self) -> None:
+        if self._on_nodes is not None:
+            self._on_nodes(self.health)
+
+    def close(self) -> None:
+        """Close the connections."""
+
+        async def close_all() -> None:
+            for node in self._nodes.values():
+                await node.close()
+
+        loop_thread().run(close_all())
+        self._nodes.clear()
+
+    def __enter__(self) -> "HttpExecutor":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all until they have ended; the first error ends the others and is raised, and a cancellation ends all."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Play:
+    """One call: what is asked for, what has ended, and who hears of it."""
+
+    def __init__(
+        self, terms: wire.Terms, request: Request, keys: list[EpisodeKey], board: Board, events: bool, on_picture: PictureTaker | None
+    ) -> None:
+        self.terms, self.request, self.board, self.events, self.on_picture = terms, request, board, events, on_picture
+        self.batch = Batch(keys)
+        self.ended: queue.SimpleQueue[Trajectory | None] = queue.SimpleQueue()
+
+    def end(self, part: Part, trajectory: Trajectory, took_s: float) -> None:
+        """Give the trajectory of an episode to the caller, and tell its end."""
+        outcome = trajectory.outcome
+        changes = {name: -count for name, count in part.running.items()} | {"done": 1}
+        changes |= {"successes": int(outcome.success), "faults": int(outcome.faulted)}
+        part.running = {}
+        self.batch.end(part, took_s)
+        self.board.tell(part.session, "end", part.key, trajectory, "", **changes)
+        self.ended.put(trajectory)
+
+
+class _Run:
+    """Episodes that a node was asked to play in one request."""
+
+    def __init__(self, node: Node, lane: int, parts: Sequence[Part], play: _Play, limits: Limits) -> None:
+        self._node, self._parts, self._play, self._limits = node, parts, play, limits
+        self._session = node.base + lane
+        self._begun = time.monotonic()
+        self._left = list(parts)  # those that this node still has to play
+        for part in parts:
+            if part.teller is None:
+                part.teller, part.session = self, self._session
+
+    async def play(self) -> None:
+        """Ask, and take in what comes. Returns when its episodes have ended here or elsewhere. Raises Lost, Refused, Busy."""
+        request = replace(self._play.request, keys=tuple(part.key for part in self._parts))
+        asked = wire.Asked.of(self._play.terms, request, self._play.events)
+        try:
+            async with asyncio.timeout(self._limits.episode_s), contextlib.aclosing(self._node.play(asked)) as messages:
+                async for message in messages:
+                    match message:
+                        case Told(number, kind, words, changes):
+                            self._hear(self._parts[number], kind, words, changes)
+                        case Ended(number, trajectory):
+                            await self._take(self._parts[number], trajectory)
+                        case Failed(error):
+                            raise error
+                    if all(part.ended for part in self._left):
+                        return
+        except TimeoutError:
+            raise Lost(f"{self._node.address} did not end an episode within {self._limits.episode_s:g} s") from None
+
+    def _hear(self, part: Part, kind: EventKind, message: str, changes: dict[str, int]) -> None:
+        if part.ended or part.teller is not self:
+            return
+        for name in ("acting", "thinking"):
+            part.running[name] = part.running.get(name, 0) + changes.get(name, 0)
+        self._play.board.tell(self._session, kind, part.key, None, message, **changes)
+
+    async def _take(self, part: Part, trajectory: Trajectory) -> None:
+        """An episode has ended on the node. Raises Lied where it is another one."""
+        if trajectory.key != part.key:
+            raise Lied(f"{self._node.address} gave an episode of {trajectory.key} for {part.key}: it is not asked any more")
+        took_s, self._begun = time.monotonic() - self._begun, time.monotonic()
+        self._node.played(took_s)
+        if trajectory.outcome.kind == "fault" and not part.ended and len(part.faulted) + 1 < FAULTS:
+            part.faulted.append(self._node.address)
+            self._drop(part, f"it ended as a fault on {self._node.address}: {trajectory.outcome.message}")
+        elif not part.ended:
+            if self._play.on_picture is not None:
+                trajectory = await self._node.pictured(trajectory, self._play.on_picture)
+            if not part.ended:  # nor elsewhere, while its pictures came
+                self._play.end(part, trajectory, took_s)
+        if part in self._left:
+            self._left.remove(part)
+
+    def count_losses(self) -> None:
+        """The node was lost: the episode that it played may be to blame, and is where it played nothing else."""
+        if self._left and not self._left[0].ended:
+            self._left[0].losses += self._left[0].suspect
+            self._left[0].lost += 1
+
+    def give_back(self) -> None:
+        """Let others play what did not end here. What brought down too many nodes ends as a fault."""
+        for part in list(self._left):
+            if part.ended:
+                continue
+            if part.losses > self._play.request.retries.limit:
+                message = f"{part.losses} collectors in a row were lost while they played it alone, the last one: {self._node.reason}"
+                self._play.end(part, Trajectory(part.key, "", (), Outcome("fault", nan, 0.0, message, part.losses - 1)), 0.0)
+            else:
+                self._drop(part, f"it left {self._node.address}")
+        self._left.clear()
+
+    def _drop(self, part: Part, reason: str) -> None:
+        """Give an episode back, and tell that it begins again where this run told of it."""
+        if part.teller is self:
+            if part.running:
+                undone = {name: -count for name, count in part.running.items()}
+                self._play.board.tell(self._session, "retry", part.key, None, reason, retries=1, **undone)
+            part.teller, part.running = None, {}
+        if self._play.batch.give_back(part, self._node.address):
+            log.info("%s of seed %d is played again: %s", part.key.task_id, part.key.seed, reason)

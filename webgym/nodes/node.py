@@ -1,0 +1,163 @@
+"""A collector as its trainer sees it: its state, and its messages while it plays."""
+
+import io
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydantic import ValidationError
+
+from webgym.errors import Fault, UsageError
+from webgym.nodes import wire
+from webgym.nodes.batch import Part
+from webgym.nodes.client import Client, Lost, Refused
+from webgym.record.store import decode
+from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
+from webgym.types import Trajectory
+
+GREET_S = 10.0
+
+
+class Busy(Fault):
+    """No session of the node is free: others play there too."""
+
+
+class Lied(Refused):
+    """A node answered what no honest one says; it is not asked any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the episode with this number."""
+
+    number: int
+    kind: EventKind
+    message: str
+    changes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The trajectory of the episode with this number."""
+
+    number: int
+    trajectory: Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An error that is the caller's to see."""
+
+    error: Exception
+
+
+class Node:
+    """A collector at an address. `playing` are the episodes that it has, `base` the number of its first session."""
+
+    def __init__(self, address: str, token: str, silence_s: float) -> None:
+        self.address = address
+        self.state: NodeState = "new"
+        self.reason = ""
+        self.sessions = self.base = 0
+        self.playing: set[Part] = set()
+        self.pace_s = 0.0
+        self.machinery: dict[str, str] | None = None
+        self._since, self._episodes, self._losses = time.time(), 0, 0
+        self._client = Client(address, token, silence_s)
+        self._quick = Client(address, token, min(silence_s, GREET_S))
+
+    def change(self, state: NodeState, reason: str) -> None:
+        """Note how it does, and since when."""
+        self._losses += state == "lost" and self.state == "well"
+        if state != self.state:
+            self._since = time.time()
+        self.state, self.reason = state, reason
+
+    def played(self, took_s: float) -> None:
+        """Note that an episode ended there."""
+        self._episodes += 1
+        self.pace_s = took_s if self.pace_s == 0 else 0.8 * self.pace_s + 0.2 * took_s
+
+    def health(self) -> NodeHealth:
+        """Its present state."""
+        return NodeHealth(
+            self.address, self.state, self._since, self.sessions, len(self.playing), self._episodes, self._losses, self.pace_s, self.reason
+        )
+
+    async def greet(self, terms: wire.Terms) -> wire.Hello:
+        """Its answer to the terms. Raises Lost, Refused."""
+        return await self._quick.post("/hello", terms, wire.Hello)
+
+    async def play(self, asked: wire.Asked) -> AsyncGenerator[Told | Ended | Failed | None, None]:
+        """Its messages while it plays; None where it says that it lives. Raises Lost, Refused, Busy."""
+        ended = 0
+        async with self._client.stream("POST", "/play", asked) as response:
+            lines = self._client.lines(response)
+            async for content in lines:
+                line = self._line(content)
+                match line.kind:
+                    case "told":
+                        for told in line.told:
+                            if not 0 <= told.number < len(asked.keys):
+                                raise Lied(f"{self.address} told of an episode that it was not asked for: it is not asked any more")
+                            yield Told(told.number, told.kind, told.message, told.changes)
+                    case "ended":
+                        if line.number != ended:
+                            raise Lied(f"{self.address} ended an episode that it was not asked for: it is not asked any more")
+                        trajectory = self._trajectory(await anext(lines, b""))
+                        ended += 1
+                        yield Ended(line.number, trajectory)
+                    case "busy":
+                        raise Busy(f"{self.address} is busy")
+                    case "failed":
+                        if line.reason == "fault":
+                            raise Lost(f"{self.address} cannot play: {line.message}")
+                        error = UsageError(line.message) if line.reason == "usage" else RuntimeError(f"on {self.address}: {line.message}")
+                        yield Failed(error)
+                    case "beat":
+                        yield None
+        if ended < len(asked.keys):
+            raise Lost(f"{self.address} broke off")
+
+    def _line(self, content: bytes) -> wire.Line:
+        try:
+            return wire.Line.model_validate_json(content)
+        except ValidationError as error:
+            raise Lied(f"{self.address} said what is no line of the protocol, and is not asked any more: {wire.problem(error)}") from None
+
+    def _trajectory(self, content: bytes) -> Trajectory:
+        if not content:
+            raise Lost(f"{self.address} broke off before a trajectory")
+        try:
+            return decode(content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Lied(f"{self.address} gave no trajectory, and is not asked any more: {type(error).__name__}: {error}") from None
+
+    async def pictured(self, trajectory: Trajectory, on_picture: PictureTaker) -> Trajectory:
+        """The trajectory with its pictures fetched and kept. Raises Lost, Lied."""
+        turns = list(trajectory.turns)
+        for number, turn in enumerate(turns):
+            if turn.screenshot:
+                turns[number] = replace(turn, screenshot=on_picture(trajectory.key, number, await self._picture(turn.screenshot)))
+        return replace(trajectory, turns=tuple(turns))
+
+    async def _picture(self, name: str) -> np.ndarray:
+        """The pixels [height, width, 3] of a picture by its name."""
+        from PIL import Image
+
+        if not name.isalnum():
+            raise Lied(f"{self.address} named a picture that is none: it is not asked any more")
+        try:
+            content = await self._client.get(f"/pictures/{name}")
+        except Refused as error:  # it had too many, or was started anew
+            raise Lost(str(error)) from error
+        if wire.picture_name(content) != name:
+            raise Lied(f"{self.address} gave another picture than it named: it is not asked any more")
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return np.asarray(image.convert("RGB"))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        await self._quick.close()
