@@ -403,6 +403,8 @@ def filled(case: Case, megabytes: int) -> str:
             return "the run hangs on a full disk"
         if process.exitcode == 0:
             return "the disk was too large to fill up"
+        if not (disk / "full").is_dir():
+            return ""  # it ended before anything was written
         with RunFolder.open(disk / "full", write=False) as run:
             try:
                 run.latest().verify()
@@ -422,7 +424,7 @@ def table(result: Mapping[str, Any]) -> str:
     one, other = result["collection"], result["training"]
     for name in ("episodes", "hostile", "retries"):
         lines.append(f"| {name} | {one[name]} | {other[name]} |")
-    for name in ("blows", "missed", "faults", "outcomes"):
+    for name in ("blows", "faults", "outcomes"):
         lines.append(f"| {name} | {_counted(one[name])} | {_counted(other[name])} |")
     lines.append(f"| longest ten episodes (s) | {one['longest_s']:.0f} | |")
     lines.append(f"| seconds | {one['seconds']:.0f} | {other['seconds']:.0f} |")
@@ -458,6 +460,7 @@ def main() -> None:
         if not arguments.no_training:  # first: what is forked must not have a browser yet
             runs = Path(folder, "runs")
             struck, wrong = trained(runs, max(1, arguments.faults // 10), rng, tell)
+            tell(f"training: {struck}; wrong: {wrong}")
             disks = {f"{size} MB": filled(CASES[0], size) for size in (3, 12)}
             wrong += [f"disk of {size}: {words}" for size, words in disks.items() if words and not words.startswith("skipped")]
         before = _descriptors()
