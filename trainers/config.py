@@ -218,7 +218,7 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
         )
     if config.executor.kind != "local" and practice.forks:
         raise ConfigError(
-            f"executor.kind={config.executor.kind} cannot go with {name} as it is set: forks are played from episodes that no collector has: "
+            f"executor.kind={config.executor.kind} cannot go with {name} as it is set: it forks episodes that no collector has: "
             "take executor.kind=local"
         )
     if rollout.groups * rollout.group_size < practice.episodes:
@@ -230,7 +230,7 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
     if rollout.overlap and (practice.best_of > 1 or valued_forks):
         chosen = "forks" if valued_forks else "actions"
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: leave it out"
+            f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by values that the update is changing: leave it out"
         )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":
