@@ -90,9 +90,8 @@ class Players:
         self, policy: Policy | PolicyHandle, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore
     ) -> list[Trajectory]:
         """The episodes of these keys, recorded."""
-        trajectories = play_in_order(
-            self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
-        )
+        hear, keep = self.observers.hear, store.save_screenshot
+        trajectories = play_in_order(self.executor, policy, keys, record=record, on_event=hear, on_picture=keep)
         for trajectory in trajectories:
             store.append(trajectory)
         return trajectories
