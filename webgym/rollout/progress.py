@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
     """Seconds in words, as coarse as they are many.
 
     >>> duration(42.2), duration(150), duration(8000)
-    ('42 s', '3 min', '2.2 h')
+    ('42 s', '2 min', '2.2 h')
     """
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 

@@ -140,7 +140,7 @@ def test_fault_ends_the_episode_of_its_slot_only(make, mode):
     assert observations in envs.observation_space
     assert (terminated.tolist(), truncated.tolist()) == ([False] * 3, [False, True, False])
     assert np.isnan(rewards).tolist() == [False, True, False]
-    assert infos["_fault"].tolist() == [False, True, False] and infos["fault"][1].startswith("BrowserFault: ")
+    assert infos["_fault"].tolist() == [False, True, False] and infos["fault"][1].startswith("RendererFault: ")
     last = (
         infos["final_obs"][1]
         if mode == "SameStep"
