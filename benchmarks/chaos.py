@@ -156,6 +156,7 @@ def tasks() -> Iterator[None]:
     finally:
         for task in (cards, *hostile):
             registry.forget(task.id)
+        loop_thread().run(server.close())
 
 
 def _hostile(page: str, seed: int) -> Start:
