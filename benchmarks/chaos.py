@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,10 @@ class Tally:
     seconds: float = 0.0
     longest_s: float = 0.0  # of ten episodes, with all that befell them
     wrong: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain data."""
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
 
     def note(self, found: Sequence[Trajectory]) -> None:
         """Count the outcomes."""
@@ -152,6 +156,7 @@ def tasks() -> Iterator[None]:
     finally:
         for task in (cards, *hostile):
             registry.forget(task.id)
+        loop_thread().run(server.close())
 
 
 def _hostile(page: str, seed: int) -> Start:
@@ -468,8 +473,8 @@ def main() -> None:
             tally = collected(arguments.faults, arguments.sessions, rng, tell)
         wrong += tally.wrong + [f"left: {words}" for words in left(before, Path(folder)) if not words.startswith("descriptor")]
         result = {
-            "collection": asdict(tally),
-            "training": asdict(struck),
+            "collection": tally.to_json(),
+            "training": struck.to_json(),
             "disks": disks,
             "clock": "skipped: pages have clocks of their own",
         }
