@@ -25,7 +25,7 @@ from webgym.sites.apps import Server
 from webgym.sites.apps.server import LOOPBACK
 from webgym.task import Start, Task
 
-TITLE = "WebArena's and WebArena-Verified's form"
+TITLE: str = "WebArena's and WebArena-Verified's form"
 SITES = ("shopping", "shopping_admin", "reddit", "gitlab", "wikipedia", "map", "homepage")
 MORE_THAN_ONE = " |AND| "
 
