@@ -41,7 +41,7 @@ class Settings(Entry):
         return None if self.clock is None else moment(self.clock)
 
     @property
-    def time(self) -> dict[str, float]:
+    def time(self) -> dict[str, Any]:
         """The field of a task that says the clock, where it is given."""
         return {} if self.clock_s is None else {"clock_s": self.clock_s}
 

@@ -25,7 +25,7 @@ from webgym.sites.apps import Server
 from webgym.sites.apps.server import LOOPBACK
 from webgym.task import Start, Task
 
-TITLE = "WebArena's and WebArena-Verified's form"
+TITLE: str = "WebArena's and WebArena-Verified's form"
 SITES = ("shopping", "shopping_admin", "reddit", "gitlab", "wikipedia", "map", "homepage")
 MORE_THAN_ONE = " |AND| "
 
@@ -140,7 +140,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _held(file: Path, url: str) -> dict[str, dict[str, str]]:
+def _held(file: Path, url: str) -> dict[str, Any]:
     """The cookies and the local storage of Playwright's storage state for the site of an address."""
     state, parts = json_of(file), urlsplit(url)
     host = parts.hostname or ""

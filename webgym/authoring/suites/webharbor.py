@@ -28,7 +28,7 @@ from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.files import inside
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Start, Task, Verdict
 
-TITLE = "WebHarbor's form"
+TITLE: str = "WebHarbor's form"
 SERVE = ("python3", "-m", "flask", "--app", "app", "run", "--no-debugger", "--host", "127.0.0.1", "--port", "{port}")
 ANSWERS = ("tasks.jsonl", "tasks.yaml", "verify", "*.md")
 PASSED, FAILED = 0, 1
