@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+LOST_MS = 250.0  # for a frame that does not come
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
@@ -400,7 +401,7 @@ class Tab:
             try:
                 await self.frames.draw(self._base)
             except FrameLost:
-                await self.run(FRAME_MS)  # what the browser does for a frame may wait by this clock
+                await self.run(LOST_MS)  # what the browser does for a frame may wait by this clock
             except PlaywrightError as error:
                 if not _is_gone(error):
                     raise
