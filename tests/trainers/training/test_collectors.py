@@ -24,7 +24,6 @@ from webgym.record import live
 from webgym.record.store import load
 from webgym.types import Sampling, Trajectory
 
-
 LEARNS = {"loss": {"entropy_coef": 0.01}}
 """A loss that moves the weights also where no episode succeeds."""
 
