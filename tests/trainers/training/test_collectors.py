@@ -47,12 +47,12 @@ def same(run: Trainer, reference: Trainer) -> None:
 
 def remote(model: Path, parent: Path, name: str, urls: Sequence[str], **changes: object) -> Trainer:
     executor = {"kind": "http", "nodes": list(urls), "silence_s": 5.0, "wait_s": 60.0}
-    return start(model, parent, name, changes.pop("algo", "grpo"), executor=executor, **changes)  # type: ignore[arg-type]
+    return start(model, parent, name, changes.pop("algo", "reinforce"), executor=executor, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def local(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    run = finish(start(model, tmp_path_factory.mktemp("runs"), "local", "grpo", algorithm=LEARNS))
+    run = finish(start(model, tmp_path_factory.mktemp("runs"), "local", "reinforce", algorithm=LEARNS))
     before = PolicyModel.load(model).model.parameters()
     assert any(not torch.equal(x, y) for x, y in zip(state(run), before, strict=True)), "the weights move"
     return run
@@ -71,7 +71,7 @@ def test_a_run_over_collectors_is_the_run_in_one_process(model: Path, local: Tra
     "changes", [{"rollout": {"overlap": True}, "algorithm": LEARNS}, {"algo": "archer", "algorithm": {"bootstrap_at_limit": True}}]
 )
 def test_overlap_and_a_critic_change_nothing_of_it(model: Path, tmp_path: Path, changes: dict) -> None:
-    algo = changes.get("algo", "grpo")
+    algo = changes.get("algo", "reinforce")
     plainly = finish(start(model, tmp_path, "local", algo, **{k: v for k, v in changes.items() if k != "algo"}))
     with collector(2) as node:
         same(finish(remote(model, tmp_path, "remote", [node.url], **changes)), plainly)
@@ -112,7 +112,7 @@ def test_a_collector_with_a_browser_that_is_killed_changes_no_bit(model: Path, t
         "rollout": {"screenshots": 1},
         "algorithm": LEARNS,
     }
-    reference = finish(start(model, tmp_path, "local", "grpo", **changes))
+    reference = finish(start(model, tmp_path, "local", "reinforce", **changes))
     with processes(2, 1, "browser") as nodes:
         killed = []
 

@@ -56,7 +56,7 @@ def weights(folder: Path) -> torch.Tensor:
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model")
     changes = {"length": {"iterations": 2, "minutes": 100}, "update": {"token_budget": 64, "epochs": 1}}
-    config = merged(SMALL, {"model": str(model), "algo": "grpo", "algorithm": {"loss": {"entropy_coef": 0.01}}, **changes})
+    config = merged(SMALL, {"model": str(model), "algo": "reinforce", "algorithm": {"loss": {"entropy_coef": 0.01}}, **changes})
     for size, name in ((1, "alone"), (2, "both")):
         run(size, config=config, parent=str(tmp_path), name=name)
     first = [[x.key for x in load(tmp_path / name / "trajectories" / "iter-000001.jsonl")] for name in ("alone", "both")]
