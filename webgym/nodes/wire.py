@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -197,10 +198,13 @@ def said(status: int, sentence: str) -> Response:
 async def message(request: HttpRequest, kind: type[M]) -> M | Response:
     """The message in a request's body, or the answer to one that is none."""
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MOST_BYTES:
-            return said(413, f"a request of more than {MOST_BYTES:,} bytes")
+    try:
+        async for part in request.stream():
+            content += part
+            if len(content) > MOST_BYTES:
+                return said(413, f"a request of more than {MOST_BYTES:,} bytes")
+    except ClientDisconnect:  # nobody reads the answer
+        return said(400, "the request was cut off")
     try:
         return kind.model_validate_json(bytes(content))
     except ValidationError as error:

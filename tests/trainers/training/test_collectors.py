@@ -24,6 +24,9 @@ from webgym.record import live
 from webgym.record.store import load
 from webgym.types import Sampling, Trajectory
 
+LEARNS = {"loss": {"entropy_coef": 0.01}}
+"""A loss that moves the weights also where no episode succeeds."""
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,26 +47,31 @@ def same(run: Trainer, reference: Trainer) -> None:
 
 def remote(model: Path, parent: Path, name: str, urls: Sequence[str], **changes: object) -> Trainer:
     executor = {"kind": "http", "nodes": list(urls), "silence_s": 5.0, "wait_s": 60.0}
-    return start(model, parent, name, changes.pop("algo", "grpo"), executor=executor, **changes)  # type: ignore[arg-type]
+    return start(model, parent, name, changes.pop("algo", "reinforce"), executor=executor, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def local(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    return finish(start(model, tmp_path_factory.mktemp("runs"), "local", "grpo"))
+    run = finish(start(model, tmp_path_factory.mktemp("runs"), "local", "reinforce", algorithm=LEARNS))
+    before = PolicyModel.load(model).model.parameters()
+    assert any(not torch.equal(x, y) for x, y in zip(state(run), before, strict=True)), "the weights move"
+    return run
 
 
 def test_a_run_over_collectors_is_the_run_in_one_process(model: Path, local: Trainer, tmp_path: Path) -> None:
     with collector(1) as first, collector(2) as second:
-        run = finish(remote(model, tmp_path, "remote", [first.url, second.url], evaluation={"seeds": 2}))
+        run = finish(remote(model, tmp_path, "remote", [first.url, second.url], evaluation={"seeds": 2}, algorithm=LEARNS))
     same(run, local)
     shown = live.read(run.run.path)
     assert shown is not None and [(x["address"], x["state"]) for x in shown["nodes"]] == [(first.url, "well"), (second.url, "well")]
     assert sum(x["episodes"] for x in shown["nodes"]) >= 3 * 9 and len(shown["cells"]) == 3
 
 
-@pytest.mark.parametrize("changes", [{"rollout": {"overlap": True}}, {"algo": "archer", "algorithm": {"bootstrap_at_limit": True}}])
+@pytest.mark.parametrize(
+    "changes", [{"rollout": {"overlap": True}, "algorithm": LEARNS}, {"algo": "archer", "algorithm": {"bootstrap_at_limit": True}}]
+)
 def test_overlap_and_a_critic_change_nothing_of_it(model: Path, tmp_path: Path, changes: dict) -> None:
-    algo = changes.get("algo", "grpo")
+    algo = changes.get("algo", "reinforce")
     plainly = finish(start(model, tmp_path, "local", algo, **{k: v for k, v in changes.items() if k != "algo"}))
     with collector(2) as node:
         same(finish(remote(model, tmp_path, "remote", [node.url], **changes)), plainly)
@@ -93,13 +101,18 @@ def test_a_collector_that_is_killed_again_and_again_changes_no_bit(model: Path, 
             nodes[0].kill()
             nodes[0].start()
 
-        same(during(remote(model, tmp_path, "killed", [node.url for node in nodes]), harm), local)
+        same(during(remote(model, tmp_path, "killed", [node.url for node in nodes], algorithm=LEARNS), harm), local)
 
 
 @pytest.mark.slow
 def test_a_collector_with_a_browser_that_is_killed_changes_no_bit(model: Path, tmp_path: Path) -> None:
-    changes = {"tasks": ("miniwob.click-button",), "machine": {"backend": "browser", "sessions": 2}, "rollout": {"screenshots": 1}}
-    reference = finish(start(model, tmp_path, "local", "grpo", **changes))
+    changes = {
+        "tasks": ("miniwob.click-button",),
+        "machine": {"backend": "browser", "sessions": 2},
+        "rollout": {"screenshots": 1},
+        "algorithm": LEARNS,
+    }
+    reference = finish(start(model, tmp_path, "local", "reinforce", **changes))
     with processes(2, 1, "browser") as nodes:
         killed = []
 
