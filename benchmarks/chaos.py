@@ -31,6 +31,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.applications import COMMAND
 from benchmarks.hacks.world import HOST, HackSite
 from benchmarks.resume import CASES, Case, _process, _to_the_end, differences
@@ -401,6 +403,8 @@ def filled(case: Case, megabytes: int) -> str:
             return "the run hangs on a full disk"
         if process.exitcode == 0:
             return "the disk was too large to fill up"
+        if not (disk / "full").is_dir():
+            return ""  # it ended before anything was written
         with RunFolder.open(disk / "full", write=False) as run:
             try:
                 run.latest().verify()
@@ -420,7 +424,7 @@ def table(result: Mapping[str, Any]) -> str:
     one, other = result["collection"], result["training"]
     for name in ("episodes", "hostile", "retries"):
         lines.append(f"| {name} | {one[name]} | {other[name]} |")
-    for name in ("blows", "missed", "faults", "outcomes"):
+    for name in ("blows", "faults", "outcomes"):
         lines.append(f"| {name} | {_counted(one[name])} | {_counted(other[name])} |")
     lines.append(f"| longest ten episodes (s) | {one['longest_s']:.0f} | |")
     lines.append(f"| seconds | {one['seconds']:.0f} | {other['seconds']:.0f} |")
@@ -442,6 +446,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
+    torch.set_num_threads(1)  # a process that has threads cannot be forked
     logging.disable(logging.CRITICAL)
     chromium.ANSWER_S, profile.CLOSE_S = 4.0, 2.0  # a stopped process costs less of the time in which others are struck
 
@@ -455,6 +460,7 @@ def main() -> None:
         if not arguments.no_training:  # first: what is forked must not have a browser yet
             runs = Path(folder, "runs")
             struck, wrong = trained(runs, max(1, arguments.faults // 10), rng, tell)
+            tell(f"training: {struck}; wrong: {wrong}")
             disks = {f"{size} MB": filled(CASES[0], size) for size in (3, 12)}
             wrong += [f"disk of {size}: {words}" for size, words in disks.items() if words and not words.startswith("skipped")]
         before = _descriptors()

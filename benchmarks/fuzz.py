@@ -239,8 +239,8 @@ def targets() -> list[Target]:
         Target("task files, yaml", (_TASKS,), _task_file(".yaml"), 0.02),
         Target("task files, jsonl", ('{"name": "one", "start": "/", "goal": "g", "check": {"page": "x"}}\n',), _task_file(".jsonl"), 0.1),
         Target("trajectories", (_LINE,), _line),
-        Target("manifests", (_MANIFEST,), _manifest(), 0.3),
-        Target("rows of metrics", ('{"iteration":1,"rollout/success":0.5}\n',), _journal(), 0.3),
+        Target("manifests", (_MANIFEST,), _manifest(), 0.05),
+        Target("rows of metrics", ('{"iteration":1,"rollout/success":0.5}\n',), _journal(), 0.05),
         Target("prompts", _TEXTS, _prompt),
     ]
 
@@ -274,8 +274,9 @@ def main() -> None:
     for one in chosen:
         counts[one.name] = round(arguments.inputs * one.share / whole)
         start = time.monotonic()
-        wrong += fuzzed(one, counts[one.name], arguments.seed)
-        print(f"{one.name}: {counts[one.name]:,} inputs, {time.monotonic() - start:.0f} s", flush=True)
+        found = fuzzed(one, counts[one.name], arguments.seed)
+        wrong += found
+        print(f"{one.name}: {counts[one.name]:,} inputs, {len(found)} wrong, {time.monotonic() - start:.0f} s", flush=True)
     result = {
         "inputs": sum(counts.values()),
         "seed": arguments.seed,

@@ -5,7 +5,7 @@
 
 Each installed application is played by the oracles of its pack, one task after the other. Given are:
 
-- install_s, environment_mb, prepare_s: seconds and size of its environment, and seconds of its first data, as `webgym sites install` kept them
+- install_s, bytes, prepare_s: seconds and size of its environment, and seconds of its first data, as `webgym sites install` kept them
 - start_ms: from the request for a process to its first answer; resident_mb: the memory of the process and its children after the episodes
 - own_reset_ms: p50 of the reset alone, without a browser; reset_ms: p50 of an environment's reset, to the first observation
 - step_ms: p50 and 90th percentile of a step

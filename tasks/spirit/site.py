@@ -20,7 +20,8 @@ QUERIES = {
     "likes": f"select l.id as key, l.comment_id as comment, u.username as user from spirit_comment_like_commentlike as l {USER} l.user_id",
     "favorites": "select f.id as key, topic.title as topic, u.username as user from spirit_topic_favorite_topicfavorite as f "
     f"{TOPIC} f.topic_id {USER} f.user_id",
-    "flags": f"select f.id as key, f.comment_id as comment, u.username as user, f.reason from spirit_comment_flag_flag as f {USER} f.user_id",
+    "flags": "select f.id as key, f.comment_id as comment, u.username as user, f.reason from spirit_comment_flag_flag as f "
+    f"{USER} f.user_id",
     "invited": "select p.id as key, topic.title as topic, u.username as user from spirit_topic_private_topicprivate as p "
     f"{TOPIC} p.topic_id {USER} p.user_id",
     "people": f"select u.id as key, u.first_name, u.last_name, p.location from spirit_user_userprofile as p {USER} p.user_id",

@@ -67,8 +67,8 @@ class Credit:
     """Credit of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
 
     `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are the predictions wanted of a critic at each turn.
-    `stats` go to the metrics. `memory` comes back with the next iteration's `Values`, and is kept in checkpoints.
-    `per_token` says that arrays are per token even where a trajectory has as many tokens as turns.
+    `stats` go to the metrics. `memory` comes back with the next iteration's `Values`, and is kept in checkpoints. `per_token` says that
+    arrays are per token even where a trajectory has as many tokens as turns.
     """
 
     advantages: list[np.ndarray]
@@ -127,7 +127,7 @@ def token_discounts(trajectory: Trajectory, gamma: float, token_gamma: float) ->
     d = np.full(sum(turn_sizes(trajectory)), token_gamma, dtype=np.float64)
     last, discount = -1, 1.0
     for size in turn_sizes(trajectory):
-        if size and last >= 0:
+        if last >= 0:
             d[last] = discount
         last, discount = (last + size, gamma) if size else (last, discount * gamma)
     d[-1:] = 0.0

@@ -290,6 +290,10 @@ def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
     if name:
+        if name != Path(name).name:
+            raise CheckpointError(
+                f"the name of a run is that of a folder in {parent}, without a path: got {name!r}; give the path with --out"
+            )
         try:
             (parent / name).mkdir()
         except FileExistsError as error:

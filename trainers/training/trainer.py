@@ -191,7 +191,10 @@ class Trainer:
             if ends or self.iteration % config.checkpoints.every == 0:
                 self.save()
             if over:
-                watch.display.say(f"stopped after {config.length.minutes:g} minutes, as asked")
+                watch.display.say(
+                    f"{self.iteration} of {config.length.iterations} iterations: the time limit (length.minutes={config.length.minutes:g}) "
+                    f"was reached; `webgym train --resume {self.run.path}` goes on"
+                )
                 break
         watch.say_split()
         if watch.interrupted:

@@ -27,7 +27,7 @@ from webgym.env.core import AsyncWebEnv
 from webgym.errors import Fault, UsageError, WebGymError, did_you_mean
 from webgym.nodes import wire
 from webgym.nodes.wire import Asked, Hello, Line, Terms, Told
-from webgym.packs import digests
+from webgym.packs import digests, registry
 from webgym.policies.policy import Policy
 from webgym.record.store import encode, png
 from webgym.rollout.collector import must_read_prompts
@@ -110,6 +110,8 @@ class Collector:
         if found := self._difference(asked.terms):
             return wire.said(409, found)
         for task_id, *_ in asked.keys:
+            if "#" in task_id or registry.is_module_name(task_id):  # a request never has files read or modules imported
+                return wire.said(422, f"expected a task's plain id such as wizard.h3, got {task_id!r}: start the collector with --tasks")
             try:
                 pack = digests.pack_of(task_id)
             except WebGymError as error:
@@ -203,7 +205,7 @@ class _Teller(Board):
 
     def tell(self, session: int, kind: EventKind, key: EpisodeKey, trajectory: Trajectory | None, message: str, **changes: int) -> None:
         if self._wanted and kind != "end":  # the end is a line of its own
-            self.told.append(Told(number=self.number, kind=kind, message=message, changes=changes))
+            self.told.append(Told.model_validate({"number": self.number, "kind": kind, "message": message, "changes": changes}))
 
 
 class _Playing:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import queue
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
@@ -364,7 +364,7 @@ class _Run:
         except TimeoutError:
             raise Lost(f"{self._node.address} did not end an episode within {self._limits.episode_s:g} s") from None
 
-    def _hear(self, part: Part, kind: EventKind, message: str, changes: dict[str, int]) -> None:
+    def _hear(self, part: Part, kind: EventKind, message: str, changes: Mapping[wire.Count, int]) -> None:
         if part.ended or part.teller is not self:
             return
         for name in ("acting", "thinking"):

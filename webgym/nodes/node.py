@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,7 @@ class Told:
     number: int
     kind: EventKind
     message: str
-    changes: dict[str, int]
+    changes: Mapping[wire.Count, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Handle(_Message):
 
 
 Key = tuple[str, int, int, int, int]
+Count = Literal["thinking", "acting", "turns", "retries"]
+"""Counts of :class:`webgym.rollout.contract.Counts` that change before an episode's end."""
 
 
 class Asked(_Message):
@@ -110,7 +112,7 @@ class Told(_Message):
     number: int
     kind: EventKind
     message: str = ""
-    changes: dict[str, int] = {}
+    changes: dict[Count, int] = {}
 
 
 class Line(_Message):

@@ -129,7 +129,7 @@ def audit(
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
-        if name in ("infeasible", "wrong target") and solved is not None and _gives_up(solved):
+        if name in ("infeasible", "wrong target", "other seed") and solved is not None and _gives_up(solved):
             continue  # giving up is right for any target; the task's twin tells policies that look from those that do not
         if other.informed and solved is None:
             continue

@@ -1,9 +1,7 @@
 """Two processes share an update: gradient, weights and metrics are those of one, and of a loop over tokens in float64."""
 
-import os
+import multiprocessing
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,57 @@ import pytest
 import torch
 
 from tests.trainers.episodes import Table
-from tests.trainers.learning.test_learner import VOCABULARY, batch_of_8
+from tests.trainers.learning.test_learner import VOCABULARY, batch_of_8, steps_of
+from trainers.learning.learner import Learner, OptimConfig
+from trainers.learning.losses import LossSpec
 from trainers.learning.peers import Alone, peers
+from webgym.errors import DivergenceError
 
-ROOT = Path(__file__).parents[3]
+BUDGETS = {"many": 1, "one": 10_000, "bounded": 1, "diverges": 1}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+def worker(rank: int, size: int, port: int, out: Path, case: str) -> None:
+    """One process of an update in float64: three optimiser steps; gradients, weights and metrics go to a file."""
+    import os
+
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with peers() as group:
+        table = Table(VOCABULARY, seed=1)
+        many, advantages = batch_of_8(table)
+        if case == "diverges":
+            advantages[0][:] = float("nan")  # in a micro-batch of one process only
+        table = table.double()
+        (step,) = steps_of(many, advantages, BUDGETS[case])
+        gradients: list[torch.Tensor] = []
+        clip = torch.nn.utils.clip_grad_norm_
+
+        def seen(parameters, most):
+            gradients.append(table.table.grad.clone())
+            return clip(parameters, most)
+
+        torch.nn.utils.clip_grad_norm_ = seen
+        config = OptimConfig(lr=0.1, max_step_kl=0.01 if case == "bounded" else None)
+        learner = Learner(table.parameters(), table, config, failed_batch=out.with_suffix(f".failed{rank}"), peers=group)
+        spec, error, metrics = LossSpec(divisor="tokens"), "", []
+        try:
+            metrics = [learner.update([step], spec) for _ in range(3)]
+        except DivergenceError as diverged:
+            error = str(diverged)
+        kept = {"gradients": gradients, "weights": table.table.detach(), "metrics": metrics, "error": error}
+        torch.save(kept, out.with_suffix(f".{rank}"))
 
 
 def updated(out: Path, case: str, size: int) -> list[dict[str, Any]]:
-    """What each of `size` processes came to."""
-    common = {**os.environ, "PYTHONPATH": str(ROOT), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, "-m", "tests.trainers.learning.peers_worker", str(out), case]
-    running = [subprocess.Popen(command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, cwd=ROOT) for rank in range(size)]
-    assert [process.wait(120) for process in running] == [0] * size
+    """The results of each of `size` processes."""
+    torch.set_num_threads(1)  # a process that has threads cannot be forked
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    running = [multiprocessing.get_context("fork").Process(target=worker, args=(rank, size, port, out, case)) for rank in range(size)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(120)
+    assert [process.exitcode for process in running] == [0] * size
     return [torch.load(out.with_suffix(f".{rank}"), weights_only=True) for rank in range(size)]
 
 

@@ -310,6 +310,18 @@ def test_factories_that_are_not_on_the_list_are_never_called(tmp_path: Path, mon
     assert not (tmp_path / "called").exists()
 
 
+def test_a_request_has_no_file_read_and_no_module_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stranger_tasks.py", "stranger_pack.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'called')!r}, 'w')\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    terms = wire.Terms.here("text", (TASK,))
+    monkeypatch.setattr(wire.Terms, "here", lambda *_: terms)
+    for task_id in (f"{tmp_path}/stranger_tasks.py#a.b", "stranger_pack:a.b", "stranger_pack:#a.b"):
+        with collector(1) as node, pytest.raises(UsageError, match="expected a task's plain id"):
+            played(node.url, keys=[EpisodeKey(task_id, 0)])
+    assert not (tmp_path / "called").exists()
+
+
 def test_the_callers_mistakes_and_bugs_are_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
     import webgym.policies.scripted as scripted
 
@@ -338,6 +350,7 @@ LIES = {
         lambda body: body.replace(b'"kind":"ended"', b'"kind":"ended","number":9'),
         "ended an episode that it was not asked for",
     ),
+    "other counts": (lambda body: b'{"kind":"told","told":[{"number":0,"kind":"turn","changes":{"done":9}}]}\n' + body, "no line of the"),
     "no line": (lambda body: b"<html>\n" + body, "no line of the protocol"),
     "no trajectory": (lambda body: body.replace(b'"goal"', b'"gaol"'), "gave no trajectory"),
 }

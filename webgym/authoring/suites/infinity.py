@@ -38,7 +38,7 @@ class Row(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: the servers, and the verifiers."""
+    """Parts of the suite that run programs: the servers, and the verifiers."""
     return [f"{app.name}/server.py and its verifiers" for app in applications(folder)]
 
 

@@ -1,4 +1,4 @@
-"""What all forms of suites share: settings, findings, names."""
+"""Common parts of all forms of suites: settings, findings, names."""
 
 import json
 import re
@@ -20,7 +20,7 @@ VERIFY_S = 40.0  # that a suite's own program may take for its verdict
 
 
 class Settings(Entry):
-    """What a user may say of a suite."""
+    """Settings of a user about a suite."""
 
     pack: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None = None  # the name of the folder, unless given
     serve: Words | None = None  # the command that starts an application, with {port}, where it is not the usual one

@@ -49,7 +49,7 @@ class Entry(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: nothing, but tasks act on servers elsewhere."""
+    """Parts of the suite that run programs: nothing, but tasks act on servers elsewhere."""
     return [f"tasks that act on {url}" for url in _known(Settings()).values() if urlsplit(url).hostname not in LOOPBACK]
 
 

@@ -44,7 +44,7 @@ class Row(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: the applications, and the verifiers."""
+    """Parts of the suite that run programs: the applications, and the verifiers."""
     return [f"{site.name}/app.py and its verifiers" for site in applications(folder)]
 
 

@@ -378,6 +378,8 @@ class Session:
             if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
                 raise PageError(words) from error
             self._broken = True
+            if any(tab.lost for tab in self._tabs):
+                raise HangFault("a page held up the frames of others and was closed") from error
             if self._crashed and self._profile.browser.is_connected():
                 raise RendererFault(f"the process of a page is gone: {words}") from error
             raise BrowserFault(f"the browser is gone: {words}") from error
