@@ -188,6 +188,10 @@ def plot_forks(report: Mapping[str, Any], folder: Path) -> list[Path]:
                 label = f"{cost}: {'sampled steps' if cost == 'C1' else 'and replayed ones'}"
                 axis.errorbar([x["mean"] for x in found], places, xerr=_errors(found), fmt="o", ms=4, color=colour, label=label)
             axis.set(xscale="log", title=problem, yticks=np.arange(len(rows))[::-1], yticklabels=[row[name] for row in rows])
+            low, high = axis.get_xlim()
+            ticks = [x for x in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= x <= high]
+            axis.minorticks_off()
+            axis.set_xticks(ticks, [f"{x:g}" for x in ticks], fontsize=7)
             axis.axvline(1.0, color="grey", linewidth=0.8)
             axis.title.set_fontsize(8)
         figure.supxlabel(f"{words}, ratio to {report[part][0][name]}", fontsize=9)
