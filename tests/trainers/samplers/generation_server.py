@@ -14,7 +14,6 @@ from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from webgym.types import Sampling
 
-
 LOADING = Lock()
 """Held while a model is read: transformers changes settings of the whole process meanwhile, and servers are threads here."""
 
