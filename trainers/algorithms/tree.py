@@ -46,7 +46,7 @@ class Config(AlgorithmConfig):
     """Continuations of a forked state, the episode itself included."""
     train: Literal["all", "forked"] = "all"
     """Turns that are trained: all, or only those that have siblings."""
-    loss: LossSpec = LossSpec(policy="reinforce")
+    loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
 

@@ -43,7 +43,7 @@ class Config(AlgorithmConfig):
     """Advantages of turns that were not chosen: those of tree, or the critic's TD(0) residual."""
     train_continuations: bool = True
     """Train on the continuations too."""
-    loss: LossSpec = LossSpec(policy="reinforce")
+    loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
 
