@@ -9,9 +9,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from openenv.core.client_types import StepResult
-from openenv.core.env_client import EnvClient
-from openenv.core.env_server.types import Action, Observation, State
+from openenv.core.client_types import StepResult  # pyright: ignore[reportMissingImports]
+from openenv.core.env_client import EnvClient  # pyright: ignore[reportMissingImports]
+from openenv.core.env_server.types import Action, Observation, State  # pyright: ignore[reportMissingImports]
 
 from webgym.errors import BrowserFault, UsageError
 from webgym.serve.client import Episodes

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal
@@ -33,7 +33,7 @@ def app(sessions: Sessions, protocol: Protocol, *, token: str = "", hosts: Itera
     """The ASGI application that serves these sessions. It must run on the browser's event loop."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> Any:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:

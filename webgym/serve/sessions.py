@@ -73,13 +73,15 @@ class Session:
         async with self._turn():
             seed = asked.seed if asked.seed is not None else secrets.randbelow(1 << 31)
             self._begun, self.over = None, True
-            for attempt in range(RESETS):
+            tries = RESETS
+            while True:
                 try:
                     seen = await self._reset(asked, seed)
                     break
                 except Fault:
                     await self._drop()
-                    if attempt == RESETS - 1:
+                    tries -= 1
+                    if not tries:
                         raise
             self._begun, self.turn, self.over = asked.model_copy(update={"seed": seed}), 0, False
             return Turned(observation=Seen.of(seen, asked.task, seed))
