@@ -30,6 +30,6 @@ def prose(page: str) -> list[str]:
     for line in (ROOT / page).read_text("utf-8").splitlines():
         if line.startswith("```"):
             code = not code
-        elif not code and not line.startswith("|"):
+        elif not code and not line.lstrip().startswith("|"):
             lines.append(line)
     return lines

@@ -17,5 +17,7 @@ WITH_EXAMPLES = sorted(
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_docstring_examples(name):
+    if name == "webgym.serve.openenv_client":
+        pytest.importorskip("openenv", reason="the extra `openenv` is not installed")
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert results.attempted and not results.failed

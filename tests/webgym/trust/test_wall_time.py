@@ -3,12 +3,14 @@
 import itertools
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from webgym.packs import registry
 from webgym.task import PENDING, Start, Task
+from webgym.trust import wall_time as wall_time_module
 from webgym.trust.wall_time import wall_time
 
 
@@ -56,8 +58,15 @@ def told():
     return ask
 
 
-def test_a_site_that_shows_seconds_is_named(told):
-    words = told(lambda: int(time.time()))
+def test_a_site_that_shows_seconds_is_named(told, monkeypatch):
+    clock = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal clock
+        clock += seconds
+
+    monkeypatch.setattr(wall_time_module, "asyncio", SimpleNamespace(sleep=sleep))  # the site's clock stands still but for these waits
+    words = told(lambda: int(clock))
     assert "depend on the wall clock at clockwork" in words and "turn 0 shows" in words and "deterministic: false" in words
 
 

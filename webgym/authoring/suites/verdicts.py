@@ -42,7 +42,7 @@ class Judge(Protocol):
 
     @property
     def trust(self) -> Literal["state", "page"]:
-        """"page" where the page is its own judge."""
+        """ "page" where the page is its own judge."""
         ...
 
     def check(self, evidence: Evidence) -> Verdict:
