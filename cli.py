@@ -9,17 +9,20 @@ import warnings
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.logging import RichHandler
-from rich.table import Table
 from rich.text import Text
 
-from webgym.commands.console import PlainConsole
+from webgym.commands.console import PlainConsole, show_rows
 from webgym.errors import WebGymError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate web agents with RL.")
+app = typer.Typer(
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit status: 0 done, 1 below what was asked for, 2 a mistake or a full disk, 130 stopped by Ctrl-C.",
+)
 tasks_app = typer.Typer(no_args_is_help=True, help="The tasks.")
 study_app = typer.Typer(no_args_is_help=True, help="Experiments over many runs, which go on where they were stopped.")
 bench_app = typer.Typer(no_args_is_help=True, help="What things cost, against the physical limit.")
@@ -74,6 +77,47 @@ class PageView(StrEnum):
     text = "text"
     screenshot = "screenshot"
     both = "both"
+
+
+class PromptStyle(StrEnum):
+    """Style of prompts."""
+
+    compact = "compact"
+    chat = "chat"
+
+
+class PromptContext(StrEnum):
+    """Context of prompts."""
+
+    window = "window"
+    conversation = "conversation"
+
+
+StyleOption = Annotated[PromptStyle, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")]
+
+
+def _prompts(style: PromptStyle, context: PromptContext) -> Any:
+    """The prompt settings of a style and a context."""
+    from webgym.prompts.settings import COMPACT, PromptSettings
+
+    base = COMPACT if style is PromptStyle.compact else PromptSettings()
+    return PromptSettings.from_json({**base.to_json(), "style": style.value, "context": context.value})
+
+
+class Split(StrEnum):
+    """Split of the seeds."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
+
+
+class Stage(StrEnum):
+    """Stage of a study."""
+
+    tune = "tune"
+    measure = "measure"
+    all = "all"
 
 
 class ModelDialect(StrEnum):
@@ -138,13 +182,11 @@ def tasks_list(
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("id", "difficulty", "turns", "limit", "oracle", "trust", "description")
-    for t in found:
-        table.add_row(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description)
-    console.print(table)
-    console.print(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
+    rows = [(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description) for t in found]
+    show_rows(console, ("id", "level", "turns", "limit", "oracle", "trust", "description"), rows)
+    _say(f"{len(found)} tasks; sets: {', '.join(task_sets.task_sets())}")
     for words in dict.fromkeys(lacks.values()):
-        console.print(words, soft_wrap=True)
+        _say(words)
 
 
 @tasks_app.command("show")
@@ -265,11 +307,9 @@ def sites_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on sta
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    table = Table("application", "title", "licence", "tasks", "installed")
-    for row in found:
-        there = "no" if row["missing"] else f"{row['bytes'] / 1e6:.0f} MB"
-        table.add_row(row["name"], row["title"], row["licence"], str(row["tasks"]), there)
-    console.print(table)
+    there = {row["name"]: "no" if row["missing"] else f"{row['bytes'] / 1e6:.0f} MB" for row in found}
+    rows = [(row["name"], there[row["name"]], str(row["tasks"]), row["licence"], row["title"]) for row in found]
+    show_rows(console, ("application", "installed", "tasks", "licence", "title"), rows)
 
 
 @sites_app.command("install")
@@ -299,50 +339,33 @@ def demos(
     trust: TrustOption = [],  # noqa: B006
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task.")] = 100,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 4,
-    style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    style: StyleOption = PromptStyle.compact,
     context: Annotated[
-        str, typer.Option(help="window (each prompt tells everything anew) or conversation (prompts only grow).")
-    ] = "window",
+        PromptContext, typer.Option(help="window (each prompt tells everything anew) or conversation (prompts only grow).")
+    ] = PromptContext.window,
     slips: Annotated[
         float,
         typer.Option(min=0, max=1, help="Chance that a turn is a random action, as people slip; failed episodes are then kept too."),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Which training seeds are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which training seeds are drawn.")] = 0,
     backend: BackendOption = "browser",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder of a recording that was stopped.")] = False,
 ) -> None:
     """Record oracle demonstrations on training seeds, for `webgym sft`."""
     from webgym.backends import known_backend
-    from webgym.evaluation.statistics import report
+    from webgym.commands.record_demos import Plan, Recording
     from webgym.packs import sets as task_sets
-    from webgym.packs.rehearsal import rehearse
-    from webgym.policies.demonstrator import Demonstrator, demo_keys
-    from webgym.prompts.settings import COMPACT, PromptSettings
-    from webgym.record import layout
-    from webgym.record.store import TrajectoryStore
-    from webgym.rollout.arena import Arena
     from webgym.rollout.progress import shown
 
-    base = COMPACT if style == "compact" else PromptSettings()
-    prompts = PromptSettings.from_json({**base.to_json(), "style": style, "context": context})
-    chosen = task_sets.choose(tasks)
-    rehearse(chosen, known_backend(backend))
-    keys = demo_keys(chosen, episodes, task_sets.seeds_of("train"), seed)
-    path = out / layout.DEMOS
-    if path.exists():
-        raise WebGymError(f"{path} exists already: give another --out, or remove it")
-    with Arena(sessions, backend=known_backend(backend)) as arena, shown(len(keys), PlainConsole(stderr=True)) as listener:
-        found = arena.collect(Demonstrator(prompts, slips, seed), keys, on_event=listener)
-    out.mkdir(parents=True, exist_ok=True)
-    kept = 0
-    with TrajectoryStore(path) as store:
-        for trajectory in found:
-            if trajectory.outcome.success or (slips and not trajectory.outcome.faulted):
-                store.append(trajectory)
-                kept += 1
-    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
-    result = report(found)
+    plan = Plan(tuple(task_sets.choose(tasks)), _prompts(style, context), episodes, slips, seed, known_backend(backend))
+    recording = Recording(out, plan, resume=resume)
+    try:
+        result = recording.play(sessions, lambda total: shown(total, PlainConsole(stderr=True)))
+    except KeyboardInterrupt:
+        _say(f"stopped with {recording.kept} demonstrations in {recording.path}; the same command with --resume goes on")
+        raise typer.Exit(130) from None
     console.print(result.table("demonstrations"))
-    console.print(f"{kept} demonstrations in {path}")
+    _say(f"{recording.kept} demonstrations in {recording.path}")
 
 
 @app.command()
@@ -388,10 +411,8 @@ def algos(
         if as_json:
             print(json.dumps([asdict(x) for x in found], indent=2))
             return
-        table = Table("algorithm", "summary")
-        for x in found:
-            table.add_row(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary)
-        console.print(table)
+        rows = [(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary) for x in found]
+        show_rows(console, ("algorithm", "summary"), rows)
         return
     from trainers.config import options
     from trainers.training.metrics import explanations
@@ -407,10 +428,7 @@ def algos(
         (("option", "default", "meaning"), [(x["key"], json.dumps(x["default"]), x["means"]) for x in settings]),
         (("metric", "meaning"), list(metrics.items())),
     ):
-        table = Table(*title)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        show_rows(console, title, rows)
 
 
 @app.command()
@@ -422,7 +440,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML file with the configuration.")] = None,
     recipe: Annotated[str, typer.Option(help="A configuration that comes along (`webgym recipes list`), to begin with.")] = "",
     settings: SetOption = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the run.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "",
     backend: BackendOption = "",
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with.")] = None,
@@ -464,7 +482,11 @@ def train(
             resolved = configuration.resolve(configuration.merged(defaults, data))[0]
             trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line, peers=group)
         with trainer.run:
-            trainer.train()
+            try:
+                trainer.train()
+            except KeyboardInterrupt:
+                _say(f"stopped at once; `webgym train --resume {trainer.run.path}` goes on from its newest checkpoint")
+                raise typer.Exit(130) from None
     console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
 
 
@@ -533,10 +555,7 @@ def show_config(
     if as_json:
         print(json.dumps([{"key": key, "default": value, "means": words} for key, value, words in keys], indent=2))
         return
-    table = Table("key", "default", "meaning")
-    for key, value, words in keys:
-        table.add_row(key, json.dumps(value), words)
-    console.print(table)
+    show_rows(console, ("key", "default", "meaning"), [(key, json.dumps(value), words) for key, value, words in keys])
 
 
 @app.command("eval")
@@ -552,16 +571,16 @@ def evaluate(
     extra: Annotated[str, typer.Option(help="openai: more fields for each request, as a JSON object; null takes one out.")] = "{}",
     tasks: TasksOption = [],  # noqa: B006
     trust: TrustOption = [],  # noqa: B006
-    split: Annotated[str, typer.Option(help="train, valid or test seeds.")] = "test",
+    split: Annotated[Split, typer.Option(help="Which seeds.")] = Split.test,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
-    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is --greedy.")] = 1.0,
     grammar: Annotated[
         bool | None, typer.Option(help="Hold answers to the action syntax and the page's refs; as it was trained unless given.")
     ] = None,
     sessions: Annotated[int, typer.Option(min=1, help="Browser sessions at once.")] = 8,
     backend: BackendOption = "browser",
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for a checkpoint; a GPU reads it in bfloat16.")] = "cpu",
     settings: Annotated[
         list[str], typer.Option("--set", "-s", help="Where a checkpoint's answers are generated, such as sampler.kind=openai; see `train`.")
@@ -570,23 +589,22 @@ def evaluate(
         Path | None, typer.Option(help="A folder for the episodes as they end; the same command goes on from there.", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
-    fail_under: Annotated[float, typer.Option(help="Exit with 1 below this success.")] = 0.0,
+    fail_under: Annotated[float, typer.Option(min=0, max=1, help="Exit with 1 below this success.")] = 0.0,
 ) -> None:
     """Evaluate a checkpoint on held-out seeds: success per task with 95% intervals."""
     from webgym.backends import known_backend
-    from webgym.evaluation.assessment import SPLITS, Assessment
+    from webgym.evaluation.assessment import Assessment
     from webgym.rollout.progress import shown
 
+    greedy = greedy or temperature == 0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     if settings and policy is not None:
         raise WebGymError(f"--set {settings[0]}: expected --checkpoint beside it, whose answers a sampler generates, got --policy {policy}")
-    if split not in SPLITS:
-        raise WebGymError(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
     wanted = Assessment(
         chosen,
-        split,  # type: ignore[arg-type]
+        split.value,  # type: ignore[arg-type]
         seeds,
         sessions,
         known_backend(backend),
@@ -626,7 +644,8 @@ def evaluate(
     if as_json:
         print(json.dumps(result, indent=2))
     else:
-        console.print(found.table(f"{model or policy or checkpoint}, {split} seeds, {'greedy' if greedy else 'sampled'}"))
+        sampled = "" if policy not in (None, ModelFree.openai) else ", greedy" if greedy else ", sampled"
+        console.print(found.table(f"{model or policy or checkpoint}, {split} seeds{sampled}"))
         if comparison:
             console.print(comparison.sentence())
     if found.overall.success < fail_under:
@@ -654,7 +673,7 @@ def truth(
     gamma: Annotated[float | None, typer.Option(help="Discount per turn; the algorithm's unless given.")] = None,
     backend: BackendOption = "",
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the continuations.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the continuations.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Estimate V, Q and advantage at the turns of recorded episodes by n continuations of each state; exactly where known."""
@@ -696,7 +715,7 @@ def critic(
     truth_episodes: Annotated[int, typer.Option(min=1, help="Episodes of each set whose states are gone on from.")] = 8,
     backend: BackendOption = "",
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 8,
-    seed: Annotated[int, typer.Option(help="Which instances are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which instances are drawn.")] = 0,
     plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -782,13 +801,44 @@ def _show(found: Any, tables: Any, as_json: bool) -> None:
         console.print(table)
 
 
+@study_app.command("forks")
+def study_forks(
+    grid: Annotated[Path | None, typer.Option(help="TOML file with problems and contenders; the published grid unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/forks"),
+    stage: Annotated[str, typer.Option(help="signal, tune, measure, or all.")] = "all",
+    most: MostOption = None,
+    plan: PlanOption = False,
+    report: ReportOption = False,
+    plots: PlotsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare credit by sampling with critics and groups on a table of choices: signal-to-noise per step, and steps to learn."""
+    from trainers.studies.forks import FORKS, STAGES, ForkStudy, tables
+    from trainers.studies.plots import plot_forks, pyplot
+
+    if stage not in (*STAGES, "all"):
+        raise WebGymError(f"--stage {stage!r}: expected one of signal, tune, measure, all")
+    if plots:
+        pyplot()
+    study = ForkStudy(grid or FORKS, out)
+    if plan:
+        _say("\n".join(study.plan()))
+        return
+    if not report:
+        study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
+    found = study.report()
+    _show(found, tables, as_json)
+    if plots:
+        plot_forks(found, plots)
+
+
 @study_app.command("learning")
 def study_learning(
     grid: Annotated[
         Path | None, typer.Option(help="TOML file with tasks, contenders and budgets; the published grid unless given.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/learning"),
-    stage: Annotated[str, typer.Option(help="tune, measure, or all.")] = "all",
+    stage: Annotated[Stage, typer.Option(help="What to play.")] = Stage.all,
     only: Annotated[
         list[str], typer.Option(help="Cells to play, as a pattern over CONTENDER/TASK-SEED, such as 'archer/*'; may be given again.")
     ] = ["*"],  # noqa: B006
@@ -807,8 +857,6 @@ def study_learning(
     from trainers.studies.learning import LEARNING, STAGES, Study
     from trainers.studies.plots import plot_learning, pyplot
 
-    if stage not in (*STAGES, "all"):
-        raise WebGymError(f"--stage {stage!r}: expected one of tune, measure, all")
     if plots:
         pyplot()
     no_progress_bars()
@@ -818,7 +866,7 @@ def study_learning(
             _say(line)
         return
     if not report:
-        study.run(STAGES if stage == "all" else (stage,), only, most, _say)  # type: ignore[arg-type]
+        study.run(STAGES if stage is Stage.all else (stage.value,), only, most, _say)  # type: ignore[arg-type]
     if plots and (rows := study.rows("measure")):
         plot_learning(rows, [x.label for x in study.grid.contenders], study.grid.goal, study.grid.window, plots)
     _show(study.report(), tables, as_json)
@@ -863,6 +911,55 @@ def view(
         write(run, export, episodes, say=_say)
     else:
         serve(run, port=port, browse=browse, say=_say)
+
+
+class ServeProtocol(StrEnum):
+    """Protocol of a server."""
+
+    http = "http"
+    openenv = "openenv"
+
+
+@app.command()
+def serve(
+    protocol: Annotated[
+        ServeProtocol, typer.Option(help="http (WebGym's own: JSON over HTTP) or openenv (OpenEnv's).")
+    ] = ServeProtocol.http,
+    host: Annotated[str, typer.Option(help="Address to listen on; one that other machines reach wants a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
+    token: Annotated[
+        str, typer.Option(envvar="WEBGYM_TOKEN", help="Secret that clients must give; made up for other hosts than loopback.")
+    ] = "",
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let in who reaches the port, as in a container whose port is published on loopback only.")
+    ] = False,
+    allow_host: Annotated[list[str], typer.Option(help="Another name of this server; may be given again.")] = [],  # noqa: B006
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 32,
+    idle: Annotated[float, typer.Option(min=1, help="Seconds of a client's silence after which its session ends.")] = 900.0,
+    backend: BackendOption = "browser",
+) -> None:
+    """Serve all tasks to agents and trainers elsewhere: one browser, a session for each client, task and seed per episode."""
+    from webgym.backends import known_backend
+    from webgym.serve.guard import is_loopback
+    from webgym.serve.server import Server, new_token
+    from webgym.serve.server import serve as begin
+    from webgym.serve.sessions import Limits
+
+    if token and no_token:
+        raise WebGymError("expected one of --token and --no-token, got both")
+    secret = token or ("" if no_token or is_loopback(host) else new_token())
+    limits = Limits(sessions, idle)
+    server = Server(
+        protocol.value,
+        host=host,
+        port=port,
+        token=secret,
+        open_to_all=no_token,
+        hosts=allow_host,
+        backend=known_backend(backend),
+        limits=limits,
+    )
+    begin(server, _say)
 
 
 @app.command()
@@ -923,7 +1020,7 @@ def play(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="Task id, or FILE#ID for a task of a file.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; the next ones follow.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the demonstrations, for `webgym sft`.")] = Path("demos/mine"),
-    style: Annotated[str, typer.Option(help="Prompts of the demonstrations: compact (small models) or chat.")] = "compact",
+    style: StyleOption = PromptStyle.compact,
     port: PortOption = 0,
     browse: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
     window: Annotated[
@@ -933,19 +1030,33 @@ def play(
 ) -> None:
     """Play a task yourself: your clicks and typing become an agent's actions, successes are kept as demonstrations."""
     from webgym.commands.play import play as begin
-    from webgym.prompts.settings import COMPACT, PromptSettings
 
-    prompts = COMPACT if style == "compact" else PromptSettings.from_json({"style": style})
-    begin(task_id, seed=seed, out=out, prompts=prompts, port=port, browse=browse, window=window, say=_say)
+    begin(task_id, seed=seed, out=out, prompts=_prompts(style, PromptContext.window), port=port, browse=browse, window=window, say=_say)
 
 
 def _say(words: str) -> None:
     console.print(words, soft_wrap=True, highlight=False)
 
 
-@app.callback()
-def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens inside.")] = False) -> None:
+def _version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        from webgym import __version__
+
+        print(f"webgym {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens inside.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.", callback=_version, is_eager=True)] = False,
+) -> None:
     """Web tasks in a real browser, and trainers that teach a language model to do them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        return
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING,
         format="%(message)s",
@@ -961,25 +1072,30 @@ def _warning(message: Warning | str, category: type[Warning], filename: str, lin
     print(f"warning: {message}{place}", file=sys.stderr)
 
 
-def _say_error(words: str) -> None:
-    PlainConsole(stderr=True).print(Text.assemble(("error", "bold red"), words), end="")
+def _fail(words: str) -> NoReturn:
+    """Say what went wrong on standard error, and end with status 2."""
+    PlainConsole(stderr=True).print(Text("error: ", style="bold red"), end="")
+    print(words, file=sys.stderr)
+    sys.exit(2)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError, or a full disk, is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
     warnings.showwarning = _warning
     try:
-        app()
+        app(prog_name="webgym")
     except WebGymError as error:
-        _say_error(f" {type(error).__name__}: ")
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _say_error(" the disk is full: ")
-        print(f"{error.filename or 'what was being written'} is incomplete; free some space and try again", file=sys.stderr)
-        sys.exit(2)
+        if error.errno in FULL:
+            _fail(f"the disk is full: {error.filename or 'what was being written'} is incomplete; free some space and try again")
+        if error.errno in REFUSED and error.filename is not None:
+            _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
+        raise
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import copy
 import json
 import sys
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -420,7 +421,8 @@ def table(found: Mapping[str, Mapping[str, str]]) -> str:
                 notes.setdefault(result.removeprefix("refused: "), []).append(name)
             cells.append("✓" if result == "yes" else "🟡 refused" if result.startswith("refused") else "🔴 wrong")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    refusals = [f"- {', '.join(dict.fromkeys(names))}: {words}." for words, names in notes.items()]
+    said = [f"- {', '.join(dict.fromkeys(names))}: {words}." for words, names in notes.items()]
+    refusals = [textwrap.fill(words, 138, subsequent_indent="  ", break_on_hyphens=False) for words in said]
     return "\n".join([*lines, *(["", "Refused, in these words:", "", *refusals] if refusals else [])])
 
 

@@ -195,9 +195,8 @@ async def together(pairs: Sequence[tuple[str, int]], watch: list[float], resets:
 async def loads(found: Sequence[Played], most: int) -> dict[str, list[float]]:
     """Milliseconds from request to DOMContentLoaded by pack, for up to `most` addresses that oracles visited in each task."""
     pool = await shared_pool()
+    browser = await pool.browser()
     times: dict[str, list[float]] = defaultdict(list)
-    browser = pool._browser
-    assert browser is not None
     for number, played in enumerate({one.task: one for one in found}.values()):
         task = registry.task(played.task)
         token = f"load-{number}"

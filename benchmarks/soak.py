@@ -21,10 +21,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from playwright.async_api import Browser
 from rich.console import Console
 from rich.table import Table
 
-from webgym.backends.browser.pool import BrowserPool, shared_pool
+from webgym.backends.browser.pool import shared_pool
 from webgym.backends.browser.session import EPISODES, in_browser
 from webgym.commands.processes import descendants, pss_mb
 from webgym.env.core import AsyncWebEnv
@@ -104,7 +105,7 @@ async def figures(envs: Sequence[AsyncWebEnv], task_id: str) -> dict[str, float]
         await env.reset(task_id, 0)
     each = [await _of_session(env) for env in envs]
     summed = {key: round(sum(one[key] for one in each), 1) for key in each[0]}
-    return {**_of_driver(pool), **summed, "episodes": pool.gateway.open_episodes, **_memory(await pool.process_id())}
+    return {**_of_driver(await pool.browser()), **summed, "episodes": pool.gateway.open_episodes, **_memory(await pool.process_id())}
 
 
 async def _of_session(env: AsyncWebEnv) -> dict[str, float]:
@@ -132,9 +133,7 @@ async def _scripts(env: AsyncWebEnv) -> int:
     return seen.count("")
 
 
-def _of_driver(pool: BrowserPool) -> dict[str, float]:
-    browser = pool._browser
-    assert browser is not None
+def _of_driver(browser: Browser) -> dict[str, float]:
     return {
         "contexts": len(browser.contexts),
         "pages": sum(len(context.pages) for context in browser.contexts),

@@ -1,8 +1,13 @@
 """The commands as a user types them."""
 
+import errno
+import io
 import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +15,13 @@ from typer.testing import CliRunner
 
 import cli
 from webgym.commands import doctor
+from webgym.commands.console import PlainConsole
 from webgym.commands.doctor import Check
-from webgym.errors import WebGymError
+from webgym.errors import ConfigError, WebGymError
 from webgym.packs import registry
 from webgym.packs import sets as task_sets
+from webgym.record.store import TrajectoryStore, load
+from webgym.types import Times
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,9 +111,122 @@ def test_oracle_is_evaluated_in_a_browser():
     [
         ((), "either --checkpoint FOLDER or --policy"),
         (("--policy", "oracle", "--checkpoint", "x"), "either --checkpoint FOLDER or --policy"),
-        (("--policy", "oracle", "--split", "tset"), "--split 'tset': expected one of train, valid, test"),
     ],
 )
 def test_eval_says_what_it_needs(arguments, words):
     result = invoke("eval", *arguments)
     assert isinstance(result.exception, WebGymError) and words in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("eval", "--policy", "oracle", "--split", "tset"), "'train', 'valid', 'test'"),
+        (("eval", "--policy", "oracle", "--temperature", "-1"), "--temperature"),
+        (("eval", "--policy", "oracle", "--fail-under", "2"), "--fail-under"),
+        (("train", "--seed", "-1"), "--seed"),
+        (("demos", "--style", "chatt"), "'compact', 'chat'"),
+        (("demos", "--context", "windows"), "'window', 'conversation'"),
+        (("study", "learning", "--stage", "tuning"), "'tune', 'measure', 'all'"),
+        (("serve", "--protocol", "grpc"), "'http', 'openenv'"),
+    ],
+)
+def test_closed_choices_and_ranges_are_checked_before_anything_is_loaded(arguments, words):
+    result = invoke(*arguments)
+    assert result.exit_code == 2 and words in result.output
+
+
+def test_the_version_and_help_without_a_command():
+    from webgym import __version__
+
+    assert invoke("--version").stdout == f"webgym {__version__}\n"
+    bare = invoke()
+    assert bare.exit_code == 0 and bare.stdout == invoke("--help").stdout and "Exit status" in bare.stdout
+
+
+def test_shells_can_complete_commands():
+    environment = {**os.environ, "_WEBGYM_COMPLETE": "complete_bash", "COMP_WORDS": "webgym ta", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "import sys; sys.argv[0] = 'webgym'; from cli import run; run()"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150)
+    assert "tasks" in done.stdout and "train" not in done.stdout
+
+
+def test_a_pipe_gets_plain_lines_and_a_narrow_terminal_whole_ids(monkeypatch):
+    lines = invoke("tasks", "list", "-t", "quick").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines[1:-1]] == task_sets.choose(["quick"])
+    assert lines[0].split("\t") == ["id", "level", "turns", "limit", "oracle", "trust", "description"]
+    terminal = PlainConsole(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(cli, "console", terminal)
+    invoke("tasks", "list")
+    shown = terminal.file.getvalue()
+    assert "…" not in shown and all(task_id in shown for task_id in registry.task_ids())
+    assert max(map(len, shown.splitlines()[:-2])) <= 80
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), "the disk is full: runs/x is incomplete"),
+        (OSError(errno.EROFS, "Read-only file system", "/ro/runs"), "/ro/runs cannot be written or read: read-only file system"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/runs"), "/root/runs cannot be written or read: permission denied"),
+        (ConfigError("seed: expected a number"), "seed: expected a number"),
+    ],
+)
+def test_errors_are_one_sentence_without_the_name_of_a_class(monkeypatch, capsys, error, words):
+    def fails(**_):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith(f"error: {words}")
+
+
+def test_the_title_of_an_oracle_says_nothing_of_sampling():
+    result = invoke("eval", "--policy", "oracle", "--tasks", "wizard.h1", "--seeds", "2", "--backend", "text")
+    assert result.stdout.splitlines()[0].strip() == "oracle, test seeds"
+
+
+# --- demonstrations --------------------------------------------------------------------------------------------------------
+
+RECORD = ("demos", "-t", "wizard.h3", "-t", "wizard.h1", "--backend", "text", "--episodes", "8", "--slips", "0.3", "--out")
+
+
+def recorded(folder):
+    """The trajectories of a recording without their times."""
+    trajectories = load(folder / "demos.jsonl")
+    return [replace(x, turns=tuple(replace(turn, times=Times()) for turn in x.turns)) for x in trajectories]
+
+
+def test_a_recording_that_was_stopped_goes_on_to_the_same_demonstrations(tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert invoke(*RECORD, str(whole)).exit_code == 0
+    kept = (whole / "demos.jsonl").read_bytes().splitlines(keepends=True)
+    shutil.copytree(whole, stopped)
+    (stopped / "demos.jsonl").write_bytes(b"".join(kept[:5]) + kept[5][:40])  # killed in the middle of a line
+    assert "exists already: go on with --resume" in str(invoke(*RECORD, str(stopped)).exception)
+    assert invoke(*RECORD, str(stopped), "--resume").exit_code == 0
+    assert recorded(stopped) == recorded(whole)
+
+
+def test_a_recording_goes_on_with_its_own_settings_only(tmp_path):
+    assert invoke(*RECORD, str(tmp_path)).exit_code == 0
+    changed = invoke(*RECORD, str(tmp_path), "--resume", "--seed", "3")
+    assert "was recorded with seed=0, asked for is 3" in str(changed.exception)
+    nothing = invoke("demos", "--out", str(tmp_path / "none"), "--resume")
+    assert "there is nothing to go on with" in str(nothing.exception)
+
+
+def test_demonstrations_are_written_as_their_episodes_end(tmp_path, monkeypatch):
+    seen = []
+    append = TrajectoryStore.append
+
+    def watched(self, trajectory):
+        append(self, trajectory)
+        seen.append(len(load(self.path)))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrajectoryStore, "append", watched)
+    stopped = invoke(*RECORD, str(tmp_path))
+    assert stopped.exit_code == 130 and "--resume goes on" in stopped.stdout and seen == [1, 2, 3]

@@ -87,7 +87,7 @@ def test_a_malformed_file_is_one_error_with_line_and_field(webgym, cafe):
     code, out, err = webgym("tasks", "validate", "bad.yaml")
     assert (code, out) == (2, "")
     assert (
-        err.startswith("error TaskFileError: ")
+        err.startswith("error: ")
         and f"bad.yaml:{line}: tasks.0.max_turn: there is no field 'max_turn'; did you mean 'max_turns'" in err
     )
 

@@ -19,8 +19,8 @@ def instructions(path: Path) -> list[tuple[str, str]]:
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined)]
 
 
-def test_there_are_a_cpu_image_a_gpu_trainer_and_a_browser_worker() -> None:
-    assert [path.name for path in IMAGES] == ["cpu.Dockerfile", "gpu.Dockerfile", "worker.Dockerfile"]
+def test_there_are_a_cpu_image_a_gpu_trainer_a_server_and_a_browser_worker() -> None:
+    assert [path.name for path in IMAGES] == ["cpu.Dockerfile", "gpu.Dockerfile", "openenv.Dockerfile", "worker.Dockerfile"]
 
 
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)

@@ -26,10 +26,12 @@ HOMES = {
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
-    "browsergym": (),  # its observations are given without it
+    "browsergym": ("webgym/serve/agentlab.py",),  # its observations are given without it
     "selenium": (),  # miniwob brings it along; only miniwob's pages are used
     "miniwob": (),  # found by its path: importing it would import selenium
     "typer": ("cli.py",),
+    "openenv": ("webgym/serve/openenv_client.py",),
+    "verifiers": ("webgym/serve/verifiers.py",),
 }
 
 # The floors of the two packages, lowest first: a folder (or a module at the top) imports itself, its own floor or a lower one.
@@ -43,7 +45,7 @@ FLOORS = {
         {"env", "policies"},
         {"rollout"},
         {"record", "evaluation"},
-        {"trust", "view", "nodes"},
+        {"trust", "view", "nodes", "serve"},
         {"commands"},
     ],
     "trainers": [
@@ -57,7 +59,7 @@ FLOORS = {
         {"studies"},
     ],
 }
-ROOF = {"webgym": {"__init__", "browsergym"}, "trainers": {"__init__"}}  # what stands above all floors
+ROOF = {"webgym": {"__init__", "__main__", "browsergym"}, "trainers": {"__init__"}}  # what stands above all floors
 MOST_ENTRIES = {"webgym": 24, "trainers": 16}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 550, 80
 

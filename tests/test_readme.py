@@ -22,7 +22,7 @@ LONGEST_LINE = 140
 def commands(page: str) -> Iterator[str]:
     """The `webgym` and `make` commands of a page, in blocks and within sentences."""
     blocks = False
-    for line in (ROOT / page).read_text("utf-8").splitlines():
+    for line in (ROOT / page).read_text("utf-8").replace("\\\n", " ").splitlines():
         if line.startswith("```"):
             blocks = not blocks
         parts = line.partition(" #")[0].split("&&") if blocks else re.findall(r"`([^`]+)`", line)

@@ -18,6 +18,20 @@ PLACES = {
     # Faults have no reward: NaN, which no trainer learns from.
     ("webgym/rollout/episode.py", "Outcome: math.nan"),
     ("webgym/rollout/processes.py", "Outcome: nan"),
+    ("webgym/nodes/executor.py", "Outcome: nan"),
+    # The same number on its way to other trainers and agents. A fault is an error there, with no reward.
+    ("webgym/serve/messages.py", "cls: step.reward"),
+    ("webgym/serve/openenv_client.py", "reward, done = (payload.get('reward'), payload.get('done', False))"),
+    ("webgym/serve/openenv_client.py", "StepResult: reward"),
+    ("webgym/serve/openenv_client.py", "Turned: result.reward"),
+    ("webgym/serve/openenv_client.py", "WebGymObservation: reward"),
+    ("webgym/serve/agentlab.py", "observation, reward, terminated, truncated, info = super().step(action)"),
+    # A table of choices, a world of its own for studies of credit.
+    ("trainers/studies/choices.py", "reward = float(mistakes + wrong <= problem.spared) if t == problem.turns - 1 else 0.0"),
+    ("trainers/studies/choices.py", "reward = turns[-1].reward"),
+    ("trainers/studies/choices.py", "Outcome: reward"),
+    ("trainers/studies/choices.py", "Turn: reward"),
+    ("trainers/studies/choices.py", "Turn: turn.reward"),
     # Files.
     ("webgym/record/store.py", "record['reward'] = _number(turn.reward)"),
     ("webgym/record/store.py", "fields['reward'] = _float(record['reward'])"),

@@ -197,6 +197,12 @@ def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: Algor
     return update.model_copy(update={"epochs": update.epochs or default, "minibatches": update.minibatches or default})
 
 
+def scored_by_sampler(config: TrainConfig) -> bool:
+    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
+    own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
+    return own and not config.rollout.overlap
+
+
 def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> None:
     """Raises ConfigError where settings contradict each other, or one has no effect as the others are set."""
     practice, rollout, name = algorithm.practice(algorithm_config), config.rollout, algorithm.name
@@ -216,14 +222,22 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"executor.kind={config.executor.kind} cannot go with {name}, which chooses its actions by values that no collector has: "
             "take executor.kind=local"
         )
+    if config.executor.kind != "local" and practice.forks:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind} cannot go with {name} as it is set, whose forks begin in episodes that no collector "
+            "has: take executor.kind=local"
+        )
     if rollout.groups * rollout.group_size < practice.episodes:
         raise ConfigError(
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
-    if rollout.overlap and practice.best_of > 1:
+    valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
+    if rollout.overlap and (practice.best_of > 1 or valued_forks):
+        chosen = "forks" if valued_forks else "actions"
         raise ConfigError(
-            f"rollout.overlap=true cannot go with {name}, which chooses its actions by the values that the update is changing: leave it out"
+            f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: "
+            "leave it out"
         )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":

@@ -14,6 +14,7 @@ import numpy as np
 from webgym import types as t
 from webgym.actions import parse
 from webgym.env.core import AsyncWebEnv
+from webgym.env.gym import episode_seed, only
 from webgym.env.spaces import ActionText, UnicodeText
 from webgym.errors import ConfigError
 from webgym.loop_thread import loop_thread
@@ -88,8 +89,9 @@ class BrowserGymEnv(gym.Env[dict[str, Any], str]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
+        only(options)
         super().reset(seed=seed)
-        episode = seed if seed is not None else int(self.np_random.integers(2**31))
+        episode = episode_seed(seed, self.np_random)
         self._elapsed_s, self._last_action, self._chat = 0.0, "", []
         observation, tabs = loop_thread().run(self._begin(episode))
         self._goal = observation.goal

@@ -11,17 +11,21 @@
     │   ├── DivergenceError        loss or gradient is no finite number: no optimiser step was taken (says where the batch is)
     │   ├── EpisodeStateError      step before reset, step after the end
     │   └── BrowserMissingError    no usable browser executable (says which command installs one)
-    └── Fault                      the machinery failed, not the agent: never a reward, never trained on
-        ├── BrowserFault           the browser process or its connection died, or no longer answers
+    └── Fault                      the machinery failed, not the agent: never a reward, never trained on; counted by its `kind`
+        ├── BrowserFault           the browser process or its connection died
+        │   ├── RendererFault      the process of a page crashed or was killed
+        │   └── HangFault          something did not answer within its deadline
         ├── SiteFault              the site under test failed to start, died, or answered with a server error
         ├── JudgeFault             the success check itself failed
-        └── PolicyFault            the model server behind a policy does not answer, or answers with a server error
+        ├── PolicyFault            the model server behind a policy does not answer, or answers with a server error
+        └── WorkerFault            the process that played the episode was lost
 
 An agent's mistake is neither: it is an error in words inside the next observation and costs a turn.
 """
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class WebGymError(Exception):
@@ -61,23 +65,55 @@ class BrowserMissingError(UsageError):
 
 
 class Fault(WebGymError):
-    """The machinery failed, not the agent. The collector retries it; nothing ever learns from it."""
+    """The machinery failed, not the agent. The collector retries it; nothing ever learns from it. `kind` is the name it is counted by."""
+
+    kind: ClassVar[str] = "other"
 
 
 class BrowserFault(Fault):
-    """The browser process or its connection died, or it no longer answers."""
+    """The browser process or its connection died, or it did something that it should not."""
+
+    kind = "browser"
+
+
+class RendererFault(BrowserFault):
+    """The process of a page crashed or was killed, while the browser lives."""
+
+    kind = "renderer"
+
+
+class HangFault(BrowserFault):
+    """The browser, a page or the policy did not answer within its deadline."""
+
+    kind = "hang"
 
 
 class SiteFault(Fault):
     """The site under test failed."""
 
+    kind = "site"
+
 
 class JudgeFault(Fault):
     """The success check itself failed."""
 
+    kind = "judge"
+
 
 class PolicyFault(Fault):
     """The model server behind a policy failed."""
+
+    kind = "policy"
+
+
+class WorkerFault(Fault):
+    """The process that played the episode was lost."""
+
+    kind = "worker"
+
+
+FAULTS = tuple(sorted(fault.kind for fault in (BrowserFault, RendererFault, HangFault, SiteFault, JudgeFault, PolicyFault, WorkerFault)))
+"""The kinds of faults."""
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:

@@ -316,7 +316,8 @@ class Completion:
     `action_ids` are exactly the sampled ids, the end-of-turn token included where it was sampled; `behaviour_logprobs` are their
     log-probabilities at the sampling temperature, one each, over the tokens that the grammar allowed where there was one. `key` says
     which pictures the model was shown beside the text (:mod:`webgym.prompts.parts`); two turns are the same question only where
-    `prompt_ids` and `key` are equal.
+    `prompt_ids` and `key` are equal. `origin` names the episode in which the text was sampled, where this is a copy in a fork of that
+    episode (:mod:`webgym.rollout.branch`); None where it was sampled here.
     """
 
     text: str
@@ -327,6 +328,7 @@ class Completion:
     sampling: Sampling | None = None
     policy_version: int = 0
     key: str = ""  # no pictures
+    origin: "EpisodeKey | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +372,11 @@ class Turn:
     target: Node | None = None
     mention: Mention | None = None
 
+    @property
+    def copied(self) -> bool:
+        """True for a turn of a fork that was performed again, not sampled: no loss and no count of fresh steps includes it."""
+        return self.completion.origin is not None
+
 
 OutcomeKind = Literal["success", "failure", "stopped", "infeasible", "truncated", "fault", "agent_caused"]
 """success, failure (for good), stopped / infeasible (said so, wrongly), truncated (turn limit), fault (machinery), agent_caused
@@ -385,6 +392,7 @@ class Outcome:
     raw_reward: float = 0.0  # the site's own score, where it has one
     message: str = ""
     retries: int = 0  # how often the machinery failed and the episode was replayed
+    faults: tuple[str, ...] = ()  # the kinds of all failures on its way, in their order (webgym.errors.FAULTS)
 
     @property
     def success(self) -> bool:
@@ -422,6 +430,11 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.turns)
+
+    @property
+    def forked_at(self) -> int:
+        """Number of copied turns, with which a fork begins; 0 for an episode of its own."""
+        return next((t for t, turn in enumerate(self.turns) if not turn.copied), len(self.turns))
 
 
 Group = Sequence[Trajectory]

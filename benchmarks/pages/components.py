@@ -14,6 +14,9 @@ from benchmarks.pages.reference import TIMEOUTS_MS, seen
 from benchmarks.pages.tree import Element
 
 FOLDER = Path(__file__).parent / "components"
+ROWS = ("row-index", "aria-rowindex", "data-index", "aria-posinset")
+"""Attributes by which lists that draw only what is in view number their rows: the same element may be another row on the other side."""
+PLACES = "(e, names) => names.map(name => e.closest(`[${name}]`)?.getAttribute(name) ?? null)"
 WAIT_S = 0.5  # after each action of the reference, as long as WebGym gives its page
 
 
@@ -87,6 +90,8 @@ class Walks:
         tag = await copy.evaluate("e => referee.name(e)") if copy is not None else ""
         if tag != deed.element.name:
             return Comparison("no copy", f"{deed.element.name} is {tag or 'not there'} on the other copy")
+        if copy is not None and await copy.evaluate(PLACES, ROWS) != _places(deed.element):
+            return Comparison("no copy", f"{deed.element.name} is a part of another row on the other copy")
         (our_error, ours), (their_error, theirs) = await asyncio.gather(self._act(deed), self._act_there(deed))
         return equality.compare(deed, our_error, ours, their_error, theirs)
 
@@ -98,6 +103,11 @@ class Walks:
         error = await equality.theirs(self._reference, deed)
         await self._reference.settle(WAIT_S)
         return "too long" if error is None else error, await seen(self._reference.page)
+
+
+def _places(element: Element) -> list[str | None]:
+    """The numbers of the rows that an element is in (:data:`ROWS`)."""
+    return [next((e.attributes[name] for e in (element, *element.around) if name in e.attributes), None) for name in ROWS]
 
 
 async def judge(wanted: Sequence[str], seed: int, walks: int, steps: int, tell: Any) -> list[Finding]:

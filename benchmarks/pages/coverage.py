@@ -77,7 +77,7 @@ def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int]) -> st
     inside = [e for e in element.below if e.id in with_ref]
     if node.role in ("dialog", "alertdialog") and "tabindex" not in element.attributes:
         return "box"
-    if inside and (node.role in BOXES or node.role in ("row", "gridcell")) and not element.text:
+    if inside and (node.role in BOXES or node.role in ("row", "gridcell", "columnheader", "rowheader")) and not element.text:
         return "box"
     label = element.label
     if label is not None and label.id in with_ref:

@@ -13,7 +13,7 @@ from benchmarks.pages.reference import Reference, Seen, cause
 from benchmarks.pages.tree import Element
 from webgym import types as t
 
-Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "both refuse", "no copy"]
+Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "both refuse", "no copy", "unseen"]
 
 NORMALISATION = {
     "movement": "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way. How often the pointer moves between "
@@ -240,6 +240,8 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
     lines = (_lines(mine, ours), _lines(other, theirs))
     if our_error:
         return Comparison("refused", our_error, *lines)
+    if ours.blind and theirs.blind and not their_error and not any(mine.values()) and not any(other.values()):
+        return Comparison("unseen", "both acted in a frame that records nothing")
     hit, wanted = effects(mine), effects(other)
     if ours.logs and not any(mine.values()):
         return Comparison(

@@ -28,6 +28,7 @@ class Seen:
     states: Mapping[str, Mapping[str, Any]]
     focus: Mapping[str, str]
     url: str
+    blind: bool = False  # whether a frame of the page records nothing, such as an editor's own
 
 
 async def seen(page: Page) -> Seen:
@@ -35,9 +36,11 @@ async def seen(page: Page) -> Seen:
     logs: dict[str, Any] = {}
     states: dict[str, Any] = {}
     focus: dict[str, str] = {}
-    frames = page.frames
+    blind, frames = False, page.frames
     answers = await asyncio.gather(*(asyncio.wait_for(frame.evaluate(TAKE), 3) for frame in frames), return_exceptions=True)
     for frame, told in zip(frames, answers, strict=True):
+        if told is None:
+            blind = True
         if isinstance(told, PlaywrightError | TimeoutError) or told is None:
             continue  # a frame without a document of ours, or gone
         if isinstance(told, BaseException):
@@ -45,7 +48,7 @@ async def seen(page: Page) -> Seen:
         name = _named(frame)
         logs[name], states[name], focus[name] = told["log"], told["state"], told["focus"]
     parts = urlsplit(page.url)
-    return Seen(logs, states, focus, f"{parts.path}#{parts.fragment}" if parts.fragment else parts.path)
+    return Seen(logs, states, focus, f"{parts.path}#{parts.fragment}" if parts.fragment else parts.path, blind)
 
 
 def _named(frame: Frame) -> str:

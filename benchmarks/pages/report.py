@@ -12,7 +12,7 @@ from benchmarks.pages.referee import Finding
 from webgym.errors import UsageError
 
 DIMENSIONS = ("control", "label", "listener", "layout", "veil", "frame", "shadow")
-VERDICTS = ("equal", "both refuse", "Playwright refuses", "refused", "differs", "wrong target", "silent miss", "no copy")
+VERDICTS = ("equal", "both refuse", "Playwright refuses", "refused", "differs", "wrong target", "silent miss", "no copy", "unseen")
 GOOD = frozenset((*REASONS, "equal", "both refuse"))
 FORBIDDEN = ("unexplained", "wrong target", "silent miss")
 MARKS = ("<!-- figures: written by `make bench-pages` -->", "<!-- end of figures -->")
@@ -164,6 +164,7 @@ OF_VERDICT = {
     "wrong target": "something else was acted on",
     "silent miss": "nothing happened, and no error was told",
     "no copy": "the thing was not on the other copy of the page",
+    "unseen": "both acted in a frame that records nothing, such as an editor's own",
 }
 OF_NAMING = {
     "equal": "the same text, but for case and white space",

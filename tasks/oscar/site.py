@@ -20,7 +20,8 @@ QUERIES = {
     "lists": "select id as key, name from wishlists_wishlist",
     "wishes": f"select line.id as key, list.name, product.title, line.quantity from wishlists_line as line {PRODUCT} line.product_id "
     "join wishlists_wishlist as list on list.id = line.wishlist_id",
-    "reviews": f"select r.id as key, product.title as product, r.score, r.title, r.body from reviews_productreview as r {PRODUCT} r.product_id",
+    "reviews": "select r.id as key, product.title as product, r.score, r.title, r.body from reviews_productreview as r "
+    f"{PRODUCT} r.product_id",
     "addresses": f"select id as key, {ADDRESS}, is_default_for_shipping as default_for_shipping from address_useraddress",
     "alerts": f"select alert.id as key, product.title, alert.status from customer_productalert as alert {PRODUCT} alert.product_id",
     "people": "select id as key, first_name, last_name, email from auth_user",

@@ -108,6 +108,12 @@ def test_no_event_and_no_error_is_a_silent_miss_whatever_playwright_does():
     assert compare(CLICK, "it is covered", saw(), "covered", saw()).verdict == "both refuse"
 
 
+def test_what_happens_in_a_frame_that_records_nothing_is_not_judged():
+    blind = replace(saw(), blind=True)
+    assert compare(CLICK, "", blind, "", blind).verdict == "unseen"
+    assert compare(CLICK, "", blind, "", saw(event("click"))).verdict == "silent miss"
+
+
 def test_a_page_that_was_left_has_no_log_and_is_compared_by_its_address():
     left = Seen({}, {}, {}, "/to/k1")
     assert compare(CLICK, "", left, "", left).verdict == "equal"

@@ -1,9 +1,11 @@
 """Our losses and gradients beside TRL's own, in float64; `make bench-trl` installs it."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,9 +15,12 @@ from trainers.batches.rows import rows_of_all
 from trainers.learning.learner import Learner, OptimConfig
 from trainers.models.model import load, packed_hidden
 from trainers.models.tiny import FOLDER
+from webgym.types import Trajectory
 
 pytest.importorskip("trl", reason="TRL is not installed: make bench-trl")
 from benchmarks import trl
+
+random_conversation = trl.conversation
 
 
 def our_gradient(model: Any, found: trl.Problem, spec: Any, temperature: float, out: Path) -> tuple[float, Tensor]:
@@ -35,10 +40,19 @@ def flat(model: Any) -> Tensor:
     return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()])
 
 
+def even(rng: np.random.Generator, index: int, vocabulary: int, limit: int) -> Trajectory:
+    """A conversation whose first page has 80 tokens: TRL pads prompts on the left, where rotary positions, fp32 in any model, round."""
+    x = random_conversation(rng, index, vocabulary, limit)
+    cut = len(x.turns[0].completion.prompt_ids) - 80
+    turns = (replace(t, completion=replace(t.completion, prompt_ids=t.completion.prompt_ids[cut:])) for t in x.turns)
+    return replace(x, turns=tuple(turns))
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("name", trl.SETTINGS)
-def test_loss_and_gradient_are_trl_s(name: str, temperature: float, tmp_path: Path) -> None:
+def test_loss_and_gradient_are_trl_s(name: str, temperature: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trl, "conversation", even)
     spec, options = trl.SETTINGS[name]
     model = load(FOLDER)[0].double()
     found = trl.problem(load(FOLDER)[0], 4)

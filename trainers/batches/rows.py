@@ -199,13 +199,15 @@ def streams_of(
 ) -> Streams:
     """Streams from credit: arrays [T_i] per turn are broadcast to the turn's tokens, arrays [n_i] per token are taken as is.
 
-    A trajectory of as many tokens as turns is taken to have arrays per turn, unless `per_token` says otherwise.
+    A trajectory of as many tokens as turns is taken to have arrays per turn, unless `per_token` says otherwise. Copied turns of forks have
+    weight 0, whatever credit says, because they are trained where they were sampled.
     """
     sizes = [np.array([len(t.completion.action_ids) for t in x.turns], dtype=np.int64) for x in trajectories]
     behaviour = [np.array([p for t in x.turns for p in t.completion.behaviour_logprobs], dtype=np.float32) for x in trajectories]
+    sampled = [np.repeat([not t.copied for t in x.turns], n).astype(np.float32) for x, n in zip(trajectories, sizes, strict=True)]
     return Streams(
         advantage=[_per_token(a, n, per_token) for a, n in zip(advantages, sizes, strict=True)],
-        weight=[_per_token(w, n, per_token) for w, n in zip(weights, sizes, strict=True)],
+        weight=[_per_token(w, n, per_token) * fresh for w, n, fresh in zip(weights, sizes, sampled, strict=True)],
         behaviour_logprob=behaviour,
     )
 

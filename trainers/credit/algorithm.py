@@ -18,9 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainers.credit.credit import Credit, Values
 from trainers.learning.losses import LossSpec
-from webgym.types import Group
+from webgym.rollout.branch import Branch
+from webgym.types import Group, Trajectory
 
 NeedsValues = Literal["", "turn", "token", "action"]
+
+Forks = Callable[[Sequence[Trajectory], Sequence[np.ndarray] | None], list[Branch]]
+"""Episodes and their V(s_t), where there is a critic of states → continuations to be played besides. A fork may depend on what came
+before its state, never on what came after."""
 
 
 class AlgorithmConfig(BaseModel):
@@ -90,6 +95,7 @@ class Practice:
     best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
     explore: float = 0.0  # chance that a turn of a training episode performs the first of them instead
     resample: int = 0  # rounds in which further groups are played, one for each group of the round before whose episodes all did the same
+    forks: Forks | None = None  # continuations of the episodes, which make each group a tree (trainers.credit.tree)
 
 
 @dataclass(frozen=True)

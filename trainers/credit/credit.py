@@ -27,7 +27,8 @@ ROUNDING = 1e-9
 """Returns nearer to each other count as equal, because 0.1 + 0.2 − 0.3 divided by its own std would be an advantage of 1."""
 
 METRICS: Mapping[str, str] = {
-    "rollout/return": "mean undiscounted return of this iteration's episodes that did not fault, as the environment gave it",
+    "rollout/return": "mean undiscounted return of this iteration's episodes that did not fault, as the environment gave it; "
+    "forks are left out",
     "rollout/faults": "episodes of this iteration that nothing is learned from, because the machinery failed",
     "rollout/groups": "groups of this iteration with at least one episode that did not fault",
     "rollout/groups_dropped": "groups of the batch that teach nothing, since all their episodes had the same return, penalties included",
@@ -52,10 +53,12 @@ class Values:
     They are held out for the trajectories of the newest iteration: from a critic that never saw their outcomes (an earlier one, or
     cross-fitted). Trajectories that are replayed were fitted when they were new, so the values of theirs may hold their outcomes.
     `final` is V(s_T) per trajectory, needed only to bootstrap at the turn limit. `actions` is Q(s_t, a_t), from a critic of actions.
+    `memory` is what the credit of the iteration before wants to be remembered.
     """
 
     turns: Sequence[Ragged]
     final: Sequence[float] | None = None
+    memory: Mapping[str, float] = field(default_factory=dict)
     actions: Sequence[Ragged] | None = None
 
 
@@ -64,13 +67,15 @@ class Credit:
     """Credit of each trajectory, in order of the flattened groups; arrays [T_i] per turn (or [n_i] per token).
 
     `weights` 0 keeps a turn out of the loss and of every divisor. `targets` are the predictions wanted of a critic at each turn.
-    `stats` go to the metrics. `per_token` says that arrays are per token even where a trajectory has as many tokens as turns.
+    `stats` go to the metrics. `memory` comes back with the next iteration's `Values`, and is kept in checkpoints. `per_token` says that
+    arrays are per token even where a trajectory has as many tokens as turns.
     """
 
     advantages: list[np.ndarray]
     weights: list[np.ndarray]
     targets: list[np.ndarray] | None = None
     stats: dict[str, float] = field(default_factory=dict)
+    memory: Mapping[str, float] = field(default_factory=dict)
     per_token: bool = False
 
 
@@ -122,7 +127,7 @@ def token_discounts(trajectory: Trajectory, gamma: float, token_gamma: float) ->
     d = np.full(sum(turn_sizes(trajectory)), token_gamma, dtype=np.float64)
     last, discount = -1, 1.0
     for size in turn_sizes(trajectory):
-        if size and last >= 0:
+        if last >= 0:
             d[last] = discount
         last, discount = (last + size, gamma) if size else (last, discount * gamma)
     d[-1:] = 0.0
@@ -244,8 +249,8 @@ def group_baselines(groups: Sequence[Group], returns: Sequence[Ragged]) -> list[
 
 
 def turn_weights(trajectories: Sequence[Trajectory]) -> list[Ragged]:
-    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one."""
-    return [np.full(len(x), float(learnable(x))) for x in trajectories]
+    """1 for each turn of a learnable trajectory, 0 for each turn of a faulted one and for copied turns of forks."""
+    return [np.array([float(learnable(x) and not turn.copied) for turn in x.turns]) for x in trajectories]
 
 
 def monte_carlo_targets(trajectories: Sequence[Trajectory], gamma: float, final: Sequence[float] | None = None) -> list[Ragged]:
@@ -431,7 +436,7 @@ def rollout_stats(groups: Sequence[Group]) -> dict[str, float]:
     new = iter(_newest(flatten(groups)))
     groups = [[x for x in group if next(new)] for group in groups]
     trajectories = flatten(groups)
-    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x)]
+    returns = [float(rewards(x).sum()) for x in trajectories if learnable(x) and not x.forked_at]
     return {
         "rollout/return": float(np.mean(returns)) if returns else float("nan"),
         "rollout/faults": float(sum(x.outcome.faulted for x in trajectories)),

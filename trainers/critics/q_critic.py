@@ -207,4 +207,5 @@ def _squared_errors(critic: QCritic, batch: PackedBatch, targets: tuple[np.ndarr
 def move_target(target: QCritic, critic: QCritic, tau: float) -> None:
     """θ̄ ← (1 − τ) θ̄ + τ θ."""
     for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
-        slow.lerp_(fast, tau)
+        if slow is not fast:  # a base that both stand on
+            slow.lerp_(fast, tau)

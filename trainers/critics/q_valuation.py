@@ -1,6 +1,5 @@
 """The critic's part of an iteration for algorithms with Q(s, a): newly drawn proposals, the critic's passes, values of actions."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
 from trainers.critics.valuer import Draw, Valued
 from trainers.learning.learner import load_moments
+from trainers.models.lora import sharing_copy
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import Generated
 from webgym.errors import ConfigError
@@ -73,12 +73,12 @@ class QValuation:
     ) -> None:
         self._spec = algorithm_config.q
         self._fresh = algorithm.practice(algorithm_config).fresh
-        self._config, self._seed, self._budget, self._device = config, seed, token_budget, device
+        self._config, self._source, self._seed, self._budget, self._device = config, source, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 
     def _set(self, critic: QCritic, target: QCritic | None) -> None:
         self.critic = critic
-        self.target = (target or copy.deepcopy(critic)).requires_grad_(False)
+        self.target = (target or sharing_copy(critic)).requires_grad_(False)
         fit = self._config.fit
         self.optimizer = torch.optim.AdamW(critic.parameters(), lr=fit.lr, weight_decay=fit.weight_decay, betas=(0.9, 0.99))
         self._started = target is not None
@@ -167,7 +167,7 @@ class QValuation:
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
         """Go on where `save` and `state_dict` were taken."""
-        self._set(*(QCritic.load(place, device=self._device) for place in (folder, folder / "target")))
+        self._set(*(QCritic.load(place, policy=self._source.model, device=self._device) for place in (folder, folder / "target")))
         self._started = bool(state["started"])
         load_moments(self.optimizer, state["adamw"])
 

@@ -73,8 +73,8 @@ class LossSpec(BaseModel):
 
     def idle(self) -> dict[str, str]:
         """Options that have no effect as the others are set: name → the setting that is the reason."""
-        plain = ("ratio_level", "clip_low", "clip_high", "dual_clip") if self.policy == "reinforce" else ()
-        constant = () if self.divisor == "constant" else ("tokens_per_trajectory",)
+        plain: tuple[str, ...] = ("ratio_level", "clip_low", "clip_high", "dual_clip") if self.policy == "reinforce" else ()
+        constant: tuple[str, ...] = () if self.divisor == "constant" else ("tokens_per_trajectory",)
         return dict.fromkeys(plain, "loss.policy=reinforce") | dict.fromkeys(constant, f"loss.divisor={self.divisor}")
 
     @model_validator(mode="after")

@@ -98,7 +98,10 @@ class ChatTemplate:
     @cached_property
     def opens_thinking(self) -> bool:
         """True if a prompt ends inside a block of thinking, which an answer must close first."""
-        return bool(self) and self._rendered([("user", _USER)]).rstrip().endswith("<think>")
+        try:
+            return bool(self) and self._rendered([("user", _USER)]).rstrip().endswith("<think>")
+        except _FAILURES:
+            return False
 
     # --- texts ---------------------------------------------------------------------------------------------------------
 
@@ -180,8 +183,9 @@ class ChatTemplate:
         text = text.replace(_BREAK, "\ufffd")
         for markup in self._markup:
             text = _apart(text, markup, " ")
-        for token in self._tokens:
-            text = text.replace(token, "\ufffd") if len(token) == 1 else _apart(text, token, _BREAK)
+        for start, tokens in self._by_start.items():
+            for token in tokens if start in text else ():
+                text = text.replace(token, "\ufffd") if len(token) == 1 else _apart(text, token, _BREAK)
         return text
 
     def _controls_in(self, ids: Iterable[int]) -> int:
@@ -193,6 +197,14 @@ class ChatTemplate:
         added = self._tokenizer.added_tokens_decoder.values()
         found = [token.content for token in added if token.special or _TAG.fullmatch(token.content)]
         return tuple(sorted((token for token in found if token.strip()), key=len, reverse=True))
+
+    @cached_property
+    def _by_start(self) -> dict[str, list[str]]:
+        """Control tokens by their first two letters: some tokenizers have thousands, and few pages hold a letter of any."""
+        found: dict[str, list[str]] = {}
+        for token in self._tokens:
+            found.setdefault(token[:2], []).append(token)
+        return found
 
     @cached_property
     def _token_ids(self) -> frozenset[int]:

@@ -52,7 +52,8 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             try:
                 model.add_adapter(config)
             except ValueError as error:  # no such layer, or a peft that is too old for transformers
-                raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {error}") from error
+                words = " ".join(str(error).split())
+                raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {words}") from error
     if strange := sorted({name.rpartition(".")[2] for name, layer in _layers(model) if not hasattr(layer.base_layer, "weight")}):
         raise UsageError(
             f"{type(model).__name__} keeps {', '.join(strange)} as parameters and not as linear layers, which an adapter cannot be added "

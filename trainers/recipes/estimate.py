@@ -16,13 +16,14 @@ An adapter of rank r has r (in + out) parameters for each linear layer. Time of 
 S answer tokens a turn, F floating-point operations a second:
 
     sampling      E turns (2 N (P + S)) / F
-    update        epochs × E turns (6 N (P + S)) / F;  4 N with an adapter, whose base gets no gradient
+    update        epochs × E turns (6 N (P + S)) / F;  4 N with an adapter, whose base gets no gradient; 2 N once more where a clipped
+                  loss follows a server or 16-bit weights, because the learner scores π_old
 """
 
 from dataclasses import dataclass
 
 from trainers import algorithms
-from trainers.config import TrainConfig, resolve
+from trainers.config import TrainConfig, resolve, scored_by_sampler
 
 GIB = 1 << 30
 GPU_FLOPS = 300e12
@@ -96,5 +97,6 @@ def estimate(config: TrainConfig, shape: Shape) -> Estimate:
     }
     tokens = config.rollout.groups * config.rollout.group_size * shape.turns * (shape.prompt + config.rollout.max_tokens)
     speed = GPU_FLOPS if gpu else CPU_FLOPS
-    update = config.update.epochs * (4 if rank else 6) * n * tokens / speed
+    scored = 2 if algorithm_config.loss.policy == "clip" and not scored_by_sampler(config) else 0
+    update = ((config.update.epochs or 1) * (4 if rank else 6) + scored) * n * tokens / speed
     return Estimate({name: float(x) for name, x in found.items()}, {"sampling": 2 * n * tokens / speed, "update": update})

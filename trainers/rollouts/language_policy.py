@@ -101,8 +101,10 @@ class LanguagePolicy:
             return prompt, ids, most
         if len(least) > self._limit - answer and not history:
             self._refuse(len(least), answer, observation, key)
-        fits = bisect.bisect_right(range(1, most), room, key=lambda lines: len(cut(lines)[1]))  # prompts grow with the lines shown
-        return (*cut(max(1, fits)), max(1, fits))
+        fits = max(1, bisect.bisect_right(range(1, most), room, key=lambda lines: len(cut(lines)[1])))  # prompts grow with the lines shown
+        while fits > 1 and len(cut(fits)[1]) > room:  # by a digit of the line that says how many are not shown, they need not
+            fits -= 1
+        return (*cut(fits), fits)
 
     def _refuse(self, tokens: int, answer: int, observation: Observation, key: EpisodeKey) -> None:
         """Raises UsageError, naming the page: no turn of such a run could be played."""

@@ -20,6 +20,7 @@ from webgym.errors import CheckpointError, did_you_mean
 from webgym.record.layout import MANIFEST, STATE
 
 REMEDY = "delete that folder to use an earlier one"
+FORMAT = 1  # of a checkpoint, in its manifest; raised when older readers would misread it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Checkpoint:
     def open(cls, path: Path) -> "Checkpoint":
         """The checkpoint in this folder. Raises CheckpointError when its manifest is missing, cut or changed."""
         manifest = _manifest(path)
+        check_format(manifest.get("format", 1), FORMAT, path)
         return cls(path, manifest["iteration"], manifest["score"])
 
     def folder(self, name: str) -> Path:
@@ -71,6 +73,12 @@ class Checkpoint:
             else:
                 continue
             raise CheckpointError(f"The checkpoint {self.path} is damaged: {name} {problem}; {REMEDY}.")
+
+
+def check_format(found: object, known: int, path: Path) -> None:
+    """Raises CheckpointError for files that a newer version wrote."""
+    if found != known:
+        raise CheckpointError(f"{path} has files of the format {found}, and this version reads {known}: use the version that wrote them.")
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def _write_manifest(folder: Path, iteration: int, score: float | None) -> None:
         files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "blake2b": digest_of(path)}
     for path in (p for p in folder.rglob("*") if p.is_dir()):
         sync_folder(path)
-    manifest = {"format": 1, "iteration": iteration, "score": score, "files": files}
+    manifest = {"format": FORMAT, "iteration": iteration, "score": score, "files": files}
     write_atomically(folder / MANIFEST, json.dumps({**manifest, "digest": _digest_of_json(manifest)}, indent=1).encode())
 
 

@@ -53,6 +53,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Makes what was written to this file outlive a power cut."""
+    sync_folder(path)
+
+
 def sync_folder(path: Path) -> None:
     """Makes renames in this folder outlive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

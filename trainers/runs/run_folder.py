@@ -21,8 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import tomli_w
 
-from trainers.runs.checkpoint import Checkpoint, remove_folder, write_checkpoint
-from trainers.runs.disk import disk_errors, write_atomically
+from trainers.runs.checkpoint import Checkpoint, check_format, remove_folder, write_checkpoint
+from trainers.runs.disk import disk_errors, sync_file, write_atomically
 from trainers.runs.journal import Journal, finite
 from trainers.runs.moved_keys import as_meant, moved
 from trainers.runs.trackers import Tracker
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
+FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Folders of before say none.
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
 
@@ -43,6 +44,7 @@ class RunFolder:
 
     def __init__(self, path: Path, *, write: bool, trackers: Sequence[Tracker] = ()) -> None:
         about = _json_file(path / layout.ABOUT)
+        check_format(about.get("format", 1), FORMAT, path)
         self.path = path
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
@@ -84,6 +86,7 @@ class RunFolder:
             (path / layout.TRAJECTORIES).mkdir()
             write_atomically(path / layout.CONFIG, tomli_w.dumps(_without_none(config)).encode())
             about = {
+                "format": FORMAT,
                 "algo": algo,
                 "seed": seed,
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -173,23 +176,47 @@ class RunFolder:
         Raises CheckpointError when the disk is full; the checkpoints before are then untouched. Raises TypeError for other state.
         """
         score = float(score) if score is not None and math.isfinite(score) else None
+        self._sync()
         checkpoint = write_checkpoint(self._checkpoints / layout.iteration_name(iteration), iteration, folders, state, score)
         self._prune(keep)
         return checkpoint
 
+    def _sync(self) -> None:
+        """Let what was written beside the checkpoints outlive a power cut, before a checkpoint says that it is there."""
+        since = max((layout.iteration_of(path.name) for path in self._folders()), default=-1)
+        written = [path for path in layout.trajectory_files(self.path) if layout.iteration_of(path.stem) > since]
+        with disk_errors(self.path):
+            for path in (self.metrics.path, self.values.path, *written):
+                if path.is_file():
+                    sync_file(path)
+
+    def _folders(self) -> list[Path]:
+        """The folders of checkpoints, the oldest first."""
+        return sorted(path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
+
     def checkpoints(self) -> list[Checkpoint]:
         """All complete checkpoints by iteration. A damaged manifest raises CheckpointError."""
-        folders = [path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir()]
-        return sorted((Checkpoint.open(path) for path in folders), key=lambda checkpoint: checkpoint.iteration)
+        return sorted((Checkpoint.open(path) for path in self._folders()), key=lambda checkpoint: checkpoint.iteration)
 
     def latest(self) -> Checkpoint:
-        """The newest checkpoint, verified. Raises CheckpointError if there is none or it is damaged; takes no earlier one."""
-        names = sorted(path.name for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
-        if not names:
-            raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
-        checkpoint = Checkpoint.open(self._checkpoints / names[-1])
-        checkpoint.verify()
-        return checkpoint
+        """The newest checkpoint that is whole, verified. A damaged one is passed over with a warning.
+
+        Raises CheckpointError if there is none, or none is whole.
+        """
+        first: CheckpointError | None = None
+        for folder in reversed(self._folders()):
+            try:
+                checkpoint = Checkpoint.open(folder)
+                checkpoint.verify()
+            except CheckpointError as error:
+                first = first or error
+                continue
+            if first is not None:
+                log.warning("%s The one before it, %s, is whole and is taken.", first, folder.name)
+            return checkpoint
+        if first is not None:
+            raise first
+        raise CheckpointError(f"{self.path} holds no checkpoint yet: it was stopped before the first; start it anew.")
 
     def best(self) -> Checkpoint:
         """The checkpoint with the highest score, the earliest of equals, verified; the newest where none has a score."""
@@ -200,11 +227,14 @@ class RunFolder:
         return best
 
     def resume(self) -> Checkpoint:
-        """The newest checkpoint, with the rows and trajectories of later iterations dropped, ready to go on from.
+        """The newest whole checkpoint, ready to go on from: rows, trajectories and damaged checkpoints of later iterations are dropped.
 
         Raises CheckpointError as `latest` does, and then drops nothing.
         """
         checkpoint = self.latest()
+        for folder in self._folders():
+            if layout.iteration_of(folder.name) > checkpoint.iteration:
+                remove_folder(folder)
         for journal in (self.metrics, self.values):
             journal.truncate(checkpoint.iteration)
         last = layout.iteration_name(checkpoint.iteration)
@@ -260,6 +290,10 @@ def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
     if name:
+        if name != Path(name).name:
+            raise CheckpointError(
+                f"the name of a run is that of a folder in {parent}, without a path: got {name!r}; give the path with --out"
+            )
         try:
             (parent / name).mkdir()
         except FileExistsError as error:

@@ -74,14 +74,55 @@ def steps_ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
 
     Such a run counts with its budget. So the ratio is too high where runs of the second never reached it, and too low for the first.
     """
-    steps = [[float(row["steps_to_goal"] or row["steps"]) for row in rows] for rows in (first, second)]
+    never = [sum(row["steps_to_goal"] is None for row in rows) for rows in (first, second)]
+    return {**_ratio(list(map(_steps, first)), list(map(_steps, second))), "never": never}
+
+
+def verdict(
+    rows: Sequence[Mapping[str, Any]], label: str, yardstick: str, tasks: Sequence[str], half: float = 0.5, countable: int = 3
+) -> dict[str, Any]:
+    """The verdict on "`label` needs half of the yardstick's steps", by the ratio of medians in sampled steps (C1) and tokens (C3).
+
+        half        the upper end of both 95% intervals is at most `half` on at least two of the tasks
+        refuted     the lower end of one of them is above `half` on every task
+        undecided   what lies between, or fewer than `countable` tasks with runs of both
+
+    `rows` are measured cells of a learning study. A run that never reached the goal counts with its whole budget.
+    """
+    found = []
+    for task in tasks:
+        by = {name: [row for row in rows if (row["task"], row["label"]) == (task, name)] for name in (label, yardstick)}
+        if all(by.values()):
+            costs = {cost: _ratio(*(list(map(read, by[name])) for name in (label, yardstick))) for cost, read in _COSTS.items()}
+            found.append({"task": task, "runs": [len(by[label]), len(by[yardstick])], **costs})
+    shown = sum(all(row[cost]["high"] <= half for cost in _COSTS) for row in found)
+    missed = sum(any(row[cost]["low"] > half for cost in _COSTS) for row in found)
+    answer = "half" if shown >= 2 else "refuted" if missed == len(found) else "undecided"
+    said = answer if len(found) >= countable else "undecided"
+    return {"verdict": said, "tasks": found}
+
+
+def _steps(row: Mapping[str, Any]) -> float:
+    return float(row["steps_to_goal"] or row["steps"])
+
+
+def _tokens(row: Mapping[str, Any]) -> float:
+    """Sampled tokens up to the goal, or of the whole run."""
+    reached = [point["tokens"] for point in row["curve"] if point["steps"] == row["steps_to_goal"]]
+    return float(reached[0] if reached else row["curve"][-1]["tokens"])
+
+
+_COSTS = {"C1": _steps, "C3": _tokens}
+
+
+def _ratio(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
+    """The ratio of medians, with a bootstrap interval over runs."""
 
     def ratio(a: Scores, b: Scores) -> float:
         return float(np.median(a[""]) / np.median(b[""]))
 
-    interval = stratified_bootstrap(ratio, {"": steps[0]}, {"": steps[1]})
-    never = [sum(row["steps_to_goal"] is None for row in rows) for rows in (first, second)]
-    return {"ratio": ratio({"": steps[0]}, {"": steps[1]}), "low": interval.low, "high": interval.high, "never": never}
+    interval = stratified_bootstrap(ratio, {"": first}, {"": second})
+    return {"ratio": ratio({"": first}, {"": second}), "low": interval.low, "high": interval.high}
 
 
 def _figures(rows: Sequence[Mapping[str, Any]], goal: float, window: int) -> dict[str, Any]:
@@ -124,7 +165,15 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     for row in found["pairs"]:
         span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
-    return [*made, better]
+    return [*made, better, *([_verdict(found["verdict"])] if "verdict" in found else [])]
+
+
+def _verdict(found: Mapping[str, Any]) -> Table:
+    table = Table("deciding task", "runs", "C1, ratio of medians", "C3", title=f"verdict: {found['verdict']}")
+    for row in found["tasks"]:
+        spans = [f"{row[cost]['ratio']:.2f} [{row[cost]['low']:.2f}, {row[cost]['high']:.2f}]" for cost in _COSTS]
+        table.add_row(row["task"], f"{row['runs'][0]} and {row['runs'][1]}", *spans)
+    return table
 
 
 def _learned(task: str, rows: Sequence[Mapping[str, Any]]) -> Table:

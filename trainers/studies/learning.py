@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainers.config import merged, read, resolve, validated, with_settings
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.studies.cells import CellFolder
-from trainers.studies.curves import report, scores
+from trainers.studies.curves import report, scores, verdict
 from trainers.training.progress import Display
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
@@ -82,6 +82,21 @@ class Tuning(BaseModel):
     """Seeds that no measurement uses."""
 
 
+class Question(BaseModel):
+    """The question of a study, whose verdict its report gives (:func:`trainers.studies.curves.verdict`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    label: str
+    """Contender that is asked about."""
+    yardstick: str
+    """Contender whose steps are the measure."""
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Deciding tasks."""
+    half: float = Field(default=0.5, gt=0)
+    """Share of the yardstick's steps that would be an answer."""
+
+
 class Grid(BaseModel):
     """A study, as its file defines it."""
 
@@ -101,6 +116,8 @@ class Grid(BaseModel):
     """Tuning of the contenders, where there are several candidates."""
     blocks: tuple[Block, ...] = Field(min_length=1)
     """Cells that are measured."""
+    question: Question | None = None
+    """Question that the measurement answers."""
 
 
 def read_grid(path: Path) -> Grid:
@@ -119,6 +136,9 @@ def read_grid(path: Path) -> Grid:
     for label in (label for block in grid.blocks for label in block.contenders):
         if label not in labels:
             raise ConfigError(f"{path}: no contender has the label {label!r} (there are {', '.join(labels)})")
+    asked = (grid.question.label, grid.question.yardstick) if grid.question else ()
+    for label in (label for label in asked if label not in labels):
+        raise ConfigError(f"{path}: the question is about {label!r}, and no contender has this label (there are {', '.join(labels)})")
     for cell in [*cells(grid, "tune"), *cells(grid, "measure", {label: 0 for label in labels})]:
         task_sets.choose([cell.task])
         settings_of(grid, cell)
@@ -217,7 +237,9 @@ def play(grid: Grid, cell: Cell, out: Path, here: Sequence[str] = ()) -> dict[st
 
 def _point(row: Mapping[str, Any]) -> dict[str, float]:
     point = {"steps": row["rollout/turns_total"], "episodes": row["rollout/episodes_total"], "success": row["rollout/success"] or 0.0}
-    return point | {name: row[f"critic/{name}"] for name in ("held_out_ev", "gate") if f"critic/{name}" in row}
+    point |= {"replayed": row["rollout/replayed_total"], "tokens": row["rollout/tokens_total"]}
+    shown = ("held_out_ev", "gate", "slope", "lambda")
+    return point | {name: row[f"critic/{name}"] for name in shown if f"critic/{name}" in row}
 
 
 # --- the study -------------------------------------------------------------------------------------------------------------
@@ -317,4 +339,7 @@ class Study:
 
     def report(self) -> dict[str, Any]:
         """Results of the measured cells, as plain data (:func:`trainers.studies.curves.report`)."""
-        return report(self.rows("measure"), self._labels, self.grid.goal, self.grid.window)
+        rows, asked = self.rows("measure"), self.grid.question
+        found = report(rows, self._labels, self.grid.goal, self.grid.window)
+        answer = {"verdict": verdict(rows, asked.label, asked.yardstick, asked.tasks, asked.half)} if asked else {}
+        return found | answer

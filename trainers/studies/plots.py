@@ -169,3 +169,34 @@ def plot_learning(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], goal
     figure.savefig(file, dpi=110)
     plt.close(figure)
     return [file]
+
+
+def plot_forks(report: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes the study of forks: signal-to-noise as a ratio to the first estimator's, and steps to the goal to the first contender's."""
+    plt = pyplot()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    parts = (("signal", "estimator", "signal-to-noise per step"), ("learning", "contender", "steps to the goal"))
+    for part, name, words in ((part, name, words) for part, name, words in parts if report[part]):
+        problems = list(dict.fromkeys(row["problem"] for row in report[part]))
+        figure, axes = plt.subplots(1, len(problems), figsize=SIZE, sharey=True, squeeze=False, layout="constrained")
+        for axis, problem in zip(axes[0], problems, strict=True):
+            rows = [row for row in report[part] if row["problem"] == problem]
+            for cost, colour, apart in (("C1", "C0", 0.15), ("C2", "C1", -0.15)):
+                found = [row[f"ratio_{cost}"] for row in rows]
+                places = np.arange(len(rows))[::-1] + apart
+                label = f"{cost}: {'sampled steps' if cost == 'C1' else 'and replayed ones'}"
+                axis.errorbar([x["mean"] for x in found], places, xerr=_errors(found), fmt="o", ms=4, color=colour, label=label)
+            axis.set(xscale="log", title=problem, yticks=np.arange(len(rows))[::-1], yticklabels=[row[name] for row in rows])
+            low, high = axis.get_xlim()
+            ticks = [x for x in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= x <= high]
+            axis.minorticks_off()
+            axis.set_xticks(ticks, [f"{x:g}" for x in ticks], fontsize=7)
+            axis.axvline(1.0, color="grey", linewidth=0.8)
+            axis.title.set_fontsize(8)
+        figure.supxlabel(f"{words}, ratio to {report[part][0][name]}", fontsize=9)
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper right", fontsize=7)
+        written.append(folder / f"forks-{part}.png")
+        figure.savefig(written[-1], dpi=110)
+        plt.close(figure)
+    return written

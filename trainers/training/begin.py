@@ -1,6 +1,7 @@
 """The beginning of a run: a new one from its configuration, or one that goes on from a checkpoint."""
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import FORMAT, moved
-from trainers.runs.run_folder import RunFolder, open_checkpoint
+from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers
 from trainers.training.metrics import explanations
 from webgym import backends
@@ -33,6 +34,8 @@ from webgym.errors import ConfigError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
 from webgym.prompts.settings import PromptSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     """
     with RunFolder.open(path, write=False) as first:
         config = _changed(first.config, changes)
+        if other := _other_versions(first.versions, {**package_versions(), **backends.get(config.machine.backend).versions()}):
+            log.warning("%s was trained with other versions: %s. It goes on, but not bit for bit as it would have there", first.path, other)
     run = RunFolder.open(path, trackers=trackers(config.trackers))
     try:
         checkpoint = run.resume()
@@ -91,6 +96,15 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     except BaseException:
         run.close()
         raise
+
+
+def _other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The versions that differ, in words; "" where none does.
+
+    >>> _other_versions({"torch": "2.9.0", "numpy": "2.1"}, {"torch": "2.13.0", "numpy": "2.1"})
+    'torch 2.9.0, now 2.13.0'
+    """
+    return ", ".join(f"{name} {then[name]}, now {now[name]}" for name in then if name in now and then[name] != now[name])
 
 
 def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:

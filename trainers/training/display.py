@@ -1,9 +1,10 @@
 """Display of a running run: a live panel on a terminal, plain lines elsewhere."""
 
+import io
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.text import Text
 from trainers.training.clock import split_in_words
 from trainers.training.progress import Display, Progress
 from webgym.evaluation.statistics import Report
+from webgym.record import layout
 from webgym.rollout.contract import Event
 
 if TYPE_CHECKING:
@@ -23,8 +25,44 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def display_for(console: Console) -> Display:
-    """The live panel where the console is a terminal, else plain lines."""
-    return LivePanel(console) if console.is_terminal else Lines(console)
+    """The live panel where the console is a terminal, else plain lines; and the lines in the run folder in both cases."""
+    return Logged(LivePanel(console) if console.is_terminal else Lines(console))
+
+
+class Logged(Display):
+    """Another display, and the lines of a run in its `train.log`, which a terminal does not keep."""
+
+    def __init__(self, shown: Display) -> None:
+        self.shown = shown
+        self._file: TextIO | None = None
+        self._lines = Lines(Console(file=io.StringIO()))
+
+    def begin(self, trainer: "Trainer") -> None:
+        self._file = (trainer.run.path / layout.LOG).open("a", encoding="utf-8", buffering=1)
+        self._lines = Lines(Console(file=self._file, width=120))
+        for display in (self.shown, self._lines):
+            display.begin(trainer)
+
+    def collecting(self, event: Event) -> None:
+        self.shown.collecting(event)
+
+    def iterated(self, progress: Progress) -> None:
+        for display in (self.shown, self._lines):
+            display.iterated(progress)
+
+    def evaluated(self, report: Report, title: str) -> None:
+        for display in (self.shown, self._lines):
+            display.evaluated(report, title)
+
+    def say(self, words: str) -> None:
+        for display in (self.shown, self._lines):
+            display.say(words)
+
+    def end(self) -> None:
+        self.shown.end()
+        self._lines = Lines(Console(file=io.StringIO()))
+        if self._file is not None:
+            self._file.close()
 
 
 def sparkline(values: list[float], width: int = 40) -> str:
@@ -36,6 +74,15 @@ def sparkline(values: list[float], width: int = 40) -> str:
     return "".join(" " if math.isnan(v) else BARS[min(len(BARS) - 1, int(max(0.0, v) * len(BARS)))] for v in values[-width:])
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun.
+
+    >>> counted(1, "task"), counted(3, "task")
+    ('1 task', '3 tasks')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Lines(Display):
     """One line per iteration."""
 
@@ -45,9 +92,9 @@ class Lines(Display):
     def begin(self, trainer: "Trainer") -> None:
         config = trainer.config
         self.console.print(
-            f"{trainer.run.algo} on {len(trainer.tasks)} tasks, "
-            f"{config.rollout.groups} groups of {config.rollout.group_size} episodes an iteration, "
-            f"{config.length.iterations} iterations, seed {config.seed}; run folder {trainer.run.path}",
+            f"{trainer.run.algo} on {counted(len(trainer.tasks), 'task')}, "
+            f"{counted(config.rollout.groups, 'group')} of {counted(config.rollout.group_size, 'episode')} an iteration, "
+            f"{counted(config.length.iterations, 'iteration')}, seed {config.seed}; run folder {trainer.run.path}",
             soft_wrap=True,
         )
 
@@ -124,6 +171,8 @@ class LivePanel(Lines):
     def end(self) -> None:
         """Leave the last picture on the screen."""
         if self._live:
+            self._counts = None  # nothing runs any more
+            self._draw()
             self._live.stop()
             self._live = None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
 from trainers.credit.algorithm import AlgorithmConfig, Practice, bootstraps
+from trainers.credit.credit import learnable
 from trainers.critics.valuer import Draw, Valuer
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
@@ -20,10 +21,11 @@ from trainers.samplers.sampler import Generated, Sampler, picture_key
 from trainers.training.observers import Observers
 from webgym.packs import sets as task_sets
 from webgym.policies.policy import Policy
-from webgym.record.store import load
+from webgym.record.store import TrajectoryStore, load
+from webgym.rollout.branch import Branch, Continuations, fork_keys
 from webgym.rollout.contract import PolicyHandle, Record
 from webgym.rollout.executor import Executor, play_in_order
-from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, seed_from
+from webgym.types import EpisodeKey, Sampling, Trajectory, Turn, groups_of, seed_from
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,34 @@ class Players:
 
                 def play(again: int, first: int, count: int) -> list[Trajectory]:
                     keys = self._keys(iteration, again, first, count)
-                    trajectories = play_in_order(
-                        self.executor, policy, keys, record=record, on_event=self.observers.hear, on_picture=store.save_screenshot
-                    )
-                    for trajectory in trajectories:
-                        store.append(trajectory)
-                    return trajectories
+                    trajectories = self._played(policy, keys, record, store)
+                    forks = fork_keys(trajectories, self._branches(trajectories))
+                    if not forks:
+                        return trajectories
+                    assert not isinstance(policy, PolicyHandle)  # no collector elsewhere plays forks (trainers.config.check)
+                    trajectories += self._played(Continuations(policy, forks), list(forks), record, store)
+                    return [x for group in groups_of(trajectories) for x in group]
 
                 return in_rounds(play, self.config.rollout.groups, self.practice.resample)
 
         return collect
+
+    def _played(
+        self, policy: Policy | PolicyHandle, keys: Sequence[EpisodeKey], record: Record, store: TrajectoryStore
+    ) -> list[Trajectory]:
+        """The episodes of these keys, recorded."""
+        hear, keep = self.observers.hear, store.save_screenshot
+        trajectories = play_in_order(self.executor, policy, keys, record=record, on_event=hear, on_picture=keep)
+        for trajectory in trajectories:
+            store.append(trajectory)
+        return trajectories
+
+    def _branches(self, trajectories: Sequence[Trajectory]) -> list[Branch]:
+        """The forks of these episodes that the algorithm asks for."""
+        if self.practice.forks is None:
+            return []
+        episodes = [x for x in trajectories if learnable(x)]
+        return self.practice.forks(episodes, self.valuer.turn_values(episodes) if self.valuer is not None else None)
 
     def _keys(self, iteration: int, again: int, first: int, groups: int) -> list[EpisodeKey]:
         config, seeds = self.config, task_sets.seeds_of("train")
@@ -97,7 +117,7 @@ class Players:
         Those sampled at another temperature are left out, because log-probabilities are those at this run's.
         """
         first = max(1, iteration - self.practice.replay + 1)
-        found = [x for i in range(first, iteration) for x in load(self.run.trajectory_path(i))]
+        found = [x for i in range(first, iteration) for group in groups_of(load(self.run.trajectory_path(i))) for x in group]
         kept = [x for x in found if sampling_temperature([x]) == self.config.rollout.temperature or not len(x)]
         if len(kept) < len(found):
             self.observers.display.say(

@@ -8,6 +8,7 @@ Beside it: :mod:`trainers.training.begin` (new and resumed runs), `players` (epi
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from trainers.training import begin
 from trainers.training.clock import Laps
 from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
-from trainers.training.metrics import rollout_metrics
+from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_tokens
 from trainers.training.observers import Observers
 from trainers.training.players import Players
 from trainers.training.progress import Display
@@ -68,11 +69,12 @@ class Trainer:
         self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
-        self.iteration = self.episodes = self.turns = 0
+        self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
         self._collection = Collection()
         self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
         self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
+        self._memory: Mapping[str, float] = {}  # of the algorithm's credit, from one iteration to the next
 
     # --- beginning, and checkpoints ----------------------------------------------------------------------------------------
 
@@ -115,6 +117,7 @@ class Trainer:
             assert old.checkpoint is not None
             state = old.checkpoint.state()
             trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
+            trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
             trainer.update.restore(state["learner"])
             trainer.curriculum.load_state_dict(state["curriculum"])
             trainer._behaviour, trainer._score, trainer._rng = state.get("behaviour"), state.get("score"), state.get("rng")
@@ -129,6 +132,9 @@ class Trainer:
             "iteration": self.iteration,
             "episodes": self.episodes,
             "turns": self.turns,
+            "replayed": self.replayed,
+            "tokens": self.tokens,
+            "memory": dict(self._memory),
             "learner": self.update.learner.state_dict(),
             "curriculum": self.curriculum.state_dict(),
             "rng": rng_state(),
@@ -185,7 +191,10 @@ class Trainer:
             if ends or self.iteration % config.checkpoints.every == 0:
                 self.save()
             if over:
-                watch.display.say(f"stopped after {config.length.minutes:g} minutes, as asked")
+                watch.display.say(
+                    f"{self.iteration} of {config.length.iterations} iterations: the time limit (length.minutes={config.length.minutes:g}) "
+                    f"was reached; `webgym train --resume {self.run.path}` goes on"
+                )
                 break
         watch.say_split()
         if watch.interrupted:
@@ -204,7 +213,7 @@ class Trainer:
         check_faults(trajectories, self.iteration)
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
-        self.curriculum.update(trajectories)
+        self.curriculum.update(x for x in trajectories if not x.forked_at)
         if config.rollout.overlap:
             self._begin_next(players, trajectories)
         watch.monitor.phase("updating", self.iteration)
@@ -222,10 +231,12 @@ class Trainer:
         if self.valuer is not None:
             valued = self.valuer.values_and_fit(groups, batch, rows, self.iteration, players.draw)
             groups, batch, rows, values, fitted = valued.groups, valued.trajectories, valued.rows, valued.values, valued.metrics
+            values = replace(values, memory=self._memory)
         clock.lap("critic")
 
         # credit, and the policy's update
         credit = self.algorithm.credit(groups, values, self.algorithm_config)
+        self._memory = credit.memory
         watch.credited(self.iteration, batch, values, credit)
         if not config.update.thinking:
             credit = spoken(credit, batch, Context(self.source.tokenizer, self.source.prompts))
@@ -236,11 +247,14 @@ class Trainer:
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
-        self.episodes, self.turns = self.episodes + len(trajectories), self.turns + sum(map(len, trajectories))
+        self.episodes, self.turns = self.episodes + len(trajectories), self.turns + fresh_turns(trajectories)
+        self.replayed += sum(x.forked_at for x in trajectories)
+        self.tokens += sampled_tokens(trajectories)
         row = {**credit.stats, **rollout_metrics(trajectories, config.rollout.groups), **fitted, **learned, **clock.row()}
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}
+        row["rollout/replayed_total"], row["rollout/tokens_total"] = self.replayed, self.tokens
         watch.log(self.iteration, row)
         return row
 
@@ -279,7 +293,7 @@ class Trainer:
         weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
         self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
         players.sampler.set_weights(weights, self.iteration - 1)
-        if not self._done(self.turns + sum(map(len, taken))):
+        if not self._done(self.turns + fresh_turns(taken)):
             self._collection.begin(players.collecting(self.iteration + 1))
 
     def _evaluate(self, players: Players, split: Split, seeds: int, title: str) -> None:

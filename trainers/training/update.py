@@ -18,14 +18,13 @@ import torch
 
 from trainers.batches.packing import Step, laid_out, pack, plan
 from trainers.batches.rows import Row, Streams, streams_of
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, scored_by_sampler
 from trainers.credit.credit import Credit, kl_penalties, with_penalties
 from trainers.learning.learner import Forward, Learner, score
 from trainers.learning.losses import LossSpec
 from trainers.learning.peers import Alone, Peers
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
-from trainers.samplers import registry as samplers
 from trainers.training.followers import Begin, End, State, Update, forward_of, trainable
 from webgym.errors import Fault
 from webgym.types import Trajectory, seed_from
@@ -142,9 +141,3 @@ class PolicyUpdate:
 
     def _forward_of(self, model: Any) -> Forward:
         return forward_of(model, self._config.rollout.temperature, self._grammar)
-
-
-def scored_by_sampler(config: TrainConfig) -> bool:
-    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
-    own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
-    return own and not config.rollout.overlap

@@ -148,6 +148,7 @@ def _quoted(text: str) -> str:
 
 
 def read(text: str, goal: str) -> Action:
+    """The action that text of the `call` dialect ends in. Raises Wrong."""
     last: tuple[str, list[object], dict[str, object]] | str = ""
     at = 0
     while opening := _OPENING.search(text, at):
@@ -189,6 +190,7 @@ def _no_call(text: str) -> str:
 
 
 def write(action: Action) -> str:
+    """The action as text of the `call` dialect."""
     verb, values = spell(action)
     parts = []
     for parameter in verb.parameters:
@@ -211,4 +213,5 @@ def _literal(parameter: Parameter, value: Any) -> str:
 
 
 def help_text(needs: Need = "", refs: bool = True) -> str:
+    """Help of the `call` dialect: a line per action."""
     return "\n".join(f"{verb.signature}: {verb.help}" for verb in offered(needs, refs).values())

@@ -355,6 +355,7 @@ def _xy(x: float, y: float) -> str:
 
 
 def write(action: Action) -> str:
+    """The action as text of the `compact` dialect."""
     match action:
         case Click():
             return _click_words(f"click #{action.ref}", action.button, action.count, action.modifiers)
@@ -417,4 +418,5 @@ def _click_words(start: str, button: str, count: int, modifiers: tuple[str, ...]
 
 
 def help_text(needs: Need = "", refs: bool = True) -> str:
+    """Help of the `compact` dialect: a line per action."""
     return "\n".join(f"{verb.syntax}: {verb.help}" for verb in _COMPACT.values() if verb.needs == needs)

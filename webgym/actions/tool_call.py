@@ -43,6 +43,7 @@ _JSON_START = re.compile(r'\{\s*+["}]')
 
 
 def read(text: str, goal: str) -> Action:
+    """The action that text of the `json` dialect ends in. Raises Wrong."""
     found = ""
     start, restarts = 0, 0
     unclosed = False
@@ -125,12 +126,14 @@ def _named(name: str, arguments: dict[str, Any]) -> Action:
 
 
 def write(action: Action) -> str:
+    """The action as text of the `json` dialect."""
     verb, values = spell(action)
     text = json.dumps({"name": verb.name, "arguments": values}, ensure_ascii=False)
     return text.replace("<", "\\u003c") if THINK_TAG.search(text) else text
 
 
 def help_text(needs: Need = "", refs: bool = True) -> str:
+    """Help of the `json` dialect: a line per action."""
     lines = []
     for verb in offered(needs, refs).values():
         shown = {p.name: "..." if p.default is REQUIRED else p.default for p in verb.parameters if p.read is not read_ignored}

@@ -78,6 +78,7 @@ def last_line(text: str) -> str:
 
 
 def read_ref(value: object) -> int:
+    """The number of a thing, from a number or texts such as '12', '#12' and '[12]'. Raises Wrong."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 999_999_999:
         return value
     if isinstance(value, str) and (match := re.fullmatch(r"#?(\d{1,9})|\[(\d{1,9})\]", value.strip(), re.ASCII)):
@@ -86,6 +87,7 @@ def read_ref(value: object) -> int:
 
 
 def read_index(value: object) -> int:
+    """The number of a tab, from 0. Raises Wrong."""
     try:
         return read_ref(value)
     except Wrong:
@@ -93,12 +95,14 @@ def read_index(value: object) -> int:
 
 
 def read_text(value: object) -> str:
+    """A text. Raises Wrong."""
     if isinstance(value, str):
         return value
     raise Wrong(f"must be a quoted string; got {shown(value)}")
 
 
 def read_texts(value: object) -> tuple[str, ...]:
+    """One text or a list of them. Raises Wrong."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -107,12 +111,14 @@ def read_texts(value: object) -> tuple[str, ...]:
 
 
 def read_keys(value: object) -> str:
+    """The name of a key or a chord. Raises Wrong."""
     if isinstance(value, str) and value:
         return value
     raise Wrong(f"must name a key or chord, such as 'Enter' or 'Control+a'; got {shown(value)}")
 
 
 def read_number(value: object) -> float:
+    """A finite number. Raises Wrong."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -124,6 +130,7 @@ def read_number(value: object) -> float:
 
 
 def read_ms(value: object) -> float:
+    """Milliseconds from 0 to :data:`MAX_WAIT_MS`. Raises Wrong."""
     ms = read_number(value)
     if not 0 <= ms <= MAX_WAIT_MS:
         raise Wrong(f"must be 0 to {MAX_WAIT_MS:.0f} milliseconds; got {ms:g}")
@@ -131,18 +138,21 @@ def read_ms(value: object) -> float:
 
 
 def read_count(value: object) -> int:
+    """A number of clicks, 1 to 10. Raises Wrong."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10:
         return value
     raise Wrong("must be 1 to 10")
 
 
 def read_button(value: object) -> str:
+    """A mouse button. Raises Wrong."""
     if value in BUTTONS:
         return cast(str, value)
     raise Wrong(f"must be 'left', 'middle' or 'right'; got {shown(value)}")
 
 
 def read_modifiers(value: object) -> tuple[str, ...]:
+    """Modifier keys. Raises Wrong."""
     names = read_texts(value)
     if unknown := [name for name in names if name not in MODIFIERS]:
         raise Wrong(f"must be some of {', '.join(MODIFIERS)}; got {shown(unknown[0])}{did_you_mean(unknown[0][:20], MODIFIERS)}")
@@ -150,6 +160,7 @@ def read_modifiers(value: object) -> tuple[str, ...]:
 
 
 def read_choice(value: object) -> bool:
+    """True to accept, False to decline, from a bool or a word of :data:`CHOICES`. Raises Wrong."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and (word := value.strip().lower()) in CHOICES:
@@ -158,6 +169,7 @@ def read_choice(value: object) -> bool:
 
 
 def read_ignored(value: object) -> None:
+    """None, for an argument that has no meaning here."""
     return None
 
 

@@ -78,6 +78,8 @@ class SiteState(Entry):
 
 
 class SiteCheck(Check):
+    """Check of a site's state."""
+
     site: SiteState
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -171,6 +173,8 @@ def _path_alone(value: Any) -> Any:
 
 
 class UrlCheck(Check):
+    """Check of the address."""
+
     url: Annotated[Address, BeforeValidator(_path_alone)]
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -209,6 +213,8 @@ def _text_alone(value: Any) -> Any:
 
 
 class PageCheck(Check):
+    """Check of a value on the page."""
+
     page: Annotated[PageContent, BeforeValidator(_text_alone)]
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -287,6 +293,8 @@ class Answer(Entry):
 
 
 class AnswerCheck(Check):
+    """Check of the agent's answer."""
+
     answer: Answer
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -424,6 +432,8 @@ class VerifyCheck(Check):
 
 
 class AllCheck(Check):
+    """Check that holds where all of its parts do."""
+
     all: "list[AnyCheck]" = Field(min_length=1)
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -436,6 +446,8 @@ class AllCheck(Check):
 
 
 class AnyOfCheck(Check):
+    """Check that holds where one of its parts does."""
+
     any: "list[AnyCheck]" = Field(min_length=1)
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
@@ -449,6 +461,8 @@ class AnyOfCheck(Check):
 
 
 class NotCheck(Check):
+    """Check that holds where its part does not."""
+
     not_: "AnyCheck" = Field(alias="not")
 
     def unmet(self, evidence: Evidence, values: Values) -> str:

@@ -1,11 +1,12 @@
 """The terminal, where texts of strangers (pages, agents, files, servers) are shown as they are written."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # the terminal's commands, and what turns a line around
 
@@ -30,3 +31,25 @@ class PlainConsole(Console):
                 yield segment
             else:
                 yield Segment(_CONTROL.sub("\ufffd", segment.text), segment.style)
+
+
+NARROW = 100
+"""Columns of a terminal below which the last column of a table, which is prose, stands in a line of its own."""
+
+
+def show_rows(console: Console, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows: as a table on a terminal, else a line for each with tabs between, so that nothing is cut. The last cell is prose."""
+    rows = list(rows)
+    if not console.is_terminal:
+        for row in (heads, *rows):
+            console.file.write("\t".join(_CONTROL.sub("\ufffd", cell.replace("\t", " ").replace("\n", " ")) for cell in row) + "\n")
+        return
+    narrow = console.width < NARROW and len(heads) > 3
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads[:-1]:
+        table.add_column(head, no_wrap=True)
+    if not narrow:
+        table.add_column(heads[-1])
+    for row in rows:
+        table.add_row(*(row[:-1] if narrow else row))
+    console.print(table)

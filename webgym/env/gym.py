@@ -3,6 +3,9 @@
 Only this module writes reward, terminated and truncated. The reward is 0 until the end, then 1 for success, else 0.
 """
 
+import base64
+import html
+import io
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, SupportsFloat, get_args
@@ -14,10 +17,11 @@ from webgym import types as t
 from webgym.actions import DIALECTS, parse
 from webgym.env.core import AsyncWebEnv
 from webgym.env.spaces import ActionText, UnicodeText
-from webgym.errors import ConfigError, did_you_mean
+from webgym.errors import ConfigError, EpisodeStateError, Fault, did_you_mean
 from webgym.packs import registry
 from webgym.prompts.page import PageMode, page_text
 
+MOST_TURNS = int(np.iinfo(np.int32).max)  # the same bound for all tasks, so that one vector environment can play several
 TEXTS = ("goal", "url", "title", "tabs", "page", "error", "notices")
 
 
@@ -35,11 +39,10 @@ class TextFace:
         self.dialect = dialect
         self.page: PageMode = page
         self.screenshot = screenshot
-        limit = max_turns or self.task.max_turns
         spaces: dict[str, gym.Space[Any]] = {key: UnicodeText() for key in TEXTS}
-        spaces["focus"] = gym.spaces.Box(-1, np.iinfo(np.int32).max, (), np.int32)
-        spaces["turn"] = gym.spaces.Box(0, limit, (), np.int32)
-        spaces["turns_left"] = gym.spaces.Box(0, limit, (), np.int32)
+        spaces["focus"] = gym.spaces.Box(-1, MOST_TURNS, (), np.int32)
+        spaces["turn"] = gym.spaces.Box(0, MOST_TURNS, (), np.int32)
+        spaces["turns_left"] = gym.spaces.Box(0, MOST_TURNS, (), np.int32)
         if screenshot:
             width, height = self.task.viewport
             spaces["screenshot"] = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
@@ -72,9 +75,11 @@ class TextFace:
             seen["screenshot"] = observation.screenshot
         return seen
 
-    def info(self, observation: t.Observation, kind: str = "", raw_reward: float = 0.0, message: str = "") -> dict[str, Any]:
-        """The info that goes with an observation."""
+    def info(self, observation: t.Observation, seed: int, kind: str = "", raw_reward: float = 0.0, message: str = "") -> dict[str, Any]:
+        """The info that goes with an observation of the episode of this seed."""
         return {
+            "task_id": self.task.id,
+            "seed": seed,
             "outcome": kind,
             "raw_reward": raw_reward,
             "message": message,
@@ -87,8 +92,8 @@ class WebEnv(gym.Env[dict[str, Any], str]):
     """A task as a Gymnasium environment: observations are dicts of text, actions are text.
 
     ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
-    turn and comes back as ``observation["error"]``. ``info`` holds ``raw_reward``, ``outcome``, ``message``, ``observation_hash``
-    and ``state_hash``.
+    turn and comes back as ``observation["error"]``. ``info`` holds ``task_id`` and ``seed``, which name the episode, ``raw_reward``,
+    ``outcome``, ``message``, ``observation_hash`` and ``state_hash``.
 
     ``render_mode="human"`` shows the browser's window. Where there is no display or no browser with a window, it says so in a
     warning, and keeps the picture of the latest turn in a file that the warning names.
@@ -119,21 +124,26 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self.observation_space = self._face.observation_space
         self.action_space = self._face.action_space
         self._window = _window(self.metadata["render_fps"]) if render_mode == "human" else None
+        self._seed = 0
+        self._seen: t.Observation | None = None
         self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=self._window is None or not self._window.visible)
         release_with(self, [self._env])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Begin the episode that `seed` fixes (without one, the next of this environment's own stream)."""
+        """Begin the episode that `seed` fixes (without one, the next of this environment's own stream). It takes no options."""
+        only(options)
         super().reset(seed=seed)
-        observation = _run(self._env.reset(self.task.id, episode_seed(seed, self.np_random)))
+        self._seed = episode_seed(seed, self.np_random)
+        observation = self._seen = _run(self._env.reset(self.task.id, self._seed))
         self._show()
-        return self._face.observation(observation), self._face.info(observation)
+        return self._face.observation(observation), self._face.info(observation, self._seed)
 
     def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """Perform one action, given as text. Raises EpisodeStateError, Fault."""
         step = _run(self._env.step(self._face.action(action, self._env.goal)))
+        self._seen = step.observation
         self._show()
-        info = self._face.info(step.observation, step.kind, step.raw_reward, step.message)
+        info = self._face.info(step.observation, self._seed, step.kind, step.raw_reward, step.message)
         return self._face.observation(step.observation), step.reward, step.terminated, step.truncated, info
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -146,9 +156,40 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         if self._window is not None:
             self._window.close()
 
+    def _repr_html_(self) -> str:
+        """The environment in a notebook: the goal, the page as an agent reads it, and its picture."""
+        seen = self._seen
+        title = f"<b>{html.escape(self.task.id)}</b>"
+        if seen is None:
+            return f"<div>{title}, before its first episode</div>"
+        rows = [f"{title}, seed {self._seed}, turn {seen.turn}, {seen.turns_left} left", html.escape(seen.goal), html.escape(seen.error)]
+        page = f"<pre style='margin:0'>{html.escape(page_text(seen.nodes, self._face.page))}</pre>"
+        cells = f"<td style='text-align:left;vertical-align:top'>{page}</td><td style='vertical-align:top'>{self._picture()}</td>"
+        return f"<div>{'<br>'.join(row for row in rows if row)}<table><tr>{cells}</tr></table></div>"
+
+    def _picture(self) -> str:
+        """The page's picture as HTML; empty where there is none any more."""
+        from PIL import Image
+
+        try:
+            pixels = _run(self._env.screenshot())
+        except (Fault, EpisodeStateError):
+            return ""
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return f"<img src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}'>"
+
     def _show(self) -> None:
         if self._window is not None:
             self._window.show(None if self._window.visible else _run(self._env.screenshot()))
+
+
+def only(options: Mapping[str, Any] | None, *known: str) -> None:
+    """Raises ConfigError for an option of a reset that is not known."""
+    for name in options or ():
+        if name not in known:
+            expected = f"expected {' or '.join(known)}" if known else "expected none, because the seed is an argument: reset(seed=3)"
+            raise ConfigError(f"reset has no option {name!r}{did_you_mean(name, known)} ({expected})")
 
 
 def episode_seed(seed: int | None, stream: np.random.Generator) -> int:

@@ -1,4 +1,4 @@
-"""Vector environment of Gymnasium: many sessions of one task, side by side on the one loop of one browser.
+"""Vector environment of Gymnasium: many sessions of one task or of several, side by side on the one loop of one browser.
 
 ``gymnasium.make_vec(id, num_envs=N)`` makes one. Given the same seeds and actions it goes through the same episodes as Gymnasium's
 ``SyncVectorEnv`` of :class:`webgym.env.gym.WebEnv`. It differs where a session fails: a Fault ends the episode of its slot, with reward
@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from webgym.env.core import AsyncWebEnv
-from webgym.env.gym import TextFace, episode_seed, release_with
+from webgym.env.gym import TextFace, episode_seed, only, release_with
 from webgym.errors import ConfigError, EpisodeStateError, Fault, did_you_mean
 from webgym.prompts.page import PageMode
 from webgym.types import Action, InvalidAction, Observation
@@ -43,11 +43,13 @@ class _Turn:
 
 @dataclass
 class _Slot:
-    """One session, where its episode stands, and the stream of seeds of its later episodes."""
+    """One session, its task, where its episode stands, and the stream of seeds of its later episodes."""
 
     env: AsyncWebEnv
+    face: TextFace
     stream: np.random.Generator = field(default_factory=lambda: np_random()[0])
     last: _Turn | None = None
+    seed: int = 0  # of the episode that runs
     failed: bool = False  # no episode runs, since its reset was a fault that no step has shown yet
 
     @property
@@ -56,7 +58,9 @@ class _Slot:
 
 
 class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
-    """Vector environment of `num_envs` sessions of a task. The arguments are those of :class:`webgym.env.gym.WebEnv`, and `autoreset_mode`.
+    """Vector environment of `num_envs` sessions. The arguments are those of :class:`webgym.env.gym.WebEnv`, `autoreset_mode` and `tasks`.
+
+    `tasks` are the ids of the tasks that the sessions play, in turn, instead of `task_id`: session i plays tasks[i % len(tasks)].
 
     ``NextStep`` (the default): the step after an episode's end ignores the slot's action and begins the next episode.
     ``SameStep``: the step that ends an episode also begins the next; the last observation and info are in ``infos["final_obs"]``
@@ -80,6 +84,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
         screenshot: bool = False,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        tasks: Sequence[str] = (),
     ) -> None:
         if num_envs < 1:
             raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
@@ -87,14 +92,17 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
             raise ConfigError(f"a vector environment renders as None or rgb_array, got {render_mode!r}; gymnasium.make shows one session")
         self._mode = _autoreset(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self._mode}  # type: ignore[misc]
-        self._face = TextFace(task_id, dialect=dialect, page=page, max_turns=max_turns, screenshot=screenshot)
+        faces = [TextFace(each, dialect=dialect, page=page, max_turns=max_turns, screenshot=screenshot) for each in tasks or (task_id,)]
+        if any(face.observation_space != faces[0].observation_space for face in faces):
+            raise ConfigError("tasks of one vector environment must have pictures of one size: leave screenshot=True out, or take others")
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.single_observation_space = self._face.observation_space
-        self.single_action_space = self._face.action_space
+        self.single_observation_space = faces[0].observation_space
+        self.single_action_space = faces[0].action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._slots = [_Slot(AsyncWebEnv(max_turns=max_turns, screenshots=screenshot)) for _ in range(num_envs)]
+        envs = [AsyncWebEnv(max_turns=max_turns, screenshots=screenshot) for _ in range(num_envs)]
+        self._slots = [_Slot(env, faces[index % len(faces)]) for index, env in enumerate(envs)]
         release_with(self, [slot.env for slot in self._slots])
 
     def reset(  # type: ignore[override]
@@ -125,7 +133,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
                 raise EpisodeStateError("no episode was begun: call reset first")
             if slot.over and not slot.failed and self._mode is AutoresetMode.DISABLED:
                 raise EpisodeStateError(f'the episode of session {index} is over: begin the next with reset(options={{"reset_mask": ...}})')
-        parsed = [self._face.action(action, slot.env.goal) for slot, action in zip(self._slots, actions, strict=True)]
+        parsed = [slot.face.action(action, slot.env.goal) for slot, action in zip(self._slots, actions, strict=True)]
         turns = self._all([self._step(slot, action) for slot, action in zip(self._slots, parsed, strict=True)])
         infos: dict[str, Any] = {}
         for index, turn in enumerate(turns):
@@ -148,16 +156,16 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
 
     async def _begin(self, slot: _Slot, seed: int | None) -> _Turn:
         """Begin an episode; a turn that is a fault where that cannot be done."""
-        episode = episode_seed(seed, slot.stream)
+        slot.seed = episode_seed(seed, slot.stream)
         for attempt in range(RESETS):
             try:
-                observation = await slot.env.reset(self._face.task.id, episode)
+                observation = await slot.env.reset(slot.face.task.id, slot.seed)
             except Fault as fault:
                 await slot.env.close()
                 if attempt == RESETS - 1:
-                    slot.last, slot.failed = self._fault(fault), True
+                    slot.last, slot.failed = _failed(slot, fault), True
             else:
-                slot.last, slot.failed = _Turn(self._face.observation(observation), self._face.info(observation)), False
+                slot.last, slot.failed = _Turn(slot.face.observation(observation), slot.face.info(observation, slot.seed)), False
                 break
         assert slot.last is not None
         return slot.last
@@ -182,18 +190,9 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
             step = await slot.env.step(action)
         except Fault as fault:
             await slot.env.close()
-            return self._fault(fault)
-        info = self._face.info(step.observation, step.kind, step.raw_reward, step.message)
-        return _Turn(self._face.observation(step.observation), info, step.reward, step.terminated, step.truncated)
-
-    def _fault(self, fault: Fault) -> _Turn:
-        """The end of an episode whose session failed: its observation holds nothing but the reason."""
-        words = f"{type(fault).__name__}: {fault}"
-        width, height = self._face.task.viewport
-        picture = np.zeros((height, width, 3), np.uint8) if self._face.screenshot else None
-        nothing = Observation("", "", "", (), error=words, screenshot=picture)
-        info = {**self._face.info(nothing, "fault", math.nan, words), "fault": words}
-        return _Turn(self._face.observation(nothing), info, math.nan, truncated=True)
+            return _failed(slot, fault)
+        info = slot.face.info(step.observation, slot.seed, step.kind, step.raw_reward, step.message)
+        return _Turn(slot.face.observation(step.observation), info, step.reward, step.terminated, step.truncated)
 
     # --- all slots ---------------------------------------------------------------------------------------------------------
 
@@ -224,6 +223,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
 
     def _chosen(self, options: dict[str, Any] | None) -> list[int]:
         """The slots that a reset begins: those of its reset_mask, or all."""
+        only(options, "reset_mask")
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return list(range(self.num_envs))
@@ -234,6 +234,16 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     def _must_be_open(self) -> None:
         if self.closed:
             raise EpisodeStateError("the vector environment is closed: make a new one")
+
+
+def _failed(slot: _Slot, fault: Fault) -> _Turn:
+    """The end of an episode whose session failed: its observation holds nothing but the reason."""
+    words = f"{type(fault).__name__}: {fault}"
+    width, height = slot.face.task.viewport
+    picture = np.zeros((height, width, 3), np.uint8) if slot.face.screenshot else None
+    nothing = Observation("", "", "", (), error=words, screenshot=picture)
+    info = {**slot.face.info(nothing, slot.seed, "fault", math.nan, words), "fault": words}
+    return _Turn(slot.face.observation(nothing), info, math.nan, truncated=True)
 
 
 def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:

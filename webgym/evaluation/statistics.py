@@ -6,8 +6,9 @@ own action killed twice (`agent_caused`) stays in, as no success, so that crashi
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from webgym.errors import UsageError
 from webgym.types import Trajectory
 
 if TYPE_CHECKING:
+    from rich.console import ConsoleOptions
     from rich.table import Table
 
 
@@ -113,6 +115,7 @@ class Row:
     invalid_actions: float
     failed_actions: float
     retries: int
+    faults_met: Mapping[str, int]  # by kind (webgym.errors.FAULTS), those that a retry mended included
     outcomes: Mapping[str, int]
 
 
@@ -150,13 +153,14 @@ class Report:
         }
 
     def table(self, title: str = "") -> "Table":
-        """A Rich table; print it with a Rich console."""
+        """A Rich table; print it with a Rich console. Faults, and in brackets those that agents caused, are shown where there were any."""
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
         faulted = self.overall.faults + self.overall.agent_caused > 0
-        table = Table(title=title or None, title_justify="left")
-        table.add_column("task", overflow="fold", min_width=24)
-        for heading in ("episodes", "success", "95% interval", "turns", "invalid", *(("with faults", "faults") if faulted else ())):
+        table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("task")
+        for heading in ("episodes", "success", "95% interval", "turns", "invalid", *(("strict", "faults") if faulted else ())):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
             table.add_row(*_cells(row, faulted))
@@ -170,15 +174,36 @@ class Report:
         if self.pairs:
             table.add_section()
         for pair in self.pairs:
-            table.add_row(f"pair {pair.name}", str(pair.pairs), _percent(pair.success), _range(pair.interval))
+            table.add_row(_Name(f"pair {pair.name}"), str(pair.pairs), _percent(pair.success), _range(pair.interval))
         return table
 
 
-def _cells(row: Row, faulted: bool) -> list[str]:
+class _Name:
+    """A task's name in a table, which is broken behind its hyphens, dots and spaces only, however narrow the table is."""
+
+    def __init__(self, text: str) -> None:
+        self._parts = re.findall(r"[^-. ]*[-. ]?", text)[:-1]
+
+    def __rich_measure__(self, console: Any, options: Any) -> Any:
+        from rich.measure import Measurement
+
+        return Measurement(max(map(len, self._parts), default=0), sum(map(len, self._parts)))
+
+    def __rich_console__(self, console: Any, options: "ConsoleOptions") -> Iterator[str]:
+        line = ""
+        for part in self._parts:
+            if line and len(line + part) > options.max_width:
+                yield line
+                line = ""
+            line += part
+        yield line
+
+
+def _cells(row: Row, faulted: bool) -> list[Any]:
     """A row of the table; what faults did is shown only where there were any."""
-    faults = f"{row.faults + row.agent_caused}" + (f" ({row.agent_caused} by agent)" if row.agent_caused else "")
+    faults = f"{row.faults + row.agent_caused}" + (f" ({row.agent_caused})" if row.agent_caused else "")
     return [
-        row.name,
+        _Name(row.name),
         str(row.episodes),
         _percent(row.success),
         _range(row.interval),
@@ -253,6 +278,7 @@ def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.
         invalid_actions=_share(sum(turn.action == "" for turn in turns), len(turns)),
         failed_actions=_share(sum(turn.error != "" for turn in turns), len(turns)),
         retries=sum(t.outcome.retries for t in trajectories),
+        faults_met=dict(sorted(Counter(kind for t in trajectories for kind in t.outcome.faults).items())),
         outcomes=dict(sorted(outcomes.items())),
     )
 

@@ -2,8 +2,9 @@
 
 A pack is a folder with a `pack.toml` (title, hosts, and a table per task with at least `max_turns`) and a Python module of the same name
 that gives `tasks()` and `sites()` (:class:`webgym.task.Pack`). A `pattern` in its table [pack] allows names beyond the listed ones, whose
-tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package and are loaded from that path
-under the private name `webgym_tasks`, so that a user's own `tasks/` or `cli.py` never stands in their way. Others come
+tasks the module's `make(name)` makes. Ours lie in `tasks/` beside this package, or in it where it is
+installed, and are loaded from that path under the private name `webgym_tasks`, so that a user's own `tasks/` never stands in their way.
+Others come
 
 - from installed distributions, through the entry-point group `webgym.tasks`: the value names a package with a `pack.toml` beside its
   `__init__.py`, which is read without importing the package,
@@ -33,7 +34,8 @@ from webgym.task import Pack, PythonTask, Site, Start, Task, hosts_of
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-PACKS_FOLDER = Path(__file__).resolve().parents[2] / "tasks"
+_PACKAGE = Path(__file__).resolve().parents[1]
+PACKS_FOLDER = _PACKAGE / "tasks" if (_PACKAGE / "tasks").is_dir() else _PACKAGE.parent / "tasks"
 ENTRY_POINTS = "webgym.tasks"
 TASK_FILES = (".yaml", ".yml", ".json", ".jsonl")
 C = TypeVar("C", bound=type[PythonTask])

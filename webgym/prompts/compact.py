@@ -11,6 +11,7 @@ from webgym.types import Mention, Node, Observation, Turn
 
 
 def compact_text(observation: Observation, history: Sequence[Turn], settings: PromptSettings) -> str:
+    """The prompt of the compact style: goal, last actions and page in few tokens."""
     lines = [f"left {observation.turns_left}"]
     if not continues(history, settings):
         lines.insert(0, f"goal: {_pointed(_plain(observation.goal))}")

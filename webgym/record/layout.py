@@ -11,13 +11,15 @@
     ├── truth.jsonl                the true V, Q and advantage at some turns (`webgym truth`); a row per episode
     ├── note.json                  the note and the tags that `webgym note` gave the run
     ├── live.json                  the live state of every session, for `webgym watch`
+    ├── train.log                  what training told its user, a line for each iteration
     ├── lock                       held by the one process that writes
     ├── failed_batch.pt            the batch whose loss was no finite number, if there was one
     ├── tensorboard/
     ├── trajectories/iter-000012.jsonl, screenshots in a folder beside it
     └── checkpoints/iter-000012/   policy/ and critic/ as HF folders, state.pt, manifest.json
 
-A folder of demonstrations holds demos.jsonl, a trajectory file, and prompt.json, the prompt settings that they were written with.
+A folder of demonstrations holds demos.jsonl, a trajectory file, prompt.json, the prompt settings that they were written with, and
+plan.json, all settings of their recording.
 """
 
 from pathlib import Path
@@ -32,6 +34,7 @@ TRUTH = "truth.jsonl"
 NOTE = "note.json"
 LIVE = "live.json"
 LOCK = "lock"
+LOG = "train.log"
 FAILED_BATCH = "failed_batch.pt"
 TENSORBOARD = "tensorboard"
 TRAJECTORIES = "trajectories"
@@ -44,6 +47,7 @@ MANIFEST = "manifest.json"
 
 DEMOS = "demos.jsonl"
 DEMO_PROMPTS = "prompt.json"
+DEMO_PLAN = "plan.json"
 
 ITERATIONS = "iter-*"
 """A pattern for the names of iterations."""

@@ -149,7 +149,7 @@ def encode(trajectory: Trajectory) -> bytes:
     key, outcome = trajectory.key, trajectory.outcome
     record = {
         "format": FORMAT,
-        "key": [key.task_id, key.seed, key.iteration, key.group, key.member],
+        "key": _key_record(key),
         "goal": trajectory.goal,
         "outcome": {
             "kind": outcome.kind,
@@ -157,6 +157,7 @@ def encode(trajectory: Trajectory) -> bytes:
             "raw_reward": _number(outcome.raw_reward),
             "message": outcome.message,
             "retries": outcome.retries,
+            **({"faults": list(outcome.faults)} if outcome.faults else {}),
         },
         "final_hash": trajectory.final_hash,
         "turns": [_turn_record(turn) for turn in trajectory.turns],
@@ -182,17 +183,30 @@ def _no_number(name: str) -> float:
 def _decoded(record: dict[str, Any]) -> Trajectory:
     if record["format"] != FORMAT:
         raise ValueError(f"format {record['format']} is not known, this version reads {FORMAT}")
-    outcome, (task_id, *numbers) = record["outcome"], record["key"]
-    _all_of(str, task_id, record["goal"], outcome["kind"], outcome["message"], record["final_hash"])
-    _all_of(int, *numbers, outcome["retries"], *record.get("final_prompt_ids", ()))
+    outcome = record["outcome"]
+    _all_of(str, record["goal"], outcome["kind"], outcome["message"], record["final_hash"])
+    faults = tuple(outcome.get("faults", ()))  # older files have none
+    _all_of(str, *faults)
+    _all_of(int, outcome["retries"], *record.get("final_prompt_ids", ()))
     return Trajectory(
-        key=EpisodeKey(task_id, *numbers),
+        key=_key(record["key"]),
         goal=record["goal"],
         turns=tuple(_turn(turn) for turn in record["turns"]),
-        outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"])}),
+        outcome=Outcome(**{**outcome, "reward": _float(outcome["reward"]), "raw_reward": _float(outcome["raw_reward"]), "faults": faults}),
         final_hash=record["final_hash"],
         final_prompt_ids=tuple(record.get("final_prompt_ids", ())),
     )
+
+
+def _key_record(key: EpisodeKey) -> list[str | int]:
+    return [key.task_id, key.seed, key.iteration, key.group, key.member]
+
+
+def _key(record: list[Any]) -> EpisodeKey:
+    task_id, *numbers = record
+    _all_of(str, task_id)
+    _all_of(int, *numbers)
+    return EpisodeKey(task_id, *numbers)
 
 
 def _all_of(kind: type, *values: object) -> None:
@@ -248,6 +262,8 @@ def _turn_record(turn: Turn) -> dict[str, Any]:
     }
     if completion.key:
         record["completion"]["key"] = completion.key
+    if completion.origin:
+        record["completion"]["origin"] = _key_record(completion.origin)
     return record
 
 
@@ -261,6 +277,8 @@ def _turn(record: dict[str, Any]) -> Turn:
     completion["action_ids"] = tuple(completion["action_ids"])
     _all_of(int, *completion["prompt_ids"], *completion["action_ids"])
     _all_of(str, completion["text"], completion["prompt"], completion.get("key", ""))
+    if "origin" in completion:
+        completion["origin"] = _key(completion["origin"])
     completion["behaviour_logprobs"] = tuple(_float(x) for x in completion["behaviour_logprobs"])
     if completion["sampling"] is not None:
         temperature, top_p, *limits = completion["sampling"]

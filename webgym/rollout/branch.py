@@ -12,12 +12,13 @@ whose state could not be restored, is left out and counted.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from webgym.errors import JudgeFault, UsageError
 from webgym.policies.policy import Policy
+from webgym.rollout.contract import PromptReader
 from webgym.types import Completion, EpisodeKey, Observation, Trajectory, Turn
 
 Collect = Callable[[Policy, Sequence[EpisodeKey]], list[Trajectory]]
@@ -88,30 +89,60 @@ class TurnTruth:
 class Continuations:
     """A policy that replays recorded episodes up to their branching points and then acts as `policy` does.
 
-    An episode's `group` is the number of its branch, its `member` that of the continuation, so that each is sampled anew.
+    `branches` gives the branch of each episode key that is one; any other episode is played by `policy` alone. A continuation is sampled
+    anew where its key is another than that of the recorded episode. Its copied turns name the episode in which they were sampled
+    (:attr:`webgym.types.Completion.origin`).
     """
 
-    def __init__(self, policy: Policy, branches: Sequence[Branch]) -> None:
+    def __init__(self, policy: Policy, branches: Mapping[EpisodeKey, Branch]) -> None:
         self.dialect = policy.dialect
         self._policy = policy
         self._branches = branches
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """The recorded completion before the branching point, the policy's behind it. Raises JudgeFault where the state is another."""
-        branch, turn = self._branches[key.group], len(history)
-        if turn <= branch.at and observation.state_hash != branch.trajectory.turns[turn].state_hash:
+        branch, turn = self._branches.get(key), len(history)
+        if branch is None or turn > branch.at:
+            return await self._policy.act(observation, history, key)
+        if observation.state_hash != branch.trajectory.turns[turn].state_hash:
             raise JudgeFault(f"the recorded actions led to another state of {key.task_id} (seed {key.seed}) at turn {turn}")
         if turn < branch.at:
-            return branch.trajectory.turns[turn].completion
+            recorded = branch.trajectory.turns[turn].completion
+            return replace(recorded, origin=recorded.origin or branch.trajectory.key)
         return await self._policy.act(observation, history, key)
 
+    def prompt_ids(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> tuple[int, ...]:
+        """The prompt that the policy's model would read at this observation; see :class:`webgym.rollout.contract.PromptReader`."""
+        return cast(PromptReader, self._policy).prompt_ids(observation, history, key)
 
-def branch_keys(branches: Sequence[Branch], continuations: int) -> Iterator[EpisodeKey]:
-    """The keys of all continuations."""
-    for number, branch in enumerate(branches):
+
+def branch_keys(branches: Sequence[Branch], continuations: int) -> dict[EpisodeKey, Branch]:
+    """The keys of all continuations with their branches: `group` is the number of the branch, `member` that of the continuation."""
+    return {
+        EpisodeKey(branch.trajectory.key.task_id, branch.trajectory.key.seed, branch.trajectory.key.iteration, number, member): branch
+        for number, branch in enumerate(branches)
+        for member in range(continuations)
+    }
+
+
+def fork_keys(played: Sequence[Trajectory], branches: Sequence[Branch]) -> dict[EpisodeKey, Branch]:
+    """The keys of one continuation of each branch, as further members of the recorded episode's group, which so becomes a tree.
+
+    They are numbered on from the highest member of that group among the episodes `played`.
+    """
+    members: dict[tuple[str, int, int, int], int] = {}
+    for key in (x.key for x in played):
+        members[_group(key)] = max(members.get(_group(key), 0), key.member)
+    found: dict[EpisodeKey, Branch] = {}
+    for branch in branches:
         key = branch.trajectory.key
-        for member in range(continuations):
-            yield EpisodeKey(key.task_id, key.seed, key.iteration, number, member)
+        members[_group(key)] += 1
+        found[replace(key, member=members[_group(key)])] = branch
+    return found
+
+
+def _group(key: EpisodeKey) -> tuple[str, int, int, int]:
+    return key.task_id, key.seed, key.iteration, key.group
 
 
 def truths(
@@ -132,8 +163,8 @@ def truths(
         branches += [Branch(x, at) for at in sorted(both_ends)]
     if not branches:
         raise UsageError("there is no turn to branch from: the episodes have none of the turns that were asked for")
-    keys = list(branch_keys(branches, continuations))
-    found = _estimates(branches, collect(Continuations(policy, branches), keys), gamma)
+    keys = branch_keys(branches, continuations)
+    found = _estimates(branches, collect(Continuations(policy, keys), list(keys)), gamma)
     return [{t: _turn(x, t, found, gamma) for t in at_turns} for x, at_turns in zip(trajectories, wanted, strict=True)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from webgym.actions import parse, render
-from webgym.errors import BrowserFault, Fault
+from webgym.errors import BrowserFault, Fault, HangFault
 from webgym.policies.policy import Policy
 from webgym.prompts.compact import mention
 from webgym.prompts.page import page_text
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 async def within(call: Awaitable[T], seconds: float, what: str) -> T:
-    """The call's result, or a BrowserFault when it takes longer.
+    """The call's result, or a HangFault when it takes longer.
 
     Unlike `asyncio.wait_for` this does not wait for a cancelled call to end: one that ignores its cancellation must not hold up the caller.
     """
@@ -63,7 +63,7 @@ async def within(call: Awaitable[T], seconds: float, what: str) -> T:
         return task.result()
     task.add_done_callback(lambda late: late.cancelled() or late.exception())  # its error, if any, no longer matters
     task.cancel()
-    raise BrowserFault(f"{what} did not end within {seconds:g} s")
+    raise HangFault(f"{what} did not end within {seconds:g} s")
 
 
 class Board:
@@ -129,6 +129,7 @@ class Episode:
         self.performing: int | None = None  # the turn whose action is under way
         self.faults: Counter[int] = Counter()  # by the turn whose action was under way
         self.restarts = 0
+        self.met: list[str] = []  # the kinds of the faults so far
 
     async def play(self) -> Trajectory:
         """The trajectory; never raises a Fault."""
@@ -155,7 +156,9 @@ class Episode:
         while True:
             step = await self._turn(observation)
             if step.kind:
-                ended = self._ended(Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts))
+                ended = self._ended(
+                    Outcome(cast(OutcomeKind, step.kind), step.reward, step.raw_reward, step.message, self.restarts, tuple(self.met))
+                )
                 if ended.outcome.kind != "truncated" or not self.record.final_prompts:
                     return ended
                 reader = cast(PromptReader, self.policy)
@@ -244,13 +247,14 @@ class Episode:
     async def _after(self, fault: Fault) -> Trajectory | None:
         """The trajectory if the fault ends the episode, or None when it may begin again; then the old session is gone."""
         again = False
+        self.met.append(fault.kind)
         if self.performing is not None:
             self.faults[self.performing] += 1
             again = self.faults[self.performing] > 1
         await self._drop_session()
         if again or self.restarts >= self.retries.limit:
             kind: OutcomeKind = "agent_caused" if again else "fault"
-            return self._ended(Outcome(kind, math.nan, 0.0, f"{self._culprit()}{fault}", self.restarts))
+            return self._ended(Outcome(kind, math.nan, 0.0, f"{self._culprit()}{fault}", self.restarts, tuple(self.met)))
         self.board.tell("retry", self.key, message=str(fault), retries=1)
         await asyncio.sleep(self.retries.backoff_s * 2**self.restarts)
         self.restarts += 1

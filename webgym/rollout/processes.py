@@ -21,7 +21,7 @@ from multiprocessing import Pipe
 from types import TracebackType
 
 from webgym.backends import known_backend
-from webgym.errors import Fault, UsageError
+from webgym.errors import Fault, UsageError, WorkerFault
 from webgym.packs import registry
 from webgym.policies.policy import Policy
 from webgym.rollout.contract import Deadlines, Listener, PictureTaker, PolicyHandle, Record, Request, Retries
@@ -324,7 +324,9 @@ class ProcessExecutor:
                     batch.give_back(part)
                     continue
                 message = f"{part.losses} worker processes in a row were lost while they played it, of the last one: {reason}"
-                ended = Trajectory(part.key, "", (), Outcome("fault", nan, 0.0, message, part.losses - 1))
+                ended = Trajectory(
+                    part.key, "", (), Outcome("fault", nan, 0.0, message, part.losses - 1, (WorkerFault.kind,) * part.losses)
+                )
                 board.tell(session, "end", part.key, ended, "", done=1, faults=1, **undone)
                 faults.append((part.key, ended))
         return faults

@@ -100,11 +100,15 @@ class Listener:
 
     def serve(self, episode: Episode, gate: Gate | None = None) -> None:
         """Let requests through to the sites of this episode from now on, or those only that pass the gate. Raises SiteFault."""
-        if self._server is None or not self._server.is_serving():
-            raise SiteFault("the session's listener has stopped: no page can be served any more")
+        self.must_serve()
         self._episode, self._gate = episode, gate
         if gate is None:
             self.refused.clear()
+
+    def must_serve(self) -> None:
+        """Raises SiteFault where the port was closed: then a page that could not be opened is no fault of the agent's."""
+        if self._server is None or not self._server.is_serving() or any(socket.fileno() < 0 for socket in self._server.sockets):
+            raise SiteFault("the session's listener has stopped: no page can be served any more")
 
     def barrier(self, found: str) -> str:
         """An address below the origin `found` that is answered here, and which :meth:`passed` then says."""

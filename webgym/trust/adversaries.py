@@ -12,7 +12,7 @@ from webgym.policies.policy import Policy
 from webgym.policies.scripted import OraclePolicy, random_action
 from webgym.prompts.compact import goal_names
 from webgym.task import Task
-from webgym.types import Action, Click, Completion, EpisodeKey, Infeasible, Observation, Stop, Turn, Wait, seed_from
+from webgym.types import Action, Click, Completion, EpisodeKey, Goto, Infeasible, Observation, Stop, Trajectory, Turn, Wait, seed_from
 
 RANDOM_SEEDS = range(3_000_000, 3_000_024)  # of no split: nothing is tuned on what is reported
 
@@ -22,6 +22,11 @@ def never(task: Task) -> float:
     return 0.0
 
 
+def on_trusted_pages(task: Task) -> float:
+    """The success rate 0, or 1 where the task's own page or address decides, which any agent can open."""
+    return 1.0 if task.trust == "page" else 0.0
+
+
 def by_chance(task: Task) -> float:
     """The success rate that the task states for random actions."""
     return task.chance
@@ -29,25 +34,29 @@ def by_chance(task: Task) -> float:
 
 @dataclass(frozen=True)
 class Adversary:
-    """A policy that must not win, the success rate that it may reach, and its own seeds where it needs many."""
+    """A policy that must not win, the success rate that it may reach, and its own seeds where it needs many.
+
+    The policy of an `informed` one is made of the oracle's episodes on the same seeds.
+    """
 
     name: str
     what: str  # what it does, for the sentence "WHAT wins ..."
-    policy: Callable[[], Policy]
+    policy: Callable[..., Policy]
     most: Callable[[Task], float] = never
     seeds: Sequence[int] = ()
+    informed: bool = False
 
 
 ADVERSARIES: dict[str, Adversary] = {}
 
 
 def adversary(
-    name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = ()
-) -> Callable[[Callable[[], Policy]], Callable[[], Policy]]:
-    """Registers a factory of policies as an adversary of all tasks."""
+    name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = (), informed: bool = False
+) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
+    """Registers a factory of policies as an adversary of all tasks. That of an `informed` one takes the oracle's episodes."""
 
-    def add(policy: Callable[[], Policy]) -> Callable[[], Policy]:
-        ADVERSARIES[name] = Adversary(name, what, policy, most, seeds)
+    def add(policy: Callable[..., Policy]) -> Callable[..., Policy]:
+        ADVERSARIES[name] = Adversary(name, what, policy, most, seeds, informed)
         return policy
 
     return add
@@ -131,3 +140,34 @@ class Mistaken:
             return await self._oracle.act(replace(observation, goal=other), history, key)
         except JudgeFault:  # what it looks for is not there
             return Completion(render(Stop(), self.dialect))
+
+
+@adversary("direct", "opening the address at which the oracle ends", on_trusted_pages, informed=True)
+class Direct:
+    """Knows where the oracle's episodes end: it opens that address at once, waits there, and stops."""
+
+    dialect = "call"
+
+    def __init__(self, solved: Sequence[Trajectory]) -> None:
+        self._ends = {found.key.seed: found.turns[-1].url for found in solved if found.turns}
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        actions: tuple[Action, ...] = (Goto(self._ends.get(key.seed, observation.url)), Wait(), Stop())
+        return Completion(render(actions[min(observation.turn, 2)], self.dialect))
+
+
+@adversary("other seed", "doing what is right for another seed", by_chance, informed=True)
+class Elsewhere:
+    """Repeats the oracle's actions of another seed whose goal names something else, to the letter; where there is none, it waits."""
+
+    dialect = "call"
+
+    def __init__(self, solved: Sequence[Trajectory]) -> None:
+        self._solved = [found for found in solved if found.outcome.success]
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        named = set(goal_names(observation.goal))
+        other = next((found for found in self._solved if found.key.seed != key.seed and set(goal_names(found.goal)) != named), None)
+        actions = [turn.action for turn in other.turns if turn.action] if other is not None else []
+        text = actions[observation.turn] if observation.turn < len(actions) else render(Wait(), self.dialect)
+        return Completion(text)

@@ -129,10 +129,13 @@ def audit(
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
-        if name in ("infeasible", "wrong target") and solved is not None and _gives_up(solved):
+        if name in ("infeasible", "wrong target", "other seed") and solved is not None and _gives_up(solved):
             continue  # giving up is right for any target; the task's twin tells policies that look from those that do not
+        if other.informed and solved is None:
+            continue
         most = other.most(task)
-        trial = play(name, f"at most {most:.0%}" if most else "none", other.policy(), other.seeds or seeds)
+        policy = other.policy(solved.trajectories) if other.informed and solved is not None else other.policy()
+        trial = play(name, f"at most {most:.0%}" if most else "none", policy, other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)
     return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
 

@@ -8,7 +8,7 @@ host, so that neither another user of the machine nor a page in the user's brows
 import importlib.resources
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -128,7 +128,10 @@ def _shot(run: Run, request: Request) -> Response:
 
 
 def guarded(app: Any, methods: Sequence[str] = ("GET", "HEAD")) -> Any:
-    """`app` for requests of these methods to a loopback host only, every answer with the security headers."""
+    """`app` for requests of these methods to a loopback host only, every answer with the security headers.
+
+    A request that changes something must come from the page itself, or from no page at all.
+    """
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def guard(scope: Any, receive: Any, send: Any) -> None:
@@ -143,6 +146,14 @@ def guarded(app: Any, methods: Sequence[str] = ("GET", "HEAD")) -> Any:
                 return await PlainTextResponse("this page is served to loopback addresses only", 403)(scope, receive, with_headers)
             if scope["method"] not in methods:
                 return await PlainTextResponse("read-only", 405)(scope, receive, with_headers)
+            if scope["method"] not in ("GET", "HEAD") and not _of_this_page(dict(scope["headers"])):
+                return await PlainTextResponse("this page takes requests of its own only", 403)(scope, receive, with_headers)
         await app(scope, receive, with_headers)
 
     return guard
+
+
+def _of_this_page(headers: Mapping[bytes, bytes]) -> bool:
+    """False where a browser says that a page of another origin sent the request."""
+    host, origin = headers.get(b"host", b""), headers.get(b"origin")
+    return origin in (None, b"http://" + host) and headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,9 @@ def picture(run: Run, name: str, detail: Detail) -> tuple[str, float]:
     path = run.episodes.picture(name)
     assert path is not None
     try:
-        image = Image.open(path).convert("RGB")
-    except OSError:
+        with warnings.catch_warnings(action="error"):  # a picture of too many pixels, of which Pillow warns
+            image = Image.open(path).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "", 1.0
     scale = max(1.0, image.width / detail.width)
     if scale > 1:

@@ -206,6 +206,7 @@ class Run:
                     "browser_s": turn.times.browser_s,
                     "state": turn.state_hash,
                     "observation": turn.observation_hash,
+                    "copied": turn.copied,
                 }
             )
         outcome = trajectory.outcome
@@ -214,6 +215,7 @@ class Run:
             "goal": trajectory.goal,
             "message": outcome.message,
             "raw_reward": _finite(outcome.raw_reward),
+            "forked_at": trajectory.forked_at,
             "retries": outcome.retries,
             "final": trajectory.final_hash,
             "turns": turns,

@@ -42,7 +42,7 @@ FIGURES = (
 def watch(
     path: Path, console: Console, *, page: bool = True, port: int = 0, once: bool = False, clock: Callable[[], float] = time.time
 ) -> None:
-    """Show the run until Ctrl-C, or (`once`) as it is now; with `page`, in a browser page too. Raises UsageError."""
+    """Show the run until it is over or Ctrl-C, or (`once`) as it is now; with `page`, in a browser page too. Raises UsageError."""
     library = Library.open(path)
     if not library.focus:
         raise UsageError(f"{path} holds several runs: give one of {', '.join(library.runs)}")
@@ -58,7 +58,8 @@ def watch(
 
             def draw() -> bool:
                 shown.update(picture(run, console.width, clock()), refresh=True)
-                return False
+                found = live.read(run.folder)
+                return found is not None and found["phase"] == "over"
 
             server.wait(draw)
 

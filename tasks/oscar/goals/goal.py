@@ -6,21 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from webgym.authoring.template import Goal, Instance
+from webgym.sites.apps.changes import alike
 from webgym.task import Evidence
 
 from ..application.content import PRODUCTS, Address, Product
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
-    """True if the differences to the first state are those that the instance expects; rows that were added have no order."""
-    return _unordered(evidence.site_state["changes"]) == _unordered(instance.expected)
-
-
-def _unordered(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {**parts, "added": sorted(parts.get("added", []), key=lambda row: sorted(map(repr, row.items())))}
-        for name, parts in changes.items()
-    }
+    """True if the differences to the first state are those that the instance expects."""
+    return alike(evidence.site_state["changes"], instance.expected)
 
 
 def goal(name: str, draw: Callable[[random.Random], Instance]) -> Goal:

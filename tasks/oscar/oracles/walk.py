@@ -13,7 +13,7 @@ MENU = "btn btn-secondary dropdown-toggle"
 
 
 def below(page: Observation, words: str) -> Sequence[Node]:
-    """What comes after the first text that has these words. Raises LookupError."""
+    """The text after the first text that has these words. Raises LookupError."""
     for number, node in enumerate(page.nodes):
         if node.ref is None and words in (node.text or ""):
             return page.nodes[number + 1 :]

@@ -230,3 +230,24 @@ def test_plan_deals_each_trajectory_to_one_step(many: list[Trajectory], minibatc
     assert [step.counts.trajectories for step in steps] == [len(o) for o in owners]
     again = packing.plan(rows, streams(many), 16, minibatches=minibatches, seed=seed)
     assert [[b.ids.tolist() for b in s.batches] for s in steps] == [[b.ids.tolist() for b in s.batches] for s in again]
+
+
+def test_streams_are_of_the_same_tokens() -> None:
+    """A reference that was read on other actions has other lengths as a rule, and is refused."""
+    x = trajectory([turn([1], [5, 6]), turn([1, 5, 6, 2], [7])])
+    streams = r.streams_of([x], [np.ones(2)], [np.ones(2)])
+    assert dataclasses.replace(streams, reference_logprob=[np.zeros(3)], old_logprob=[np.zeros(3)]).reference_logprob is not None
+    for name in ("advantage", "weight", "old_logprob", "reference_logprob"):
+        with pytest.raises(
+            ValueError, match=rf"expected {name} of \[3\] sampled tokens by trajectory, as behaviour_logprob has, got \[2\]"
+        ):
+            dataclasses.replace(streams, **{name: [np.zeros(2)]})
+
+
+def test_arrays_per_token_are_taken_as_they_are() -> None:
+    """Two turns of 2 and 0 tokens have as many tokens as turns, so that the shape says nothing."""
+    x = trajectory([turn([1], [5, 6]), turn([1, 5, 6], [])])
+    values = np.array([1.0, 2.0])
+    assert r.streams_of([x], [values], [values], per_token=True).advantage[0].tolist() == [1.0, 2.0]
+    streams = r.streams_of([x], [values], [values])
+    assert streams.advantage[0].tolist() == streams.weight[0].tolist() == [1.0, 1.0]

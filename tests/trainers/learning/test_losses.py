@@ -244,6 +244,16 @@ def test_no_reference_model_is_asked_for_when_beta_is_0() -> None:
     assert ls.LossSpec(kl="k2", kl_coef=0.1).acts_on_every_turn and ls.LossSpec(entropy_coef=0.01).acts_on_every_turn
 
 
+def test_options_without_effect_are_known() -> None:
+    assert ls.LossSpec().idle() == {}
+    ratios = {"ratio_level", "clip_low", "clip_high", "dual_clip"}
+    assert ls.LossSpec(policy="reinforce", divisor="turns").idle() == {
+        **dict.fromkeys(ratios, "loss.policy=reinforce"),
+        "tokens_per_trajectory": "loss.divisor=turns",
+    }
+    assert not ls.LossSpec(kl="k1", kl_coef=0.1).idle()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -145,5 +145,7 @@ def test_a_mixture_of_experts_gets_an_adapter_on_its_linear_layers():
         "q_proj", "k_proj", "v_proj", "o_proj",
     }  # fmt: skip
     torch.testing.assert_close(logprobs(plain_copy(stirred(model))), logprobs(model), rtol=0, atol=1e-4)
-    with pytest.raises(UsageError, match=r"keeps experts .*set lora\.targets to linear layers"):
-        add_lora(prepare(Qwen3MoeForCausalLM(config)), LoraSettings(rank=2, targets=("experts",)))
+    for targets in (("experts",), ("gate_proj",)):
+        with pytest.raises(UsageError, match=r"lora\.targets") as refused:
+            add_lora(prepare(Qwen3MoeForCausalLM(config)), LoraSettings(rank=2, targets=targets))
+        assert "\n" not in str(refused.value)

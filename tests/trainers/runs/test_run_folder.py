@@ -236,15 +236,66 @@ def flip(path):
 
 @pytest.mark.parametrize("harm", [cut, flip, Path.unlink])
 @pytest.mark.parametrize("name", ["policy/model.txt", "state.pt", "manifest.json"])
-def test_a_damaged_checkpoint_is_named_and_no_earlier_one_passed_off(run, name, harm):
+def test_a_damaged_checkpoint_is_named_and_the_whole_one_before_it_taken(run, name, harm, caplog):
     run.save(1, {"policy": writer("one")}, {"n": 1})
+    run.log(2, {})
     run.save(2, {"policy": writer("two")}, {"n": 2})
     run.log(3, {})
     harm(run.path / "checkpoints/iter-000002" / name)
-    with pytest.raises(CheckpointError, match="iter-000002 is damaged: ") as caught:
+    assert open_checkpoint(run.path).iteration == 1
+    assert "iter-000002 is damaged: " in caplog.text and name in caplog.text and "iter-000001, is whole" in caplog.text
+    assert run.resume().state() == {"n": 1}
+    assert list(run.metrics) == [] and [path.name for path in (run.path / "checkpoints").iterdir()] == ["iter-000001"]
+    run.save(2, {"policy": writer("again")}, {"n": 2})
+    assert run.latest().iteration == 2
+
+
+def test_where_no_checkpoint_is_whole_nothing_is_dropped(run):
+    run.save(1, {"policy": writer("one")}, {"n": 1})
+    run.log(3, {})
+    cut(run.path / "checkpoints/iter-000001/state.pt")
+    with pytest.raises(CheckpointError, match=r"iter-000001 is damaged: state.pt .* delete that folder"):
         run.resume()
-    assert name in str(caught.value) and "delete that folder" in str(caught.value)
-    assert len(list(run.metrics)) == 1
+    assert len(list(run.metrics)) == 1 and (run.path / "checkpoints/iter-000001").is_dir()
+
+
+def test_a_damaged_checkpoint_that_was_asked_for_is_refused(run):
+    run.save(1, {"policy": writer("one")})
+    run.save(2, {"policy": writer("two")})
+    cut(run.path / "checkpoints/iter-000002/policy/model.txt")
+    with pytest.raises(CheckpointError, match="iter-000002 is damaged"):
+        open_checkpoint(run.path / "checkpoints/iter-000002")
+
+
+def test_files_of_a_newer_version_are_refused_in_words(run, monkeypatch):
+    monkeypatch.setattr("trainers.runs.checkpoint.FORMAT", 2)
+    run.save(1, {})
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="files of the format 2, and this version reads 1"):
+        run.latest()
+    about = run.path / "run.json"
+    assert json.loads(about.read_text())["format"] == 1
+    about.write_text(about.read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(CheckpointError, match="files of the format 9"):
+        RunFolder.open(run.path, write=False)
+
+
+def test_a_run_that_says_no_format_is_of_the_first(run):
+    about = run.path / "run.json"
+    about.write_text(about.read_text().replace('"format": 1,', ""))
+    with RunFolder.open(run.path, write=False) as found:
+        assert found.algo == run.algo
+
+
+def test_what_a_checkpoint_follows_is_on_the_disk_before_it(run, monkeypatch):
+    synced = []
+    monkeypatch.setattr("trainers.runs.run_folder.sync_file", lambda path: synced.append(path.name))
+    run.log(1, {"a": 1})
+    run.trajectory_path(1).write_text("")
+    run.save(1, {})
+    run.trajectory_path(2).write_text("")
+    run.save(2, {})
+    assert synced == ["metrics.jsonl", "iter-000001.jsonl", "metrics.jsonl", "iter-000002.jsonl"]
 
 
 # --- full disk, kill -9 ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from threading import Lock
 from typing import Any
 
 from transformers import AutoModelForCausalLM
@@ -12,6 +13,9 @@ from tests.webgym.model_server import HANG_UP, SILENCE, Asked, ModelServer, mode
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from webgym.types import Sampling
+
+LOADING = Lock()
+"""Held while a model is read: transformers changes settings of the whole process meanwhile, and servers are threads here."""
 
 
 class GenerationServer:
@@ -67,11 +71,14 @@ class GenerationServer:
             case "/pause" | "/resume" | "/reset_prefix_cache":
                 pass
             case "/collective_rpc":
-                self._base.set_weights(prepare(AutoModelForCausalLM.from_pretrained(body["kwargs"]["weights_path"])), 1)
+                with LOADING:
+                    model = AutoModelForCausalLM.from_pretrained(body["kwargs"]["weights_path"])
+                self._base.set_weights(prepare(model), 1)
                 self.version = None
             case "/v1/load_lora_adapter":
                 model = deepcopy(self._origin)
-                model.load_adapter(body["lora_path"])
+                with LOADING:
+                    model.load_adapter(body["lora_path"])
                 self._adapters[body["lora_name"]] = LocalSampler(prepare(model), chat_tokenizer())
             case "/v1/unload_lora_adapter":
                 self._adapters.pop(body["lora_name"]).close()

@@ -39,7 +39,7 @@ def test_it_trains_and_resumes(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run.name.startswith("mine-") and json.loads((run / "run.json").read_text("utf-8"))["algo"] == "mine"
     config = tomllib.loads((run / "config.toml").read_text("utf-8"))
     assert config["algo"] == str(home / "mine.py") and config["algorithm"]["scale"] == 0.5
-    assert result.stdout.startswith("mine on 1 tasks")
+    assert result.stdout.startswith("mine on 1 task,")
 
     (home / "elsewhere").mkdir()
     monkeypatch.chdir(home / "elsewhere")

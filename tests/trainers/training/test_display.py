@@ -1,6 +1,7 @@
 """What a person sees: a line an iteration, or a panel with rates, the time split and what is left; both end when the run does."""
 
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from tests.trainers.episodes import episode
 from trainers.config import resolve
-from trainers.training.display import Lines, LivePanel, display_for
+from trainers.training.display import Lines, LivePanel, Logged, display_for
 from trainers.training.metrics import rollout_metrics
 from trainers.training.progress import Progress
 from webgym.evaluation.statistics import report
@@ -39,22 +40,26 @@ def shown(terminal: bool) -> tuple[Console, StringIO]:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_an_iteration_is_shown_with_all_its_figures(terminal: bool) -> None:
+def test_an_iteration_is_shown_with_all_its_figures(terminal: bool, tmp_path: Path) -> None:
     console, text = shown(terminal)
     display = display_for(console)
-    assert type(display) is (LivePanel if terminal else Lines)
-    display.begin(TRAINER)
+    assert isinstance(display, Logged) and type(display.shown) is (LivePanel if terminal else Lines)
+    trainer = SimpleNamespace(**{**vars(TRAINER), "run": SimpleNamespace(**{**vars(TRAINER.run), "path": tmp_path})})
+    display.begin(cast(Any, trainer))
     display.collecting(SimpleNamespace(counts=Counts(thinking=1, acting=2, done=5)))
     display.iterated(Progress(3, 9, ROW, 31.0, 90.0))
     display.evaluated(report([episode(1.0, 2)]), "after training")
     display.say("stopped")
     display.end()
     said = text.getvalue()
-    both = ("3/9", "0.500", "0.0123", "0.04", "after training", "stopped", "runs/x")
+    both = ("3/9", "0.500", "0.0123", "0.04", "after training", "stopped", tmp_path.name, "1 task, ")
     split = ("browser 60%", "sampling 20%", "training 30%", "unaccounted 2%")
     panel = ("about 2 min left", *split, "3,000 (update)", "▂▅", "groups dropped", "faults")
     lines = ("unaccounted 2%", "dropped 3", "faults 2", "critic EV 0.30")
     assert all(words in said for words in (*both, *(panel if terminal else lines)))
+    kept = (tmp_path / "train.log").read_text()
+    assert all(words in kept for words in (*both, *lines)) and "\x1b" not in kept
+    assert "in the browser" not in said.splitlines()[-2]  # nothing runs any more
 
 
 def test_a_panel_gives_the_cursor_back_however_the_run_ends() -> None:

@@ -37,7 +37,7 @@ def weights(trainer: Trainer) -> torch.Tensor:
 
 
 def test_a_run_without_a_browser(tmp_path, monkeypatch):
-    monkeypatch.setattr("webgym.backends.browser.pool.BrowserPool._launch", None)  # a browser that is asked for cannot start
+    monkeypatch.setattr("webgym.backends.browser.chromium.Chromium._launch", None)  # a browser that is asked for cannot start
     whole = run(tmp_path, "whole", **GRPO)
     rows = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text("utf-8").splitlines()]
     assert [row["iteration"] for row in rows if "rollout/success" in row] == [1, 2, 3]

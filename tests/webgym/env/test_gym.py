@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import html
 import json
 import subprocess
 import sys
@@ -295,6 +296,28 @@ def test_state_hash_has_no_history(at):
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_episode_without_a_seed_can_be_named_again(env):
+    drawn, info = env.reset()
+    assert info["task_id"] == env.unwrapped.task.id
+    again, same = env.reset(seed=info["seed"])
+    assert same["observation_hash"] == info["observation_hash"] and again["page"] == drawn["page"]
+    assert env.step("noop()")[4]["seed"] == info["seed"]
+
+
+def test_options_of_a_reset_are_refused_in_words(env):
+    with pytest.raises(ConfigError, match=r"reset has no option 'sed' \(expected none, because the seed is an argument: reset\(seed=3\)\)"):
+        env.reset(options={"sed": 3})
+
+
+def test_a_notebook_shows_goal_page_and_picture(env):
+    assert "before its first episode" in gym.make(CLICK).unwrapped._repr_html_()
+    env.reset(seed=0)
+    shown = env.unwrapped._repr_html_()
+    goal = env.unwrapped._env.goal
+    assert html.escape(goal) in shown and "data:image/png;base64," in shown and "[0] " in shown
+    assert "<script" not in shown
 
 
 def test_arguments_are_checked_in_words():

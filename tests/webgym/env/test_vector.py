@@ -140,7 +140,7 @@ def test_fault_ends_the_episode_of_its_slot_only(make, mode):
     assert observations in envs.observation_space
     assert (terminated.tolist(), truncated.tolist()) == ([False] * 3, [False, True, False])
     assert np.isnan(rewards).tolist() == [False, True, False]
-    assert infos["_fault"].tolist() == [False, True, False] and infos["fault"][1].startswith("BrowserFault: ")
+    assert infos["_fault"].tolist() == [False, True, False] and infos["fault"][1].startswith("RendererFault: ")
     last = (
         infos["final_obs"][1]
         if mode == "SameStep"
@@ -250,3 +250,28 @@ def test_async_vector_under_spawn_with_default_arguments():
         native.close()
     finally:
         envs.close()
+
+
+# --- several tasks -----------------------------------------------------------------------------------------------------------
+
+TASKS = ["miniwob.click-button", "miniwob.enter-text"]
+
+
+def test_one_vector_over_two_tasks(make):
+    ours = make(num_envs=3, tasks=TASKS)
+    theirs = SyncVectorEnv([lambda task=task: gym.make(f"webgym/{task}-v0") for task in (*TASKS, TASKS[0])])
+    try:
+        assert ours.single_observation_space == theirs.single_observation_space
+        for envs in (ours, theirs):
+            observations, infos = envs.reset(seed=3)
+            assert infos["task_id"].tolist() == [*TASKS, TASKS[0]] and infos["seed"].tolist() == [3, 4, 5]
+            assert "Enter" in observations["goal"][1] and "lick" in observations["goal"][2]
+        stepped = [[plain(part) for part in envs.step(("noop(1)",) * 3)] for envs in (ours, theirs)]
+        assert stepped[0] == stepped[1]
+    finally:
+        theirs.close()
+
+
+def test_options_that_no_reset_knows_are_refused(make):
+    with pytest.raises(ConfigError, match="reset has no option 'reset_maks'; did you mean 'reset_mask'"):
+        make().reset(options={"reset_maks": np.array([True, False])})

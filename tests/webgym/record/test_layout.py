@@ -61,6 +61,7 @@ def test_runs_written_before_are_read() -> None:
         "NOTE": "note.json",
         "LIVE": "live.json",
         "LOCK": "lock",
+        "LOG": "train.log",
         "FAILED_BATCH": "failed_batch.pt",
         "TENSORBOARD": "tensorboard",
         "TRAJECTORIES": "trajectories",
@@ -71,6 +72,7 @@ def test_runs_written_before_are_read() -> None:
         "MANIFEST": "manifest.json",
         "DEMOS": "demos.jsonl",
         "DEMO_PROMPTS": "prompt.json",
+        "DEMO_PLAN": "plan.json",
         "ITERATIONS": "iter-*",
     }
     assert layout.trajectory_file(Path("run"), 12) == Path("run/trajectories/iter-000012.jsonl")

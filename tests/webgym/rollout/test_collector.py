@@ -322,7 +322,7 @@ def test_a_fault_changes_nothing_but_the_count(turn: int) -> None:
     env, policy = FakeEnv(raising(Counter({(5, turn): 1}))), Clicker({2: "wait()"})
     [trajectory] = play(collect([env], policy, keys(5)))
     assert without_times(trajectory) == without_times(calm)
-    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1)
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1, faults=("browser",))
     assert policy.asked == [(5, t) for t in range(6)], "recorded and chosen actions are performed again, not asked for again"
     assert env.life == 2, "a fresh session"
 
@@ -348,7 +348,7 @@ def test_too_many_faults_are_a_fault_without_reward() -> None:
 def test_faults_at_different_actions_are_not_the_agents() -> None:
     env = FakeEnv(raising(Counter({(5, 1): 1, (5, 2): 1, (5, 4): 1})))
     [trajectory] = play(collect([env], Clicker(), keys(5)))
-    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=3)
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=3, faults=("browser",) * 3)
 
 
 def test_the_pause_before_a_new_attempt_doubles() -> None:
@@ -378,7 +378,7 @@ def test_a_call_past_its_deadline_is_a_fault(turn: int, seconds: float) -> None:
         return found, asyncio.get_running_loop().time()
 
     [trajectory], end = play(main())
-    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1)
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1, faults=("hang",))
     assert end == pytest.approx(seconds + 1)
 
 
@@ -411,7 +411,7 @@ def test_a_close_that_hangs_or_fails_is_survived() -> None:
 
     env = BadClose(raising(Counter({(5, 1): 1, (5, 3): 1})))
     [trajectory] = play(collect([env], Clicker(), keys(5), deadlines=Deadlines(close_s=4)))
-    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=2)
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=2, faults=("browser",) * 2)
 
 
 def test_a_replay_that_leads_elsewhere_is_a_fault() -> None:
@@ -454,7 +454,8 @@ def test_a_page_on_which_nothing_was_decided_need_not_come_again() -> None:
 
     [calm] = play(collect([FakeEnv()], Clicker(), keys(5)))
     [trajectory] = play(collect([FakeEnv(trouble)], Picky(), keys(5)))
-    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1) and without_times(trajectory) == without_times(calm)
+    assert trajectory.outcome == Outcome("success", 1.0, 0.5, retries=1, faults=("other",))
+    assert without_times(trajectory) == without_times(calm)
 
 
 def test_a_replay_that_ends_early_is_a_fault() -> None:

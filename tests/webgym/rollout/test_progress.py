@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import itertools
+import re
 
+import pytest
 from rich.console import Console
 
 from benchmarks.no_barrier import SleepingEnv, SleepingPolicy, draw
@@ -11,12 +14,10 @@ from webgym.rollout.progress import shown
 from webgym.types import EpisodeKey
 
 
-def run(console):
+def run(console, **settings):
     draws = draw(6, scale=1e-4)
     heard = []
-    with shown(6, console) as listener:
-        if listener is None:
-            return heard
+    with shown(6, console, **settings) as listener:
 
         def hear(event):
             listener(event)
@@ -27,14 +28,26 @@ def run(console):
         return heard
 
 
-def test_a_terminal_shows_live_counts():
-    console = Console(file=io.StringIO(), force_terminal=True, width=150)
+@pytest.mark.parametrize("width", [80, 150])
+def test_a_terminal_shows_live_counts(width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
     counts = run(console)
     assert counts[-1].done == 6 and max(each.running for each in counts) == 2
     text = console.file.getvalue()
-    assert "6/6" in text and "0 running (0 wait for the policy, 0 for the browser), 6 won, 0 not" in text
+    assert "6/6" in text and "0:00:00" in text
+    assert ("0 running (0 wait for the policy, 0 for the browser), 6 won, 0 not" in text) == (width == 150)
 
 
-def test_nothing_is_written_where_nobody_looks():
+def test_a_pipe_gets_a_line_now_and_then():
+    console = Console(file=io.StringIO(), width=80)
+    seconds = itertools.count(0.0, 20.0)
+    counts = run(console, every_s=30.0, clock=lambda: next(seconds))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == len(counts) // 2  # every other event is 40 s after the last line
+    assert re.fullmatch(r"episodes \d/6(, about \d+ (s|min) left)?: \d running \(.*\), \d won, 0 not", lines[-1])
+
+
+def test_a_short_collection_writes_nothing_to_a_pipe():
     console = Console(file=io.StringIO())
-    assert run(console) == [] and console.file.getvalue() == ""
+    run(console)
+    assert console.file.getvalue() == ""

@@ -55,7 +55,7 @@ def test_a_good_task_is_trusted_against_all_adversaries(audited):
     audit = audited(adversaries=None)
     assert audit.trusted and audit.problems == ()
     assert {trial.name: len(trial.wins) for trial in audit.trials if trial.name not in ("random", "guess")} == {
-        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0,
+        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0, "direct": 0, "other seed": 0,
     }  # fmt: skip
     assert len(next(trial for trial in audit.trials if trial.name == "random").trajectories) == 24
     assert audit.lines()[0] == "audited.order: can be trusted"
@@ -105,6 +105,22 @@ def test_a_page_that_solves_itself(audited):
         page=page, goal="Order for Ann.", parameters=None, check="{site: {path: order, count: 1}}", oracle=None, seeds=(0,)
     ).problems
     assert "doing nothing wins 1 of 1 episodes, first on seed 0 at turn 2; it must never win" in problems
+
+
+def test_a_site_that_is_won_by_opening_an_address(audited):
+    late = "setTimeout(() => fetch('/order.html', {method: 'POST', body: new URLSearchParams({name: 'Ann'})}), 900)"
+    page = f"{PAGE}<a href='/order.html?yes'>go</a><script>if (location.search) {late}</script>"
+    changes = {"goal": "Order for Ann.", "parameters": None, "check": "{site: {path: order, count: 1}}", "chance": "0"}
+    audit = audited(adversaries=("direct",), page=page, oracle="[{click: go}, {wait_ms: 1000}]", seeds=(0,), **changes)
+    assert audit.problems == (
+        "opening the address at which the oracle ends wins 1 of 1 episodes, first on seed 0 at turn 2; "
+        "that is more than the stated chance of 0 explains: state a higher chance, or ask for more",
+    )
+
+
+def test_a_check_that_does_not_look_at_what_the_seed_asks_for(audited):
+    problems = audited(adversaries=("other seed",), check="{site: {path: order, exists: true}}", chance="0").problems
+    assert len(problems) == 1 and problems[0].startswith("doing what is right for another seed wins ")
 
 
 def test_more_wins_by_chance_than_stated(audited):

@@ -1,12 +1,14 @@
 """The report in one file: complete, opened from disk with the network off, small, and as inert as the served pages."""
 
+import struct
+import zlib
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
 from tests.webgym.view.runs import run_folder
 from tests.webgym.view.test_pages import HOSTILE, hostile_run
-from webgym.view.export import LIMIT, choose, export
+from webgym.view.export import DETAILS, LIMIT, choose, export, picture
 from webgym.view.runs import Library
 
 
@@ -62,3 +64,16 @@ def test_a_hostile_run_stays_text_in_a_report_too(chromium: Browser, tmp_path: P
         assert page.evaluate("[window.pwned, document.querySelectorAll('script').length]") == [None, 2]
     page.close()
     assert trouble == []
+
+
+def test_a_picture_of_too_many_pixels_or_of_none_is_left_out(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    run_folder(tmp_path / "run", iterations=1)
+    run = Library.open(tmp_path / "run").run("run")
+    for name, size in (("huge.png", 60_000), ("large.png", 12_000), ("none.png", 0)):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0))
+        data = chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+        (tmp_path / "run/trajectories" / name).write_bytes(b"\x89PNG\r\n\x1a\n" + header + data)
+        assert picture(run, name, DETAILS[0]) == ("", 1.0)

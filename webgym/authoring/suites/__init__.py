@@ -31,7 +31,7 @@ class Form(Protocol):
     TITLE: str
 
     def programs(self, folder: Path) -> list[str]:
-        """What of the suite runs programs, in words."""
+        """Parts of the suite that run programs, in words."""
         ...
 
     def read(self, folder: Path, settings: Settings) -> Found:
@@ -43,7 +43,7 @@ FORMS: Mapping[str, Form] = {"infinity": infinity, "webarena": webarena, "webhar
 
 
 class SuiteFile(Settings):
-    """What a suite's file says."""
+    """Content of a suite's file."""
 
     suite: Name
 

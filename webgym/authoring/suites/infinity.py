@@ -21,7 +21,7 @@ from webgym.sites.apps import Post, Server
 from webgym.sites.apps.calls import in_thread
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Start, Task, Verdict
 
-TITLE = "WebArena-Infinity's form"
+TITLE: str = "WebArena-Infinity's form"
 SERVE = ("python3", "server.py", "--port", "{port}")
 DIFFICULTIES = {"easy": 2, "medium": 3, "hard": 4}
 ANSWERS = ("*tasks.json", "*tasks", "sanity_check*", "results*", "*.md", "tasks.yaml")
@@ -38,7 +38,7 @@ class Row(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: the servers, and the verifiers."""
+    """Parts of the suite that run programs: the servers, and the verifiers."""
     return [f"{app.name}/server.py and its verifiers" for app in applications(folder)]
 
 

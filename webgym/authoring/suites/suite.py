@@ -1,4 +1,4 @@
-"""What all forms of suites share: settings, findings, names."""
+"""Common parts of all forms of suites: settings, findings, names."""
 
 import json
 import re
@@ -20,7 +20,7 @@ VERIFY_S = 40.0  # that a suite's own program may take for its verdict
 
 
 class Settings(Entry):
-    """What a user may say of a suite."""
+    """Settings of a user about a suite."""
 
     pack: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None = None  # the name of the folder, unless given
     serve: Words | None = None  # the command that starts an application, with {port}, where it is not the usual one
@@ -41,7 +41,7 @@ class Settings(Entry):
         return None if self.clock is None else moment(self.clock)
 
     @property
-    def time(self) -> dict[str, float]:
+    def time(self) -> dict[str, Any]:
         """The field of a task that says the clock, where it is given."""
         return {} if self.clock_s is None else {"clock_s": self.clock_s}
 

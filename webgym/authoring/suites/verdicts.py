@@ -30,9 +30,20 @@ ADVICE = (
 class Judge(Protocol):
     """The verdict of one task."""
 
-    advice: str
-    probe: str | None
-    trust: Literal["state", "page"]
+    @property
+    def advice(self) -> str:
+        """Words that follow the goal."""
+        ...
+
+    @property
+    def probe(self) -> str | None:
+        """An expression that is read on the last page."""
+        ...
+
+    @property
+    def trust(self) -> Literal["state", "page"]:
+        """"page" where the page is its own judge."""
+        ...
 
     def check(self, evidence: Evidence) -> Verdict:
         """The verdict at the end of the episode."""

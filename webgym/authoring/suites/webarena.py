@@ -25,7 +25,7 @@ from webgym.sites.apps import Server
 from webgym.sites.apps.server import LOOPBACK
 from webgym.task import Start, Task
 
-TITLE = "WebArena's and WebArena-Verified's form"
+TITLE: str = "WebArena's and WebArena-Verified's form"
 SITES = ("shopping", "shopping_admin", "reddit", "gitlab", "wikipedia", "map", "homepage")
 MORE_THAN_ONE = " |AND| "
 
@@ -49,7 +49,7 @@ class Entry(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: nothing, but tasks act on servers elsewhere."""
+    """Parts of the suite that run programs: nothing, but tasks act on servers elsewhere."""
     return [f"tasks that act on {url}" for url in _known(Settings()).values() if urlsplit(url).hostname not in LOOPBACK]
 
 
@@ -140,7 +140,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _held(file: Path, url: str) -> dict[str, dict[str, str]]:
+def _held(file: Path, url: str) -> dict[str, Any]:
     """The cookies and the local storage of Playwright's storage state for the site of an address."""
     state, parts = json_of(file), urlsplit(url)
     host = parts.hostname or ""

@@ -28,7 +28,7 @@ from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.files import inside
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Start, Task, Verdict
 
-TITLE = "WebHarbor's form"
+TITLE: str = "WebHarbor's form"
 SERVE = ("python3", "-m", "flask", "--app", "app", "run", "--no-debugger", "--host", "127.0.0.1", "--port", "{port}")
 ANSWERS = ("tasks.jsonl", "tasks.yaml", "verify", "*.md")
 PASSED, FAILED = 0, 1
@@ -44,7 +44,7 @@ class Row(BaseModel):
 
 
 def programs(folder: Path) -> list[str]:
-    """What of the suite runs programs: the applications, and the verifiers."""
+    """Parts of the suite that run programs: the applications, and the verifiers."""
     return [f"{site.name}/app.py and its verifiers" for site in applications(folder)]
 
 

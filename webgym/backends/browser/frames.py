@@ -29,6 +29,10 @@ LATE_S = 4.0  # that others wait for it after that
 Rescue = Callable[[], Awaitable[None]]
 
 
+class FrameLost(Exception):
+    """A frame did not come in time; it may be still to come."""
+
+
 class Wire(Protocol):
     """A tab's connection to the browser."""
 
@@ -110,8 +114,8 @@ class Screen:
         await asyncio.wait({self._late.drawing}, timeout=LATE_S)
         if not self._late.drawing.done():
             log.warning("a page that does not draw is given up")
-            await self._late.rescue()
-            await asyncio.wait({self._late.drawing}, timeout=LATE_S)
+            rescue = asyncio.ensure_future(self._late.rescue())
+            await asyncio.wait({self._late.drawing, rescue}, timeout=LATE_S)
         self._late = None
 
 
@@ -145,12 +149,15 @@ class Frames:
         try:
             await self.draw(base)
             self.controlled = True
-        except PlaywrightError as error:
-            log.debug("frames of this tab come by real time: %s", error)
+        except (PlaywrightError, FrameLost) as error:
+            log.debug("frames of this tab come by real time: %r", error)
 
     async def draw(self, base: float, screenshot: bool = False) -> str:
         """Draw the document as it is now; a picture of it (PNG, base64), where one is asked for and can be had."""
-        drawn = await self._screen.draw(partial(self._begin, base, screenshot), self._left, self._rescue)
+        left = self._left
+        drawn = await self._screen.draw(partial(self._begin, base, screenshot), left, self._rescue)
+        if drawn is None and not left.is_set():
+            raise FrameLost
         return "" if drawn is None else drawn.get("screenshotData", "")
 
     async def _begin(self, base: float, screenshot: bool = False) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The browser process that many sessions share, and the gateway with the sites that they reach; restarted when the browser dies."""
+"""The browser process that many sessions share, and the gateway with the sites that they reach; replaced when it dies or hangs."""
 
 import asyncio
 import atexit
@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 
-from playwright.async_api import Browser, Playwright, async_playwright
+from playwright.async_api import Browser
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser import executable, frames
 from webgym.backends.browser.admission import Admission, places
+from webgym.backends.browser.chromium import Chromium
 from webgym.backends.browser.profile import LISTENERS, Profile, Profiles
 from webgym.backends.browser.session import Session
 from webgym.backends.browser.workers import Workers
@@ -70,18 +71,17 @@ class BrowserPool:
         self.admission = Admission(at_once or places())
         self.headless = headless
         self.generation = 0  # counts the browser processes started
-        self._playwright: Playwright | None = None
-        self._browser: Browser | None = None
+        self._chromium: Chromium | None = None
         self._starting = asyncio.Lock()
         self._workers = Workers()
-        self._profiles = Profiles(self._open_profile)
+        self._profiles = Profiles(self.browser, self._open_profile)
 
     async def session(self) -> Session:
         """A new session on a living browser, which is started or restarted first where needed. Raises BrowserFault, BrowserMissingError."""
         return await Session.open(self.gateway, self._profiles, shown=not self.headless)
 
     async def _open_profile(self) -> Profile:
-        browser = await self._living()
+        browser = await self.browser()
         try:
             async with asyncio.timeout(30):
                 return await Profile.open(browser, self._workers, shown=not self.headless)
@@ -97,56 +97,44 @@ class BrowserPool:
         for site in sites:
             self.gateway.add_site(site)
 
-    async def _living(self) -> Browser:
-        async with self._starting:
-            if self._browser and self._browser.is_connected():
-                return self._browser
-            if self._browser:
-                log.warning("the browser died and is started again")
-            try:
-                async with asyncio.timeout(60):
-                    self._browser = await self._launch()
-                    await self._workers.attach(self._browser)
-            except (PlaywrightError, TimeoutError) as error:
-                raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
-            self.generation += 1
-            return self._browser
+    async def browser(self) -> Browser:
+        """The browser, which answers: one that has died, or was stopped, is replaced. Raises BrowserFault, BrowserMissingError."""
+        return (await self._living()).browser
 
-    async def _launch(self) -> Browser:
-        found = executable.find(None if self.headless else "full")
-        if self._playwright is None:
-            self._playwright = await async_playwright().start()
-        return await self._playwright.chromium.launch(
-            executable_path=str(found.path),
-            args=[
+    async def _living(self) -> Chromium:
+        async with self._starting:
+            if self._chromium is not None:
+                if await self._chromium.answers():
+                    return self._chromium
+                log.warning("the browser died, or does not answer any more, and is started again")
+                gone, self._chromium = self._chromium, None
+                await gone.end(orderly=False)
+                await self._profiles.drop(gone.browser)
+            found = executable.find(None if self.headless else "full")
+            arguments = [
                 *ARGUMENTS,
                 *(frames.ARGUMENTS if found.kind == "shell" else ()),
                 f"--ignore-certificate-errors-spki-list={certificate().key_hash}",
-            ],
-            headless=self.headless,
-            chromium_sandbox=executable.sandbox(found.path).enabled,
-            handle_sigint=False,  # Ctrl-C ends the run in order; the browser is closed after it
-            handle_sigterm=False,
-            handle_sighup=False,
-        )
+            ]
+            try:
+                self._chromium = await Chromium.launch(arguments, found, self.headless)
+                await self._workers.attach(self._chromium.browser)
+            except (PlaywrightError, TimeoutError) as error:
+                raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
+            self.generation += 1
+            return self._chromium
 
     async def process_id(self) -> int:
         """The process id of the living browser (tests kill it)."""
-        cdp = await (await self._living()).new_browser_cdp_session()
-        answer = await cdp.send("SystemInfo.getProcessInfo")
-        await cdp.detach()
-        return next(p["id"] for p in answer["processInfo"] if p["type"] == "browser")
+        return (await self._living()).process_id
 
     async def close(self) -> None:
         """Stop the browser."""
-        try:
-            await self._profiles.close()
-            if self._browser:
-                await self._browser.close()
-            if self._playwright:
-                await self._playwright.stop()
-        except PlaywrightError:
-            log.debug("the browser was gone before it was closed")
+        await self._profiles.close()
+        if self._chromium is not None:
+            gone, self._chromium = self._chromium, None
+            await gone.end()
+            await self._profiles.drop(gone.browser)
 
 
 def first_line(error: BaseException) -> str:

@@ -29,6 +29,7 @@ LISTENERS = "listener.webgym"  # the name by which the browser finds the loopbac
 VIEWPORT = (1280, 720)
 AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
+CLOSE_S = 5.0  # that the browser may take to close a context
 SPARES = 4  # profiles that wait to be needed, at most
 
 
@@ -62,16 +63,24 @@ class Profile:
         view: ViewportSize = {"width": VIEWPORT[0], "height": VIEWPORT[1]}
         proxy: Any = {"server": f"http://{LISTENERS}:{listener.port}"}
         context, known = await frames.open_context(
-            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=True, proxy=proxy
+            browser, root, viewport=view, locale="en-US", timezone_id="UTC", accept_downloads=False, proxy=proxy
         )
         self = cls(browser, context, root, known, listener)
-        await context.add_init_script(self.clipboard.script)
+        try:
+            await self._prepare(workers, shown)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _prepare(self, workers: Workers, shown: bool) -> None:
+        """Open the first tab, and let the context show the password."""
+        await self.context.add_init_script(self.clipboard.script)
         page = await self.new_page()
-        await show_password(context, page, listener)
+        await show_password(self.context, page, self.listener)
         self.tab = await self.attach(page, shown)
         workers.hear(await self._hold_permissions(), self.changeover.worker)
         await self.tab.settle(AHEAD_MS)
-        return self
 
     async def _hold_permissions(self) -> str:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode.
@@ -93,18 +102,23 @@ class Profile:
         """A tab for a page of this profile."""
         return await Tab.attach(self.context, page, self.names, self.clipboard, self._clock, shown)
 
-    async def close(self) -> None:
-        """Close the context and then its listener, whose port no other may have before; a browser that is gone already is fine."""
+    async def close(self) -> bool:
+        """Close the context and then its listener, whose port no other may have before; a browser that is gone already is fine.
+
+        False where the browser does not close the context: then the listener refuses everything, and its port stays taken.
+        """
         self.listener.refuse()
         try:
-            async with frames.screen_of(self.browser).still(), asyncio.timeout(5):
+            async with frames.screen_of(self.browser).still(), asyncio.timeout(CLOSE_S):
                 await self.context.close()
                 await self._root.detach()
-        except (PlaywrightError, TimeoutError) as error:
+        except TimeoutError:
+            log.warning("the browser did not close a session within %g s", CLOSE_S)
+            return False
+        except PlaywrightError as error:
             log.debug("closing a profile: %s", error)
-            if self.browser.is_connected() and isinstance(error, TimeoutError):
-                return  # it may still send
         await self.listener.close()
+        return True
 
 
 async def show_password(context: BrowserContext, page: Page, listener: Listener) -> None:
@@ -128,22 +142,25 @@ async def show_password(context: BrowserContext, page: Page, listener: Listener)
 
 
 class Profiles:
-    """The profiles of one pool. `open_one` opens another one, or raises BrowserFault."""
+    """The profiles of one pool. `living` gives the browser that answers, `open_one` another profile in it; both may raise BrowserFault."""
 
-    def __init__(self, open_one: Callable[[], Awaitable[Profile]]) -> None:
+    def __init__(self, living: Callable[[], Awaitable[Browser]], open_one: Callable[[], Awaitable[Profile]]) -> None:
+        self._living = living
         self._open_one = open_one
         self._spares: list[asyncio.Task[Profile]] = []
         self._closing: set[asyncio.Task[None]] = set()
+        self._stuck: list[Profile] = []  # of browsers that did not close them
 
     async def take(self) -> Profile:
         """A profile in which nothing was played yet. Raises BrowserFault."""
+        browser = await self._living()
         while self._spares:
             try:
                 profile = await self._spares.pop(0)
             except BrowserFault as error:
                 log.debug("a profile that was to be ready is not: %s", error)
                 continue
-            if profile.browser.is_connected():
+            if profile.browser is browser:
                 return profile
             self.retire(profile)
         return await self._open_one()
@@ -155,9 +172,25 @@ class Profiles:
 
     def retire(self, profile: Profile) -> None:
         """Close a profile, while others go on."""
-        task = asyncio.ensure_future(profile.close())
+        task = asyncio.ensure_future(self.discard(profile))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def discard(self, profile: Profile) -> None:
+        """Close a profile. The port of one that the browser does not close is kept from others for as long as the browser lives."""
+        if await profile.close():
+            return
+        if profile.browser.is_connected():
+            self._stuck.append(profile)
+        else:
+            await profile.listener.close()
+
+    async def drop(self, browser: Browser) -> None:
+        """Give back what stuck profiles of a browser hold, now that it has ended."""
+        ended = [profile for profile in self._stuck if profile.browser is browser]
+        self._stuck = [profile for profile in self._stuck if profile.browser is not browser]
+        for profile in ended:
+            await profile.listener.close()
 
     async def close(self) -> None:
         """Close what waits, and wait for what is being closed."""

@@ -30,7 +30,7 @@ from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profile
 from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
-from webgym.errors import BrowserFault, ConfigError, SiteFault
+from webgym.errors import BrowserFault, ConfigError, HangFault, RendererFault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed, origin_of_url
 from webgym.sites.episode import BLANK, Episode
 from webgym.sites.gateway import Gateway
@@ -56,7 +56,7 @@ class Session:
         self._tabs: list[Tab] = []
         self._current = 0
         self._notices: list[str] = []
-        self._broken = False
+        self._broken = self._crashed = False
         self._viewport = VIEWPORT
         self._hosts: tuple[str, ...] = ()
         self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
@@ -102,7 +102,7 @@ class Session:
         self._dialogs.drop()
         self._profiles.retire(self._profile)
         self._enter(await self._profiles.take())
-        self._broken, self._episodes = False, 1
+        self._broken, self._crashed, self._episodes = False, False, 1
 
     async def _go_ahead(self, blank: str) -> None:
         """Let time pass in a blank page, until it is ahead of the real one. The next document keeps the page's process, and so its time."""
@@ -113,7 +113,7 @@ class Session:
     async def close(self) -> None:
         """Close the profile; a browser that is gone already is fine."""
         self._dialogs.drop()
-        await self._profile.close()
+        await self._profiles.discard(self._profile)
 
     @property
     def alive(self) -> bool:
@@ -250,6 +250,7 @@ class Session:
         if self._dialogs.open is not None:
             return failed
         unopened = await self._tried(self._adopt_pages())  # after what held their opener is stopped: they share its time
+        self._profile.listener.must_serve()  # else the page lacks what nobody served
         if not self._ready and (self.spent or self.changeover.remains):
             self._ready = True
             self._profiles.prepare()
@@ -377,6 +378,10 @@ class Session:
             if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
                 raise PageError(words) from error
             self._broken = True
+            if any(tab.lost for tab in self._tabs):
+                raise HangFault("a page held up the frames of others and was closed") from error
+            if self._crashed and self._profile.browser.is_connected():
+                raise RendererFault(f"the process of a page is gone: {words}") from error
             raise BrowserFault(f"the browser is gone: {words}") from error
 
     async def _interrupt(self) -> None:
@@ -386,7 +391,7 @@ class Session:
                 await self.tab.interrupt()
         except (PlaywrightError, TimeoutError, PageError) as error:
             self._broken = True
-            raise BrowserFault("the browser does not answer any more") from error
+            raise HangFault("the browser does not answer any more") from error
 
     # --- files, addresses, history ---------------------------------------------------------------------------------------------
 
@@ -439,7 +444,8 @@ class Session:
         self._current = len(self._tabs) - 1
 
     def _on_crash(self, page: Page) -> None:
-        self._broken = self._broken or page.context == self._context
+        self._crashed = self._crashed or page.context == self._context
+        self._broken = self._broken or self._crashed
 
     def _on_page(self, page: Page) -> None:
         self._new_pages.append(page)

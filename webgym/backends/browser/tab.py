@@ -23,7 +23,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.flow import Flow
-from webgym.backends.browser.frames import Clock, Frames, Screen, screen_of
+from webgym.backends.browser.frames import Clock, FrameLost, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
 from webgym.backends.browser.worlds import PageError, Worlds, value_of
 from webgym.sites.streams import TICK_S, Streams
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
+LOST_MS = 250.0  # for a frame that does not come
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
@@ -399,6 +400,8 @@ class Tab:
         if self.frames.controlled:
             try:
                 await self.frames.draw(self._base)
+            except FrameLost:
+                await self.run(LOST_MS)  # what the browser does for a frame may wait by this clock
             except PlaywrightError as error:
                 if not _is_gone(error):
                     raise
@@ -417,7 +420,10 @@ class Tab:
     async def picture(self) -> str:
         """The document as it is drawn now (PNG, base64)."""
         if self.frames.controlled:
-            return await self.frames.draw(self._base, screenshot=True)
+            try:
+                return await self.frames.draw(self._base, screenshot=True)
+            except FrameLost:
+                raise PageError("the page is not drawn") from None
         return (await self.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}))["data"]
 
     async def ask(self, expression: str) -> Any:

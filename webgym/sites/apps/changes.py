@@ -37,6 +37,19 @@ class Changes:
         return found
 
 
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True if two states of :class:`Changes` are the same; rows that were added have no order."""
+    return _unordered(one) == _unordered(other)
+
+
+def _unordered(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {**parts, "added": sorted(map(repr, map(_in_order, parts.get("added", ()))))} for name, parts in changes.items()}
+
+
+def _in_order(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(row.items())
+
+
 def between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
     """The differences between two lists of rows with a column `key`, as :class:`Changes` gives them.
 

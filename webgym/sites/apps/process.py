@@ -121,6 +121,7 @@ class Process:
         if self._popen is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(timeout_s)
+                shutil.rmtree(self.home, ignore_errors=True)  # which a supervisor that was killed has left
 
 
 def _forget() -> None:

@@ -151,7 +151,7 @@ def _hash(files: Sequence[Path], more: str = "") -> str:
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else on this machine installs the same meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / "installing").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from webgym.sites.apps import Wrong
-from webgym.sites.apps.changes import Changes
+from webgym.sites.apps.changes import Changes, alike
 from webgym.sites.apps.exchange import Address
 from webgym.sites.apps.instance import PlainInstance
 from webgym.sites.apps.requests import Request, kept
@@ -41,11 +41,21 @@ def changes(folder, *statements):
         (("update note set done = 0 where id = 2",), {}),
         (("update note set done = 1 where id = 2",), {"notes": {"changed": {"2": {"done": 1}}}}),
         (("insert into note values (9, 'Tea', 0)",), {"notes": {"added": [{"title": "Tea", "done": 0}]}}),
-        (("delete from note where id > 1", "insert into person values ('bob')"), {"notes": {"removed": ["2", "3"]}, "people": {"added": [{"name": "bob"}]}}),
+        (
+            ("delete from note where id > 1", "insert into person values ('bob')"),
+            {"notes": {"removed": ["2", "3"]}, "people": {"added": [{"name": "bob"}]}},
+        ),
     ],
 )  # fmt: skip
 def test_all_that_differs_is_told_and_nothing_else(database, statements, found):
     assert changes(database, *statements) == found
+
+
+def test_rows_that_were_added_have_no_order():
+    one, other = {"title": "a", "n": 1}, {"n": 2, "title": "b"}
+    assert alike({"x": {"added": [one, other]}}, {"x": {"added": [other, one]}})
+    assert not alike({"x": {"added": [one, one]}}, {"x": {"added": [one, other]}})
+    assert not alike({"x": {"added": [one], "removed": ["1"]}}, {"x": {"added": [one]}}) and not alike({}, {"x": {"added": [one]}})
 
 
 def test_a_first_state_that_is_gone_is_no_difference(database):

@@ -158,6 +158,20 @@ def test_the_environment_of_a_process_may_name_secrets(tiny, monkeypatch):
     playing(test, tiny(environment={"WORD": "${SHELF_WORD}-here"}))
 
 
+def test_a_supervisor_that_is_killed_leaves_no_folder(tiny):
+    async def test(site, lease):
+        process = lease.running.process
+        assert process.home.is_dir()
+        os.kill(process._popen.pid, signal.SIGKILL)
+        process.stop()
+        until = time.monotonic() + 20
+        while process.home.exists() and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        assert not process.home.exists()
+
+    playing(test, tiny())
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

@@ -22,7 +22,12 @@
   const BOUNDLESS = 1e9;
   // Clips of an element, given those around it: [what its own box is seen through, and for those in it: in the flow, absolute, fixed].
   w.NO_CLIPS = [null, null, null, null];
-  w.clipsOf = (style, overflow, display, rect, around) => {
+  // What a box scrolls can be brought into the part of the box that is seen, whatever cuts the rest of the box.
+  const scrolledIn = (el, clip, x, y) => {
+    const aside = /auto|scroll/.test(x) && el.scrollWidth > el.clientWidth, down = /auto|scroll/.test(y) && el.scrollHeight > el.clientHeight;
+    return { left: aside ? -BOUNDLESS : clip.left, right: aside ? BOUNDLESS : clip.right, top: down ? -BOUNDLESS : clip.top, bottom: down ? BOUNDLESS : clip.bottom };
+  };
+  w.clipsOf = (el, style, overflow, display, rect, around) => {
     if (overflow === "visible" && around === w.NO_CLIPS) return around;
     const [, flow, absolute, fixed] = around, position = style.position;
     const own = position === "fixed" ? fixed : position === "absolute" ? absolute : flow;
@@ -30,7 +35,8 @@
     const [x, y = x] = overflow.split(" "), cutX = x === "hidden" || x === "clip", cutY = y === "hidden" || y === "clip";
     const inner = (cutX || cutY) && display !== "inline" && display !== "contents"
       ? { left: cutX ? rect.left : -BOUNDLESS, right: cutX ? rect.right : BOUNDLESS, top: cutY ? rect.top : -BOUNDLESS, bottom: cutY ? rect.bottom : BOUNDLESS } : null;
-    const inside = inner ? meet(own, inner) : own;
+    const beyond = own && /auto|scroll/.test(overflow) && !w.clippedAway(rect, own) ? scrolledIn(el, own, x, y) : own;
+    const inside = inner ? meet(beyond, inner) : beyond;
     return own || inside || absolute || fixed ? [own, inside, holds ? inside : absolute, turned ? inside : fixed] : w.NO_CLIPS;
   };
   w.narrow = (clip) => clip !== null && (clip.right - clip.left <= NARROW || clip.bottom - clip.top <= NARROW);

@@ -137,7 +137,7 @@
       const { el, tag, style, display, odd, body } = look, rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el), across = style.overflowX;
       look.rect = rect;
       if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
-      if (!body) look.clips = w.clipsOf(style, look.overflow, display, rect, around.clips);
+      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips);
       look.away = !body && this.outside(el, rect, around.edges);
       look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0])));
       if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
@@ -209,9 +209,10 @@
     act(look, around, here) {
       const found = this.acts(look, around);
       if (!found) return false;
-      const { el, tag, rect, hand, role } = look, { control, as } = found;
+      const { el, tag, rect, hand, role, listens } = look, { control, as } = found;
       if (!look.always && !hand && !this.host && !w.FIELDS.has(as)) {
         const things = this.inThings(look);
+        if (things && listens && tabbable(el)) this.keyed(look, around);
         if (things === "leaves") return this.leaves(look, around, here);
         if (things === "many") return false;
       }
@@ -226,6 +227,12 @@
       if (tag === "video" || tag === "audio" || tag === "canvas") { item[1] = clip(w.accname(el, role) || w.lastName(el, role), NAME); return true; }
       this.beginHost(look, around, here, item, as);
       return true;
+    }
+    // What takes clicks and keys beside the things in it, such as a map, has a line before them.
+    keyed({ el, role, rect }, around) {
+      this.flush(around.role, around.depth, "thing");
+      const item = this.thing("region", el, null, w.statesOf(el, role, focused.has(el)), around.depth, rect);
+      if (item) item[1] = clip(w.authored(el) || w.lastName(el, "region"), NAME);
     }
     shownRole(as, tag, look) {
       if (w.alwaysActive(as) && (w.nativeRole(look.el) === as || as !== look.role || has(look.el, "role"))) return as;

@@ -1,0 +1,144 @@
+"""Rewards without the work: easier tasks' pages, other instances, other tabs, and answers that break or fool a check."""
+
+# ruff: noqa: E501
+import json
+import re
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.hacks.matrix import hack, without
+from benchmarks.hacks.world import run
+from tasks.miniwob import page as miniwob
+from webgym.authoring import checks
+from webgym.authoring.checks import AnswerCheck
+from webgym.env.core import AsyncWebEnv
+from webgym.errors import Fault
+from webgym.packs import registry
+from webgym.task import Evidence
+from webgym.types import Action, Click, Fill, Goto, Observation, Reload
+
+TASKS = ("book-flight", "login-user", "email-inbox", "choose-date", "use-autocomplete")
+BELIEVES = "typeof WOB_DONE_GLOBAL === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
+
+
+def _any_page() -> Any:
+    """The check that the page is the episode's own, removed."""
+    find = registry.task
+
+    def found(task_id: str) -> Any:
+        from dataclasses import replace
+
+        return replace(find(task_id), probe=BELIEVES)
+
+    return patch.object(registry, "task", found)
+
+
+def _easier(name: str) -> str:
+    """Opens an easier task's page, and solves that."""
+    env = AsyncWebEnv(find=registry.task)
+
+    def do(action: Action) -> tuple[Observation, float, str]:
+        step = run(env.step(action))
+        return step.observation, step.reward, step.kind
+
+    try:
+        run(env.reset(f"miniwob.{name}", 7))
+        seen, reward, kind = do(Goto(f"http://{miniwob.HOST}/miniwob/click-test.html"))
+        for _ in range(3):
+            named = {name: node.ref for node in seen.nodes for name in ("Click Me!", "START") if name in node.text and node.ref is not None}
+            ref = named.get("START", named.get("Click Me!"))
+            if kind or ref is None:
+                break
+            seen, reward, kind = do(Click(ref))
+        return f"reward {reward}" if reward else ""
+    finally:
+        run(env.close())
+
+
+for _name in TASKS:
+    hack("rewards", f"miniwob.{_name}: an easier task's page", "a check reads the page that the episode began, in one load", _any_page)(
+        lambda name=_name: _easier(name)
+    )
+
+
+@hack(
+    "rewards",
+    "miniwob.enter-text: another instance after a reload",
+    "a check reads the page that the episode began, in one load",
+    _any_page,
+)
+def another_instance() -> str:
+    """Loads the page again and solves what it then asks."""
+    env = AsyncWebEnv(find=registry.task)
+    try:
+        run(env.reset("miniwob.enter-text", 3_000_005))
+        step = run(env.step(Reload()))
+        start = next((n.ref for n in step.observation.nodes if "START" in n.text and n.ref is not None), None)
+        if start is not None:
+            step = run(env.step(Click(start)))
+        asked = next((m[1] for n in step.observation.nodes if (m := re.search(r'Enter "([^"]*)"', n.text))), None)
+        field = next((n.ref for n in step.observation.nodes if n.role == "textbox" and n.ref is not None), None)
+        if asked is None or field is None:
+            return ""
+        seen = run(env.step(Fill(field, asked))).observation
+        step = run(env.step(Click(next(n.ref for n in seen.nodes if n.text == "Submit"))))
+        return f"reward {step.reward}" if step.reward else ""
+    finally:
+        run(env.close())
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------------
+
+LONG_S = 2.0
+WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a number": (
+        {"number": 5},
+        ("5 or 6", "[5, 6]", " ".join(map(str, range(1000))), "4-6", "5/6", "5.5.5", "5,6", "5e1", "-5", "5x6", "0x5", "NaN", "inf", "1e999", "9" * 5000,
+         "Ⅴ", "⁵", "½5", "1" * 100_000, "1." * 50_000, "1,111" * 20_000),
+    ),
+    "a date": ({"date": "2026-01-05"}, ("2026-01-05 2026-01-06", "2026-02-31", "0000-01-05", "Jan" + " " * 50_000 + "x", "1 of " * 20_000)),
+    "a set": (
+        {"set": ["Ann", "Bob"]},
+        ("Ann, Bob, Cleo", "Ann, Ann, Bob", '[["Ann","Bob"]]', "Аnn, Bob", "A\u200bnn, Bob", "ann, bob", "", "[null]", "[" * 3000, '{"a":' * 3000,
+         "," * 100_000, " and" * 30_000),
+    ),
+    "a text": ({"exact": "Ann"}, ("Аnn", "A\u200bnn", "\u202eAnn", "ann", '["Ann"]', "Ann\0", "Ann or Bob", "a" + "\u0301" * 60_000)),
+}  # fmt: skip
+
+
+def _judged(spec: dict[str, Any], answers: tuple[str, ...]) -> str:
+    """The wrong answers that are taken, or break the check."""
+    found = []
+    for answer in answers:
+        try:
+            if not AnswerCheck.model_validate({"answer": spec}).unmet(Evidence(0, "u", ended="stop", answer=answer), {}):
+                found.append(f"{answer[:30]!r} is taken")
+        except (Fault, Exception, RecursionError) as error:
+            found.append(f"{answer[:30]!r} raises {type(error).__name__}")
+    return "; ".join(found[:3])
+
+
+def _first_number(text: str) -> float | None:
+    match = re.search(r"-?\d+(?:\.\d+)?", text)
+    return float(match[0]) if match else None
+
+
+def _any_date(text: str) -> Any:
+    match = re.search(r"(\d{4})-(\d\d)-(\d\d)", text)
+    return checks.date(*map(int, match.groups())) if match else None
+
+
+_naive: dict[str, Any] = {
+    "a number": without((checks, "read_number", _first_number)),
+    "a date": without((checks, "read_date", _any_date)),
+    "a set": without((checks, "read_items", json.loads)),
+    "a text": without((checks, "_alike", lambda text, ignore_case=False: text.casefold().strip('[]"\0 ')[:3])),
+}
+for _name, (_spec, _answers) in WRONG.items():
+    hack(
+        "answers",
+        f"{len(_answers)} wrong answers to {_name}",
+        "an answer is taken whole: the only number, date or set in it",
+        _naive[_name],
+        quick=True,
+    )(lambda spec=_spec, answers=_answers: _judged(spec, answers))

@@ -1,0 +1,334 @@
+"""Files of strangers: task files that reach outside of their folder, checkpoints and models that hold code, hostile records."""
+
+# ruff: noqa: E501
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.hacks.matrix import hack, without
+from webgym.authoring import task_file
+from webgym.authoring.task_file import source
+from webgym.errors import CheckpointError, TaskFileError, UsageError
+from webgym.record import episodes, layout, store
+from webgym.sites.static import StaticSite
+
+SECRET = "OUTSIDE-THE-FOLDER"
+HEAD = "pack: hacks-{n}\nsite: {{pages: {pages}}}\n"
+TASK = "tasks:\n  - name: t\n    start: /index.html\n    goal: Look.\n    check: {page: x}\n"
+
+_numbers = iter(range(10_000))
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder with a secret, and in it the folder of a pack."""
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        pack = Path(top, "pack")
+        (pack / "pages").mkdir(parents=True)
+        (pack / "pages" / "index.html").write_text("<h1>index</h1>")
+        Path(top, "secret.txt").write_text(SECRET)
+        yield pack
+
+
+def served(site: Any, path: str) -> str:
+    """What a site answers at a path."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def ask() -> None:
+        state = await site.lease(0, None)
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "webgym.state": state}
+        await site.app({**scope, "raw_path": path.encode()}, receive, send)
+
+    asyncio.run(ask())
+    return b"".join(message.get("body", b"") for message in sent).decode("utf-8", "replace")
+
+
+def _reads_outside(pages: str, path: str, prepare: Callable[[Path], Any] = lambda pack: None) -> str:
+    """The secret, by a page folder and an address."""
+    with folder() as pack:
+        prepare(pack)
+        file = pack / "tasks.yaml"
+        file.write_text(HEAD.format(n=next(_numbers), pages=pages) + TASK)
+        try:
+            _, sites = task_file.read(file)
+        except TaskFileError:
+            return ""
+        return next((f"read {path}" for site in sites if SECRET in served(site, path)), "")
+
+
+def _unfenced() -> Any:
+    return patch.object(Path, "is_relative_to", lambda self, *other, **more: True)
+
+
+_PAGES = {"..": "/secret.txt", "../": "/secret.txt", "pages/../..": "/secret.txt", "./..": "/secret.txt"}
+for _folder, _path in _PAGES.items():
+    hack("task files", f"pages: {_folder}", "a page folder lies in the file's own folder", _unfenced, quick=True)(
+        lambda pages=_folder, path=_path: _reads_outside(pages, path)
+    )
+
+
+def _link(pack: Path) -> None:
+    (pack / "pages" / "link.txt").symlink_to(pack.parent / "secret.txt")
+
+
+def _linked_folder(pack: Path) -> None:
+    (pack / "linked").symlink_to(pack.parent)
+
+
+hack("task files", "a link in the page folder", "nothing outside of a site's folder is read", _unfenced, quick=True)(
+    lambda: _reads_outside("pages", "/link.txt", _link)
+)
+hack("task files", "a page folder that is a link", "a page folder lies in the file's own folder", _unfenced, quick=True)(
+    lambda: _reads_outside("linked", "/secret.txt", _linked_folder)
+)
+for _path in ("/../../secret.txt", "//../../secret.txt", "/pages/../../../secret.txt"):
+    hack("task files", f"the address {_path}", "nothing outside of a site's folder is read", _unfenced, quick=True)(
+        lambda path=_path: _static(path)
+    )
+
+
+def _static(path: str) -> str:
+    with folder() as pack:
+        site = StaticSite("hacks-static.localhost", pack / "pages")
+        return f"read {path}" if SECRET in served(site, path) else ""
+
+
+@hack(
+    "task files", "the task file itself, from the page folder '.'", "the task file is withheld from its own site",
+    without((task_file, "FormSite", lambda host, folder, withheld=(): __import__("webgym.authoring.forms", fromlist=["FormSite"]).FormSite(host, folder))),
+    quick=True,
+)  # fmt: skip
+def own_answers() -> str:
+    """A site that serves its checks."""
+    with folder() as pack:
+        file = pack / "tasks.yaml"
+        file.write_text(HEAD.format(n=next(_numbers), pages=".") + TASK)
+        _, sites = task_file.read(file)
+        return next(("its check" for site in sites if "check:" in served(site, "/tasks.yaml")), "")
+
+
+def _refused(text: str, name: str = "tasks.yaml") -> str:
+    """What a task file gets besides a TaskFileError."""
+    with folder() as pack:
+        file = pack / name
+        file.write_text(text)
+        mark = pack.parent / "ran"
+        file.write_text(text.replace("MARK", str(mark)))
+        try:
+            source.read_source(file)
+        except TaskFileError:
+            return "code ran" if mark.exists() else ""
+        except Exception as error:
+            return f"{type(error).__name__}"
+        return "code ran" if mark.exists() else ""
+
+
+def _unsafe_loader() -> Any:
+    import yaml
+
+    class Loader(yaml.UnsafeLoader):
+        pass
+
+    return patch.object(source, "_Loader", Loader)
+
+
+hack("task files", "a tag of YAML that makes Python objects", "YAML is read as plain data", _unsafe_loader, quick=True)(
+    lambda: _refused("x: !!python/object/apply:os.system ['touch MARK']\n" + TASK)
+)
+
+
+@contextmanager
+def _counts_nothing() -> Iterator[None]:
+    with patch.object(source, "_refuse_bombs", lambda path, root: None), patch.object(source, "MAX_VALUES", 10**12):
+        yield
+
+
+def _alias_bomb() -> str:
+    """A list that holds itself, which no reader can walk."""
+    with folder() as pack:
+        file = pack / "tasks.yaml"
+        file.write_text("a: &a [1, *a]\n" + TASK)
+        try:
+            found = source.read_source(file)
+        except TaskFileError:
+            return ""
+        return "a value that holds itself" if found.header["a"] is found.header["a"][1] else ""
+
+
+hack("task files", "an alias that holds itself", "aliases are counted before they are followed", _counts_nothing, quick=True)(_alias_bomb)
+
+
+# --- checkpoints, models, records --------------------------------------------------------------------------------------------
+
+
+class _Code:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self._mark}",)
+
+
+@contextmanager
+def _any_pickle() -> Iterator[None]:
+    import torch
+
+    load = torch.load
+    with patch.object(torch, "load", lambda *given, **named: load(*given, **{**named, "weights_only": False})):
+        yield
+
+
+@hack("checkpoints", "code in state.pt, with a manifest that lists it", "states are read with weights_only", _any_pickle, quick=True)
+def pickled() -> str:
+    """A checkpoint of a stranger."""
+    import torch
+
+    from trainers.runs.checkpoint import Checkpoint, write_checkpoint
+    from webgym.record.layout import STATE, iteration_name
+
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        mark, path = Path(top, "ran"), Path(top, iteration_name(1))
+        write_checkpoint(path, 1, {}, {"a": torch.zeros(1)}, None)
+        torch.save(_Code(mark), path / STATE)
+        with suppress(CheckpointError):
+            Checkpoint.open(path).state()
+        return "code ran" if mark.exists() else ""
+
+
+@contextmanager
+def _unverified() -> Iterator[None]:
+    from trainers.runs.checkpoint import Checkpoint
+
+    with patch.object(Checkpoint, "verify", lambda self: None):
+        yield
+
+
+@hack(
+    "checkpoints",
+    "weights that were changed after they were written",
+    "a checkpoint's files are compared with its manifest",
+    _unverified,
+    quick=True,
+)
+def changed() -> str:
+    """A file of another content under the same manifest."""
+    from trainers.runs.checkpoint import write_checkpoint
+    from trainers.runs.run_folder import open_checkpoint
+
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        path = Path(top, layout.CHECKPOINTS, layout.iteration_name(1))
+        path.parent.mkdir()
+        write_checkpoint(path, 1, {layout.POLICY: lambda where: (where / "weights").write_text("good")}, None, None)
+        (path / layout.POLICY / "weights").write_text("evil")
+        try:
+            return (open_checkpoint(path).folder(layout.POLICY) / "weights").read_text()
+        except CheckpointError:
+            return ""
+
+
+@contextmanager
+def _remote_code() -> Iterator[None]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizers, models = _trusting(AutoTokenizer), _trusting(AutoModelForCausalLM)
+    with patch.object(AutoTokenizer, "from_pretrained", tokenizers), patch.object(AutoModelForCausalLM, "from_pretrained", models):
+        yield
+
+
+def _trusting(kind: Any) -> Any:
+    original = kind.from_pretrained
+    return lambda *given, **named: original(*given, **{**named, "trust_remote_code": True})
+
+
+@hack("models", "a model folder with code of its own", "trust_remote_code is off", _remote_code)
+def code_of_a_model() -> str:
+    """A folder whose configuration names a module beside it."""
+    import shutil
+
+    from trainers.models import model
+
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        mark, path = Path(top, "ran"), Path(top, f"evil{next(_numbers)}")
+        shutil.copytree(model.folder_of("webgym-tiny"), path)
+        config = json.loads((path / "config.json").read_text())
+        config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
+        (path / "config.json").write_text(json.dumps(config))
+        (path / "evil.py").write_text(
+            f"import os; os.system('touch {mark}')\nfrom transformers import LlamaConfig as C, LlamaForCausalLM as M\n"
+        )
+        try:
+            model.load(path)
+        except (UsageError, Exception):
+            return "code ran" if mark.exists() else ""
+        return "code ran" if mark.exists() else ""
+
+
+GOOD = (
+    '{"format":1,"key":["a.b",1,0,0,0],"goal":"g","outcome":{"kind":"failure","reward":0.0,"raw_reward":0.0,"message":"","retries":0},'
+    '"final_hash":"","turns":[]}'
+)
+DAMAGED = {
+    "a list nested 100,000 deep": GOOD.replace('"g"', "[" * 100_000 + "]" * 100_000),
+    "NaN as a reward": GOOD.replace('"reward":0.0,"raw', '"reward":NaN,"raw'),
+    "a seed beyond all numbers": GOOD.replace(",1,0,0,0]", ",1e999,0,0,0]"),
+    "a goal that is a list": GOOD.replace('"g"', '[["a"]]'),
+    "an outcome that is a list": GOOD.replace('{"kind"', '[1],"o":{"kind"'),
+    "a kind that is a table": GOOD.replace('"failure"', '{"a":1}'),
+    "turns that are no list": GOOD.replace("[]}", "5}"),
+    "a key that is text": GOOD.replace('["a.b",1,0,0,0]', '5'),
+}  # fmt: skip
+
+
+def _breaks(line: str) -> str:
+    """The error of another kind than the one that means a damaged line."""
+    for read in (lambda: store.decode(line.encode()), lambda: episodes.glance(line.encode(), "f", 1, 0)):
+        try:
+            read()
+        except (ValueError, KeyError, TypeError):
+            continue
+        except BaseException as error:
+            return type(error).__name__
+    return ""
+
+
+def _naive_decode(line: bytes) -> Any:
+    record = json.loads(line)
+    store.EpisodeKey(*record["key"])
+    return (
+        int(record["key"][1]),
+        {record["outcome"]["kind"]: 1},
+        record["goal"].strip(),
+        list(record["turns"]),
+        float(record["outcome"]["reward"]),
+    )
+
+
+def _strict(line: bytes) -> Any:
+    """A reader that knows only one kind of damage."""
+    try:
+        found = _naive_decode(line)
+        if found[-1] != found[-1]:
+            raise OverflowError("no number")
+    except (TypeError, KeyError, AttributeError) as error:
+        raise RuntimeError("damaged") from error
+    return found
+
+
+for _name, _line in DAMAGED.items():
+    hack("records", _name, "a damaged line is left out, and the others are read", without((store, "decode", _strict)), quick=True)(
+        lambda line=_line: _breaks(line)
+    )

@@ -1,0 +1,156 @@
+"""Mutation: conditions of checks, credit, losses and rows are broken one at a time, and some test must notice.
+
+    python -m benchmarks.mutants [--count 50] [--seed 0] [--only checks] [--ledger mutants.jsonl] [--json FILE]
+
+A mutant is one file with one change: a comparison turned round, `and` for `or`, a `not` dropped, a condition that is always or never true,
+an arithmetic sign changed. It is drawn by seed from all such changes of `TARGETS`. Its tests run in a copy of the repository. A mutant
+that they let live is shown with its line. With a ledger, a run that was cut off goes on where it was.
+"""
+
+import argparse
+import ast
+import copy
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TARGETS: Mapping[str, Sequence[str]] = {
+    "webgym/authoring/checks.py": ("tests/webgym/authoring/test_checks.py",),
+    "tasks/miniwob/checks.py": ("tests/tasks/miniwob",),
+    "trainers/credit/credit.py": ("tests/trainers/credit",),
+    "trainers/learning/losses.py": ("tests/trainers/learning/test_losses.py",),
+    "trainers/batches/rows.py": ("tests/trainers/batches/test_rows.py",),
+}
+"""The files that are broken, and the tests that must notice."""
+LIMIT_S = 900.0
+TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+SIGNS: Mapping[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file: the `number`-th of those that the file allows."""
+
+    file: str
+    number: int
+    line: int
+    words: str
+    source: str
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """The changed forms of a node, with words for each."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in TURNED:
+        turned = copy.deepcopy(node)
+        turned.ops[0] = TURNED[type(node.ops[0])]()
+        yield "comparison turned round", turned
+    elif isinstance(node, ast.BoolOp):
+        other = copy.deepcopy(node)
+        other.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield "and for or, or the other way", other
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield "not dropped", copy.deepcopy(node.operand)
+    elif isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
+        signed = copy.deepcopy(node)
+        signed.op = SIGNS[type(node.op)]()
+        yield "sign changed", signed
+    elif isinstance(node, ast.If | ast.IfExp):
+        for value in (True, False):
+            fixed = copy.deepcopy(node)
+            fixed.test = ast.Constant(value)
+            yield f"condition always {value}", fixed
+
+
+class _Put(ast.NodeTransformer):
+    """Puts one node in the place of another."""
+
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self._old, self._new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self._new if node is self._old else self.generic_visit(node)
+
+
+def mutants(file: str) -> list[Mutant]:
+    """All mutants of a file, in the order of its lines."""
+    text = (ROOT / file).read_text("utf-8")
+    found = []
+    count = len(list(ast.walk(ast.parse(text))))
+    for place in range(count):
+        tree = ast.parse(text)
+        node = list(ast.walk(tree))[place]
+        for words, changed in _changes(node):
+            fresh = ast.parse(text)
+            old = list(ast.walk(fresh))[place]
+            source = ast.unparse(ast.fix_missing_locations(_Put(old, changed).visit(fresh)))
+            found.append(Mutant(file, len(found), getattr(node, "lineno", 0), words, source))
+    return found
+
+
+def lives(mutant: Mutant) -> bool:
+    """True if no test notices the mutant."""
+    with tempfile.TemporaryDirectory(prefix="webgym-mutant-") as folder:
+        top = mutant.file.partition("/")[0]
+        for path in ROOT.iterdir():
+            if path.name == top:
+                shutil.copytree(path, Path(folder, top), ignore=shutil.ignore_patterns("__pycache__", "web", "node_modules"))
+            elif not path.name.startswith(".") and path.name not in ("runs", "demos"):
+                Path(folder, path.name).symlink_to(path)
+        Path(folder, mutant.file).write_text(mutant.source, "utf-8")
+        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TARGETS[mutant.file]]
+        environ = {**os.environ, "PYTHONPATH": folder}
+        try:
+            done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        except subprocess.TimeoutExpired:
+            return False  # a mutant that never ends is noticed
+        if done.returncode not in (0, 1, 2):
+            raise RuntimeError(f"the tests of {mutant.file} did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
+        return done.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="only files whose path holds this word")
+    parser.add_argument("--ledger", type=Path, help="a file of the mutants that were tried, which a later run skips")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    known = [mutant for file in TARGETS if arguments.only in file for mutant in mutants(file)]
+    drawn = random.Random(arguments.seed).sample(known, min(arguments.count, len(known)))
+    ledger = arguments.ledger
+    tried = (
+        {(x["file"], x["number"]): x["lives"] for x in map(json.loads, ledger.read_text().splitlines())}
+        if ledger and ledger.is_file()
+        else {}
+    )
+    alive = []
+    for mutant in drawn:
+        name = (mutant.file, mutant.number)
+        if name not in tried:
+            tried[name] = lives(mutant)
+            if ledger:
+                with ledger.open("a") as file:
+                    file.write(json.dumps({"file": mutant.file, "number": mutant.number, "line": mutant.line, "lives": tried[name]}) + "\n")
+        print(f"{'LIVES ' if tried[name] else 'killed'} {mutant.file}:{mutant.line}: {mutant.words}", flush=True)
+        alive += [f"{mutant.file}:{mutant.line}: {mutant.words}"] * tried[name]
+    score = 1 - len(alive) / len(drawn) if drawn else 1.0
+    result = {"mutants": len(known), "tried": len(drawn), "killed": len(drawn) - len(alive), "score": round(score, 3), "alive": alive}
+    print(json.dumps(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The goals of a moderator."""
+
+from . import moderating, talking
+
+GOALS = [*talking.GOALS, *moderating.GOALS]

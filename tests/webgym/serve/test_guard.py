@@ -1,0 +1,114 @@
+"""Who gets in: known hosts, no pages of other sites, the token, and nothing too long."""
+
+import http.client
+import json
+
+import pytest
+
+from tests.webgym.serve.peers import WebSocket
+from webgym.errors import UsageError
+from webgym.serve.guard import LONGEST_BODY
+from webgym.serve.server import Server
+
+
+def ask(server, path="/health", method="GET", body=None, **headers):
+    """Status and JSON of an answer to a request with these headers."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server("http", backend="text", hosts=("gym.example",)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def secret():
+    with Server("openenv", backend="text", token="s3cret") as found:
+        yield found
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:80", "[::1]:9", "10.0.0.7:8000", "gym.example", "GYM.example:1"])
+def test_addresses_and_known_names_get_in(server, host):
+    assert ask(server, Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", ""])
+def test_other_names_do_not(server, host):
+    status, answer = ask(server, Host=host)
+    assert status == 403 and "this server is not known as" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://127.0.0.1", 200), ("http://evil.example", 403), ("null", 403), ("http://6.6.6.6", 403)]
+)
+def test_pages_of_other_sites_do_not(server, origin, status):
+    assert ask(server, Host="127.0.0.1", Origin=origin)[0] == status
+
+
+def test_a_token_comes_in_a_header_or_in_the_path(secret):
+    assert secret.url.endswith("/s3cret")
+    assert [ask(secret)[0], ask(secret, Authorization="Bearer s3cre")[0], ask(secret, "/wrong/health")[0]] == [401] * 3
+    assert [ask(secret, Authorization="Bearer s3cret")[0], ask(secret, "/s3cret/health")[0]] == [200] * 2
+    for url, status in ((secret.url, 101), (secret.url.replace("s3cret", "wrong"), 403)):
+        client = WebSocket(url)
+        client.close()
+        assert client.status == status
+
+
+def test_other_machines_want_a_token():
+    with pytest.raises(UsageError, match=r"a server on 0\.0\.0\.0 can be reached by other machines: expected a token"):
+        Server(host="0.0.0.0")
+
+
+def test_a_port_that_is_taken_is_said_in_words(server):
+    with pytest.raises(UsageError, match="cannot be used"):
+        Server(port=server.port)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "status", "words"),
+    [
+        ("/sessions", "POST", "{", 400, "expected JSON"),
+        ("/sessions", "POST", "[]", 400, "expected a JSON object with task"),
+        ("/sessions", "POST", '{"task": "wizard.h3", "sed": 1}', 400, "unknown field 'sed'"),
+        ("/sessions", "POST", '{"task": "wizard.h3", "seed": -1}', 400, "seed: input should be greater than or equal to 0, got -1"),
+        ("/sessions", "POST", '{"task": "wizrd.h3"}', 404, "did you mean 'wizard.h3'"),
+        ("/sessions", "POST", '{"task": "miniwob.click-test"}', 400, "text"),
+        ("/sessions/none/step", "POST", '{"action": "click(1)"}', 404, "there is no session 'none'"),
+        ("/sessions/none", "DELETE", None, 404, "there is no session 'none'"),
+        ("/sessions/none/step", "POST", "x" * (LONGEST_BODY + 1), 413, "bytes"),
+    ],
+)
+def test_mistakes_are_answered_in_words(server, path, method, body, status, words):
+    found, answer = ask(server, path, method, body)
+    assert found == status and words in answer["error"]["message"]
+    assert len(server.sessions) == 0
+
+
+def test_pictures_are_bytes_over_http_and_base64_in_messages():
+    import base64
+
+    with Server("http") as server:
+        body = json.dumps({"task": "miniwob.click-test", "seed": 1, "screenshot": True})
+        status, answer = ask(server, "/sessions", "POST", body)
+        assert status == 201 and base64.b64decode(answer["observation"]["screenshot"]).startswith(b"\x89PNG")
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("GET", f"/sessions/{answer['session']}/screenshot")
+        picture = connection.getresponse().read()
+        connection.close()
+        assert picture == base64.b64decode(answer["observation"]["screenshot"])
+
+
+def test_every_task_is_listed(server):
+    from webgym.packs import registry
+
+    status, answer = ask(server, "/tasks")
+    assert status == 200 and [row["id"] for row in answer] == registry.task_ids()
