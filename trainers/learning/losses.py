@@ -73,9 +73,12 @@ class LossSpec(BaseModel):
 
     def idle(self) -> dict[str, str]:
         """Options that have no effect as the others are set: name → the setting that is the reason."""
-        plain: tuple[str, ...] = ("ratio_level", "clip_low", "clip_high", "dual_clip") if self.policy == "reinforce" else ()
-        constant: tuple[str, ...] = () if self.divisor == "constant" else ("tokens_per_trajectory",)
-        return dict.fromkeys(plain, "loss.policy=reinforce") | dict.fromkeys(constant, f"loss.divisor={self.divisor}")
+        found: dict[str, str] = {}
+        if self.policy == "reinforce":
+            found = {name: "loss.policy=reinforce" for name in ("ratio_level", "clip_low", "clip_high", "dual_clip")}
+        if self.divisor != "constant":
+            found["tokens_per_trajectory"] = f"loss.divisor={self.divisor}"
+        return found
 
     @model_validator(mode="after")
     def _weight_and_kind_of_the_kl(self) -> "LossSpec":
