@@ -44,16 +44,17 @@ def build(folder: Path, texts: list[str]) -> None:
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-        head_dim=16, max_position_embeddings=8192, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        head_dim=16, max_position_embeddings=8192,
+        eos_token_id=tokenizer.get_vocab()["<|im_end|>"], pad_token_id=tokenizer.get_vocab()["<|endoftext|>"],
     )  # fmt: skip
     Qwen3ForCausalLM(config).save_pretrained(folder)
 
 
 def trained(folder: Path, connect: Callable[[], Episodes], task: str, iterations: int) -> dict[str, Any]:
     """Losses, gradient norms and groups of a run of GRPOTrainer."""
-    from datasets import Dataset
+    from datasets import Dataset  # pyright: ignore[reportMissingImports]
     from transformers import AutoTokenizer
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportAttributeAccessIssue]  (benchmarks/trl.py is another)
 
     seen: list[tuple[int, str, float | None]] = []
 

@@ -99,7 +99,7 @@ def _tokenizer(templated: bool) -> Any:
     inner.decoder = decoders.ByteLevel()
     found = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", clean_up_tokenization_spaces=False)
     found.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})  # type: ignore[arg-type]
-    found.add_tokens([AddedToken(tag, special=False) for tag in TAGS])
+    found.add_tokens([AddedToken(tag, special=False) for tag in TAGS])  # type: ignore[arg-type]
     found.chat_template = TEMPLATE if templated else None
     return found
 

@@ -72,7 +72,7 @@ def misread(html: str) -> str:
 def _misread(html: str) -> str:
     who = agent()
     seen = who.open(REAL + html)
-    who.env.session.action_timeout_s = 10.0
+    vars(who.env.session)["action_timeout_s"] = 10.0
     shown = [(node.role, node.text, node.value) for node in seen.nodes]
     for wanted in (("heading", "MARK", None), ("button", "b", None), ("textbox", "f", "v")):
         if wanted not in shown:

@@ -24,6 +24,7 @@ from webgym.errors import ConfigError, WebGymError
 from webgym.evaluation.assessment import Assessment
 from webgym.policies.policy import Policy
 from webgym.rollout.arena import Arena
+from webgym.rollout.contract import PolicyHandle
 from webgym.types import Sampling
 
 
@@ -37,7 +38,7 @@ def test_q_learning_is_evaluated_with_its_choice_among_proposals(model: Path, tm
     path, sampling = trainer.run.path, Sampling(1.0, max_tokens=4)
     wanted = Assessment(("wizard.h3",), seeds=6, sessions=2, backend="text")
     with LocalSampler(trainer.source.model, trainer.source.tokenizer) as sampler, Arena(1, backend="text") as arena:
-        policies: Sequence[Policy] = (
+        policies: Sequence[Policy | PolicyHandle] = (
             trainer.players(arena, sampler).policy(sampling),
             policy_of(path, trainer.source, sampler, sampling, 0),
             policy_of(path / "checkpoints/iter-000002", trainer.source, sampler, sampling, 0),

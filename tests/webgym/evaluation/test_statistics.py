@@ -190,7 +190,7 @@ def test_the_table() -> None:
 @pytest.mark.parametrize("faulted", [False, True])
 def test_the_table_fits_80_columns_and_breaks_no_word(faulted: bool) -> None:
     name = "miniwob.click-checkboxes-transfer"
-    kinds: list[OutcomeKind] = ["success"] * 100 + (["fault"] * 20 if faulted else [])
+    kinds: list[OutcomeKind] = [*["success"] * 100, *["fault"] * (20 if faulted else 0)]  # type: ignore[list-item]
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report([episode(name, seed, kind) for seed, kind in enumerate(kinds)]).table())
     lines = console.export_text().splitlines()

@@ -111,4 +111,4 @@ def test_every_task_is_listed(server):
     from webgym.packs import registry
 
     status, answer = ask(server, "/tasks")
-    assert status == 200 and [row["id"] for row in answer] == registry.task_ids()
+    assert status == 200 and answer is not None and [row["id"] for row in answer] == registry.task_ids()
