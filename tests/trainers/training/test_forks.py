@@ -97,6 +97,6 @@ def _check_tree(group: list[Trajectory]) -> None:
 
 
 def test_forks_by_a_critic_cannot_be_collected_beside_its_update() -> None:
-    with pytest.raises(ConfigError, match="cannot go with taught, which chooses its forks by values that the update is changing"):
+    with pytest.raises(ConfigError, match="cannot go with taught, which chooses its forks by the values that the update is changing"):
         resolve({"algo": "taught", "rollout": {"overlap": True}})
     assert resolve({"algo": "tree", "rollout": {"overlap": True}})[0].rollout.overlap
