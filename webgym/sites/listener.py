@@ -56,7 +56,7 @@ def _config() -> uvicorn.Config:
     config = uvicorn.Config(
         _app,
         http="h11",  # it takes addresses in absolute form
-        ws="wsproto",  # whatever else is installed: streams know its frames
+        ws="wsproto",  # the same one, whatever else is installed
         interface="asgi3",
         lifespan="off",
         proxy_headers=False,
