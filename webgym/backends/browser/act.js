@@ -1,5 +1,5 @@
 // Runs in an isolated world of the page, after reach.js and fields.js: the wheel, drags, file fields, and what the browser says by itself.
-// Its listeners hear and change nothing.
+// Its listeners hear and change nothing, but for one: what a turn of the wheel scrolls is scrolled here.
 (() => {
   const w = globalThis.webgym, { squash, clip, tag, find, holds, around, frameOf, activeOf } = webgym;
   if (w.wheeled) return;
@@ -9,7 +9,13 @@
   let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
   let invalid = [];                                        // fields that were found wanting
   const HEARD = {
-    wheel: (event) => { turned = event; },
+    wheel: (event) => {
+      turned = event;
+      if (!armed.length) return;
+      const view = event.currentTarget;                    // behind all listeners that the page has added since
+      view.removeEventListener("wheel", last, HOW);
+      view.addEventListener("wheel", last, HOW);
+    },
     dragstart: (event) => { begun = event; ended = null; },
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
@@ -56,8 +62,23 @@
       }
     return null;
   };
+  // The browser's own scrolling by the wheel never ends the frame in which a page changes when it hears of it. So the last to hear of the
+  // wheel scrolls in its place, where no listener of the page forbade it.
+  let armed = [];
+  const last = (event) => {
+    if (event.defaultPrevented || event.ctrlKey || !event.isTrusted || !pushed(event.composedPath()[0], event.deltaX, event.deltaY)) return;
+    event.preventDefault();
+  };
+  const HOW = { passive: false };
+  const disarm = () => { for (const view of armed.splice(0)) { try { view.removeEventListener("wheel", last, HOW); } catch { /* it left */ } } };
+  const arm = () => {
+    disarm();
+    armed = [...views(globalThis)];
+    for (const view of armed) view.addEventListener("wheel", last, HOW);
+  };
   const rest = (el) => {                                   // before the wheel is turned over a thing
     turned = null; places = [];
+    arm();
     for (let at = el; at; at = outside(at)) for (const n of around(at)) if (scrolls(n)) places.push([n, n.scrollLeft, n.scrollTop]);
   };
   // The point at which to turn the wheel for the page itself: where nothing else would scroll instead.
@@ -93,7 +114,7 @@
   const pushed = (el, dx, dy) => { const box = boxAround(el, dx, dy); box?.scrollBy({ left: dx, top: dy, behavior: "instant" }); return !!box; };
   // The same for a frame of another origin, in whose document nothing scrolls any more.
   const wheelAround = (number, dx, dy) => { const frame = w.frame(number); if (frame) rest(frame); return !!frame && pushed(frame, dx, dy); };
-  const wheeled = () => !!turned?.defaultPrevented || places.some(([n, left, top]) => n.scrollLeft !== left || n.scrollTop !== top);
+  const wheeled = () => (disarm(), !!turned?.defaultPrevented || places.some(([n, left, top]) => n.scrollLeft !== left || n.scrollTop !== top));
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };

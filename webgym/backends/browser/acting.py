@@ -173,6 +173,7 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
             if await world.ask(f"webgym.wheelAround({number}, {dx}, {dy})"):
                 break
     if "x" in point:
+        await session.tab.frame()  # from then on the browser asks the page before it scrolls
         await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
     for _ in range(WHEEL_FRAMES):  # the browser scrolls with one frame, and the page hears of it with another
         await session.tab.frame()

@@ -140,6 +140,8 @@ class Tab:
                 for _ in range(2 if self._flushed < number else 0):
                     await self.page_value("0")  # the event is there by then: after a frame without it, one that shows its scrolling hangs
                 while not sent.done() and self._flushed < number:
+                    if event["type"] == "mouseWheel":
+                        await self.frame()  # one is over before the page is asked about the wheel
                     await self.frame()
                     await asyncio.wait({sent}, timeout=ANSWER_S)
             return await sent
