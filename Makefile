@@ -88,6 +88,9 @@ benchmarks/pages/components/build/.built: benchmarks/pages/components/package-lo
 bench-pages: browser benchmarks/pages/components/build/.built  ## 2,000 generated pages and those of npm's libraries, read and acted on beside Chrome's own trees and Playwright (needs Node)
 	$(PY) -m benchmarks.pages --write docs/pages.md $(ARGS)
 
+bench-resets: browser  ## resets beside those of another commit (ARGS='--before TREE'), and pages that try to reach the next episode
+	$(PY) -m benchmarks.resets $(ARGS)
+
 bench-leases: $(STAMP)  ## what slow leases of a site in another process cost the sessions beside it
 	$(PY) -m benchmarks.leases $(ARGS)
 
