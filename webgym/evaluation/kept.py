@@ -1,7 +1,6 @@
 """Episodes of an evaluation on disk as they end, so that an evaluation that was cut off goes on where it stopped."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +8,7 @@ from typing import Any
 
 from webgym.errors import UsageError
 from webgym.record.store import TrajectoryStore
+from webgym.record.whole import replace_text
 from webgym.types import EpisodeKey, Trajectory
 
 ABOUT = "evaluation.json"
@@ -29,9 +29,7 @@ class KeptEpisodes:
                 if folder.exists() and any(folder.iterdir()):
                     raise UsageError(f"{folder} is no folder of an evaluation: expected one that is empty, or not there yet")
                 folder.mkdir(parents=True, exist_ok=True)
-                fresh = folder / f".{ABOUT}.tmp"
-                fresh.write_text(json.dumps(dict(played_by), indent=2), encoding="utf-8")
-                os.replace(fresh, about)
+                replace_text(about, json.dumps(dict(played_by), indent=2))
             known = json.loads(about.read_text(encoding="utf-8"))
         except NotADirectoryError:
             raise UsageError(f"{folder} is a file: expected a folder for the episodes of an evaluation") from None

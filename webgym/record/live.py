@@ -6,7 +6,6 @@ that grows old, and its age says so.
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from webgym.record import layout
+from webgym.record.whole import replace_text
 
 if TYPE_CHECKING:  # reading the file needs no collector
     from webgym.rollout.contract import Event, NodeHealth
@@ -117,10 +117,8 @@ class Monitor:
             self._over.wait(EVERY_S)
 
     def _write(self) -> bool:
-        fresh = self._path.with_name(f".{self._path.name}.tmp")
         try:
-            fresh.write_text(json.dumps(self.to_json(), separators=(",", ":")), encoding="utf-8")
-            os.replace(fresh, self._path)
+            replace_text(self._path, json.dumps(self.to_json(), separators=(",", ":")))
         except OSError as error:
             log.warning("%s cannot be written, so `webgym watch` shows nothing: %s", self._path, error)
             return False

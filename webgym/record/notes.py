@@ -1,12 +1,12 @@
 """The note and the tags of a run, in a small file of its folder. `webgym note` writes it, the viewer shows it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from webgym.errors import UsageError
 from webgym.record import layout
+from webgym.record.whole import replace_text
 
 LONGEST = 2_000
 """Characters of a note."""
@@ -36,6 +36,4 @@ def write(run: Path, note: Note) -> None:
     for tag in note.tags:
         if not tag or any(c.isspace() or c == "," for c in tag):
             raise UsageError(f"expected a tag of one word, as in --tag baseline; got {tag!r}")
-    fresh = run / f".{layout.NOTE}.tmp"
-    fresh.write_text(json.dumps(asdict(note), ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, run / layout.NOTE)
+    replace_text(run / layout.NOTE, json.dumps(asdict(note), ensure_ascii=False))

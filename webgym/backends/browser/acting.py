@@ -175,7 +175,7 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
     if "x" in point:
         await session.tab.frame()  # from then on the browser asks the page before it scrolls
         await session.tab.pointer.wheel(point["x"], point["y"], dx, dy)
-    for _ in range(WHEEL_FRAMES):  # the browser scrolls with one frame, and the page hears of it with another
+    for _ in range(WHEEL_FRAMES):  # the page hears of its scrolling with a frame
         await session.tab.frame()
         if await session.tab.any("webgym.wheeled()"):
             return

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, lines, run, visitor
+from tests.webgym.pages import HOST, OTHER, Visitor, lines, run
 from webgym.types import Clear, Click, Fill, Focus, Hover, MouseClick, Press, Scroll, Select, Type, Upload, Wait
 
 HEARD = """<script>heard = [];
@@ -12,19 +12,6 @@ HEARD = """<script>heard = [];
 def log_of(*types: str) -> str:
     """A script that keeps what a page hears of these events."""
     return HEARD.replace("TYPES", str(list(types)))
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
 
 
 def value(at: Visitor, name: str) -> str | None:

@@ -2,15 +2,9 @@
 
 import pytest
 
-from tests.webgym.pages import HOST, lines, visitor
+from tests.webgym.pages import HOST, lines
 from webgym.errors import BrowserFault
 from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
 
 
 @pytest.fixture

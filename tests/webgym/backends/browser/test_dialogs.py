@@ -2,22 +2,8 @@
 
 import pytest
 
-from tests.webgym.pages import HOST, Visitor, lines, visitor
+from tests.webgym.pages import HOST, lines
 from webgym.types import Action, Click, Dialog, Wait
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
-
 
 ASK = """<title>t</title><button onclick="document.title = confirm('Delete all?') ? 'deleted' : 'kept'">Delete</button>
     <button onclick="document.title = 'hello ' + prompt('Your name?', 'Bob')">Name</button>

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, visitor
+from tests.webgym.pages import HOST, OTHER, Visitor
 from webgym.types import Drag, MouseDown, MouseDrag, MouseMove, MouseUp, Wait
 
 KINDS = "['dragstart', 'dragenter', 'dragover', 'dragleave', 'drop', 'dragend', 'mousedown', 'mouseup', 'click']"
@@ -19,19 +19,6 @@ SOURCES = {
     "on press": "<div id=src tabindex=0 onpointerdown='this.draggable = true' "
     "ondragstart=\"event.dataTransfer.setData('text', 'load')\">Source</div>",
 }
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
 
 
 def source(at: Visitor) -> int:

@@ -4,24 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, lines, run, visitor
+from tests.webgym.pages import HOST, OTHER, Visitor, lines, run
 from webgym.types import MouseClick, Reload, Wait
 
 PAY = "<label>Card <input></label><p>12.00</p><button onclick=\"this.textContent='paid'\">Pay</button>"
 SANDBOX = "<iframe sandbox=allow-scripts srcdoc='<button>Widget</button>'></iframe>"
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
 
 
 def opened(at: Visitor, html: str, pages: dict[str, str]) -> list[str]:

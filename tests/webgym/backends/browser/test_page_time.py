@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines, visitor
+from tests.webgym.pages import Visitor, lines
 from webgym.types import Back, Click, Scroll, Wait
 
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
@@ -124,19 +124,6 @@ MORE = {
     "/row": "row",
     "/dot.svg": (200, {"content-type": "image/svg+xml"}, "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
 }
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0  # a busy machine is no failure
-    return shared
 
 
 def page(html: str) -> str:

@@ -4,24 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines, visitor
+from tests.webgym.pages import Visitor, lines
 from webgym.prompts.prompt import prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.types import Click, Fill, Scroll
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
-
 
 HAND = "<style>.h{cursor:pointer}</style>"
 DELEGATES: dict[str, tuple[str, list[str]]] = {

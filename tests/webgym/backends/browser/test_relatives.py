@@ -5,7 +5,7 @@ Each page notes what happens to it by `say`. The right note is what plain Chromi
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, Visitor, lines, visitor
+from tests.webgym.pages import HOST, OTHER, Visitor, lines
 from webgym.types import Back, Click, Drag, Fill, Forward, Scroll, Select, Upload
 
 SAY = "<p id=log>log</p><script>window.say = words => log.append(' ' + words)</script>"
@@ -13,19 +13,6 @@ FAR = "<div style='height:1600px'>far</div>"
 PAY = "<button onclick=\"top.say('hit')\">Pay</button>"
 INNER = PAY.replace('"', "&quot;")
 FRAME = f'<iframe srcdoc="{INNER}"'
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0
-    return shared
 
 
 def said(at: Visitor) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, Visitor, lines, pool, run, visitor
+from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, lines, pool, run, visitor
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.profile import LISTENERS
 from webgym.backends.browser.session import AHEAD_MS, TIME_MS
@@ -41,20 +41,6 @@ from webgym.types import (
     Upload,
     Wait,
 )
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with visitor() as found:
-        yield found
-
-
-@pytest.fixture
-def at(shared) -> Visitor:
-    if shared.env._session is not None:
-        shared.env.session.action_timeout_s = 60.0  # a busy machine is no failure; tests of the deadline set their own
-    return shared
-
 
 # --- reading ---------------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.webgym.pages import Visitor, visitor
+from tests.webgym.pages import Visitor
 from webgym.types import Scroll
 
 ROWS = "".join(f"<p>row {n} <button>b{n}</button></p>" for n in range(300))
@@ -14,12 +14,6 @@ CHANGES = {
     "a header that sticks": ("<h1 id=x>top</h1>", "x.style.position = 'fixed'; x.textContent = box.scrollTop"),
     "a title that counts": ("", "document.title = box.scrollTop; box.lastChild.style.height = box.scrollTop + 'px'"),
 }
-
-
-@pytest.fixture(scope="module")
-def at():
-    with visitor() as found:
-        yield found
 
 
 @pytest.mark.parametrize(("more", "change"), CHANGES.values(), ids=CHANGES)
