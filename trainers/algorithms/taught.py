@@ -1,7 +1,7 @@
 """Taught: forks teach a critic and judge it; the critic gives each turn its credit as far as it deserves.
 
 A hybrid of tree and archer, with γ = 1. Episodes fork at turns drawn with the known chance p_t = 2 √(V (1 − V)) `chance` (Neyman
-allocation; 0.02 at least; V from the critic before this batch, so critic.values_from stays "earlier").
+allocation; 0.02 at least; V from the critic before this batch, so critic.values_from has to be "earlier").
 
     critic     V(s) → mean outcome below s, over the states of a group with the same hash and turn, fitted once for each leaf below
     δ_t        r_t + V(s_{t+1}) − V(s_t)

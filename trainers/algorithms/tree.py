@@ -56,8 +56,8 @@ def needs_values(config: Config) -> Literal[""]:
 
 
 def practice(config: Config) -> Practice:
-    """Episodes fork at turns that are chosen beforehand."""
-    return Practice(forks=partial(forks, config=config))
+    """In groups, because turns before the first fork are compared with the other members. Episodes fork at turns chosen beforehand."""
+    return Practice(forks=partial(forks, config=config), members=2)
 
 
 def forks(episodes: Sequence[Trajectory], values: Sequence[np.ndarray] | None, config: Config) -> list[Branch]:
