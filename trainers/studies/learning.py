@@ -14,8 +14,8 @@ the highest mean score is measured. All environment steps count, those of a crit
 A cell's row is written in one go when its run has ended, so a process that is killed loses the cell under way and no other. Several
 processes may work on one folder: a cell that another one plays is left to it.
 
-Where the grid asks a question, the cells that decide it come first, tuning included, and the study ends as soon as no cell that is left can
-change the verdict (:mod:`trainers.studies.verdict`).
+Where the grid asks a question, the cells that decide it come first, tuning included. Those that can no longer change the verdict
+are left out, and with them the study ends (:mod:`trainers.studies.verdict`).
 """
 
 import shutil
@@ -23,7 +23,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -346,30 +345,33 @@ class Study:
     ) -> int:
         """Play open cells of the stages whose name fits one of `only`, at most `most`; returns the number played.
 
-        With all cells in `only`, it ends as soon as the verdict is settled; any other pattern plays what is left.
+        With all cells in `only`, deciding cells that can no longer change the verdict are left out, and it ends when there are no others;
+        any other pattern plays what is left.
         """
         played, whole = 0, tuple(only) == ("*",)
-
-        def ended() -> bool:
-            return whole and len(self.answer().get("open", "")) == 1
-
         for deciding in (True, False) if self.grid.question else (False,):
             for stage in stages:
-                if ended():
-                    answer = self.answer()["verdict"]
-                    say(f"the verdict is {answer}: no cell that is left can change it (--only '*/*' plays them all the same)")
+                answer = self.answer() if whole else {}
+                if len(answer.get("open", ())) == 1:
+                    say(f"the verdict is {answer['verdict']}: no cell that is left can change it (--only '*/*' plays them all the same)")
                     return played
                 waiting = self.todo(stage, only, deciding)
                 if waiting:
                     say(f"{stage}: {len(waiting)} cells to play, {_steps(waiting):,} environment steps")
-                open_cells = takewhile(lambda _: not ended(), waiting)
+                due = filter(self._matters, waiting) if whole and deciding else waiting
                 left = None if most is None else most - played
-                for cell, row in self._cells.play(open_cells, lambda cell: play(self.grid, cell, self.out, self.here), left):
+                for cell, row in self._cells.play(due, lambda cell: play(self.grid, cell, self.out, self.here), left):
                     played += 1
                     say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
                 if played == most:
                     return played
         return played
+
+    def _matters(self, cell: Cell) -> bool:
+        """True if the verdict may depend on this deciding cell."""
+        answer = self.answer()
+        on_task = {task["task"]: task["matters"] for task in answer["tasks"]}
+        return on_task[cell.task] if cell.stage == "measure" else len(answer["open"]) > 1
 
     def plan(self) -> list[str]:
         """Cost of the whole study, and the share of it that is done, one line per stage."""

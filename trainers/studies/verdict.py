@@ -18,6 +18,7 @@ the runs that are missing are bounded by the two extremes, and the tasks' answer
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,25 +61,36 @@ def verdict(rows: Rows, label: str, yardstick: str, runs: Mapping[str, int], hal
     """The verdict by the rule above, from the rows that are there; `runs` are the planned runs of both contenders by deciding task.
 
     `open` are the verdicts that the cells still to be played could lead to. One alone is the verdict. Of several, `verdict` is the one on
-    the tasks that are played to their end. An upper end without bound is null.
+    the tasks that are played to their end. A task `matters` while the verdict may depend on its missing runs. An upper end without bound
+    is null, as is the whole cost where a contender has no run.
     """
     tasks = [_task(rows, label, yardstick, task, planned, half) for task, planned in runs.items()]
     possible = [task["possible"] for task in tasks]
     left = _open(possible)
+    for n, task in enumerate(tasks):
+        task["matters"] = _matters(possible, n)
     counted = [task["possible"] for task in tasks if task["runs"] == [runs[task["task"]]] * 2]
     (said,) = left if len(left) == 1 else _open(counted) if len(counted) >= COUNTABLE else ["undecided"]
-    return {"verdict": said, "open": left, "tasks": [task for task in tasks if "C1" in task]}
+    return {"verdict": said, "open": left, "tasks": tasks}
+
+
+def _rule(answers: Sequence[str]) -> str:
+    """The verdict on tasks with these answers."""
+    if answers.count("shown") >= 2:
+        return "half"
+    return "refuted" if answers and answers.count("missed") == len(answers) else "undecided"
 
 
 def _open(possible: Sequence[Sequence[str]]) -> list[str]:
     """The verdicts that are possible with these answers of the tasks."""
-    shown, missed = ([answer in task for task in possible] for answer in ("shown", "missed"))
-    surely_shown, surely_missed = (sum(task == [answer] for task in possible) for answer in ("shown", "missed"))
-    if surely_shown >= 2:
-        return ["half"]
-    if possible and surely_missed == len(possible):
-        return ["refuted"]
-    return [*(["half"] if sum(shown) >= 2 else []), *(["refuted"] if possible and all(missed) else []), "undecided"]
+    found = {_rule(answers) for answers in product(*possible)}
+    return [x for x in ("half", "refuted", "undecided") if x in found]
+
+
+def _matters(possible: Sequence[Sequence[str]], n: int) -> bool:
+    """True if the verdict may depend on which of its answers task n has."""
+    others = product(*possible[:n], *possible[n + 1 :])
+    return any(len({_rule((*x[:n], own, *x[n:])) for own in possible[n]}) > 1 for x in others)
 
 
 def _task(rows: Rows, label: str, yardstick: str, task: str, runs: int, half: float) -> dict[str, Any]:
@@ -91,6 +103,7 @@ def _task(rows: Rows, label: str, yardstick: str, task: str, runs: int, half: fl
         theirs = _costs(by[yardstick], read, runs, stalled_low=_MOST, stalled_high=None)
         least[cost] = _ends(mine.filled(_LEAST), theirs.filled(_MOST))
         most[cost] = _ends(mine.filled(np.inf), theirs.filled(_LEAST))
+        found[cost] = None
         if all(by.values()):
             ends = _ends(mine.played(), theirs.played())
             middle = float(np.median(mine.played().low) / np.median(theirs.played().high))
@@ -149,7 +162,7 @@ def table(found: Mapping[str, Any]) -> Table:
     """A verdict for a terminal."""
     more = f" so far; still possible: {', '.join(found['open'])}" if len(found["open"]) > 1 else ""
     shown = Table("deciding task", "runs", "C1, ratio of medians", "C3", title=f"verdict: {found['verdict']}{more}")
-    for row in found["tasks"]:
+    for row in (row for row in found["tasks"] if row["C1"]):
         ends = [(row[cost]["ratio"], row[cost]["low"], row[cost]["high"]) for cost in COSTS]
         spans = [f"{ratio:.2f} [{low:.2f}, {'no end' if high is None else f'{high:.2f}'}]" for ratio, low, high in ends]
         shown.add_row(row["task"], f"{row['runs'][0]} and {row['runs'][1]}", *spans)

@@ -65,6 +65,19 @@ def test_what_is_missing_keeps_verdicts_open_in_closed_form() -> None:
     assert answer(rows("grpo", [1000])) == ("undecided", ["half", "refuted", "undecided"])
 
 
+def test_a_task_that_cannot_change_the_verdict_does_not_matter() -> None:
+    """Task a can no longer be shown: it matters as long as all may be missed, and not once b is shown."""
+    a = rows("grpo", [1000, 1000]) + rows("taught", [6000])
+    b = rows("grpo", [1000, 1000], task="b") + rows("taught", [200, 200], task="b")
+
+    def matters(found: list[dict]) -> dict[str, bool]:
+        return {x["task"]: x["matters"] for x in verdict(found, "taught", "grpo", dict.fromkeys(TASKS, 2))["tasks"]}
+
+    assert verdict(a, "taught", "grpo", {"a": 2})["tasks"][0]["possible"] == ["between", "missed"]
+    assert matters(a) == dict.fromkeys(TASKS, True)
+    assert matters(a + b) == {"a": False, "b": False, "c": True, "d": True}
+
+
 def test_one_run_of_twenty_is_no_verdict() -> None:
     few = [x for task in TASKS for x in rows("grpo", [1000], task=task) + rows("taught", [900], task=task)]
     assert answer(few, dict.fromkeys(TASKS, 20)) == ("undecided", ["half", "refuted", "undecided"])
@@ -88,7 +101,7 @@ def test_a_run_that_stalls_proves_nothing() -> None:
 def test_an_early_verdict_is_that_of_every_completion() -> None:
     """Random studies of four tasks and six runs, cut anywhere: the final verdict is among the open ones, and a settled one is it."""
     rng, runs, settled = np.random.default_rng(0), 6, 0
-    for study in range(12):
+    for study in range(6):
         ratios = rng.choice([0.2, 1.0], size=4) if study % 3 else np.full(4, 1.0 if study % 2 else 0.2)
         whole = [
             x
@@ -98,11 +111,14 @@ def test_an_early_verdict_is_that_of_every_completion() -> None:
         ]
         final, still = answer(whole, dict.fromkeys(TASKS, runs))
         assert still == [final]
-        for played in (8, 24, 36, 40, 44, 47):
-            said, left = answer(whole[:played], dict.fromkeys(TASKS, runs))
-            assert final in left and (len(left) > 1 or said == final)
-            settled += len(left) == 1
-    assert settled > 12, "some are settled before their end"
+        for played in (24, 36, 42, 46):
+            so_far = verdict(whole[:played], "taught", "grpo", dict.fromkeys(TASKS, runs))
+            assert final in so_far["open"] and (len(so_far["open"]) > 1 or so_far["verdict"] == final)
+            settled += len(so_far["open"]) == 1
+            idle = [task["task"] for task in so_far["tasks"] if not task["matters"]]
+            other = [row | {"steps_to_goal": rng.choice([100.0, 9000.0])} if row["task"] in idle else row for row in whole[played:]]
+            assert answer([*whole[:played], *other], dict.fromkeys(TASKS, runs)) == (final, [final])
+    assert settled > 2, "some are settled before their end"
 
 
 # --- the study -------------------------------------------------------------------------------------------------------------
