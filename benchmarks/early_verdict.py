@@ -1,6 +1,6 @@
 """Cells that a study must play until its verdict is settled, by the order in which it plays them: `python -m benchmarks.early_verdict`.
 
-Runs are drawn, not played: the grid's deciding tasks, seeds and budgets, GRPO's median at half of each budget, the contender's at the stated
+Runs are drawn, not played: the grid's deciding tasks, seeds and budgets, GRPO's median at half of each budget, the contender's at a stated
 ratio of it, log-normal spread, as many tokens a step for all. The verdict is the study's own (:mod:`trainers.studies.verdict`).
 """
 
