@@ -18,7 +18,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import AlgorithmConfig, Practice
@@ -52,6 +52,12 @@ class Config(AlgorithmConfig):
     """Weight of an iteration's pairs against those of the next."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
+
+    @model_validator(mode="after")
+    def _the_judge_needs_forks(self) -> "Config":
+        if not self.chance and self.lam is None:
+            raise ValueError("chance=0 gives the judge of λ nothing to judge by: set lam, or chance above 0")
+        return self
 
 
 def needs_values(config: Config) -> Literal["turn"]:

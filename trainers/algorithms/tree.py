@@ -49,6 +49,10 @@ class Config(AlgorithmConfig):
     loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Each choice of turns has its own option."""
+        return {"chance": "where=fixed"} if self.where == "fixed" else {"every": "where=uniform"}
+
 
 def needs_values(config: Config) -> Literal[""]:
     """No critic: continuations take its place."""

@@ -46,6 +46,10 @@ class Config(AlgorithmConfig):
     loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Without a critic there is nothing to correct."""
+        return {"shrink": "fallback=group"} if self.fallback == "group" else {}
+
 
 def needs_values(config: Config) -> Literal["", "turn"]:
     """V(s_t) of each turn, where it is the fallback."""

@@ -203,6 +203,20 @@ def test_the_values_that_choose_forks_are_those_that_correct_for_them(algo: str,
         resolve({"algo": algo, "algorithm": options, "critic": {"values_from": source}})
 
 
+@pytest.mark.parametrize(
+    ("algo", "options", "words"),
+    [
+        ("tree", {"chance": 0.5}, "chance=0.5 has no effect with where=fixed"),
+        ("tree", {"where": "uniform", "every": 2}, "every=2 has no effect with where=uniform"),
+        ("vine", {"shrink": 0.5}, "shrink=0.5 has no effect with fallback=group"),
+        ("taught", {"chance": 0.0}, "chance=0 gives the judge of λ nothing to judge by: set lam"),
+    ],
+)
+def test_options_without_effect_are_refused(algo: str, options: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        resolve({"algo": algo, "algorithm": options})
+
+
 @pytest.mark.parametrize("algo", ["tree", "vine"])
 def test_turns_before_the_first_fork_need_another_member(algo: str) -> None:
     with pytest.raises(ConfigError, match=f"{algo} compares the episodes of a group, so it learns nothing with rollout.group_size=1"):

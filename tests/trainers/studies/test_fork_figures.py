@@ -55,7 +55,7 @@ def test_the_tables_of_learning_are_those_of_the_rows() -> None:
 def test_a_line_that_is_no_row_is_named(tmp_path: Path) -> None:
     for line in ("{", "[1]", '{"seed": 1}', '{"cell": "other/1"}'):
         (tmp_path / "rows.jsonl").write_text('{"cell": "signal/t12-0"}\n' + line)
-        with pytest.raises(UsageError, match="rows.jsonl, line 2: expected a JSON object with the name of its cell"):
+        with pytest.raises(UsageError, match=r"rows\.jsonl, line 2: expected a JSON object with the name of its cell"):
             committed(tmp_path / "rows.jsonl")
 
 
