@@ -806,6 +806,9 @@ def study_forks(
     grid: Annotated[Path | None, typer.Option(help="TOML file with problems and contenders; the published grid unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/forks"),
     stage: Annotated[str, typer.Option(help="signal, tune, measure, or all.")] = "all",
+    rows: Annotated[
+        Path | None, typer.Option(help="Report the rows of this file, one a line, in place of the folder's; nothing is played.")
+    ] = None,
     most: MostOption = None,
     plan: PlanOption = False,
     report: ReportOption = False,
@@ -813,23 +816,31 @@ def study_forks(
     as_json: JsonOption = False,
 ) -> None:
     """Compare credit by sampling with critics and groups on a table of choices: signal-to-noise per step, and steps to learn."""
-    from trainers.studies.forks import FORKS, STAGES, ForkStudy, tables
+    from trainers.studies.fork_figures import committed, plot_law, plot_runs
+    from trainers.studies.forks import FORKS, STAGES, ForkStudy, read_grid, reported, tables
     from trainers.studies.plots import plot_forks, pyplot
 
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of signal, tune, measure, all")
     if plots:
         pyplot()
-    study = ForkStudy(grid or FORKS, out)
-    if plan:
-        _say("\n".join(study.plan()))
-        return
-    if not report:
-        study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
-    found = study.report()
+    if rows:
+        signals, measured = committed(rows)
+    else:
+        study = ForkStudy(grid or FORKS, out)
+        if plan:
+            _say("\n".join(study.plan()))
+            return
+        if not report:
+            study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
+        signals, measured = study.rows()
+    asked = read_grid(grid or FORKS)
+    found = reported(asked, signals, measured)
     _show(found, tables, as_json)
     if plots:
         plot_forks(found, plots)
+        plot_law(asked, signals, plots)
+        plot_runs(measured, [x.label for x in asked.learning.contenders], plots)
 
 
 @study_app.command("learning")

@@ -239,6 +239,11 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: "
             "leave it out"
         )
+    if valued_forks and config.critic.values_from != "earlier":
+        raise ConfigError(
+            f"critic.values_from={config.critic.values_from} cannot go with {name}, which corrects for its forks by the very values that "
+            "chose them: leave it out (it is earlier by default)"
+        )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":
             raise ConfigError(f"critic.head.backbone=bigrams values turns, and {name} as it is set values tokens: take another backbone")
