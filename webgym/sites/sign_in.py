@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from webgym.errors import Fault, SiteFault
+from webgym.sites.encodings import decoded
 from webgym.task import AsgiApp, SignIn
 
 Cookie = Mapping[str, Any]
@@ -86,10 +87,16 @@ async def _asked(app: AsgiApp, state: Any, method: str, url: str, body: bytes, k
         raise
     except Exception as error:
         raise SiteFault(f"signing in: the site failed at {url}: {error!r}") from error
+    coding = ""
     for name, value in found["headers"]:
         if name.lower() == b"set-cookie":
             _keep(value.decode("latin-1"), parts.hostname or "", jar)
-    return found["status"], found["body"].decode("utf-8", "replace")
+        elif name.lower() == b"content-encoding":
+            coding = value.decode("latin-1")
+    try:
+        return found["status"], decoded(found["body"], coding).decode("utf-8", "replace")
+    except ValueError as error:
+        raise SiteFault(f"signing in: {url}: {error}") from error
 
 
 def _keep(line: str, host: str, jar: dict[str, Cookie]) -> None:

@@ -24,7 +24,14 @@ def inside(folder: Path, path: str) -> Path:
 
 
 def copy_folder(source: Path, target: Path, withheld: Collection[Path] = ()) -> None:
-    """Copy an application's folder. What it is built on is linked; caches, histories and what is `withheld` are left out."""
+    """Copy an application's folder. What it is built on is linked; caches, histories and what is `withheld` are left out.
+
+    A link to something in the folder leads to the copy of it, so that what a process writes there is its own.
+    """
+    _copy_folder(source, target, withheld, (source.resolve(), target))
+
+
+def _copy_folder(source: Path, target: Path, withheld: Collection[Path], roots: tuple[Path, Path]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(source.iterdir()):
         if entry.name in LEFT_OUT or entry in withheld:
@@ -32,9 +39,20 @@ def copy_folder(source: Path, target: Path, withheld: Collection[Path] = ()) -> 
         if entry.name in LINKED and entry.is_dir():
             (target / entry.name).symlink_to(entry.resolve(), target_is_directory=True)
         elif entry.is_dir() and not entry.is_symlink():
-            copy_folder(entry, target / entry.name, withheld)
-        elif entry.is_symlink() or entry.is_file():  # no sockets and pipes
+            _copy_folder(entry, target / entry.name, withheld, roots)
+        elif entry.is_symlink():
+            (target / entry.name).symlink_to(_leads_to(entry, *roots))
+        elif entry.is_file():  # no sockets and pipes
             shutil.copy2(entry, target / entry.name, follow_symlinks=False)
+
+
+def _leads_to(link: Path, source: Path, target: Path) -> str | Path:
+    """The place that the copy of a link leads to: the copy of what it leads to in the source, and whatever lies elsewhere as it is."""
+    said = os.readlink(link)
+    place = Path(os.path.normpath(link.parent.resolve() / said))
+    if place.is_relative_to(source):
+        return target / place.relative_to(source) if os.path.isabs(said) else said
+    return place
 
 
 def put_back(source: Path, target: Path) -> None:

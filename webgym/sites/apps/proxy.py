@@ -55,7 +55,7 @@ class Proxy:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
         public = self._public.get(host, f"{'https' if scope.get('scheme') in ('https', 'wss') else 'http'}://{host}")
         believed = self._host_header.replace("{port}", str(address.port))
-        own = [f"http://{name}:{address.port}" for name in ("127.0.0.1", "localhost", "0.0.0.0")]
+        own = [f"http://{name}:{address.port}" for name in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]")]
         scheme = address.scheme if believed else public.partition(":")[0]
         return Sides(public, f"{scheme}://{believed or host}", [address.origin, *own])
 

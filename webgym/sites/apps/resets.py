@@ -68,6 +68,10 @@ class Get:
     def __call__(self, instance: PlainInstance) -> Any:
         return instance.get(self.path, headers=self.headers)
 
+    def state(self, instance: PlainInstance) -> Any:
+        """The answer as a state: one that sends the asker on, such as to a page for signing in, is none. Raises Wrong."""
+        return instance.get(self.path, headers=self.headers, sent_on=False)
+
 
 @dataclass(frozen=True)
 class Post:

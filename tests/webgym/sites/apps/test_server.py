@@ -411,9 +411,9 @@ def running(tmp_path):
     """The address of an application that somebody else started."""
     import subprocess
 
-    from webgym.sites.apps.process import free_port
+    from webgym.sites.apps.process import Port
 
-    port = free_port()
+    port = Port.free().number
     process = subprocess.Popen([sys.executable, str(SHELF), str(port), str(tmp_path)], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 30
     while not listens(port) and time.monotonic() < until:
