@@ -18,6 +18,7 @@ from webgym.sites.apps.headers import Headers
 CHUNK = 1 << 16
 MOST_HEADERS = 1 << 18  # bytes
 CONNECT_S = 10.0
+AWAY_S = 5.0  # that an application whose process lives may take no connections, as one that reloads itself does for a moment
 LOOK_S = 0.05
 
 

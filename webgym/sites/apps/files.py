@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 LINKED = ("node_modules", ".venv", "venv")  # what an application is built on is the same for all its processes
+NEWER_NS = 1_000_000  # by which a file that was put back is newer
 LEFT_OUT = (".git", ".hg", "__pycache__", ".pytest_cache")
 
 
@@ -55,25 +56,39 @@ def _leads_to(link: Path, source: Path, target: Path) -> str | Path:
     return place
 
 
-def put_back(source: Path, target: Path) -> None:
-    """Make a file or folder what it was: the source's content, and nothing where there is no source."""
+def put_back(source: Path, target: Path, *, ours: bool = False) -> None:
+    """Make a file or folder what it was: the source's content, and nothing where there is no source.
+
+    A file that differs, by size or time of change, becomes newer than it was, because many programs read a file again only then. Where the
+    source is `ours`, its time follows, so that the file does not differ the next time.
+    """
     if source.is_dir():
-        _put_back_folder(source, target)
+        _put_back_folder(source, target, ours)
     elif source.is_file():
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.webgym")
-        shutil.copy2(source, fresh)
-        os.replace(fresh, target)  # at once, so that nobody reads half of it
+        _put_back_file(source, target, ours)
     elif target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:
         target.unlink(missing_ok=True)
 
 
-def _put_back_folder(source: Path, target: Path) -> None:
-    """Change what differs, by size and time of change, because most of a folder is as it was."""
+def _put_back_file(source: Path, target: Path, ours: bool) -> None:
+    there = target.is_file() and not target.is_symlink()
+    if there and _stamp(source) == _stamp(target):
+        return
+    newer = max(source.stat().st_mtime_ns, target.stat().st_mtime_ns + NEWER_NS) if there else source.stat().st_mtime_ns
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.webgym")
+    shutil.copy2(source, fresh)
+    for file in (fresh, source) if ours else (fresh,):
+        os.utime(file, ns=(newer, newer))
+    os.replace(fresh, target)  # at once, so that nobody reads half of it
+
+
+def _put_back_folder(source: Path, target: Path, ours: bool) -> None:
+    """Change what differs, because most of a folder is as it was."""
     if target.is_symlink() or target.is_file():
         target.unlink()
     target.mkdir(parents=True, exist_ok=True)
@@ -82,9 +97,7 @@ def _put_back_folder(source: Path, target: Path) -> None:
         if entry.name not in wanted:
             put_back(source / entry.name, entry)
     for name, entry in wanted.items():
-        there = target / name
-        if entry.is_dir() or not there.is_file() or there.is_symlink() or _stamp(entry) != _stamp(there):
-            put_back(entry, there)
+        put_back(entry, target / name, ours=ours)
 
 
 def _stamp(path: Path) -> Sequence[int]:

@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from webgym.sites.apps import sqlite
 from webgym.sites.apps.calls import in_thread
-from webgym.sites.apps.exchange import Address
+from webgym.sites.apps.exchange import AWAY_S, Address
 from webgym.sites.apps.files import inside
 from webgym.sites.apps.requests import Request
 from webgym.sites.apps.secrets import redacted, with_secrets
@@ -124,6 +125,17 @@ class PlainInstance:
             text = text.replace(name, value)
         return with_secrets(text)
 
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """Connect to the application; one that reloads itself is away for a moment. Raises OSError."""
+        until = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return connection.connect()
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], sent_on: bool = True) -> Any:
         target = quote(self._filled(path), safe="/?&=%:@!$'()*+,;~-._[]")
         address, where = self.address, f"{method} {path}"
@@ -136,6 +148,7 @@ class PlainInstance:
         own = {"host": self._host} if self._host else {}
         sent = {"accept": "application/json, */*", "accept-encoding": "identity", **own, **with_secrets(headers)}
         try:
+            self._connect(connection)
             connection.request(method, target, body, sent)
             answer = connection.getresponse()
             content = answer.read()

@@ -134,6 +134,11 @@ class Processes:
                 return running
             self._drop(running)
 
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """All processes, lent or idle."""
+        return tuple(self._all)
+
     def start_ahead(self) -> None:
         """Start a process that the next episode finds ready."""
         self._ahead.append(self._begin())

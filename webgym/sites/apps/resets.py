@@ -53,7 +53,7 @@ class Copy:
     def put_back(self, instance: PlainInstance, born: Path) -> None:
         """Make it what it was; what was not there is removed. Raises Wrong."""
         try:
-            put_back(self.source or born / self.path, instance.path(self.path))
+            put_back(self.source or born / self.path, instance.path(self.path), ours=self.source is None)
         except OSError as error:
             raise Wrong(f"{self.path} could not be put back: {error}") from error
 

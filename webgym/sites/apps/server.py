@@ -144,6 +144,11 @@ class Server:
         return tuple(self._readers)
 
     @property
+    def processes(self) -> tuple[Running, ...]:
+        """The processes that run now, lent or idle; none of an application that runs already."""
+        return self._pool.running if isinstance(self._pool, Processes) else ()
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """All hosts under which pages see it."""
         return (self.host, *self.also)

@@ -57,6 +57,11 @@ class Odd(socketserver.StreamRequestHandler):
             body = str(os.getpid()).encode()
             self.wfile.write(OK + b"content-length: %d\r\n\r\n%s" % (len(body), body))
             return
+        if parts.path == "/reload":
+            self.wfile.write(ANSWERS["/"])
+            self.wfile.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            os.execv(sys.executable, [sys.executable, *sys.argv, "late"])
         if parts.path == "/environment":
             body = os.environ.get("TMPDIR", "").encode()
             self.wfile.write(OK + b"content-length: %d\r\n\r\n%s" % (len(body), body))

@@ -127,6 +127,16 @@ def test_an_application_is_found_where_and_when_it_listens(modes):
     playing(test, odd(*modes))
 
 
+def test_an_application_that_reloads_itself_is_away_for_a_moment_and_no_fault():
+    async def test(site, lease):
+        for again in (lambda: ask(site, lease, "/"), lambda: lease.instance.get("/")):
+            assert (await ask(site, lease, "/reload")).body == b"ok"
+            found = await again()
+            assert getattr(found, "body", b"") == b"ok" or found == "ok"
+
+    playing(test, odd())
+
+
 def test_an_application_that_is_starting_for_ever_is_a_fault(monkeypatch):
     import asyncio
 
