@@ -22,7 +22,9 @@ def test_what_was_found_is_known_while_the_pack_is_what_it_was(kept, tmp_path):
     kept.add("trac", "trust", "trac.close-ticket oracle", policy="oracle", seeds=20, won=20, episodes=20)
     again = webapps.Kept(tmp_path / "kept.jsonl")
     assert again.knows("trac", "trust", "trac.close-ticket oracle", seeds=20)
-    assert not again.knows("trac", "trust", "trac.close-ticket oracle", seeds=40) and not again.knows("trac", "trust", "trac.hand-over oracle")
+    assert not again.knows("trac", "trust", "trac.close-ticket oracle", seeds=40) and not again.knows(
+        "trac", "trust", "trac.hand-over oracle"
+    )
     line = json.loads((tmp_path / "kept.jsonl").read_text())
     (tmp_path / "kept.jsonl").write_text(json.dumps({**line, "files": "of another day"}) + "\n")
     stale = webapps.Kept(tmp_path / "kept.jsonl")
@@ -42,7 +44,9 @@ def test_the_tables_have_what_was_found(kept, tmp_path):
     ], "the newest line counts"  # fmt: skip
     assert tables["crowd"].splitlines()[1:] == ["|---|---|---|---|---|---|", "| oscar | 16 | 16 | 16 | 61 s | 1400 MB |"]
     page = tmp_path / "page.md"
-    page.write_text("".join(f"<!-- begin: benchmarks.webapps {name} -->\nold\n<!-- end: benchmarks.webapps {name} -->\n" for name in tables))
+    page.write_text(
+        "".join(f"<!-- begin: benchmarks.webapps {name} -->\nold\n<!-- end: benchmarks.webapps {name} -->\n" for name in tables)
+    )
     webapps.write(page, tables)
     assert "39 of 40" in page.read_text() and "old" not in page.read_text()
     with pytest.raises(SystemExit, match="has no marks"):

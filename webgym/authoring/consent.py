@@ -15,11 +15,12 @@ from webgym.sites.apps.files import LEFT_OUT, LINKED
 
 MOST_FILES = 50_000  # of a folder that is trusted as a whole
 PROGRAMS = {
-    ".astro", ".awk", ".bash", ".bat", ".cfg", ".cgi", ".cjs", ".class", ".clj", ".cmd", ".conf", ".cs", ".cts", ".dll", ".dylib", ".ejs",
-    ".env", ".erb", ".ex", ".exs", ".fcgi", ".fish", ".go", ".gradle", ".hbs", ".htm", ".html", ".ini", ".j2", ".jar", ".java", ".jinja",
-    ".jinja2", ".js", ".json", ".jsx", ".kt", ".kts", ".lua", ".mjs", ".mk", ".mts", ".mustache", ".node", ".php", ".pl", ".pm", ".properties",
-    ".ps1", ".psgi", ".pth", ".pug", ".py", ".pyc", ".pyd", ".pyw", ".pyz", ".rb", ".rs", ".ru", ".scala", ".sh", ".so", ".sql", ".svelte",
-    ".tcl", ".toml", ".tpl", ".ts", ".tsx", ".twig", ".vue", ".war", ".wasm", ".wsgi", ".xml", ".yaml", ".yml", ".zsh",
+    ".astro", ".awk", ".bash", ".bat", ".cfg", ".cgi", ".cjs", ".class", ".clj", ".cmd", ".conf", ".cs", ".cts", ".dll", ".dylib",
+    ".ejs", ".env", ".erb", ".ex", ".exs", ".fcgi", ".fish", ".go", ".gradle", ".hbs", ".htm", ".html", ".ini", ".j2", ".jar", ".java",
+    ".jinja", ".jinja2", ".js", ".json", ".jsx", ".kt", ".kts", ".lua", ".mjs", ".mk", ".mts", ".mustache", ".node", ".php", ".pl",
+    ".pm", ".properties", ".ps1", ".psgi", ".pth", ".pug", ".py", ".pyc", ".pyd", ".pyw", ".pyz", ".rb", ".rs", ".ru", ".scala", ".sh",
+    ".so", ".sql", ".svelte", ".tcl", ".toml", ".tpl", ".ts", ".tsx", ".twig", ".vue", ".war", ".wasm", ".wsgi", ".xml", ".yaml",
+    ".yml", ".zsh",
 }  # fmt: skip
 """Endings of files that decide what a folder's programs do. Executable files count whatever their ending, and so do files without one,
 such as Makefile, Procfile, .env or a script, unless they are databases or large."""

@@ -101,21 +101,21 @@ def _bought(rng: random.Random, when: date, payee: str) -> Transaction:
 
 def _transactions() -> tuple[Transaction, ...]:
     rng = random.Random(20)
-    found = [Transaction(date(YEAR, 1, 1), "Opening", "Brought forward", ((BANK, Decimal("9400.00")), (CASH, Decimal("350.00")),
-                                                                      (SAVINGS, Decimal("4000.00")), (OPENING, Decimal("-13750.00"))))]  # fmt: skip
+    first = {BANK: Decimal("9400.00"), CASH: Decimal("350.00"), SAVINGS: Decimal("4000.00"), OPENING: Decimal("-13750.00")}
+    found = [Transaction(date(YEAR, 1, 1), "Opening", "Brought forward", tuple(first.items()))]
     for month in range(1, 13):
-        first = date(YEAR, month, 1)
+        begin = date(YEAR, month, 1)
         sold, market = Decimal(rng.randrange(520000, 760000)) / 100, Decimal(rng.randrange(60000, 140000)) / 100
-        wages = Decimal(rng.randrange(210000, 260000)) / 100
+        wages, rent = Decimal(rng.randrange(210000, 260000)) / 100, Decimal("850.00")
         found += [
-            Transaction(first + timedelta(1), "Mill Lane Estate", f"Rent {first:%B}", (("Expenses:Rent", Decimal("850.00")), (BANK, Decimal("-850.00")))),
-            Transaction(first + timedelta(26), "Crew", f"Wages {first:%B}", (("Expenses:Wages", wages), (BANK, -wages))),
-            Transaction(first + timedelta(27), "Shop", f"Sales {first:%B}", ((BANK, sold), (SHOP, -sold))),
-            Transaction(first + timedelta(15), "Market", f"Stall {first:%B}", ((CASH, market), (MARKET, -market))),
-        ]  # fmt: skip
+            Transaction(begin + timedelta(1), "Mill Lane Estate", f"Rent {begin:%B}", (("Expenses:Rent", rent), (BANK, -rent))),
+            Transaction(begin + timedelta(26), "Crew", f"Wages {begin:%B}", (("Expenses:Wages", wages), (BANK, -wages))),
+            Transaction(begin + timedelta(27), "Shop", f"Sales {begin:%B}", ((BANK, sold), (SHOP, -sold))),
+            Transaction(begin + timedelta(15), "Market", f"Stall {begin:%B}", ((CASH, market), (MARKET, -market))),
+        ]
         payees = sorted(SUPPLIERS)
         days = rng.sample(range(2, 26), 6)  # one purchase a day at most, so that a payee and a date name it
-        found += [_bought(rng, first + timedelta(day), rng.choice(payees)) for day in days]
+        found += [_bought(rng, begin + timedelta(day), rng.choice(payees)) for day in days]
     return tuple(sorted(found, key=lambda entry: entry.date))
 
 

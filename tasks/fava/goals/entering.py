@@ -8,7 +8,13 @@ from webgym.authoring.template import Instance
 from ..application.content import BANK, CARD, CASH, EXPENSES, GOODS, SAVINGS, SUPPLIERS, balance, plain, row
 from .goal import added, day, due, goal, note, purchases, supplier
 
-WORDS = ("Send the order by post.", "Ask for the new prices.", "Delivers on Mondays only.", "Closed in August.", "Wants to be paid at once.")
+WORDS = (
+    "Send the order by post.",
+    "Ask for the new prices.",
+    "Delivers on Mondays only.",
+    "Closed in August.",
+    "Wants to be paid at once.",
+)
 HOLDERS = (BANK, CASH, SAVINGS, CARD)
 
 

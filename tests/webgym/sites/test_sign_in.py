@@ -25,7 +25,9 @@ async def app(scope, receive, send):
         "/circle": (302, [(b"location", b"/circle-too")]),
         "/circle-too": (302, [(b"location", b"/circle-too")]),
         "/elsewhere": (302, [(b"location", b"http://other.localhost/landing")]),
-        "/packed": (200, [(b"content-encoding", b"gzip")]) if scope["method"] == "GET" else (200 if b"token=t-7" in body else 403, [session]),
+        "/packed": (200, [(b"content-encoding", b"gzip")])
+        if scope["method"] == "GET"
+        else (200 if b"token=t-7" in body else 403, [session]),
         "/squeezed": (200, [(b"content-encoding", b"br")]),
         "/json": (200, [session] if headers.get(b"content-type") == b"application/json" and body == b'{"name": "ann"}' else []),
         "/no": (403, []),
@@ -56,7 +58,11 @@ def test_a_session_is_given_at_once_or_on_the_way(way):
 @pytest.mark.parametrize(
     ("path", "token", "words"),
     [
-        ("/circle", "", r"gave no cookie: expected a session; are name and password right\? One that a page keeps in its storage needs `steps`"),
+        (
+            "/circle",
+            "",
+            r"gave no cookie: expected a session; are name and password right\? One that a page keeps in its storage needs `steps`",
+        ),
         ("/elsewhere", "", "gave no cookie"),
         ("/no", "", "answered with status 403: expected it to take the form"),
         ("/plain", "csrf", r"the page http://app\.localhost/plain \(status 303\) has no field 'csrf'"),

@@ -109,7 +109,9 @@ class Server:
         if log and (Path(log).is_absolute() or ".." in Path(log).parts):
             raise ConfigError(f"the site {url}: log: expected a path inside of the application's folder, got {log!r}")
         if re.search(r"[/\s@]", host_header):
-            raise ConfigError(f"the site {url}: host_header: expected a host and perhaps a port, such as 127.0.0.1:{{port}}, got {host_header!r}")
+            raise ConfigError(
+                f"the site {url}: host_header: expected a host and perhaps a port, such as 127.0.0.1:{{port}}, got {host_header!r}"
+            )
         source = None if folder is None else Path(folder).resolve()
         self._pool: Processes | Elsewhere
         if at:

@@ -70,7 +70,7 @@ def test_an_application_may_refuse_a_body_before_it_has_read_it():
     ],
 )
 def test_a_redirect_to_the_application_s_own_address_stays_on_the_site(place, seen, odd_site):
-    site, running = odd_site
+    running = odd_site
     port = running("port")
     assert running(f"/to?place={place}").header("location") == [seen.replace("PORT", str(port))]
 
@@ -89,7 +89,7 @@ def odd_site():
         path, _, query = path.partition("?")
         return loop.run_until_complete(ask(site, lease, path, query=query.encode()))
 
-    yield site, asked
+    yield asked
     site.stop()
     loop.close()
 
@@ -122,7 +122,9 @@ def test_an_application_is_found_where_and_when_it_listens(modes):
         assert (await ask(site, lease, "/")).body == b"ok" and await lease.instance.get("/") == "ok"
         if "v6" in modes:
             assert lease.plain.url.startswith("http://[::1]:")
-            assert (await ask(site, lease, "/to", query=f"place={lease.plain.url}/a".encode())).header("location") == ["http://odd.localhost/a"]
+            assert (await ask(site, lease, "/to", query=f"place={lease.plain.url}/a".encode())).header("location") == [
+                "http://odd.localhost/a"
+            ]
 
     playing(test, odd(*modes))
 
@@ -158,13 +160,17 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
 """
 
 
-@pytest.mark.parametrize("command", ["cd app && python app.py {port}", "DEBUG=1 python app.py {port}", "python app.py {port} > log.txt", "python ~/app.py $X"])
+@pytest.mark.parametrize(
+    "command", ["cd app && python app.py {port}", "DEBUG=1 python app.py {port}", "python app.py {port} > log.txt", "python ~/app.py $X"]
+)
 def test_a_command_that_needs_a_shell_is_told_so(command):
     import asyncio
 
     site = Server("http://odd.localhost/", command=command)
     try:
-        with pytest.raises(SiteFault, match=r"a command runs without a shell, which \S+ would need: use `in:` and `env:`, or run it by sh -c"):
+        with pytest.raises(
+            SiteFault, match=r"a command runs without a shell, which \S+ would need: use `in:` and `env:`, or run it by sh -c"
+        ):
             asyncio.run(site.lease(0, None))
     finally:
         site.stop()
@@ -229,7 +235,10 @@ def test_a_port_is_given_out_once_until_it_is_let_go(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"at": "http://localhost:8000/app"}, r"expected the address of a whole host, such as http://localhost:8000, got .*: a path belongs"),
+        (
+            {"at": "http://localhost:8000/app"},
+            r"expected the address of a whole host, such as http://localhost:8000, got .*: a path belongs",
+        ),
         ({"at": "http://ann:secret@localhost:8000"}, r"expected the address of a whole host, such as http://localhost:8000,"),
         ({"command": "x", "private": ["api/reset"]}, r"private: expected a path that begins with /, such as /api/reset, got 'api/reset'"),
         ({"command": "x", "same_for_all": "static/*"}, r"same_for_all: expected a path .* got 'static/\*'"),
