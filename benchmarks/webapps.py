@@ -20,11 +20,11 @@ pack are what they were.
 random has seeds of its own. Given are the episodes that were won.
 
 `crowd`: so many sessions of one application at the same time, each with a process and an episode of its own that the oracle plays. Given
-are the processes, the episodes that were won, the seconds in all, and the memory of all processes of the application.
+are the processes, the episodes that were won, those that were begun again, the seconds in all, and the memory of all processes of the
+application.
 """
 
 import argparse
-import asyncio
 import hashlib
 import json
 import math
@@ -40,10 +40,12 @@ from rich.console import Console
 from webgym.env.core import AsyncWebEnv
 from webgym.loop_thread import loop_thread
 from webgym.packs import applications, registry
+from webgym.policies.scripted import OraclePolicy
 from webgym.rollout.arena import Arena
+from webgym.rollout.contract import Record
 from webgym.sites.apps.recipe import InstalledServer
 from webgym.trust import audit, audit_seeds
-from webgym.types import digest
+from webgym.types import EpisodeKey, digest
 
 POLICIES = ("oracle", "no-op", "guess", "random")
 Say = Callable[[str], None]
@@ -114,35 +116,22 @@ def _resident_mb(home: Path) -> float:
     return total / 1e6
 
 
-async def crowd(name: str, sessions: int) -> dict[str, Any]:
+def crowd(name: str, sessions: int) -> dict[str, Any]:
     """The figures of `sessions` episodes at the same time."""
-    task_ids = _tasks_of(name)
-    site = _site_of(name)
-    envs = [AsyncWebEnv() for _ in range(sessions)]
-    ports: set[int] = set()
+    task_ids, site = _tasks_of(name), _site_of(name)
+    keys = [EpisodeKey(task_ids[number % len(task_ids)], number, group=number) for number in range(sessions)]
     begun = time.perf_counter()
-
-    async def played(number: int) -> str:
-        task_id, env = task_ids[number % len(task_ids)], envs[number]
-        oracle = registry.task(task_id).oracle
-        assert oracle is not None
-        act, page, kind = oracle(), await env.reset(task_id, number), ""
-        ports.update(running.plain.address.port for running in site.processes)
-        while not kind:
-            step = await env.step(act(page))
-            page, kind = step.observation, step.kind
-        return kind
-
     try:
-        kinds = await asyncio.gather(*(played(number) for number in range(sessions)))
-        seconds = time.perf_counter() - begun
-        memory = sum(_resident_mb(running.process.home) for running in site.processes if running.process is not None)
+        with Arena(sessions) as arena:
+            found = arena.collect(OraclePolicy(registry.task), keys, record=Record(prompts=False, pages=False))
+        seconds, processes = time.perf_counter() - begun, [running.process for running in site.processes if running.process is not None]
+        memory = sum(_resident_mb(process.home) for process in processes)
     finally:
-        for env in envs:
-            await env.close()
         site.stop()
-    won = sum(kind == "success" for kind in kinds)
-    return {"sessions": sessions, "processes": len(ports), "won": won, "seconds": seconds, "resident_mb": memory}
+    won, retries = sum(one.outcome.success for one in found), sum(one.outcome.retries for one in found)
+    return {
+        "sessions": sessions, "processes": len(processes), "won": won, "retries": retries, "seconds": seconds, "resident_mb": memory,
+    }  # fmt: skip
 
 
 # --- what is kept, and the tables of it -------------------------------------------------------------------------------------
@@ -211,7 +200,7 @@ def trust_rows(kept: Kept, names: Sequence[str]) -> list[Sequence[str]]:
 def crowd_rows(kept: Kept, names: Sequence[str]) -> list[Sequence[str]]:
     """The table of crowds."""
     return [
-        (name, str(row["sessions"]), str(row["processes"]), str(row["won"]), f"{row['seconds']:.0f} s", f"{row['resident_mb']:.0f} MB")
+        (name, *(str(row[key]) for key in ("sessions", "processes", "won", "retries")), f"{row['seconds']:.0f} s", f"{row['resident_mb']:.0f} MB")
         for name in names for row in kept.of(name, "crowd")
     ]  # fmt: skip
 
@@ -219,7 +208,7 @@ def crowd_rows(kept: Kept, names: Sequence[str]) -> list[Sequence[str]]:
 TABLES = {
     "costs": (("application", "tasks", "install", "first data", "start", "memory", "its reset", "reset", "step, p50 / p90"), cost_rows),
     "trust": (("application", "tasks", *POLICIES), trust_rows),
-    "crowd": (("application", "sessions", "processes", "won", "in all", "memory"), crowd_rows),
+    "crowd": (("application", "sessions", "processes", "won", "begun again", "in all", "memory"), crowd_rows),
 }  # fmt: skip
 
 
@@ -284,7 +273,7 @@ def all_crowds(kept: Kept, names: Sequence[str], sessions: int, say: Say) -> Non
         if kept.knows(name, "crowd", "", sessions=sessions):
             say(f"{name}: known")
             continue
-        kept.add(name, "crowd", "", **loop_thread().run(crowd(name, sessions)))
+        kept.add(name, "crowd", "", **crowd(name, sessions))
 
 
 def main() -> None:
