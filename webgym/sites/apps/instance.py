@@ -19,6 +19,7 @@ from webgym.sites.apps.secrets import redacted, with_secrets
 from webgym.sites.encodings import decoded
 
 ASK_S = 20.0  # for one request or one command
+WRITING_S = 0.5  # that an application may take to write a file
 MOST_FILE = 16 << 20  # bytes of a file that is read as state
 
 
@@ -87,15 +88,21 @@ class PlainInstance:
             raise Wrong(f"the query {query!r} of {database} failed: {error}") from error
 
     def read(self, name: str) -> Any:
-        """The content of a file of the folder: data where its name ends in .json, else text. Raises Wrong."""
-        path = self.path(name)
-        try:
-            if path.stat().st_size > MOST_FILE:
-                raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
-            text = path.read_text("utf-8")
-            return json.loads(text) if path.suffix == ".json" else text
-        except (OSError, ValueError) as error:
-            raise Wrong(f"the file {name} could not be read: {error}") from error
+        """The content of a file of the folder: data where its name ends in .json, else text. Raises Wrong.
+
+        Data that cannot be read is looked at again for a moment, because the application may be writing it.
+        """
+        path, until = self.path(name), time.monotonic() + WRITING_S
+        while True:
+            try:
+                if path.stat().st_size > MOST_FILE:
+                    raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
+                text = path.read_text("utf-8")
+                return json.loads(text) if path.suffix == ".json" else text
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) or time.monotonic() > until:
+                    raise Wrong(f"the file {name} could not be read: {error}") from error
+            time.sleep(0.02)
 
     def command(self, arguments: Sequence[str]) -> str:
         """The output of a command, run in the folder without a shell; `{folder}`, `{url}` and `{port}` stand for those. Raises Wrong."""

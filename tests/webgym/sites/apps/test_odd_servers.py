@@ -250,6 +250,24 @@ def test_what_would_do_nothing_is_refused(options, words):
         Server("http://x.localhost/", **options)
 
 
+def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path, monkeypatch):
+    import threading
+
+    from webgym.sites.apps import PlainInstance, Wrong
+    from webgym.sites.apps.exchange import Address
+
+    instance, file = PlainInstance(Address("http", "127.0.0.1", 9), tmp_path), tmp_path / "state.json"
+    file.write_text('{"notes": [')
+    writing = threading.Timer(0.1, lambda: file.write_text('{"notes": []}'))
+    writing.start()
+    assert instance.read("state.json") == {"notes": []}
+    writing.join()
+    file.write_text("{'notes': []}")
+    monkeypatch.setattr("webgym.sites.apps.instance.WRITING_S", 0.05)
+    with pytest.raises(Wrong, match=r"the file state\.json could not be read: Expecting property name"):
+        instance.read("state.json")
+
+
 def test_a_query_that_does_not_end_is_interrupted(tmp_path, monkeypatch):
     import sqlite3
 
