@@ -200,7 +200,10 @@ def trust_rows(kept: Kept, names: Sequence[str]) -> list[Sequence[str]]:
 def crowd_rows(kept: Kept, names: Sequence[str]) -> list[Sequence[str]]:
     """The table of crowds."""
     return [
-        (name, *(str(row[key]) for key in ("sessions", "processes", "won", "retries")), f"{row['seconds']:.0f} s", f"{row['resident_mb']:.0f} MB")
+        (
+            name, *(str(row[key]) for key in ("sessions", "processes", "won", "retries")), f"{row['seconds']:.0f} s",
+            f"{row['resident_mb']:.0f} MB",
+        )
         for name in names for row in kept.of(name, "crowd")
     ]  # fmt: skip
 

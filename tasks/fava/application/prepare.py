@@ -24,7 +24,6 @@ def main() -> None:
     Path("ledger.beancount").write_text(f"{HEAD}\n{opened}\n{entries}", "utf-8")
     for folder in ("documents", "incoming"):
         Path(folder).mkdir()
-        (Path(folder) / ".keep").write_text("", "utf-8")
     Path("clock.txt").write_text(f"{content.CLOCK_S}\n", "ascii")
 
     from project.state import state

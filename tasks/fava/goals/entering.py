@@ -35,13 +35,14 @@ def draw_again(rng: random.Random) -> Instance:
 
 
 def draw_two_accounts(rng: random.Random) -> Instance:
-    """A purchase of two kinds of goods."""
+    """A purchase of two kinds of goods, paid as the last one from a supplier was."""
     when, (first, second) = day(rng), rng.sample(EXPENSES, 2)
     one, two = (Decimal(rng.randrange(500, 5000)) / 100 for _ in range(2))
     payee, narration = rng.choice(("Corner Shop", "Fair", "Wholesale")), rng.choice(("Supplies", "For the stall", "Samples"))
-    source = rng.choice((BANK, CASH, CARD))
+    other = supplier(rng)
+    source = purchases(other)[-1].source
     values = {"payee": payee, "narration": narration, "date": str(when), "one": f"{one:.2f}", "first": first, "two": f"{two:.2f}",
-              "second": second, "source": source}  # fmt: skip
+              "second": second, "supplier": other}  # fmt: skip
     return due(values, entries=added(row(when, payee, narration, [(first, one), (second, two), (source, -one - two)])))
 
 
