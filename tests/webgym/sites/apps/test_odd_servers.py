@@ -142,10 +142,10 @@ def test_an_application_that_reloads_itself_is_away_for_a_moment_and_no_fault():
 def test_an_application_that_is_starting_for_ever_is_a_fault(monkeypatch):
     import asyncio
 
-    monkeypatch.setattr("webgym.sites.apps.pool.START_S", 0.6)
+    monkeypatch.setattr("webgym.sites.apps.pool.START_S", 1.5)
     site = odd("starting", command=[sys.executable, "-c", STARTING, "{port}"])
     try:
-        with pytest.raises(SiteFault, match=r"it did not answer at / within 0\.6 s \(.*status 503\)"):
+        with pytest.raises(SiteFault, match=r"it did not answer at / within 1\.5 s \(.*status 503\)"):
             asyncio.run(site.lease(0, None))
     finally:
         site.stop()
