@@ -6,7 +6,7 @@
     python -m benchmarks.webapps crowd [--sessions 16]
 
 Each command takes `--only NAME` for one application, keeps what it finds in `--kept` (docs/webapps.jsonl), goes on from there when it is
-run again, and with `--write docs/applications.md` puts all that is kept into the tables there. What is kept counts while the files of its
+run again, and with `--write docs/applications.md` puts all that is kept into its table there. What is kept counts while the files of its
 pack are what they were.
 
 `costs`: the oracles of a pack play, one task after the other.
@@ -306,7 +306,7 @@ def main() -> None:
     tables = markdown(kept, list(applications.recipes()))
     print(tables[arguments.what])
     if arguments.write:
-        write(arguments.write, tables)
+        write(arguments.write, {arguments.what: tables[arguments.what]})
     raise SystemExit(not well)
 
 
