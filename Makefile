@@ -97,10 +97,11 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
 
-webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+webapps: browser  ## install the real applications, measure them, and try their packs (hours; goes on where it was stopped; ARGS='--only trac')
 	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
-	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
-	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
+	$(PY) -m benchmarks.webapps costs --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps crowd --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps trust --write docs/applications.md $(ARGS)
 
 hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
 	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
