@@ -132,6 +132,9 @@ collector: browser  ## play episodes for a trainer on another machine
 collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
 	$(PY) -m benchmarks.collectors $(ARGS)
 
+plan: browser  ## runs on this machine beside their forecast by `webgym plan`; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.plan --write docs/scaling.md $(ARGS)
+
 # Ray and vLLM bring hundreds of megabytes and pins of their own, so each has a virtual environment beside the others.
 $(RAY)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
