@@ -80,7 +80,9 @@ def compared(where: str, parent: Path, iterations: int) -> list[dict[str, Any]]:
     eight = measured(parent, f"{where}-eight", backend, task, 8, False, iterations)
     rates = fitted(rates, eight, 8)
     found = []
-    for number, (name, sessions, overlap) in enumerate([(task, 2, False), (task, 4, False), (task, 8, True), (longer, 1, False), (longer, 4, False)]):
+    for number, (name, sessions, overlap) in enumerate(
+        [(task, 2, False), (task, 4, False), (task, 8, True), (longer, 1, False), (longer, 4, False)]
+    ):
         run = measured(parent, f"{where}-{number}", backend, name, sessions, overlap, iterations)
         expected = forecast(fleet_of(run, rates, sessions, overlap)).iteration_s
         error = expected / run["iteration_s"] - 1
@@ -94,10 +96,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The comparison in Markdown."""
     lines = ["| backend, task | sessions | forecast s | measured s | error |", "|---|---|---|---|---|"]
     for row in rows:
-        beside = ", beside the update" if row["overlap"] else ""
-        lines.append(
-            f"| {row['where']}, `{row['task']}`{beside} | {row['sessions']} | {row['forecast_s']:.1f} | {row['measured_s']:.1f} | {row['error']:+.0%} |"
-        )
+        name = f"{row['where']}, `{row['task']}`" + (", beside the update" if row["overlap"] else "")
+        lines.append(f"| {name} | {row['sessions']} | {row['forecast_s']:.1f} | {row['measured_s']:.1f} | {row['error']:+.0%} |")
     errors = [abs(row["error"]) for row in rows]
     return "\n".join([*lines, "", f"The error is {statistics.median(errors):.0%} in the median and {max(errors):.0%} at most."])
 

@@ -1,9 +1,9 @@
 """A real vLLM behind a run: are its log-probabilities the learner's, do new weights arrive, and what does a restart of it change?
 
-    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter restart] [--iterations 10] [--write docs/scaling.md]
+    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter restart] [--iterations 10] [--write FILE]
 
-file      A GRPO run over one server, weights by `sampler.transport=file`. Every sampled token of every iteration is scored by the checkpoint
-          that should have written it: the distance of the log-probabilities, and the mean of the ratio learner / server.
+file      A GRPO run over one server, weights by `sampler.transport=file`. Every sampled token of every iteration is scored by the
+          checkpoint that should have written it: the distance of the log-probabilities, and the mean of the ratio learner / server.
 adapter   The same with an adapter (`lora.rank`) by `sampler.transport=adapter`.
 restart   The same over two servers, one of which is killed (SIGKILL) after the first iteration and started again with the weights that it
           began with: every token must still be its checkpoint's, and the run's success that of a run in one process.
@@ -60,8 +60,8 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as found:
             self.port = found.getsockname()[1]
         self._program = [
-            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--served-model-name", NAME, "--host", "127.0.0.1",
-            "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16", "--enforce-eager",
+            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--served-model-name", NAME,
+            "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16", "--enforce-eager",
             "--logprobs-mode", "processed_logprobs", *options,
         ]  # fmt: skip
         self._environ = {
@@ -155,7 +155,9 @@ def distances(run: Path, iterations: int) -> dict[str, Any]:
             apart += [abs(a - b) for a, b in zip(expected, said.behaviour_logprobs, strict=True)]
             mine += [math.exp(a - b) for a, b in zip(expected, said.behaviour_logprobs, strict=True)]
             if iteration == iterations:
-                old += [abs(a - b) for a, b in zip(scored(first, said.prompt_ids, said.action_ids, 1.0), said.behaviour_logprobs, strict=True)]
+                old += [
+                    abs(a - b) for a, b in zip(scored(first, said.prompt_ids, said.action_ids, 1.0), said.behaviour_logprobs, strict=True)
+                ]
         ratios += mine
         batch_ratios.append(statistics.fmean(mine))
     return {
@@ -183,7 +185,10 @@ def success(run: Path, iterations: int) -> tuple[int, int]:
 def seconds(run: Path) -> dict[str, float]:
     """Means over the iterations of a run: seconds of one, and the share of them in which the sampler worked."""
     rows = [row for row in map(json.loads, (run / layout.METRICS).read_text().splitlines()) if "time/iteration_s" in row]
-    return {name: statistics.fmean(row[key] for row in rows) for name, key in {"s": "time/iteration_s", "sampling": "time/sampling_share"}.items()}
+    return {
+        name: statistics.fmean(row[key] for row in rows)
+        for name, key in {"s": "time/iteration_s", "sampling": "time/sampling_share"}.items()
+    }
 
 
 def over_one(part: str, python: Path, parent: Path, tasks: Sequence[str], iterations: int) -> dict[str, Any]:
@@ -219,7 +224,12 @@ def restarted(python: Path, parent: Path, tasks: Sequence[str], iterations: int)
         generated = running[0].generated
     alone = trained(parent, "alone", tasks, iterations)
     here, there = (wilson(*success(path, iterations)) for path in (alone, run))
-    found = distances(run, iterations) | {"iterations": iterations, **seconds(run), "restart_up_s": times.get("up"), "generated_after": generated}
+    found = distances(run, iterations) | {
+        "iterations": iterations,
+        **seconds(run),
+        "restart_up_s": times.get("up"),
+        "generated_after": generated,
+    }
     rates = {name: _share(*success(path, iterations)) for name, path in (("success", run), ("success_alone", alone))}
     return found | rates | {"within": here.overlaps(there), "alone_s": seconds(alone)["s"]}
 
@@ -238,7 +248,8 @@ def passed(found: Mapping[str, Any]) -> bool:
 def table(result: Mapping[str, Mapping[str, Any]]) -> str:
     """The figures as a table in Markdown."""
     lines = [
-        "| run over vLLM | tokens | largest distance | mean distance | mean ratio learner / server | from the first weights | seconds an iteration |",
+        "| run over vLLM | tokens | largest distance | mean distance | mean ratio learner / server | from the first weights | "
+        "seconds an iteration |",
         "|---|---|---|---|---|---|---|",
     ]
     titles = {"file": "one server, `file`", "adapter": "one server, `adapter`", "restart": "two servers, one killed and restarted, `file`"}
@@ -252,8 +263,8 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
         lines += [
             "",
             f"Success of the last {LAST} iterations over the two servers: {found['success']}; of the same run in one process: "
-            f"{found['success_alone']} (95% Wilson intervals). The killed server answered again after {found['restart_up_s']:.0f} s and wrote "
-            f"{found['generated_after']:,.0f} more tokens, all by the present weights.",
+            f"{found['success_alone']} (95% Wilson intervals). The killed server answered again after {found['restart_up_s']:.0f} s "
+            f"and wrote {found['generated_after']:,.0f} more tokens, all by the present weights.",
         ]
     return "\n".join(lines)
 

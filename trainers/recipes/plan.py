@@ -129,7 +129,8 @@ class Forecast:
     def lines(self) -> list[str]:
         """The forecast in words."""
         return [
-            f"an iteration: {self.iteration_s:.0f} s (collecting {self.collect_s:.0f}, update {self.update_s:.0f}, weights {self.publish_s:.1f})",
+            f"an iteration: {self.iteration_s:.0f} s (collecting {self.collect_s:.0f}, update {self.update_s:.0f}, "
+            f"weights {self.publish_s:.1f})",
             f"{self.turns_per_s:.0f} turns/s and {self.tokens_per_s:,.0f} sampled tokens/s while it collects; sessions take "
             f"{self.sessions_mb / 1000:.1f} GB",
             f"idle: generators {self.generators_idle:.0%}, learners {self.learners_idle:.0%}, collectors' processors {self.cores_idle:.0%}",

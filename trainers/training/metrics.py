@@ -47,7 +47,9 @@ METRICS: Mapping[str, str] = {
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
     "rollout/staleness": "mean number of updates by which the weights that sampled a token are behind those that begin to learn from it: 0 "
     "in lockstep, at most rollout.staleness with overlap=true",
-    **{f"rollout/staleness_{n}": f"share of the sampled tokens that are {n} updates behind; none where the row lacks it" for n in STALENESS},
+    **{
+        f"rollout/staleness_{n}": f"share of the sampled tokens that are {n} updates behind; none where the row lacks it" for n in STALENESS
+    },
     "time/publish_s": "seconds in which new weights were on their way to the sampler or its servers, in this iteration",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",

@@ -18,6 +18,7 @@ from webgym.record.store import decode
 from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
 from webgym.types import Trajectory
 
+
 class Busy(Fault):
     """No session of the node is free: others play there too."""
 

@@ -22,7 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class CollectorActor:
-    """A collector of so many sessions, which is made at the first greeting. Its methods run on Ray's loop, episodes on the process's own."""
+    """A collector of so many sessions, made at the first greeting. Its methods run on Ray's loop, episodes on the process's own."""
 
     def __init__(self, sessions: int, backend: str, headless: bool = True, tasks: Sequence[str] = (), allow: Sequence[str] = ()) -> None:
         self._settings: dict[str, Any] = {

@@ -49,7 +49,7 @@ class RayExecutor(NodesExecutor):
         headless: bool = True,
         tasks: Sequence[str] = (),
         allow: Sequence[str] = (),
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008
         on_nodes: NodeListener | None = None,
     ) -> None:
         super().__init__(backend, limits, on_nodes)
@@ -87,6 +87,10 @@ class RayExecutor(NodesExecutor):
             self._ray.shutdown()
 
 
+class _Silent(Lost):
+    """An actor did not answer in time."""
+
+
 class RayLink:
     """A collector that is an actor. One that is silent for `silence_s` is ended, so that Ray starts it anew."""
 
@@ -110,6 +114,10 @@ class RayLink:
                     piece = await self._heard(await self._heard(anext(stream), self._silence_s), self._silence_s)
                 except StopAsyncIteration:
                     return
+                except _Silent:
+                    with contextlib.suppress(self._ray.exceptions.RayError):
+                        self._ray.kill(self._actor, no_restart=False)
+                    raise
                 for line in piece.removesuffix(b"\n").split(b"\n"):
                     yield line
         finally:
@@ -128,7 +136,7 @@ class RayLink:
         try:
             return await asyncio.wait_for(_awaited(waiting), timeout_s)
         except TimeoutError:
-            raise Lost(f"{self._name} was silent for {timeout_s:g} s") from None
+            raise _Silent(f"{self._name} was silent for {timeout_s:g} s") from None
         except self._ray.exceptions.RayError as error:
             raise Lost(f"{self._name}: {_first_line(error)}") from error
 
@@ -170,4 +178,6 @@ def _begin(ray: Any, address: str, cpus: int) -> None:
     try:
         ray.init(address=address, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"executor.address={address}: no Ray cluster was found there ({_first_line(error)}): `ray start` begins one") from None
+        raise ConfigError(
+            f"executor.address={address}: no Ray cluster was found there ({_first_line(error)}): `ray start` begins one"
+        ) from None
