@@ -33,6 +33,7 @@ import torch
 from benchmarks.collectors import ITERATIONS, LIMITS, RANDOM, ROOT, RUN, WHERE, differences, rate, trained
 from trainers.config import with_settings
 from trainers.models.model import no_progress_bars
+from trainers.runs.moved_keys import FORMAT
 from webgym.commands.processes import PROC, descendants
 from webgym.errors import WebGymError
 from webgym.nodes.executor import Limits
@@ -112,7 +113,7 @@ def head() -> dict[str, Any]:
         parent = Path(folder)
         reference = trained("text", parent, "local")
         settings = with_settings({"algo": "grpo", **WHERE["text"][0]}, [*RUN[:-1], "checkpoints.every=1", "length.minutes=null"])
-        settings = {**settings, "executor": {**OVER_RAY, "wait_s": 30.0}}
+        settings = {**settings, "format": FORMAT, "executor": {**OVER_RAY, "wait_s": 30.0}}
         config = parent / "run.toml"
         config.write_text(tomli_w.dumps(_without_none(settings)))
         program = [sys.executable, "-m", "cli", "train", "--config", str(config), "--set", "length.minutes=null", "--out", folder]

@@ -61,8 +61,8 @@ class Server:
             self.port = found.getsockname()[1]
         self._program = [
             str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--served-model-name", NAME,
-            "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16", "--enforce-eager",
-            "--logprobs-mode", "processed_logprobs", *options,
+            "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16",
+            "--enforce-eager", "--logprobs-mode", "processed_logprobs", *options,
         ]  # fmt: skip
         self._environ = {
             **os.environ, "VLLM_SERVER_DEV_MODE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
