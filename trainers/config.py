@@ -60,6 +60,9 @@ class RolloutConfig(_Group):
     overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
     """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
     by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
+    staleness: int = Field(default=1, ge=1, le=8)
+    """With overlap: updates by which the weights that collect a batch are behind those that learn from it. Up to so many batches are begun
+    ahead, one after the other, so that a slow one need not hold the update up. Without overlap it is 0."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
 
@@ -232,6 +235,11 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
+    if rollout.staleness > 1 and algorithm.needs_values(algorithm_config) == "action":
+        raise ConfigError(
+            f"rollout.staleness={rollout.staleness} cannot go with {name}, whose critic asks the policy for proposals beside the update, "
+            "while other weights collect: take rollout.staleness=1"
+        )
     valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
     if rollout.overlap and (practice.best_of > 1 or valued_forks):
         chosen = "forks" if valued_forks else "actions"
@@ -274,6 +282,8 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     idle = {f"critic.{key}": why for key, why in found.items()}
     if not config.curriculum.adaptive:
         idle |= dict.fromkeys(("curriculum.memory", "curriculum.floor"), "curriculum.adaptive=false")
+    if not config.rollout.overlap:
+        idle["rollout.staleness"] = "rollout.overlap=false"
     if config.lora.rank == 0:
         idle |= dict.fromkeys(("lora.alpha", "lora.targets"), "lora.rank=0")
     return idle
