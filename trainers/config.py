@@ -437,7 +437,9 @@ def with_settings(
         for n, part in enumerate(path[:-1], start=1):
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
-                raise ConfigError(f"--set {setting}: {'.'.join(path[:n])} is {place!r} already and no group of keys: leave one of the two out")
+                raise ConfigError(
+                    f"--set {setting}: {'.'.join(path[:n])} is {place!r} already and no group of keys: leave one of the two out"
+                )
         place[path[-1]] = _value(text.strip())
     if "algo" in changed and not known:
         changed["algo"] = algorithms.absolute(str(changed["algo"]))

@@ -71,7 +71,12 @@ def test_one_name_is_a_list_of_one() -> None:
 
 
 def test_targets_of_a_critic_are_discounted_as_the_algorithm_is() -> None:
-    for algo, options, gamma in (("ppo", {}, 0.99), ("ppo", {"level": "trajectory"}, 1.0), ("archer", {"gamma": 0.5}, 0.5), ("grpo", {}, 1.0)):
+    for algo, options, gamma in (
+        ("ppo", {}, 0.99),
+        ("ppo", {"level": "trajectory"}, 1.0),
+        ("archer", {"gamma": 0.5}, 0.5),
+        ("grpo", {}, 1.0),
+    ):
         assert discount(resolve({"algo": algo, "algorithm": options})[1]) == gamma
 
 
@@ -136,12 +141,16 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
         ("grpo", ["lora.alpha=8"], "lora.alpha=8.0 has no effect with lora.rank=0"),
         ("grpo", ["curriculum.adaptive=false", "curriculum.floor=0.5"], "curriculum.floor=0.5 has no effect"),
         ("archer", ["critic.head.tail=3"], "critic.head.tail=3 has no effect with prompts whose end a run finds out itself"),
-        ("archer", ["loss.kl=k1", "loss.kl_coef=0.1"], "loss.kl=k1 takes the KL off the rewards, and critic.head.loss=bce wants returns in"),
+        (
+            "archer",
+            ["loss.kl=k1", "loss.kl_coef=0.1"],
+            "loss.kl=k1 takes the KL off the rewards, and critic.head.loss=bce wants returns in",
+        ),
         ("archer", ["critic.fit.epochs=0"], "critic.fit.epochs=0 never fits the critic"),
         ("archer", ["critic.values_from=cross_fit", "rollout.groups=1"], "rollout.groups=1 has none: set it to 2 or more"),
         ("grpo", ["evaluation.seeds=0", "evaluation.every=3"], "evaluation.every=3 has no effect with evaluation.seeds=0"),
         ("grpo", ["machine.backend=text", "rollout.screenshots=2"], "rollout.screenshots=2 has no effect with machine.backend=text"),
-        ("grpo", ["executor.nodes=[\"http://127.0.0.1:9\"]"], "executor.nodes=.* has no effect with executor.kind=local"),
+        ("grpo", ['executor.nodes=["http://127.0.0.1:9"]'], "executor.nodes=.* has no effect with executor.kind=local"),
         ("grpo", ["sampler.base_url=http://127.0.0.1:9/v1"], "sampler.base_url has no effect with sampler.kind=local"),
         ("grpo", ["sampler.kind=openai", "sampler.slots=8"], "sampler.slots has no effect with sampler.kind=openai"),
         ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),

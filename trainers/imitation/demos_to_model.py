@@ -68,9 +68,7 @@ def sft(
         raise UsageError(f"{out} exists already and is not an empty folder: give another --out, or remove it")
     check_device(device)
     torch.set_num_threads(threads)
-    data = with_settings(
-        {}, settings, known=(*New.model_fields, *Given.model_fields, *imitation.Config.model_fields), otherwise=""
-    )
+    data = with_settings({}, settings, known=(*New.model_fields, *Given.model_fields, *imitation.Config.model_fields), otherwise="")
     _refuse_idle(data, model)
     defaults, line = recipes.imitation(model, data)
     data = merged(defaults, data)

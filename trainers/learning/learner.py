@@ -47,6 +47,8 @@ METRICS: Mapping[str, str] = {
 
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_learned", "optim/tokens_read", "optim/tokens_skipped")
 _MOST_HALVINGS = 10
+LOSS_SCALE = 1024.0
+"""Factor on the loss below an adapter on float16 weights, whose small gradients would become 0 on their way; it is taken off again."""
 
 
 @runtime_checkable
@@ -112,7 +114,9 @@ class Learner:
         self._failed_batch = failed_batch
         self._device = device
         self._peers = peers
+        parameters = list(parameters)
         self._masters = Masters(p for p in parameters if p.requires_grad)
+        self._loss_scale = LOSS_SCALE if any(p.dtype == torch.float16 for p in parameters) else 1.0
         self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
             self._parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
@@ -148,7 +152,7 @@ class Learner:
             if not torch.isfinite(loss):
                 refused = batch, logprobs
                 break
-            loss.backward()
+            (loss * self._loss_scale).backward()
             self._masters.gather()
             sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
@@ -156,6 +160,9 @@ class Learner:
             batch, logprobs = refused or (None, None)
             self._refuse("the loss is no finite number", [batch] if batch is not None else [], spec, logprobs)
         self._peers.sum_gradients(self._parameters)
+        for parameter in self._parameters if self._loss_scale != 1 else ():
+            if parameter.grad is not None:
+                parameter.grad /= self._loss_scale
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
@@ -194,9 +201,7 @@ class Learner:
         return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, passes
 
     @torch.no_grad()
-    def _measured(
-        self, batches: Sequence[PackedBatch], before: Sequence[Tensor], start: Sequence[Tensor], most: float
-    ) -> dict[str, float]:
+    def _measured(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], start: Sequence[Tensor], most: float) -> dict[str, float]:
         """The first step's metrics, measured at `optim.lr` itself: in the warm-up its step is as much longer.
 
         A short step would have to be extrapolated, and rounding with it. Raises DivergenceError, the weights as they were, where it costs

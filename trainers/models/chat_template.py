@@ -176,7 +176,9 @@ class ChatTemplate:
         except _FAILURES as error:
             roles = ", ".join(role for role, _ in messages)
             words = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UsageError(f"the model's chat template fails on these messages ({roles}): {words}; take a model with another template") from error
+            raise UsageError(
+                f"the model's chat template fails on these messages ({roles}): {words}; take a model with another template"
+            ) from error
         name = (kind, *(role for role, _ in messages))
         if name not in self._counted:
             self._counted[name] = self._controls_in(self._pieces(render([(role, "x") for role, _ in messages])))

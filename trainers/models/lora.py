@@ -20,6 +20,9 @@ from transformers import PreTrainedModel
 
 from webgym.errors import UsageError
 
+MORE = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias", "layer_replication")
+"""Options of peft that make more of an adapter than W + BA; transformers loads some of them without their weights."""
+
 
 class LoraSettings(BaseModel):
     """An adapter's size and place."""
@@ -72,7 +75,8 @@ def check_kind(model: PreTrainedModel) -> None:
     """Raises UsageError for an adapter that a model brings along and that cannot go on here: another kind than LoRA, or more than LoRA."""
     kinds: dict[str, Any] = getattr(model, "peft_config", None) or {}
     for own in kinds.values():
-        more = {name: getattr(own, name, None) for name in ("modules_to_save", "trainable_token_indices", "lora_bias", "layer_replication")}
+        more = {name: getattr(own, name, None) for name in MORE}
+        more["bias"] = getattr(own, "bias", "none") != "none" and own.bias
         found = [f"{name}={value}" for name, value in more.items() if value]
         if str(getattr(own.peft_type, "value", own.peft_type)) != "LORA":
             found = [f"peft_type={getattr(own.peft_type, 'value', own.peft_type)}"]
@@ -84,13 +88,11 @@ def check_kind(model: PreTrainedModel) -> None:
                 "merge it into its base first (peft's merge_and_unload)"
             )
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    if ends[0] is not None and ends[1] is not None and cast(Any, ends[0]).weight is cast(Any, ends[1]).weight:
-        for name, layer in _layers(model):
-            if any(layer is end for end in ends):
-                raise UsageError(
-                    f"an adapter on {name} would be one on both ends of {type(model).__name__}, whose head shares its weights with its "
-                    "embeddings: leave the two out of lora.targets"
-                )
+    if on_ends := [name for name, layer in _layers(model) if any(layer is end for end in ends)]:
+        raise UsageError(
+            f"an adapter on {on_ends[0]} of {type(model).__name__} cannot be trained here: expected one on linear layers between the "
+            "embeddings and the head (lora.targets)"
+        )
 
 
 def _check_own(model: PreTrainedModel, settings: LoraSettings) -> None:
@@ -136,12 +138,7 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
     with torch.no_grad():
         for name, layer in _layers(model):
             weight = layer.base_layer.weight
-            if getattr(layer, "use_dora", {}).get("default"):  # its directions have lengths of their own
-                merged = deepcopy(layer)
-                merged.merge(adapter_names=["default"])
-                state[f"{name}.weight"] = merged.base_layer.weight.detach()
-            else:
-                state[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight.dtype)
+            state[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight.dtype)
     return state
 
 

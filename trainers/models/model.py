@@ -17,7 +17,6 @@ from typing import Any, Literal, Protocol, cast, overload
 import huggingface_hub
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -101,21 +100,27 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
         model, info = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
-    except (
-        OSError,
-        ValueError,
-        SafetensorError,
-    ) as error:  # no such folder, no network, no causal LM, cut weights
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of many packages: no such folder, no network, no causal LM, cut weights, a tokenizer of another kind
         raise UsageError(
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
-            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
+            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({in_words(error)})"
         ) from error
-    check_whole(info, name_or_path)
+    check_causal(model, name_or_path)
     check_kind(model)
+    check_whole(info, name_or_path)
     model = cast(Any, prepare(model)).to(device)
     check_rows_apart(model)
     check_vocabulary(model, tokenizer)
     return model, tokenizer
+
+
+def check_causal(model: PreTrainedModel, source: object) -> None:
+    """Raises UsageError for weights of a model of another purpose (BERT, a classifier), which transformers would put into a causal one."""
+    trained = model.config.architectures or []
+    if trained and not any(name == type(model).__name__ or name.endswith(("ForCausalLM", "LMHeadModel")) for name in trained):
+        raise UsageError(f"{str(source)!r} holds a {', '.join(trained)}: expected a causal language model, such as {type(model).__name__}")
 
 
 def check_whole(info: Mapping[str, Any], source: object) -> None:
@@ -140,6 +145,12 @@ def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> No
             f"the tokenizer writes {wrong[0][1]!r} as {wrong[0][0]}, and the model embeds the ids 0 to {words - 1} only: expected the "
             "model's own tokenizer, or a model whose embeddings were resized to it"
         )
+
+
+def in_words(error: Exception) -> str:
+    """What another package says of its error, in one line."""
+    words = " ".join(str(error).split())
+    return words[:400] if isinstance(error, OSError | ValueError) and words else f"{type(error).__name__}: {words}"[:400]
 
 
 def check_device(device: str) -> None:
@@ -209,8 +220,9 @@ def prepare(model: PreTrainedModel) -> PreTrainedModel:
 
 @torch.no_grad()
 def check_rows_apart(model: nn.Module) -> None:
-    """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention, or that computes
-    otherwise in training.
+    """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention.
+
+    Also for one that computes otherwise in training, or no numbers.
     """
     decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
     last = []
@@ -221,11 +233,15 @@ def check_rows_apart(model: nn.Module) -> None:
         last.append(decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False).last_hidden_state[0, 3:])
     decoder.eval()
     one, other, trained = (x.float() for x in last)
+    if not torch.stack((one, other, trained)).isfinite().all():
+        raise UsageError(
+            f"{type(model).__name__} computes no finite numbers in {str(last[0].dtype).removeprefix('torch.')}: look at its weights"
+        )
     rounding = 16 * torch.finfo(last[0].dtype).eps * float(one.abs().max())
     if float((other - trained).abs().max()) > rounding:
         raise UsageError(
-            f"{type(model).__name__} computes otherwise in training than in sampling (dropout or noise of a kind of its own): set its rates "
-            "to 0 in config.json"
+            f"{type(model).__name__} computes otherwise in training than in sampling (dropout or noise of its own kind): set its rates to "
+            "0 in config.json"
         )
     if float((one - other).abs().max()) > rounding:
         raise UsageError(

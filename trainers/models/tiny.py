@@ -62,9 +62,7 @@ class Shape(BaseModel):
     @model_validator(mode="after")
     def _heads_of_even_width(self) -> Self:
         if self.hidden % (2 * self.heads):
-            raise ValueError(
-                f"shape.hidden={self.hidden} gives {self.heads} heads no even width: take a multiple of {2 * self.heads}, or other shape.heads"
-            )
+            raise ValueError(f"shape.hidden={self.hidden} gives {self.heads} heads no even width: take a multiple of {2 * self.heads}")
         return self
 
 

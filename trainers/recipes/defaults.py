@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trainers import algorithms
 from trainers.config import TrainConfig, merged, validated
 from trainers.models.lora import LoraSettings
-from trainers.models.model import check_hub, folder_of
+from trainers.models.model import check_hub, folder_of, in_words
 from trainers.models.policy_model import SETTINGS_FILE
 from webgym.errors import UsageError
 
@@ -52,14 +52,16 @@ def about(model: str) -> About:
         check_hub(source)
     folder = Path(source)
     made_here, adapter = (folder / SETTINGS_FILE).is_file(), (folder / "adapter_config.json").is_file()
-    base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] if adapter else source
     try:
+        base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] if adapter else source
+        if adapter and not Path(base).is_dir():
+            check_hub(base)
         config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         with torch.device("meta"):
             shape = AutoModelForCausalLM.from_config(config)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of many packages, or of a file that is another one
         raise UsageError(
-            f"cannot read what kind of model {model!r} is: expected a causal language model of transformers ({error})"
+            f"cannot read what kind of model {model!r} is: expected a causal language model of transformers ({in_words(error)})"
         ) from error
     return About(sum(p.numel() for p in shape.parameters()), made_here, adapter)
 

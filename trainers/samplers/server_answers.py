@@ -122,10 +122,10 @@ def _table(model: Any, prompt: Sequence[int], ids: Sequence[int], temperature: f
 
 
 def check_sampled(probes: Sequence[Probe], where: str) -> None:
-    """Raises UsageError, with the figure, where tokens were not sampled at the temperature that was asked for, or from a cut distribution.
+    """Raises UsageError, with the figure, where tokens were not sampled at the temperature asked for, or from a cut distribution.
 
-    With x the distance of a token's log-probability from the mean of what could have been sampled, the sum S of independent x has mean 0 and
-    a known variance V, and P(S ≥ s) ≤ exp(−s² / 2(V + bs/3)) for x ≤ b (Bernstein's inequality).
+    With x the distance of a token's log-probability from the mean of what could have been sampled, the sum S of the x has mean 0 and a
+    known variance V, and P(S ≥ s) ≤ exp(−s² / 2(V + bs/3)) for x ≤ b (Bernstein's inequality).
     """
     apart = [p - mean for probe in probes for p, mean in zip(probe.expected, probe.means, strict=True)]
     total, variance = abs(sum(apart)), sum(sum(probe.variances) for probe in probes)
@@ -133,8 +133,8 @@ def check_sampled(probes: Sequence[Probe], where: str) -> None:
     if total and total**2 / 2 > UNLIKELY * (variance + largest * total / 3):
         more = "likelier" if sum(apart) > 0 else "less likely"
         raise UsageError(
-            f"{where} does not sample as it was asked to: {len(apart)} tokens are {total / len(apart):.2f} nats a token {more} than those of "
-            "the model at this temperature; expected a server that takes temperature, top_p, top_k, min_p and penalties from the request"
+            f"{where} does not sample as it was asked to: {len(apart)} tokens are {total / len(apart):.2f} nats a token {more} than the "
+            "model's at this temperature; expected a server that takes temperature, top_p, top_k, min_p and penalties from the request"
         )
 
 

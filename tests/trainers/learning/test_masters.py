@@ -1,5 +1,7 @@
 """fp32 masters of 16-bit weights: small steps add up, a resumed learner goes on from them, dropout is off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from trainers.batches.rows import Row, Span, Streams
 from trainers.learning.learner import Learner, OptimConfig
 from trainers.learning.losses import LossSpec
 from trainers.learning.masters import Masters
+from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import action_logprobs, prepare
 from webgym.errors import DivergenceError
 
@@ -127,6 +130,16 @@ def test_a_run_in_bf16_goes_on_in_fp32_with_the_masters_themselves(tmp_path):
     second.load_state_dict(first.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(large.parameters(), first._parameters, strict=True))
     step(second)
+
+
+def test_small_gradients_come_through_float16(tmp_path):
+    found = []
+    for dtype in (torch.float32, torch.float16):
+        model = chat_model().to(dtype)
+        add_lora(model, LoraSettings(rank=2))
+        small = replace(STREAMS, advantage=[1e-4 * x for x in STREAMS.advantage])
+        found.append(learner_of(model, tmp_path, lr=1e-6).update(plan(ROWS, small, 4096), LossSpec(policy="reinforce"))["optim/grad_norm"])
+    assert found[1] == pytest.approx(found[0], rel=0.02) and found[0] > 0
 
 
 def test_dropout_is_off_in_training():

@@ -73,7 +73,9 @@ def test_code_of_a_template_that_fails_is_told_in_words(text):
 
 
 def test_a_template_that_fails_on_these_messages_says_so():
-    template = templated("{% if messages|length > 2 %}{{ raise_exception('too long') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}")[1]
+    template = templated(
+        "{% if messages|length > 2 %}{{ raise_exception('too long') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )[1]
     with pytest.raises(UsageError, match=r"fails on these messages \(user\): too long; take a model with another template"):
         template.following([("user", "two")])
 

@@ -15,6 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
     BloomConfig,
     BloomForCausalLM,
     CohereConfig,
@@ -209,6 +211,13 @@ def test_a_model_that_computes_otherwise_in_training_is_refused():
         check_rows_apart(model)
 
 
+def test_a_model_of_no_numbers_is_refused():
+    model = prepare(ARCHITECTURES["llama"]().eval())
+    model.model.layers[0].mlp.up_proj.weight.data[0, 0] = math.nan
+    with pytest.raises(UsageError, match="computes no finite numbers in float32"):
+        check_rows_apart(model)
+
+
 def test_noise_of_a_router_is_off_in_training():
     sizes = {**SIZES, "num_local_experts": 2, "num_experts_per_tok": 1}
     check_rows_apart(prepare(MixtralForCausalLM(MixtralConfig(**sizes, router_jitter_noise=0.5)).eval()))
@@ -229,6 +238,14 @@ def test_a_model_without_its_head_is_refused(whole: Path, tmp_path: Path):
     weights.pop("lm_head.weight")
     save_file(weights, tmp_path / "m" / "model.safetensors", {"format": "pt"})
     with pytest.raises(UsageError, match=r"lacks weights of a causal language model \(lm_head\.weight\)"):
+        load(tmp_path / "m")
+
+
+def test_a_model_of_another_purpose_is_refused(whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "m")
+    sizes = {"vocab_size": 258, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(**sizes)).save_pretrained(tmp_path / "m")
+    with pytest.raises(UsageError, match="holds a BertForMaskedLM: expected a causal language model"):
         load(tmp_path / "m")
 
 

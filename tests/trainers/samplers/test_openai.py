@@ -170,7 +170,8 @@ WRONG = {
     "positive": (with_logprobs(lambda p: 1.0), "the log-probability 1: expected a number of at most 0"),
     "end left out": (endless, "expected the end token among the ids"),
     "goes on behind its end": (
-        lambda c: {**c, "token_ids": [256, *c["token_ids"][1:]]}, "more tokens behind the end token 256: expected a server that stops there",
+        lambda c: {**c, "token_ids": [256, *c["token_ids"][1:]]},
+        "more tokens behind the end token 256: expected a server that stops there",
     ),
     "no text": (lambda c: {**c, "text": ""}, "token ids that spell .* beside the text ''"),
     "no tokens": (lambda c: {**c, "token_ids": [], "logprobs": {"token_logprobs": []}}, "no token at all"),
@@ -226,7 +227,7 @@ def test_a_server_is_told_where_answers_end_and_its_broken_ones_are_faults(tmp_p
         LocalSampler(model, tokenizer) as behind,
         model_server(Aborting(behind).answer) as server,
         OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
-        pytest.raises(PolicyFault, match="broke an answer off .finish_reason 'abort'."),
+        pytest.raises(PolicyFault, match=r"broke an answer off .finish_reason 'abort'."),
     ):
         sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
     assert asked == [[256]]
@@ -264,7 +265,9 @@ class Sharper(Backend):
         return {"choices": [{"text": found.text, "token_ids": found.ids, "logprobs": logprobs}]}
 
 
-@pytest.mark.parametrize(("factor", "greedy", "words"), [(1.0, True, "likelier"), (0.6, False, "likelier"), (1.6, False, "less likely"), (1.0, False, "")])
+@pytest.mark.parametrize(
+    ("factor", "greedy", "words"), [(1.0, True, "likelier"), (0.6, False, "likelier"), (1.6, False, "less likely"), (1.0, False, "")]
+)
 def test_a_server_that_samples_otherwise_than_asked_is_found_out_by_its_tokens(factor, greedy, words, tmp_path: Path):
     model, tokenizer = sharp(), chat_tokenizer()
     with (

@@ -59,7 +59,7 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(changes: dict, words: st
 
 def test_a_critic_cannot_be_had_later(model: Path, tmp_path: Path) -> None:
     path = finish(start(model, tmp_path, "run", "reinforce", iterations=1)).run.path
-    with pytest.raises(ConfigError, match="the critic cannot change in a run that is resumed .it is 'none', asked for is 'one of turns'"):
+    with pytest.raises(ConfigError, match=r"the critic cannot change in a run that is resumed .it is 'none', asked for is 'one of turns'"):
         Trainer.resume(path, changes={"algorithm": {"baseline": "value"}})
 
 
