@@ -471,6 +471,11 @@ def train(
         if resume is not None:
             if recipe:
                 raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            if config or name:
+                what = f"--config {config}" if config else f"--name {name}"
+                raise WebGymError(
+                    f"{what}: expected a new run, got --resume: a run goes on in its own folder; --set changes its configuration"
+                )
             trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
         else:
             data = recipes.get(recipe).config if recipe else {}

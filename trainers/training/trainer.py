@@ -120,8 +120,9 @@ class Trainer:
             trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
             trainer.update.restore(state["learner"])
             trainer.curriculum.load_state_dict(state["curriculum"])
-            trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
             trainer._score, trainer._rng = state.get("score"), state.get("rng")
+            if old.config.rollout.overlap:  # else the next batch is collected with the newest weights
+                trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
             if trainer.valuer is not None:
                 trainer.valuer.restore(old.checkpoint.folder("critic"), state["critic_optimizer"])
         return trainer

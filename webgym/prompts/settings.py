@@ -45,6 +45,11 @@ class PromptSettings:
         for key in data:
             if key not in known:
                 raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
+        for field in fields(cls):
+            value, kind = data.get(field.name, field.default), type(field.default)
+            if type(value) is not kind:
+                expected = {bool: "true or false", int: "a whole number", str: "a word"}[kind]
+                raise ConfigError(f"prompt setting {field.name}: expected {expected}, got {value!r}")
         settings = cls(**data)
         if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
             raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
