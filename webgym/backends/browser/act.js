@@ -6,7 +6,7 @@
 
   // --- what happens in the documents of this world ----------------------------------------------------------------------------
   let turned = null, places = [];                          // the last turn of the wheel, and where the boxes around it stood before
-  let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
+  let begun = null, ended = null, dropped = false;         // the last dragstart, the effect that the last dragend told, and whether something was dropped
   let invalid = [];                                        // fields that were found wanting
   const HEARD = {
     wheel: (event) => {
@@ -17,6 +17,7 @@
       view.addEventListener("wheel", last, HOW);
     },
     dragstart: (event) => { begun = event; ended = null; },
+    drop: () => { dropped = true; },
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
   };
@@ -118,6 +119,7 @@
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
+  const dropHeard = () => { const was = dropped; dropped = false; return was; };
   const dropRefused = () => { const effect = ended; ended = null; return effect === "none"; };
 
   // --- files ----------------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@
     const { el, error } = find(ref);
     if (error) return { error };
     const field = fileField(ref);
-    if (!field) return { field: false, asks: asks(el) };
+    if (!field) return { field: false, asks: asks(el), drops: [...around(el), w.documentOf(el)].some(w.hearsDrops) };
     if (field.matches(":disabled")) return { error: `element #${ref} is disabled` };
     if (count > 1 && !field.multiple) return { error: `element #${ref} takes one file, ${count} were given` };
     return { field: true, asks: false };
@@ -149,12 +151,16 @@
   // --- what the browser says ------------------------------------------------------------------------------------------------
   const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
   // The words that a browser shows at the field which holds a form back, once.
-  const refusals = () => {
+  const refusals = () => [...w.missed(), ...heldBack()];
+  const heldBack = () => {
     for (const view of views(globalThis)) hear(view.document);
     const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected), field = heard[0]?.target;
     invalid = [];
-    if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
-    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
+    const words = field && (field.validationMessage || w.saysOf(field));
+    if (!words || field.form?.noValidate) return [];
+    if (field.form && !field.checkVisibility({ visibilityProperty: true })) return [`the field "${clip(nameOf(field), 60)}", which is not shown, holds the form back: ${clip(squash(words), 200)}`];
+    if (!holds(field, activeOf(document))) return [];
+    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(words), 200)}`];
   };
-  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, refusals });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropHeard, dropRefused, fileField, fileFacts, refusals });
 })

@@ -167,6 +167,15 @@ class Pointer:
             if "left" in self._held:
                 await self.release(*at)
 
+    async def drop_files(self, x: float, y: float, paths: list[str]) -> None:
+        """Drop files at a point, as if they came from outside of the browser."""
+        self._load = {"items": [], "files": paths, "dragOperationsMask": 1}
+        try:
+            for kind in ("dragEnter", "dragOver", "drop"):
+                await self._drag_event(kind, x, y)
+        finally:
+            self._load = None
+
     async def _give_up(self, x: float, y: float) -> None:
         """End a drag without a drop."""
         if self._load is not None:
