@@ -6,7 +6,8 @@
 
   // --- what happens in the documents of this world ----------------------------------------------------------------------------
   let turned = null, places = [];                          // the last turn of the wheel, and where the boxes around it stood before
-  let begun = null, ended = null, dropped = false;         // the last dragstart, the effect that the last dragend told, and whether something was dropped
+  let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
+  let over = null;                                         // the last dragover
   let invalid = [];                                        // fields that were found wanting
   const HEARD = {
     wheel: (event) => {
@@ -17,7 +18,7 @@
       view.addEventListener("wheel", last, HOW);
     },
     dragstart: (event) => { begun = event; ended = null; },
-    drop: () => { dropped = true; },
+    dragover: (event) => { over = event; },
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
   };
@@ -119,7 +120,12 @@
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
-  const dropHeard = () => { const was = dropped; dropped = false; return was; };
+  // Files from outside: whether the page takes them is known once it has heard that they are over it. Whatever it does with a drop then,
+  // the browser shows none of them in a page of its own.
+  const keep = (event) => event.preventDefault();
+  const awaitFiles = () => { over = null; for (const view of views(globalThis)) view.addEventListener("drop", keep, { capture: true }); return true; };
+  const filesWelcome = () => !!over?.defaultPrevented;
+  const filesOver = () => { for (const view of views(globalThis)) view.removeEventListener("drop", keep, { capture: true }); return true; };
   const dropRefused = () => { const effect = ended; ended = null; return effect === "none"; };
 
   // --- files ----------------------------------------------------------------------------------------------------------------
@@ -162,5 +168,5 @@
     if (!holds(field, activeOf(document))) return [];
     return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(words), 200)}`];
   };
-  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropHeard, dropRefused, fileField, fileFacts, refusals });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, awaitFiles, filesWelcome, filesOver, dropRefused, fileField, fileFacts, refusals });
 })

@@ -247,9 +247,7 @@ async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
             raise PageError(f"the page asks for one file, {len(paths)} were given")
         where = {"backendNodeId": chooser["backendNodeId"]}
     elif facts["drops"]:
-        await session.tab.any("webgym.dropHeard()")  # an earlier drop is of no account
-        await session.tab.pointer.drop_files(*await _point(session, ref), paths)
-        if not await session.tab.any("webgym.dropHeard()"):
+        if not await session.tab.pointer.drop_files(*await _point(session, ref), paths):
             session.tell("nothing on the page took what was dropped")
         return
     else:

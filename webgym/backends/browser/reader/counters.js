@@ -34,7 +34,7 @@
   const count = (root, counts) => {
     const scopes = new Map(), found = new Map();           // counter -> [[the element in which it counts, its value], ...]
     const values = () => new Map([...scopes].map(([name, list]) => [name, list.map(([, value]) => value)]));
-    const turn = (style, holder, el) => {
+    const turn = (style, holder) => {
       for (const [name, value] of steps(style.counterReset, 0)) {
         const list = scopes.get(name) ?? [];
         if (list.at(-1)?.[0] === holder) list.pop();
@@ -46,13 +46,16 @@
     };
     for (const el of w.all(root, "*")) {
       for (const list of scopes.values()) while (list.length && !w.contains(list.at(-1)[0], el)) list.pop();
-      if (counts.own.has(el)) { const style = getComputedStyle(el); if (style.display !== "none") turn(style, w.parentOf(el), el); }
+      if (!counts.own.has(el) && !counts.before.has(el) && !counts.after.has(el)) continue;
+      const style = getComputedStyle(el);
+      if (style.display !== "contents" && !el.checkVisibility()) continue;
+      if (counts.own.has(el)) turn(style, w.parentOf(el));
       const told = {};
       for (const place of ["before", "after"]) {
         if (!counts[place].has(el)) continue;
-        const style = getComputedStyle(el, `::${place}`);
-        if (style.content === "none" || style.display === "none") continue;
-        turn(style, el, el);
+        const text = getComputedStyle(el, `::${place}`);
+        if (text.content === "none" || text.display === "none") continue;
+        turn(text, el);
         told[place] = values();
       }
       if (told.before || told.after) found.set(el, told);
