@@ -106,7 +106,7 @@ hacks: browser  ## every known attack, and the same with its guard removed; writ
 	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
 
 chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
-	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+	$(PY) -m benchmarks.chaos --write docs/faults.md --ledger chaos.jsonl $(ARGS)
 
 fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
 	$(PY) -m benchmarks.fuzz $(ARGS)
