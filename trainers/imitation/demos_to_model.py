@@ -1,6 +1,5 @@
 """Imitation of a folder of demonstrations into a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from webgym.errors import UsageError
 from webgym.prompts.settings import PromptSettings
 from webgym.record import layout
 from webgym.record.store import load
+from webgym.record.whole import read_as
 
 
 def sft(
@@ -56,7 +56,7 @@ def sft(
     lora = validated(LoraSettings, data.pop("lora", {}))
     dtype, checkpointing = data.pop("dtype", "float32"), data.pop("gradient_checkpointing", False)
     config = validated(imitation.Config, data)
-    prompts = PromptSettings.from_json(json.loads((demos / layout.DEMO_PROMPTS).read_text("utf-8")))
+    prompts = read_as(demos / layout.DEMO_PROMPTS, PromptSettings.from_json, "prompt settings")
     examples = imitation.examples_of(load(demos / layout.DEMOS), prompts)
     if model:
         given = PolicyModel.load(model, device=device, dtype=dtype, lora=lora, seed=config.seed, gradient_checkpointing=checkpointing)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from webgym.record.whole import plain
+
 
 class Lines:
     """The whole lines of a file; each is given once. A file that was replaced or cut is read anew (`generation` then rises)."""
@@ -65,8 +67,8 @@ class Records:
                 self.rows, self.problems = [], []
             self._number += 1
             try:
-                row = json.loads(line, parse_constant=lambda name: None)  # NaN and infinities are no JSON for a browser
-            except ValueError:
+                row = plain(json.loads(line, parse_constant=lambda name: None))  # NaN and infinities are no JSON for a browser
+            except (ValueError, RecursionError):  # the second for a line of some thousand brackets
                 row = None
             if isinstance(row, dict):
                 self.rows.append(row)
