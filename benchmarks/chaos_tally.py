@@ -1,13 +1,13 @@
 """The figures of a run of chaos, in a file of one JSON line a round, so that a run which is cut off goes on from there."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from webgym.record.whole import append_line
 from webgym.types import Trajectory
 
 
@@ -69,13 +69,10 @@ class Ledger:
         self._rounds = [(row["part"], Tally.of(row["tally"])) for row in map(_row, lines) if row is not None]
 
     def add(self, part: str, tally: Tally) -> None:
-        """Write a round down; it is on the disk when this returns."""
+        """Write a round down; it has left the process when this returns."""
         self._rounds.append((part, tally))
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"part": part, "tally": tally.to_json()}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self._path, json.dumps({"part": part, "tally": tally.to_json()}))
 
     def __len__(self) -> int:
         return len(self._rounds)

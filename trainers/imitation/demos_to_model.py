@@ -13,7 +13,7 @@ from trainers.models.lora import LoraSettings
 from trainers.models.model import check_device, prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.recipes import defaults as recipes
-from trainers.runs.disk import disk_errors
+from trainers.runs.disk import disk_errors, replace_files
 from trainers.runs.memory import memory_errors, settings_in_words
 from webgym.errors import UsageError
 from webgym.prompts.settings import PromptSettings
@@ -83,8 +83,7 @@ def sft(
             prompts,
         )
     with disk_errors(out, "try again"):
-        out.mkdir(parents=True, exist_ok=True)
-        source.save(out)
+        replace_files(out, source.save)
     return result
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,6 +63,20 @@ def write_atomically(path: Path, data: bytes) -> None:
             fresh.unlink()  # half a file on a full disk
         raise
     sync_folder(path.parent)
+
+
+def replace_files(folder: Path, save: Callable[[Path], object]) -> None:
+    """Let `save` write files, and put them into `folder` once all are written: on a full disk, those of before stay. Raises OSError."""
+    fresh = folder.with_name(f".writing-{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        fresh.mkdir(parents=True)
+        save(fresh)
+        folder.mkdir(exist_ok=True)
+        for path in sorted(fresh.iterdir()):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def sync_file(path: Path) -> None:

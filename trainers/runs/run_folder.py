@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -28,7 +29,7 @@ from trainers.runs.moved_keys import as_meant, moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 from webgym.record import layout
-from webgym.record.whole import read_json
+from webgym.record.whole import read_json, read_small
 
 if TYPE_CHECKING:
     from webgym.record.store import TrajectoryStore
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
+PASSWORD = re.compile(r"://[^/?#\s@]*@")
+"""The name and password in an address, which no file of a run may hold."""
 FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Folders of before say none.
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
@@ -91,7 +94,7 @@ class RunFolder:
                 "algo": algo,
                 "seed": seed,
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "command": sys.argv,
+                "command": [PASSWORD.sub("://***@", word) for word in sys.argv],
                 "versions": {**package_versions(), **(versions or {})},
                 **({"chosen": chosen} if chosen else {}),
                 "metrics": dict(metrics or {}),
@@ -126,12 +129,14 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the trackers and give up the lock."""
-        for tracker in self._trackers:
-            tracker.close()
-        self._trackers = []
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        trackers, self._trackers = self._trackers, []
+        try:
+            for tracker in trackers:
+                tracker.close()
+        finally:  # a tracker that cannot write its last rows does not keep the run locked
+            if self._lock:
+                self._lock.close()
+                self._lock = None
 
     def log(self, iteration: int, metrics: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl and hand it to the trackers."""
@@ -349,7 +354,7 @@ def _about(path: Path) -> dict[str, Any]:
 def _toml_file(path: Path) -> dict[str, Any]:
     """The configuration of a run. Raises CheckpointError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_small(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {str(error)[:200]}") from error
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +19,14 @@ def replace_text(path: Path, text: str) -> None:
 
     Raises OSError.
     """
+    replace_bytes(path, text.encode("utf-8", "replace"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write `content` in place of what `path` holds, which stays on an error. Raises OSError."""
     fresh = path.with_name(f".{path.name}.tmp")
     try:
-        fresh.write_bytes(text.encode("utf-8", "replace"))
+        fresh.write_bytes(content)
         os.replace(fresh, path)
     except OSError:
         with contextlib.suppress(OSError):
@@ -28,9 +34,30 @@ def replace_text(path: Path, text: str) -> None:
         raise
 
 
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a file, made where there is none. A last line that its writer could not end is ended first. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
+        file.write((text + "\n").encode("utf-8", "replace"))
+
+
+MOST = 64 << 20  # bytes of a small file
+
+
+def read_small(path: Path) -> bytes:
+    """The content of a small file. Raises OSError, ValueError for one that is too large, or is no file (a pipe, which would never end)."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST:
+        raise ValueError(f"{path.name} is no file of at most {MOST >> 20} MiB")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """The value that a JSON file holds. Raises OSError, or ValueError for a file that is none or is nested too deeply to be read."""
-    return json_of(path.read_bytes())
+    return json_of(read_small(path))
 
 
 def json_of(content: bytes | str) -> Any:

@@ -22,6 +22,8 @@ from webgym.packs import registry
 from webgym.packs.rehearsal import rehearse
 from webgym.policies.policy import Policy
 from webgym.policies.scripted import NoopPolicy, OraclePolicy, RandomPolicy
+from webgym.record.lines import Records
+from webgym.record.whole import append_line
 from webgym.rollout.arena import Arena
 from webgym.rollout.collector import collect
 from webgym.rollout.contract import Record, Retries
@@ -268,8 +270,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        self._known = {(entry["id"], entry["files"], entry["seeds"]) for entry in map(json.loads, lines) if entry["trusted"]}
+        self._known = {(row.get("id"), row.get("files"), row.get("seeds")) for row in Records(path).refresh() if row.get("trusted") is True}
 
     def knows(self, task_id: str, seeds: int) -> bool:
         """True if this task was trusted with these seeds, as it is now."""
@@ -278,9 +279,7 @@ class Ledger:
     def add(self, found: Audit, seeds: int) -> None:
         """Write an audit down."""
         entry = {**found.to_json(), "files": files_digest(found.task.id), "seeds": seeds}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_line(self._path, json.dumps(entry))
 
 
 def files_digest(task_id: str) -> str:

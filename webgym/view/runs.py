@@ -17,7 +17,7 @@ from webgym.evaluation.statistics import wilson
 from webgym.record import layout, live, notes
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
-from webgym.record.whole import plain, read_json
+from webgym.record.whole import plain, read_json, read_small
 from webgym.types import Turn, digest
 from webgym.view.tokens import Tokens
 
@@ -51,7 +51,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration; {} without one."""
         try:
-            return plain(tomllib.loads((self.folder / layout.CONFIG).read_text(encoding="utf-8")))
+            return plain(tomllib.loads(read_small(self.folder / layout.CONFIG).decode("utf-8")))
         except (OSError, ValueError, RecursionError):
             return {}
 

@@ -56,7 +56,8 @@ def test_a_good_task_is_trusted_against_all_adversaries(audited):
     audit = audited(adversaries=None)
     assert audit.trusted and audit.problems == ()
     assert {trial.name: len(trial.wins) for trial in audit.trials if trial.name not in ("random", "guess")} == {
-        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0, "direct": 0, "other seed": 0, "tampering": 0,
+        "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0, "direct": 0, "other seed": 0,
+        "tampering": 0,
     }  # fmt: skip
     assert len(next(trial for trial in audit.trials if trial.name == "random").trajectories) == 24
     assert audit.lines()[0] == "audited.order: can be trusted"

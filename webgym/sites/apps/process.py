@@ -39,7 +39,11 @@ class Process:
     def __init__(self, log: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="webgym-app-"))
         self.folder, self.born, self._output = self.home / "folder", self.home / "born", self.home / "log.txt"
-        self.folder.mkdir()
+        try:
+            self.folder.mkdir()
+        except OSError:  # a full disk
+            self.home.rmdir()
+            raise
         self._log = self.folder / log if log else self._output
         self._popen: subprocess.Popen[bytes] | None = None
         self._said = ""
