@@ -657,7 +657,7 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     """The JSON object that an option's text holds. Raises WebGymError where it is none."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise WebGymError(f"""{option} {text!r}: expected a JSON object such as '{{"top_k": 20}}'""")

@@ -71,6 +71,14 @@ def test_url(check, met):
     assert (unmet({"url": check}, url="http://shop.localhost/done?id=3&x=#end") == "") is met
 
 
+@pytest.mark.parametrize(("wanted", "query", "met"), [
+    (3, "id=3", True), (3, "id=3&id=4", False), (3, "id=3&id=3", False), ([3, 4], "id=3&id=4", True), ([3, 4], "id=4&id=3", False),
+    ([3], "id=3", True), (3, "ID=3", False), ("", "id=", True),
+])  # fmt: skip
+def test_a_query_with_several_values_is_no_choice_of_one(wanted, query, met):
+    assert (unmet({"url": {"query": {"id": wanted}}}, url=f"http://shop.localhost/?{query}") == "") is met
+
+
 PAGE = {
     "text": "Thank  you,\nAnn!",
     "found": {"li": [{"text": "Tea", "value": None}, {"text": "Cake", "value": None}], "#n": [{"text": "", "value": "3"}], ".no": []},
