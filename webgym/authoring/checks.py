@@ -270,7 +270,8 @@ class Answer(Entry):
 
     `exact`: this text, white space collapsed (and upper and lower case alike with `ignore_case`). `number`: the only number in the
     answer, within `tolerance`. `date`: the only date in it, as 2026-01-05, 5 January 2026 or January 5, 2026. `set`: these items, in
-    any order, separated by commas, semicolons, lines or "and", or as a JSON list.
+    any order, separated by commas, semicolons, lines or "and", or as a JSON list. `shown`: this text stood on a page that the agent was
+    shown in this episode, so that an answer from elsewhere does not count.
     """
 
     exact: str | None = None
@@ -279,6 +280,7 @@ class Answer(Entry):
     set: list[str | int | float] | str | None = None
     tolerance: float = Field(default=0.0, ge=0)
     ignore_case: bool = False
+    shown: str = ""
 
     @field_validator("number", mode="before")
     @classmethod
@@ -302,6 +304,8 @@ class AnswerCheck(Check):
         if evidence.ended != "stop":
             return "the agent gave no answer: it must stop with one"
         wanted, given = self.answer, evidence.answer
+        if not evidence.showed(page := str(fill(wanted.shown, values))):
+            return f"no page that the agent was shown says {shown(page)}"
         if wanted.number is not None:
             return _number_unmet(given, fill(wanted.number, values), wanted.tolerance)
         if wanted.date is not None:

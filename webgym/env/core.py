@@ -77,6 +77,7 @@ class AsyncWebEnv:
         self._limit = 0
         self._over = True
         self._messages: list[str] = []
+        self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
@@ -107,8 +108,10 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages = []
-        return self._observation(page, site_state, "")
+        self._messages, self._pages = [], []
+        first = self._observation(page, site_state, "")
+        self._pages.append(first.nodes)
+        return first
 
     async def _living(self, pool: Pool) -> Session:
         """A session that can play another episode."""
@@ -154,7 +157,8 @@ class AsyncWebEnv:
             site_state = await pool.gateway.snapshot(self._token, due=due)
         observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
         instance = entering.instance(pool.gateway.leases(self._token)) if due else None
-        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance)
+        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance, tuple(self._pages))
+        self._pages.append(observation.nodes)
         verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")

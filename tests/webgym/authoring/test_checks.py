@@ -5,9 +5,10 @@ from datetime import date
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from webgym.authoring.checks import AnyCheck, probe, read_date, read_items, read_number
+from webgym.authoring.checks import AnswerCheck, AnyCheck, probe, read_date, read_items, read_number
 from webgym.authoring.placeholders import fill, names_in
 from webgym.task import Evidence
+from webgym.types import Node
 
 VALUES = {"name": "Ann", "n": 3, "item": {"title": "Tea", "price": "4.50"}, "day": date(2026, 1, 5), "all": ["a", "b"]}
 READ = TypeAdapter(AnyCheck)
@@ -255,3 +256,13 @@ def test_doubled_braces_are_braces():
 def test_an_answer_of_brackets_is_an_answer():
     assert read_items("[" * 100_000) == ["[" * 100_000]
     assert unmet({"answer": {"set": ["Ann", "Bob"]}}, ended="stop", answer="[" * 100_000)
+
+
+def test_an_answer_from_elsewhere_does_not_count():
+    check = AnswerCheck.model_validate({"answer": {"number": 17, "shown": "{name}'s key"}})
+    pages = ((Node("heading", "Keys"), Node("text", "Bob's key: 3")), (Node("cell", "ANN'S  key"), Node("textbox", "No", value="17")))
+    for seen, words in ((pages, ""), (pages[:1], 'no page that the agent was shown says "Ann\'s key"'), (None, "")):
+        found = check.unmet(Evidence(0, "u", ended="stop", answer="17", pages=seen), {"name": "Ann"})
+        assert found == words
+    assert Evidence(0, "u", pages=pages).showed("no 17") and Evidence(0, "u", pages=pages).showed(" Keys \n Bob's")
+    assert not Evidence(0, "u", pages=()).showed("x") and Evidence(0, "u", pages=()).showed("")
