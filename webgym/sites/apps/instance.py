@@ -90,7 +90,7 @@ class PlainInstance:
                 raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
             text = path.read_text("utf-8")
             return json.loads(text) if path.suffix == ".json" else text
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise Wrong(f"the file {name} could not be read: {error}") from error
 
     def command(self, arguments: Sequence[str]) -> str:
@@ -207,5 +207,5 @@ def _json_bytes(value: Any) -> bytes:
 def _data(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second for some thousand brackets
         return text

@@ -94,7 +94,7 @@ class Command:
         said = instance.command(arguments)
         try:
             return json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             return said.strip()
 
 
