@@ -494,7 +494,8 @@ def test_passwords_of_addresses_are_in_no_file(tmp_path, monkeypatch):
     "change",
     [
         {"iteration": "1"}, {"score": "x"}, {"score": [1]}, {"files": []}, {"files": {"../a": {"bytes": 1, "blake2b": ""}}},
-        {"files": {"/etc/passwd": {"bytes": 1, "blake2b": ""}}}, {"files": {"a": 5}}, {"files": {"a": {"bytes": "1", "blake2b": ""}}}, {"format": "x"},
+        {"files": {"/etc/passwd": {"bytes": 1, "blake2b": ""}}}, {"files": {"a": 5}}, {"files": {"a": {"bytes": "1", "blake2b": ""}}},
+        {"format": "x"},
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_right_digest_of_another_program_is_damage(run, change):
