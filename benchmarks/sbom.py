@@ -1,4 +1,4 @@
-"""The software that an installed WebGym consists of, as a CycloneDX document: every package that it needs, with version, licence and file hash.
+"""The software that an installed WebGym consists of, as a CycloneDX document: every package with version, licence and hash.
 
     python -m benchmarks.sbom [--extra gpu ...] [--out dist/sbom.cdx.json]
 
