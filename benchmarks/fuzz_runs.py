@@ -27,6 +27,7 @@ from webgym.view.app import answered
 from webgym.view.runs import Library
 from webgym.view.terminal import picture
 
+CREDITED, PLAYED = (str(file(Path(), 1)) for file in (layout.credit_file, layout.trajectory_file))
 DEEP = "a place for something deep"
 VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 2**70, 1e308, math.nan, math.inf, "", "\ud800", "<img src=x onerror=alert(1)>", "../../x", "a\0b", "x" * 5000, [], {}, [[]],
@@ -61,7 +62,7 @@ def run_folder(folder: Path) -> Path:
     (path / layout.TRAJECTORIES).mkdir(parents=True)
     (path / layout.CREDIT).mkdir()
     (path / layout.CONFIG).write_text(CONFIG)
-    for name, row in ((layout.METRICS, METRICS), (layout.VALUES, ROW), (layout.TRUTH, ROW), ("credit/iter-000001.jsonl", ROW)):
+    for name, row in ((layout.METRICS, METRICS), (layout.VALUES, ROW), (layout.TRUTH, ROW), (CREDITED, ROW)):
         (path / name).write_text(json.dumps(row) + "\n")
     (path / layout.ABOUT).write_text(json.dumps(ABOUT))
     notes.write(path, Note("good", ("base",)))
@@ -107,7 +108,7 @@ def shown(path: Path) -> str:
     run = Library.open(path).run("run")
     pages: dict[str, Callable[[], Any]] = {
         "card": run.card, "overview": run.overview, "pulse": run.pulse, "tasks": run.tasks, "probed": run.probed,
-        "live": lambda: live.read(path), "episode": lambda: run.episode("iter-000001", 1), "group": lambda: run.group("iter-000001", 1),
+        "live": lambda: live.read(path), "episode": lambda: run.episode(layout.iteration_name(1), 1), "group": lambda: run.group(layout.iteration_name(1), 1),
         "list": run.episodes.query,
     }  # fmt: skip
     for name, page in pages.items():
@@ -177,5 +178,5 @@ def manifest() -> tuple[str, Callable[[str], str]]:
     return good, wrong
 
 
-JSON_FILES = (layout.ABOUT, layout.LIVE, layout.NOTE, layout.METRICS, layout.VALUES, layout.TRUTH, "credit/iter-000001.jsonl",
-              f"{layout.TRAJECTORIES}/iter-000001.jsonl")  # fmt: skip
+JSON_FILES = (layout.ABOUT, layout.LIVE, layout.NOTE, layout.METRICS, layout.VALUES, layout.TRUTH, CREDITED,
+              PLAYED)  # fmt: skip

@@ -152,9 +152,12 @@ def run_in(folder: Path) -> RunFolder:
 
 
 def kept(folder: Path) -> Callable[[], object]:
-    with KeptEpisodes(folder / "kept", {"policy": "oracle"}) as found:
-        found.add(LONG)
-    return lambda: KeptEpisodes(folder / "kept", {"policy": "oracle"}).add(LONG)
+    def act() -> None:
+        with KeptEpisodes(folder / "kept", {"policy": "oracle"}) as found:
+            found.add(LONG)
+
+    act()
+    return act
 
 
 def exported(folder: Path) -> Callable[[], object]:
@@ -177,9 +180,12 @@ def trusted(folder: Path) -> Callable[[], object]:
 
 
 def stored(folder: Path) -> Callable[[], object]:
-    store = TrajectoryStore(folder / "kept")
-    store.append(LONG)
-    return lambda: store.append(LONG)
+    def act() -> None:
+        with TrajectoryStore(folder / "kept") as store:
+            store.append(LONG)
+
+    act()
+    return act
 
 
 RAW: dict[str, Callable[[Path], Callable[[], object]]] = {
