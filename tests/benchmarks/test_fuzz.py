@@ -8,7 +8,6 @@ from benchmarks import fuzz, fuzz_agents
 from webgym.actions import DIALECTS, parse
 from webgym.authoring import task_file
 from webgym.loop_thread import loop_thread
-from webgym.packs import registry
 from webgym.record.store import decode
 from webgym.types import InvalidAction
 
@@ -43,8 +42,6 @@ def test_a_reader_that_breaks_is_seen():
 
 
 def test_agents_that_write_odd_texts_end_nothing_on_the_text_twin():
-    tasks = [
-        one for one in fuzz_agents.playable(["shop.*", "mail.*", "travel.*", "wizard.*"], "text") if registry.task(one).difficulty < 4
-    ][::9]
-    wrong, tried = loop_thread().run(fuzz_agents.walked(tasks, 120, "text", 3))
+    tasks = fuzz_agents.playable(["wizard.*"], "text")[:5]
+    wrong, tried = loop_thread().run(fuzz_agents.walked(tasks, 200, "text", 3))
     assert wrong == [] and len(tried) >= 10
