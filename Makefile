@@ -110,7 +110,7 @@ hacks: browser  ## every known attack, and the same with its guard removed; writ
 	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
 
 chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
-	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+	$(PY) -m benchmarks.chaos --write docs/faults.md --ledger chaos.jsonl $(ARGS)
 
 fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
 	$(PY) -m benchmarks.fuzz $(ARGS)
@@ -194,8 +194,11 @@ format: $(STAMP)  ## let ruff put things right
 wheel: $(STAMP)  ## dist/*.whl
 	$(PY) -m pip wheel -qq --no-deps -w dist .
 
-release: wheel  ## the wheel with its checksum
-	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+sbom: $(STAMP)  ## dist/sbom.cdx.json: every package that an installed WebGym consists of, with version, licence and hash (CycloneDX)
+	$(PY) -m benchmarks.sbom $(ARGS)
+
+release: wheel sbom  ## the wheel with its list of packages and their checksums
+	cd dist && sha256sum *.whl sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
 
 # A fresh environment beside a user's own tasks/ and cli.py, outside of this checkout. torch comes from TORCH_ARGS, as in `make venv`.
 wheel-test: wheel  ## the wheel in an environment of its own: commands of the tutorial run there

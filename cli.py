@@ -1,6 +1,7 @@
 """The command line: parses, validates and calls one function. `webgym --help` lists the commands."""
 
 import errno
+import io
 import json
 import logging
 import math
@@ -691,7 +692,7 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     """The JSON object that an option's text holds. Raises WebGymError where it is none."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise WebGymError(f"""{option} {text!r}: expected a JSON object such as '{{"top_k": 20}}'""")
@@ -1132,6 +1133,9 @@ REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, 
 def run() -> None:
     """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
     warnings.showwarning = _warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # texts of pages and agents are printed, and a terminal need not know all letters
     try:
         app(prog_name="webgym")
     except WebGymError as error:

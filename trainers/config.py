@@ -417,7 +417,9 @@ def read(path: Path, what: str = "configuration") -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # no TOML, or no UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
@@ -471,7 +473,7 @@ def _options_of_algorithms(data: Mapping[str, Any], settings: Iterable[str]) -> 
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # a number of some thousand digits; some thousand brackets
         return text
 
 
