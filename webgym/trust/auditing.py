@@ -55,6 +55,7 @@ class Trial:
 
     @property
     def wins(self) -> tuple[Trajectory, ...]:
+        """The episodes that succeeded."""
         return tuple(found for found in self.trajectories if found.outcome.success)
 
 
@@ -69,6 +70,7 @@ class Audit:
 
     @property
     def trusted(self) -> bool:
+        """True where nothing speaks against the task."""
         return not self.problems
 
     def lines(self) -> list[str]:
