@@ -31,6 +31,32 @@ def test_sessions_print_what_they_show(page: str) -> None:
     assert printed == shown
 
 
+RUN = {
+    "README.md": "tests/test_readme.py",
+    "docs/from-browsergym.md": "tests/webgym/test_browsergym.py",
+    "docs/serving.md": "tests/test_docs.py",
+    "docs/tutorial.md": "tests/test_docs.py",
+    "docs/writing-tasks.md": "tests/test_writing_tasks.py",
+    "docs/your-algorithm.md": "tests/trainers/algorithms/test_your_algorithm.py",
+    "docs/your-app.md": "tests/test_your_app.py",
+    "docs/your-model.md": "benchmarks/newcomers.py",
+}
+"""The file that runs the Python blocks of each page. A block without a language is no program of ours, or shows output."""
+COMPILED_ONLY = {"docs/applications.md"}  # the site.py of a pack, as tasks/trac/site.py is one
+
+
+def test_every_python_block_compiles_and_is_run_by_a_file() -> None:
+    blocks = {
+        page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        for page in ["README.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
+    }
+    assert {page for page, found in blocks.items() if found} == {*RUN, *COMPILED_ONLY}
+    for page, texts in blocks.items():
+        for text in texts:
+            compile(text, page, "exec")
+    assert [page for page, by in RUN.items() if Path(page).name not in (ROOT / by).read_text("utf-8")] == []
+
+
 def test_every_public_name_is_documented(api: ModuleType) -> None:
     assert api.undocumented() == []
 
