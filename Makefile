@@ -219,5 +219,8 @@ eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE
 viewer:  ## build the viewer's page from webgym/view/web (needs Node; users need neither)
 	cd webgym/view/web && npm ci --no-audit --no-fund && npm run build
 
+viewer-pictures: browser  ## the pictures of docs/viewer.md from a run with screenshots and a critic (RUN=...)
+	$(PY) -m benchmarks.viewer_pictures --run $(RUN) $(ARGS)
+
 clean:  ## remove the virtual environments and caches, never runs/
 	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) dist build .pytest_cache .ruff_cache

@@ -1080,11 +1080,13 @@ def _fail(words: str) -> NoReturn:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, or a file that cannot be had, is one sentence on standard error and exit status 2.
+
+    With `--verbose`, an error of a file has its traceback.
+    """
     warnings.showwarning = _warning
     try:
         app(prog_name="webgym")
@@ -1093,9 +1095,9 @@ def run() -> None:
     except OSError as error:
         if error.errno in FULL:
             _fail(f"the disk is full: {error.filename or 'what was being written'} is incomplete; free some space and try again")
-        if error.errno in REFUSED and error.filename is not None:
-            _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
-        raise
+        if error.filename is None or logging.getLogger().isEnabledFor(logging.DEBUG):
+            raise
+        _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ class TextFace:
             raise ConfigError(f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}")
         if page not in get_args(PageMode):
             raise ConfigError(f"there is no page mode {page!r}: expected one of {', '.join(get_args(PageMode))}")
-        if max_turns is not None and max_turns < 1:
-            raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
+        counted("max_turns", max_turns)
+        if not isinstance(screenshot, bool):
+            raise ConfigError(f"screenshot: expected True or False, got {screenshot!r}")
         self.task = registry.task(task_id)
         self.dialect = dialect
         self.page: PageMode = page
@@ -184,8 +185,16 @@ class WebEnv(gym.Env[dict[str, Any], str]):
             self._window.show(None if self._window.visible else _run(self._env.screenshot()))
 
 
+def counted(name: str, value: object) -> None:
+    """Raises ConfigError for a value that is neither None nor a whole number of at least 1."""
+    if value is not None and (not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1):
+        raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
 def only(options: Mapping[str, Any] | None, *known: str) -> None:
-    """Raises ConfigError for an option of a reset that is not known."""
+    """Raises ConfigError for options of a reset that are no mapping, and for one that is not known."""
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"the options of a reset: expected a dict, got {options!r:.100}; the seed is an argument: reset(seed=3)")
     for name in options or ():
         if name not in known:
             expected = f"expected {' or '.join(known)}" if known else "expected none, because the seed is an argument: reset(seed=3)"
