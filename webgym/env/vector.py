@@ -7,6 +7,7 @@ NaN, truncated, and the reason in ``infos["fault"]``, and the others go on.
 
 import asyncio
 import math
+import os
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -103,6 +104,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         envs = [AsyncWebEnv(max_turns=max_turns, screenshots=screenshot) for _ in range(num_envs)]
         self._slots = [_Slot(env, faces[index % len(faces)]) for index, env in enumerate(envs)]
+        self._process = os.getpid()
         release_with(self, [slot.env for slot in self._slots])
 
     def reset(  # type: ignore[override]
@@ -150,7 +152,8 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Give the sessions back."""
-        self._all([slot.env.close() for slot in self._slots])
+        if self._process == os.getpid():
+            self._all([slot.env.close() for slot in self._slots])
 
     # --- one slot ----------------------------------------------------------------------------------------------------------
 
@@ -236,6 +239,8 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     def _must_be_open(self) -> None:
         if self.closed:
             raise EpisodeStateError("the vector environment is closed: make a new one")
+        if self._process != os.getpid():
+            raise EpisodeStateError("the vector environment belongs to the process that made it: make a new one in this one")
 
 
 def _failed(slot: _Slot, fault: Fault) -> _Turn:
