@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from webgym.errors import WebGymError
+from webgym.errors import UsageError, WebGymError
 from webgym.evaluation.statistics import wilson
 from webgym.packs import registry
 from webgym.packs.rehearsal import rehearse
@@ -222,13 +222,25 @@ def _tight(task: Task, solved: Trial) -> list[str]:
 class Ledger:
     """Ledger of the tasks that are trusted, in a file of one JSON line each, so that a long audit goes on where it was cut off.
 
-    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds.
+    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds. A last line that was cut
+    off is passed over. Raises UsageError for a folder, and for a file that is no ledger.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        self._known = {(entry["id"], entry["files"], entry["seeds"]) for entry in map(json.loads, lines) if entry["trusted"]}
+        self._known: set[tuple[str, str, int]] = set()
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: expected a file for the results of audits")
+        content = path.read_bytes() if path.is_file() else b""
+        self._whole = content.rfind(b"\n") + 1  # bytes up to the end of the last whole line
+        self._cut = self._whole < len(content)
+        for number, line in enumerate(content[: self._whole].splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                if entry["trusted"]:
+                    self._known.add((entry["id"], entry["files"], entry["seeds"]))
+            except (ValueError, KeyError, TypeError):
+                raise UsageError(f"{path}:{number}: expected a line that an audit wrote; the file is no ledger, give another") from None
 
     def knows(self, task_id: str, seeds: int) -> bool:
         """True if this task was trusted with these seeds, as it is now."""
@@ -238,8 +250,11 @@ class Ledger:
         """Write an audit down."""
         entry = {**found.to_json(), "files": files_digest(found.task.id), "seeds": seeds}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        with self._path.open("ab") as file:
+            if self._cut:
+                file.truncate(self._whole)
+                self._cut = False
+            file.write((json.dumps(entry) + "\n").encode())
 
 
 def files_digest(task_id: str) -> str:

@@ -138,6 +138,6 @@ def test_a_forked_process_plays_its_own_episodes_and_leaves_the_parents_alone():
 def test_flattening_says_why_not_and_stacking_works():
     with pytest.raises(ConfigError, match=r"texts are no numbers, .* gymnasium.wrappers.TransformObservation"):
         gym.wrappers.FlattenObservation(gym.make(CLICK))
-    with gym.wrappers.FrameStackObservation(gym.make(CLICK), 2) as env:
+    with gym.wrappers.FrameStackObservation(gym.make(CLICK), 2, padding_type="zero") as env:
         page = env.reset(seed=0)[0]["page"]
         assert page[0] == "" != page[1]
