@@ -596,6 +596,7 @@ def show_config(
 
 @app.command("eval")
 def evaluate(
+    context: typer.Context,
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
     against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
     policy: Annotated[ModelFree | None, typer.Option(help="A policy without a checkpoint instead.")] = None,
@@ -635,8 +636,7 @@ def evaluate(
     greedy = greedy or temperature == 0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
-    if settings and policy is not None:
-        raise WebGymError(f"--set {settings[0]}: expected --checkpoint beside it, whose answers a sampler generates, got --policy {policy}")
+    _refuse_idle(context, "--checkpoint" if policy is None else f"--policy {policy}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
     wanted = Assessment(
         chosen,
@@ -686,6 +686,22 @@ def evaluate(
             console.print(comparison.sentence())
     if found.overall.success < fail_under:
         raise typer.Exit(1)
+
+
+OF_A_CHECKPOINT = ("against", "grammar", "device", "settings")
+OF_A_SERVER = ("model", "base_url", "view", "dialect", "max_tokens", "extra")
+OF_BOTH = ("greedy", "temperature")
+WORKS_ON = {"--checkpoint": {*OF_A_CHECKPOINT, *OF_BOTH}, "--policy openai": {*OF_A_SERVER, *OF_BOTH}}
+
+
+def _refuse_idle(context: typer.Context, played: str) -> None:
+    """Refuse options of `webgym eval` that were given and would do nothing for what is played. Raises WebGymError."""
+    for option in context.command.params:
+        name = option.name or ""
+        given = (source := context.get_parameter_source(name)) is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+        if given and name in {*OF_A_CHECKPOINT, *OF_A_SERVER, *OF_BOTH} - WORKS_ON.get(played, set()):
+            beside = " or ".join(each for each, works in WORKS_ON.items() if name in works)
+            raise WebGymError(f"{option.opts[0]}: expected {beside} beside it; with {played} it would do nothing")
 
 
 def _json_object(option: str, text: str) -> dict[str, Any]:
@@ -1109,6 +1125,7 @@ def main(
         format="%(message)s",
         handlers=[RichHandler(console=PlainConsole(stderr=True))],
     )
+    logging.getLogger("webgym").setLevel(logging.DEBUG if verbose else logging.NOTSET)
     for noisy in ("asyncio", "httpcore2", "httpx", "httpx2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -1127,11 +1144,13 @@ def _fail(words: str) -> NoReturn:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, or a file that cannot be had, is one sentence on standard error and exit status 2.
+
+    With `--verbose`, an error of a file has its traceback.
+    """
     warnings.showwarning = _warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -1143,9 +1162,9 @@ def run() -> None:
     except OSError as error:
         if error.errno in FULL:
             _fail(f"the disk is full: {error.filename or 'what was being written'} is incomplete; free some space and try again")
-        if error.errno in REFUSED and error.filename is not None:
-            _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
-        raise
+        if error.filename is None or logging.getLogger("webgym").level == logging.DEBUG:  # --verbose
+            raise
+        _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
 
 
 if __name__ == "__main__":
