@@ -38,6 +38,7 @@ FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bit
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 BEGINNING = 2  # frames that smooth scrolling takes to begin: from the next one on it shows
 STEP_MS = 50.0  # between two frames while something is scrolled
+EDGE_MS = 0.013  # after a turn's time: whether a timer runs that is due at the very end of what was granted is a race
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
 READINGS = 4  # of a page that moves while it is read
@@ -250,7 +251,7 @@ class Tab:
 
     async def settle(self, budget_ms: float | None = None) -> None:
         """Let time pass, follow the navigations that start meanwhile, and stop it again. A page that closes itself is settled."""
-        budget = self.settle_ms if budget_ms is None else budget_ms
+        budget = EDGE_MS + (self.settle_ms if budget_ms is None else budget_ms)
         await self.hear_input(False)  # what a person does meanwhile is no part of the episode
         await self._pass(budget)
         moves = ROUNDS

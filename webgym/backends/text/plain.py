@@ -93,12 +93,16 @@ def _given(attributes: str) -> dict[str, str]:
 
 @dataclass
 class _Element:
-    """An open element. `depth` is its own nesting, `inside` that of its children; text in it is pushed with `role`."""
+    """An open element. `depth` is its own nesting, `inside` that of its children; text in it is pushed with `role`.
+
+    `items` are those of an ordered list so far, which the browser numbers.
+    """
 
     tag: str
     depth: int
     inside: int
     role: str
+    items: int = 0
 
 
 @dataclass
@@ -186,6 +190,11 @@ class _Reader:
         self.flush(above.role, above.inside)
         if tag == "form":
             self._form = _OpenForm(given.get("action", ""), given.get("method", "get").lower())
+        if tag in ("ol", "li") and (styled := given.keys() & {"type", "value"}):
+            raise SiteFault(f"this page is not plain: <{tag}> has the attribute {min(styled)!r}")
+        if tag == "li" and above.tag == "ol":
+            above.items += 1
+            self._buffer.append(f"{above.items}. ")
 
     def _begin_control(self, tag: str, given: dict[str, str], above: _Element) -> None:
         if self._named is not None or (tag == "button" and self._form is None) or (tag == "a" and "href" not in given):
