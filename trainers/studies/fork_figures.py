@@ -21,6 +21,7 @@ from trainers.studies.plots import SIZE, pyplot
 from webgym.errors import UsageError
 
 Rows = list[dict[str, Any]]
+"""Rows of cells, as the study writes them."""
 
 HALF = 0.5
 """Share of the yardstick's steps that the question asks for."""
