@@ -21,6 +21,7 @@ from trainers.studies.plots import SIZE, pyplot
 from webgym.errors import UsageError
 
 Rows = list[dict[str, Any]]
+"""Rows of cells, as the study writes them."""
 
 HALF = 0.5
 """Share of the yardstick's steps that the question asks for."""
@@ -107,7 +108,11 @@ def plot_runs(measured: Sequence[Mapping[str, Any]], labels: Sequence[str], fold
                     axis.axvline(HALF * middle, color="grey", linestyle="--", linewidth=0.8)
         axis.set(xscale="log", title=problem, yticks=range(len(labels)), yticklabels=list(reversed(labels)))
         axis.title.set_fontsize(8)
-        axis.grid(axis="x", which="both", alpha=0.2)
+        low, high = axis.get_xlim()
+        ticks = [x for x in (500, 1000, 2000, 5000, 10_000, 20_000, 50_000) if low <= x <= high]
+        axis.minorticks_off()
+        axis.set_xticks(ticks, [f"{x:,}" for x in ticks], fontsize=7)
+        axis.grid(axis="x", alpha=0.3)
     figure.supxlabel(f"sampled steps until the goal, a point a run (hollow: given up); dashed: half of {labels[0]}'s median", fontsize=9)
     return _saved(plt, figure, folder / "forks-runs.png")
 

@@ -145,7 +145,7 @@ def read_grid(path: Path) -> Grid:
         raise ConfigError(f"{path}: the question is about {label!r}, and no contender has this label (there are {', '.join(labels)})")
     for task, counts in _planned(grid).items():
         if len(counts) < 2 or len(set(counts)) > 1:
-            names = f"{asked[0]} and {asked[1]}"
+            names = " and ".join(asked)
             raise ConfigError(f"{path}: expected as many runs of {names} on the deciding task {task}, got {list(counts) or 'none'}")
     for cell in [*cells(grid, "tune"), *cells(grid, "measure", {label: 0 for label in labels})]:
         task_sets.choose([cell.task])

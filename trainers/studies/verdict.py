@@ -32,6 +32,8 @@ COUNTABLE = 3
 """Tasks of which all runs must be there before a verdict is given on them alone."""
 
 DRAWS = 2000
+"""Times that the runs are drawn anew for an interval."""
+
 _LEAST, _MOST = 1.0, 1e15  # steps or tokens of a run of which nothing is known; finite, because it divides
 
 

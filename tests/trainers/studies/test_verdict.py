@@ -151,11 +151,11 @@ def test_a_study_ends_when_its_verdict_is_settled(tmp_path: Path) -> None:
     written = 0
     for stage in ("tune", "measure"):
         for cell in study.todo(stage, deciding=True):
-            assert study.answer()["open"] != ["half"] and cell.label in ("grpo", "taught")
+            assert cell.label in ("grpo", "taught")
             (row,) = rows(cell.label, [1000.0 if cell.label == "taught" else 5000.0], budget=cell.steps, task=cell.task)
             study._cells.keep(cell.name, row | {"seed": cell.seed, "candidate": cell.candidate, "area": 0.5, "final": 0.8})
             written += 1
-            if study.answer()["open"] == ["half"]:
+            if written % 16 == 0 and study.answer()["open"] == ["half"]:
                 break
     assert 48 + 8 < written < 48 + 160
     assert study.run(say=said.append) == 0, "nothing more is played"
