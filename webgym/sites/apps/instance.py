@@ -100,8 +100,8 @@ class PlainInstance:
                     raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
                 text = path.read_text("utf-8")
                 return json.loads(text) if path.suffix == ".json" else text
-            except (OSError, ValueError) as error:
-                if isinstance(error, OSError) or time.monotonic() > until:
+            except (OSError, ValueError, RecursionError) as error:
+                if isinstance(error, (OSError, RecursionError)) or time.monotonic() > until:
                     raise Wrong(f"the file {name} could not be read: {error}") from error
             time.sleep(0.02)
 
@@ -180,7 +180,7 @@ class PlainInstance:
             return text
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the second for some thousand brackets
             if not as_state:
                 return text
             raise Wrong(f"{where} was answered with what calls itself JSON and is none: {error}") from error

@@ -74,8 +74,12 @@ class Process:
     def __init__(self, log: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="webgym-app-"))
         self.folder, self.born, self._output = self.home / "folder", self.home / "born", self.home / "log.txt"
-        self.folder.mkdir()
-        (self.home / "tmp").mkdir()  # its TMPDIR: processes of one application must not meet in files of a fixed name
+        try:
+            self.folder.mkdir()
+            (self.home / "tmp").mkdir()  # its TMPDIR: processes of one application must not meet in files of a fixed name
+        except OSError:  # a full disk
+            shutil.rmtree(self.home, ignore_errors=True)
+            raise
         self.port = Port.free()
         self._log = self.folder / log if log else self._output
         self._popen: subprocess.Popen[bytes] | None = None

@@ -98,7 +98,7 @@ class Command:
         said = instance.command(arguments)
         try:
             return json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             return said.strip()
 
 

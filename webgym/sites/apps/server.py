@@ -245,6 +245,7 @@ class Server:
 
     @property
     def app(self) -> AsgiApp:
+        """The ASGI application that answers the browser."""
         return self._answer
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
