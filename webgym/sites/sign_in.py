@@ -44,8 +44,10 @@ async def sign_in(app: AsgiApp, state: Any, url: str, way: SignIn) -> list[Cooki
     else:
         body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
     status, text = await _asked(app, state, "POST", target, body, kind, jar, leads_to)
+    forms = [urlsplit(urljoin(url, path)).path for path in (way.path, way.page or way.path)]  # whoever is led back there was refused
     for _ in range(MOST_REDIRECTS):  # some give the session only at the page that they lead to
-        if jar != before or not leads_to or urlsplit(leads_to[-1])[:2] != urlsplit(target)[:2]:
+        there = urlsplit(leads_to[-1]) if leads_to else None
+        if jar != before or there is None or there[:2] != urlsplit(target)[:2] or there.path in forms:
             break
         await _asked(app, state, "GET", leads_to.pop(), b"", "", jar, leads_to)
     if status >= 400:

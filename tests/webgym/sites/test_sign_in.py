@@ -30,6 +30,7 @@ async def app(scope, receive, send):
         else (200 if b"token=t-7" in body else 403, [session]),
         "/squeezed": (200, [(b"content-encoding", b"br")]),
         "/json": (200, [session] if headers.get(b"content-type") == b"application/json" and body == b'{"name": "ann"}' else []),
+        "/refused": (302, [(b"location", b"/refused?again=1")]) if scope["method"] == "POST" else (200, [session]),
         "/no": (403, []),
     }
     status, more = answers[path]
@@ -64,6 +65,7 @@ def test_a_session_is_given_at_once_or_on_the_way(way):
             r"gave no cookie: expected a session; are name and password right\? One that a page keeps in its storage needs `steps`",
         ),
         ("/elsewhere", "", "gave no cookie"),
+        ("/refused", "", "gave no cookie: expected a session; are name and password right"),
         ("/no", "", "answered with status 403: expected it to take the form"),
         ("/plain", "csrf", r"the page http://app\.localhost/plain \(status 303\) has no field 'csrf'"),
         ("/squeezed", "token", r"the answer is compressed by br, though it was asked for as it is"),

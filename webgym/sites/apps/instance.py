@@ -59,11 +59,12 @@ class PlainInstance:
         except ValueError as error:
             raise Wrong(str(error)) from error
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None, sent_on: bool = True) -> Any:
-        """The answer to a GET request: data where it is JSON, else text. Redirects are not followed; without `sent_on` they are wrong.
-        Raises Wrong.
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None, as_state: bool = False) -> Any:
+        """The answer to a GET request: data where it is JSON, else text. Redirects are not followed.
+
+        `as_state` takes no redirect and no broken JSON for an answer. Raises Wrong.
         """
-        return self._ask("GET", path, None, headers or {}, sent_on)
+        return self._ask("GET", path, None, headers or {}, as_state)
 
     def post(
         self,
@@ -143,7 +144,7 @@ class PlainInstance:
                     raise
                 time.sleep(0.05)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], sent_on: bool = True) -> Any:
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], as_state: bool = False) -> Any:
         target = quote(self._filled(path), safe="/?&=%:@!$'()*+,;~-._[]")
         address, where = self.address, f"{method} {path}"
         if self.address.scheme == "https":
@@ -169,13 +170,20 @@ class PlainInstance:
             raise Wrong(f"{where}: {error}") from error
         if answer.status >= 400:
             raise Wrong(f"{where} was answered with status {answer.status}: {redacted(' '.join(text.split())[:300]) or 'no words'}")
-        if 300 <= answer.status < 400 and not sent_on:
+        if 300 <= answer.status < 400 and as_state:
             there = redacted(answer.getheader("location") or "nowhere")
             raise Wrong(
                 f"{where} was answered with status {answer.status}, which leads to {there}: name the path that has the state, "
                 "or say the `headers:` that sign in"
             )
-        return _data(text, where) if "json" in (answer.getheader("content-type") or "") and text.strip() else text
+        if "json" not in (answer.getheader("content-type") or "") or not text.strip():
+            return text
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:  # the second for some thousand brackets
+            if not as_state:
+                return text
+            raise Wrong(f"{where} was answered with what calls itself JSON and is none: {error}") from error
 
 
 class Instance:
@@ -235,10 +243,3 @@ def same_origin(url: str, base: str) -> str:
 
 def _json_bytes(value: Any) -> bytes:
     return json.dumps(value).encode()
-
-
-def _data(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # the second for some thousand brackets
-        raise Wrong(f"{where} was answered with what calls itself JSON and is none: {error}") from error

@@ -70,7 +70,7 @@ class Get:
 
     def state(self, instance: PlainInstance) -> Any:
         """The answer as a state: one that sends the asker on, such as to a page for signing in, is none. Raises Wrong."""
-        return instance.get(self.path, headers=self.headers, sent_on=False)
+        return instance.get(self.path, headers=self.headers, as_state=True)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def test_readers_and_resets_undo_what_was_compressed_and_refuse_what_is_no_state
 
     async def test(site, lease):
         assert await lease.instance.get("/gzip") == "tea and cake" and await lease.instance.get("/gzip.json") == {"tea": 1}
+        assert await lease.instance.get("/bad.json") == "{'tea': 1", "a reset may say what it likes"
         assert await lease.instance.get("/no.json") == "" and await lease.instance.get("/chunked") == "tea and cake"
         for path, words in wrong.items():
             site._readers = {"app": Get(path)}
