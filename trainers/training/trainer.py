@@ -27,6 +27,7 @@ from trainers.models.prompt_ids import Context
 from trainers.rollouts.collection import check_faults
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.thinking import spoken
+from trainers.runs.disk import disk_errors
 from trainers.runs.memory import memory_errors
 from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
 from trainers.samplers.registry import open_sampler
@@ -120,8 +121,9 @@ class Trainer:
             trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
             trainer.update.restore(state["learner"])
             trainer.curriculum.load_state_dict(state["curriculum"])
-            trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
             trainer._score, trainer._rng = state.get("score"), state.get("rng")
+            if old.config.rollout.overlap:  # else the next batch is collected with the newest weights
+                trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
             if trainer.valuer is not None:
                 trainer.valuer.restore(old.checkpoint.folder("critic"), state["critic_optimizer"])
         return trainer
@@ -154,20 +156,18 @@ class Trainer:
 
     def train(self) -> None:
         """Iterate to the end, evaluating and saving on the way. Ctrl-C ends it after the iteration under way; twice, at once."""
-        self.observers.display.begin(self)
-        try:
-            with (
-                memory_errors(self.config.machine.device, remedy(self.config)),
-                self.observers.interruptible(),
-                self.update.leading(),
-                open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
-                self._sampler() as sampler,
-                self.observers.monitor,
-                self._ahead,
-            ):
-                self._train(self.players(executor, sampler))
-        finally:
-            self.observers.display.end()
+        with (
+            disk_errors(self.run.path),
+            self.observers.shown(self),
+            memory_errors(self.config.machine.device, remedy(self.config)),
+            self.observers.interruptible(),
+            self.update.leading(),
+            open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
+            self._sampler() as sampler,
+            self.observers.monitor,
+            self._ahead,
+        ):
+            self._train(self.players(executor, sampler))
 
     def _train(self, players: Players) -> None:
         config, watch, started = self.config, self.observers, time.monotonic()
