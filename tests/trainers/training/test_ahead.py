@@ -44,7 +44,8 @@ def test_a_run_may_be_resumed_with_a_smaller_bound_or_none(model: Path, tmp_path
     finish(start(model, tmp_path, "run", "reinforce", rollout=THREE, length={"iterations": 4}, algorithm=LEARNS))
     closer = finish(Trainer.resume(tmp_path / "run", changes={"length": {"iterations": 7}, "rollout": {"staleness": 1}}))
     assert versions(closer)[4:] == [{1}, {4}, {5}], "the batch that was planned next keeps its weights"
-    lockstep = finish(Trainer.resume(tmp_path / "run", changes={"length": {"iterations": 9}, "rollout": {"overlap": False}}))
+    changes = {"length": {"iterations": 9}, "rollout": {"overlap": False, "staleness": 1}}
+    lockstep = finish(Trainer.resume(tmp_path / "run", changes=changes))
     assert versions(lockstep)[7:] == [{6}, {8}]
     row = timeless(lockstep.run.path / layout.METRICS)[-1]
     assert (row["rollout/staleness"], row["rollout/staleness_0"]) == (0, 1)
