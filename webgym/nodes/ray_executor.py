@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webgym.errors import ConfigError, UsageError
+from webgym.errors import ConfigError, Fault, UsageError
 from webgym.nodes import wire
 from webgym.nodes.client import Lost, Refused
 from webgym.nodes.executor import Limits, NodesExecutor
@@ -173,7 +173,13 @@ def _begin(ray: Any, address: str, cpus: int) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     if not address:
         here = {"num_cpus": max(cpus, os.cpu_count() or 1), "num_gpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-        ray.init(address="local", **here, **settings)
+        try:
+            ray.init(address="local", **here, **settings)
+        except Exception as error:  # Ray raises the plainest one where its own processes are not up within 30 s
+            ray.shutdown()
+            raise Fault(
+                f"Ray did not start on this machine ({_first_line(error)}): try again when it is less busy, or take executor.kind=http"
+            ) from error
         return
     try:
         ray.init(address=address, **settings)

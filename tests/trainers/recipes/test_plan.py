@@ -30,7 +30,8 @@ def test_sessions_with_a_place_each_do_not_slow_each_other_down_and_the_longest_
 def test_a_station_with_too_few_places_is_what_a_batch_takes() -> None:
     busy = replace(FLEET, sessions=64, rates=replace(RATES, alone=(1.5, 1.0)))
     now, _, generators = collected(busy, [4] * 64)
-    assert now == pytest.approx(64 * 4 * 1.5, rel=0.01) and generators == pytest.approx(1.0, abs=0.01)
+    assert now == pytest.approx(4 * (64 * 1.5 + 64 * 0.5 / 4)), "equal turns stay together: all at one station, then all at the other"
+    assert generators == pytest.approx(64 * 4 * 1.5 / now)
     assert seconds(replace(busy, cores=1, rates=replace(RATES, alone=(0.1, 64.0))), *[4] * 64) == pytest.approx(64 * 4 * 0.5, rel=0.01)
 
 

@@ -28,7 +28,7 @@ def test_every_algorithm_runs(algo: str, model: Path, tmp_path: Path) -> None:
     assert [row["iteration"] for row in metrics] == [1, 2]
     assert {name for row in metrics for name in row if "/" in name} <= explanations(algorithms.get(algo)).keys()
     for row in metrics:
-        done = sum(row[f"time/{work}_share"] for work in ("browser", "sampling", "training", "saving"))
+        done = sum(row[f"time/{work}_share"] for work in ("browser", "sampling", "training", "publishing", "saving"))
         assert 0 <= row["time/unaccounted"] < 1 <= done + row["time/unaccounted"] + 1e-9
     if trainer.valuer is not None:
         values = rows(trainer.run.path / "values.jsonl")

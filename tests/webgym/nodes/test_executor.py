@@ -281,7 +281,7 @@ def test_a_wrong_token_is_one_sentence_and_the_right_one_works(alone: list[Traje
 def test_other_versions_and_packs_are_refused_before_the_first_episode(monkeypatch: pytest.MonkeyPatch, alone: list[Trajectory]) -> None:
     with collector(1) as node:
         words = "plays on the backend 'text', the trainer wants 'browser'"
-        with pytest.raises(UsageError, match=words), HttpExecutor([node.url], backend="browser", limits=HASTY) as nodes:
+        with pytest.raises(UsageError, match=words), HttpExecutor([node.url], backend="browser", limits=QUICK) as nodes:
             play_in_order(nodes, RANDOM, KEYS)
         with monkeypatch.context() as patch:
             patch.setattr(digests, "known", lambda packs: {"wizard": "00"})
