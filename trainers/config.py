@@ -61,6 +61,9 @@ class RolloutConfig(_Group):
     overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
     """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
     by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
+    staleness: int = Field(default=1, ge=1, le=8)
+    """With overlap: updates by which the weights that collect a batch are behind those that learn from it. Up to so many batches are begun
+    ahead, one after the other, so that a slow one need not hold the update up. Without overlap it is 0."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
 
@@ -228,12 +231,22 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
+    if rollout.staleness > 1 and algorithm.needs_values(algorithm_config) == "action":
+        raise ConfigError(
+            f"rollout.staleness={rollout.staleness} cannot go with {name}, whose critic asks the policy for proposals beside the update, "
+            "while other weights collect: take rollout.staleness=1"
+        )
     valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
     if rollout.overlap and (practice.best_of > 1 or valued_forks):
         chosen = "forks" if valued_forks else "actions"
         raise ConfigError(
             f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: "
             "leave it out"
+        )
+    if valued_forks and config.critic.values_from != "earlier":
+        raise ConfigError(
+            f"critic.values_from={config.critic.values_from} cannot go with {name}, which corrects for its forks by the very values that "
+            "chose them: leave it out (it is earlier by default)"
         )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":
@@ -294,6 +307,8 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     idle = {f"critic.{key}": why for key, why in found.items()}
     if not config.curriculum.adaptive:
         idle |= dict.fromkeys(("curriculum.memory", "curriculum.floor"), "curriculum.adaptive=false")
+    if not config.rollout.overlap:
+        idle["rollout.staleness"] = "rollout.overlap=false"
     if config.lora.rank == 0:
         idle |= dict.fromkeys(("lora.alpha", "lora.targets"), "lora.rank=0")
     if config.evaluation.seeds == 0:
@@ -402,7 +417,9 @@ def read(path: Path, what: str = "configuration") -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # no TOML, or no UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
@@ -456,7 +473,7 @@ def _options_of_algorithms(data: Mapping[str, Any], settings: Iterable[str]) -> 
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # a number of some thousand digits; some thousand brackets
         return text
 
 

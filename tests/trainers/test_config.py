@@ -216,3 +216,31 @@ def test_the_grids_of_the_studies_say_what_they_mean(grid: Path) -> None:
     for cell in cells(found, "measure", dict.fromkeys((x.label for x in found.contenders), 0)):
         algo, positive = settings_of(found, cell)["algo"], "positive" in cell.label
         assert (algo == "grpo_positive") == positive, "a contender is called by the algorithm that it was played with"
+
+
+@pytest.mark.parametrize("content", [b"algo = " + b"[" * 50_000, b"\xff\xfe", b"algo = 'grpo", b"a = 1\n[a]\n"])
+def test_a_file_that_is_no_toml_is_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"c\.toml is not valid TOML: "):
+        read_train(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("value", ["[" * 50_000, "9" * 5000, "\ud800", "{", "\0", "nan"])
+def test_a_value_that_is_no_json_is_text_and_refused_in_one_sentence(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"rollout\.groups"):
+        resolve(with_settings({}, [f"rollout.groups={value}"]))
+
+
+@pytest.mark.parametrize(
+    "key", ["", ".", "..", "a.", ".a", "__class__", "algorithm.__class__", "\ud800", "rollout.groups.x", "rollout..groups", "="]
+)
+def test_a_key_that_is_none_is_refused_in_one_sentence(key: str) -> None:
+    with pytest.raises(ConfigError):
+        resolve(with_settings({}, [f"{key}=1"]))
+
+
+def test_an_address_with_a_password_is_refused() -> None:
+    for setting in ("sampler.base_url=http://user:key@h/v1", 'sampler.servers=["http://user:key@h/v1"]'):
+        with pytest.raises(ConfigError, match="expected an address without a name and password") as error:
+            resolve(with_settings({}, ["sampler.kind=openai", setting]))
+        assert "user:key" not in str(error.value)

@@ -1,6 +1,5 @@
 """Imitation of a folder of demonstrations into a model folder: builds webgym-tiny from scratch, or goes on with a given model."""
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,12 +15,13 @@ from trainers.models.lora import LoraSettings
 from trainers.models.model import Dtype, check_device, prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.recipes import defaults as recipes
-from trainers.runs.disk import disk_errors
+from trainers.runs.disk import disk_errors, replace_files
 from trainers.runs.memory import memory_errors, settings_in_words
 from webgym.errors import ConfigError, UsageError
 from webgym.prompts.settings import PromptSettings
 from webgym.record import layout
 from webgym.record.store import load
+from webgym.record.whole import read_as
 
 
 class New(BaseModel):
@@ -76,7 +76,7 @@ def sft(
         say(line)
     new, given_model = (validated(kind, {key: data.pop(key) for key in kind.model_fields if key in data}) for kind in (New, Given))
     config = validated(imitation.Config, data)
-    prompts = PromptSettings.from_json(json.loads((demos / layout.DEMO_PROMPTS).read_text("utf-8")))
+    prompts = read_as(demos / layout.DEMO_PROMPTS, PromptSettings.from_json, "prompt settings")
     examples = imitation.examples_of(load(demos / layout.DEMOS), prompts)
     if model:
         given = PolicyModel.load(model, device=device, seed=config.seed, **dict(given_model))
@@ -105,7 +105,7 @@ def sft(
             prompts,
         )
     with disk_errors(out, "try again"):
-        source.save(out)
+        replace_files(out, source.save)
     return result
 
 

@@ -248,10 +248,14 @@ class Learner:
             "loss_spec": spec.model_dump(),
             "step": self.steps,
         }
-        self._failed_batch.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(kept, self._failed_batch)
+        try:
+            self._failed_batch.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(kept, self._failed_batch)
+            where = f"is in {self._failed_batch}"
+        except (OSError, RuntimeError) as error:  # a full disk; torch has its own error for it
+            where = f"could not be kept ({str(error).strip().partition(chr(10))[0][:120]})"
         raise DivergenceError(
-            f"{what} at optimiser step {self.steps}; the weights are untouched and the batch is in {self._failed_batch}: "
+            f"{what} at optimiser step {self.steps}; the weights are untouched and the batch {where}: "
             "resume from the last checkpoint with a smaller optim.lr or optim.grad_clip"
         )
 

@@ -76,7 +76,10 @@ class ChatTemplate:
 
     def plain(self, text: str) -> tuple[int, ...]:
         """The ids of a text without a template: no part of it is read as a control token."""
-        return self._pieces(self._cut(text), split_special_tokens=True)
+        ids = self._pieces(self._cut(text), split_special_tokens=True)
+        if self._controls_in(ids):  # a tokenizer that builds its control tokens from other letters: cut everywhere
+            ids = self._pieces(_BREAK.join(self._cut(text)), split_special_tokens=True)
+        return ids
 
     def is_control(self, token: str) -> bool:
         """True for a control token, which no text is encoded as."""

@@ -1,7 +1,9 @@
 """Players of a run's episodes: the policy, the choice of episodes, and their record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
 
 from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
@@ -62,6 +64,11 @@ class Players:
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
         rollout = self.config.rollout
         return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
+
+    def publish(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
+        """Give the sampler new weights; the time that takes is a part of the iteration's (`time/publish_s`)."""
+        with self.observers.timekeeper.during("publishing"):
+            self.sampler.set_weights(weights, version)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects and records the episodes of an iteration."""

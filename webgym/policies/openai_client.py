@@ -362,7 +362,7 @@ class OpenAIClient:
             return None
         try:
             found = self._accepted(response, path).json()
-        except ValueError:
+        except (ValueError, RecursionError):  # the second for some thousand brackets
             found = None
         if not isinstance(found, dict):
             raise PolicyFault(f"{self.server.shown}{path} answered in another form than the protocol's: expected a JSON object")
@@ -391,7 +391,7 @@ class OpenAIClient:
                     response = await http.request(method, path, content=_encoded(body), headers=JSON_HEADERS)
             except TimeoutError:
                 failure = f"did not answer within {min(self.patience.timeout_s, left_s):g} s"
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:  # also an answer that is packed in another way than it says
                 failure = f"cannot be reached ({type(error).__name__}: {str(error)[:200] or 'no further words'})"
             else:
                 if not _passing(response):
@@ -441,7 +441,7 @@ class OpenAIClient:
         """The server's words on its refusal, as " (...)", without the key; "" where it said nothing."""
         try:
             said = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             said = response.text
         for name in ("error", "message", "detail"):  # {"error": {"message": ...}}, {"message": ...}, {"detail": ...}
             if isinstance(said, dict) and name in said:
