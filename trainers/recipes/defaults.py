@@ -85,7 +85,7 @@ def imitation(model: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], str]
     """The same for `webgym sft`: settings of imitation where `data` is silent, and a line that says so."""
     if not model or model == "webgym-tiny" or not (found := about(model)).pretrained:
         return {}, ""
-    adapts = found.adapter or _rank(validated(LoraSettings, data.get("lora", {})), data)
+    adapts = found.adapter or _rank(validated(LoraSettings, data.get("lora", {}), "lora: "), data)
     wanted = {**({} if found.adapter else {"lora": {"rank": RANK}}), "optimizer": "adamw", "lr": 5e-4 if adapts else 2e-5}
     return _where_silent(model, found, wanted, data)
 

@@ -27,7 +27,7 @@ LEAST_LOGPROB = -100.0
 """A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
 MOST_DRIFT = 0.2
 """Mean distance in nats a token beyond which a server samples from another distribution. 16-bit arithmetic makes some 0.01."""
-UNLIKELY = math.log(1e9)
+UNLIKELY = math.log(1e6)
 """A server whose tokens come by chance less than once in so many runs samples from another distribution than it says."""
 TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
 

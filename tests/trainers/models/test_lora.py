@@ -151,15 +151,15 @@ def written(base, folder, **settings):
     import peft
 
     torch.manual_seed(1)
-    config = peft.LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", **{"target_modules": ["q_proj", "down_proj"], **settings})
-    adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    adapted = prepare(AutoModelForCausalLM.from_pretrained(base))
+    adapted.add_adapter(peft.LoraConfig(r=4, lora_alpha=8, **{"target_modules": ["q_proj", "down_proj"], **settings}))
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_" in name:
                 parameter.add_(0.2 * torch.randn_like(parameter))
     adapted.save_pretrained(folder)
     chat_tokenizer().save_pretrained(folder)
-    return logprobs(prepare(adapted.merge_and_unload()))
+    return logprobs(adapted.eval())
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_an_adapter_from_elsewhere_is_sampled_saved_and_valued_as_it_is_learned(
     [
         ({"modules_to_save": ["lm_head"]}, r"an adapter with modules_to_save=.*merge it into its base first"),
         ({"use_dora": True}, "an adapter with use_dora=True"),
-        ({"lora_bias": True}, "an adapter with lora_bias=True"),
+        ({"bias": "all"}, "an adapter with bias=all"),
         ({"trainable_token_indices": [1]}, "an adapter with trainable_token_indices="),
     ],
 )

@@ -265,9 +265,7 @@ class Sharper(Backend):
         return {"choices": [{"text": found.text, "token_ids": found.ids, "logprobs": logprobs}]}
 
 
-@pytest.mark.parametrize(
-    ("factor", "greedy", "words"), [(1.0, True, "likelier"), (0.6, False, "likelier"), (1.6, False, "less likely"), (1.0, False, "")]
-)
+@pytest.mark.parametrize(("factor", "greedy", "words"), [(1.0, True, "likelier"), (2.0, False, "less likely"), (1.0, False, "")])
 def test_a_server_that_samples_otherwise_than_asked_is_found_out_by_its_tokens(factor, greedy, words, tmp_path: Path):
     model, tokenizer = sharp(), chat_tokenizer()
     with (
@@ -285,7 +283,7 @@ def sharp():
     """A model that is sure of some tokens."""
     model = chat_model()
     with torch.no_grad():
-        model.lm_head.weight.mul_(60.0)
+        model.lm_head.weight.mul_(50.0)
     return model
 
 
