@@ -17,6 +17,7 @@
         │   └── HangFault          something did not answer within its deadline
         ├── SiteFault              the site under test failed to start, died, or answered with a server error
         ├── JudgeFault             the success check itself failed
+        ├── DiskFault              a temporary file of the episode cannot be written, because the disk is full
         ├── PolicyFault            the model server behind a policy does not answer, or answers with a server error
         └── WorkerFault            the process that played the episode was lost
 
@@ -100,6 +101,12 @@ class JudgeFault(Fault):
     kind = "judge"
 
 
+class DiskFault(Fault):
+    """A temporary file of the episode could not be written."""
+
+    kind = "disk"
+
+
 class PolicyFault(Fault):
     """The model server behind a policy failed."""
 
@@ -112,15 +119,16 @@ class WorkerFault(Fault):
     kind = "worker"
 
 
-FAULTS = tuple(sorted(fault.kind for fault in (BrowserFault, RendererFault, HangFault, SiteFault, JudgeFault, PolicyFault, WorkerFault)))
+_KINDS = (BrowserFault, RendererFault, HangFault, SiteFault, JudgeFault, DiskFault, PolicyFault, WorkerFault)
+FAULTS = tuple(sorted(fault.kind for fault in _KINDS))
 """The kinds of faults."""
 
 
-def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
-    """`"; did you mean 'a' or 'b'?"` for the known words nearest to `word`, or `""`.
+def did_you_mean(word: object, known: Iterable[str], limit: int = 3) -> str:
+    """`"; did you mean 'a' or 'b'?"` for the known words nearest to `word`, or `""`, as for what is no text.
 
     >>> did_you_mean("gpro", ["grpo", "archer"])
     "; did you mean 'grpo'?"
     """
-    near = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.5) if isinstance(word, str) else []
     return f"; did you mean {' or '.join(repr(w) for w in near)}?" if near else ""
