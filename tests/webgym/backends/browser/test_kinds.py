@@ -119,9 +119,10 @@ READ: dict[str, tuple[str, list[str]]] = {
     ),
     "a page that is edited as a whole": ("<iframe srcdoc='<html contenteditable aria-label=F><body>old'></iframe>", ["textbox F = old"]),
     "what shows under the pointer": (
-        "<style>.s{display:none} .m:hover .s{display:block} .i:hover::after{content:'tip'}</style><div class=m>Menu<p class=s>Sub</p></div>"
-        "<p>Size <i class=i>?</i><p id=h>Info<script>h.onmouseenter = () => 0</script><div class=m><a href=/>Link</a><p class=s>Sub</div>",
-        ["clickable Menu", "text Size", "clickable ?", "clickable Info", "link Link"],
+        "<style>.s{display:none} .m:hover .s, b:hover + .s{display:block} i:hover .n{opacity:1} .i:hover::after{content:'tip'}</style>"
+        "<div class=m>Menu<p class=s>Sub</p></div><p>Size <i class=i>?</i> <i>plain</i> <b>Tip</b><span class=s>of it</span><p id=h>Info"
+        "<script>h.onmouseenter = () => 0</script><div class=m><a href=/>Link</a><p class=s>Sub</div>",
+        ["clickable Menu", "text Size", "clickable ?", "text plain", "clickable Tip", "clickable Info", "link Link"],
     ),
     "seen through a filter": ("<style>.f{filter:opacity(0)}</style><p class=f>a<p>b", ["text b"]),
     "a link around what floats": ("<a href=/><span style='float:left'><img alt=Go width=30 height=30></span></a>", ["link Go"]),

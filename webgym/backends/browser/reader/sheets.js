@@ -17,7 +17,7 @@
     || /transparent|, 0\)|\/ 0/.test(style.color) || style.webkitTextFillColor !== "";
   const nothing = () => ({ pseudo: [], odd: [], counts: [], reveals: [], pictures: [] });
   // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
-  const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])[^\s>+~]*?(?:\s*[>+~\s]\s*\S|::?(?:before|after))/;
+  const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])([^\s>+~:]*)(?:(\s*[>+~\s]\s*\S.*)|::?(?:before|after))$/;
   const shows = ({ display, visibility, opacity, content }) => (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content));
   const gather = (rules, parent, found, base, scope = "*") => {
     for (const rule of rules) {
@@ -26,7 +26,7 @@
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
         if (isOdd(style)) found.odd.push(mine);
-        if (mine.includes(":hover") && shows(style)) for (const part of split(mine)) { const holder = HOVERED.exec(part)?.[1].trim(); if (holder) found.reveals.push(holder); }
+        if (mine.includes(":hover") && shows(style)) for (const part of split(mine)) { const told = HOVERED.exec(part); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
         if (/counters?\(/.test(content) || style.counterReset || style.counterIncrement || style.counterSet) found.counts.push(...split(mine).filter((part) => !/::?(?!before|after)[a-z-]*(marker|letter|line)/.test(part)));
         if (content && mine.includes(":hover"))
           for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
@@ -53,6 +53,21 @@
   let known = new Map();                                   // root -> {pseudo, odd, reveals}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
+  // Those that a rule shows something for which is there and does not show now.
+  const revealing = (root, pairs) => {
+    const found = new Set();
+    const hidden = (el) => { const style = getComputedStyle(el); return w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0"; };
+    for (const [holder, inside] of pairs) {
+      if (!inside) { for (const el of all(root, [holder])) found.add(el); continue; }
+      for (const shown of all(root, [holder + inside])) {
+        if (!hidden(shown)) continue;
+        const beside = /^\s*[+~]/.test(inside), parent = w.parentOf(shown);
+        if (!beside) { const el = w.kindOf(parent) === 1 && w.closest(parent, holder); if (el) found.add(el); continue; }
+        for (let el = shown.previousElementSibling; el; el = el.previousElementSibling) if (w.matches(el, holder)) { found.add(el); break; }
+      }
+    }
+    return found;
+  };
   const counted = (root, selectors) => {
     if (!selectors.some((part) => PSEUDO.test(part))) return new Map();  // what is counted is not written anywhere
     const at = (place) => all(root, selectors.filter((part) => (PSEUDO.exec(part)?.[1] ?? "own") === place).map(bare));
@@ -60,7 +75,7 @@
   };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), reveals: all(root, reveals), counters: counted(root, counts) };
+      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), reveals: revealing(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
       known.set(root, found);
     }
