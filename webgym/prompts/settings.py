@@ -46,8 +46,10 @@ class PromptSettings:
             if key not in known:
                 raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
         settings = cls(**data)
-        if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
-            raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
+        for name, value, choices in (("style", settings.style, ("chat", "compact")), ("dialect", settings.dialect, DIALECTS)):
+            if value not in choices:
+                near = did_you_mean(value, choices)
+                raise ConfigError(f"prompt {name} {value!r}: expected {', '.join(choices[:-1])} or {choices[-1]}{near}")
         if settings.context not in ("window", "conversation"):
             near = did_you_mean(str(settings.context), ("window", "conversation"))
             raise ConfigError(f"prompt context {settings.context!r}: expected window or conversation{near}")
