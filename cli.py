@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import math
+import shlex
 import sys
 import warnings
 from dataclasses import asdict
@@ -234,14 +235,15 @@ def tasks_new(
 
         file, notes = new_application.create(name, app, folder or Path("."))
         print("\n".join([str(file), *notes]))
-        print(f"try it: webgym tasks validate {file}; then give `--tasks {file}` to eval, demos or train")
+        place = shlex.quote(str(file))
+        print(f"try it: webgym tasks validate {place}; then give `--tasks {place}` to eval, demos or train")
         return
     if python and templated:
         raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
     for file in create(name, target, "templated" if templated else "python" if python else "written"):
         print(file)
-    path = target if target.is_absolute() else f"./{target}"
+    path = shlex.quote(str(target if target.is_absolute() else f"./{target}"))
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
 
 
@@ -469,8 +471,9 @@ def train(
             return
         display = display_for(console)
         if resume is not None:
-            if recipe:
-                raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            for option, given in (("--recipe", recipe), ("--config", config), ("--name", name)):
+                if given is not None and given != "":
+                    raise WebGymError(f"{option} {given}: expected a new run, got --resume: a run goes on with its own, in its own folder")
             trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
         else:
             data = recipes.get(recipe).config if recipe else {}
@@ -485,9 +488,10 @@ def train(
             try:
                 trainer.train()
             except KeyboardInterrupt:
-                _say(f"stopped at once; `webgym train --resume {trainer.run.path}` goes on from its newest checkpoint")
+                _say(f"stopped at once; `webgym train --resume {shlex.quote(str(trainer.run.path))}` goes on from its newest checkpoint")
                 raise typer.Exit(130) from None
-    console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
+    place = shlex.quote(str(trainer.run.path))
+    console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {place}` evaluates it", soft_wrap=True)
 
 
 @recipes_app.command("list")

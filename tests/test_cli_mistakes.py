@@ -46,6 +46,10 @@ MISTAKES = [
     ("demos --out bytes --episodes 1 -t wizard.h1 --backend text", "bytes cannot be written or read: file exists; give another place"),
     ("demos --out /proc/x --episodes 1 -t wizard.h1 --backend text", "/proc/x cannot be written or read: no such file or directory"),
     ("tasks new a-b --folder bytes/x", "bytes/x/pages cannot be written or read: not a directory"),
+    ("eval --checkpoint webgym-tiny --against nowhere -t wizard.h1 --backend text", "there is no folder nowhere: expected a run folder"),
+    ("eval --checkpoint webgym-tiny --against empty -t wizard.h1 --backend text", "empty is neither a checkpoint"),
+    ("train --model ./nowhere --tasks wizard.h1 --backend text", "there is no folder './nowhere': expected one with config.json"),
+    ("train --resume runs/latest --name other", "--name other: expected a new run, got --resume"),
     # names
     ("tasks new miniwob", "there is a pack 'miniwob' already, whose site and ids it would have: give another name"),
     ("taks", "No such command 'taks'. Did you mean 'tasks'?"),

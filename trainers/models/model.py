@@ -125,7 +125,9 @@ def check_device(device: str) -> None:
 
 def check_hub(name: str) -> None:
     """Raises UsageError at once where this is no name of the hub, or it is not in the hub's cache and the hub cannot be reached."""
-    if "/" not in name:
+    if name.startswith((".", "/", "~")):
+        raise UsageError(f"there is no folder {name!r}: expected one with config.json, weights in safetensors and a tokenizer")
+    if name.count("/") != 1:
         raise UsageError(
             f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name "
             "with its owner, such as Qwen/Qwen3-0.6B"
