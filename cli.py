@@ -1,6 +1,7 @@
 """The command line: parses, validates and calls one function. `webgym --help` lists the commands."""
 
 import errno
+import io
 import json
 import logging
 import math
@@ -471,9 +472,13 @@ def train(
             return
         display = display_for(console)
         if resume is not None:
-            for option, given in (("--recipe", recipe), ("--config", config), ("--name", name)):
-                if given is not None and given != "":
-                    raise WebGymError(f"{option} {given}: expected a new run, got --resume: a run goes on with its own, in its own folder")
+            if recipe:
+                raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            if config or name:
+                what = f"--config {config}" if config else f"--name {name}"
+                raise WebGymError(
+                    f"{what}: expected a new run, got --resume: a run goes on in its own folder; --set changes its configuration"
+                )
             trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
         else:
             data = recipes.get(recipe).config if recipe else {}
@@ -545,6 +550,36 @@ def collector(
     if tasks:
         task_sets.choose(tasks)  # task files and packs of others become known
     command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
+
+
+@app.command()
+def plan(
+    gpus: Annotated[int, typer.Option(min=2, help="GPUs, for generation and learning together.")] = 8,
+    model: Annotated[str, typer.Option(help="Size of the model, such as 4b or 135m.")] = "4b",
+    turns: Annotated[float, typer.Option(min=1, help="Turns of an episode.")] = 15,
+    prompt: Annotated[float, typer.Option(min=1, help="Tokens of a turn's prompt.")] = 1500,
+    answer: Annotated[float, typer.Option(min=1, help="Tokens of a turn's answer.")] = 64,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of an iteration.")] = 16,
+    group_size: Annotated[int, typer.Option(min=1, help="Episodes of a group.")] = 8,
+    cores: Annotated[int, typer.Option(min=1, help="Processor cores of all collectors together.")] = 32,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions of all collectors together.")] = 128,
+    staleness: Annotated[int, typer.Option(min=0, max=8, help="Updates that collecting may be behind; 0 is lockstep.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Forecast the time of an iteration on many machines, and share the GPUs between generation and learning."""
+    from trainers.recipes import plan as planning
+
+    fleet = planning.Fleet(
+        planning.parameters(model), cores=cores, sessions=sessions, groups=groups, group_size=group_size, turns=turns, prompt=prompt,
+        answer=answer, staleness=staleness,
+    )  # fmt: skip
+    fleet = planning.split(fleet, gpus)
+    found = planning.forecast(fleet)
+    if as_json:
+        print(json.dumps({"fleet": asdict(fleet), "forecast": asdict(found)}, indent=2))
+        return
+    _say("\n".join([f"of {gpus} GPUs, {fleet.generators} generate and {fleet.learners} learn", *found.lines()]))
+    _say("(a simulation with rates of docs/scaling.md; speeds of GPUs are a third of the maker's figures, not measured)")
 
 
 @app.command("config")
@@ -676,7 +711,7 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     """The JSON object that an option's text holds. Raises WebGymError where it is none."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise WebGymError(f"""{option} {text!r}: expected a JSON object such as '{{"top_k": 20}}'""")
@@ -826,6 +861,9 @@ def study_forks(
     grid: Annotated[Path | None, typer.Option(help="TOML file with problems and contenders; the published grid unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/forks"),
     stage: Annotated[str, typer.Option(help="signal, tune, measure, or all.")] = "all",
+    rows: Annotated[
+        Path | None, typer.Option(help="Report the rows of this file, one a line, in place of the folder's; nothing is played.")
+    ] = None,
     most: MostOption = None,
     plan: PlanOption = False,
     report: ReportOption = False,
@@ -833,23 +871,31 @@ def study_forks(
     as_json: JsonOption = False,
 ) -> None:
     """Compare credit by sampling with critics and groups on a table of choices: signal-to-noise per step, and steps to learn."""
-    from trainers.studies.forks import FORKS, STAGES, ForkStudy, tables
+    from trainers.studies.fork_figures import committed, plot_law, plot_runs
+    from trainers.studies.forks import FORKS, STAGES, ForkStudy, read_grid, reported, tables
     from trainers.studies.plots import plot_forks, pyplot
 
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of signal, tune, measure, all")
     if plots:
         pyplot()
-    study = ForkStudy(grid or FORKS, out)
-    if plan:
-        _say("\n".join(study.plan()))
-        return
-    if not report:
-        study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
-    found = study.report()
+    if rows:
+        signals, measured = committed(rows)
+    else:
+        study = ForkStudy(grid or FORKS, out)
+        if plan:
+            _say("\n".join(study.plan()))
+            return
+        if not report:
+            study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
+        signals, measured = study.rows()
+    asked = read_grid(grid or FORKS)
+    found = reported(asked, signals, measured)
     _show(found, tables, as_json)
     if plots:
         plot_forks(found, plots)
+        plot_law(asked, signals, plots)
+        plot_runs(measured, [x.label for x in asked.learning.contenders], plots)
 
 
 @study_app.command("learning")
@@ -1109,6 +1155,9 @@ def run() -> None:
     With `--verbose`, an error of a file has its traceback.
     """
     warnings.showwarning = _warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # texts of pages and agents are printed, and a terminal need not know all letters
     try:
         app(prog_name="webgym")
     except WebGymError as error:

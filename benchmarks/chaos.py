@@ -1,6 +1,6 @@
 """Chaos: kills, stops, closed ports, full disks and hostile pages at random moments of a collection and of a training run.
 
-    python -m benchmarks.chaos [--faults 300] [--seed 0] [--sessions 2] [--write docs/faults.md] [--json FILE]
+    python -m benchmarks.chaos [--faults 300] [--seed 0] [--sessions 2] [--ledger FILE] [--write docs/faults.md] [--json FILE]
 
 Collection: oracles play MiniWoB++, a site with state and an application in a process of its own. Between their episodes, pages that block,
 eat memory, open windows, redirect without end, and flood downloads, sockets and dialogs are opened. Meanwhile one blow after another falls
@@ -9,6 +9,8 @@ page may be a success. Afterwards no process, descriptor or temporary folder may
 
 Training: a run of the browser is struck in the same way, from outside. It must end, and be the calm run bit for bit where every fault was
 mended. Then a run is written to a small disk that fills up: it must end with one sentence, and what was saved before must be whole.
+
+With a ledger, each round is on the disk before the next begins, and a run that was cut off goes on from there.
 """
 
 # ruff: noqa: E501
@@ -23,10 +25,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from typing import Any
 import torch
 
 from benchmarks.applications import COMMAND
+from benchmarks.chaos_tally import Ledger, Tally
 from benchmarks.hacks.world import HOST, HackSite
 from benchmarks.resume import CASES, Case, _process, _to_the_end, differences
 from trainers.runs.run_folder import RunFolder
@@ -49,11 +52,13 @@ from webgym.policies.scripted import OraclePolicy
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines, Retries
 from webgym.sites import Query, Server, Sqlite
+from webgym.sites.apps.clock import environment, library, set_clock
 from webgym.task import PENDING, SUCCESS, Evidence, Start, Task, Verdict
 from webgym.types import Action, Click, EpisodeKey, Observation, Trajectory, Wait
 
 CALM_TASKS = ("miniwob.click-button", "miniwob.login-user", "mail.star", "chaos.cards")
 PAUSE_S = (0.5, 3.0)  # between two blows
+DISK_MB = 1024  # of the disk that holds all temporary files
 BUTTON = "<h1>hostile</h1><button id=b>b</button>"
 HOSTILE = {
     "blocks": "<script>b.onclick = () => { for (;;); }</script>",
@@ -70,35 +75,6 @@ HOSTILE = {
     "e.append(d); e = d } }</script>",
     "closes itself": "<script>b.onclick = () => close()</script>",
 }  # fmt: skip
-
-
-@dataclass
-class Tally:
-    """The figures of a run of chaos. `wrong` says what must not be, in words."""
-
-    blows: Counter[str] = field(default_factory=Counter)
-    missed: Counter[str] = field(default_factory=Counter)  # there was no victim
-    episodes: int = 0
-    hostile: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    retries: int = 0
-    seconds: float = 0.0
-    longest_s: float = 0.0  # of ten episodes, with all that befell them
-    wrong: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as plain data."""
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
-
-    def note(self, found: Sequence[Trajectory]) -> None:
-        """Count the outcomes."""
-        for trajectory in found:
-            self.outcomes[trajectory.outcome.kind] += 1
-            self.faults.update(trajectory.outcome.faults)
-            self.retries += trajectory.outcome.retries
-            if trajectory.outcome.faulted and trajectory.outcome.reward == trajectory.outcome.reward:
-                self.wrong.append(f"{trajectory.key}: a fault with the reward {trajectory.outcome.reward}")
 
 
 # --- what is played ----------------------------------------------------------------------------------------------------------
@@ -201,38 +177,63 @@ def strike(root: int, what: str, number: signal.Signals, rng: random.Random) -> 
     return True
 
 
-async def _close_port(arena: Arena, rng: random.Random, connections: bool) -> bool:
-    """Close the port of a session, or abort its connections."""
+async def _close_port(arena: Arena, rng: random.Random) -> bool:
+    """Close the port of a session."""
     living = [env._session for env in arena.envs if env._session is not None]
     if not living:
         return False
     listener = in_browser(rng.choice(living))._profile.listener
-    if connections:
-        for connection in list(listener.state.connections):
-            connection.transport.abort()
-    elif listener._server is not None:
+    if listener._server is not None:
         listener._server.close()
     return True
 
 
-def blows(arena: Arena, rng: random.Random) -> dict[str, Callable[[], bool]]:
+def _fill(folder: Path, rng: random.Random) -> bool:
+    """Leave no byte of the small disk free for a second or two; False where the folder is on no disk of its own."""
+    if not os.path.ismount(folder):
+        return False
+    path = folder / "filler"
+    with path.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        except OSError:
+            time.sleep(rng.uniform(0.5, 2.0))
+    path.unlink(missing_ok=True)  # closing a file on a full disk can fail, which is why it was flushed
+    return True
+
+
+def _jump(clock: Path, rng: random.Random) -> bool:
+    """Set the wall clock of this process and of all below it by up to two days; the monotonic clock stays real."""
+    set_clock(clock, time.time() + rng.choice((-1, 1)) * rng.choice((1, 60, 3600, 86_400, 172_800)))
+    return True
+
+
+def blows(arena: Arena, rng: random.Random, folder: Path, clock: Path | None) -> dict[str, Callable[[], bool]]:
     """What can fall on a collection of this process, by name."""
     here = os.getpid()
     found: dict[str, Callable[[], bool]] = {f"kill a {what}": partial(strike, here, what, signal.SIGKILL, rng) for what in PROCESSES}
-    found |= {f"stop a {what}": partial(strike, here, what, signal.SIGSTOP, rng) for what in ("browser", "renderer", "driver")}
-    found["close a port"] = lambda: loop_thread().run(_close_port(arena, rng, False))
+    stopped = ("browser", "renderer", "driver", "site's process")
+    found |= {f"stop a {what}": partial(strike, here, what, signal.SIGSTOP, rng) for what in stopped}
+    found["close a port"] = lambda: loop_thread().run(_close_port(arena, rng))
+    found["fill the disk"] = partial(_fill, folder, rng)
+    if clock is not None:
+        found["set the clock"] = partial(_jump, clock, rng)
     return found
 
 
 # --- collection --------------------------------------------------------------------------------------------------------------
 
 
-def _keys(count: int) -> list[EpisodeKey]:
-    """Episodes of calm tasks, and a hostile one after every fourth."""
-    calm = [EpisodeKey(CALM_TASKS[number % len(CALM_TASKS)], 100 + number % 7, group=number) for number in range(count)]
-    hostile = [EpisodeKey(f"chaos.hostile-{number % len(HOSTILE)}", 0, group=count + number) for number in range(count // 4)]
-    mixed = [key for number, key in enumerate(calm) for key in ([key, hostile[number // 4]] if number % 4 == 3 else [key])]
-    return mixed
+def _keys(begin: int, count: int) -> list[EpisodeKey]:
+    """Episodes of calm tasks from number `begin` on, and a hostile one after every fourth; all kinds come in turn."""
+    found = []
+    for number in range(begin, begin + count):
+        found.append(EpisodeKey(CALM_TASKS[number % len(CALM_TASKS)], 100 + number % 7, group=2 * number))
+        if number % 4 == 3:
+            found.append(EpisodeKey(f"chaos.hostile-{number // 4 % len(HOSTILE)}", 0, group=2 * number + 1))
+    return found
 
 
 def _shape(trajectory: Trajectory) -> tuple[Any, ...]:
@@ -244,35 +245,50 @@ def _shape(trajectory: Trajectory) -> tuple[Any, ...]:
     )
 
 
-def collected(wanted: int, sessions: int, rng: random.Random, tell: Callable[[str], None]) -> Tally:
-    """A collection under `wanted` blows."""
-    tally, begun = Tally(), time.monotonic()
+@dataclass(frozen=True)
+class Field:
+    """What a collection is struck with, and where its figures go."""
+
+    rng: random.Random
+    folder: Path
+    clock: Path | None
+    ledger: Ledger
+    tell: Callable[[str], None]
+
+
+def collected(wanted: int, sessions: int, field: Field) -> None:
+    """Play rounds until so many blows have hit, those of earlier runs in the ledger included."""
     policy = OraclePolicy(registry.task)
     calm: dict[tuple[str, int], tuple[Any, ...]] = {}
     with Arena(sessions) as arena:
-        for found in arena.collect(policy, [key for key in _keys(28) if "hostile" not in key.task_id]):
+        for found in arena.collect(policy, [key for key in _keys(0, 28) if "hostile" not in key.task_id]):
             calm[found.key.task_id, found.key.seed] = _shape(found)
-        over = threading.Event()
-        striker = threading.Thread(target=_strike_on, args=(blows(arena, rng), wanted, rng, tally, over, tell))
+        over, done = threading.Event(), deque[tuple[str, bool]]()
+        striker = threading.Thread(target=_strike_on, args=(blows(arena, field.rng, field.folder, field.clock), field, over, done))
         striker.start()
         try:
-            while not over.is_set():
-                _round(arena, policy, calm, tally)
+            while (total := field.ledger.total("collection")).struck < wanted and striker.is_alive():
+                _round(arena, policy, calm, field, done, total.episodes)
         finally:
             over.set()
             striker.join()
-    tally.seconds = time.monotonic() - begun
-    return tally
 
 
-def _round(arena: Arena, policy: Policy, calm: Mapping[tuple[str, int], tuple[Any, ...]], tally: Tally) -> None:
-    """Play a few episodes, and judge them."""
-    before = time.monotonic()
-    found = arena.collect(policy, _keys(8), deadlines=Deadlines(step_s=40.0, close_s=5.0), retries=Retries(limit=6, backoff_s=0.1))
-    tally.longest_s = max(tally.longest_s, time.monotonic() - before)
+def _round(arena: Arena, policy: Policy, calm: Mapping[Any, tuple[Any, ...]], field: Field, done: "deque[Any]", played: int) -> None:
+    """Play a few episodes, judge them, and write down what fell on them."""
+    before, tally = time.monotonic(), Tally()
+    found = arena.collect(policy, _keys(played, 8), deadlines=Deadlines(step_s=40.0, close_s=5.0), retries=Retries(limit=6, backoff_s=0.1))
+    tally.seconds = tally.longest_s = time.monotonic() - before
     tally.note(found)
     for one in found:
         _judge(one, calm, tally)
+    while done:
+        name, hit = done.popleft()
+        (tally.blows if hit else tally.missed)[name] += 1
+    field.ledger.add("collection", tally)
+    field.tell(
+        f"round: {dict(tally.outcomes)}, {tally.seconds:.0f} s, {field.ledger.total('collection').struck} blows; {tally.wrong or 'ok'}"
+    )
 
 
 def _judge(one: Trajectory, calm: Mapping[tuple[str, int], tuple[Any, ...]], tally: Tally) -> None:
@@ -289,23 +305,12 @@ def _judge(one: Trajectory, calm: Mapping[tuple[str, int], tuple[Any, ...]], tal
         )
 
 
-def _strike_on(
-    known: Mapping[str, Callable[[], bool]],
-    wanted: int,
-    rng: random.Random,
-    tally: Tally,
-    over: threading.Event,
-    tell: Callable[[str], None],
-) -> None:
-    try:
-        while sum(tally.blows.values()) < wanted and not over.is_set():
-            time.sleep(rng.uniform(*PAUSE_S))
-            name = rng.choice(sorted(known))
-            hit = known[name]()
-            (tally.blows if hit else tally.missed)[name] += 1
-            tell(f"{name}: {'hit' if hit else 'nobody there'}")
-    finally:
-        over.set()
+def _strike_on(known: Mapping[str, Callable[[], bool]], field: Field, over: threading.Event, done: "deque[tuple[str, bool]]") -> None:
+    """Let blows fall until it is over."""
+    while not over.wait(field.rng.uniform(*PAUSE_S)):
+        name = field.rng.choice(sorted(known))
+        done.append((name, known[name]()))
+        field.tell(f"{name}: {'hit' if done and done[-1][1] else 'nobody there'}")
 
 
 # --- what is left ------------------------------------------------------------------------------------------------------------
@@ -346,8 +351,8 @@ def _descriptors() -> set[str]:
 # --- training ----------------------------------------------------------------------------------------------------------------
 
 
-def trained(parent: Path, wanted: int, rng: random.Random, tell: Callable[[str], None]) -> tuple[Tally, list[str]]:
-    """A run that is struck from outside, beside the same run on a calm day; and what is wrong with it."""
+def trained(parent: Path, wanted: int, rng: random.Random, tell: Callable[[str], None]) -> Tally:
+    """A run that is struck from outside, beside the same run on a calm day."""
     case, tally = CASES[0], Tally()
     _to_the_end(partial(case.start, parent, "calm"))
     tell("the calm run is over")
@@ -364,11 +369,10 @@ def trained(parent: Path, wanted: int, rng: random.Random, tell: Callable[[str],
         tell(f"training: {number.name} of a {name}: {'hit' if hit else 'nobody there'}")
     process.join(900)
     tally.seconds = time.monotonic() - begun
-    wrong = []
     if process.is_alive() or process.exitcode:
-        wrong.append(f"the struck run ended with {process.exitcode}")
+        tally.wrong.append(f"the struck run ended with {process.exitcode}")
         process.kill()
-        return tally, wrong
+        return tally
     with RunFolder.open(parent / "struck", write=False) as run:
         for path in sorted(run.trajectory_path(1).parent.glob("*.jsonl")):
             from webgym.record.store import load
@@ -378,8 +382,8 @@ def trained(parent: Path, wanted: int, rng: random.Random, tell: Callable[[str],
     lost = tally.outcomes["fault"] + tally.outcomes["agent_caused"]
     if differ and not lost:
         own = [words for words in differ if "rows" not in words]  # the rows count the faults
-        wrong += [f"the struck run differs from the calm one: {words}" for words in own]
-    return tally, wrong + tally.wrong
+        tally.wrong += [f"the struck run differs from the calm one: {words}" for words in own]
+    return tally
 
 
 @contextmanager
@@ -423,34 +427,63 @@ def filled(case: Case, megabytes: int) -> str:
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 
 
-def table(result: Mapping[str, Any]) -> str:
+def table(parts: Mapping[str, Tally], skipped: Sequence[str]) -> str:
     """The figures in Markdown."""
-    lines = ["| what | collection | training |", "|---|---|---|"]
-    one, other = result["collection"], result["training"]
+    one, other = parts["collection"], parts["training"]
+    lines = ["| what | collection | training |", "|---|---|---|", f"| faults injected | {one.struck} | {other.struck} |"]
     for name in ("episodes", "hostile", "retries"):
-        lines.append(f"| {name} | {one[name]} | {other[name]} |")
+        lines.append(f"| {name} | {getattr(one, name)} | {getattr(other, name)} |")
     for name in ("blows", "faults", "outcomes"):
-        lines.append(f"| {name} | {_counted(one[name])} | {_counted(other[name])} |")
-    lines.append(f"| longest ten episodes (s) | {one['longest_s']:.0f} | |")
-    lines.append(f"| seconds | {one['seconds']:.0f} | {other['seconds']:.0f} |")
-    lines.append(f"| false outcomes, leaks, hangs | {len(result['wrong'])} | (both) |")
-    return "\n".join(lines)
+        lines.append(f"| {name} | {_counted(getattr(one, name))} | {_counted(getattr(other, name))} |")
+    lines.append(f"| longest ten episodes (s) | {one.longest_s:.0f} | |")
+    lines.append(f"| seconds | {one.seconds:.0f} | {other.seconds:.0f} |")
+    lines.append(f"| false outcomes, leaks, hangs, torn files | {sum(len(part.wrong) for part in parts.values())} | (all parts) |")
+    return "\n".join([*lines, "", *(f"Skipped: {words}." for words in skipped)]).rstrip()
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
 
 
-def main() -> None:
+PARTS = ("collection", "training", "disks", "left")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=300, help="blows on the collection; a tenth as many fall on the training run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--no-training", action="store_true", help="the collection only")
+    parser.add_argument("--ledger", type=Path, help="a file of the rounds that were played: a run that was cut off goes on from there")
+    parser.add_argument("--faketime", type=Path, default=library(), help="the library of libfaketime, where it is not installed")
     parser.add_argument("--write", type=Path, help="put the table into this page")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
+    return parser.parse_args()
+
+
+def _with_clock(library: Path) -> Path:
+    """The file of this process's clock. Begins the process again under the library, where it is not yet."""
+    if "FAKETIME_TIMESTAMP_FILE" not in os.environ:
+        file = Path(tempfile.mkdtemp(prefix="chaos-clock-"), "clock")
+        file.write_text("+0\n")
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.chaos", *sys.argv[1:]], {**os.environ, **environment(file, library)})
+    return Path(os.environ["FAKETIME_TIMESTAMP_FILE"])
+
+
+@contextmanager
+def _folder() -> Iterator[tuple[Path, str]]:
+    """The folder of all temporary files, on a small disk where one can be mounted; and what is skipped where none can be."""
+    with small_disk(DISK_MB) as disk, tempfile.TemporaryDirectory(prefix="chaos-") as plain:
+        folder = disk or Path(plain)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        yield folder, "" if disk else "a full disk under a collection (this user cannot mount a small disk)"
+
+
+def main() -> None:
+    arguments = _arguments()
+    clock = None if arguments.faketime is None else _with_clock(arguments.faketime)
+    ledger = Ledger(arguments.ledger)
+    rng = random.Random(f"{arguments.seed} {len(ledger)}")
     torch.set_num_threads(1)  # a process that has threads cannot be forked
     logging.disable(logging.CRITICAL)
     chromium.ANSWER_S, profile.CLOSE_S = 4.0, 2.0  # a stopped process costs less of the time in which others are struck
@@ -458,35 +491,29 @@ def main() -> None:
     def tell(words: str) -> None:
         print(words, file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        os.environ["TMPDIR"] = tempfile.tempdir = folder
-        struck, wrong = Tally(), []
-        disks = {}
-        if not arguments.no_training:  # first: what is forked must not have a browser yet
-            runs = Path(folder, "runs")
-            struck, wrong = trained(runs, max(1, arguments.faults // 10), rng, tell)
-            tell(f"training: {struck}; wrong: {wrong}")
+    with _folder() as (folder, skip):
+        skipped = [words for words in (skip, "" if clock else "a clock that jumps (libfaketime is not installed)") if words]
+        if not arguments.no_training and not ledger.has("disks"):  # first: what is forked must not have a browser yet
+            if not ledger.has("training"):
+                ledger.add("training", trained(folder / "runs", max(1, arguments.faults // 10), rng, tell))
+                tell(f"training: {ledger.total('training')}")
             disks = {f"{size} MB": filled(CASES[0], size) for size in (3, 12)}
-            wrong += [f"disk of {size}: {words}" for size, words in disks.items() if words and not words.startswith("skipped")]
+            ledger.add("disks", Tally(wrong=[f"disk of {size}: {x}" for size, x in disks.items() if x and not x.startswith("skipped")]))
         before = _descriptors()
         with tasks():
-            tally = collected(arguments.faults, arguments.sessions, rng, tell)
-        wrong += tally.wrong + [f"left: {words}" for words in left(before, Path(folder)) if not words.startswith("descriptor")]
-        result = {
-            "collection": tally.to_json(),
-            "training": struck.to_json(),
-            "disks": disks,
-            "clock": "skipped: pages have clocks of their own",
-        }
-        result |= {"wrong": wrong, "seed": arguments.seed, "sessions": arguments.sessions}
-    print(table(result))
+            collected(arguments.faults, arguments.sessions, Field(rng, folder, clock, ledger, tell))
+        ledger.add("left", Tally(wrong=[f"left: {words}" for words in left(before, folder) if not words.startswith("descriptor")]))
+    parts = {name: ledger.total(name) for name in PARTS}
+    wrong = [words for part in parts.values() for words in part.wrong]
+    result = {name: part.to_json() for name, part in parts.items()} | {"skipped": skipped, "seed": arguments.seed}
+    print(table(parts, skipped))
     print("\n".join(wrong) or "nothing is wrong")
     print(json.dumps(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.write:
         old, _, rest = arguments.write.read_text("utf-8").partition(BEGIN)
-        arguments.write.write_text(f"{old}{BEGIN}\n{table(result)}\n{END}{rest.partition(END)[2]}", "utf-8")
+        arguments.write.write_text(f"{old}{BEGIN}\n{table(parts, skipped)}\n{END}{rest.partition(END)[2]}", "utf-8")
     raise SystemExit(bool(wrong))
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.fuzz_runs import JSON_FILES, manifest, reader, spoiled
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.journal import Journal
 from webgym import types as t
@@ -42,16 +43,6 @@ GOAL = 'Type "Ann" and press "Submit".'
 HOSTS = ("a.localhost", "https://b.example:8443")
 
 
-@dataclass(frozen=True)
-class Target:
-    """A reader of texts. `wrong` returns what is wrong with what it makes of an input, or ""; any exception is wrong too."""
-
-    name: str
-    seeds: Sequence[str]
-    wrong: Callable[[str], str]
-    share: float = 1.0  # of the inputs; slow readers get fewer
-
-
 def mutated(seeds: Sequence[str], rng: random.Random) -> str:
     """An input: a good one with a few pieces changed."""
     text = rng.choice(seeds)
@@ -72,6 +63,17 @@ def mutated(seeds: Sequence[str], rng: random.Random) -> str:
             text = text[:at] + rng.choice(EVIL) + text[upto:]
         text = text[:20_000]
     return text
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader of texts. `wrong` returns what is wrong with what it makes of an input, or ""; any exception is wrong too."""
+
+    name: str
+    seeds: Sequence[str]
+    wrong: Callable[[str], str]
+    share: float = 1.0  # of the inputs; slow readers get fewer
+    make: Callable[[Sequence[str], random.Random], str] = mutated
 
 
 # --- targets -----------------------------------------------------------------------------------------------------------------
@@ -242,6 +244,9 @@ def targets() -> list[Target]:
         Target("manifests", (_MANIFEST,), _manifest(), 0.05),
         Target("rows of metrics", ('{"iteration":1,"rollout/success":0.5}\n',), _journal(), 0.05),
         Target("prompts", _TEXTS, _prompt),
+        *(Target(f"runs, {name}", (good,), wrong, 0.05, spoiled) for name in JSON_FILES for good, wrong in [reader(name)]),
+        *(Target(f"runs, {name}", (good,), wrong, 0.05) for name in (layout.CONFIG,) for good, wrong in [reader(name)]),
+        *(Target("runs, manifests with a right digest", (good,), wrong, 0.05, spoiled) for good, wrong in [manifest()]),
     ]
 
 
@@ -249,7 +254,7 @@ def fuzzed(target: Target, inputs: int, seed: int, most: int = 5) -> list[str]:
     """What is wrong, with the inputs that show it; at most so many."""
     rng, found = random.Random(f"{seed} {target.name}"), []
     for _ in range(inputs):
-        text = mutated(target.seeds, rng)
+        text = target.make(target.seeds, rng)
         try:
             wrong = target.wrong(text)
         except Exception as error:

@@ -17,6 +17,7 @@
         │   └── HangFault          something did not answer within its deadline
         ├── SiteFault              the site under test failed to start, died, or answered with a server error
         ├── JudgeFault             the success check itself failed
+        ├── DiskFault              a temporary file of the episode cannot be written, because the disk is full
         ├── PolicyFault            the model server behind a policy does not answer, or answers with a server error
         └── WorkerFault            the process that played the episode was lost
 
@@ -100,6 +101,12 @@ class JudgeFault(Fault):
     kind = "judge"
 
 
+class DiskFault(Fault):
+    """A temporary file of the episode could not be written."""
+
+    kind = "disk"
+
+
 class PolicyFault(Fault):
     """The model server behind a policy failed."""
 
@@ -112,7 +119,8 @@ class WorkerFault(Fault):
     kind = "worker"
 
 
-FAULTS = tuple(sorted(fault.kind for fault in (BrowserFault, RendererFault, HangFault, SiteFault, JudgeFault, PolicyFault, WorkerFault)))
+_KINDS = (BrowserFault, RendererFault, HangFault, SiteFault, JudgeFault, DiskFault, PolicyFault, WorkerFault)
+FAULTS = tuple(sorted(fault.kind for fault in _KINDS))
 """The kinds of faults."""
 
 

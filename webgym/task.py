@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from webgym.types import Action, Observation
+from webgym.types import Action, Node, Observation
 
 Scope = dict[str, Any]
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -92,7 +92,8 @@ class Evidence:
     """Evidence for a check. `ended` says how the agent ended the episode, if it did; `page_state` is the probe's result.
 
     `instance` is the application of the episode where it runs in another process: a :class:`webgym.sites.Instance`, whose methods are
-    awaited, so that a check which asks it is a coroutine function.
+    awaited, so that a check which asks it is a coroutine function. `pages` are the things on each page that the agent was shown in this
+    episode; None where nobody kept them.
     """
 
     seed: int
@@ -103,6 +104,15 @@ class Evidence:
     answer: str = ""
     messages: tuple[str, ...] = ()
     instance: Any = field(default=None, repr=False, compare=False)
+    pages: Sequence[Sequence[Node]] | None = field(default=None, repr=False, compare=False)
+
+    def showed(self, text: str) -> bool:
+        """True if a page of this episode had the text, white space and capitals aside: an answer that only visits show is no guess."""
+        wanted = " ".join(text.split()).casefold()
+        if self.pages is None or not wanted:
+            return True
+        texts = (" ".join(f"{node.text} {node.value or ''}" for node in page) for page in self.pages)
+        return any(wanted in " ".join(text.split()).casefold() for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

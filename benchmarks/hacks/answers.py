@@ -142,3 +142,20 @@ for _name, (_spec, _answers) in WRONG.items():
         _naive[_name],
         quick=True,
     )(lambda spec=_spec, answers=_answers: _judged(spec, answers))
+
+
+def _any_value(found: Any, expected: Any) -> bool:
+    """A comparison that is content with one value among several."""
+    return any(str(one) == str(expected) for one in found) if isinstance(found, list) else str(found) == str(expected)
+
+
+@hack(
+    "rewards", "an address with every value that a query can have", "a query has the one value that is asked for, and no other",
+    without((checks, "same", _any_value)), quick=True,
+)  # fmt: skip
+def every_value() -> str:
+    """Opens an address that is right for every seed."""
+    check = checks.UrlCheck.model_validate({"url": {"path": "/list", "query": {"colour": "{colour}"}}})
+    url = "http://a.localhost/list?" + "&".join(f"colour={one}" for one in ("red", "green", "blue"))
+    taken = [one for one in ("red", "green", "blue") if not check.unmet(Evidence(0, url), {"colour": one})]
+    return f"right for {', '.join(taken)}" if len(taken) > 1 else ""

@@ -4,7 +4,9 @@
 import asyncio
 import json
 import os
+import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,11 +14,15 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.hacks.matrix import hack, without
+from trainers.runs import checkpoint
+from trainers.runs import run_folder as run_folder_module
+from trainers.samplers import settings
 from webgym.authoring import task_file
 from webgym.authoring.task_file import source
 from webgym.errors import CheckpointError, TaskFileError, UsageError
-from webgym.record import episodes, layout, store
+from webgym.record import episodes, layout, lines, store, whole
 from webgym.sites.static import StaticSite
+from webgym.view import app, runs
 
 SECRET = "OUTSIDE-THE-FOLDER"
 HEAD = "pack: hacks-{n}\nsite: {{pages: {pages}}}\n"
@@ -332,3 +338,111 @@ for _name, _line in DAMAGED.items():
     hack("records", _name, "a damaged line is left out, and the others are read", without((store, "decode", _strict)), quick=True)(
         lambda line=_line: _breaks(line)
     )
+
+
+# --- the folder of a run -----------------------------------------------------------------------------------------------------
+
+
+def _hangs(prepare: Callable[[Path], Any]) -> str:
+    """Waiting for ever, or an error, when a run that a stranger has prepared is opened in the viewer."""
+    from benchmarks.fuzz_runs import run_folder, shown
+
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        path = run_folder(Path(top))
+        prepare(path)
+        found: list[str] = []
+
+        def look() -> None:
+            try:
+                found.append(shown(path))
+            except BaseException as error:
+                found.append(f"{type(error).__name__}: {error}"[:80])
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        looking.join(3.0)
+        return found[0] if found else "the viewer waits for ever"
+
+
+def _pipe(name: str) -> Callable[[Path], Any]:
+    def prepare(path: Path) -> None:
+        (path / name).unlink()
+        os.mkfifo(path / name)
+
+    return prepare
+
+
+def _deep(name: str) -> Callable[[Path], Any]:
+    return lambda path: (path / name).write_text('{"seed": ' + "[" * 50_000 + "]" * 50_000 + "}\n")
+
+
+def _read_all() -> Any:
+    return patch.object(whole, "read_small", lambda path: path.read_bytes())
+
+
+for _name in (layout.NOTE, layout.LIVE):
+    hack("runs", f"{_name} is a pipe that nobody writes to", "a small file is a file, and small", _read_all)(
+        lambda name=_name: _hangs(_pipe(name))
+    )
+
+
+@contextmanager
+def _bare_json() -> Iterator[None]:
+    with patch.object(whole, "json_of", json.loads), patch.object(lines, "RecursionError", ArithmeticError, create=True):
+        yield
+
+
+for _name in (layout.ABOUT, layout.NOTE, layout.LIVE, layout.METRICS, layout.VALUES):
+    hack("runs", f"{_name} is nested 50,000 deep", "nesting without end is damage", _bare_json, quick=True)(
+        lambda name=_name: _hangs(_deep(name))
+    )
+for _name, _value in {"NaN": "nan", "a date": "2026-01-05"}.items():
+    hack(
+        "runs",
+        f"{_name} in config.toml",
+        "what JSON does not know is shown as text",
+        without((runs, "plain", lambda value: value), (app, "plain", lambda value: value)),
+        quick=True,
+    )(lambda value=_value: _hangs(lambda path: (path / layout.CONFIG).write_text(f"algo = 'a'\nx = {value}\n")))
+
+
+@hack(
+    "checkpoints", "a manifest with a right digest that lists files elsewhere", "a checkpoint's files lie in its folder",
+    without((checkpoint, "_not_ours", lambda manifest: None)), quick=True,
+)  # fmt: skip
+def elsewhere() -> str:
+    """Whether a file of this machine is as a stranger thinks, by a checkpoint that verifies if it is."""
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        secret, path = Path(top, "secret"), Path(top, layout.iteration_name(1))
+        secret.write_text(SECRET)
+        path.mkdir()
+        about = {"bytes": len(SECRET), "blake2b": checkpoint.digest_of(secret)}
+        manifest: dict[str, Any] = {"format": 1, "iteration": 1, "score": None, "files": {"../secret": about}}
+        manifest["digest"] = checkpoint._digest_of_json(manifest)
+        (path / layout.MANIFEST).write_text(json.dumps(manifest))
+        try:
+            checkpoint.Checkpoint.open(path).verify()
+        except CheckpointError:
+            return ""
+        return "a file outside of the checkpoint was compared"
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------------------
+
+CANARY = "CANARY-7b1d-KEY"
+
+
+@hack(
+    "secrets", "a password in the address of a model server, in the files of a run", "an address with a password is refused",
+    without((settings, "PASSWORD", re.compile("(?!)")), (run_folder_module, "PASSWORD", re.compile("(?!)"))), quick=True,
+)  # fmt: skip
+def password() -> str:
+    """A run that is begun with such an address, by its settings or its command line."""
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        address, sampler = f"http://user:{CANARY}@127.0.0.1:1/v1", {}
+        with suppress(ValueError):
+            sampler = settings.SamplerConfig.model_validate({"kind": "openai", "base_url": address}).model_dump(mode="json")
+        with patch("sys.argv", ["webgym", "train", "--set", f"sampler.base_url={address}"]):
+            run_folder_module.RunFolder.create("grpo", {"algo": "grpo", "sampler": sampler}, 0, parent=Path(top), name="run").close()
+        found = [path.name for path in Path(top).rglob("*") if path.is_file() and CANARY in path.read_text("utf-8", "replace")]
+        return f"the password is in {', '.join(sorted(found))}" if found else ""

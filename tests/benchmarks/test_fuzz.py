@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import fuzz
+from benchmarks import fuzz, fuzz_agents
 from webgym.actions import DIALECTS, parse
 from webgym.authoring import task_file
+from webgym.loop_thread import loop_thread
 from webgym.record.store import decode
 from webgym.types import InvalidAction
 
 TARGETS = {one.name: one for one in fuzz.targets()}
-SLOW = ("task files", "manifests", "rows")
+SLOW = ("task files", "manifests", "rows", "runs")
 
 
 def test_the_inputs_that_are_changed_are_good_ones(tmp_path):
@@ -38,3 +39,9 @@ def test_any_text_breaks_nothing(name, text):
 def test_a_reader_that_breaks_is_seen():
     found = fuzz.fuzzed(fuzz.Target("bad", ("[1]",), lambda text: "" if text == "[1]" else str(1 // 0)), 50, seed=0)
     assert len(found) == 5 and "ZeroDivisionError" in found[0]
+
+
+def test_agents_that_write_odd_texts_end_nothing_on_the_text_twin():
+    tasks = fuzz_agents.playable(["wizard.*"], "text")[:5]
+    wrong, tried = loop_thread().run(fuzz_agents.walked(tasks, 200, "text", 3))
+    assert wrong == [] and len(tried) >= 10

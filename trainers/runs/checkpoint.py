@@ -6,18 +6,20 @@ file's size and blake2b digest, so that a file cut or changed later is found bef
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trainers.runs.disk import disk_errors, sync_folder, write_atomically
 from webgym.errors import CheckpointError, did_you_mean
 from webgym.record.layout import MANIFEST, STATE
+from webgym.record.whole import read_json
 
 REMEDY = "delete that folder to use an earlier one"
 FORMAT = 1  # of a checkpoint, in its manifest; raised when older readers would misread it
@@ -35,7 +37,6 @@ class Checkpoint:
     def open(cls, path: Path) -> "Checkpoint":
         """The checkpoint in this folder. Raises CheckpointError when its manifest is missing, cut or changed."""
         manifest = _manifest(path)
-        check_format(manifest.get("format", 1), FORMAT, path)
         return cls(path, manifest["iteration"], manifest["score"])
 
     def folder(self, name: str) -> Path:
@@ -54,7 +55,15 @@ class Checkpoint:
             return torch.load(self.path / STATE, map_location=map_location, weights_only=True)
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.path} holds no {STATE}: it can be evaluated, but no run can go on from it.") from error
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:  # code in place of tensors; no archive; a cut one
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:  # no state of ours
             raise CheckpointError(
                 f"{self.path / STATE} is no state of a run: expected tensors and plain values, as a checkpoint has them; "
                 f"got something else ({type(error).__name__}). Nothing of it was run."
@@ -84,13 +93,32 @@ def check_format(found: object, known: int, path: Path) -> None:
 def _manifest(path: Path) -> dict[str, Any]:
     """The manifest of a checkpoint. Its own digest guards it."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(path / MANIFEST)
         intact = manifest.pop("digest") == _digest_of_json(manifest)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"The checkpoint {path} is damaged: {MANIFEST} cannot be read; {REMEDY}.") from error
     if not intact:
         raise CheckpointError(f"The checkpoint {path} is damaged: {MANIFEST} was changed; {REMEDY}.")
+    check_format(manifest.get("format", 1), FORMAT, path)
+    if (wrong := _not_ours(manifest)) is not None:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {MANIFEST} has no {wrong} that can be read; {REMEDY}.")
     return manifest
+
+
+def _not_ours(manifest: Mapping[str, Any]) -> str | None:
+    """The entry of an intact manifest that no checkpoint of ours has so; None where all are right. Files lie in the checkpoint's folder."""
+    score, files = manifest.get("score"), manifest.get("files")
+    if type(manifest.get("iteration")) is not int:
+        return "iteration"
+    if score is not None and not (type(score) in (int, float) and math.isfinite(score)):
+        return "score"
+    if not isinstance(files, dict):
+        return "files"
+    for name, about in files.items():
+        inside = name and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts and "\0" not in name
+        if not inside or not isinstance(about, dict) or type(about.get("bytes")) is not int or type(about.get("blake2b")) is not str:
+            return "files"
+    return None
 
 
 def _digest_of_json(value: object) -> str:

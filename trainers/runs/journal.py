@@ -8,6 +8,7 @@ from typing import Any
 
 from trainers.runs.disk import disk_errors, write_atomically
 from webgym.errors import CheckpointError
+from webgym.record.whole import json_of
 
 
 class Journal:
@@ -25,10 +26,14 @@ class Journal:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for number, line, torn in self._lines():
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
+                row = json_of(line)
+                if not isinstance(row, dict) or type(row.get("iteration")) is not int:
+                    raise ValueError("it is no row with an iteration")
+            except ValueError as error:
                 if not torn:
-                    raise CheckpointError(f"{self.path}, line {number} is no JSON: {error.msg}; delete that line to go on.") from error
+                    raise CheckpointError(f"{self.path}, line {number} cannot be read: {error}; delete that line to go on.") from error
+                continue
+            yield row
 
     def truncate(self, iteration: int) -> None:
         """Keep the rows up to this iteration, in their order."""

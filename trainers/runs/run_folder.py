@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -28,6 +29,7 @@ from trainers.runs.moved_keys import as_meant, moved
 from trainers.runs.trackers import Tracker
 from webgym.errors import CheckpointError, did_you_mean
 from webgym.record import layout
+from webgym.record.whole import read_json, read_small
 
 if TYPE_CHECKING:
     from webgym.record.store import TrajectoryStore
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
+PASSWORD = re.compile(r"://[^/?#\s@]*@")
+"""The name and password in an address, which no file of a run may hold."""
 FORMAT = 1  # of a run folder's files, in run.json; raised when older readers would misread them. Folders of before say none.
 RECORDED_VERSIONS = ("webgym-rl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "playwright", "miniwob")
 
@@ -43,12 +47,12 @@ class RunFolder:
     """A run on disk. Made by `create` or `open`; a context manager. One writer at a time: a second one is refused."""
 
     def __init__(self, path: Path, *, write: bool, trackers: Sequence[Tracker] = ()) -> None:
-        about = _json_file(path / layout.ABOUT)
+        about = _about(path / layout.ABOUT)
         check_format(about.get("format", 1), FORMAT, path)
         self.path = path
         self.seed: int = about["seed"]
         self.versions: dict[str, str] = about["versions"]
-        written = moved(tomllib.loads((path / layout.CONFIG).read_text(encoding="utf-8")))
+        written = moved(_toml_file(path / layout.CONFIG))
         self.config: dict[str, Any] = as_meant(written, path, warn=write)
         renamed = self.config.get("algo") != written.get("algo")
         self.algo: str = self.config["algo"] if renamed else about["algo"]
@@ -90,7 +94,7 @@ class RunFolder:
                 "algo": algo,
                 "seed": seed,
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "command": sys.argv,
+                "command": [PASSWORD.sub("://***@", word) for word in sys.argv],
                 "versions": {**package_versions(), **(versions or {})},
                 **({"chosen": chosen} if chosen else {}),
                 "metrics": dict(metrics or {}),
@@ -125,12 +129,14 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the trackers and give up the lock."""
-        for tracker in self._trackers:
-            tracker.close()
-        self._trackers = []
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        trackers, self._trackers = self._trackers, []
+        try:
+            for tracker in trackers:
+                tracker.close()
+        finally:  # a tracker that cannot write its last rows does not keep the run locked
+            if self._lock:
+                self._lock.close()
+                self._lock = None
 
     def log(self, iteration: int, metrics: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl and hand it to the trackers."""
@@ -192,7 +198,7 @@ class RunFolder:
 
     def _folders(self) -> list[Path]:
         """The folders of checkpoints, the oldest first."""
-        return sorted(path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir())
+        return sorted(path for path in self._checkpoints.glob(layout.ITERATIONS) if path.is_dir() and layout.is_iteration(path.name))
 
     def checkpoints(self) -> list[Checkpoint]:
         """All complete checkpoints by iteration. A damaged manifest raises CheckpointError."""
@@ -332,11 +338,25 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _json_file(path: Path) -> dict[str, Any]:
+def _about(path: Path) -> dict[str, Any]:
+    """The description of a run. Raises CheckpointError where it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict) or type(found.get("seed")) is not int or not isinstance(found.get("versions"), dict):
+        raise CheckpointError(f"{path} is no description of a run: expected a table with a seed and versions, as a trainer writes it")
+    if not isinstance(found.get("algo"), str):
+        raise CheckpointError(f"{path} names no algorithm: expected the text `algo`, as a trainer writes it")
+    return found
+
+
+def _toml_file(path: Path) -> dict[str, Any]:
+    """The configuration of a run. Raises CheckpointError where it cannot be read."""
+    try:
+        return tomllib.loads(read_small(path).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read: {str(error)[:200]}") from error
 
 
 def package_versions() -> dict[str, str]:

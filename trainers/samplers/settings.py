@@ -1,13 +1,17 @@
 """The settings of samplers in a training run's configuration."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from trainers.runs.run_folder import PASSWORD
 from webgym.policies.openai_client import Logprobs
 
 Reload = Literal["vllm", "sglang"]
+
+Several = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""Names; one by itself is a list of one."""
 
 
 class SamplerConfig(BaseModel):
@@ -43,6 +47,23 @@ class SamplerConfig(BaseModel):
         if not own or not isinstance(options, Mapping):
             return data
         return {**{key: value for key, value in data.items() if key not in own}, "options": {**options, **own}}
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> "SamplerConfig":
+        """The configuration is written into the run folder, and an address with a password with it."""
+        for text in _texts([self.base_url, self.options]):
+            if PASSWORD.search(text):
+                raise ValueError("expected an address without a name and password, which would be written down: the key is OPENAI_API_KEY")
+        return self
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a setting."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 SHARED_KEYS = tuple(name for name in SamplerConfig.model_fields if name not in ("kind", "options"))

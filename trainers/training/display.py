@@ -38,7 +38,7 @@ class Logged(Display):
         self._lines = Lines(Console(file=io.StringIO()))
 
     def begin(self, trainer: "Trainer") -> None:
-        self._file = (trainer.run.path / layout.LOG).open("a", encoding="utf-8", buffering=1)
+        self._file = (trainer.run.path / layout.LOG).open("a", encoding="utf-8", errors="replace", buffering=1)
         self._lines = Lines(Console(file=self._file, width=120))
         for display in (self.shown, self._lines):
             display.begin(trainer)

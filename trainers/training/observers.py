@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from trainers.config import TrainConfig
 from trainers.credit.credit import Credit, Values
@@ -19,6 +20,9 @@ from webgym.record.live import Monitor
 from webgym.rollout.contract import Event
 from webgym.types import Trajectory
 
+if TYPE_CHECKING:
+    from trainers.training.trainer import Trainer
+
 
 class Observers:
     """All observers of a run. They decide nothing in it, except by `interrupted`."""
@@ -31,6 +35,15 @@ class Observers:
         self.interrupted = False
         self._probe: list[Trajectory] | None = None
         self._rows: list[dict[str, float]] = []  # of this process's iterations
+
+    @contextlib.contextmanager
+    def shown(self, trainer: "Trainer") -> Iterator[None]:
+        """Show the run for as long as it goes on."""
+        self.display.begin(trainer)
+        try:
+            yield
+        finally:
+            self.display.end()
 
     def hear(self, event: Event) -> None:
         """An event of the collection."""
@@ -46,7 +59,8 @@ class Observers:
     def time_metrics(self) -> dict[str, float]:
         """Seconds of this iteration and of its checkpoint, and the share of each kind of work."""
         seconds = self.timekeeper.seconds()
-        return {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], **shares(seconds)}
+        spent = {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], "time/publish_s": seconds["publishing"]}
+        return {**spent, **shares(seconds)}
 
     def iterated(self, row: Mapping[str, float], iteration: int, turns: int, new_turns: int, elapsed_s: float) -> None:
         """Show an iteration and an estimate of the time that is left."""

@@ -164,7 +164,7 @@ class Address(Entry):
 
     host: str | None = None
     path: str | None = None
-    query: dict[str, Any] = Field(default_factory=dict)  # these, and possibly others
+    query: dict[str, Any] = Field(default_factory=dict)  # these and possibly others, each with this one value, or this list of values
     fragment: str | None = None
 
 
@@ -186,7 +186,8 @@ class UrlCheck(Check):
                 return f"the address has the {name} {value!r}, expected {fill(expected, values)!r}"
         query = parse_qs(parts.query, keep_blank_values=True)
         for name, expected in fill(wanted.query, values).items():
-            if not any(same(value, expected) for value in query.get(name, ())):
+            given = query.get(name, [])
+            if not same(given, expected) and not (len(given) == 1 and same(given[0], expected)):  # several values are no choice of one
                 return f"the address has the query {parts.query!r}, expected {name}={expected}"
         return ""
 
@@ -269,7 +270,8 @@ class Answer(Entry):
 
     `exact`: this text, white space collapsed (and upper and lower case alike with `ignore_case`). `number`: the only number in the
     answer, within `tolerance`. `date`: the only date in it, as 2026-01-05, 5 January 2026 or January 5, 2026. `set`: these items, in
-    any order, separated by commas, semicolons, lines or "and", or as a JSON list.
+    any order, separated by commas, semicolons, lines or "and", or as a JSON list. `shown`: this text stood on a page that the agent was
+    shown in this episode, so that an answer from elsewhere does not count.
     """
 
     exact: str | None = None
@@ -278,6 +280,7 @@ class Answer(Entry):
     set: list[str | int | float] | str | None = None
     tolerance: float = Field(default=0.0, ge=0)
     ignore_case: bool = False
+    shown: str = ""
 
     @field_validator("number", mode="before")
     @classmethod
@@ -301,6 +304,8 @@ class AnswerCheck(Check):
         if evidence.ended != "stop":
             return "the agent gave no answer: it must stop with one"
         wanted, given = self.answer, evidence.answer
+        if not evidence.showed(page := str(fill(wanted.shown, values))):
+            return f"no page that the agent was shown says {shown(page)}"
         if wanted.number is not None:
             return _number_unmet(given, fill(wanted.number, values), wanted.tolerance)
         if wanted.date is not None:
@@ -418,10 +423,13 @@ class VerifyCheck(Check):
         """Raises JudgeFault where there is no verdict."""
         if self._function is None or evidence.instance is None:
             raise JudgeFault(f"{self.verify} cannot be asked: there is no application to look at")
-        if inspect.iscoroutinefunction(self._function):
-            found = asyncio.run(self._function(evidence.instance, evidence.answer))
-        else:
-            found = self._function(evidence.instance.plain, evidence.answer)
+        try:
+            if inspect.iscoroutinefunction(self._function):
+                found = asyncio.run(self._function(evidence.instance, evidence.answer))
+            else:
+                found = self._function(evidence.instance.plain, evidence.answer)
+        except Exception as error:  # a program of the pack's author
+            raise JudgeFault(f"{self.verify} failed: {error!r}") from error
         if not isinstance(found, bool):
             got = "None, no verdict" if found is None else f"{type(found).__name__} {shown(found)}"
             raise JudgeFault(f"{self.verify}: expected verify(instance, answer) to return True or False; got {got}")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from webgym.authoring.placeholders import lookup
 from webgym.sites.static import StaticSite, reply
 from webgym.task import AsgiApp, Scope
+from webgym.types import well_formed
 
 MAX_BODY = 1 << 20  # bytes of one submission
 MAX_SUBMISSIONS = 1000  # of one episode
@@ -94,11 +95,11 @@ def _fields(kind: bytes, body: bytes) -> dict[str, Any] | None:
     try:
         if kind == b"application/json":
             sent = json.loads(body)
-            return sent if isinstance(sent, dict) else None
+            return json.loads(well_formed(json.dumps(sent, ensure_ascii=False))) if isinstance(sent, dict) else None
         if kind != b"application/x-www-form-urlencoded":
             return None
         return _gathered(parse_qsl(body.decode("utf-8"), keep_blank_values=True))
-    except ValueError:  # no JSON, no UTF-8
+    except (ValueError, RecursionError):  # no JSON, no UTF-8; some thousand brackets
         return None
 
 

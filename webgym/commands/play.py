@@ -34,6 +34,7 @@ from webgym.prompts.prompt import demonstration, prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
 from webgym.record import layout
 from webgym.record.store import TrajectoryStore, png
+from webgym.record.whole import read_as, replace_text
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Deadlines
 from webgym.types import Completion, EpisodeKey, Observation, Trajectory, Turn
@@ -321,13 +322,13 @@ def save(trajectory: Trajectory, out: Path, prompts: PromptSettings) -> str:
     path = out / layout.DEMOS
     with TrajectoryStore(path) as store:
         store.append(trajectory)
-    (out / layout.DEMO_PROMPTS).write_text(json.dumps(prompts.to_json(), indent=2) + "\n", "utf-8")
+    replace_text(out / layout.DEMO_PROMPTS, json.dumps(prompts.to_json(), indent=2) + "\n")
     return str(path)
 
 
 def _check_prompts(out: Path, prompts: PromptSettings) -> None:
     path = out / layout.DEMO_PROMPTS
-    if path.is_file() and PromptSettings.from_json(json.loads(path.read_text("utf-8"))) != prompts:
+    if path.is_file() and read_as(path, PromptSettings.from_json, "prompt settings") != prompts:
         raise UsageError(f"{out} holds demonstrations with other prompt settings: give another --out, or the --style that they have")
 
 

@@ -18,6 +18,7 @@ from webgym.policies.demonstrator import Demonstrator, demo_keys
 from webgym.prompts.settings import PromptSettings
 from webgym.record import layout
 from webgym.record.store import TrajectoryStore, read
+from webgym.record.whole import read_as, replace_text
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Listener
 from webgym.types import EpisodeKey, Trajectory
@@ -57,15 +58,15 @@ class Recording:
             raise UsageError(f"{self.path} exists already: go on with --resume, give another --out, or remove it")
         rehearse(plan.tasks, plan.backend)
         out.mkdir(parents=True, exist_ok=True)
-        (out / layout.DEMO_PROMPTS).write_text(json.dumps(plan.prompts.to_json(), indent=2) + "\n", "utf-8")
-        (out / layout.DEMO_PLAN).write_text(json.dumps(plan.to_json(), indent=2) + "\n", "utf-8")
+        replace_text(out / layout.DEMO_PROMPTS, json.dumps(plan.prompts.to_json(), indent=2) + "\n")
+        replace_text(out / layout.DEMO_PLAN, json.dumps(plan.to_json(), indent=2) + "\n")
 
     def _go_on(self, out: Path) -> None:
         """Leave out what was played before. Raises UsageError where the folder was recorded with other settings."""
         file = out / layout.DEMO_PLAN
         if not file.is_file():
             raise UsageError(f"{out} holds no {layout.DEMO_PLAN}: there is nothing to go on with; leave --resume out")
-        old, new = json.loads(file.read_text("utf-8")), self.plan.to_json()
+        old, new = read_as(file, dict, "plan of demonstrations"), self.plan.to_json()
         if changed := [name for name in new if old.get(name) != new[name]]:
             name = changed[0]
             raise UsageError(

@@ -4,9 +4,11 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import asyncio
+import contextlib
+import errno
 import secrets
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,7 +19,7 @@ from webgym import backends
 from webgym import types as t
 from webgym.backends.base import Backend, Pool, Session, View
 from webgym.env import entering
-from webgym.errors import ConfigError, EpisodeStateError, Fault, JudgeFault, UsageError
+from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
 from webgym.packs import registry
 from webgym.task import PENDING, Evidence, Start, Task, Verdict
 from webgym.types import Step
@@ -75,12 +77,17 @@ class AsyncWebEnv:
         self._limit = 0
         self._over = True
         self._messages: list[str] = []
+        self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
         """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task that the
         backend cannot play.
         """
+        with system_errors(f"the reset of {task_id}"):
+            return await self._reset(task_id, seed)
+
+    async def _reset(self, task_id: str, seed: int) -> t.Observation:
         task = self._find(task_id)
         sites = registry.sites_of(task)
         await self._end_episode()
@@ -101,8 +108,10 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages = []
-        return self._observation(page, site_state, "")
+        self._messages, self._pages = [], []
+        first = self._observation(page, site_state, "")
+        self._pages.append(first.nodes)
+        return first
 
     async def _living(self, pool: Pool) -> Session:
         """A session that can play another episode."""
@@ -140,14 +149,16 @@ class AsyncWebEnv:
         if self._over or task is None or pool is None or session is None:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
-        async with pool.turn():
-            error, ended, answer = await self._perform(session, action)
-            due, url = task.ends == "success" or ended != "", session.url
-            page = await self._look(session, task.probe if due else None)
-        site_state = await pool.gateway.snapshot(self._token, due=due)
+        with system_errors(f"turn {self._turn} of {task.id}"):
+            async with pool.turn():
+                error, ended, answer = await self._perform(session, action)
+                due, url = task.ends == "success" or ended != "", session.url
+                page = await self._look(session, task.probe if due else None)
+            site_state = await pool.gateway.snapshot(self._token, due=due)
         observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
         instance = entering.instance(pool.gateway.leases(self._token)) if due else None
-        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance)
+        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance, tuple(self._pages))
+        self._pages.append(observation.nodes)
         verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
@@ -260,6 +271,16 @@ class AsyncWebEnv:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+@contextlib.contextmanager
+def system_errors(what: str) -> Iterator[None]:
+    """Turns an error of the operating system (a full disk, no more descriptors, a connection that is lost) into the Fault that it is."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFault if error.errno in (errno.ENOSPC, errno.EDQUOT) else HangFault if isinstance(error, TimeoutError) else BrowserFault
+        raise kind(f"{what} failed: {error or type(error).__name__}") from error
 
 
 async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:

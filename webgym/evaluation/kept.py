@@ -8,7 +8,7 @@ from typing import Any
 
 from webgym.errors import UsageError
 from webgym.record.store import TrajectoryStore
-from webgym.record.whole import replace_text
+from webgym.record.whole import read_json, replace_text
 from webgym.types import EpisodeKey, Trajectory
 
 ABOUT = "evaluation.json"
@@ -30,7 +30,7 @@ class KeptEpisodes:
                     raise UsageError(f"{folder} is no folder of an evaluation: expected one that is empty, or not there yet")
                 folder.mkdir(parents=True, exist_ok=True)
                 replace_text(about, json.dumps(dict(played_by), indent=2))
-            known = json.loads(about.read_text(encoding="utf-8"))
+            known = read_json(about)
         except NotADirectoryError:
             raise UsageError(f"{folder} is a file: expected a folder for the episodes of an evaluation") from None
         except ValueError as error:

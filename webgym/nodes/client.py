@@ -72,7 +72,7 @@ class Client:
                 yield response
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise Unreached(f"{self.address} cannot be reached: {error}") from error
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
 
     async def lines(self, response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -83,7 +83,7 @@ class Client:
                 *whole, rest = (rest + part).split(b"\n")
                 for line in whole:
                     yield line
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
         if rest:
             raise Lost(f"{self.address} broke off in the middle of a line")
@@ -91,7 +91,7 @@ class Client:
     async def _read(self, response: httpx2.Response) -> bytes:
         try:
             return await response.aread()
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
 
     async def close(self) -> None:
@@ -103,6 +103,6 @@ def _words(content: bytes) -> str:
     """The sentence of a refusal, as ": ..."; "" where there is none."""
     try:
         found = json.loads(content)["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return f": {' '.join(str(found).split())[:500]}"

@@ -1,6 +1,7 @@
 """A page as text: nodes in, lines out. Two modes: `full` for pretrained language models, `compact` for small ones."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -13,6 +14,24 @@ _OURS = re.compile(
     r"[\W_]*(?:\[|(?:goal|turns left|note|tabs|text|action)\s*:|your last actions\b|the last action did|\d+: |page ['\"]|\.\.\. )",
     re.IGNORECASE,
 )
+_HEAD = 80  # characters of a text that can be one of these beginnings
+_LOOK = str.maketrans(
+    "аеорсхуіѕјԁԛԝһӏԍɡοανιτκρυχցլոɑɩꞓАЕОРСХУІЅЈԌТМНВКЗΑΒΕΖΗΙΚΜΝΟΡΤΥΧ∶ː꞉׃։˸⁚【〔⟦⁅〖「『‹",
+    "aeopcxyisjdqwhlggoavitkpuxgluaicAEOPCXYISJGTMHBK3ABEZHIKMNOPTYX:::::::[[[[[[[[",
+)
+_UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5")
+
+
+def _as_it_looks(text: str) -> str:
+    """The beginning of a text as a reader sees it: without what is not seen, and with ASCII letters for those that look like them.
+
+    >>> _as_it_looks("Go\\u00adal\\u200b\\uff1a pay"), _as_it_looks("\\u0413\\u043e\\u0430l")
+    ('Goal: pay', 'Гoal')
+    """
+    if text.isascii():
+        return text
+    seen = unicodedata.normalize("NFKD", text[: 4 * _HEAD]).translate(_LOOK)
+    return "".join(c for c in seen if c not in _UNSEEN and unicodedata.category(c) not in ("Cf", "Mn", "Me", "Cc"))[:_HEAD]
 
 
 def full_line(node: Node) -> str:
@@ -31,7 +50,11 @@ def full_line(node: Node) -> str:
     if node.ref is None and node.value is not None:
         return f'{indent}{node.role}: {node.text} value="{node.value}"'
     if node.ref is None:
-        return f"{indent}{node.text}" if node.role == "text" and not _OURS.match(node.text) else f"{indent}{node.role}: {node.text}"
+        return (
+            f"{indent}{node.text}"
+            if node.role == "text" and not _OURS.match(_as_it_looks(node.text))
+            else f"{indent}{node.role}: {node.text}"
+        )
     parts = [f'[{node.ref}] {node.role} "{node.text}"']
     if node.value is not None:
         lines = node.value.replace("\r", "").replace("\n", "\\n")  # one node, one line

@@ -1,6 +1,6 @@
 """Settings of prompts, which a model's checkpoint keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -41,10 +41,15 @@ class PromptSettings:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PromptSettings":
         """The settings of a checkpoint or a configuration. Raises ConfigError for an unknown key or a value that is none of its key's."""
-        known = [f.name for f in fields(cls)]
-        for key in data:
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"expected prompt settings, a table of keys and values; got {type(data).__name__}")
+        known = {f.name: type(f.default) for f in fields(cls)}
+        for key, value in data.items():
             if key not in known:
                 raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
+            if type(value) is not known[key]:
+                expected = {bool: "true or false", int: "a whole number", str: "a word"}[known[key]]
+                raise ConfigError(f"prompt setting {key}: expected {expected}, got {value!r}")
         settings = cls(**data)
         for name, value, choices in (("style", settings.style, ("chat", "compact")), ("dialect", settings.dialect, DIALECTS)):
             if value not in choices:

@@ -22,6 +22,7 @@ A folder of demonstrations holds demos.jsonl, a trajectory file, prompt.json, th
 plan.json, all settings of their recording.
 """
 
+import re
 from pathlib import Path
 
 LATEST = "latest"
@@ -71,6 +72,15 @@ def iteration_of(name: str) -> int:
     return int(name.removeprefix("iter-"))
 
 
+def is_iteration(name: str) -> bool:
+    """True for the name of an iteration, as :func:`iteration_name` gives it.
+
+    >>> is_iteration("iter-000012"), is_iteration("iter-x")
+    (True, False)
+    """
+    return re.fullmatch(r"iter-[0-9]{6,12}", name) is not None
+
+
 def trajectory_file(run: Path, iteration: int) -> Path:
     """The file of an iteration's trajectories."""
     return run / TRAJECTORIES / f"{iteration_name(iteration)}.jsonl"
@@ -83,7 +93,7 @@ def credit_file(run: Path, iteration: int) -> Path:
 
 def trajectory_files(run: Path) -> list[Path]:
     """The trajectory files that are there, by iteration."""
-    return sorted((run / TRAJECTORIES).glob(f"{ITERATIONS}.jsonl"))
+    return sorted(path for path in (run / TRAJECTORIES).glob(f"{ITERATIONS}.jsonl") if is_iteration(path.stem))
 
 
 def is_run(path: Path) -> bool:

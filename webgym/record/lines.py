@@ -1,10 +1,15 @@
 """JSON lines of a file that may be written to while it is read: only what is new is read again, what is damaged is counted."""
 
 import json
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from webgym.record.whole import plain
+
+LONGEST = 1 << 28  # bytes of a line; a longer one, and what follows, is left out
 
 
 class Lines:
@@ -25,11 +30,11 @@ class Lines:
             return
         if status.st_ino != self._inode or status.st_size < self._place:
             self._restart(status.st_ino)
-        if status.st_size == self._place:
+        if status.st_size == self._place or not stat.S_ISREG(status.st_mode):  # a pipe would never end
             return
         with self.path.open("rb") as file:
             file.seek(self._place)
-            for line in file:
+            while line := file.readline(LONGEST):
                 if not line.endswith(b"\n"):
                     return
                 place, self._place = self._place, self._place + len(line)
@@ -65,8 +70,8 @@ class Records:
                 self.rows, self.problems = [], []
             self._number += 1
             try:
-                row = json.loads(line, parse_constant=lambda name: None)  # NaN and infinities are no JSON for a browser
-            except ValueError:
+                row = plain(json.loads(line, parse_constant=lambda name: None))  # NaN and infinities are no JSON for a browser
+            except (ValueError, RecursionError):  # the second for a line of some thousand brackets
                 row = None
             if isinstance(row, dict):
                 self.rows.append(row)

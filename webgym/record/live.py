@@ -8,14 +8,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from webgym.record import layout
-from webgym.record.whole import replace_text
+from webgym.record.whole import read_json, replace_text
 
 if TYPE_CHECKING:  # reading the file needs no collector
     from webgym.rollout.contract import Event, NodeHealth
@@ -150,8 +150,39 @@ def _after(cell: Cell, event: "Event") -> Cell:
 def read(path: Path) -> dict[str, Any] | None:
     """The file of a run folder, with `age_s` and whether a writer still `lives`; None where there is none or it cannot be read."""
     try:
-        found = json.loads((path / layout.LIVE).read_text(encoding="utf-8"))
-        age_s = max(0.0, time.time() - float(found["written"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = _checked(read_json(path / layout.LIVE))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
-    return {**found, "age_s": age_s, "lives": age_s < SILENT_S and found.get("phase") != "over"}
+    age_s = max(0.0, time.time() - found["written"])
+    return {**found, "age_s": age_s, "lives": age_s < SILENT_S and found["phase"] != "over"}
+
+
+_HEAD: Mapping[str, Any] = {"written": 0.0, "phase": "", "iteration": 0}
+_CELL: Mapping[str, Any] = asdict(Cell())
+_COUNTS = dict.fromkeys(("thinking", "acting", "done", "successes", "faults", "retries", "turns"), 0)
+_NODE: Mapping[str, Any] = {
+    "address": "", "state": "", "since": 0.0, "sessions": 0, "playing": 0, "episodes": 0, "losses": 0, "episode_s": 0.0, "reason": "",
+}  # fmt: skip
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any]:
+    """The content of the file, each value of its kind; what is missing, as in older files, has its default.
+
+    Raises TypeError, KeyError, ValueError or AttributeError for a file that another program wrote.
+    """
+    cells = [_typed(cell, _CELL) for cell in found["cells"][:MOST_CELLS]]
+    nodes = [_typed(node, _NODE) for node in found.get("nodes", [])[:MOST_CELLS]]
+    return {**_typed(found, _HEAD), "counts": _typed(found["counts"], _COUNTS), "cells": cells, "nodes": nodes}
+
+
+def _typed(given: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The known entries of a table. Raises TypeError for a value of another type than its default, ValueError for no finite number."""
+    found: dict[str, Any] = {}
+    for name, default in known.items():
+        value = given.get(name, default)
+        if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+            raise TypeError(f"{name}: expected {type(default).__name__}, got {type(value).__name__}")
+        if not isinstance(value, str) and not abs(value) < 1e18:
+            raise ValueError(f"{name} is no number of a run")
+        found[name] = value
+    return found

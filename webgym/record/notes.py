@@ -6,7 +6,7 @@ from pathlib import Path
 
 from webgym.errors import UsageError
 from webgym.record import layout
-from webgym.record.whole import replace_text
+from webgym.record.whole import read_json, replace_text
 
 LONGEST = 2_000
 """Characters of a note."""
@@ -23,7 +23,7 @@ class Note:
 def read(run: Path) -> Note:
     """The note of a run folder; an empty one where there is none or it cannot be read."""
     try:
-        found = json.loads((run / layout.NOTE).read_text(encoding="utf-8"))
+        found = read_json(run / layout.NOTE)
         return Note(str(found["text"])[:LONGEST], tuple(str(tag) for tag in found["tags"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Note()

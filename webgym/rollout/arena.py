@@ -26,6 +26,7 @@ class Arena:
 
     def __init__(self, sessions: int = 8, *, screenshots: bool = False, backend: Backend | str = "browser", headless: bool = True) -> None:
         pass_over_what_is_loaded()
+        self.backend = backend
         self.envs = [AsyncWebEnv(screenshots=screenshots, backend=backend, headless=headless) for _ in range(sessions)]
 
     def play(

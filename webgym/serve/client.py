@@ -144,12 +144,12 @@ class Remote(Episodes):
             self._connection.close()
             self._session = ""
             raise BrowserFault(f"the server at {self._connection.host}:{self._connection.port} does not answer: {error!r}") from error
-        if answer.status < 300:
-            return json.loads(text) if text else {}
         try:
+            if answer.status < 300:
+                return json.loads(text) if text else {}
             found = json.loads(text)["error"]
             kind, words = str(found["kind"]), str(found["message"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BrowserFault(f"the server answered with status {answer.status}: {text[:200]!r}") from None
         if kind == "fault":
             known = getattr(errors, str(found.get("type")), None)

@@ -2,10 +2,11 @@
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from webgym.actions import goal_strings, render
+from webgym.actions import goal_strings, parse, render
 from webgym.errors import JudgeFault
 from webgym.packs import registry
 from webgym.policies.policy import Policy
@@ -155,6 +156,46 @@ class Direct:
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         actions: tuple[Action, ...] = (Goto(self._ends.get(key.seed, observation.url)), Wait(), Stop())
         return Completion(render(actions[min(observation.turn, 2)], self.dialect))
+
+
+def answers_of(solved: Sequence[Trajectory]) -> dict[int, str]:
+    """The answer that is right, by seed; none of an episode that the oracle does not win by an answer."""
+    found = {}
+    for one in solved:
+        said = parse(one.turns[-1].action, "call") if one.turns and one.outcome.success else None
+        if isinstance(said, Stop) and said.answer:
+            found[one.key.seed] = said.answer
+    return found
+
+
+class Answers:
+    """Gives the answer of each seed at once, without a visit."""
+
+    dialect = "call"
+
+    def __init__(self, answers: Mapping[int, str]) -> None:
+        self._answers = answers
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        return Completion(render(Stop(self._answers[key.seed]), self.dialect))
+
+
+@adversary("shortcut", "answering at once what is right for most other seeds", by_chance, informed=True)
+class Shortcut:
+    """Knows which answers the task has, and visits no page: it answers at once what is right for most of the other seeds.
+
+    Where answers are drawn per seed, this wins no more often than chance. It waits where no answer is asked for.
+    """
+
+    dialect = "call"
+
+    def __init__(self, solved: Sequence[Trajectory]) -> None:
+        self._answers = answers_of(solved)
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        others = Counter(answer for seed, answer in self._answers.items() if seed != key.seed)
+        action: Action = Stop(others.most_common(1)[0][0]) if others else Wait()
+        return Completion(render(action, self.dialect))
 
 
 @adversary("other seed", "doing what is right for another seed", by_chance, informed=True)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,25 +17,33 @@ from typing import Any
 
 from webgym.errors import UsageError, WebGymError
 from webgym.evaluation.statistics import wilson
+from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.packs.rehearsal import rehearse
 from webgym.policies.policy import Policy
 from webgym.policies.scripted import NoopPolicy, OraclePolicy, RandomPolicy
+from webgym.record.lines import Records
+from webgym.record.whole import append_line
 from webgym.rollout.arena import Arena
+from webgym.rollout.collector import collect
 from webgym.rollout.contract import Record, Retries
 from webgym.task import SEEDS, SPLITS, Task
 from webgym.trust import adversaries as attackers
 from webgym.trust.adversaries import (
     RANDOM_SEEDS,
     Adversary,
+    Answers,
     adversary,
+    answers_of,
     by_chance,
     never,
 )
+from webgym.trust.tampering import Tampering, sessions
 from webgym.trust.wall_time import wall_time
 from webgym.types import EpisodeKey, Trajectory, digest
 
 CONFIDENCE = 0.99
+ONCE: Mapping[str, Any] = {"retries": Retries(backoff_s=0.0), "record": Record(prompts=False, pages=False)}
 
 
 adversary("no-op", "doing nothing")(NoopPolicy)
@@ -118,7 +126,7 @@ def audit(
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
         keys = [EpisodeKey(task.id, seed, group=group) for group, seed in enumerate(played)]
-        found = arena.collect(policy, keys, retries=Retries(backoff_s=0.0), record=Record(prompts=False, pages=False))
+        found = _in_tampered_pages(policy, keys) if isinstance(policy, Tampering) else arena.collect(policy, keys, **ONCE)
         trials.append(Trial(name, allowed, tuple(found)))
         return trials[-1]
 
@@ -131,15 +139,51 @@ def audit(
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
-        if name in ("infeasible", "wrong target", "other seed") and solved is not None and _gives_up(solved):
-            continue  # giving up is right for any target; the task's twin tells policies that look from those that do not
-        if other.informed and solved is None:
+        if _senseless(other, arena, solved):
             continue
         most = other.most(task)
         policy = other.policy(solved.trajectories) if other.informed and solved is not None else other.policy()
         trial = play(name, f"at most {most:.0%}" if most else "none", policy, other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)
+    notes += _alone(trials, solved, play) if adversaries is None and solved is not None else []
     return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
+
+
+def _senseless(other: Adversary, arena: Arena, solved: Trial | None) -> bool:
+    """True where an adversary has nothing to try."""
+    if solved is None:
+        return other.informed
+    match other.name:
+        case "infeasible" | "wrong target" | "other seed":
+            return _gives_up(solved)  # right for any target; the task's twin tells policies that look from those that do not
+        case "shortcut":
+            return not answers_of(solved.trajectories)
+        case "tampering":
+            return arena.backend == "text"  # which runs no script
+    return False
+
+
+def _alone(trials: list[Trial], solved: Trial, play: Callable[[str, str, Policy, Sequence[int]], Trial]) -> list[str]:
+    """The note that the right answer alone wins, without the visits that the goal needs: then a check trusts that answers cannot leak."""
+    answers = answers_of(solved.trajectories)
+    if not answers:
+        return []
+    trial = play("answer alone", "any", Answers(answers), list(answers))
+    known = f"the right answer alone wins {len(trial.wins)} of {len(answers)} episodes, without the visits that the goal needs"
+    return [f"{known}: answers must stay where only visits show them"] if trial.wins else []
+
+
+def _in_tampered_pages(policy: Tampering, keys: Sequence[EpisodeKey]) -> list[Trajectory]:
+    """Episodes in whose start pages the policy's scripts run, in a session of their own."""
+    envs = sessions(policy)
+
+    async def played() -> list[Trajectory]:
+        try:
+            return await collect(envs, policy, keys, **ONCE)
+        finally:
+            await envs[0].close()
+
+    return loop_thread().run(played())
 
 
 def _failures(lost: Iterable[Trajectory]) -> list[str]:
@@ -191,7 +235,8 @@ def _gives_up(solved: Trial) -> bool:
 def _unequal(trials: Sequence[Trial]) -> list[str]:
     """The problem that one seed does not always begin with the same page, if there is one."""
     first: dict[int, str] = {}
-    for found in (found for trial in trials for found in trial.trajectories if found.turns):
+    untouched = (trial for trial in trials if trial.name != "tampering")
+    for found in (found for trial in untouched for found in trial.trajectories if found.turns):
         seen = found.turns[0].observation_hash
         if first.setdefault(found.key.seed, seen) != seen:
             return [f"seed {found.key.seed} does not always begin with the same page: nothing but the seed may decide it"]
@@ -228,19 +273,13 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: set[tuple[str, str, int]] = set()
         if path.is_dir():
             raise UsageError(f"{path} is a folder: expected a file for the results of audits")
-        content = path.read_bytes() if path.is_file() else b""
-        self._whole = content.rfind(b"\n") + 1  # bytes up to the end of the last whole line
-        self._cut = self._whole < len(content)
-        for number, line in enumerate(content[: self._whole].splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                if entry["trusted"]:
-                    self._known.add((entry["id"], entry["files"], entry["seeds"]))
-            except (ValueError, KeyError, TypeError):
-                raise UsageError(f"{path}:{number}: expected a line that an audit wrote; the file is no ledger, give another") from None
+        records = Records(path)
+        rows = [row for row in records.refresh() if "trusted" in row]
+        if not rows and (records.rows or records.problems):
+            raise UsageError(f"{path} is no ledger: expected lines that an audit wrote, and found none; give another file")
+        self._known = {(row.get("id"), row.get("files"), row.get("seeds")) for row in rows if row["trusted"] is True}
 
     def knows(self, task_id: str, seeds: int) -> bool:
         """True if this task was trusted with these seeds, as it is now."""
@@ -249,12 +288,7 @@ class Ledger:
     def add(self, found: Audit, seeds: int) -> None:
         """Write an audit down."""
         entry = {**found.to_json(), "files": files_digest(found.task.id), "seeds": seeds}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as file:
-            if self._cut:
-                file.truncate(self._whole)
-                self._cut = False
-            file.write((json.dumps(entry) + "\n").encode())
+        append_line(self._path, json.dumps(entry))
 
 
 def files_digest(task_id: str) -> str:

@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from webgym.record import live
+from webgym.record.whole import plain
 from webgym.view.runs import Library, Run
 
 STATIC = importlib.resources.files("webgym.view").joinpath("static")
@@ -85,7 +86,10 @@ def _found(library: Library, answer: Callable[[Run, Request], Response]) -> Call
 
 def answered(data: Any, status: int = 200) -> Response:
     """`data` as JSON; half a surrogate pair, which an agent can write and UTF-8 cannot, as a question mark."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError):  # a number or a thing that JSON does not know, from a file that another program wrote
+        text = json.dumps(plain(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
 
 

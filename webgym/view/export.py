@@ -13,6 +13,7 @@ from typing import Any
 
 from webgym.errors import UsageError
 from webgym.record.episodes import Episode
+from webgym.record.whole import replace_bytes
 from webgym.view.app import STATIC
 from webgym.view.runs import Library, Run
 
@@ -49,7 +50,7 @@ def export(path: Path, file: Path, episodes: int = 100, say: Callable[[str], Non
         if len(html) <= LIMIT:
             break
     try:
-        file.write_bytes(html)
+        replace_bytes(file, html)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from None
     say(f"{file}: {name} with {len(chosen)} of {len(run.episodes)} episodes, {len(html) / 1e6:.1f} MB")

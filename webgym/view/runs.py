@@ -4,7 +4,6 @@ Everything is read with patience, because a run may be empty, may be written to 
 are listed in `problems` and the rest is shown.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,8 @@ from webgym.evaluation.statistics import wilson
 from webgym.record import layout, live, notes
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
-from webgym.types import EpisodeKey, Turn, digest
+from webgym.record.whole import plain, read_json, read_small
+from webgym.types import Turn, digest
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
@@ -42,17 +42,17 @@ class Run:
     def about(self) -> dict[str, Any]:
         """The content of run.json; {} without one."""
         try:
-            found = json.loads((self.folder / layout.ABOUT).read_text(encoding="utf-8"))
+            found = read_json(self.folder / layout.ABOUT)
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return plain(found) if isinstance(found, dict) else {}
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration; {} without one."""
         try:
-            return tomllib.loads((self.folder / layout.CONFIG).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return plain(tomllib.loads(read_small(self.folder / layout.CONFIG).decode("utf-8")))
+        except (OSError, ValueError, RecursionError):
             return {}
 
     @cached_property
@@ -74,16 +74,16 @@ class Run:
         note, tasks = notes.read(self.folder), self.config.get("tasks", [])
         return {
             "name": self.name,
-            "algo": self.about.get("algo", ""),
-            "seed": self.about.get("seed"),
+            "algo": _words(self.about.get("algo")),
+            "seed": self.about["seed"] if _is_number(self.about.get("seed")) else None,
             "family": self.family,
             "model": str(self.config.get("model", "")),
             "tasks": ", ".join(map(str, tasks)) if isinstance(tasks, list) else str(tasks),
-            "started": self.about.get("started", ""),
+            "started": _words(self.about.get("started")),
             "iterations": len(rows),
             "turns": next((row["rollout/turns_total"] for row in reversed(rows) if _is_number(row.get("rollout/turns_total"))), None),
             "seconds": sum(row["time/iteration_s"] for row in rows if _is_number(row.get("time/iteration_s"))),
-            "success": [row["rollout/success"] for row in rows],
+            "success": [row["rollout/success"] for row in rows if _is_number(row["rollout/success"])],
             "held_out": held_out(every),
             "note": note.text,
             "tags": list(note.tags),
@@ -118,7 +118,7 @@ class Run:
             "name": self.name,
             "family": self.family,
             "about": {key: value for key, value in self.about.items() if key != "metrics"},
-            "glossary": self.about.get("metrics", {}),
+            "glossary": {name: _words(what) for name, what in _table(self.about.get("metrics")).items()},
             "note": asdict(notes.read(self.folder)),
             "config": self.config,
             "iterations": [row["iteration"] for row in training],
@@ -145,7 +145,7 @@ class Run:
         """The episode page, its long texts cut. Raises KeyError."""
         episode = self._find(name, number)
         before, after = self.episodes.neighbours(episode)
-        algorithm = self.config.get("algorithm", {})
+        algorithm = _table(self.config.get("algorithm"))
         return {
             **self._whole(episode, text_limit),
             "siblings": [self._brief(x) for x in self.episodes.siblings(episode)],
@@ -154,7 +154,7 @@ class Run:
             "used": self._used(episode),
             "gamma": algorithm.get("gamma", 0.99),
             "lam": algorithm.get("lam", 0.95),
-            "algo": self.about.get("algo", ""),
+            "algo": _words(self.about.get("algo")),
             "before": before,
             "after": after,
         }
@@ -228,7 +228,9 @@ class Run:
     def _of_probe(self, rows: Iterable[dict[str, Any]], episode: Episode) -> list[dict[str, Any]]:
         """The rows that speak of this episode, by iteration of the checkpoint."""
         probe = (episode.task_id, episode.seed, episode.iteration, episode.group, episode.member)
-        return sorted((row for row in rows if _probe(row) == probe), key=lambda row: row.get("iteration") or 0)
+        return sorted(
+            (row for row in rows if _probe(row) == probe), key=lambda row: row["iteration"] if _is_number(row.get("iteration")) else 0
+        )
 
     def _used(self, episode: Episode) -> dict[str, Any] | None:
         """V(s_t) and the advantages that the episode was trained with in its own iteration; None where none were written."""
@@ -366,16 +368,26 @@ def thing(turn: Turn) -> str:
 
 
 def _probe(row: dict[str, Any]) -> Probe | None:
-    try:
-        key = EpisodeKey(row["task_id"], int(row["seed"]), int(row["trajectory_iteration"]), int(row["group"]), int(row["member"]))
-    except (KeyError, TypeError, ValueError):
+    task_id, *numbers = (row.get(name) for name in ("task_id", "seed", "trajectory_iteration", "group", "member"))
+    if not isinstance(task_id, str) or not all(type(number) is int for number in numbers):
         return None
-    return key.task_id, key.seed, key.iteration, key.group, key.member
+    seed, iteration, group, member = numbers
+    return task_id, seed, iteration, group, member
 
 
 def _cut(text: str, limit: int) -> dict[str, Any]:
     text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate, which an agent can write, is no JSON for a browser
     return {"text": text[:limit], "chars": len(text)}
+
+
+def _words(value: Any) -> str:
+    """A text of a file as it is; another value as text."""
+    return value if isinstance(value, str) else "" if value is None else str(value)[:200]
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """A table of a file; an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def _is_number(value: Any) -> bool:

@@ -53,4 +53,5 @@ def holds(instance: Instance, evidence: Evidence) -> bool:
 
 
 def _answered(expected: str, evidence: Evidence) -> bool:
-    return not AnswerCheck.model_validate({"answer": {"exact": expected, "ignore_case": True}}).unmet(evidence, {})
+    right = not AnswerCheck.model_validate({"answer": {"exact": expected, "ignore_case": True}}).unmet(evidence, {})
+    return right and evidence.showed(expected)  # the seed draws it, so an agent that was not shown it has it from elsewhere

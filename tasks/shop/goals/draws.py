@@ -17,23 +17,27 @@ from ..world import HOME, WORK, Address, Line, Opening, Order, World, outcome
 
 @dataclass(frozen=True)
 class Due:
-    """The wanted end of an episode: the outcome of the site's state, and the answer where one is asked for (a number, or words)."""
+    """The wanted end of an episode: the outcome of the site's state, and the answer where one is asked for (a number, or words).
+
+    `page` is what else the page with the answer says, where the answer is drawn by the seed: then the agent must have been there.
+    """
 
     state: Mapping[str, Any]
     answer: float | str | None = None
+    page: str = ""
 
 
 def due(opening: Opening, values: Mapping[str, Any], *, do: Callable[[World], object] = lambda world: None, **more: Any) -> Instance:
-    """The instance that begins with this opening and ends as `do` leaves a world of it; `more` is `answer` and `path`."""
+    """The instance that begins with this opening and ends as `do` leaves a world of it; `more` is `answer`, `page` and `path`."""
     world = World(opening)
     do(world)
-    return Instance(values, Due(outcome(world.shown()), more.get("answer")), opening, more.get("path", "/"))
+    return Instance(values, Due(outcome(world.shown()), more.get("answer"), more.get("page", "")), opening, more.get("path", "/"))
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
     """True if the final state of the site is exactly the wanted one and the answer is right."""
     wanted: Due = instance.expected
-    if outcome(evidence.site_state) != wanted.state:
+    if outcome(evidence.site_state) != wanted.state or not evidence.showed(wanted.page):
         return False
     match wanted.answer:
         case None:

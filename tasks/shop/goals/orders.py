@@ -29,7 +29,9 @@ def draw_colour(rng: random.Random) -> Instance:
     bought = order(rng, drawn_number(rng), lines, "Delivered", rng.randint(8, 80))
     asked = rng.choice(lines)
     values = {"order": bought.number, "product": asked.item.name}
-    return due(Opening(orders=history(rng, [bought])), values, answer=asked.variant.colour, path="/account")
+    return due(
+        Opening(orders=history(rng, [bought])), values, answer=asked.variant.colour, path="/account", page=f"× {asked.variant.colour}"
+    )
 
 
 # --- orders under way ------------------------------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ def answers_date(instance: Instance, evidence: Evidence) -> bool:
 
 
 def answers_text(instance: Instance, evidence: Evidence) -> bool:
-    """True if the account is unchanged and the answer is the expected word."""
-    return untouched(instance, evidence) and evidence.answer.strip().rstrip(".") == instance.expected
+    """True if the account is unchanged and the answer is the expected word, which a page has shown."""
+    right = untouched(instance, evidence) and evidence.answer.strip().rstrip(".") == instance.expected
+    return right and evidence.showed(instance.expected)
 
 
 def goal(name: str, draw: Draw, holds: Holds = as_expected, *, feasible: bool = True, twin: str = "") -> Goal:

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from trainers.runs import checkpoint as checkpoint_module
+from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.run_folder import RunFolder, open_checkpoint, restore_rng, rng_state
 from webgym.errors import CheckpointError
 from webgym.types import EpisodeKey, Outcome, Trajectory
@@ -447,3 +450,57 @@ def test_a_state_that_holds_code_is_refused_and_not_run(run, tmp_path):
         with pytest.raises(CheckpointError, match="is no state of a run"):
             checkpoint.state()
     assert not (tmp_path / "ran").exists()
+
+
+# --- hostile files of a run --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("run.json", "[" * 50_000, "cannot be read: no JSON that can be read: nested too deeply"),
+        ("run.json", "[]", "is no description of a run"),
+        ("run.json", '{"seed": "x", "versions": {}}', "is no description of a run"),
+        ("run.json", '{"seed": 1, "versions": {}, "algo": {}}', "names no algorithm"),
+        ("run.json", '{"seed": 1, "versions": {}, "algo": "a", "format": 99}', "has files of the format 99"),
+        ("config.toml", "a = " + "[" * 50_000, "cannot be read: "),
+        ("config.toml", "\xff", "cannot be read: "),
+    ],
+)
+def test_a_hostile_file_of_a_run_is_told_in_one_sentence(run, name, content, words):
+    run.close()
+    (run.path / name).write_text(content, "latin-1")
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        RunFolder.open(run.path)
+
+
+def test_folders_and_files_with_names_of_others_are_passed_over(run):
+    run.save(1, {"policy": writer("one")})
+    for name in ("iter-x", "iter-", "iter-1", "iter-999999999999999"):
+        (run.path / "checkpoints" / name).mkdir()
+    (run.path / "trajectories" / "iter-zz.jsonl").write_text("")
+    run.save(2, {})
+    assert run.latest().iteration == 2 and [x.iteration for x in run.checkpoints()] == [1, 2]
+
+
+def test_passwords_of_addresses_are_in_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["webgym", "--set", "sampler.base_url=https://me:canary-7b@h:1/v1?x=a@b", "plain@mail"])
+    run = RunFolder.create("grpo", {"algo": "grpo"}, 0, parent=tmp_path, name="run", versions={})
+    assert not [path for path in run.path.rglob("*") if path.is_file() and "canary" in path.read_text("utf-8", "replace")]
+    assert json.loads((run.path / "run.json").read_text())["command"][2:] == ["sampler.base_url=https://***@h:1/v1?x=a@b", "plain@mail"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iteration": "1"}, {"score": "x"}, {"score": [1]}, {"files": []}, {"files": {"../a": {"bytes": 1, "blake2b": ""}}},
+        {"files": {"/etc/passwd": {"bytes": 1, "blake2b": ""}}}, {"files": {"a": 5}}, {"files": {"a": {"bytes": "1", "blake2b": ""}}},
+        {"format": "x"},
+    ],
+)  # fmt: skip
+def test_a_manifest_with_a_right_digest_of_another_program_is_damage(run, change):
+    path = run.save(1, {}).path
+    manifest = {name: value for name, value in json.loads((path / "manifest.json").read_text()).items() if name != "digest"} | change
+    (path / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoint_module._digest_of_json(manifest)}))
+    with pytest.raises(CheckpointError):
+        Checkpoint.open(path)

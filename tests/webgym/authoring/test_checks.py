@@ -5,9 +5,10 @@ from datetime import date
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from webgym.authoring.checks import AnyCheck, probe, read_date, read_items, read_number
+from webgym.authoring.checks import AnswerCheck, AnyCheck, probe, read_date, read_items, read_number
 from webgym.authoring.placeholders import fill, names_in
 from webgym.task import Evidence
+from webgym.types import Node
 
 VALUES = {"name": "Ann", "n": 3, "item": {"title": "Tea", "price": "4.50"}, "day": date(2026, 1, 5), "all": ["a", "b"]}
 READ = TypeAdapter(AnyCheck)
@@ -69,6 +70,14 @@ def test_site_state(check, words):
 )
 def test_url(check, met):
     assert (unmet({"url": check}, url="http://shop.localhost/done?id=3&x=#end") == "") is met
+
+
+@pytest.mark.parametrize(("wanted", "query", "met"), [
+    (3, "id=3", True), (3, "id=3&id=4", False), (3, "id=3&id=3", False), ([3, 4], "id=3&id=4", True), ([3, 4], "id=4&id=3", False),
+    ([3], "id=3", True), (3, "ID=3", False), ("", "id=", True),
+])  # fmt: skip
+def test_a_query_with_several_values_is_no_choice_of_one(wanted, query, met):
+    assert (unmet({"url": {"query": {"id": wanted}}}, url=f"http://shop.localhost/?{query}") == "") is met
 
 
 PAGE = {
@@ -247,3 +256,13 @@ def test_doubled_braces_are_braces():
 def test_an_answer_of_brackets_is_an_answer():
     assert read_items("[" * 100_000) == ["[" * 100_000]
     assert unmet({"answer": {"set": ["Ann", "Bob"]}}, ended="stop", answer="[" * 100_000)
+
+
+def test_an_answer_from_elsewhere_does_not_count():
+    check = AnswerCheck.model_validate({"answer": {"number": 17, "shown": "{name}'s key"}})
+    pages = ((Node("heading", "Keys"), Node("text", "Bob's key: 3")), (Node("cell", "ANN'S  key"), Node("textbox", "No", value="17")))
+    for seen, words in ((pages, ""), (pages[:1], 'no page that the agent was shown says "Ann\'s key"'), (None, "")):
+        found = check.unmet(Evidence(0, "u", ended="stop", answer="17", pages=seen), {"name": "Ann"})
+        assert found == words
+    assert Evidence(0, "u", pages=pages).showed("no 17") and Evidence(0, "u", pages=pages).showed(" Keys \n Bob's")
+    assert not Evidence(0, "u", pages=()).showed("x") and Evidence(0, "u", pages=()).showed("")

@@ -107,6 +107,7 @@ def test_a_snapshot_stays_as_it_was(site):
         ("/", b"[1]", "application/json", 400),
         ("/", b"{", "application/json", 400),
         ("/", b"\xff=1", "application/json", 400),
+        ("/", b'{"a": ' + b"[" * 50_000, "application/json", 400),
         ("/", b"x" * (MAX_BODY + 1), FORM, 400),
         ("/../secret", b"x=1", FORM, 404),
     ],
@@ -132,3 +133,9 @@ def test_a_page_that_asks_for_an_unknown_value_fails_loudly(site):
 def test_a_folder_that_is_gone_is_a_fault(tmp_path):
     with pytest.raises(SiteFault, match="are missing"):
         begun(FormSite("x.localhost", tmp_path / "gone"), 0, None)
+
+
+def test_half_an_emoji_in_a_submission_breaks_no_page(site):
+    state = begun(site, 0, {"who": "Ann", "item": {"title": "Tea"}})
+    assert ask(site, state, "/order.html", "POST", b'{"name": "\\ud83d", "\\udc00": 1}', "application/json")[0] < 400
+    assert "\ufffd" in ask(site, state, "/order.html")[2] and ask(site, state, "/state.json")[0] == 200

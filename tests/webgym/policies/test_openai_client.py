@@ -348,3 +348,21 @@ def said_of_nobody(server):
     with pytest.raises(ConfigError) as caught:
         asyncio.run(asking())
     return str(caught.value)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        ((200, "no gzip", {"content-encoding": "gzip"}), PolicyFault, "cannot be reached (DecodingError: "),
+        ((500, DEEP), PolicyFault, "answered with status 500 ([[["),
+        ((400, DEEP), UsageError, "refused the request with status 400 ([[["),
+        ((200, DEEP), PolicyFault, "answered in another form than the protocol's"),
+        ((200, '{"choices": [{"message": {"content": "\\ud800"}}]}'), PolicyFault, "answered in another form than the protocol's"),
+        ((200, "\ufeff"), PolicyFault, "answered in another form than the protocol's"),
+    ],
+)
+def test_no_answer_of_a_server_is_an_error_of_another_kind(answer, error, words):
+    assert words in said(answer, error)

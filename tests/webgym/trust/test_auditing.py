@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,9 @@ from webgym.errors import UsageError
 from webgym.packs import registry
 from webgym.policies.scripted import NoopPolicy
 from webgym.rollout.arena import Arena
-from webgym.task import PENDING, Start, Task
+from webgym.task import PENDING, SUCCESS, Start, Task
 from webgym.trust import adversaries, auditing
-from webgym.types import EpisodeKey, Observation, Stop
+from webgym.types import EpisodeKey, Observation, Stop, Wait
 
 PAGE = """<!doctype html><title>Order</title><form method="post" action="/order.html">
 <label>Name <input name="name"></label><button>Order</button></form>"""
@@ -57,6 +58,7 @@ def test_a_good_task_is_trusted_against_all_adversaries(audited):
     assert audit.trusted and audit.problems == ()
     assert {trial.name: len(trial.wins) for trial in audit.trials if trial.name not in ("random", "guess")} == {
         "oracle": 3, "no-op": 0, "stop": 0, "infeasible": 0, "parrot": 0, "eager": 0, "wrong target": 0, "direct": 0, "other seed": 0,
+        "tampering": 0,
     }  # fmt: skip
     assert len(next(trial for trial in audit.trials if trial.name == "random").trajectories) == 24
     assert audit.lines()[0] == "audited.order: can be trusted"
@@ -122,6 +124,43 @@ def test_a_site_that_is_won_by_opening_an_address(audited):
 def test_a_check_that_does_not_look_at_what_the_seed_asks_for(audited):
     problems = audited(adversaries=("other seed",), check="{site: {path: order, exists: true}}", chance="0").problems
     assert len(problems) == 1 and problems[0].startswith("doing what is right for another seed wins ")
+
+
+def test_an_answer_that_is_the_same_for_every_seed(audited):
+    page = PAGE + "<p>{{name}} has the key 17.</p>"
+    asked = {"goal": "Which key has {name}?", "page": page, "max_turns": "2", "chance": "0"}
+    same = audited(adversaries=("shortcut",), check="{answer: {number: 17}}", oracle='[{stop: "17"}]', **asked)
+    assert same.problems == (
+        "answering at once what is right for most other seeds wins 3 of 3 episodes, first on seed 0 at turn 1; "
+        "that is more than the stated chance of 0 explains: state a higher chance, or ask for more",
+    )
+    drawn = audited(adversaries=("shortcut",), check='{answer: {exact: "{name}"}}', oracle='[{stop: "{name}"}]', **asked)
+    assert drawn.trusted and [trial.name for trial in drawn.trials] == ["oracle", "shortcut"]
+    none = audited(adversaries=("shortcut",))
+    assert none.trusted and [trial.name for trial in none.trials] == ["oracle"], "no answer is asked for"
+
+
+def test_a_right_answer_without_a_visit_is_noted(audited):
+    asked = {"goal": "Who has the key?", "page": PAGE + "<p>{{name}} has it.</p>", "max_turns": "2", "chance": "0.6"}
+    audit = audited(adversaries=None, check='{answer: {exact: "{name}"}}', oracle='[{stop: "{name}"}]', **asked)
+    assert "the right answer alone wins 3 of 3 episodes, without the visits that the goal needs" in " ".join(audit.notes)
+    assert [trial.name for trial in audit.trials][-1] == "answer alone"
+
+
+def test_a_check_that_believes_the_page_or_any_request(arena, audited):
+    page = {"page": PAGE, "oracle": "[{click: Order}]", "chance": "0"}
+    problems = audited(adversaries=("tampering",), check="{site: {path: order, exists: true}}", **page).problems
+    assert problems and problems[-1].startswith("changing page, storage and address by script, and sending claims wins ")
+    assert audited(adversaries=("tampering",), chance="0").trusted
+    shown = registry.task("miniwob.click-test")
+    task = replace(
+        shown, id="believing.one", probe="document.title", check=lambda e: SUCCESS if "Success" in str(e.page_state) else PENDING
+    )
+    registry.register(replace(task, trust="state", oracle=lambda: lambda page: Wait()))
+    try:
+        assert "sending claims wins 1 of 1 episodes" in " ".join(trust.audit("believing.one", arena, (5,), ("tampering",)).problems)
+    finally:
+        registry._remove("believing.one")
 
 
 def test_more_wins_by_chance_than_stated(audited):
@@ -258,8 +297,8 @@ def test_a_ledger_that_was_cut_off_goes_on_and_another_file_is_refused(tmp_path)
     ledger.add(trust.Audit(task, (), ()), 5)
     assert path.read_bytes().startswith(whole) and trust.Ledger(path).knows(task.id, 5)
     for content in (b"\xca\xfe\n", b"[]\n", b'{"a": 1}\n'):
-        path.write_bytes(whole + content)
-        with pytest.raises(UsageError, match=r"ledger\.jsonl:2: expected a line that an audit wrote"):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="is no ledger: expected lines that an audit wrote"):
             trust.Ledger(path)
     with pytest.raises(UsageError, match="is a folder: expected a file for the results"):
         trust.Ledger(tmp_path)

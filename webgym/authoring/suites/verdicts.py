@@ -339,7 +339,7 @@ def _posted(request: Request) -> dict[str, Any]:
     if request.kind.startswith("application/json"):
         try:
             found = json.loads(request.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
     return dict(request.form)

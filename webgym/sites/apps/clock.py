@@ -27,9 +27,9 @@ def library() -> Path | None:
     return None
 
 
-def environment(file: Path) -> Mapping[str, str]:
-    """The variables of a process whose time a file says (:func:`set_clock`); none without libfaketime."""
-    found = library()
+def environment(file: Path, found: Path | None = None) -> Mapping[str, str]:
+    """The variables of a process whose time a file says (:func:`set_clock`), by the library `found`; none without libfaketime."""
+    found = found or library()
     if found is None:
         return {}
     preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
