@@ -148,7 +148,7 @@ def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> No
 
 
 def in_words(error: Exception) -> str:
-    """What another package says of its error, in one line."""
+    """The words of another package's error, in one line."""
     words = " ".join(str(error).split())
     return words[:400] if isinstance(error, OSError | ValueError) and words else f"{type(error).__name__}: {words}"[:400]
 
