@@ -59,7 +59,7 @@ class Watched(Episodes):
 
     def __init__(self, connect: Callable[[], Episodes]) -> None:
         self._session = connect()
-        self.begun = (0, "")
+        self.begun: tuple[int, str] = (0, "")
 
     def begin(self, task: str, seed: int | None = None, **options: Any) -> Turned:
         turned = self._session.begin(task, seed, **options)
