@@ -228,7 +228,10 @@ def tasks_new(
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
     from webgym.errors import UsageError
+    from webgym.packs.registry import manifests
 
+    if name in manifests():
+        raise UsageError(f"there is a pack {name!r} already, whose site and ids it would have: give another name")
     if app:
         if python or templated:
             raise UsageError("--app writes a task file: expected neither --python nor --templated beside it")
