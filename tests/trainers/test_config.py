@@ -225,7 +225,7 @@ def test_the_grids_of_the_studies_say_what_they_mean(grid: Path) -> None:
         ({"optim": 3}, "optim: expected a group of keys, such as optim.lr, got 3"),
         ({"trackers": 1}, "trackers: expected a list, got 1"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
-        ({"prompts": {"style": "chatt"}}, "prompt style 'chatt': expected chat or compact; did you mean 'chat'?"),
+        ({"prompts": {"style": "chatt"}}, "prompt style 'chatt': expected chat or compact; did you mean 'chat' or 'compact'?"),
     ],
 )
 def test_values_of_a_wrong_kind_say_what_is_expected(data, words):
