@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import math
+import shlex
 import sys
 import warnings
 from dataclasses import asdict
@@ -227,7 +228,10 @@ def tasks_new(
     """Write a small pack that works: page, goal, check and oracle, to be changed into your own."""
     from webgym.authoring.starter import create
     from webgym.errors import UsageError
+    from webgym.packs.registry import manifests
 
+    if name in manifests():
+        raise UsageError(f"there is a pack {name!r} already, whose site and ids it would have: give another name")
     if app:
         if python or templated:
             raise UsageError("--app writes a task file: expected neither --python nor --templated beside it")
@@ -235,14 +239,15 @@ def tasks_new(
 
         file, notes = new_application.create(name, app, folder or Path("."))
         print("\n".join([str(file), *notes]))
-        print(f"try it: webgym tasks validate {file}; then give `--tasks {file}` to eval, demos or train")
+        place = shlex.quote(str(file))
+        print(f"try it: webgym tasks validate {place}; then give `--tasks {place}` to eval, demos or train")
         return
     if python and templated:
         raise UsageError("expected one kind of pack, got --python and --templated: give one of them, or none for a task file")
     target = folder or Path(name)
     for file in create(name, target, "templated" if templated else "python" if python else "written"):
         print(file)
-    path = target if target.is_absolute() else f"./{target}"
+    path = shlex.quote(str(target if target.is_absolute() else f"./{target}"))
     print(f"try it: webgym tasks validate {path}; then give `--tasks {path}` to eval, demos or train")
 
 
@@ -491,9 +496,10 @@ def train(
             try:
                 trainer.train()
             except KeyboardInterrupt:
-                _say(f"stopped at once; `webgym train --resume {trainer.run.path}` goes on from its newest checkpoint")
+                _say(f"stopped at once; `webgym train --resume {shlex.quote(str(trainer.run.path))}` goes on from its newest checkpoint")
                 raise typer.Exit(130) from None
-    console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {trainer.run.path}` evaluates it", soft_wrap=True)
+    place = shlex.quote(str(trainer.run.path))
+    console.print(f"run folder {trainer.run.path}; `webgym eval --checkpoint {place}` evaluates it", soft_wrap=True)
 
 
 @recipes_app.command("list")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner
 
 import cli
@@ -161,6 +162,20 @@ def test_a_pipe_gets_plain_lines_and_a_narrow_terminal_whole_ids(monkeypatch):
     shown = terminal.file.getvalue()
     assert "…" not in shown and all(task_id in shown for task_id in registry.task_ids())
     assert max(len(line) for line in shown.splitlines() if line.split(" ")[0] in registry.task_ids()) <= 80
+
+
+def test_no_table_is_cut_in_a_pipe(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    heads = [f"figure number {number} of a study" for number in range(7)]
+    table = Table("contender", *heads)
+    table.add_row("archer_q/k12-x8-late8-seen", *["0.528 [0.489, 0.567]"] * 7)
+    shown = {}
+    for columns in (None, 80, 200):
+        file = io.StringIO()
+        PlainConsole(file=file, **({"width": columns} if columns else {})).print(table)
+        shown[columns] = file.getvalue()
+    assert "archer_q/k12-x8-late8-seen" in shown[None] and all(head in shown[None] for head in heads) and "…" not in shown[None]
+    assert max(map(len, shown[80].splitlines())) <= 80 and max(map(len, shown[200].splitlines())) <= 200
 
 
 @pytest.mark.parametrize(

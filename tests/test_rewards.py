@@ -26,6 +26,8 @@ PLACES = {
     ("webgym/serve/openenv_client.py", "Turned: result.reward"),
     ("webgym/serve/openenv_client.py", "WebGymObservation: reward"),
     ("webgym/serve/agentlab.py", "observation, reward, terminated, truncated, info = super().step(action)"),
+    ("trainers/rollouts/trl_rollouts.py", "self.reward = turned.reward"),
+    ("trainers/rollouts/trl_rollouts.py", "self.reward = None"),
     # A table of choices, a world of its own for studies of credit.
     ("trainers/studies/choices.py", "reward = float(mistakes + wrong <= problem.spared) if t == problem.turns - 1 else 0.0"),
     ("trainers/studies/choices.py", "reward = turns[-1].reward"),

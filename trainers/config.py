@@ -137,7 +137,7 @@ class TrainConfig(_Group):
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
     prompts: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of the run: sampling, task choice, minibatches."""
 
     # from which episodes, and how
@@ -490,7 +490,11 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
         return f"{where}unknown key {key!r}{near} (known{' in ' + '.'.join(groups) if groups else ''}: {', '.join(known)})"
     if not key or (problem["type"] == "value_error" and isinstance(problem["input"], Mapping)):  # a rule over several keys says what to do
         return f"{where}{problem['msg'].removeprefix('Value error, ')}"
-    return f"{where}{key}: {problem['msg'].lower()}, got {problem['input']!r}"
+    if problem["type"] == "model_type":
+        first = next(iter(_group(model, map(str, problem["loc"])).model_fields))
+        return f"{where}{key}: expected a group of keys, such as {key}.{first}, got {problem['input']!r}"
+    expected = "expected a list" if problem["type"] == "tuple_type" else problem["msg"].lower()
+    return f"{where}{key}: {expected}, got {problem['input']!r}"
 
 
 def _group(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:

@@ -12,6 +12,7 @@ from trainers.credit.algorithm import discount
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
 from webgym.errors import ConfigError
+from webgym.prompts.settings import PromptSettings
 
 STUDIES = Path(studies.__file__).parent
 
@@ -216,6 +217,26 @@ def test_the_grids_of_the_studies_say_what_they_mean(grid: Path) -> None:
     for cell in cells(found, "measure", dict.fromkeys((x.label for x in found.contenders), 0)):
         algo, positive = settings_of(found, cell)["algo"], "positive" in cell.label
         assert (algo == "grpo_positive") == positive, "a contender is called by the algorithm that it was played with"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"optim": 3}, "optim: expected a group of keys, such as optim.lr, got 3"),
+        ({"trackers": 1}, "trackers: expected a list, got 1"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0, got -1"),
+        ({"prompts": {"style": "chatt"}}, "prompt style 'chatt': expected chat or compact; did you mean 'chat' or 'compact'?"),
+    ],
+)
+def test_values_of_a_wrong_kind_say_what_is_expected(data, words):
+    with pytest.raises(ConfigError) as error:
+        config, _ = resolve(data)
+        PromptSettings.from_json(config.prompts)
+    assert str(error.value) == words
+
+
+def test_one_task_is_a_list_of_one():
+    assert resolve({"tasks": "wizard.h1"})[0].tasks == ("wizard.h1",)
 
 
 @pytest.mark.parametrize("content", [b"algo = " + b"[" * 50_000, b"\xff\xfe", b"algo = 'grpo", b"a = 1\n[a]\n"])

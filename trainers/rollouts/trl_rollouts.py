@@ -160,7 +160,8 @@ class _Episode:
             self._fail()
             return
         if turned.done:
-            self.over, self.reward = True, float(turned.reward or 0.0)
+            self.reward = turned.reward
+            self.over = True
             return
         page = self._context.following(_user(self._shown(turned.observation)), last)
         if len(self.completion) + len(page) >= most:
@@ -184,7 +185,8 @@ class _Episode:
         if not self.completion:
             self._add(self._context.following(_user(""), ()), 0, None)  # TRL wants a completion of one token at least
         self.mask = [0] * len(self.mask)
-        self.reward, self.over = None, True
+        self.reward = None
+        self.over = True
 
 
 def _user(words: str) -> Prompt:

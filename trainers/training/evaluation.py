@@ -133,6 +133,8 @@ def assess_checkpoints(
 
     `settings` are `key=value` texts such as `sampler.kind=openai`; :func:`play` has the other arguments.
     """
+    for each in (path, against) if against else (path,):
+        _must_hold_a_model(each)  # of both, before the first is played
     if not wanted.tasks:
         wanted = replace(wanted, tasks=tasks_of(path))
     sampler = sampler_of(settings)
@@ -142,6 +144,15 @@ def assess_checkpoints(
         return wanted.report(first), None
     beside = replace(wanted, keep=wanted.keep and wanted.keep.with_name(f"{wanted.keep.name}-against"))
     return wanted.report(first), compare(played(beside, against), first)
+
+
+def _must_hold_a_model(path: Path) -> None:
+    """Raises CheckpointError for a path that is neither a folder with a model nor a built-in name."""
+    if not path.is_dir() and str(path) not in BUILT_IN:
+        names = " or ".join(BUILT_IN)
+        raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
+    if path.is_dir():
+        model_folder(path)
 
 
 def play(
@@ -160,9 +171,7 @@ def play(
     `grammar` constrains answers to the action syntax; None means as in training. `sampler` generates; a server gets the
     weights first. Raises CheckpointError for a `path` with no model, ConfigError for a sampler that cannot do this.
     """
-    if not path.is_dir() and str(path) not in BUILT_IN:
-        names = " or ".join(BUILT_IN)
-        raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
+    _must_hold_a_model(path)
     constrained = grammar_of(path) if grammar is None else grammar
     if device != "cpu" and sampler.slots is None and "slots" in samplers.get(sampler.kind).Config.model_fields:
         sampler = sampler.model_copy(update={"slots": wanted.sessions})

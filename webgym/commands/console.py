@@ -1,5 +1,6 @@
 """The terminal, where texts of strangers (pages, agents, files, servers) are shown as they are written."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,8 +13,14 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 """The terminal's commands, what turns a line around, and half a surrogate pair, which no terminal takes."""
 
 
+PIPED = 240
+"""Columns of a table in a file or pipe."""
+
+
 class PlainConsole(Console):
     """A console that reads no markup or emoji codes in texts, and shows a text's control characters as U+FFFD.
+
+    Where it writes to no terminal, lines are as long as the tables need (:data:`PIPED`), unless COLUMNS says otherwise: no id is cut.
 
     >>> import io
     >>> shown = io.StringIO()
@@ -24,6 +31,8 @@ class PlainConsole(Console):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, emoji=False, **settings)
+        if not self.is_terminal and "width" not in settings and "COLUMNS" not in os.environ:
+            self.width = PIPED
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable, without control characters of its texts."""

@@ -257,7 +257,7 @@ class Playing:
         self._urgent.set()
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """What there is to send, whole lines, one or more at once, until the episodes have ended or the other side is gone."""
+        """Pieces to send: whole lines, one or more at once, until the episodes have ended or the other side is gone."""
         env = self._collector.take()
         if env is None:
             yield Line(kind="busy").encoded()

@@ -132,7 +132,7 @@ class RayLink:
         return content
 
     async def _heard(self, waiting: Awaitable[T], timeout_s: float) -> T:
-        """What an actor answers. Raises Lost where it has ended or is silent."""
+        """The answer of an actor. Raises Lost where it has ended or is silent."""
         try:
             return await asyncio.wait_for(_awaited(waiting), timeout_s)
         except TimeoutError:

@@ -51,8 +51,10 @@ class PromptSettings:
                 expected = {bool: "true or false", int: "a whole number", str: "a word"}[known[key]]
                 raise ConfigError(f"prompt setting {key}: expected {expected}, got {value!r}")
         settings = cls(**data)
-        if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
-            raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")
+        for name, value, choices in (("style", settings.style, ("chat", "compact")), ("dialect", settings.dialect, DIALECTS)):
+            if value not in choices:
+                near = did_you_mean(value, choices)
+                raise ConfigError(f"prompt {name} {value!r}: expected {', '.join(choices[:-1])} or {choices[-1]}{near}")
         if settings.context not in ("window", "conversation"):
             near = did_you_mean(str(settings.context), ("window", "conversation"))
             raise ConfigError(f"prompt context {settings.context!r}: expected window or conversation{near}")

@@ -67,7 +67,7 @@ class Tampering:
         return Completion(render(action, self.dialect))
 
     def script(self, task: Task, seed: int, goal: str | None) -> str:
-        """What runs in the start page of a seed."""
+        """The program that runs in the start page of a seed."""
         given = {"words": f"{goal or task.id} Done! Success. Thank you.", "ends": self._ends.get(seed, "/done")}
         return f"const given = {json.dumps(given)};\n{DOM}\n{FETCH}"
 

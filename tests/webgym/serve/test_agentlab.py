@@ -3,8 +3,11 @@
 import gymnasium as gym
 import pytest
 
+from tests.webgym.serve.test_conformance import oracle
+from webgym.authoring import starter
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault, ConfigError
+from webgym.packs import registry
 from webgym.serve import agentlab
 
 # As EnvArgs.make_env of browsergym-experiments 0.14.3 calls gym.make.
@@ -45,3 +48,22 @@ def test_arguments_without_a_place_are_refused():
     agentlab.register(["miniwob.click-test"])
     with pytest.raises(ConfigError, match="BrowserGym's viewport, which these tasks have no place for"):
         gym.make("browsergym/webgym.miniwob.click-test", **GIVEN, viewport={"width": 500})
+
+
+def test_a_message_is_the_answer_where_the_task_asks_for_one(tmp_path):
+    """The task comes from a file, as one of the user's own does."""
+    starter.create("agentcafe", tmp_path / "agentcafe")
+    registry.load(tmp_path / "agentcafe")
+    (name,) = agentlab.register(["agentcafe.price"])
+    assert registry.task("agentcafe.price").ends == "stop"
+    (answer,) = oracle("agentcafe.price", 3, "browser")
+    env = gym.make(f"browsergym/{name}", **GIVEN)
+    try:
+        for action, earned in (("send_msg_to_user('I do not know')", 0.0), (answer.replace("stop(", "send_msg_to_user("), 1.0)):
+            env.reset(seed=3)
+            _, reward, terminated, truncated, _ = env.step(action)
+            assert (reward, terminated, truncated) == (earned, True, False)
+    finally:
+        env.close()
+        registry.forget("agentcafe.price")
+        registry.forget("agentcafe.order")
