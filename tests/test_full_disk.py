@@ -4,6 +4,7 @@ The disk is a tmpfs of half a megabyte that is filled to the last byte, so that 
 """
 
 import ast
+import asyncio
 import contextlib
 import errno
 import json
@@ -148,7 +149,7 @@ def no_space(error: BaseException) -> bool:
 
 
 def run_in(folder: Path) -> RunFolder:
-    return RunFolder.create("grpo", {"algo": "grpo"}, 0, parent=folder, name="run", versions={})
+    return RunFolder.create("archer", {"algo": "archer"}, 0, parent=folder, name="run", versions={})
 
 
 def kept(folder: Path) -> Callable[[], object]:
@@ -243,7 +244,7 @@ TRAINER: dict[str, Callable[[RunFolder], object]] = {
     "credit": lambda run: run.keep_credit(1, [{"words": BIG}]),
     "a checkpoint": lambda run: run.save(2, {"policy": lambda folder: (folder / "w").write_text(BIG)}, {"w": torch.zeros(9000)}),
     "the log": logged,
-    "another run": lambda run: RunFolder.create("grpo", {"words": BIG}, 0, parent=run.path.parent, name="other", versions={}),
+    "another run": lambda run: RunFolder.create("archer", {"words": BIG}, 0, parent=run.path.parent, name="other", versions={}).close(),
 }
 
 
@@ -278,6 +279,7 @@ def test_a_model_folder_of_before_stays(disk) -> None:
 
 
 def test_watching_never_stops_a_run(disk, caplog) -> None:
+    (disk / "live").mkdir()
     with full(disk), Monitor(disk / "live" / layout.LIVE, 500):
         pass
     assert "cannot be written, so `webgym watch` shows nothing" in caplog.text
@@ -300,6 +302,7 @@ def test_the_files_of_an_episode_are_a_fault_of_the_disk(disk, monkeypatch) -> N
         system_errors("the reset of a.b"),
     ):
         env._keep({"letter.txt": BIG})
+    asyncio.run(env.close())
     with full(disk), pytest.raises(OSError) as error:
         Process()
     assert no_space(error.value) and not list(disk.glob("webgym-app-*"))
