@@ -34,7 +34,6 @@ from webgym.record.notes import Note
 from webgym.record.notes import write as write_note
 from webgym.record.store import TrajectoryStore, load
 from webgym.record.whole import append_line, replace_text
-from webgym.sites.apps.process import Process
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 from webgym.view.export import export
 
@@ -62,7 +61,7 @@ WRITERS = {
     "webgym/evaluation/kept.py": "played", "webgym/trust/auditing.py": "played", "webgym/view/export.py": "played",
     "webgym/rollout/episode.py": "through store.py",
     # What an episode needs: a fault, and it is played again.
-    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "played", "webgym/sites/apps/clock.py": "SiteFault of a lease",
+    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "SiteFault of a lease", "webgym/sites/apps/clock.py": "SiteFault of a lease",
     "webgym/sites/apps/files.py": "SiteFault of a lease", "webgym/sites/apps/sqlite.py": "SiteFault of a lease",
     "webgym/sites/apps/pool.py": "SiteFault of a lease", "webgym/sites/apps/serve_wsgi.py": "in the application's process",
     "webgym/sites/certificates.py": "DiskFault of a reset", "webgym/authoring/suites/webharbor.py": "JudgeFault of a check",
@@ -303,6 +302,3 @@ def test_the_files_of_an_episode_are_a_fault_of_the_disk(disk, monkeypatch) -> N
     ):
         env._keep({"letter.txt": BIG})
     asyncio.run(env.close())
-    with full(disk), pytest.raises(OSError) as error:
-        Process()
-    assert no_space(error.value) and not list(disk.glob("webgym-app-*"))
