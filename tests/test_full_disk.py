@@ -61,7 +61,8 @@ WRITERS = {
     "webgym/evaluation/kept.py": "played", "webgym/trust/auditing.py": "played", "webgym/view/export.py": "played",
     "webgym/rollout/episode.py": "through store.py",
     # What an episode needs: a fault, and it is played again.
-    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "SiteFault of a lease", "webgym/sites/apps/clock.py": "SiteFault of a lease",
+    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "SiteFault of a lease",
+    "webgym/sites/apps/clock.py": "SiteFault of a lease",
     "webgym/sites/apps/files.py": "SiteFault of a lease", "webgym/sites/apps/sqlite.py": "SiteFault of a lease",
     "webgym/sites/apps/pool.py": "SiteFault of a lease", "webgym/sites/apps/serve_wsgi.py": "in the application's process",
     "webgym/sites/certificates.py": "DiskFault of a reset", "webgym/authoring/suites/webharbor.py": "JudgeFault of a check",
