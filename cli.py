@@ -472,6 +472,11 @@ def train(
         if resume is not None:
             if recipe:
                 raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
+            if config or name:
+                what = f"--config {config}" if config else f"--name {name}"
+                raise WebGymError(
+                    f"{what}: expected a new run, got --resume: a run goes on in its own folder; --set changes its configuration"
+                )
             trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
         else:
             data = recipes.get(recipe).config if recipe else {}
@@ -544,6 +549,36 @@ def collector(
     command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
 
 
+@app.command()
+def plan(
+    gpus: Annotated[int, typer.Option(min=2, help="GPUs, for generation and learning together.")] = 8,
+    model: Annotated[str, typer.Option(help="Size of the model, such as 4b or 135m.")] = "4b",
+    turns: Annotated[float, typer.Option(min=1, help="Turns of an episode.")] = 15,
+    prompt: Annotated[float, typer.Option(min=1, help="Tokens of a turn's prompt.")] = 1500,
+    answer: Annotated[float, typer.Option(min=1, help="Tokens of a turn's answer.")] = 64,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of an iteration.")] = 16,
+    group_size: Annotated[int, typer.Option(min=1, help="Episodes of a group.")] = 8,
+    cores: Annotated[int, typer.Option(min=1, help="Processor cores of all collectors together.")] = 32,
+    sessions: Annotated[int, typer.Option(min=1, help="Browser sessions of all collectors together.")] = 128,
+    staleness: Annotated[int, typer.Option(min=0, max=8, help="Updates that collecting may be behind; 0 is lockstep.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Forecast the time of an iteration on many machines, and share the GPUs between generation and learning."""
+    from trainers.recipes import plan as planning
+
+    fleet = planning.Fleet(
+        planning.parameters(model), cores=cores, sessions=sessions, groups=groups, group_size=group_size, turns=turns, prompt=prompt,
+        answer=answer, staleness=staleness,
+    )  # fmt: skip
+    fleet = planning.split(fleet, gpus)
+    found = planning.forecast(fleet)
+    if as_json:
+        print(json.dumps({"fleet": asdict(fleet), "forecast": asdict(found)}, indent=2))
+        return
+    _say("\n".join([f"of {gpus} GPUs, {fleet.generators} generate and {fleet.learners} learn", *found.lines()]))
+    _say("(a simulation with rates of docs/scaling.md; speeds of GPUs are a third of the maker's figures, not measured)")
+
+
 @app.command("config")
 def show_config(
     algo: Annotated[str, typer.Option(help="Name or file of the algorithm whose options are listed too.")] = "grpo",
@@ -561,6 +596,7 @@ def show_config(
 
 @app.command("eval")
 def evaluate(
+    context: typer.Context,
     checkpoint: Annotated[Path | None, typer.Option(help="Run folder, checkpoint folder or model folder.")] = None,
     against: Annotated[Path | None, typer.Option(help="A second one, compared on the same seeds.")] = None,
     policy: Annotated[ModelFree | None, typer.Option(help="A policy without a checkpoint instead.")] = None,
@@ -600,8 +636,7 @@ def evaluate(
     greedy = greedy or temperature == 0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
-    if settings and policy is not None:
-        raise WebGymError(f"--set {settings[0]}: expected --checkpoint beside it, whose answers a sampler generates, got --policy {policy}")
+    _refuse_idle(context, "--checkpoint" if policy is None else f"--policy {policy}")
     chosen = tuple(tasks) or (() if policy is None else ("default",))  # a checkpoint knows the tasks that it was trained on
     wanted = Assessment(
         chosen,
@@ -651,6 +686,22 @@ def evaluate(
             console.print(comparison.sentence())
     if found.overall.success < fail_under:
         raise typer.Exit(1)
+
+
+OF_A_CHECKPOINT = ("against", "grammar", "device", "settings")
+OF_A_SERVER = ("model", "base_url", "view", "dialect", "max_tokens", "extra")
+OF_BOTH = ("greedy", "temperature")
+WORKS_ON = {"--checkpoint": {*OF_A_CHECKPOINT, *OF_BOTH}, "--policy openai": {*OF_A_SERVER, *OF_BOTH}}
+
+
+def _refuse_idle(context: typer.Context, played: str) -> None:
+    """Refuse options of `webgym eval` that were given and would do nothing for what is played. Raises WebGymError."""
+    for option in context.command.params:
+        name = option.name or ""
+        given = (source := context.get_parameter_source(name)) is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+        if given and name in {*OF_A_CHECKPOINT, *OF_A_SERVER, *OF_BOTH} - WORKS_ON.get(played, set()):
+            beside = " or ".join(each for each, works in WORKS_ON.items() if name in works)
+            raise WebGymError(f"{option.opts[0]}: expected {beside} beside it; with {played} it would do nothing")
 
 
 def _json_object(option: str, text: str) -> dict[str, Any]:
@@ -807,6 +858,9 @@ def study_forks(
     grid: Annotated[Path | None, typer.Option(help="TOML file with problems and contenders; the published grid unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the rows; a study that lies there goes on.")] = Path("studies/forks"),
     stage: Annotated[str, typer.Option(help="signal, tune, measure, or all.")] = "all",
+    rows: Annotated[
+        Path | None, typer.Option(help="Report the rows of this file, one a line, in place of the folder's; nothing is played.")
+    ] = None,
     most: MostOption = None,
     plan: PlanOption = False,
     report: ReportOption = False,
@@ -814,23 +868,31 @@ def study_forks(
     as_json: JsonOption = False,
 ) -> None:
     """Compare credit by sampling with critics and groups on a table of choices: signal-to-noise per step, and steps to learn."""
-    from trainers.studies.forks import FORKS, STAGES, ForkStudy, tables
+    from trainers.studies.fork_figures import committed, plot_law, plot_runs
+    from trainers.studies.forks import FORKS, STAGES, ForkStudy, read_grid, reported, tables
     from trainers.studies.plots import plot_forks, pyplot
 
     if stage not in (*STAGES, "all"):
         raise WebGymError(f"--stage {stage!r}: expected one of signal, tune, measure, all")
     if plots:
         pyplot()
-    study = ForkStudy(grid or FORKS, out)
-    if plan:
-        _say("\n".join(study.plan()))
-        return
-    if not report:
-        study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
-    found = study.report()
+    if rows:
+        signals, measured = committed(rows)
+    else:
+        study = ForkStudy(grid or FORKS, out)
+        if plan:
+            _say("\n".join(study.plan()))
+            return
+        if not report:
+            study.run(STAGES if stage == "all" else (stage,), most, _say)  # type: ignore[arg-type]
+        signals, measured = study.rows()
+    asked = read_grid(grid or FORKS)
+    found = reported(asked, signals, measured)
     _show(found, tables, as_json)
     if plots:
         plot_forks(found, plots)
+        plot_law(asked, signals, plots)
+        plot_runs(measured, [x.label for x in asked.learning.contenders], plots)
 
 
 @study_app.command("learning")
@@ -1063,6 +1125,7 @@ def main(
         format="%(message)s",
         handlers=[RichHandler(console=PlainConsole(stderr=True))],
     )
+    logging.getLogger("webgym").setLevel(logging.DEBUG if verbose else logging.NOTSET)
     for noisy in ("asyncio", "httpcore2", "httpx", "httpx2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -1081,11 +1144,13 @@ def _fail(words: str) -> NoReturn:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def run() -> None:
-    """The `webgym` command: a WebGymError, a full disk or a forbidden folder is one sentence on standard error and exit status 2."""
+    """The `webgym` command: a WebGymError, or a file that cannot be had, is one sentence on standard error and exit status 2.
+
+    With `--verbose`, an error of a file has its traceback.
+    """
     warnings.showwarning = _warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -1097,9 +1162,9 @@ def run() -> None:
     except OSError as error:
         if error.errno in FULL:
             _fail(f"the disk is full: {error.filename or 'what was being written'} is incomplete; free some space and try again")
-        if error.errno in REFUSED and error.filename is not None:
-            _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
-        raise
+        if error.filename is None or logging.getLogger("webgym").level == logging.DEBUG:  # --verbose
+            raise
+        _fail(f"{error.filename} cannot be written or read: {(error.strerror or '').lower()}; give another place")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -123,11 +123,16 @@ def collectors(count: int, sessions: int, backend: str, *options: str, cores: bo
 # --- the same bits -------------------------------------------------------------------------------------------------------
 
 
-def trained(where: str, parent: Path, name: str, nodes: Sequence[Collector] = ()) -> Path:
+def over_http(nodes: Sequence[Collector]) -> dict[str, Any]:
+    """The settings of an executor over these collectors."""
+    return {"kind": "http", "nodes": [node.url for node in nodes], "silence_s": LIMITS.silence_s, "wait_s": LIMITS.wait_s}
+
+
+def trained(where: str, parent: Path, name: str, executor: Mapping[str, Any] | None = None) -> Path:
     """The folder of a run in this process or over collectors."""
     data = with_settings({"algo": "grpo", **WHERE[where][0]}, RUN)
-    if nodes:
-        data["executor"] = {"kind": "http", "nodes": [node.url for node in nodes], "silence_s": LIMITS.silence_s, "wait_s": LIMITS.wait_s}
+    if executor:
+        data["executor"] = dict(executor)
     trainer = Trainer.start(resolve(data)[0], parent=parent, name=name)
     with trainer.run:
         trainer.train()
@@ -167,7 +172,7 @@ def bits(kills: int, seed: int) -> dict[str, Any]:
                 if where not in references:
                     reference = trained(where, parent, f"local-{where}")
                     begun = time.monotonic()
-                    calm = trained(where, parent, f"calm-{where}", nodes)
+                    calm = trained(where, parent, f"calm-{where}", over_http(nodes))
                     if wrong := differences(reference, calm):
                         raise WebGymError(f"{where}: the undisturbed run over collectors is another one: {wrong}")
                     references[where] = reference, time.monotonic() - begun
@@ -181,7 +186,7 @@ def bits(kills: int, seed: int) -> dict[str, Any]:
 
                 killer = threading.Thread(target=harm)
                 killer.start()
-                wrong = differences(reference, trained(where, parent, f"kill-{number}", nodes))
+                wrong = differences(reference, trained(where, parent, f"kill-{number}", over_http(nodes)))
                 fell = not over.is_set() and not killer.is_alive()
                 over.set()
                 killer.join()

@@ -1,8 +1,9 @@
 """The wheel as a stranger has it: a fresh environment outside of this checkout, next to a folder with a `tasks/` and a `cli.py` of its own.
 
-    python -m benchmarks.wheel [--torch 'torch==2.13.0 --index-url ...'] [--python PYTHON]
+    python -m benchmarks.wheel [--torch 'torch==2.13.0 --index-url ...']
 
-Installs dist/*.whl with its dependencies, then runs commands of the tutorial there, each of which must end with 0.
+Installs dist/*.whl with its dependencies, then runs commands there, each of which must end with 0, and with that installation the tutorial
+and the notebook as `benchmarks/newcomers.py` does.
 """
 
 import argparse
@@ -53,7 +54,10 @@ def main() -> None:
             print(f"$ {command}", flush=True)
             if code := subprocess.run(shlex.split(command), cwd=user, env=environment).returncode:
                 sys.exit(f"{command}: ended with {code}")
-    print(f"{len(COMMANDS)} commands of {wheel.name} ran outside of the checkout")
+        newcomers = [sys.executable, "-m", "benchmarks.newcomers", "--python", str(python), "--goals", "tutorial", "notebook"]
+        if code := subprocess.run(newcomers, cwd=ROOT, env=environment).returncode:
+            sys.exit(code)
+    print(f"{len(COMMANDS)} commands of {wheel.name}, the tutorial and the notebook ran outside of the checkout")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ HOMES = {
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
     "browsergym": ("webgym/serve/agentlab.py",),  # its observations are given without it
+    "agentlab": ("webgym/serve/agentlab_study.py",),
+    "bgym": ("webgym/serve/agentlab_study.py",),
     "selenium": (),  # miniwob brings it along; only miniwob's pages are used
     "miniwob": (),  # found by its path: importing it would import selenium
     "typer": ("cli.py",),

@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainers import algorithms
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig, NeedsValues
@@ -19,15 +19,16 @@ from trainers.rollouts.executor_settings import ExecutorConfig
 from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.samplers import registry as samplers
-from trainers.samplers.settings import SamplerConfig
+from trainers.samplers.settings import SamplerConfig, Several
 from webgym.backends import known_backend
 from webgym.errors import ConfigError, did_you_mean
+from webgym.prompts.settings import PromptSettings
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class LengthConfig(_Group):
@@ -60,6 +61,9 @@ class RolloutConfig(_Group):
     overlap: bool = Field(default=False, validation_alias=AliasChoices("overlap", "async"))
     """Collect the next batch, with the weights as the last update left them, while this one is learned from; tokens are then weighed
     by min(π_old/μ, importance_cap), the algorithm's or 2. The run stays a function of its seed. Also called `async`."""
+    staleness: int = Field(default=1, ge=1, le=8)
+    """With overlap: updates by which the weights that collect a batch are behind those that learn from it. Up to so many batches are begun
+    ahead, one after the other, so that a slow one need not hold the update up. Without overlap it is 0."""
     screenshots: int = Field(default=0, ge=0)
     """Groups of each iteration whose episodes are recorded with a screenshot of every turn (33 ms each), for `webgym view`."""
 
@@ -129,7 +133,7 @@ class TrainConfig(_Group):
     """Built-in name, local folder or hub name of a causal language model."""
     lora: LoraSettings = LoraSettings()
     """Train a low-rank adapter instead of all weights: lora.rank above 0."""
-    tasks: tuple[str, ...] = ("default",)
+    tasks: Several = ("default",)
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
     prompts: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
@@ -159,18 +163,12 @@ class TrainConfig(_Group):
     """Evaluations in the course of the run."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     """Checkpoints."""
-    trackers: tuple[str, ...] = ("tensorboard",)
+    trackers: Several = ("tensorboard",)
     """Trackers that receive metrics besides metrics.jsonl: tensorboard, wandb, trackio."""
 
     # where it runs
     machine: MachineConfig = MachineConfig()
     """Backend, sessions, device and threads."""
-
-    @field_validator("trackers", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        """One name is a list of one."""
-        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -181,6 +179,7 @@ class TrainConfig(_Group):
 def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     """The validated configuration and the algorithm's own Config. Raises ConfigError naming the key, the value and what was expected."""
     config = validated(TrainConfig, moved(data, warn=True))
+    PromptSettings.from_json(config.prompts)
     algorithm = algorithms.get(config.algo)
     algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ")
     algorithms.check(algorithm, algorithm_config)
@@ -232,6 +231,11 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
+    if rollout.staleness > 1 and algorithm.needs_values(algorithm_config) == "action":
+        raise ConfigError(
+            f"rollout.staleness={rollout.staleness} cannot go with {name}, whose critic asks the policy for proposals beside the update, "
+            "while other weights collect: take rollout.staleness=1"
+        )
     valued_forks = practice.forks and algorithm.needs_values(algorithm_config)
     if rollout.overlap and (practice.best_of > 1 or valued_forks):
         chosen = "forks" if valued_forks else "actions"
@@ -239,12 +243,44 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"rollout.overlap=true cannot go with {name}, which chooses its {chosen} by the values that the update is changing: "
             "leave it out"
         )
+    if valued_forks and config.critic.values_from != "earlier":
+        raise ConfigError(
+            f"critic.values_from={config.critic.values_from} cannot go with {name}, which corrects for its forks by the very values that "
+            "chose them: leave it out (it is earlier by default)"
+        )
     if algorithm.needs_values(algorithm_config) == "token":
         if config.critic.head.backbone == "bigrams":
             raise ConfigError(f"critic.head.backbone=bigrams values turns, and {name} as it is set values tokens: take another backbone")
         if config.critic.target_lam < 1:
             raise ConfigError(f"critic.target_lam below 1 looks ahead by turns, and {name} as it is set values tokens: set it to 1")
-    _refuse_idle(config, _idle(config, name, algorithm.needs_values(algorithm_config)))
+    needs = algorithm.needs_values(algorithm_config)
+    if needs in ("turn", "token") and config.critic.values_from == "cross_fit" and rollout.groups < 2:
+        raise ConfigError("critic.values_from=cross_fit fits on the other groups, and rollout.groups=1 has none: set it to 2 or more")
+    if needs in ("turn", "token") and algorithm_config.loss.kl == "k1" and config.critic.head.loss != "mse":
+        raise ConfigError(
+            f"loss.kl=k1 takes the KL off the rewards, and critic.head.loss={config.critic.head.loss} wants returns in [0, 1]: "
+            "set critic.head.loss=mse, or loss.kl=k3"
+        )
+    if needs in ("turn", "token") and config.critic.fit.epochs == 0 and not config.critic.start:
+        raise ConfigError("critic.fit.epochs=0 never fits the critic: set it to 1 or more, or critic.start to one that was fitted before")
+    _refuse_idle(config, _idle(config, name, needs))
+
+
+def remarks(config: TrainConfig) -> list[str]:
+    """Sentences on settings that do less than they look, which may be meant: one file may serve several algorithms."""
+    algorithm = algorithms.get(config.algo)
+    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm))
+    warming, rounds = config.critic.warmup_iterations if needs else 0, config.length.iterations
+    steps = max(0, rounds - warming) * (config.update.epochs or 1) * (config.update.minibatches or 1)
+    found = []
+    if not needs and (given := [key for key, value, _ in options(config.critic) if value != attrgetter(key)(CriticConfig())]):
+        idle = ", ".join(f"critic.{key}" for key in given if key != "warmup_iterations")
+        found += [f"{algorithm.name} has no critic as it is set, so these keys have no effect: {idle}"] if idle else []
+    if warming >= rounds:
+        found.append(f"the policy learns nothing: all {rounds} iterations warm the critic up (critic.warmup_iterations={warming})")
+    elif config.optim.warmup_steps > steps:
+        found.append(f"optim.lr is never reached: optim.warmup_steps={config.optim.warmup_steps}, and the run has {steps} optimiser steps")
+    return found
 
 
 def _plain_gradient(algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> bool:
@@ -260,7 +296,9 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     if needs == "action":
         found = dict.fromkeys((*of_states, "folds"), f"{name}, which values actions")
     elif needs:
-        found = {} if critic.values_from == "cross_fit" else {"folds": f"critic.values_from={critic.values_from}"}
+        found = {"head.tail": "prompts whose end a run finds out itself"}
+        if critic.values_from != "cross_fit":
+            found["folds"] = f"critic.values_from={critic.values_from}"
         parts = {"bigrams": ("buckets",), "adapter": ("rank",), "trunk": ("trunk_lr",)}
         others = [f"head.{x}" for backbone, keys in parts.items() if backbone != head.backbone for x in keys]
         found |= dict.fromkeys(others, f"critic.head.backbone={head.backbone}")
@@ -269,9 +307,32 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     idle = {f"critic.{key}": why for key, why in found.items()}
     if not config.curriculum.adaptive:
         idle |= dict.fromkeys(("curriculum.memory", "curriculum.floor"), "curriculum.adaptive=false")
+    if not config.rollout.overlap:
+        idle["rollout.staleness"] = "rollout.overlap=false"
     if config.lora.rank == 0:
         idle |= dict.fromkeys(("lora.alpha", "lora.targets"), "lora.rank=0")
+    if config.evaluation.seeds == 0:
+        idle |= dict.fromkeys(("evaluation.every", "evaluation.temperature"), "evaluation.seeds=0")
+    if config.machine.backend == "text":
+        idle["rollout.screenshots"] = "machine.backend=text, which draws no page"
+    if config.executor.kind == "local":
+        others = (name for name in type(config.executor).model_fields if name != "kind")
+        idle |= dict.fromkeys((f"executor.{name}" for name in others), "executor.kind=local")
     return idle
+
+
+def without_idle(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run without keys that have no effect in it, which an earlier version did not refuse."""
+    config, found = validated(TrainConfig, kept), json.loads(json.dumps(kept))
+    algorithm = algorithms.get(config.algo)
+    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: "))
+    for key in _idle(config, algorithm.name, needs):
+        *groups, name = key.split(".")
+        place = found
+        for group in groups:
+            place = place.get(group, {})
+        place.pop(name, None)
+    return found
 
 
 def _refuse_idle(config: TrainConfig, idle: Mapping[str, str]) -> None:
@@ -285,6 +346,8 @@ def _refuse_idle(config: TrainConfig, idle: Mapping[str, str]) -> None:
 def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerConfig:
     """The sampler's configuration with all its keys, a path made absolute. Raises ConfigError, also where it cannot hold to a `grammar`."""
     kind = samplers.get(config.kind)
+    if idle := [name for name in samplers.SHARED_KEYS if getattr(config, name) is not None and name not in kind.Config.model_fields]:
+        raise ConfigError(f"sampler.{idle[0]} has no effect with sampler.kind={config.kind}: leave it out, or take another sampler.kind")
     if grammar and not kind.holds_grammar:
         able = " or ".join(samplers.holding_grammar())
         raise ConfigError(f"rollout.grammar=true needs sampler.kind={able}: the sampler {config.kind} cannot hold answers to our grammar")
@@ -300,8 +363,7 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     sampler = dict(kept.get("sampler", {}))
     kind = changes.get("sampler", {}).get("kind")
     if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
-        sampler.pop("options", None)
-        kept = {**kept, "sampler": sampler}
+        kept = {**kept, "sampler": {}}
     return merged(kept, changes)
 
 
@@ -317,6 +379,8 @@ def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
 
     A group of keys that `data` gives in part keeps the model's own defaults for the others, not those of the group's class.
     """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}expected keys with their values, got {data!r}")
     defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
         return model.model_validate({**data, **merged({name: x for name, x in defaults.items() if name in data}, data)})
@@ -369,7 +433,8 @@ def with_settings(
 ) -> dict[str, Any]:
     """`data` changed by `key=value` texts; keys may have dots, values are JSON or plain text.
 
-    A key that is not `known` (by default: to TrainConfig) is put under `otherwise` if an algorithm has it or it resembles no known key.
+    A key that is not `known` (by default: to TrainConfig) is put under `otherwise`, where there is that, if an algorithm has it or it
+    resembles no known key.
     The path of an algorithm's file is made absolute. Raises ConfigError for a text without `=`.
 
     >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
@@ -383,11 +448,15 @@ def with_settings(
         if not equals:
             raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
-        if path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
+        if otherwise and path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed
-        for part in path[:-1]:
+        for n, part in enumerate(path[:-1], start=1):
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(
+                    f"--set {setting}: {'.'.join(path[:n])} is {place!r} already and no group of keys: leave one of the two out"
+                )
         place[path[-1]] = _value(text.strip())
     if "algo" in changed and not known:
         changed["algo"] = algorithms.absolute(str(changed["algo"]))

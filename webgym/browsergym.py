@@ -14,7 +14,7 @@ import numpy as np
 from webgym import types as t
 from webgym.actions import parse
 from webgym.env.core import AsyncWebEnv
-from webgym.env.gym import episode_seed, only
+from webgym.env.gym import counted, episode_seed, only
 from webgym.env.spaces import ActionText, UnicodeText
 from webgym.errors import ConfigError
 from webgym.loop_thread import loop_thread
@@ -69,8 +69,7 @@ class BrowserGymEnv(gym.Env[dict[str, Any], str]):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, task_id: str, *, max_turns: int | None = None, screenshot: bool = True, headless: bool = True) -> None:
-        if max_turns is not None and max_turns < 1:
-            raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
+        counted("max_turns", max_turns)
         self.task = registry.task(task_id)
         self._screenshot = screenshot
         self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=headless)

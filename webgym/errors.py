@@ -124,11 +124,11 @@ FAULTS = tuple(sorted(fault.kind for fault in _KINDS))
 """The kinds of faults."""
 
 
-def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
-    """`"; did you mean 'a' or 'b'?"` for the known words nearest to `word`, or `""`.
+def did_you_mean(word: object, known: Iterable[str], limit: int = 3) -> str:
+    """`"; did you mean 'a' or 'b'?"` for the known words nearest to `word`, or `""`, as for what is no text.
 
     >>> did_you_mean("gpro", ["grpo", "archer"])
     "; did you mean 'grpo'?"
     """
-    near = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.5) if isinstance(word, str) else []
     return f"; did you mean {' or '.join(repr(w) for w in near)}?" if near else ""

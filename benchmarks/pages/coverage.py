@@ -29,7 +29,7 @@ REASONS = {
 KEYS = frozenset(("keydown", "keyup", "keypress"))
 BOXES = frozenset(re.findall(r"\w+", (
     "dialog alertdialog tablist menu menubar radiogroup listbox tree treegrid grid toolbar table group rowgroup region "
-    "application"
+    "application tooltip"
 )))  # fmt: skip
 
 

@@ -12,7 +12,7 @@
   let log = [];
 
   const up = (node) => node.parentNode ?? node.host ?? null;
-  const name = (node) => {
+  const name = (node) => {                                 // where it stands now
     if (!node) return "";
     if (node === globalThis) return "window";
     if (node.nodeType === 9) return "document";
@@ -25,17 +25,29 @@
     const siblings = node.parentNode ? [...node.parentNode.children].filter((n) => n.tagName === node.tagName) : [node];
     return `${name(up(node))}/${node.tagName.toLowerCase()}${siblings.length > 1 ? siblings.indexOf(node) : ""}`;
   };
+  // Events name a thing by where it stood when the last ones were taken, or when it was first heard of: in the middle of an action a page
+  // that adds and moves things would give one thing two names.
+  let stood = new WeakMap();
+  const called = (node) => {
+    if (node?.nodeType !== 1) return name(node);
+    if (!stood.has(node)) stood.set(node, name(node));
+    return stood.get(node);
+  };
+  const call = () => {
+    stood = new WeakMap();
+    for (const root of roots) for (const el of root.querySelectorAll("*")) called(el);
+  };
   const held = (event) => ["ctrl", "shift", "alt", "meta"].filter((key) => event[key + "Key"]).join("+");
   const said = (event) => {
     if (event instanceof KeyboardEvent) return `${event.key} ${event.code} ${held(event)}`.trim();
     if (event instanceof DragEvent) return [...(event.dataTransfer?.types ?? [])].join(",");
     if (event instanceof MouseEvent) return `${event.button} ${/click/.test(event.type) ? event.detail : ""} ${held(event)}`.replace(/\s+/g, " ").trim();
     if (event instanceof InputEvent) return `${event.inputType} ${event.data ?? ""}`.trim();
-    if (event instanceof SubmitEvent) return name(event.submitter);
+    if (event instanceof SubmitEvent) return called(event.submitter);
     return event.newState ?? "";
   };
   const hear = (event) => {
-    const target = name(event.composedPath()[0] ?? event.target), entry = known.get(event);
+    const target = called(event.composedPath()[0] ?? event.target), entry = known.get(event);
     if (entry) { if (entry[1] !== target) entry[1] = target; return; }   // heard before, further out, where a closed root hid its target
     const fresh = [event.type, target, said(event), event.isTrusted];
     known.set(event, fresh);
@@ -134,8 +146,8 @@
     return seen;
   };
 
-  const note = (what, node) => log.push(["handler", name(node), what, true]);
-  const take = () => { const taken = log; log = []; return { log: taken, state: state(), focus: focused(), url: location.pathname + location.hash }; };
-  globalThis.referee = { take, at, sight, note, name, clear: () => { log = []; } };
+  const note = (what, node) => log.push(["handler", called(node), what, true]);
+  const take = () => { const taken = log; log = []; call(); return { log: taken, state: state(), focus: focused(), url: location.pathname + location.hash }; };
+  globalThis.referee = { take, at, sight, note, name };
   watch(globalThis);
 })();

@@ -7,7 +7,8 @@ import pytest
 
 import cli
 from trainers import studies
-from trainers.config import read_train, resolve, with_settings
+from trainers.config import read_train, remarks, resolve, with_settings, without_idle
+from trainers.credit.algorithm import discount
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
 from webgym.errors import ConfigError
@@ -17,7 +18,7 @@ STUDIES = Path(studies.__file__).parent
 
 def test_a_key_of_a_group_leaves_the_others_as_the_run_has_them() -> None:
     whole, _ = resolve({})
-    config, _ = resolve(with_settings({}, ["optim.lr=1e-5", "critic.fit.epochs=3"]))
+    config, _ = resolve(with_settings({"algo": "archer"}, ["optim.lr=1e-5", "critic.fit.epochs=3"]))
     assert config.optim == whole.optim.model_copy(update={"lr": 1e-5}) and config.optim.warmup_steps == 12
     assert config.critic.fit == whole.critic.fit.model_copy(update={"epochs": 3}) and config.critic.fit.lr == 5e-4
 
@@ -41,6 +42,13 @@ def test_an_algorithm_keeps_the_rest_of_its_own_groups() -> None:
         (["lam=0.9"], "algorithm grpo: unknown key 'lam'"),
         (["rollout.groups=0"], "rollout.groups: input should be greater than or equal to 1, got 0"),
         (["groups"], "--set wants key=value"),
+        (["optim.lr=Infinity"], "optim.lr: input should be a finite number"),
+        (["loss.entropy_coef=NaN"], "loss.entropy_coef: input should be a finite number"),
+        (["optim.betas=[0.9, 1.5]"], "optim.betas.1: input should be less than 1"),
+        (["lora=16"], "lora: input should be .*, got 16"),
+        (["lora=16", "lora.rank=4"], "lora is 16 already and no group of keys"),
+        (["prompts.errors=no"], "prompt setting errors: expected true or false, got 'no'"),
+        (["prompts.history=many"], "prompt setting history: expected a whole number, got 'many'"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(settings: list[str], words: str) -> None:
@@ -55,6 +63,39 @@ def test_keys_of_before_are_read_with_a_warning_that_names_the_new_ones() -> Non
     assert config.rollout.group_size == resolve({})[0].rollout.group_size
     with pytest.raises(ConfigError, match=r"length\.iterations is 4 and by its old name iterations 3: leave iterations out"):
         resolve({"iterations": 3, "length": {"iterations": 4}})
+
+
+def test_one_name_is_a_list_of_one() -> None:
+    config, _ = resolve(with_settings({}, ["tasks=wizard.h3", "trackers=wandb", "sampler.kind=openai", "sampler.servers=http://a/v1"]))
+    assert (config.tasks, config.trackers, config.sampler.options["servers"]) == (("wizard.h3",), ("wandb",), ["http://a/v1"])
+
+
+def test_targets_of_a_critic_are_discounted_as_the_algorithm_is() -> None:
+    for algo, options, gamma in (
+        ("ppo", {}, 0.99),
+        ("ppo", {"level": "trajectory"}, 1.0),
+        ("archer", {"gamma": 0.5}, 0.5),
+        ("grpo", {}, 1.0),
+    ):
+        assert discount(resolve({"algo": algo, "algorithm": options})[1]) == gamma
+
+
+def test_what_a_run_had_and_has_no_effect_is_left_out_when_it_goes_on() -> None:
+    kept = {"algo": "archer", "critic": {"head": {"tail": 3, "loss": "mse"}}, "evaluation": {"seeds": 0, "every": 5}, "seed": 3}
+    found = without_idle(kept)
+    assert found == {"algo": "archer", "critic": {"head": {"loss": "mse"}}, "evaluation": {"seeds": 0}, "seed": 3}
+    assert resolve(found)[0].seed == 3
+
+
+def test_a_run_that_learns_less_than_it_looks_is_told() -> None:
+    (told,) = remarks(resolve({"algo": "archer", "length": {"iterations": 2}})[0])
+    assert told == "the policy learns nothing: all 2 iterations warm the critic up (critic.warmup_iterations=2)"
+    (told,) = remarks(resolve({"length": {"iterations": 2}})[0])
+    assert told == "optim.lr is never reached: optim.warmup_steps=12, and the run has 8 optimiser steps"
+    critic = {"head": {"backbone": "bigrams"}, "fit": {"lr": 2e-3}, "warmup_iterations": 0}
+    (told,) = remarks(resolve({"critic": critic})[0])
+    assert told == "grpo has no critic as it is set, so these keys have no effect: critic.head.backbone, critic.fit.lr"
+    assert remarks(resolve({"algo": "archer", "critic": critic})[0]) == remarks(resolve({})[0]) == []
 
 
 def test_every_moved_key_leads_to_a_key() -> None:
@@ -99,6 +140,19 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
         ("ppo", ["critic.target_lam=0.5"], "critic.target_lam below 1 looks ahead by turns"),
         ("grpo", ["lora.alpha=8"], "lora.alpha=8.0 has no effect with lora.rank=0"),
         ("grpo", ["curriculum.adaptive=false", "curriculum.floor=0.5"], "curriculum.floor=0.5 has no effect"),
+        ("archer", ["critic.head.tail=3"], "critic.head.tail=3 has no effect with prompts whose end a run finds out itself"),
+        (
+            "archer",
+            ["loss.kl=k1", "loss.kl_coef=0.1"],
+            "loss.kl=k1 takes the KL off the rewards, and critic.head.loss=bce wants returns in",
+        ),
+        ("archer", ["critic.fit.epochs=0"], "critic.fit.epochs=0 never fits the critic"),
+        ("archer", ["critic.values_from=cross_fit", "rollout.groups=1"], "rollout.groups=1 has none: set it to 2 or more"),
+        ("grpo", ["evaluation.seeds=0", "evaluation.every=3"], "evaluation.every=3 has no effect with evaluation.seeds=0"),
+        ("grpo", ["machine.backend=text", "rollout.screenshots=2"], "rollout.screenshots=2 has no effect with machine.backend=text"),
+        ("grpo", ['executor.nodes=["http://127.0.0.1:9"]'], "executor.nodes=.* has no effect with executor.kind=local"),
+        ("grpo", ["sampler.base_url=http://127.0.0.1:9/v1"], "sampler.base_url has no effect with sampler.kind=local"),
+        ("grpo", ["sampler.kind=openai", "sampler.slots=8"], "sampler.slots has no effect with sampler.kind=openai"),
         ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),
         ("reinforce", ["update.epochs=2", "loss.importance_cap=null"], "takes 2 optimiser steps of −A log π on one batch"),
     ],

@@ -13,6 +13,13 @@ SILENCE = "silence"  # never answer
 
 
 @dataclass(frozen=True)
+class Half:
+    """An answer that breaks off in its middle: the connection is closed there."""
+
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Asked:
     """A request: `body` is parsed JSON, or None where there was none."""
 
@@ -48,6 +55,10 @@ class ModelServer:
                     return
                 if answer == SILENCE:
                     await reader.read()  # until the client gives up
+                    return
+                if isinstance(answer, Half):
+                    writer.write(_written(answer.content)[:-20])
+                    await writer.drain()
                     return
                 writer.write(_written(answer))
                 await writer.drain()

@@ -217,7 +217,7 @@ def test_registering_again_changes_nothing_and_takes_no_id_of_others(monkeypatch
 
 
 def test_misuse_is_told(env):
-    with pytest.raises(ConfigError, match="max_turns must be at least 1"):
+    with pytest.raises(ConfigError, match="max_turns must be a whole number of at least 1"):
         BrowserGymEnv("miniwob.click-test-2", max_turns=0)
     with pytest.raises(ConfigError, match="an action is text"):
         env.step(3)

@@ -1,7 +1,7 @@
 """Taught: forks teach a critic and judge it; the critic gives each turn its credit as far as it deserves.
 
 A hybrid of tree and archer, with γ = 1. Episodes fork at turns drawn with the known chance p_t = 2 √(V (1 − V)) `chance` (Neyman
-allocation; 0.02 at least; V from the critic before this batch, so critic.values_from stays "earlier").
+allocation; 0.02 at least; V from the critic before this batch, so critic.values_from has to be "earlier").
 
     critic     V(s) → mean outcome below s, over the states of a group with the same hash and turn, fitted once for each leaf below
     δ_t        r_t + V(s_{t+1}) − V(s_t)
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import AlgorithmConfig, Practice
@@ -52,6 +52,12 @@ class Config(AlgorithmConfig):
     """Weight of an iteration's pairs against those of the next."""
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
+
+    @model_validator(mode="after")
+    def _the_judge_needs_forks(self) -> "Config":
+        if not self.chance and self.lam is None:
+            raise ValueError("chance=0 gives the judge of λ nothing to judge by: set lam, or chance above 0")
+        return self
 
 
 def needs_values(config: Config) -> Literal["turn"]:

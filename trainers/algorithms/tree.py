@@ -49,6 +49,10 @@ class Config(AlgorithmConfig):
     loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Each choice of turns has its own option."""
+        return {"chance": "where=fixed"} if self.where == "fixed" else {"every": "where=uniform"}
+
 
 def needs_values(config: Config) -> Literal[""]:
     """No critic: continuations take its place."""
@@ -56,8 +60,8 @@ def needs_values(config: Config) -> Literal[""]:
 
 
 def practice(config: Config) -> Practice:
-    """Episodes fork at turns that are chosen beforehand."""
-    return Practice(forks=partial(forks, config=config))
+    """In groups, because turns before the first fork are compared with the other members. Episodes fork at turns chosen beforehand."""
+    return Practice(forks=partial(forks, config=config), members=2)
 
 
 def forks(episodes: Sequence[Trajectory], values: Sequence[np.ndarray] | None, config: Config) -> list[Branch]:

@@ -12,7 +12,7 @@ the advantages of tree. Without a critic (fallback="group") all turns have them,
 
 Path weights are those of tree. With train_continuations=false and chance=1 this is VinePPO, but for the use of the episode's own outcome.
 With a critic p_t = 2 √(V (1 − V)) `chance`, 0.02 at least (Neyman allocation), V from the critic before this batch, so critic.values_from
-stays "earlier". The length of a continuation is not known from the past, so p_t leaves its cost out.
+has to be "earlier". The length of a continuation is not known from the past, so p_t leaves its cost out.
 """
 
 from collections.abc import Sequence
@@ -46,6 +46,10 @@ class Config(AlgorithmConfig):
     loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
 
+    def idle(self) -> dict[str, str]:
+        """Without a critic there is nothing to correct."""
+        return {"shrink": "fallback=group"} if self.fallback == "group" else {}
+
 
 def needs_values(config: Config) -> Literal["", "turn"]:
     """V(s_t) of each turn, where it is the fallback."""
@@ -58,8 +62,8 @@ def targets(groups: Sequence[Group], config: Config) -> list[np.ndarray]:
 
 
 def practice(config: Config) -> Practice:
-    """Chosen turns get continuations on both sides."""
-    return Practice(forks=partial(forks, config=config))
+    """In groups, because turn 0 is compared with the other members'. Chosen turns get continuations on both sides."""
+    return Practice(forks=partial(forks, config=config), members=2)
 
 
 def chosen(x: Trajectory, v: np.ndarray | None, config: Config) -> dict[int, float]:
@@ -93,7 +97,7 @@ def credit(groups: Sequence[Group], values: c.Values | None, config: Config) -> 
                     apart = vine - delta[place[0]][place[1]]
                     found[place[0]][place[1]] = vine - apart + config.shrink / p * apart
         advantages += found
-        weights += tree.path_weights() if config.train_continuations else [np.full(len(x), float(not x.forked_at)) for x in group]
+        weights += tree.path_weights() if config.train_continuations else tree.trunk_weights()
     advantages = c.masked(advantages, weights)
     stats = c.rollout_stats(groups) | {"rollout/advantage_std": c.live_std(advantages, weights)}
     return c.Credit(advantages, weights, targets(groups, config) if config.fallback == "critic" else None, stats)

@@ -31,7 +31,7 @@ before its state, never on what came after."""
 class AlgorithmConfig(BaseModel):
     """Options of an algorithm: one field each, with a default and a line of documentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     loss: LossSpec = LossSpec()
     """Loss of the policy."""
@@ -74,8 +74,8 @@ class Bootstrapped(AlgorithmConfig):
 
 
 def discount(config: AlgorithmConfig) -> float:
-    """γ per turn; 1 where the algorithm has none."""
-    return config.gamma if isinstance(config, Discounted) else 1.0
+    """γ per turn of the critic's targets; 1 where the algorithm has none, or does not discount as it is set."""
+    return config.gamma if isinstance(config, Discounted) and "gamma" not in config.idle() else 1.0
 
 
 def bootstraps(config: AlgorithmConfig) -> bool:

@@ -87,6 +87,13 @@ class Tree:
             w[i][t] = (w[before[0]][before[1]] if before else 1.0) / len(self.children[self.node[i, t]])
         return w
 
+    def trunk_weights(self) -> list[Turns]:
+        """1 for each turn of the episodes that are no forks, [T_i] of each member; 0 for turns that are not in the tree."""
+        w = self._zeros()
+        for i, t in self.node:
+            w[i][t] = float(not self.group[i].forked_at)
+        return w
+
     def backed_up(self, here: Sequence[Ragged], factor: float = 1.0) -> list[Turns]:
         """x(i, t) = here(i, t) + factor · mean of x over the children after it, [T_i] of each member; 0 for turns not in the tree."""
         x = self._zeros()
@@ -100,15 +107,19 @@ class Tree:
         return self.backed_up([rewards(x) for x in self.group])
 
     def state_values(self) -> list[Turns]:
-        """The mean of Q over the children of each state that a member came to, those of its copied turns too, [T_i] of each member."""
+        """The mean of Q over the children of each state that a member came to, those of its copied turns too, [T_i] of each member.
+
+        NaN where nothing is known, as of the copied turns of a fork whose episode failed: no critic learns from those.
+        """
         q, number = self.values(), {x.key: i for i, x in enumerate(self.group)}
-        found = self._zeros()
+        found = [np.full(len(x), np.nan) for x in self.group]
         for i, x in enumerate(self.group):
             for t, turn in enumerate(x.turns):
                 origin = turn.completion.origin
                 place = (number.get(origin, -1) if origin else i, t)
                 children = self.children[self.node[place]] if place in self.node else ()
-                found[i][t] = sum(float(q[j][u]) for j, u in children) / len(children) if children else 0.0
+                if children:
+                    found[i][t] = sum(float(q[j][u]) for j, u in children) / len(children)
         return found
 
     def advantages(self) -> list[Turns]:

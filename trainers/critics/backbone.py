@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
 from trainers.models.lora import has_lora, sharing_copy
-from trainers.models.model import prepare
+from trainers.models.model import check_whole, prepare
 from webgym.errors import CheckpointError
 
 ADAPTER, ADAPTER_CONFIG = "backbone_adapter.safetensors", "backbone_adapter.json"
@@ -40,16 +40,7 @@ def save(decoder: PreTrainedModel, folder: Path) -> None:
         decoder.save_pretrained(folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    settings = cast(Any, decoder).peft_config["default"]
-    about = {
-        "base": settings.base_model_name_or_path or "",
-        "dtype": str(decoder.dtype).removeprefix("torch."),
-        "rank": settings.r,
-        "alpha": settings.lora_alpha,
-        "rslora": settings.use_rslora,
-        "targets": [name for name, module in decoder.named_modules() if hasattr(module, "lora_A")],
-    }
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(_about(decoder, decoder), indent=2) + "\n", "utf-8")
     save_file(_adapter(decoder), folder / ADAPTER)
 
 
@@ -59,7 +50,10 @@ def load(folder: Path, policy: nn.Module | None = None) -> PreTrainedModel:
     Raises CheckpointError where the base cannot be had.
     """
     if not (folder / ADAPTER_CONFIG).is_file():
-        return prepare(AutoModel.from_pretrained(folder, dtype="auto", trust_remote_code=False, use_safetensors=True))
+        options: dict[str, Any] = {"dtype": "auto", "trust_remote_code": False, "use_safetensors": True}
+        decoder, info = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
+        check_whole(info, folder)
+        return prepare(decoder)
     about = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
     saved = load_file(folder / ADAPTER)
     decoder = _beside(policy, about, saved) if policy is not None else None
@@ -91,14 +85,26 @@ def _beside(policy: nn.Module, about: dict[str, Any], saved: dict[str, torch.Ten
     decoder = cast(Any, policy).get_decoder()
     if not has_lora(decoder):
         return None
-    settings, own = cast(Any, policy).peft_config["default"], _adapter(decoder)
-    same = (settings.base_model_name_or_path or "", settings.lora_alpha, settings.use_rslora) == (
-        about["base"],
-        about["alpha"],
-        about["rslora"],
-    )
-    shapes = {name: x.shape for name, x in own.items()} == {name: x.shape for name, x in saved.items()}
-    return copy_of(policy) if same and shapes and str(decoder.dtype) == f"torch.{about['dtype']}" else None
+    shapes = {name: x.shape for name, x in _adapter(decoder).items()} == {name: x.shape for name, x in saved.items()}
+    now = _about(policy, decoder)
+    return copy_of(policy) if shapes and all(now.get(key) == value for key, value in about.items()) else None
+
+
+def _about(adapted: nn.Module, decoder: nn.Module) -> dict[str, Any]:
+    """The adapter of a decoder, and what it stands on; `adapted` is the model that knows its settings."""
+    settings = cast(Any, adapted).peft_config["default"]
+    layers = {name: module for name, module in decoder.named_modules() if hasattr(module, "lora_A")}
+    ranks, alphas = ({name: getattr(layer, key)["default"] for name, layer in layers.items()} for key in ("r", "lora_alpha"))
+    return {
+        "base": settings.base_model_name_or_path or "",
+        "dtype": str(cast(Any, decoder).dtype).removeprefix("torch."),
+        "rank": settings.r,
+        "alpha": settings.lora_alpha,
+        "rslora": settings.use_rslora,
+        "ranks": {name: r for name, r in ranks.items() if r != settings.r},
+        "alphas": {name: alpha for name, alpha in alphas.items() if alpha != settings.lora_alpha},
+        "targets": list(layers),
+    }
 
 
 def _on_loaded_base(folder: Path, about: dict[str, Any]) -> PreTrainedModel:
@@ -109,7 +115,14 @@ def _on_loaded_base(folder: Path, about: dict[str, Any]) -> PreTrainedModel:
         base = AutoModel.from_pretrained(about["base"], dtype=dtype, trust_remote_code=False, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"the critic in {folder} is an adapter on {about['base']!r}, which cannot be loaded: {error}") from error
-    settings = LoraConfig(r=about["rank"], lora_alpha=about["alpha"], use_rslora=about["rslora"], target_modules=about["targets"])
+    settings = LoraConfig(
+        r=about["rank"],
+        lora_alpha=about["alpha"],
+        use_rslora=about["rslora"],
+        rank_pattern=about.get("ranks", {}),
+        alpha_pattern=about.get("alphas", {}),
+        target_modules=about["targets"],
+    )
     settings.base_model_name_or_path = about["base"]
     inject_adapter_in_model(settings, base, "default")
     base.peft_config = {"default": settings}

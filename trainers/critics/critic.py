@@ -53,7 +53,7 @@ ADAPTER_FILE = "value_adapter.safetensors"
 class HeadConfig(BaseModel):
     """Backbone of the critic, position that the scalar head reads, and loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backbone: Literal["copy", "adapter", "trunk", "bigrams"] = Field(
         default="copy",
@@ -326,9 +326,12 @@ class Critic(nn.Module):
             critic = cls.of(policy, config)
         else:
             raise CheckpointError(f"the critic in {folder} stands on the policy's backbone ({config.backbone}): load it with that policy")
-        critic.head.load_state_dict(load_file(folder / HEAD_FILE))
-        if critic.adapter is not None:
-            critic.adapter.load_state_dict(load_file(folder / ADAPTER_FILE))
+        try:
+            critic.head.load_state_dict(load_file(folder / HEAD_FILE))
+            if critic.adapter is not None:
+                critic.adapter.load_state_dict(load_file(folder / ADAPTER_FILE))
+        except RuntimeError as error:  # other names or sizes
+            raise CheckpointError(f"the critic in {folder} is one of another model: its {config.backbone} does not fit this one") from error
         return critic.to(device)
 
 

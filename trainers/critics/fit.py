@@ -27,7 +27,7 @@ from webgym.types import Trajectory, seed_from
 class FitConfig(BaseModel):
     """Settings of a critic's fit to targets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=1, ge=0, description="passes over the batches")
     lr: float = Field(default=1e-3, gt=0, description="AdamW's step size")

@@ -40,7 +40,7 @@ HEADS_FILE = "q_heads.safetensors"
 class QSpec(BaseModel):
     """Settings of the targets of a critic of actions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     backup: Literal["expectation", "optimality"] = "expectation"
     """Look ahead by the policy's mean, or by the best of the candidates."""

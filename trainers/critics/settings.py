@@ -11,7 +11,7 @@ from trainers.critics.fit import FitConfig
 class CriticConfig(BaseModel):
     """The critic of algorithms that want values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     head: HeadConfig = HeadConfig()
     """Input of the scalar head, and its loss."""

@@ -34,7 +34,7 @@ from webgym.types import Trajectory, seed_from
 class Config(BaseModel):
     """Settings of imitation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: float = Field(default=3.0, gt=0, description="passes over the demonstrations; a part of one is fine")
     minutes: float | None = Field(

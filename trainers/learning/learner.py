@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ METRICS: Mapping[str, str] = {
     "which tokens an algorithm learns from: compare algorithms by rollout/entropy",
     "optim/grad_norm": "norm of the gradient before clipping",
     "optim/lr": "learning rate of the last step",
-    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`), and of a first step that is measured (`optim.first_step_kl`): "
-    "KL(before ‖ after) of a step, per token that it learned from",
+    "optim/step_kl": "where steps are bounded (`optim.max_step_kl`): KL(before ‖ after) of a step, per token that it learned from; of a "
+    "first step that is measured (`optim.first_step_kl`): what it would be at the full learning rate",
     "optim/halvings": "where steps are bounded: times that a step was halved",
     "optim/steps": "optimiser steps of this update; steps with nothing to learn from are left out",
     "optim/tokens": "sampled tokens with weight > 0: those that divisors count",
@@ -47,6 +47,8 @@ METRICS: Mapping[str, str] = {
 
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_learned", "optim/tokens_read", "optim/tokens_skipped")
 _MOST_HALVINGS = 10
+LOSS_SCALE = 1024.0
+"""Factor on the loss below an adapter on float16 weights, whose small gradients would become 0 on their way; it is taken off again."""
 
 
 @runtime_checkable
@@ -57,14 +59,17 @@ class Forward(Protocol):
     def __call__(self, batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]: ...
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimConfig(BaseModel):
     """AdamW (Loshchilov and Hutter 2019) with gradient clipping and linear warm-up."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     lr: float = Field(default=1e-4, gt=0)
     """Learning rate after warm-up; 1e-4 suits models of a few million parameters, 1e-6 to 1e-5 pretrained ones."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Share, Share] = (0.9, 0.99)
     """Decay of the two moment averages."""
     eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator."""
@@ -82,8 +87,8 @@ class OptimConfig(BaseModel):
     backtracking (Schulman et al. 2015, appendix C). It takes one more forward pass a step, and one for each halving. The optimiser's
     moments keep the whole step."""
     first_step_kl: float | None = Field(default=None, gt=0)
-    """Stop where steps of the full learning rate would cost more KL(before ‖ after) per token than this, judged by the first optimiser
-    step: its KL over the square of its share of `lr`. A pretrained model is destroyed in a few steps at a small model's learning rate."""
+    """Stop where the first optimiser step would cost more KL(before ‖ after) per token than this at the full learning rate, whatever part
+    of it the warm-up takes. A pretrained model is destroyed in a few steps at a small model's learning rate."""
 
 
 class Learner:
@@ -109,7 +114,9 @@ class Learner:
         self._failed_batch = failed_batch
         self._device = device
         self._peers = peers
+        parameters = list(parameters)
         self._masters = Masters(p for p in parameters if p.requires_grad)
+        self._loss_scale = LOSS_SCALE if any(p.dtype == torch.float16 for p in parameters) else 1.0
         self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
             self._parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
@@ -125,7 +132,8 @@ class Learner:
         taken = [metrics for step in steps if (metrics := self._step(step, spec))]
         skipped = sum(step.skipped_tokens for step in steps)
         result = {name: float(np.sum([m[name] for m in taken])) for name in _SUMS[:-1]} | {_SUMS[-1]: float(skipped)}
-        result |= {name: float(np.mean([m[name] for m in taken])) for name in (taken[0] if taken else {}) if name not in _SUMS}
+        means = [name for name in dict.fromkeys(name for m in taken for name in m) if name not in _SUMS]  # the first step may have more
+        result |= {name: float(np.mean([m[name] for m in taken if name in m])) for name in means}
         return result | {"optim/lr": self._rate(max(self.steps - 1, 0))}
 
     def _step(self, step: Step, spec: LossSpec) -> dict[str, float]:
@@ -144,7 +152,7 @@ class Learner:
             if not torch.isfinite(loss):
                 refused = batch, logprobs
                 break
-            loss.backward()
+            (loss * self._loss_scale).backward()
             self._masters.gather()
             sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
@@ -152,13 +160,15 @@ class Learner:
             batch, logprobs = refused or (None, None)
             self._refuse("the loss is no finite number", [batch] if batch is not None else [], spec, logprobs)
         self._peers.sum_gradients(self._parameters)
+        for parameter in self._parameters if self._loss_scale != 1 else ():
+            if parameter.grad is not None:
+                parameter.grad /= self._loss_scale
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(self.steps)
-        first = self.config.first_step_kl if self.steps == 0 else None
-        bounded, again = self._take(shared, before) if first is None else self._take_first(shared, before, first)
+        bounded, again = self._take(shared, before)
         self._optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         counts = {"optim/steps": 1.0, "optim/tokens": float(step.counts.tokens)}
@@ -171,42 +181,47 @@ class Learner:
 
         Returns its metrics, and the number of passes over the batches that it took.
         """
-        if (most := self.config.max_step_kl) is None:
-            self._optimiser.step()
-            self._masters.publish()
-            return {}, 0
-        start = [p.clone() for p in self._parameters]
+        most, first = self.config.max_step_kl, self.config.first_step_kl if self.steps == 0 else None
+        start = [] if most is None and first is None else [p.clone() for p in self._parameters]
         self._optimiser.step()
+        metrics, passes = ({}, 0) if first is None else (self._measured(batches, before, start, first), 1)
         self._masters.publish()
+        if most is None:
+            return metrics, passes
         for halvings in range(_MOST_HALVINGS):
+            passes += 1
             if (kl := self._kl(batches, before)) <= most:
-                return {"optim/step_kl": kl, "optim/halvings": float(halvings)}, halvings + 1
+                return {"optim/step_kl": kl, "optim/halvings": float(halvings)}, passes
             for parameter, was in zip(self._parameters, start, strict=True):
                 parameter.lerp_(was, 0.5)
             self._masters.publish()
         for parameter, was in zip(self._parameters, start, strict=True):
             parameter.copy_(was)
         self._masters.publish()
-        return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, _MOST_HALVINGS
+        return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, passes
 
     @torch.no_grad()
-    def _take_first(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], most: float) -> tuple[dict[str, float], int]:
-        """The first step, as :meth:`_take`. Raises DivergenceError, the weights as they were, where steps like it would cost too much."""
-        start = [p.clone() for p in self._parameters]
-        self._optimiser.step()
-        self._masters.publish()
-        kl, share = self._kl(batches, before), self._rate(0) / self.config.lr
-        whole = kl / max(share, 1e-6) ** 2
-        if whole <= most:
-            return {"optim/step_kl": kl}, 1
+    def _measured(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], start: Sequence[Tensor], most: float) -> dict[str, float]:
+        """The first step's metrics, measured at `optim.lr` itself: in the warm-up its step is as much longer.
+
+        A short step would have to be extrapolated, and rounding with it. Raises DivergenceError, the weights as they were, where it costs
+        too much.
+        """
+        taken = [p.cpu() if p.device.type != "cpu" else p.clone() for p in self._parameters]
+        share = self._rate(0) / self.config.lr
         for parameter, was in zip(self._parameters, start, strict=True):
-            parameter.copy_(was)
+            parameter.sub_(was).div_(share).add_(was)
         self._masters.publish()
-        lower = float(f"{0.2 * self.config.lr * math.sqrt(most / whole):.0e}") if math.isfinite(whole) else self.config.lr / 100
+        kl = self._kl(batches, before)
+        for parameter, kept in zip(self._parameters, taken if kl <= most else start, strict=True):
+            parameter.copy_(kept)
+        self._masters.publish()
+        if kl <= most:
+            return {"optim/step_kl": kl}
+        lower = float(f"{0.2 * self.config.lr * math.sqrt(most / kl):.0e}") if math.isfinite(kl) else self.config.lr / 100
         raise DivergenceError(
-            f"optim.lr={self.config.lr:g} is too high for this model: its first step moved the policy by {kl:.2g} nats a token, steps of "
-            f"the full rate would by {whole:.2g}, and optim.first_step_kl allows {most:g}; the weights are untouched: start again with "
-            f"optim.lr={lower:g}"
+            f"optim.lr={self.config.lr:g} is too high for this model: a step at it would move the policy by {kl:.2g} nats a token, and "
+            f"optim.first_step_kl allows {most:g}; the weights are untouched: start again with optim.lr={lower:g}"
         )
 
     def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:

@@ -30,7 +30,7 @@ LOG_RATIO_LIMIT = 20.0
 class LossSpec(BaseModel):
     """The loss that an algorithm asks the learner for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     policy: Literal["clip", "reinforce"] = "clip"
     """clip: PPO's clipped surrogate; reinforce: −A log π, with no ratio and no clip."""

@@ -44,6 +44,7 @@ class Masters:
 
     @torch.no_grad()
     def load_state_dict(self, state: Sequence[Tensor]) -> None:
-        """Goes on from saved masters; without any, from the model's own weights."""
-        for (_, master), saved in zip(self._pairs(), state, strict=bool(state)):
+        """Goes on from saved masters; without any, from the model's own weights. A model that is fp32 by now takes them over itself."""
+        kept = [master for own, master in zip(self._own, self.parameters, strict=True) if own is not master] or self.parameters
+        for master, saved in zip(kept, state, strict=bool(state)):
             master.copy_(saved)

@@ -35,7 +35,8 @@ _BREAK = "\ufdd0"  # a character that no text may hold (Unicode calls it a nonch
 _SYSTEM, _USER = "system-77c0", "user-3a9e"
 _TAG = re.compile(r"<[^\s<>]+>|\[(?!\d+\])[^\s\[\]]+\]|\{[^\s{}]+\}")
 _DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
-_FAILURES = (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError)  # of code in a template that was written elsewhere
+_FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""Errors of code in a template that was written elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class ChatTemplate:
         if self._controls_in(ids):  # a tokenizer that builds its control tokens from other letters: cut everywhere
             ids = self._pieces(_BREAK.join(self._cut(text)), split_special_tokens=True)
         return ids
+
+    def is_control(self, token: str) -> bool:
+        """True for a control token, which no text is encoded as."""
+        return token in self._tokens
 
     @cached_property
     def beginning(self) -> tuple[int, ...]:
@@ -130,9 +135,9 @@ class ChatTemplate:
             chat,
             add_generation_prompt=generation,
             tokenize=False,
-            chat_template=self._source,
             enable_thinking=self._thinking,
             thinking=self._thinking,
+            chat_template=self._source,
         )
 
     @cached_property
@@ -169,7 +174,14 @@ class ChatTemplate:
 
     def _encoded(self, kind: str, messages: Sequence[Said], render: Callable[[Sequence[Said]], str]) -> tuple[int, ...]:
         """The ids of messages; their texts add no control token to those that the template writes."""
-        ids = self._pieces(render([(role, self._cut(text)) for role, text in messages]))
+        try:
+            ids = self._pieces(render([(role, self._cut(text)) for role, text in messages]))
+        except _FAILURES as error:
+            roles = ", ".join(role for role, _ in messages)
+            words = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UsageError(
+                f"the model's chat template fails on these messages ({roles}): {words}; take a model with another template"
+            ) from error
         name = (kind, *(role for role, _ in messages))
         if name not in self._counted:
             self._counted[name] = self._controls_in(self._pieces(render([(role, "x") for role, _ in messages])))

@@ -20,11 +20,14 @@ from transformers import PreTrainedModel
 
 from webgym.errors import UsageError
 
+MORE = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias", "layer_replication")
+"""Options of peft that make more of an adapter than W + BA; transformers loads some of them without their weights."""
+
 
 class LoraSettings(BaseModel):
     """An adapter's size and place."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     rank: int = Field(default=0, ge=0)
     """r above; 0 trains all weights of the model. 8 to 32 is usual."""
@@ -54,6 +57,9 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             except ValueError as error:  # no such layer, or a peft that is too old for transformers
                 words = " ".join(str(error).split())
                 raise UsageError(f"no adapter for lora.targets {settings.targets!r} on {type(model).__name__}: {words}") from error
+    else:
+        _check_own(model, settings)
+    check_kind(model)
     if strange := sorted({name.rpartition(".")[2] for name, layer in _layers(model) if not hasattr(layer.base_layer, "weight")}):
         raise UsageError(
             f"{type(model).__name__} keeps {', '.join(strange)} as parameters and not as linear layers, which an adapter cannot be added "
@@ -63,6 +69,45 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
         parameter.requires_grad_("lora_" in name)
         if "lora_" in name:
             parameter.data = parameter.data.float()
+
+
+def check_kind(model: PreTrainedModel) -> None:
+    """Raises UsageError for an adapter that a model brings along and that cannot go on here: another kind than LoRA, or more than LoRA."""
+    kinds: dict[str, Any] = getattr(model, "peft_config", None) or {}
+    for own in kinds.values():
+        more = {name: getattr(own, name, None) for name in MORE}
+        more["bias"] = getattr(own, "bias", "none") != "none" and own.bias
+        found = [f"{name}={value}" for name, value in more.items() if value]
+        if str(getattr(own.peft_type, "value", own.peft_type)) != "LORA":
+            found = [f"peft_type={getattr(own.peft_type, 'value', own.peft_type)}"]
+        if len(kinds) > 1:
+            found = [f"{len(kinds)} adapters"]
+        if found:
+            raise UsageError(
+                f"the model brings an adapter with {', '.join(found)}, and only one LoRA adapter of linear layers can go on being trained: "
+                "merge it into its base first (peft's merge_and_unload)"
+            )
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    if on_ends := [name for name, layer in _layers(model) if any(layer is end for end in ends)]:
+        raise UsageError(
+            f"an adapter on {on_ends[0]} of {type(model).__name__} cannot be trained here: expected one on linear layers between the "
+            "embeddings and the head (lora.targets)"
+        )
+
+
+def _check_own(model: PreTrainedModel, settings: LoraSettings) -> None:
+    """Raises UsageError where settings ask for another adapter than the model brings along."""
+    own = cast(Any, model).peft_config["default"]
+    targets = own.target_modules if isinstance(own.target_modules, str) else set(own.target_modules)
+    wanted = settings.targets if isinstance(settings.targets, str) else set(settings.targets)
+    asked = {"rank": (settings.rank or own.r, own.r), "alpha": (settings.alpha or own.lora_alpha, own.lora_alpha)}
+    asked["targets"] = (targets if wanted == "all-linear" else wanted, targets)
+    for name, (want, found) in asked.items():
+        if want != found:
+            raise UsageError(
+                f"lora.{name}={getattr(settings, name)} asks for another adapter than the model brings along, whose {name} is {found}: "
+                "leave the keys of lora out, so that it goes on being trained, or merge it into its base first (peft's merge_and_unload)"
+            )
 
 
 def restore_exactly(model: nn.Module, folder: Path) -> None:

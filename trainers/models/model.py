@@ -17,7 +17,6 @@ from typing import Any, Literal, Protocol, cast, overload
 import huggingface_hub
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -32,6 +31,7 @@ from trainers.batches.rows import Held
 from trainers.models import rope, small_llama, smollm2
 from trainers.models.attention import ATTENTION, Segments
 from trainers.models.chat_template import ChatTemplate
+from trainers.models.lora import check_kind
 from trainers.models.tiny import FOLDER as TINY_FOLDER
 from trainers.runs.run_folder import open_checkpoint
 from webgym.errors import UsageError, did_you_mean
@@ -97,19 +97,60 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
         check_hub(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True)
-    except (
-        OSError,
-        ValueError,
-        SafetensorError,
-    ) as error:  # no such folder, no network, no causal LM, cut weights
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of many packages: no such folder, no network, no causal LM, cut weights, a tokenizer of another kind
         raise UsageError(
             f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
-            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({error})"
+            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({in_words(error)})"
         ) from error
+    check_causal(model, name_or_path)
+    check_kind(model)
+    check_whole(info, name_or_path)
     model = cast(Any, prepare(model)).to(device)
     check_rows_apart(model)
+    check_vocabulary(model, tokenizer)
     return model, tokenizer
+
+
+def check_causal(model: PreTrainedModel, source: object) -> None:
+    """Raises UsageError for weights of a model of another purpose (BERT, a classifier), which transformers would put into a causal one."""
+    trained = model.config.architectures or []
+    if trained and not any(name == type(model).__name__ or name.endswith(("ForCausalLM", "LMHeadModel")) for name in trained):
+        raise UsageError(f"{str(source)!r} holds a {', '.join(trained)}: expected a causal language model, such as {type(model).__name__}")
+
+
+def check_whole(info: Mapping[str, Any], source: object) -> None:
+    """Raises UsageError where weights are missing in a folder, which `info` of `from_pretrained` tells; they would begin at random."""
+    if missing := sorted(info["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(
+            f"{str(source)!r} lacks weights of a causal language model ({missing[0]}{more}): expected the folder of a whole model with its "
+            "language-model head, as save_pretrained writes it"
+        )
+
+
+def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises UsageError where prompts or answers hold ids that the model has no embedding for."""
+    words = cast(Any, model).get_input_embeddings().weight.shape[0]
+    beyond = {token: i for token, i in tokenizer.get_vocab().items() if i >= words}
+    template = ChatTemplate(tokenizer)
+    written = {*template.beginning, template.end, *(template.first([("system", "x"), ("user", "x")]) if template else ())}
+    unread = {token for token in beyond if template.is_control(token)}  # never read in a page, and harmless where no template writes them
+    if wrong := sorted((i, token) for token, i in beyond.items() if token not in unread or i in written):
+        raise UsageError(
+            f"the tokenizer writes {wrong[0][1]!r} as {wrong[0][0]}, and the model embeds the ids 0 to {words - 1} only: expected the "
+            "model's own tokenizer, or a model whose embeddings were resized to it"
+        )
+
+
+def in_words(error: Exception) -> str:
+    """What another package says of its error, in one line."""
+    words = " ".join(str(error).split())
+    return words[:400] if isinstance(error, OSError | ValueError) and words else f"{type(error).__name__}: {words}"[:400]
 
 
 def check_device(device: str) -> None:
@@ -171,23 +212,38 @@ def prepare(model: PreTrainedModel) -> PreTrainedModel:
     if model.config.get_text_config()._attn_implementation != ATTENTION:
         raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
     for module in model.modules():
-        for name in ("p", "attention_dropout", "attn_dropout", "dropout"):
-            if isinstance(getattr(module, name, None), float) and (name != "p" or isinstance(module, nn.Dropout)):
-                setattr(module, name, 0.0)
+        random = [name for name, x in vars(module).items() if isinstance(x, float) and ("drop" in name or "jitter" in name)]
+        for name in [*random, *(["p"] if isinstance(module, nn.Dropout) else [])]:
+            setattr(module, name, 0.0)
     return model
 
 
 @torch.no_grad()
 def check_rows_apart(model: nn.Module) -> None:
-    """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention."""
+    """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention.
+
+    Also for one that computes otherwise in training, or no numbers.
+    """
     decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
     last = []
-    for first in (1, 2):  # two packs that differ in their first row only
+    for first, training in ((1, False), (2, False), (2, True)):  # two packs that differ in their first row only
+        decoder.train(training)
         ids = torch.tensor([[first, first + 1, first, 3, 4, 5]], device=device)
         positions = torch.tensor([[0, 1, 2, 0, 1, 2]], device=device)
         last.append(decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False).last_hidden_state[0, 3:])
-    one, other = (x.float() for x in last)
-    if float((one - other).abs().max()) > 16 * torch.finfo(last[0].dtype).eps * float(one.abs().max()):  # rounding, at most
+    decoder.eval()
+    one, other, trained = (x.float() for x in last)
+    if not torch.stack((one, other, trained)).isfinite().all():
+        raise UsageError(
+            f"{type(model).__name__} computes no finite numbers in {str(last[0].dtype).removeprefix('torch.')}: look at its weights"
+        )
+    rounding = 16 * torch.finfo(last[0].dtype).eps * float(one.abs().max())
+    if float((other - trained).abs().max()) > rounding:
+        raise UsageError(
+            f"{type(model).__name__} computes otherwise in training than in sampling (dropout or noise of its own kind): set its rates to "
+            "0 in config.json"
+        )
+    if float((one - other).abs().max()) > rounding:
         raise UsageError(
             f"{type(model).__name__} carries state from one row of a pack to the next (a recurrent or convolutional layer, perhaps); "
             "take a model whose layers are attention and feed-forward only"

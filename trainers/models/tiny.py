@@ -14,13 +14,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from webgym.errors import UsageError
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "webgym-tiny"
 """Folder of the trained model in the package, in Hugging Face format."""
@@ -48,14 +50,20 @@ _STARTS = r"(?=\w|[#*$]\d)"  # a word, a ref or a pointer begins here
 class Shape(BaseModel):
     """The size of the model; the default has 1.05 M parameters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    hidden: int = Field(default=128, description="width of the residual stream")
-    layers: int = Field(default=4, description="transformer blocks")
-    heads: int = Field(default=4, description="attention heads; hidden must divide by it")
-    mlp: int = Field(default=384, description="inner width of the gated MLP")
-    context: int = Field(default=1024, description="most tokens of prompt and answer together")
-    rope_theta: float = Field(default=10_000.0, description="base of the rotary position embedding")
+    hidden: int = Field(default=128, ge=2, description="width of the residual stream")
+    layers: int = Field(default=4, ge=1, description="transformer blocks")
+    heads: int = Field(default=4, ge=1, description="attention heads; hidden must divide by twice as many")
+    mlp: int = Field(default=384, ge=1, description="inner width of the gated MLP")
+    context: int = Field(default=1024, ge=2, description="most tokens of prompt and answer together")
+    rope_theta: float = Field(default=10_000.0, gt=0, description="base of the rotary position embedding")
+
+    @model_validator(mode="after")
+    def _heads_of_even_width(self) -> Self:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"shape.hidden={self.hidden} gives {self.heads} heads no even width: take a multiple of {2 * self.heads}")
+        return self
 
 
 # --- tokenizer -----------------------------------------------------------------------------------------------------------
@@ -67,7 +75,8 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1536, words: Iterabl
     specials = [PAD, END, *(f"<0x{byte:02X}>" for byte in range(256))]
     room = vocab_size - len(specials) - len(forced)
     if room < 200:
-        raise ValueError(f"expected a vocabulary with room for {len(specials)} bytes and {len(forced)} words, got {vocab_size}")
+        least = vocab_size - room + 200
+        raise UsageError(f"vocab_size={vocab_size} has no room for bytes, words of the dialect and 200 pieces: expected {least} or more")
     pieces, merges = _pieces(texts, forced, room)
     entries = dict.fromkeys([*specials, *pieces, *(WORD + word for word in forced)])
     vocabulary = {entry: i for i, entry in enumerate(entries)}

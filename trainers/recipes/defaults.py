@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from trainers.config import TrainConfig, merged
-from trainers.models.model import check_hub, folder_of
+from trainers import algorithms
+from trainers.config import TrainConfig, merged, validated
+from trainers.models.lora import LoraSettings
+from trainers.models.model import check_hub, folder_of, in_words
 from trainers.models.policy_model import SETTINGS_FILE
 from webgym.errors import UsageError
 
@@ -23,6 +25,8 @@ SMALL = 20_000_000
 """Parameters up to which a model that was made here is trained as webgym-tiny is."""
 LARGE = 1_000_000_000
 """Parameters from which on a full fine-tuning takes smaller steps, and activations are computed again in the backward pass."""
+RANK = 16
+"""`lora.rank` of a pretrained model."""
 FIRST_STEP_KL = 0.1
 """`optim.first_step_kl` of a pretrained model."""
 
@@ -48,14 +52,16 @@ def about(model: str) -> About:
         check_hub(source)
     folder = Path(source)
     made_here, adapter = (folder / SETTINGS_FILE).is_file(), (folder / "adapter_config.json").is_file()
-    base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] if adapter else source
     try:
+        base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] if adapter else source
+        if adapter and not Path(base).is_dir():
+            check_hub(base)
         config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         with torch.device("meta"):
             shape = AutoModelForCausalLM.from_config(config)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of many packages, or of a file that is another one
         raise UsageError(
-            f"cannot read what kind of model {model!r} is: expected a causal language model of transformers ({error})"
+            f"cannot read what kind of model {model!r} is: expected a causal language model of transformers ({in_words(error)})"
         ) from error
     return About(sum(p.numel() for p in shape.parameters()), made_here, adapter)
 
@@ -65,13 +71,27 @@ def chosen(data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
     `data` holds keys by their present names, as :func:`trainers.config.read_train` and `with_settings` give them.
     """
-    model = str(data.get("model", TrainConfig.model_fields["model"].default))
+    given = validated(TrainConfig, data)
+    model = given.model
     if model == "webgym-tiny":
         return {}, ""
     found = about(model)
     if not found.pretrained:
         return {}, ""
-    wanted = _settings(found, data)
+    return _where_silent(model, found, _settings(found, given, data), data)
+
+
+def imitation(model: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The same for `webgym sft`: settings of imitation where `data` is silent, and a line that says so."""
+    if not model or model == "webgym-tiny" or not (found := about(model)).pretrained:
+        return {}, ""
+    adapts = found.adapter or _rank(validated(LoraSettings, data.get("lora", {})), data)
+    wanted = {**({} if found.adapter else {"lora": {"rank": RANK}}), "optimizer": "adamw", "lr": 5e-4 if adapts else 2e-5}
+    return _where_silent(model, found, wanted, data)
+
+
+def _where_silent(model: str, found: About, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The wanted settings that `data` does not give, and a line that says them; ({}, "") for none."""
     settings = {key: value for key, value in _flat(wanted).items() if key not in _flat(data)}
     if not settings:
         return {}, ""
@@ -79,40 +99,28 @@ def chosen(data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return _nested(settings), f"{model} is a pretrained model ({_count(found.parameters)} parameters): {shown}; --set changes any of them"
 
 
-def imitation(model: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The same for `webgym sft`: settings of imitation where `data` is silent, and a line that says so."""
-    if not model or model == "webgym-tiny" or not (found := about(model)).pretrained:
-        return {}, ""
-    adapts = found.adapter or _rank(data)
-    wanted = {**({} if found.adapter or "lora" in data else {"lora": {"rank": 16}}), "optimizer": "adamw", "lr": 5e-4 if adapts else 2e-5}
-    settings = {key: value for key, value in wanted.items() if key not in data}
-    shown = ", ".join(f"{key}={json.dumps(value)}" for key, value in _flat(settings).items())
-    line = f"{model} is a pretrained model ({_count(found.parameters)} parameters): {shown}; --set changes any of them"
-    return settings, line if settings else ""
-
-
-def _settings(found: About, data: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(found: About, given: TrainConfig, data: Mapping[str, Any]) -> dict[str, Any]:
     """Settings for a pretrained model: an adapter at 1e-4, or all weights at 1e-5, from 1 B parameters on at 2e-6."""
-    adapts = found.adapter or _rank(data)
-    machine = data.get("machine", {})
-    gpu = str(machine.get("device", "cpu")).startswith("cuda")
+    adapts = found.adapter or _rank(given.lora, data)
     full = 2e-6 if found.parameters >= LARGE else 1e-5
-    thinks = data.get("prompts", {}).get("thinking", "off") != "off"
+    thinks = given.prompts.get("thinking", "off") != "off"
     settings: dict[str, Any] = {
         "optim": {"lr": 1e-4 if adapts else full, "first_step_kl": FIRST_STEP_KL},
-        "critic": {"fit": {"lr": 1e-4 if adapts else full}},
         "rollout": {"max_tokens": 1024 if thinks else 64},
     }
+    algorithm = algorithms.get(given.algo)
+    if algorithm.needs_values(validated(algorithm.Config, given.algorithm, f"algorithm {algorithm.name}: ")):
+        settings["critic"] = {"fit": {"lr": 1e-4 if adapts else full}}
     if adapts and not found.adapter:
-        settings["lora"] = {"rank": 16}
-    if gpu:
+        settings["lora"] = {"rank": RANK}
+    if given.machine.device.startswith("cuda"):
         settings["machine"] = {"dtype": "bfloat16", **({"gradient_checkpointing": True} if found.parameters >= LARGE else {})}
     return settings
 
 
-def _rank(data: Mapping[str, Any]) -> int:
-    """The rank of the adapter that is asked for; 16 where nothing is."""
-    return int(data.get("lora", {}).get("rank", 16))
+def _rank(lora: LoraSettings, data: Mapping[str, Any]) -> int:
+    """The rank of the adapter that `data` asks for, as `lora` has read it; RANK where it does not say."""
+    return lora.rank if "lora.rank" in _flat(data) else RANK
 
 
 def _count(parameters: int) -> str:

@@ -1,6 +1,6 @@
 """Collection of the batches of a run: on demand, or in advance while the last batch is learned from."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -13,36 +13,31 @@ Work = Callable[[], list[Trajectory]]
 
 
 class Collection:
-    """Collector with at most one batch under way, in a thread of its own; a context manager that waits for it at the end and drops it."""
+    """Batches that are collected one after the other in a thread of its own; a context manager that ends with the one under way, and drops
+    all that were not taken."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="collect")
-        self._under_way: Future[list[Trajectory]] | None = None
+        self._begun: deque[Future[list[Trajectory]]] = deque()
 
     def begin(self, work: Work) -> None:
-        """Collect the next batch while the caller goes on."""
-        assert self._under_way is None, "a batch is under way already"
-        self._under_way = self._thread.submit(work)
+        """Collect a batch, behind those that were begun before, while the caller goes on."""
+        self._begun.append(self._thread.submit(work))
 
     def take(self, work: Work) -> list[Trajectory]:
-        """The batch under way; where there is none, `work` collects it now. Raises the error of the collection."""
-        if self._under_way is None:
-            return work()
-        try:
-            return self._under_way.result()
-        finally:
-            self._under_way = None
+        """The batch that was begun first; where there is none, `work` collects it now. Raises the error of the collection."""
+        return self._begun.popleft().result() if self._begun else work()
 
     def wait(self) -> None:
-        """Return when nothing is under way any more; the batch stays to be taken."""
-        if self._under_way is not None:
-            self._under_way.exception()
+        """Return when nothing is under way any more; the batches stay to be taken."""
+        for future in self._begun:
+            future.exception()
 
     def __enter__(self) -> "Collection":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
 
 def in_rounds(play: Callable[[int, int, int], list[Trajectory]], groups: int, rounds: int) -> list[Trajectory]:

@@ -12,7 +12,7 @@ from webgym.types import Trajectory, seed_from
 class CurriculumConfig(BaseModel):
     """Settings of the draw of training tasks. Evaluation always takes every task alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     adaptive: bool = True
     """Prefer tasks with success between 20 and 80%; false draws all alike."""

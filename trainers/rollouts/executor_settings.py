@@ -13,27 +13,35 @@ class ExecutorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Literal["local", "http"] = "local"
+    kind: Literal["local", "http", "ray"] = "local"
     """local: in this process, on machine.sessions sessions; http: on collectors (`webgym collector --listen`), here or on other machines,
-    which ask this process for completions. Trajectories are the same."""
+    which ask this process for completions; ray: on collectors that Ray starts. Trajectories are the same."""
     nodes: tuple[str, ...] = ()
     """http: addresses of collectors, such as http://10.0.0.2:8400."""
     nodes_file: str = ""
     """http: file with the address of a collector on each line. It is read again while the run goes on, so that nodes join and leave."""
+    collectors: int = Field(default=2, ge=1)
+    """ray: number of collectors, each with machine.sessions sessions."""
+    address: str = ""
+    """ray: address of a Ray cluster, such as auto; without it, a Ray of this process is started on this machine."""
+    cpus: float = Field(default=1.0, gt=0)
+    """ray: processors that Ray keeps free for each collector."""
+    labels: dict[str, str] = {}
+    """ray: labels of the machines that may have collectors; without them, collectors are spread over all."""
     gateway: str = "127.0.0.1:0"
-    """http: HOST:PORT at which collectors ask for completions (port 0: a free one). A host that others reach needs WEBGYM_TOKEN."""
+    """http, ray: HOST:PORT at which collectors ask for completions (port 0: a free one). A host that others reach needs WEBGYM_TOKEN."""
     gateway_url: str = ""
-    """http: the gateway's address as collectors see it, where that is another one than `gateway`."""
+    """http, ray: the gateway's address as collectors see it, where that is another one than `gateway`."""
     silence_s: float = Field(default=30.0, gt=1.0)
-    """http: seconds without a word after which a collector is taken for lost. One that is well speaks every second."""
+    """http, ray: seconds without a word after which a collector is taken for lost. One that is well speaks every second."""
     episode_s: float = Field(default=3600.0, gt=0)
-    """http: longest time of one episode; then another collector plays it."""
+    """http, ray: longest time of one episode; then another collector plays it."""
     wait_s: float = Field(default=120.0, gt=0)
-    """http: longest time without any collector; then the run stops."""
+    """http, ray: longest time without any collector; then the run stops."""
 
     @model_validator(mode="after")
     def _reachable(self) -> "ExecutorConfig":
-        if self.kind == "local":
+        if self.kind != "http":
             return self
         if not self.nodes and not self.nodes_file:
             raise ValueError(

@@ -31,8 +31,8 @@ from trainers.models.model import context_of, end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.replicas import Replica, Replicas
 from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
-from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, scored
-from trainers.samplers.settings import Reload
+from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, check_sampled, scored
+from trainers.samplers.settings import Reload, Several
 from trainers.samplers.transports import Published, TransportKind, transport_of
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Reply, Server
@@ -40,6 +40,7 @@ from webgym.types import Sampling
 
 T = TypeVar("T")
 
+PROBES = 16  # short completions of a new server, by which its sampling is judged
 SEVERAL_S = 120.0  # longest wait for one completion where there are several servers
 
 
@@ -50,7 +51,7 @@ class Config(BaseModel):
 
     base_url: str = ""
     """The server's address, such as http://127.0.0.1:8000/v1; else OPENAI_BASE_URL. The key is OPENAI_API_KEY."""
-    servers: tuple[str, ...] = ()
+    servers: Several = ()
     """Addresses of several servers with the same model, in place of base_url. One that fails is left out until it has the weights again."""
     model: str = ""
     """The model's name on the server."""
@@ -91,6 +92,8 @@ class OpenAISampler(Sampler):
     ) -> None:
         if not config.model:
             raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
+        if config.servers and config.base_url:
+            raise ConfigError("sampler.base_url has no effect with sampler.servers: leave one of the two out")
         found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
         if len(found) > 1:  # another server answers sooner than one that is asked again and again
             patience = replace(patience, tries=1, timeout_s=min(patience.timeout_s, SEVERAL_S))
@@ -98,17 +101,19 @@ class OpenAISampler(Sampler):
         self.context = context_of(model)
         self._config = config
         self._transport = transport_of(config.transport, config.reload, model, tokenizer, folder.resolve(), config.model)
-        clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience) for server in found]
+        self._ends = frozenset(end_ids(model, tokenizer))
+        stops = {"stop_token_ids": sorted(self._ends)}  # a server knows those of its own model's generation_config only
+        clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience, stops) for server in found]
         self._replicas = Replicas(clients, self._transport, give_up_s=patience.give_up_s, check=self._check, prove=self._prove)
         self._plain = plain_copy(model).eval()  # what the servers should have: its weights are replaced each time
         self._adapted = sharing_copy(model) if has_lora(model) else None  # takes adapters that come by themselves
         self._tokenizer = tokenizer
-        self._ends = frozenset(end_ids(model, tokenizer))
         self._vocabulary = int(cast(Any, model).get_output_embeddings().weight.shape[0])
         self._asked: tuple[tuple[int, ...], Sampling] | None = None  # the first prompt of the run, which probes are made of
         self._folder = folder.resolve()
         self._under_way = 0
         self._before: dict[Replica, Probe] = {}  # of the weights that are being replaced
+        self._sampled: set[tuple[Replica, float]] = set()  # servers that were seen to sample as they are asked to, and the temperature
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-sampler", daemon=True)
         self._thread.start()
@@ -204,19 +209,23 @@ class OpenAISampler(Sampler):
                 raise result
         return {replica: probe for replica, probe in zip(well, found, strict=True) if isinstance(probe, Probe)}
 
-    async def _probe(self, client: OpenAIClient, published: Published) -> Probe:
+    async def _probe(self, client: OpenAIClient, published: Published, seed: int = 0) -> Probe:
         prompt, sampling = self._probed()
-        reply = await client.complete(published.model, prompt, sampling, 0, extra={"cache_salt": published.name})
+        reply = await client.complete(published.model, prompt, sampling, seed, extra={"cache_salt": published.name})
         self._check(reply, sampling, client.server.shown)
         return Probe.of(reply, prompt, self._plain, sampling.temperature)
 
     async def _prove(self, replica: Replica, published: Published) -> None:
-        """Raises UsageError where a server does not have the weights that it has just loaded."""
+        """Raises UsageError where a server does not have the weights that it has just loaded, or does not sample as it is asked to."""
         prompt, sampling = self._probed()
         where, before, after = replica.client.server.shown, self._before.pop(replica, None), await self._probe(replica.client, published)
         if before is not None:
             check_renewed(before, after, scored(self._plain, prompt, before.reply.ids, sampling.temperature), where)
         check_probe(after, where)
+        if (replica, sampling.temperature) not in self._sampled:
+            others = (self._probe(replica.client, published, seed) for seed in range(1, PROBES))
+            check_sampled([after, *await asyncio.gather(*others)], where)
+            self._sampled.add((replica, sampling.temperature))
 
     def _probed(self) -> tuple[tuple[int, ...], Sampling]:
         """The prompt of a probe and its sampling."""

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
-from trainers.models.model import action_logprobs
-from webgym.errors import UsageError
+from trainers.models.model import logits_of, packed_hidden
+from webgym.errors import PolicyFault, UsageError
 from webgym.policies.openai_client import Reply
 from webgym.types import Sampling
 
@@ -25,11 +27,18 @@ LEAST_LOGPROB = -100.0
 """A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
 MOST_DRIFT = 0.2
 """Mean distance in nats a token beyond which a server samples from another distribution. 16-bit arithmetic makes some 0.01."""
+UNLIKELY = math.log(1e9)
+"""A server whose tokens come by chance less than once in so many runs samples from another distribution than it says."""
 TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
 
 
 def check(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase, where: str) -> None:
-    """Raises UsageError for an answer that cannot be right. `vocabulary` is how many tokens the model has, `where` the server."""
+    """Raises UsageError for an answer that cannot be right, PolicyFault for one that the server broke off.
+
+    `vocabulary` is how many tokens the model has, `where` the server.
+    """
+    if reply.finish not in ("", "stop", "length"):
+        raise PolicyFault(f"{where} broke an answer off (finish_reason {reply.finish!r})")
     if wrong := _wrong(reply, sampling, vocabulary, ends, tokenizer):
         raise UsageError(f"{where} gave an answer that cannot be right, {wrong}; nothing can be learned from this server")
 
@@ -48,7 +57,9 @@ def _wrong(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[in
         return f"the log-probability {never[0]:g} of a token that it sampled: expected the distribution that is sampled from"
     if reply.finish == "stop" and reply.ids[-1] not in ends:
         return f"a finished text whose last token id is {reply.ids[-1]}: expected the end token among the ids ({_listed(ends)})"
-    if reply.text and not any(_letters(reply.text) == _letters(text) for text in _texts(reply.ids, tokenizer)):
+    if early := [i for i in reply.ids[:-1] if i in ends]:
+        return f"more tokens behind the end token {early[0]}: expected a server that stops there (stop_token_ids)"
+    if not any(_letters(reply.text) == _letters(text) for text in _texts(reply.ids, tokenizer)):
         spelled = _texts(reply.ids, tokenizer)[0]
         return f"token ids that spell {spelled[:60]!r} beside the text {reply.text[:60]!r}: expected the text's own ids"
     return ""
@@ -70,14 +81,23 @@ def _letters(text: str) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """A completion of the server and the log-probabilities that the model in this process gives its tokens."""
+    """A completion of the server, with what the model in this process says of its tokens: their log-probabilities, and mean and variance of
+    those of all tokens that could have been sampled in their places.
+    """
 
     reply: Reply
     expected: tuple[float, ...]
+    means: tuple[float, ...] = ()
+    variances: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, reply: Reply, prompt: Sequence[int], model: Any, temperature: float) -> "Probe":
-        return cls(reply, scored(model, prompt, reply.ids, temperature))
+        table = _table(model, prompt, reply.ids, temperature)
+        chances, expected = table.exp(), table.gather(1, torch.tensor(reply.ids, device=table.device)[:, None])[:, 0]
+        seen = torch.where(chances > 0, table, 0.0)  # 0 · ∞ is 0 here
+        means = (chances * seen).sum(1)
+        variances = (chances * seen.square()).sum(1) - means.square()
+        return cls(reply, *(tuple(x.tolist()) for x in (expected, means, variances)))
 
     @property
     def drift(self) -> float:
@@ -89,9 +109,33 @@ class Probe:
 @torch.no_grad()
 def scored(model: Any, prompt: Sequence[int], ids: Sequence[int], temperature: float) -> tuple[float, ...]:
     """log π(id) of each id behind the prompt, by the model in this process."""
+    table = _table(model, prompt, ids, temperature)
+    return tuple(table.gather(1, torch.tensor(list(ids), device=table.device)[:, None])[:, 0].tolist())
+
+
+@torch.no_grad()
+def _table(model: Any, prompt: Sequence[int], ids: Sequence[int], temperature: float) -> Float[Tensor, "ids vocabulary"]:
+    """log π of every token in the place of each id."""
     row = Row(0, 0, (*prompt, *ids), (Span(0, len(prompt) - 1, len(prompt), len(prompt) + len(ids), 0),))
     batch = pack([row], len(row))[0].to(model.device)
-    return tuple(action_logprobs(model, batch, temperature)[0].tolist())
+    return torch.log_softmax(logits_of(model, packed_hidden(model, batch, batch.action_index)) / temperature, -1)
+
+
+def check_sampled(probes: Sequence[Probe], where: str) -> None:
+    """Raises UsageError, with the figure, where tokens were not sampled at the temperature asked for, or from a cut distribution.
+
+    With x the distance of a token's log-probability from the mean of what could have been sampled, the sum S of the x has mean 0 and a
+    known variance V, and P(S ≥ s) ≤ exp(−s² / 2(V + bs/3)) for x ≤ b (Bernstein's inequality).
+    """
+    apart = [p - mean for probe in probes for p, mean in zip(probe.expected, probe.means, strict=True)]
+    total, variance = abs(sum(apart)), sum(sum(probe.variances) for probe in probes)
+    largest = max([abs(x) for x in apart] + [abs(mean) for probe in probes for mean in probe.means], default=0.0)
+    if total and total**2 / 2 > UNLIKELY * (variance + largest * total / 3):
+        more = "likelier" if sum(apart) > 0 else "less likely"
+        raise UsageError(
+            f"{where} does not sample as it was asked to: {len(apart)} tokens are {total / len(apart):.2f} nats a token {more} than the "
+            "model's at this temperature; expected a server that takes temperature, top_p, top_k, min_p and penalties from the request"
+        )
 
 
 def check_probe(probe: Probe, where: str) -> None:

@@ -1,14 +1,17 @@
 """The settings of samplers in a training run's configuration."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from trainers.runs.run_folder import PASSWORD
 from webgym.policies.openai_client import Logprobs
 
 Reload = Literal["vllm", "sglang"]
+
+Several = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""Names; one by itself is a list of one."""
 
 
 class SamplerConfig(BaseModel):

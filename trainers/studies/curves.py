@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.table import Table
 
+from trainers.studies import verdict
 from webgym.evaluation.aggregate import Scores, aggregate_iqm, probability_of_improvement, stratified_bootstrap
 from webgym.evaluation.statistics import Interval
 
@@ -78,41 +79,8 @@ def steps_ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
     return {**_ratio(list(map(_steps, first)), list(map(_steps, second))), "never": never}
 
 
-def verdict(
-    rows: Sequence[Mapping[str, Any]], label: str, yardstick: str, tasks: Sequence[str], half: float = 0.5, countable: int = 3
-) -> dict[str, Any]:
-    """The verdict on "`label` needs half of the yardstick's steps", by the ratio of medians in sampled steps (C1) and tokens (C3).
-
-        half        the upper end of both 95% intervals is at most `half` on at least two of the tasks
-        refuted     the lower end of one of them is above `half` on every task
-        undecided   what lies between, or fewer than `countable` tasks with runs of both
-
-    `rows` are measured cells of a learning study. A run that never reached the goal counts with its whole budget.
-    """
-    found = []
-    for task in tasks:
-        by = {name: [row for row in rows if (row["task"], row["label"]) == (task, name)] for name in (label, yardstick)}
-        if all(by.values()):
-            costs = {cost: _ratio(*(list(map(read, by[name])) for name in (label, yardstick))) for cost, read in _COSTS.items()}
-            found.append({"task": task, "runs": [len(by[label]), len(by[yardstick])], **costs})
-    shown = sum(all(row[cost]["high"] <= half for cost in _COSTS) for row in found)
-    missed = sum(any(row[cost]["low"] > half for cost in _COSTS) for row in found)
-    answer = "half" if shown >= 2 else "refuted" if missed == len(found) else "undecided"
-    said = answer if len(found) >= countable else "undecided"
-    return {"verdict": said, "tasks": found}
-
-
 def _steps(row: Mapping[str, Any]) -> float:
     return float(row["steps_to_goal"] or row["steps"])
-
-
-def _tokens(row: Mapping[str, Any]) -> float:
-    """Sampled tokens up to the goal, or of the whole run."""
-    reached = [point["tokens"] for point in row["curve"] if point["steps"] == row["steps_to_goal"]]
-    return float(reached[0] if reached else row["curve"][-1]["tokens"])
-
-
-_COSTS = {"C1": _steps, "C3": _tokens}
 
 
 def _ratio(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
@@ -165,15 +133,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     for row in found["pairs"]:
         span = f"{row['probability']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         better.add_row(row["first"], row["second"], str(len(row["tasks"])), span)
-    return [*made, better, *([_verdict(found["verdict"])] if "verdict" in found else [])]
-
-
-def _verdict(found: Mapping[str, Any]) -> Table:
-    table = Table("deciding task", "runs", "C1, ratio of medians", "C3", title=f"verdict: {found['verdict']}")
-    for row in found["tasks"]:
-        spans = [f"{row[cost]['ratio']:.2f} [{row[cost]['low']:.2f}, {row[cost]['high']:.2f}]" for cost in _COSTS]
-        table.add_row(row["task"], f"{row['runs'][0]} and {row['runs'][1]}", *spans)
-    return table
+    return [*made, better, *([verdict.table(found["verdict"])] if "verdict" in found else [])]
 
 
 def _learned(task: str, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -398,16 +398,23 @@ class ForkStudy:
 
     def report(self) -> dict[str, Any]:
         """Results of the finished cells, with 95% intervals over cells."""
-        signal = _signal_report(self._cells.rows("signal/*"), [x.label for x in self.grid.signal.estimators])
-        sampled = {x.label for x in self.grid.signal.estimators if x.algo in SAMPLED}
-        ratios = [(row["ratio_C1"]["mean"], row["problem"], row["estimator"]) for row in signal if row["estimator"] in sampled]
-        return {
-            "signal": signal,
-            "stop": {"needed": self.grid.stop, "best": max(ratios, default=None)},
-            "learning": _learning_report(
-                self._cells.rows("measure/*/*/*"), [x.label for x in self.grid.learning.contenders], self.grid.learning.goal
-            ),
-        }
+        return reported(self.grid, *self.rows())
+
+    def rows(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The rows of the finished cells: of signals, and of measured runs."""
+        return self._cells.rows("signal/*"), self._cells.rows("measure/*/*/*")
+
+
+def reported(grid: ForkGrid, signals: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Results of rows of a grid, with 95% intervals over cells."""
+    signal = _signal_report(signals, [x.label for x in grid.signal.estimators])
+    sampled = {x.label for x in grid.signal.estimators if x.algo in SAMPLED}
+    ratios = [(row["ratio_C1"]["mean"], row["problem"], row["estimator"]) for row in signal if row["estimator"] in sampled]
+    return {
+        "signal": signal,
+        "stop": {"needed": grid.stop, "best": max(ratios, default=None)},
+        "learning": _learning_report(measured, [x.label for x in grid.learning.contenders], grid.learning.goal),
+    }
 
 
 def _signal_report(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ the highest mean score is measured. All environment steps count, those of a crit
 
 A cell's row is written in one go when its run has ended, so a process that is killed loses the cell under way and no other. Several
 processes may work on one folder: a cell that another one plays is left to it.
+
+Where the grid asks a question, the cells that decide it come first, tuning included. Those that can no longer change the verdict
+are left out, and with them the study ends (:mod:`trainers.studies.verdict`).
 """
 
 import shutil
@@ -29,7 +32,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainers.config import merged, read, resolve, validated, with_settings
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.studies.cells import CellFolder
-from trainers.studies.curves import report, scores, verdict
+from trainers.studies.curves import report, scores
+from trainers.studies.verdict import verdict
 from trainers.training.progress import Display
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
@@ -83,7 +87,7 @@ class Tuning(BaseModel):
 
 
 class Question(BaseModel):
-    """The question of a study, whose verdict its report gives (:func:`trainers.studies.curves.verdict`)."""
+    """The question of a study, whose verdict its report gives (:mod:`trainers.studies.verdict`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -139,6 +143,10 @@ def read_grid(path: Path) -> Grid:
     asked = (grid.question.label, grid.question.yardstick) if grid.question else ()
     for label in (label for label in asked if label not in labels):
         raise ConfigError(f"{path}: the question is about {label!r}, and no contender has this label (there are {', '.join(labels)})")
+    for task, counts in _planned(grid).items():
+        if len(counts) < 2 or len(set(counts)) > 1:
+            names = f"{asked[0]} and {asked[1]}"
+            raise ConfigError(f"{path}: expected as many runs of {names} on the deciding task {task}, got {list(counts) or 'none'}")
     for cell in [*cells(grid, "tune"), *cells(grid, "measure", {label: 0 for label in labels})]:
         task_sets.choose([cell.task])
         settings_of(grid, cell)
@@ -167,17 +175,21 @@ class Cell:
 
 
 def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> list[Cell]:
-    """The cells of a stage, seeds outermost, so that a stopped study has cells of every contender. `best`: the tuned candidates."""
+    """The cells of a stage, seeds outermost, so that a stopped study has cells of every contender. `best`: the tuned candidates.
+
+    Those that decide the grid's question come before all others.
+    """
     if stage == "tune":
         if grid.tuning is None or len(grid.contenders[0].candidates) == 1:
             return []
-        return [
+        tried = [
             Cell(stage, contender.label, number, task, seed, steps)
             for seed in grid.tuning.seeds
             for task, steps in grid.tuning.tasks.items()
             for contender in grid.contenders
             for number in range(len(contender.candidates))
         ]
+        return sorted(tried, key=lambda cell: not decides(grid, cell))
     best = best or {}
     found = {
         Cell(stage, label, best[label], task, seed, steps): None
@@ -187,7 +199,25 @@ def cells(grid: Grid, stage: Stage, best: Mapping[str, int] | None = None) -> li
         for task, steps in block.tasks.items()
         for label in block.contenders
     }
-    return list(found)
+    return sorted(found, key=lambda cell: not decides(grid, cell))
+
+
+def decides(grid: Grid, cell: Cell) -> bool:
+    """True if the verdict on the grid's question depends on this cell."""
+    asked = grid.question
+    return asked is not None and cell.label in (asked.label, asked.yardstick) and (cell.stage == "tune" or cell.task in asked.tasks)
+
+
+def _planned(grid: Grid) -> dict[str, tuple[int, ...]]:
+    """The numbers of runs of the two contenders of the question, where there are any, by deciding task."""
+    asked = grid.question
+    if asked is None:
+        return {}
+    measured = [cell for cell in cells(grid, "measure", {contender.label: 0 for contender in grid.contenders}) if decides(grid, cell)]
+    counts = {
+        task: [sum((x.task, x.label) == (task, name) for x in measured) for name in (asked.label, asked.yardstick)] for task in asked.tasks
+    }
+    return {task: tuple(n for n in both if n) for task, both in counts.items()}
 
 
 def settings_of(grid: Grid, cell: Cell, here: Sequence[str] = ()) -> dict[str, Any]:
@@ -290,15 +320,16 @@ class Study:
             found[contender.label] = int(np.argmax([np.mean(x) for x in tried])) if len(tried) > 1 else 0
         return found
 
-    def todo(self, stage: Stage, only: Sequence[str] = ("*",)) -> list[Cell]:
+    def todo(self, stage: Stage, only: Sequence[str] = ("*",), deciding: bool | None = None) -> list[Cell]:
         """The cells of a stage whose name fits one of `only` and that are not finished. One candidate alone needs no tuning.
 
-        Raises ConfigError where a contender of these cells is not tuned yet; the others may wait.
+        `deciding` chooses those that decide the question, or the others. Raises ConfigError where a contender of these cells is not tuned
+        yet; the others may wait.
         """
         found = [
             cell
             for cell in cells(self.grid, stage, dict.fromkeys(self._labels, 0))
-            if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)
+            if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only) and deciding in (None, decides(self.grid, cell))
         ]
         if stage == "measure":
             best = self.best({cell.label for cell in found})
@@ -312,19 +343,35 @@ class Study:
         most: int | None = None,
         say: Callable[[str], None] = print,
     ) -> int:
-        """Play open cells of the stages whose name fits one of `only`, at most `most`; returns the number played."""
-        played = 0
-        for stage in stages:
-            waiting = self.todo(stage, only)
-            if waiting:
-                say(f"{stage}: {len(waiting)} cells to play, {sum(cell.steps for cell in waiting):,} environment steps")
-            left = None if most is None else most - played
-            for cell, row in self._cells.play(waiting, lambda cell: play(self.grid, cell, self.out, self.here), left):
-                played += 1
-                say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
-            if played == most:
-                break
+        """Play open cells of the stages whose name fits one of `only`, at most `most`; returns the number played.
+
+        With all cells in `only`, deciding cells that can no longer change the verdict are left out, and it ends when there are no others;
+        any other pattern plays what is left.
+        """
+        played, whole = 0, tuple(only) == ("*",)
+        for deciding in (True, False) if self.grid.question else (False,):
+            for stage in stages:
+                answer = self.answer() if whole else {}
+                if len(answer.get("open", ())) == 1:
+                    say(f"the verdict is {answer['verdict']}: no cell that is left can change it (--only '*/*' plays them all the same)")
+                    return played
+                waiting = self.todo(stage, only, deciding)
+                if waiting:
+                    say(f"{stage}: {len(waiting)} cells to play, {_steps(waiting):,} environment steps")
+                due = filter(self._matters, waiting) if whole and deciding else waiting
+                left = None if most is None else most - played
+                for cell, row in self._cells.play(due, lambda cell: play(self.grid, cell, self.out, self.here), left):
+                    played += 1
+                    say(f"{cell.name}: area {row['area']:.3f}, final {row['final']:.3f}, {row['seconds']:.0f} s")
+                if played == most:
+                    return played
         return played
+
+    def _matters(self, cell: Cell) -> bool:
+        """True if the verdict may depend on this deciding cell."""
+        answer = self.answer()
+        on_task = {task["task"]: task["matters"] for task in answer["tasks"]}
+        return on_task[cell.task] if cell.stage == "measure" else len(answer["open"]) > 1
 
     def plan(self) -> list[str]:
         """Cost of the whole study, and the share of it that is done, one line per stage."""
@@ -332,14 +379,28 @@ class Study:
         for stage in STAGES:
             all_cells = cells(self.grid, stage, dict.fromkeys(self._labels, 0))
             done = len(self.rows(stage))
-            lines.append(
-                f"{stage}: {len(all_cells)} cells, {sum(cell.steps for cell in all_cells):,} environment steps; {done} cells are done"
-            )
+            first = [cell for cell in all_cells if decides(self.grid, cell)]
+            lines.append(f"{stage}: {len(all_cells)} cells, {_steps(all_cells):,} environment steps; {done} cells are done")
+            if first:
+                done = sum(self._cells.done(cell.name) for cell in first)
+                lines.append(f"  {len(first)} of them decide and come first, {_steps(first):,} environment steps; {done} are done")
+        if answer := self.answer():
+            lines.append(f"verdict: {answer['verdict']}; still possible: {', '.join(answer['open'])}")
         return lines
+
+    def answer(self) -> dict[str, Any]:
+        """The verdict on the grid's question by the cells that are played; empty where it asks none."""
+        asked = self.grid.question
+        if asked is None:
+            return {}
+        runs = {task: counts[0] for task, counts in _planned(self.grid).items()}
+        return verdict(self.rows("measure"), asked.label, asked.yardstick, runs, asked.half)
 
     def report(self) -> dict[str, Any]:
         """Results of the measured cells, as plain data (:func:`trainers.studies.curves.report`)."""
-        rows, asked = self.rows("measure"), self.grid.question
-        found = report(rows, self._labels, self.grid.goal, self.grid.window)
-        answer = {"verdict": verdict(rows, asked.label, asked.yardstick, asked.tasks, asked.half)} if asked else {}
-        return found | answer
+        found = report(self.rows("measure"), self._labels, self.grid.goal, self.grid.window)
+        return found | ({"verdict": self.answer()} if self.grid.question else {})
+
+
+def _steps(of: Sequence[Cell]) -> int:
+    return sum(cell.steps for cell in of)

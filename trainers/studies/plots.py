@@ -193,6 +193,8 @@ def plot_forks(report: Mapping[str, Any], folder: Path) -> list[Path]:
             axis.minorticks_off()
             axis.set_xticks(ticks, [f"{x:g}" for x in ticks], fontsize=7)
             axis.axvline(1.0, color="grey", linewidth=0.8)
+            if part == "learning":
+                axis.axvline(0.5, color="grey", linewidth=0.8, linestyle="--")
             axis.title.set_fontsize(8)
         figure.supxlabel(f"{words}, ratio to {report[part][0][name]}", fontsize=9)
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper right", fontsize=7)

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel
 
 from trainers import algorithms
-from trainers.config import LengthConfig, TrainConfig, changed, merged, resolve
+from trainers.config import LengthConfig, TrainConfig, changed, merged, remarks, resolve, validated, without_idle
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
 from trainers.critics.q_critic import ActionValueConfig
@@ -56,6 +56,8 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
+    for remark in remarks(resolved):
+        log.warning(remark)
     source = load_policy(resolved.model, resolved)
     source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
     checkpoint = _critic_checkpoint(resolved)
@@ -142,11 +144,13 @@ def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig
     changes = moved(changes, warn=True)
     for name in ("algo", "model", "seed"):  # first of all: what follows would speak of keys that the other algorithm lacks
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
-    kept = _with_nones(kept)
+    kept = without_idle(_with_nones(kept))
     new = resolve(changed(kept, changes))[0]
     old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
+    _check_same("prompts", old.prompts, new.prompts)  # they are part of the model
+    _check_same("the critic", _critic_in_words(old), _critic_in_words(new))
     _check_same("critic.start", old.critic.start, new.critic.start)
     return new
 
@@ -177,6 +181,13 @@ def _nones(model: type[BaseModel]) -> dict[str, Any]:
         elif type(None) in get_args(field.annotation):
             found[name] = None
     return found
+
+
+def _critic_in_words(config: TrainConfig) -> str:
+    """The kind of critic that the algorithm has as it is set."""
+    algorithm = algorithms.get(config.algo)
+    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm))
+    return f"one of {needs}s" if needs else "none"
 
 
 def _check_same(name: str, was: object, now: object) -> None:

@@ -7,16 +7,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, get_args
 
-Work = Literal["browser", "sampling", "training", "saving"]
+Work = Literal["browser", "sampling", "training", "publishing", "saving"]
 
 METRICS: Mapping[str, str] = {
     "time/browser_share": "share of the iteration's time in which at least one session was in the browser; shares overlap",
     "time/sampling_share": "share of it in which the sampler worked",
     "time/training_share": "share of it in which critic or policy were read or fitted",
+    "time/publishing_share": "share of it in which new weights were on their way to the sampler",
     "time/saving_share": "share of it in which a checkpoint was written",
     "time/unaccounted": "share of it in which none of these was done: waiting and overhead",
 }
 """Meaning of the shares of a row. The iteration's time goes from the row before to this one, evaluations left out."""
+
+IDLE: Mapping[str, str] = {
+    "time/browser_idle": "share of the iteration's time in which no session was in the browser",
+    "time/sampling_idle": "share of it in which the sampler had nothing to do: with servers, what their GPUs stand still",
+    "time/training_idle": "share of it in which nothing was learned: what the learner's GPU stands still",
+}
+"""Meaning of the idle shares of a row, 1 minus the share of that work."""
 
 
 class Timekeeper:
@@ -71,11 +79,13 @@ class Timekeeper:
 def shares(seconds: Mapping[str, float]) -> dict[str, float]:
     """The metrics of a row, by the names of METRICS, from :meth:`Timekeeper.seconds`.
 
-    >>> shares({"all": 10.0, "nothing": 1.0, "browser": 3.0, "sampling": 7.0, "training": 0.0, "saving": 0.0})["time/unaccounted"]
-    0.1
+    >>> row = shares({"all": 10.0, "nothing": 1.0, "browser": 3.0, "sampling": 7.0, "training": 0.0, "publishing": 0.0, "saving": 0.0})
+    >>> row["time/unaccounted"], row["time/browser_idle"]
+    (0.1, 0.7)
     """
     whole = max(seconds["all"], 1e-9)
-    return {f"time/{name}_share": seconds[name] / whole for name in get_args(Work)} | {"time/unaccounted": seconds["nothing"] / whole}
+    row = {f"time/{name}_share": seconds[name] / whole for name in get_args(Work)} | {"time/unaccounted": seconds["nothing"] / whole}
+    return row | {name: 1 - row[name.replace("_idle", "_share")] for name in IDLE}
 
 
 def split(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

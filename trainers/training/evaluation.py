@@ -164,7 +164,7 @@ def play(
         names = " or ".join(BUILT_IN)
         raise CheckpointError(f"there is no folder {path}: expected a run folder, a checkpoint, a model folder, or {names}")
     constrained = grammar_of(path) if grammar is None else grammar
-    if device != "cpu" and sampler.slots is None:
+    if device != "cpu" and sampler.slots is None and "slots" in samplers.get(sampler.kind).Config.model_fields:
         sampler = sampler.model_copy(update={"slots": wanted.sessions})
     if constrained and not samplers.get(sampler.kind).holds_grammar:
         raise ConfigError(

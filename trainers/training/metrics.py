@@ -10,16 +10,21 @@ from trainers.credit.credit import METRICS as CREDIT_METRICS
 from trainers.credit.credit import rollout_stats
 from trainers.critics.valuation import METRICS as VALUATION_METRICS
 from trainers.learning.learner import METRICS as LEARNER_METRICS
+from trainers.training.clock import IDLE as IDLE_METRICS
 from trainers.training.clock import METRICS as CLOCK_METRICS
 from webgym.errors import FAULTS
 from webgym.evaluation.statistics import wilson
 from webgym.types import Trajectory
+
+STALENESS = range(9)
+"""Updates that a batch may be behind: rollout.staleness is at most the last of them."""
 
 METRICS: Mapping[str, str] = {
     **CREDIT_METRICS,
     **LEARNER_METRICS,
     **VALUATION_METRICS,
     **CLOCK_METRICS,
+    **IDLE_METRICS,
     "rollout/episodes": "episodes of this iteration",
     "rollout/episodes_total": "episodes since the start, those of the critic's warm-up and faulted ones included",
     "rollout/turns_total": "environment steps since the start; turns that a fork copies are no steps",
@@ -40,6 +45,12 @@ METRICS: Mapping[str, str] = {
         for kind in FAULTS
     },
     "eval/success": "success on held-out seeds, every task alike, sampled at eval_temperature",
+    "rollout/staleness": "mean number of updates by which the weights that sampled a token are behind those that begin to learn from it: 0 "
+    "in lockstep, at most rollout.staleness with overlap=true",
+    **{
+        f"rollout/staleness_{n}": f"share of the sampled tokens that are {n} updates behind; none where the row lacks it" for n in STALENESS
+    },
+    "time/publish_s": "seconds in which new weights were on their way to the sampler or its servers, in this iteration",
     "time/iteration_s": "seconds from the row before to this one: the iteration, and the checkpoint before it; evaluations left out",
     "time/collect_s": "seconds of collecting: browser and sampling overlap in it; with overlap=true, of waiting for the batch",
     "time/browser_s": "seconds that sessions spent in the browser or waited for a place in it, summed over sessions, in this iteration",
@@ -64,6 +75,18 @@ def fresh_turns(trajectories: Sequence[Trajectory]) -> int:
 def sampled_tokens(trajectories: Sequence[Trajectory]) -> int:
     """Tokens of the turns that are no copies."""
     return sum(len(turn.completion.action_ids) for x in trajectories for turn in x.turns[x.forked_at :])
+
+
+def staleness(trajectories: Sequence[Trajectory], iteration: int) -> dict[str, float]:
+    """The histogram of the updates by which the tokens of an iteration's episodes are behind the policy that it begins with."""
+    counts: Counter[int] = Counter()
+    for turn in (turn for x in trajectories for turn in x.turns[x.forked_at :]):
+        counts[iteration - 1 - turn.completion.policy_version] += len(turn.completion.action_ids)
+    tokens = counts.total()
+    if not tokens:
+        return {}
+    mean = sum(behind * count for behind, count in counts.items()) / tokens
+    return {"rollout/staleness": mean, **{f"rollout/staleness_{behind}": count / tokens for behind, count in sorted(counts.items())}}
 
 
 def rollout_metrics(trajectories: Sequence[Trajectory], groups: int) -> dict[str, float]:

@@ -59,7 +59,8 @@ class Observers:
     def time_metrics(self) -> dict[str, float]:
         """Seconds of this iteration and of its checkpoint, and the share of each kind of work."""
         seconds = self.timekeeper.seconds()
-        return {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], **shares(seconds)}
+        spent = {"time/iteration_s": seconds["all"], "time/checkpoint_s": seconds["saving"], "time/publish_s": seconds["publishing"]}
+        return {**spent, **shares(seconds)}
 
     def iterated(self, row: Mapping[str, float], iteration: int, turns: int, new_turns: int, elapsed_s: float) -> None:
         """Show an iteration and an estimate of the time that is left."""

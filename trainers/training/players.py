@@ -1,7 +1,9 @@
 """Players of a run's episodes: the policy, the choice of episodes, and their record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
 
 from trainers.batches.rows import sampling_temperature
 from trainers.config import TrainConfig
@@ -62,6 +64,11 @@ class Players:
     def _language(self, sampling: Sampling, seed: int) -> LanguagePolicy:
         rollout = self.config.rollout
         return LanguagePolicy(self.source, self.sampler, sampling, seed, grammar=rollout.grammar, episode_tokens=rollout.episode_tokens)
+
+    def publish(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
+        """Give the sampler new weights; the time that takes is a part of the iteration's (`time/publish_s`)."""
+        with self.observers.timekeeper.during("publishing"):
+            self.sampler.set_weights(weights, version)
 
     def collecting(self, iteration: int) -> Callable[[], list[Trajectory]]:
         """A function that collects and records the episodes of an iteration."""
@@ -127,14 +134,23 @@ class Players:
 
     @property
     def draw(self) -> Draw:
-        """Completions of prompts by the policy that the sampler holds."""
+        """Completions of prompts by the policy that the sampler holds, each with the limits of the turn's own.
+
+        A turn that got no answer, because its prompt or its episode was too long, gets none here either.
+        """
 
         def like(turn: Turn) -> Sampling:
-            return replace(self.sampling, grammar=turn.completion.sampling.grammar if turn.completion.sampling else "")
+            own = turn.completion.sampling
+            return replace(self.sampling, grammar=own.grammar, max_tokens=own.max_tokens) if own else self.sampling
+
+        def drawn(turn: Turn, seed: int) -> Callable[[], Generated]:
+            asked = turn.completion
+            if not asked.action_ids:
+                return lambda: Generated((), (), asked.text, asked.policy_version)
+            return self.sampler.submit(asked.prompt_ids, seed, like(turn), **picture_key(asked.key)).result
 
         def draw(turns: Sequence[Turn], seeds: Sequence[int]) -> list[Generated]:
-            asked = zip(turns, seeds, strict=True)
-            waiting = [self.sampler.submit(x.completion.prompt_ids, seed, like(x), **picture_key(x.completion.key)) for x, seed in asked]
-            return [future.result() for future in waiting]
+            waiting = [drawn(turn, seed) for turn, seed in zip(turns, seeds, strict=True)]
+            return [result() for result in waiting]
 
         return draw

@@ -24,7 +24,7 @@ from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
-from trainers.rollouts.collection import Collection, check_faults
+from trainers.rollouts.collection import check_faults
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.thinking import spoken
 from trainers.runs.disk import disk_errors
@@ -33,10 +33,11 @@ from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
 from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
+from trainers.training.ahead import Ahead
 from trainers.training.clock import Laps
 from trainers.training.executors import open_executor, opened_to_others
 from trainers.training.held_out import evaluate
-from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_tokens
+from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_tokens, staleness
 from trainers.training.observers import Observers
 from trainers.training.players import Players
 from trainers.training.progress import Display
@@ -71,8 +72,7 @@ class Trainer:
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
-        self._collection = Collection()
-        self._behaviour: dict[str, Any] | None = None  # with overlap, the weights that collect, and their version
+        self._ahead = Ahead(config.rollout.staleness)
         self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
         self._memory: Mapping[str, float] = {}  # of the algorithm's credit, from one iteration to the next
@@ -121,7 +121,9 @@ class Trainer:
             trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
             trainer.update.restore(state["learner"])
             trainer.curriculum.load_state_dict(state["curriculum"])
-            trainer._behaviour, trainer._score, trainer._rng = state.get("behaviour"), state.get("score"), state.get("rng")
+            trainer._score, trainer._rng = state.get("score"), state.get("rng")
+            if old.config.rollout.overlap:  # else the next batch is collected with the newest weights
+                trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
             if trainer.valuer is not None:
                 trainer.valuer.restore(old.checkpoint.folder("critic"), state["critic_optimizer"])
         return trainer
@@ -141,8 +143,8 @@ class Trainer:
             "rng": rng_state(),
             "score": self._score,
         }
-        if self._behaviour is not None:
-            state["behaviour"] = self._behaviour
+        if behaviour := self._ahead.state_dict():
+            state["behaviour"] = behaviour
         if self.valuer is not None:
             folders["critic"] = self.valuer.save
             state["critic_optimizer"] = self.valuer.state_dict()
@@ -163,7 +165,7 @@ class Trainer:
             open_executor(self.config, self.observers.monitor.hear_nodes) as executor,
             self._sampler() as sampler,
             self.observers.monitor,
-            self._collection,
+            self._ahead,
         ):
             self._train(self.players(executor, sampler))
 
@@ -177,6 +179,7 @@ class Trainer:
             if config.evaluation.seeds:
                 self._evaluate(players, "test", config.evaluation.seeds, "before training")
             self.save()
+        self._ahead.resume(players, config.length.iterations)
         watch.timekeeper.seconds()  # what lies before is no part of an iteration
         while not self.done and not watch.interrupted:
             turns = self.turns
@@ -208,7 +211,7 @@ class Trainer:
 
         # collect: groups of episodes with one policy version
         busy_s = players.sampler.counters.busy_s
-        trajectories = self._collection.take(players.collecting(self.iteration))
+        trajectories = self._ahead.take(players, self.iteration)
         check_faults(trajectories, self.iteration)
         clock.lap("collect")
         watch.timekeeper.doing("training", True)
@@ -242,7 +245,7 @@ class Trainer:
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self.update(batch, rows, credit, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
-            players.sampler.set_weights(self.source.model, self.iteration)
+            players.publish(self.source.model, self.iteration)
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
@@ -250,6 +253,7 @@ class Trainer:
         self.replayed += sum(x.forked_at for x in trajectories)
         self.tokens += sampled_tokens(trajectories)
         row = {**credit.stats, **rollout_metrics(trajectories, config.rollout.groups), **fitted, **learned, **clock.row()}
+        row |= staleness(trajectories, self.iteration)
         row["time/browser_s"] = sum(turn.times.browser_s for x in trajectories for turn in x.turns)
         row["time/sampling_s"] = players.sampler.counters.busy_s - busy_s
         row |= {"rollout/episodes_total": self.episodes, "rollout/turns_total": self.turns, **watch.time_metrics()}
@@ -288,24 +292,19 @@ class Trainer:
         return max(by_iterations, min(1.0, self.turns / self.config.length.steps)) if self.config.length.steps else by_iterations
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
-        """Publish the weights as the last update left them and collect the next iteration's episodes with them, beside this update."""
+        """Have the next batches collected beside this update, with the weights as the last one left them."""
         weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
-        self._behaviour = {"version": self.iteration - 1, "weights": weights}  # a checkpoint keeps them, to collect this batch again
-        players.sampler.set_weights(weights, self.iteration - 1)
-        if not self._done(self.turns + fresh_turns(taken)):
-            self._collection.begin(players.collecting(self.iteration + 1))
+        ends = self._done(self.turns + fresh_turns(taken))
+        self._ahead.begin(players, self.iteration, weights, self.iteration if ends else self.config.length.iterations)
 
     def _evaluate(self, players: Players, split: Split, seeds: int, title: str) -> None:
         if self.config.rollout.overlap:
-            self._collection.wait()
-            players.sampler.set_weights(self.source.model, self.iteration)
+            self._ahead.wait()
+            self._ahead.publish(players, self.source.model, self.iteration)
         success = evaluate(players, tuple(self.tasks), split, seeds, title, self.iteration)
         self._score = success if split == "valid" else self._score
 
     def _sampler(self) -> Sampler:
         sampler = open_sampler(self.config.sampler, self.source, folder=self.run.path / "weights", version=self.iteration)
         sampler.counters.watch = lambda works: self.observers.timekeeper.doing("sampling", works)
-        sampler = opened_to_others(self.config, sampler, self.source, self.iteration)
-        if self._behaviour is not None:  # resumed: the next batch comes from the weights that had begun to collect it
-            sampler.set_weights(self._behaviour["weights"], self._behaviour["version"])
-        return sampler
+        return opened_to_others(self.config, sampler, self.source, self.iteration)

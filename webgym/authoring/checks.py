@@ -423,10 +423,13 @@ class VerifyCheck(Check):
         """Raises JudgeFault where there is no verdict."""
         if self._function is None or evidence.instance is None:
             raise JudgeFault(f"{self.verify} cannot be asked: there is no application to look at")
-        if inspect.iscoroutinefunction(self._function):
-            found = asyncio.run(self._function(evidence.instance, evidence.answer))
-        else:
-            found = self._function(evidence.instance.plain, evidence.answer)
+        try:
+            if inspect.iscoroutinefunction(self._function):
+                found = asyncio.run(self._function(evidence.instance, evidence.answer))
+            else:
+                found = self._function(evidence.instance.plain, evidence.answer)
+        except Exception as error:  # a program of the pack's author
+            raise JudgeFault(f"{self.verify} failed: {error!r}") from error
         if not isinstance(found, bool):
             got = "None, no verdict" if found is None else f"{type(found).__name__} {shown(found)}"
             raise JudgeFault(f"{self.verify}: expected verify(instance, answer) to return True or False; got {got}")

@@ -15,10 +15,17 @@ from webgym.sites.apps.files import LEFT_OUT, LINKED
 
 MOST_FILES = 50_000  # of a folder that is trusted as a whole
 PROGRAMS = {
-    ".bash", ".bat", ".cfg", ".cjs", ".go", ".html", ".ini", ".java", ".jinja", ".jinja2", ".js", ".json", ".jsx", ".lua", ".mjs", ".php",
-    ".pl", ".ps1", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".tsx", ".vue", ".yaml", ".yml", ".zsh",
+    ".astro", ".awk", ".bash", ".bat", ".cfg", ".cgi", ".cjs", ".class", ".clj", ".cmd", ".conf", ".cs", ".cts", ".dll", ".dylib",
+    ".ejs", ".env", ".erb", ".ex", ".exs", ".fcgi", ".fish", ".go", ".gradle", ".hbs", ".htm", ".html", ".ini", ".j2", ".jar", ".java",
+    ".jinja", ".jinja2", ".js", ".json", ".jsx", ".kt", ".kts", ".lua", ".mjs", ".mk", ".mts", ".mustache", ".node", ".php", ".pl",
+    ".pm", ".properties", ".ps1", ".psgi", ".pth", ".pug", ".py", ".pyc", ".pyd", ".pyw", ".pyz", ".rb", ".rs", ".ru", ".scala", ".sh",
+    ".so", ".sql", ".svelte", ".tcl", ".toml", ".tpl", ".ts", ".tsx", ".twig", ".vue", ".war", ".wasm", ".wsgi", ".xml", ".yaml",
+    ".yml", ".zsh",
 }  # fmt: skip
-"""Endings of files that decide what a folder's programs do; executable files count whatever their ending."""
+"""Endings of files that decide what a folder's programs do. Executable files count whatever their ending, and so do files without one,
+such as Makefile, Procfile, .env or a script, unless they are databases or large."""
+LARGEST_UNNAMED = 1 << 20  # bytes of a file without an ending that counts
+DATABASE = b"SQLite format 3\0"
 
 
 def require(file: Path, reasons: Sequence[str], *, trust: bool) -> None:
@@ -59,7 +66,8 @@ def fingerprint(folder: Path) -> str:
     """The programs of a folder as one hash: names and contents."""
     whole = hashlib.blake2b(digest_size=20)
     for path in _programs(folder.resolve()):
-        content = hashlib.blake2b(path.read_bytes(), digest_size=20).digest()
+        said = os.readlink(path).encode("utf-8", "surrogateescape") if path.is_symlink() else b""
+        content = hashlib.blake2b(said + (path.read_bytes() if path.is_file() else b""), digest_size=20).digest()
         whole.update(path.relative_to(folder.resolve()).as_posix().encode("utf-8", "surrogateescape") + b"\0" + content)
     return whole.hexdigest()
 
@@ -75,8 +83,18 @@ def _programs(folder: Path, seen: list[int] | None = None) -> Iterator[Path]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             yield from _programs(entry, seen)
-        elif entry.is_file() and (entry.suffix.lower() in PROGRAMS or os.access(entry, os.X_OK)):
+        elif entry.is_symlink() or (entry.is_file() and _decides(entry)):  # a link counts by where it leads, too
             yield entry
+
+
+def _decides(file: Path) -> bool:
+    """True if a file may decide what programs do."""
+    if file.suffix:
+        return file.suffix.lower() in PROGRAMS or os.access(file, os.X_OK)
+    if file.stat().st_size > LARGEST_UNNAMED:
+        return os.access(file, os.X_OK)
+    with file.open("rb") as opened:
+        return opened.read(len(DATABASE)) != DATABASE
 
 
 def _file() -> Path:

@@ -47,6 +47,7 @@ class FormSite(StaticSite):
 
     @property
     def app(self) -> AsgiApp:
+        """The ASGI application that answers the browser."""
         return self._answer
 
     async def _answer(self, scope: Scope, receive: Any, send: Any) -> None:

@@ -62,7 +62,7 @@ def _module(folder: Path, file: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        neighbours = str(folder.resolve())
+        neighbours, before = str(folder.resolve()), set(sys.modules)
         sys.path.append(neighbours)
         try:
             sys.modules[name] = module
@@ -72,5 +72,14 @@ def _module(folder: Path, file: Path) -> ModuleType:
             raise TaskFileError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
         finally:
             sys.path.remove(neighbours)
+            for found in set(sys.modules) - before - {name}:
+                if _lies_in(sys.modules[found], folder.resolve()):  # another pack's neighbour may have the same name
+                    del sys.modules[found]
         _loaded[file] = (stamp, module)
         return module
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    """True if a module was read from a file of the folder."""
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(folder)

@@ -4,8 +4,10 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 """
 
 import base64
+import functools
 import html
 import io
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, SupportsFloat, get_args
@@ -33,8 +35,9 @@ class TextFace:
             raise ConfigError(f"there is no dialect {dialect!r}: expected one of {', '.join(DIALECTS)}{did_you_mean(dialect, DIALECTS)}")
         if page not in get_args(PageMode):
             raise ConfigError(f"there is no page mode {page!r}: expected one of {', '.join(get_args(PageMode))}")
-        if max_turns is not None and max_turns < 1:
-            raise ConfigError(f"max_turns must be at least 1, got {max_turns}")
+        counted("max_turns", max_turns)
+        if not isinstance(screenshot, bool):
+            raise ConfigError(f"screenshot: expected True or False, got {screenshot!r}")
         self.task = registry.task(task_id)
         self.dialect = dialect
         self.page: PageMode = page
@@ -93,7 +96,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
 
     ``action`` is what an agent writes, in the environment's dialect (`call`, `compact` or `json`); text that is no action costs a
     turn and comes back as ``observation["error"]``. ``info`` holds ``task_id`` and ``seed``, which name the episode, ``raw_reward``,
-    ``outcome``, ``message``, ``observation_hash`` and ``state_hash``.
+    ``outcome``, ``message``, ``observation_hash`` and ``state_hash``. ``gymnasium.make`` gives it as it is, without wrappers.
 
     ``render_mode="human"`` shows the browser's window. Where there is no display or no browser with a window, it says so in a
     warning, and keeps the picture of the latest turn in a file that the warning names.
@@ -119,6 +122,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         render_mode: str | None = None,
     ) -> None:
         self._face = TextFace(task_id, dialect=dialect, page=page, max_turns=max_turns, screenshot=screenshot)
+        self._made_with = {"dialect": dialect, "page": page, "max_turns": max_turns, "screenshot": screenshot, "render_mode": render_mode}
         self.task = self._face.task
         self.render_mode = _render_mode(render_mode, self.metadata)
         self.observation_space = self._face.observation_space
@@ -126,12 +130,20 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         self._window = _window(self.metadata["render_fps"]) if render_mode == "human" else None
         self._seed = 0
         self._seen: t.Observation | None = None
-        self._env = AsyncWebEnv(max_turns=max_turns, screenshots=screenshot, headless=self._window is None or not self._window.visible)
+        self._open()
+
+    def _open(self) -> None:
+        """The session, which belongs to this process."""
+        headless = self._window is None or not self._window.visible
+        self._env = AsyncWebEnv(max_turns=self._made_with["max_turns"], screenshots=self._made_with["screenshot"], headless=headless)
+        self._process = os.getpid()
         release_with(self, [self._env])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin the episode that `seed` fixes (without one, the next of this environment's own stream). It takes no options."""
         only(options)
+        if self._process != os.getpid():
+            self._open()  # after a fork: the other session is the parent's
         super().reset(seed=seed)
         self._seed = episode_seed(seed, self.np_random)
         observation = self._seen = _run(self._env.reset(self.task.id, self._seed))
@@ -140,6 +152,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
 
     def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """Perform one action, given as text. Raises EpisodeStateError, Fault."""
+        self._must_be_ours()
         step = _run(self._env.step(self._face.action(action, self._env.goal)))
         self._seen = step.observation
         self._show()
@@ -148,13 +161,30 @@ class WebEnv(gym.Env[dict[str, Any], str]):
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """The page's pixels in mode rgb_array, [height, width, 3] uint8. Mode human shows every turn by itself."""
+        self._must_be_ours()
         return _run(self._env.screenshot()) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Give the browser session back."""
-        _run(self._env.close())
+        if self._process == os.getpid():
+            _run(self._env.close())
         if self._window is not None:
             self._window.close()
+
+    def _must_be_ours(self) -> None:
+        """Raises EpisodeStateError in a process that was forked after the episode began."""
+        if self._process != os.getpid():
+            raise EpisodeStateError("this episode belongs to the process that began it: call reset in this one")
+
+    def __repr__(self) -> str:
+        seen = self._seen
+        where = "before its first episode" if seen is None else f"seed {self._seed}, turn {seen.turn}"
+        return f"<{type(self).__name__} {self.task.id}, {where}>"
+
+    def __reduce__(self) -> Any:
+        """A copy, or one in another process, is a new environment of the same arguments, before its first episode."""
+        file = registry.file_of(self.task.id)
+        return functools.partial(type(self), **self._made_with), (f"{file}#{self.task.id}" if file else self.task.id,)
 
     def _repr_html_(self) -> str:
         """The environment in a notebook: the goal, the page as an agent reads it, and its picture."""
@@ -172,6 +202,7 @@ class WebEnv(gym.Env[dict[str, Any], str]):
         from PIL import Image
 
         try:
+            self._must_be_ours()
             pixels = _run(self._env.screenshot())
         except (Fault, EpisodeStateError):
             return ""
@@ -184,8 +215,16 @@ class WebEnv(gym.Env[dict[str, Any], str]):
             self._window.show(None if self._window.visible else _run(self._env.screenshot()))
 
 
+def counted(name: str, value: object) -> None:
+    """Raises ConfigError for a value that is neither None nor a whole number of at least 1."""
+    if value is not None and (not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1):
+        raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
 def only(options: Mapping[str, Any] | None, *known: str) -> None:
-    """Raises ConfigError for an option of a reset that is not known."""
+    """Raises ConfigError for options of a reset that are no mapping, and for one that is not known."""
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"the options of a reset: expected a dict, got {options!r:.100}; the seed is an argument: reset(seed=3)")
     for name in options or ():
         if name not in known:
             expected = f"expected {' or '.join(known)}" if known else "expected none, because the seed is an argument: reset(seed=3)"
@@ -194,18 +233,18 @@ def only(options: Mapping[str, Any] | None, *known: str) -> None:
 
 def episode_seed(seed: int | None, stream: np.random.Generator) -> int:
     """The seed of an episode: the given one, or the next of an environment's own stream."""
-    return seed if seed is not None else int(stream.integers(2**31))
+    return int(seed) if seed is not None else int(stream.integers(2**31))
 
 
 def release_with(owner: object, envs: Sequence[AsyncWebEnv]) -> None:
     """Give the sessions back when `owner` is dropped without having been closed (Gymnasium's own checker does so)."""
-    weakref.finalize(owner, _release, envs).atexit = False  # at the end of the process, the browser closes as a whole
+    weakref.finalize(owner, _release, envs, os.getpid()).atexit = False  # at the end of the process, the browser closes as a whole
 
 
-def _release(envs: Sequence[AsyncWebEnv]) -> None:
+def _release(envs: Sequence[AsyncWebEnv], process: int) -> None:
     from webgym.loop_thread import loop_thread
 
-    for env in envs:
+    for env in envs if process == os.getpid() else ():  # in a forked child they are the parent's
         if env.opened:
             loop_thread().start(env.close())
 

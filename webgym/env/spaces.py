@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces.utils import flatten_space
 from gymnasium.vector.utils import (
     batch_space,
     concatenate,
@@ -17,8 +18,10 @@ from gymnasium.vector.utils import (
     read_from_shared_memory,
     write_to_shared_memory,
 )
+from gymnasium.wrappers.utils import create_zero_array
 
 from webgym.actions import render
+from webgym.errors import ConfigError
 from webgym.types import Action, Back, Click, Fill, Press, Scroll, Wait
 
 MAX_BYTES = 1 << 19
@@ -76,6 +79,14 @@ class ActionText(UnicodeText):
 # --- vector environments: how such texts are batched and shared between processes ------------------------------------------
 
 
+@flatten_space.register(UnicodeText)
+def _flat(space: UnicodeText) -> gym.spaces.Box:
+    raise ConfigError(
+        "texts are no numbers, so that these observations cannot be flattened: take from them what you need with "
+        "gymnasium.wrappers.TransformObservation"
+    )
+
+
 @batch_space.register(UnicodeText)
 def _batch(space: UnicodeText, n: int = 1) -> gym.spaces.Tuple:
     return gym.spaces.Tuple(tuple(space for _ in range(n)))
@@ -84,6 +95,11 @@ def _batch(space: UnicodeText, n: int = 1) -> gym.spaces.Tuple:
 @create_empty_array.register(UnicodeText)
 def _empty(space: UnicodeText, n: int = 1, fn: Any = None) -> tuple[str, ...]:
     return ("",) * n
+
+
+@create_zero_array.register(UnicodeText)  # type: ignore[arg-type]  # as FrameStackObservation and DelayObservation begin
+def _zero(space: UnicodeText) -> str:
+    return ""
 
 
 @concatenate.register(UnicodeText)

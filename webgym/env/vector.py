@@ -7,6 +7,7 @@ NaN, truncated, and the reason in ``infos["fault"]``, and the others go on.
 
 import asyncio
 import math
+import os
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from webgym.env.core import AsyncWebEnv
-from webgym.env.gym import TextFace, episode_seed, only, release_with
+from webgym.env.gym import TextFace, counted, episode_seed, only, release_with
 from webgym.errors import ConfigError, EpisodeStateError, Fault, did_you_mean
 from webgym.prompts.page import PageMode
 from webgym.types import Action, InvalidAction, Observation
@@ -84,10 +85,10 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
         screenshot: bool = False,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-        tasks: Sequence[str] = (),
+        tasks: str | Sequence[str] = (),
     ) -> None:
-        if num_envs < 1:
-            raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
+        counted("num_envs", num_envs)
+        tasks = (tasks,) if isinstance(tasks, str) else tasks
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"a vector environment renders as None or rgb_array, got {render_mode!r}; gymnasium.make shows one session")
         self._mode = _autoreset(autoreset_mode)
@@ -103,6 +104,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         envs = [AsyncWebEnv(max_turns=max_turns, screenshots=screenshot) for _ in range(num_envs)]
         self._slots = [_Slot(env, faces[index % len(faces)]) for index, env in enumerate(envs)]
+        self._process = os.getpid()
         release_with(self, [slot.env for slot in self._slots])
 
     def reset(  # type: ignore[override]
@@ -126,7 +128,7 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     def step(self, actions: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Perform one action in each slot, all at the same time. Raises EpisodeStateError."""
         self._must_be_open()
-        if isinstance(actions, str) or len(actions) != self.num_envs:
+        if isinstance(actions, str) or not hasattr(actions, "__len__") or len(actions) != self.num_envs:
             raise ConfigError(f"expected {self.num_envs} actions, one text for each session, got {actions!r:.100}")
         for index, slot in enumerate(self._slots):
             if slot.last is None:
@@ -150,7 +152,8 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Give the sessions back."""
-        self._all([slot.env.close() for slot in self._slots])
+        if self._process == os.getpid():
+            self._all([slot.env.close() for slot in self._slots])
 
     # --- one slot ----------------------------------------------------------------------------------------------------------
 
@@ -217,8 +220,10 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None or isinstance(seed, int | np.integer):
             return [None if seed is None else int(seed) + index for index in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ConfigError(f"expected {self.num_envs} seeds, one for each session, got {len(seed)}")
+        if isinstance(seed, str) or not hasattr(seed, "__len__") or len(seed) != self.num_envs:
+            raise ConfigError(f"expected one seed, or {self.num_envs} of them, one for each session, got {seed!r:.100}")
+        if wrong := [one for one in seed if one is not None and not isinstance(one, int | np.integer)]:
+            raise ConfigError(f"expected whole numbers as seeds, got {wrong[0]!r}")
         return [None if one is None else int(one) for one in seed]
 
     def _chosen(self, options: dict[str, Any] | None) -> list[int]:
@@ -234,6 +239,8 @@ class WebVectorEnv(VectorEnv[dict[str, Any], Sequence[str], np.ndarray]):
     def _must_be_open(self) -> None:
         if self.closed:
             raise EpisodeStateError("the vector environment is closed: make a new one")
+        if self._process != os.getpid():
+            raise EpisodeStateError("the vector environment belongs to the process that made it: make a new one in this one")
 
 
 def _failed(slot: _Slot, fault: Fault) -> _Turn:

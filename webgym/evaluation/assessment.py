@@ -79,8 +79,10 @@ class Assessment:
         return [found[key] for key in keys]
 
     def report(self, trajectories: Iterable[Trajectory]) -> Report:
-        """The figures of these episodes, twins among the tasks in pairs."""
-        return report(trajectories, twins=registry.twins(task_sets.choose(self.tasks)))
+        """The figures of these episodes: twins among the tasks in pairs, and tasks whose pages decide (`trust: page`) apart."""
+        chosen = task_sets.choose(self.tasks)
+        on_pages = frozenset(task_id for task_id in chosen if registry.task(task_id).trust == "page")
+        return report(trajectories, twins=registry.twins(chosen), on_pages=on_pages)
 
     def of_model_free(self, name: str, seed: int = 0) -> Report:
         """Report on a policy without a model: oracle, random or noop. Raises UsageError for the oracle on a task that has none."""

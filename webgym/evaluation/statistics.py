@@ -8,8 +8,8 @@ own action killed twice (`agent_caused`) stays in, as no success, so that crashi
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -136,12 +136,18 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation: one row per task (or other group), one over all, the :func:`clustered_bootstrap` over tasks, and pairs of twins."""
+    """An evaluation: one row per task (or other group), one over all, the :func:`clustered_bootstrap` over tasks, and pairs of twins.
+
+    `on_pages` names the rows whose success is decided by pages, which agents can write to (`trust: page`); they stand apart in the table.
+    `by_trust` has the figures of both kinds, "state" and "page", where any task is of the second.
+    """
 
     rows: tuple[Row, ...]
     overall: Row
     task_interval: Interval | None
     pairs: tuple[Pair, ...] = ()
+    on_pages: frozenset[str] = frozenset()
+    by_trust: tuple[Row, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; NaN as null."""
@@ -150,6 +156,8 @@ class Report:
             "task_interval": None if self.task_interval is None else asdict(self.task_interval),
             "rows": [_plain(asdict(row)) for row in self.rows],
             "pairs": [_plain(asdict(pair)) for pair in self.pairs],
+            "on_pages": sorted(self.on_pages),
+            "by_trust": {row.name: _plain(asdict(row)) for row in self.by_trust},
         }
 
     def table(self, title: str = "") -> "Table":
@@ -162,9 +170,16 @@ class Report:
         table.add_column("task")
         for heading in ("episodes", "success", "95% interval", "turns", "invalid", *(("strict", "faults") if faulted else ())):
             table.add_column(heading, justify="right", no_wrap=True)
-        for row in self.rows:
+        for row in (row for row in self.rows if row.name not in self.on_pages):
+            table.add_row(*_cells(row, faulted))
+        if self.on_pages:
+            table.add_section()
+            table.add_row(_Name("decided by pages (trust: page):"))
+        for row in (row for row in self.rows if row.name in self.on_pages):
             table.add_row(*_cells(row, faulted))
         table.add_section()
+        for row in self.by_trust if len(self.by_trust) > 1 else ():
+            table.add_row(*_cells(replace(row, name=f"all of trust: {row.name}"), faulted))
         table.add_row(*_cells(self.overall, faulted), style="bold")
         if self.overall.success_partial != self.overall.success and not math.isnan(self.overall.success_partial):
             partial = self.overall
@@ -232,13 +247,14 @@ def report(
     *,
     by: Callable[[Trajectory], str] = lambda trajectory: trajectory.key.task_id,
     twins: Iterable[tuple[str, str]] = (),
+    on_pages: Collection[str] = (),
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Report:
     """The figures of an evaluation; `by` names the row of a trajectory (its task, its split ...), rows are sorted by name.
 
-    `twins` are the ids of tasks that are scored in pairs (:class:`Pair`). `seed` fixes the bootstrap. Tasks stay the clusters of the
-    bootstrap for every `by`.
+    `twins` are the ids of tasks that are scored in pairs (:class:`Pair`). `on_pages` are the ids of tasks whose pages decide, and a row
+    with any of these is one of `Report.on_pages`. `seed` fixes the bootstrap. Tasks stay the clusters of the bootstrap for every `by`.
     """
     given = list(trajectories)
     named: dict[str, list[Trajectory]] = {}
@@ -250,7 +266,10 @@ def report(
     rows = tuple(row_of(name, named[name], confidence) for name in sorted(named))
     spread = clustered_bootstrap([clusters[task] for task in sorted(clusters)], confidence, seed=seed)
     pairs = tuple(pair_of(first, second, given, confidence) for first, second in twins)
-    return Report(rows, row_of("all", given, confidence), spread, pairs)
+    kinds = {"state": [t for t in given if t.key.task_id not in on_pages], "page": [t for t in given if t.key.task_id in on_pages]}
+    by_trust = tuple(row_of(kind, found, confidence) for kind, found in kinds.items() if found) if kinds["page"] else ()
+    apart = frozenset(by(trajectory) for trajectory in kinds["page"])
+    return Report(rows, row_of("all", given, confidence), spread, pairs, apart, by_trust)
 
 
 def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.95) -> Row:

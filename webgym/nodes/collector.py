@@ -1,5 +1,8 @@
 """The collector: sessions of this machine that play episodes for a trainer elsewhere.
 
+:class:`Collector` knows nothing of networks: it takes messages of :mod:`webgym.nodes.wire` and gives lines. `app` serves it over HTTP, and
+:mod:`webgym.nodes.ray_actor` as an actor of Ray.
+
     GET  /health            how it does; the only page without a token
     POST /hello             Terms → Hello, or the first difference in one sentence (409)
     POST /play              Asked → lines, until its episodes have ended; closing the connection gives them up
@@ -14,7 +17,7 @@ import logging
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -58,6 +61,14 @@ class Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Refusing(UsageError):
+    """A request that this collector does not take, with the status by which HTTP says so."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
 class Collector:
     """Sessions on a backend, and the ASGI `app` that plays on them. Use :meth:`close` at the end."""
 
@@ -96,10 +107,10 @@ class Collector:
         terms = await wire.message(request, Terms)
         if isinstance(terms, Response):
             return terms
-        if found := self._difference(terms):
-            return wire.said(409, found)
-        hello = Hello(sessions=self._count, free=len(self._free), machinery=self.machinery)
-        return JSONResponse(hello.model_dump())
+        try:
+            return JSONResponse(self.greet(terms).model_dump())
+        except Refusing as error:
+            return wire.said(error.status, str(error))
 
     async def _play(self, request: HttpRequest) -> Any:
         if refused := wire.refusal(request, self._token):
@@ -107,32 +118,54 @@ class Collector:
         asked = await wire.message(request, Asked)
         if isinstance(asked, Response):
             return asked
-        if found := self._difference(asked.terms):
-            return wire.said(409, found)
-        for task_id, *_ in asked.keys:
-            if "#" in task_id or registry.is_module_name(task_id):  # a request never has files read or modules imported
-                return wire.said(422, f"expected a task's plain id such as wizard.h3, got {task_id!r}: start the collector with --tasks")
-            try:
-                pack = digests.pack_of(task_id)
-            except WebGymError as error:
-                return wire.said(422, str(error))
-            if pack not in asked.terms.packs:
-                return wire.said(409, f"the request names a task of the pack {pack!r} and no version of that pack")
-        factory = asked.policy.factory
-        if factory not in self._factories:
-            near = did_you_mean(factory, self._factories)
-            return wire.said(422, f"this collector makes no policy by the factory {factory!r}{near}: start it with --allow {factory}")
-        return _Playing(self, asked)
+        try:
+            return _Answer(self.playing(asked))
+        except Refusing as error:
+            return wire.said(error.status, str(error))
 
     async def _picture(self, request: HttpRequest) -> Response:
         if refused := wire.refusal(request, self._token):
             return refused
-        found = self._pictures.get(request.path_params["name"])
-        return wire.said(404, "there is no such picture") if found is None else Response(found, media_type="image/png")
+        try:
+            return Response(self.picture(request.path_params["name"]), media_type="image/png")
+        except Refusing as error:
+            return wire.said(error.status, str(error))
 
-    def _difference(self, terms: Terms) -> str:
+    # --- requests ----------------------------------------------------------------------------------------------------------
+
+    def greet(self, terms: Terms) -> Hello:
+        """The answer to terms. Raises Refusing with the first difference."""
+        self._compare(terms)
+        return Hello(sessions=self._count, free=len(self._free), machinery=self.machinery)
+
+    def playing(self, asked: Asked) -> "Playing":
+        """The episodes that are asked for, not yet begun. Raises Refusing, before anything of the request is used."""
+        self._compare(asked.terms)
+        for task_id, *_ in asked.keys:
+            if "#" in task_id or registry.is_module_name(task_id):  # a request never has files read or modules imported
+                raise Refusing(422, f"expected a task's plain id such as wizard.h3, got {task_id!r}: start the collector with --tasks")
+            try:
+                pack = digests.pack_of(task_id)
+            except WebGymError as error:
+                raise Refusing(422, str(error)) from error
+            if pack not in asked.terms.packs:
+                raise Refusing(409, f"the request names a task of the pack {pack!r} and no version of that pack")
+        factory = asked.policy.factory
+        if factory not in self._factories:
+            near = did_you_mean(factory, self._factories)
+            raise Refusing(422, f"this collector makes no policy by the factory {factory!r}{near}: start it with --allow {factory}")
+        return Playing(self, asked)
+
+    def picture(self, name: str) -> bytes:
+        """A picture by its name, as PNG. Raises Refusing."""
+        if name not in self._pictures:
+            raise Refusing(404, "there is no such picture")
+        return self._pictures[name]
+
+    def _compare(self, terms: Terms) -> None:
         ours = Terms(protocol=wire.PROTOCOL, backend=self.backend, code=digests.code(), packs=digests.known(terms.packs))
-        return wire.difference(ours, terms)
+        if found := wire.difference(ours, terms):
+            raise Refusing(409, found)
 
     # --- what a request uses -----------------------------------------------------------------------------------------------
 
@@ -208,48 +241,47 @@ class _Teller(Board):
             self.told.append(Told.model_validate({"number": self.number, "kind": kind, "message": message, "changes": changes}))
 
 
-class _Playing:
-    """The answer to a request to play, as an ASGI response."""
+class Playing:
+    """Episodes that were asked for in one request, as lines while they are played."""
 
     def __init__(self, collector: Collector, asked: Asked) -> None:
         self._collector, self._asked = collector, asked
         self._teller = _Teller(asked.events)
         self._ready: list[bytes] = []
         self._urgent = asyncio.Event()
+        self._gone = False
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]})
+    def leave(self) -> None:
+        """The other side is gone: give its episodes up. For the loop on which it plays."""
+        self._gone = True
+        self._urgent.set()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """What there is to send, whole lines, one or more at once, until the episodes have ended or the other side is gone."""
         env = self._collector.take()
         if env is None:
-            await send({"type": "http.response.body", "body": Line(kind="busy").encoded()})
+            yield Line(kind="busy").encoded()
             return
         playing = asyncio.ensure_future(self._episodes(env))
-        gone = asyncio.ensure_future(_disconnected(receive))
         playing.add_done_callback(lambda _: self._urgent.set())
-        gone.add_done_callback(lambda _: self._urgent.set())
-        try:
-            await self._send_on(send, playing, gone)
-        finally:
-            gone.cancel()
-            self._collector.give_back(env, playing)
-
-    async def _send_on(self, send: Any, playing: "asyncio.Task[None]", gone: "asyncio.Task[None]") -> None:
-        """Send what there is until the episodes have ended or the other side is gone."""
         silent_since = time.monotonic()
-        while not gone.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), TOLD_S if self._asked.events else wire.BEAT_S)
-            self._urgent.clear()
-            over = playing.done()
-            self._flush()
-            parts, self._ready = self._ready, []
-            if not parts and not over and time.monotonic() - silent_since >= wire.BEAT_S:
-                parts = [Line(kind="beat").encoded()]
-            if parts or over:
-                await send({"type": "http.response.body", "body": b"".join(parts), "more_body": not over})
-                silent_since = time.monotonic()
-            if over:
-                return
+        try:
+            while not self._gone:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._urgent.wait(), TOLD_S if self._asked.events else wire.BEAT_S)
+                self._urgent.clear()
+                over = playing.done()
+                self._flush()
+                parts, self._ready = self._ready, []
+                if not parts and not over and time.monotonic() - silent_since >= wire.BEAT_S:
+                    parts = [Line(kind="beat").encoded()]
+                if parts:
+                    yield b"".join(parts)
+                    silent_since = time.monotonic()
+                if over:
+                    return
+        finally:
+            self._collector.give_back(env, playing)
 
     def _flush(self) -> None:
         """Put the events so far into a line."""
@@ -288,6 +320,25 @@ class _Playing:
             return self._collector.keep(pixels)
 
         return take
+
+
+class _Answer:
+    """The answer to a request to play, as an ASGI response."""
+
+    def __init__(self, playing: Playing) -> None:
+        self._playing = playing
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]})
+        gone = asyncio.ensure_future(_disconnected(receive))
+        gone.add_done_callback(lambda _: self._playing.leave())
+        try:
+            async with contextlib.aclosing(self._playing.pieces()) as pieces:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
 
 async def _disconnected(receive: Any) -> None:

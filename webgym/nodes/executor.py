@@ -12,18 +12,20 @@ import contextlib
 import logging
 import queue
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from webgym.errors import ConfigError, Fault, UsageError
 from webgym.loop_thread import loop_thread
 from webgym.nodes import wire
 from webgym.nodes.batch import LOOK_S, Batch, Part
 from webgym.nodes.client import Lost, Refused, Unreached
+from webgym.nodes.link import HttpLink, Link
 from webgym.nodes.node import Busy, Ended, Failed, Lied, Node, Told
 from webgym.policies.policy import Policy
 from webgym.rollout.contract import (
@@ -59,32 +61,27 @@ class Limits:
     wait_s: float = 120.0
 
 
-class HttpExecutor:
-    """Collectors at these addresses, and at those in a file, one a line; a context manager.
+class NodesExecutor(ABC):
+    """Collectors at the ends of links, of whatever kind; a context manager.
 
     Implements :class:`webgym.rollout.executor.Executor`. `on_nodes` hears how the nodes do whenever that changes.
     """
 
-    def __init__(
-        self,
-        addresses: Sequence[str] = (),
-        *,
-        file: Path | None = None,
-        backend: str = "browser",
-        token: str = "",
-        limits: Limits = Limits(),
-        on_nodes: NodeListener | None = None,
-    ) -> None:
-        self._given = tuple(dict.fromkeys(map(wire.address, addresses)))
-        self._file, self._read_at, self._listed = file, 0.0, tuple[str, ...]()
-        self._backend, self._token, self._limits = backend, token, limits
-        self._on_nodes = on_nodes
+    def __init__(self, backend: str, limits: Limits, on_nodes: NodeListener | None) -> None:
+        self._backend, self._limits, self._on_nodes = backend, limits, on_nodes
         self._nodes: dict[str, Node] = {}
         self._sessions = 0  # numbers given to sessions so far
         self._busy = False
-        if not self._given and file is None:
-            raise ConfigError("expected the address of at least one collector, such as http://10.0.0.2:8400")
-        self._wanted()  # a file that cannot be read is said at once
+
+    @abstractmethod
+    def _wanted(self) -> tuple[str, ...]:
+        """The addresses of the collectors at this moment."""
+        ...
+
+    @abstractmethod
+    def _link(self, address: str) -> Link:
+        """A link to the collector at an address."""
+        ...
 
     @property
     def health(self) -> list[NodeHealth]:
@@ -183,25 +180,9 @@ class HttpExecutor:
                 raise Fault(f"no collector could be reached for {self._limits.wait_s:g} s: {reasons}")
             await play.batch.wait(LOOK_S)
 
-    def _wanted(self) -> tuple[str, ...]:
-        """The addresses that are given and listed at this moment. Raises ConfigError for a file that cannot be read at first."""
-        now = time.monotonic()
-        if self._file is not None and now - self._read_at >= FILE_S:
-            try:
-                lines = self._file.read_text("utf-8").splitlines()
-                listed = [wire.address(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
-            except (OSError, ConfigError) as error:
-                if not self._read_at:
-                    raise ConfigError(f"expected a file with the address of a collector on each line: {self._file}: {error}") from error
-                log.warning("%s cannot be read, so the nodes stay as they are: %s", self._file, error)
-            else:
-                self._listed = tuple(dict.fromkeys(listed))
-            self._read_at = now
-        return tuple(dict.fromkeys([*self._given, *self._listed]))
-
     def _node(self, address: str) -> Node:
         if address not in self._nodes:
-            self._nodes[address] = Node(address, self._token, self._limits.silence_s)
+            self._nodes[address] = Node(address, self._link(address))
         return self._nodes[address]
 
     async def _attend(self, node: Node, play: "_Play") -> None:
@@ -292,11 +273,52 @@ class HttpExecutor:
         loop_thread().run(close_all())
         self._nodes.clear()
 
-    def __enter__(self) -> "HttpExecutor":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+class HttpExecutor(NodesExecutor):
+    """Collectors at these addresses, and at those in a file, one a line; a context manager."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str] = (),
+        *,
+        file: Path | None = None,
+        backend: str = "browser",
+        token: str = "",
+        limits: Limits = Limits(),
+        on_nodes: NodeListener | None = None,
+    ) -> None:
+        super().__init__(backend, limits, on_nodes)
+        self._given = tuple(dict.fromkeys(map(wire.address, addresses)))
+        self._file, self._read_at, self._listed = file, 0.0, tuple[str, ...]()
+        self._token = token
+        if not self._given and file is None:
+            raise ConfigError("expected the address of at least one collector, such as http://10.0.0.2:8400")
+        self._wanted()  # a file that cannot be read is said at once
+
+    def _link(self, address: str) -> Link:
+        return HttpLink(address, self._token, self._limits.silence_s)
+
+    def _wanted(self) -> tuple[str, ...]:
+        """The addresses that are given and listed at this moment. Raises ConfigError for a file that cannot be read at first."""
+        now = time.monotonic()
+        if self._file is not None and now - self._read_at >= FILE_S:
+            try:
+                lines = self._file.read_text("utf-8").splitlines()
+                listed = [wire.address(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            except (OSError, ConfigError) as error:
+                if not self._read_at:
+                    raise ConfigError(f"expected a file with the address of a collector on each line: {self._file}: {error}") from error
+                log.warning("%s cannot be read, so the nodes stay as they are: %s", self._file, error)
+            else:
+                self._listed = tuple(dict.fromkeys(listed))
+            self._read_at = now
+        return tuple(dict.fromkeys([*self._given, *self._listed]))
 
 
 async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:

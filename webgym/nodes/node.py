@@ -1,5 +1,6 @@
 """A collector as its trainer sees it: its state, and its messages while it plays."""
 
+import contextlib
 import io
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -11,12 +12,11 @@ from pydantic import ValidationError
 from webgym.errors import Fault, UsageError
 from webgym.nodes import wire
 from webgym.nodes.batch import Part
-from webgym.nodes.client import Client, Lost, Refused
+from webgym.nodes.client import Lost, Refused
+from webgym.nodes.link import Link
 from webgym.record.store import decode
 from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
 from webgym.types import Trajectory
-
-GREET_S = 10.0
 
 
 class Busy(Fault):
@@ -53,9 +53,9 @@ class Failed:
 
 
 class Node:
-    """A collector at an address. `playing` are the episodes that it has, `base` the number of its first session."""
+    """A collector at the end of a link. `playing` are the episodes that it has, `base` the number of its first session."""
 
-    def __init__(self, address: str, token: str, silence_s: float) -> None:
+    def __init__(self, address: str, link: Link) -> None:
         self.address = address
         self.state: NodeState = "new"
         self.reason = ""
@@ -64,8 +64,7 @@ class Node:
         self.pace_s = 0.0
         self.machinery: dict[str, str] | None = None
         self._since, self._episodes, self._losses = time.time(), 0, 0
-        self._client = Client(address, token, silence_s)
-        self._quick = Client(address, token, min(silence_s, GREET_S))
+        self._link = link
 
     def change(self, state: NodeState, reason: str) -> None:
         """Note how it does, and since when."""
@@ -87,13 +86,12 @@ class Node:
 
     async def greet(self, terms: wire.Terms) -> wire.Hello:
         """Its answer to the terms. Raises Lost, Refused."""
-        return await self._quick.post("/hello", terms, wire.Hello)
+        return await self._link.hello(terms)
 
     async def play(self, asked: wire.Asked) -> AsyncGenerator[Told | Ended | Failed | None, None]:
         """Its messages while it plays; None where it says that it lives. Raises Lost, Refused, Busy."""
         ended = 0
-        async with self._client.stream("POST", "/play", asked) as response:
-            lines = self._client.lines(response)
+        async with contextlib.aclosing(self._link.play(asked)) as lines:
             async for content in lines:
                 line = self._line(content)
                 match line.kind:
@@ -111,6 +109,8 @@ class Node:
                     case "busy":
                         raise Busy(f"{self.address} is busy")
                     case "failed":
+                        if line.reason == "refused":
+                            raise Refused(f"{self.address} refused: {line.message}")
                         if line.reason == "fault":
                             raise Lost(f"{self.address} cannot play: {line.message}")
                         error = UsageError(line.message) if line.reason == "usage" else RuntimeError(f"on {self.address}: {line.message}")
@@ -149,7 +149,7 @@ class Node:
         if not name.isalnum():
             raise Lied(f"{self.address} named a picture that is none: it is not asked any more")
         try:
-            content = await self._client.get(f"/pictures/{name}")
+            content = await self._link.picture(name)
         except Refused as error:  # it had too many, or was started anew
             raise Lost(str(error)) from error
         if wire.picture_name(content) != name:
@@ -158,6 +158,5 @@ class Node:
             return np.asarray(image.convert("RGB"))
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-        await self._quick.close()
+        """Close the link."""
+        await self._link.close()

@@ -59,6 +59,12 @@ class Hello(_Message):
     machinery: dict[str, str]
 
 
+class Refusal(_Message):
+    """The sentence of a request that is not taken."""
+
+    error: str
+
+
 class Handle(_Message):
     """A policy by its factory's name (:class:`webgym.rollout.contract.PolicyHandle`)."""
 
@@ -119,13 +125,14 @@ class Told(_Message):
 class Line(_Message):
     """One message of a collector. `number` is the place of the episode that ended among the keys.
 
-    `busy`: no session is free. `failed`: `usage` is the caller's to mend, `error` is a bug, `fault` is this machine's trouble.
+    `busy`: no session is free. `failed`: `usage` is the caller's to mend, `error` is a bug, `fault` is this machine's trouble, `refused` is
+    a request that was not taken (HTTP says that by its status).
     """
 
     kind: Literal["beat", "told", "ended", "busy", "failed"]
     told: tuple[Told, ...] = ()
     number: int = 0
-    reason: Literal["", "usage", "error", "fault"] = ""
+    reason: Literal["", "usage", "error", "fault", "refused"] = ""
     message: str = ""
 
     def encoded(self) -> bytes:
@@ -192,7 +199,7 @@ def refusal(request: HttpRequest, secret: str) -> Response | None:
 
 def said(status: int, sentence: str) -> Response:
     """A refusal in one sentence."""
-    return JSONResponse({"error": sentence}, status)
+    return JSONResponse(Refusal(error=sentence).model_dump(), status)
 
 
 async def message(request: HttpRequest, kind: type[M]) -> M | Response:

@@ -108,6 +108,8 @@ def task(task_id: str) -> Task:
 
     Raises UnknownTaskError, TaskFileError.
     """
+    if not isinstance(task_id, str):
+        raise UnknownTaskError(f"a task is named by its id, such as 'miniwob.click-test', got {task_id!r:.100}")
     file, hash_, plain = task_id.rpartition("#")
     if hash_:
         load_module(file.removesuffix(":")) if file.endswith(":") else load(Path(file))
@@ -189,7 +191,7 @@ def _hosts(manifest: Mapping[str, Any]) -> Sequence[str]:
 def select(patterns: Iterable[str]) -> list[str]:
     """Task ids that match the patterns (`miniwob.click-*`), in registry order, each once. Raises UnknownTaskError where none does."""
     ids, chosen = task_ids(), {}
-    for pattern in patterns:
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         plain = pattern.removeprefix("webgym/").removesuffix("-v0")
         matches = [i for i in ids if fnmatchcase(i, plain)] or ([plain] if _is_listed(plain) else [])
         if not matches:
@@ -413,7 +415,10 @@ def _add(new: Task, sites: Iterable[Site], name: str) -> None:
     if "." not in new.id:
         raise TaskFileError(f"task id {new.id!r} has no pack name: expected '<pack>.<task>'")
     if new.id in _registered or _is_listed(new.id):
-        raise TaskFileError(f"there is a task {new.id!r} already: give the new one another id")
+        again = "give the new one another id"
+        if new.id in _registered:
+            again += f", or let the old one go first: webgym.packs.registry.forget({new.id!r})"
+        raise TaskFileError(f"there is a task {new.id!r} already: {again}")
     taken = {host for manifest in manifests().values() for host in _hosts(manifest)}
     served = {host: site for site in sites for host in hosts_of(site)}
     for host, site in served.items():
@@ -493,6 +498,8 @@ def _register_gym(task_id: str) -> None:
         f"webgym/{task_id}-v0",
         entry_point="webgym.env.gym:WebEnv",
         vector_entry_point="webgym.env.vector:WebVectorEnv",
+        order_enforce=False,  # it says so itself when a step comes out of order, and without wrappers a notebook shows it
+        disable_env_checker=True,  # the tests run it
         kwargs={"task_id": _found_by.get(task_id, task_id)},
     )
 

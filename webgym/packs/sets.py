@@ -75,7 +75,7 @@ def choose(names: Iterable[str]) -> list[str]:
     Raises UnknownTaskError (did you mean), TaskFileError.
     """
     chosen: dict[str, None] = {}
-    for name in names:
+    for name in (names,) if isinstance(names, str) else names:
         if name in task_sets():
             chosen.update(dict.fromkeys(task_sets()[name].tasks))
         elif name in manifests():

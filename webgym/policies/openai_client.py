@@ -228,9 +228,11 @@ class OpenAIClient:
     ...         return await client.chat("my-model", [{"role": "user", "content": "Hello"}], Sampling(), seed=0)
     """
 
-    def __init__(self, server: Server, patience: Patience = Patience()) -> None:
+    def __init__(self, server: Server, patience: Patience = Patience(), extra: Mapping[str, Any] | None = None) -> None:
+        """`extra` fields go into each request of :meth:`complete`."""
         self.server = server
         self.patience = patience
+        self._extra = dict(extra or {})
         self._http: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sent = 0
@@ -297,6 +299,7 @@ class OpenAIClient:
         """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
         self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
+        body |= self._extra
         choice = (await self._post("/completions", body, extra, _Text)).choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
         if choice.token_ids is None or given is None:
@@ -431,7 +434,8 @@ class OpenAIClient:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the answer"
-            raise PolicyFault(f"{self.server.shown} answered in another form than the protocol's: {where}: {first['msg']}") from error
+            said = self._words(response)  # some servers and proxies answer 200 with an error, or stream
+            raise PolicyFault(f"{self.server.shown} answered in another form than the protocol's: {where}: {first['msg']}{said}") from error
 
     def _words(self, response: httpx2.Response) -> str:
         """The server's words on its refusal, as " (...)", without the key; "" where it said nothing."""

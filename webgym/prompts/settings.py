@@ -48,7 +48,8 @@ class PromptSettings:
             if key not in known:
                 raise ConfigError(f"unknown prompt setting {key!r}{did_you_mean(key, known)}; expected one of {', '.join(known)}")
             if type(value) is not known[key]:
-                raise ConfigError(f"prompt setting {key}: expected {known[key].__name__}, got {type(value).__name__}")
+                expected = {bool: "true or false", int: "a whole number", str: "a word"}[known[key]]
+                raise ConfigError(f"prompt setting {key}: expected {expected}, got {value!r}")
         settings = cls(**data)
         if settings.dialect not in DIALECTS or settings.style not in ("chat", "compact"):
             raise ConfigError(f"prompt style {settings.style!r} with dialect {settings.dialect!r} is not known")

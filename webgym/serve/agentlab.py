@@ -1,11 +1,12 @@
 """AgentLab and BrowserGym's experiment loop: our tasks under `browsergym/webgym.` ids, played by their agents unchanged.
 
-    import webgym.serve.agentlab as webgym_tasks
-    study = make_study(agent_args=[...], benchmark=webgym_tasks.env_args(["mail.*"], seeds=range(5)))
+    names = register(["mail.*"])                           # then EnvArgs(task_name=names[0], task_seed=5), as for BrowserGym's own
+    study = make_study(agent_args, agentlab_study.benchmark(["mail.*"], seeds=range(5)))      # webgym/serve/agentlab_study.py
 
 The ids begin with `webgym.`, because BrowserGym's loop imports its own packages for names such as `miniwob...`. An agent's action set must
 write BrowserGym's calls as text, which our parser reads; its mapping to Python is not used, because nothing that an agent writes is
-executed. A fault raises: the loop records an error, not a reward. Studies that run in several processes call :func:`register` in each.
+executed. A fault raises: the loop records an error, not a reward. On tasks that end with an answer, a message to the user is the answer,
+as in WebArena.
 """
 
 import time
@@ -14,9 +15,11 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 
+from webgym.actions import parse, render
 from webgym.browsergym import BrowserGymEnv
 from webgym.errors import ConfigError
 from webgym.packs import sets
+from webgym.types import Message, Stop
 
 PREFIX = "webgym."
 
@@ -56,6 +59,8 @@ class StudyEnv(BrowserGymEnv):
     def step(self, action: str) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """Perform one action, given as text, with the times and the raw reward that the loop reads in the info."""
         begun = time.time()
+        if self.task.ends == "stop" and isinstance(said := parse(action, "call"), Message):
+            action = render(Stop(said.text), "call")
         observation, reward, terminated, truncated, info = super().step(action)
         info |= {"action_exec_start": begun, "action_exec_stop": time.time(), "action_exec_timeout": 0.0}
         return observation, reward, terminated, truncated, info | {"RAW_REWARD_GLOBAL": info["task_info"]["raw_reward"]}

@@ -59,6 +59,8 @@ class WebGymEnv(vf.Env[WebGymEnvConfig]):
                         break
                     segment = await interaction.turn(turned.observation.text(most=config.most))
             trace = interaction.trace
+            if trace.has_error:
+                return  # the agent's model or its harness failed: the trace says so, and has no reward
             trace.record_reward("success", float(turned.reward or 0.0))
             trace.record_metrics({"terminated": float(turned.terminated), "truncated": float(turned.truncated)})
         finally:

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from webgym.errors import Fault, SiteFault
+from webgym.sites.encodings import decoded
 from webgym.task import AsgiApp, SignIn
 
+MOST_REDIRECTS = 5
 Cookie = Mapping[str, Any]
 """A cookie as browsers are given it: name, value, domain, path, httpOnly, secure, and sameSite where it is said."""
 
@@ -36,22 +38,30 @@ async def sign_in(app: AsgiApp, state: Any, url: str, way: SignIn) -> list[Cooki
             )
         form[way.token] = token
     before = dict(jar)
+    leads_to: list[str] = []
     if way.json is not None:
         body, kind = json.dumps(way.json).encode(), "application/json"
     else:
         body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
-    status, text = await _asked(app, state, "POST", target, body, kind, jar)
+    status, text = await _asked(app, state, "POST", target, body, kind, jar, leads_to)
+    for _ in range(MOST_REDIRECTS):  # some give the session only at the page that they lead to
+        if jar != before or not leads_to or urlsplit(leads_to[-1])[:2] != urlsplit(target)[:2]:
+            break
+        await _asked(app, state, "GET", leads_to.pop(), b"", "", jar, leads_to)
     if status >= 400:
         raise SiteFault(f"signing in: {target} answered with status {status}: expected it to take the form; are name and password right?")
     if jar == before:
         raise SiteFault(
-            f"signing in: {target} answered with status {status} and gave no cookie: expected a session; are name and password right?"
+            f"signing in: {target} answered with status {status} and gave no cookie: expected a session; are name and password right? "
+            "One that a page keeps in its storage needs `steps`"
         )
     return list(jar.values())
 
 
-async def _asked(app: AsgiApp, state: Any, method: str, url: str, body: bytes, kind: str, jar: dict[str, Cookie]) -> tuple[int, str]:
-    """Status and text of the site's answer; its cookies are put into the jar."""
+async def _asked(
+    app: AsgiApp, state: Any, method: str, url: str, body: bytes, kind: str, jar: dict[str, Cookie], leads_to: list[str] | None = None
+) -> tuple[int, str]:
+    """Status and text of the site's answer. Its cookies are put into the jar, and the address of a redirect into `leads_to`."""
     parts = urlsplit(url)
     headers = [(b"host", parts.netloc.encode()), (b"accept", b"*/*"), (b"user-agent", b"Mozilla/5.0")]
     if jar:
@@ -86,10 +96,18 @@ async def _asked(app: AsgiApp, state: Any, method: str, url: str, body: bytes, k
         raise
     except Exception as error:
         raise SiteFault(f"signing in: the site failed at {url}: {error!r}") from error
+    coding = ""
     for name, value in found["headers"]:
         if name.lower() == b"set-cookie":
             _keep(value.decode("latin-1"), parts.hostname or "", jar)
-    return found["status"], found["body"].decode("utf-8", "replace")
+        elif name.lower() == b"content-encoding":
+            coding = value.decode("latin-1")
+        elif name.lower() == b"location" and leads_to is not None and 300 <= found["status"] < 400:
+            leads_to.append(urljoin(url, value.decode("latin-1")))
+    try:
+        return found["status"], decoded(found["body"], coding).decode("utf-8", "replace")
+    except ValueError as error:
+        raise SiteFault(f"signing in: {url}: {error}") from error
 
 
 def _keep(line: str, host: str, jar: dict[str, Cookie]) -> None:

@@ -38,6 +38,7 @@ class StaticSite(SynchronousMethods):
 
     @property
     def app(self) -> AsgiApp:
+        """The ASGI application that answers the browser."""
         return self._serve
 
     async def _serve(self, scope: Scope, receive: Any, send: Any) -> None:

@@ -72,6 +72,7 @@ class Reflex:
         self._choose = choose
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        """Its action on this page, fixed by the episode and the turn."""
         rng = random.Random(seed_from("reflex", key.task_id, key.seed, observation.turn))
         return Completion(render(self._choose(observation, rng), self.dialect))
 

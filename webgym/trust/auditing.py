@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from webgym.errors import WebGymError
+from webgym.errors import UsageError, WebGymError
 from webgym.evaluation.statistics import wilson
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
@@ -63,6 +63,7 @@ class Trial:
 
     @property
     def wins(self) -> tuple[Trajectory, ...]:
+        """The episodes that succeeded."""
         return tuple(found for found in self.trajectories if found.outcome.success)
 
 
@@ -77,6 +78,7 @@ class Audit:
 
     @property
     def trusted(self) -> bool:
+        """True where nothing speaks against the task."""
         return not self.problems
 
     def lines(self) -> list[str]:
@@ -265,12 +267,19 @@ def _tight(task: Task, solved: Trial) -> list[str]:
 class Ledger:
     """Ledger of the tasks that are trusted, in a file of one JSON line each, so that a long audit goes on where it was cut off.
 
-    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds.
+    A task counts only while the files of its pack and of webgym are what they were, and only for as many seeds. A last line that was cut
+    off is passed over. Raises UsageError for a folder, and for a file that is no ledger.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = {(row.get("id"), row.get("files"), row.get("seeds")) for row in Records(path).refresh() if row.get("trusted") is True}
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: expected a file for the results of audits")
+        records = Records(path)
+        rows = [row for row in records.refresh() if "trusted" in row]
+        if not rows and (records.rows or records.problems):
+            raise UsageError(f"{path} is no ledger: expected lines that an audit wrote, and found none; give another file")
+        self._known = {(row.get("id"), row.get("files"), row.get("seeds")) for row in rows if row["trusted"] is True}
 
     def knows(self, task_id: str, seeds: int) -> bool:
         """True if this task was trusted with these seeds, as it is now."""

@@ -41,6 +41,9 @@ def export(path: Path, file: Path, episodes: int = 100, say: Callable[[str], Non
     run = library.run(name)
     run.refresh()
     chosen = choose(run, episodes)
+    if not chosen and not run.overview()["iterations"]:
+        damaged = "; ".join(run.overview()["problems"][:1])
+        raise UsageError(f"{path} holds neither an episode nor an iteration to show{f' ({damaged})' if damaged else ''}")
     html = b""
     for detail in DETAILS:
         html = page(report(library, run, chosen, detail))

@@ -261,6 +261,8 @@ class Library:
         if path.is_file() and path.suffix == ".jsonl":
             return cls([Run(path.resolve(), path.stem)], path.stem)
         path = path.resolve()
+        if path.is_file():
+            raise UsageError(f"{path} is a file: expected a run folder, a folder of run folders, or a file of trajectories (.jsonl)")
         if not path.is_dir():
             near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UsageError(f"there is no run folder {path}{did_you_mean(path.name, near)}")

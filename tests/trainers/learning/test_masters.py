@@ -1,5 +1,7 @@
 """fp32 masters of 16-bit weights: small steps add up, a resumed learner goes on from them, dropout is off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from trainers.batches.rows import Row, Span, Streams
 from trainers.learning.learner import Learner, OptimConfig
 from trainers.learning.losses import LossSpec
 from trainers.learning.masters import Masters
+from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import action_logprobs, prepare
 from webgym.errors import DivergenceError
 
@@ -94,6 +97,49 @@ def test_a_first_step_that_would_destroy_the_model_is_not_taken(warmup, tmp_path
     assert all(torch.equal(p, was) for p, was in zip(model.parameters(), before, strict=True))
     lower = float(str(found.value).rpartition("optim.lr=")[2])
     step(learner_of(model, tmp_path, lr=lower, warmup_steps=warmup, first_step_kl=0.1), 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("warmup", [0, 1000])
+def test_a_first_step_is_measured_at_the_full_rate(warmup, dtype, tmp_path):
+    """Of a short step in 16 bits little but rounding would be seen, and a thousand thousand times of that is no KL."""
+    found, weights = [], []
+    for first in (1.0, None):
+        model = chat_model().to(dtype)
+        learner = learner_of(model, tmp_path, lr=1e-4, warmup_steps=warmup, first_step_kl=first)
+        found.append(learner.update(plan(ROWS, STREAMS, 4096, minibatches=2) * 2, LossSpec(policy="reinforce")))
+        weights.append(torch.cat([p.flatten() for p in learner._parameters]))
+    assert torch.equal(*weights), "the step that is taken is the one of the warm-up"
+    assert 1e-5 < found[0]["optim/step_kl"] < 1e-3 and "optim/step_kl" not in found[1]
+    assert (found[0]["optim/steps"], found[1]["optim/steps"]) == (4, 4)
+
+
+def test_a_first_step_is_halved_as_any_other(tmp_path):
+    learner = learner_of(chat_model(), tmp_path, lr=1e-2, first_step_kl=10.0, max_step_kl=1e-4)
+    found = learner.update(plan(ROWS, STREAMS, 4096), LossSpec(policy="reinforce"))
+    assert found["optim/step_kl"] <= 1e-4 and found["optim/halvings"] >= 1
+
+
+def test_a_run_in_bf16_goes_on_in_fp32_with_the_masters_themselves(tmp_path):
+    small = chat_model().to(torch.bfloat16)
+    first = learner_of(small, tmp_path, lr=1e-5)
+    step(first)
+    large = chat_model()
+    large.load_state_dict(small.state_dict())
+    second = learner_of(large, tmp_path, lr=1e-5)
+    second.load_state_dict(first.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(large.parameters(), first._parameters, strict=True))
+    step(second)
+
+
+def test_small_gradients_come_through_float16(tmp_path):
+    found = []
+    for dtype in (torch.float32, torch.float16):
+        model = chat_model().to(dtype)
+        add_lora(model, LoraSettings(rank=2))
+        small = replace(STREAMS, advantage=[1e-4 * x for x in STREAMS.advantage])
+        found.append(learner_of(model, tmp_path, lr=1e-6).update(plan(ROWS, small, 4096), LossSpec(policy="reinforce"))["optim/grad_norm"])
+    assert found[1] == pytest.approx(found[0], rel=0.02) and found[0] > 0
 
 
 def test_dropout_is_off_in_training():

@@ -66,6 +66,20 @@ def test_a_template_that_takes_no_messages_is_refused_in_words():
         templated("nothing")[1].first(SAID)
 
 
+@pytest.mark.parametrize("text", ["{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{{ 1 / 0 }}", "{{ messages[7].content }}"])
+def test_code_of_a_template_that_fails_is_told_in_words(text):
+    with pytest.raises(UsageError, match="takes no system and user message"):
+        templated(text)[1].first(SAID)
+
+
+def test_a_template_that_fails_on_these_messages_says_so():
+    template = templated(
+        "{% if messages|length > 2 %}{{ raise_exception('too long') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )[1]
+    with pytest.raises(UsageError, match=r"fails on these messages \(user\): too long; take a model with another template"):
+        template.following([("user", "two")])
+
+
 def test_a_date_in_a_template_is_the_same_every_day():
     tokenizer, template = templated(
         "{% set day = strftime_now( '%d %b %Y' ) %}{{ day }} {% for m in messages %}{{ m.content }}{% endfor %}"

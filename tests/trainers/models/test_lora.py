@@ -4,11 +4,13 @@ from copy import deepcopy
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
-from trainers.models.lora import LoraSettings, add_lora, has_lora, plain_copy, plain_state
+from trainers.critics.critic import Critic
+from trainers.models.lora import LoraSettings, add_lora, has_lora, plain_copy, plain_state, served_copy
 from trainers.models.model import load, logprobs_at, packed_hidden, prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.local import LocalSampler
@@ -132,6 +134,86 @@ def test_load_refuses_a_model_whose_rows_would_mix(tmp_path):
     chat_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(UsageError, match=r"MambaForCausalLM (carries state|has attention of its own)"):
         load(tmp_path)
+
+
+# --- adapters from elsewhere -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    PolicyModel(chat_model(), chat_tokenizer(), PromptSettings()).save(folder)
+    return folder
+
+
+def written(base, folder, **settings):
+    """The folder of an adapter that somebody else trained with peft."""
+    import peft
+
+    torch.manual_seed(1)
+    config = peft.LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", **{"target_modules": ["q_proj", "down_proj"], **settings})
+    adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    adapted.save_pretrained(folder)
+    chat_tokenizer().save_pretrained(folder)
+    return logprobs(prepare(adapted.merge_and_unload()))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"use_rslora": True}, {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 32}}, {"lora_dropout": 0.5}],
+    ids=["rslora", "patterns", "dropout"],
+)
+def test_an_adapter_from_elsewhere_is_sampled_saved_and_valued_as_it_is_learned(settings, base, tmp_path):
+    wanted = written(base, tmp_path / "given", **settings)
+    source = PolicyModel.load(tmp_path / "given")
+    same = dict(rtol=0, atol=2e-5)
+    torch.testing.assert_close(logprobs(source.model.train()), wanted, **same)
+    torch.testing.assert_close(logprobs(served_copy(source.model)), wanted, **same)
+    source.save(tmp_path / "again")
+    torch.testing.assert_close(logprobs(PolicyModel.load(tmp_path / "again").model), wanted, **same)
+    critic = Critic.of(source.model)
+    critic.save_pretrained(tmp_path / "critic")
+    for policy in (source.model, None):
+        loaded = Critic.load(tmp_path / "critic", policy=policy)
+        torch.testing.assert_close(packed_hidden(loaded, BATCH), packed_hidden(critic, BATCH), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"modules_to_save": ["lm_head"]}, r"an adapter with modules_to_save=.*merge it into its base first"),
+        ({"use_dora": True}, "an adapter with use_dora=True"),
+        ({"lora_bias": True}, "an adapter with lora_bias=True"),
+        ({"trainable_token_indices": [1]}, "an adapter with trainable_token_indices="),
+    ],
+)
+def test_an_adapter_that_is_more_than_one_of_linear_layers_is_refused(settings, words, base, tmp_path):
+    written(base, tmp_path, **settings)
+    with pytest.raises(UsageError, match=words):
+        PolicyModel.load(tmp_path)
+
+
+def test_settings_for_another_adapter_than_the_given_one_are_refused(base, tmp_path):
+    written(base, tmp_path)
+    for same in (LoraSettings(), LoraSettings(rank=4), LoraSettings(rank=4, alpha=8, targets=("down_proj", "q_proj"))):
+        PolicyModel.load(tmp_path, lora=same)
+    for other, words in (
+        (LoraSettings(rank=8), r"lora\.rank=8 asks for another adapter than the model brings along, whose rank is 4"),
+        (LoraSettings(rank=4, alpha=4), r"lora\.alpha=4\.0 .* whose alpha is 8"),
+        (LoraSettings(rank=4, targets=("q_proj",)), r"lora\.targets="),
+    ):
+        with pytest.raises(UsageError, match=words):
+            PolicyModel.load(tmp_path, lora=other)
+
+
+@pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])
+def test_the_ends_of_a_model_get_no_adapter(end):
+    with pytest.raises(UsageError, match=rf"an adapter on .*{end} of LlamaForCausalLM cannot be trained here"):
+        add_lora(chat_model(), LoraSettings(rank=2, targets=(end,)))
 
 
 def test_a_mixture_of_experts_gets_an_adapter_on_its_linear_layers():

@@ -4,13 +4,19 @@ import ast
 import io
 import json
 import math
+import re
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
     BloomConfig,
     BloomForCausalLM,
     CohereConfig,
@@ -25,6 +31,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3MoeConfig,
@@ -32,6 +40,7 @@ from transformers import (
 )
 
 import trainers.models.model as model_module
+from tests.trainers.chat_model import chat_model, chat_tokenizer
 from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
 from trainers.models.attention import flash, flash_fits
@@ -186,6 +195,77 @@ def test_models_whose_rows_would_mix_are_refused():
         check_rows_apart(prepare(Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"])).eval()))
     with pytest.raises(UsageError, match="BloomForCausalLM has attention of its own"):
         prepare(BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=4)))
+
+
+class Noisy(torch.nn.Module):
+    """A layer with noise of its own in training."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.randn_like(x) if self.training else x
+
+
+def test_a_model_that_computes_otherwise_in_training_is_refused():
+    model = prepare(ARCHITECTURES["llama"]().eval())
+    model.model.layers[0].mlp.act_fn = Noisy()
+    with pytest.raises(UsageError, match="computes otherwise in training than in sampling"):
+        check_rows_apart(model)
+
+
+def test_a_model_of_no_numbers_is_refused():
+    model = prepare(ARCHITECTURES["llama"]().eval())
+    model.model.layers[0].mlp.up_proj.weight.data[0, 0] = math.nan
+    with pytest.raises(UsageError, match="computes no finite numbers in float32"):
+        check_rows_apart(model)
+
+
+def test_noise_of_a_router_is_off_in_training():
+    sizes = {**SIZES, "num_local_experts": 2, "num_experts_per_tok": 1}
+    check_rows_apart(prepare(MixtralForCausalLM(MixtralConfig(**sizes, router_jitter_noise=0.5)).eval()))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    chat_model(tie_word_embeddings=False).save_pretrained(folder)
+    chat_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_a_model_without_its_head_is_refused(whole: Path, tmp_path: Path):
+    """transformers would begin with a random one, and warn."""
+    shutil.copytree(whole, tmp_path / "m")
+    weights = load_file(tmp_path / "m" / "model.safetensors")
+    weights.pop("lm_head.weight")
+    save_file(weights, tmp_path / "m" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UsageError, match=r"lacks weights of a causal language model \(lm_head\.weight\)"):
+        load(tmp_path / "m")
+
+
+def test_a_model_of_another_purpose_is_refused(whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "m")
+    sizes = {"vocab_size": 258, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(**sizes)).save_pretrained(tmp_path / "m")
+    with pytest.raises(UsageError, match="holds a BertForMaskedLM: expected a causal language model"):
+        load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.add_tokens(["strawberry"]), "writes 'strawberry' as 258, and the model embeds the ids 0 to 257 only"),
+        (lambda t: t.add_special_tokens({"eos_token": "<|new|>"}), "writes '<|new|>' as 258"),
+        (lambda t: t.add_special_tokens({"pad_token": "<|pad|>"}), ""),  # which nothing writes
+    ],
+)
+def test_a_tokenizer_whose_ids_have_no_embedding_is_refused(change, words, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "m")
+    tokenizer = chat_tokenizer()
+    change(tokenizer)
+    if "new" in words:
+        tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path / "m")
+    with pytest.raises(UsageError, match=re.escape(words)) if words else nullcontext():
+        load(tmp_path / "m")
 
 
 def test_rows_on_the_cpu_do_not_ask_for_the_gpu_kernel():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from trainers.models.tiny import WORDS, Shape, build_model, build_tokenizer
+from webgym.errors import UsageError
 
 TEXTS = [
     'goal: enter the username $1 "ann" and click submit.\nleft 3\npage:\ncheckbox * abc #3\ntextbox name = ann focused #12\ndo:',
@@ -67,7 +68,7 @@ def test_a_word_has_one_id_wherever_it_stands(tokenizer):
 
 def test_vocabulary_size_and_room_for_bytes():
     assert len(build_tokenizer(TEXTS, vocab_size=1000)) <= 1000
-    with pytest.raises(ValueError, match="room"):
+    with pytest.raises(UsageError, match="room"):
         build_tokenizer(TEXTS, vocab_size=400)
 
 

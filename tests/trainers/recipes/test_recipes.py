@@ -4,13 +4,14 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from cli import app
 from tests.trainers.chat_model import chat_model, chat_tokenizer
-from tests.trainers.text_runs import SMALL, write_model
+from tests.trainers.text_runs import SMALL, rows, write_model
 from trainers.config import merged, resolve, with_settings
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.policy_model import SETTINGS_FILE, PolicyModel
@@ -94,9 +95,8 @@ def test_what_takes_memory_is_in_the_estimate():
 
 def test_a_strangers_model_gets_an_adapter_and_small_steps(stranger):
     settings, line = chosen({"model": str(stranger)})
-    assert settings == {
-        "lora": {"rank": 16}, "optim": {"lr": 1e-4, "first_step_kl": 0.1}, "critic": {"fit": {"lr": 1e-4}}, "rollout": {"max_tokens": 64},
-    }  # fmt: skip
+    assert settings == {"lora": {"rank": 16}, "optim": {"lr": 1e-4, "first_step_kl": 0.1}, "rollout": {"max_tokens": 64}}
+    assert chosen({"model": str(stranger), "algo": "archer"})[0] == {**settings, "critic": {"fit": {"lr": 1e-4}}}
     assert line.startswith(f"{stranger} is a pretrained model (0.0 M parameters): ") and "optim.lr=0.0001" in line and "\n" not in line
     on_gpu = chosen({"model": str(stranger), "machine": {"device": "cuda"}})[0]
     assert on_gpu["machine"] == {"dtype": "bfloat16"}
@@ -104,7 +104,8 @@ def test_a_strangers_model_gets_an_adapter_and_small_steps(stranger):
 
 def test_what_is_said_is_not_changed(stranger):
     settings, line = chosen({"model": str(stranger), "lora": {"rank": 0}, "rollout": {"max_tokens": 24}})
-    assert settings == {"optim": {"lr": 1e-5, "first_step_kl": 0.1}, "critic": {"fit": {"lr": 1e-5}}}
+    assert settings == {"optim": {"lr": 1e-5, "first_step_kl": 0.1}}
+    assert chosen({"model": str(stranger), "lora": {"alpha": 8}})[0]["lora"] == {"rank": 16}
     assert "max_tokens" not in line and "lora" not in line
     assert chosen({"model": str(stranger), "prompts": {"thinking": "on"}})[0]["rollout"]["max_tokens"] == 1024
 
@@ -124,7 +125,37 @@ def test_imitation_of_a_strangers_model_is_gentle_too(stranger):
     settings, line = imitation(str(stranger), {"epochs": 2})
     assert settings == {"lora": {"rank": 16}, "optimizer": "adamw", "lr": 5e-4} and "lora.rank=16" in line
     assert imitation(str(stranger), {"lora": {"rank": 0}, "lr": 1e-5})[0] == {"optimizer": "adamw"}
+    assert imitation(str(stranger), {"lora": {"rank": 0}})[0]["lr"] == 2e-5
+    assert imitation(str(stranger), {"lora": {"alpha": 8}})[0] == {"lora": {"rank": 16}, "optimizer": "adamw", "lr": 5e-4}
     assert imitation("", {}) == imitation("webgym-tiny", {}) == ({}, "")
+
+
+@pytest.mark.parametrize("data", [{"lora": 16}, {"lora": {"rank": "many"}}, {"machine": "cuda"}, {"prompts": 3}])
+def test_settings_of_another_form_are_refused_before_the_model_is_looked_at(data, stranger):
+    with pytest.raises(ConfigError, match=rf"^{next(iter(data))}"):
+        chosen({"model": str(stranger), **data})
+
+
+def test_a_strangers_model_takes_its_first_steps(stranger, tmp_path):
+    """With four optimiser steps a batch, of which the first is measured."""
+    from dataclasses import replace
+
+    settings = {"rollout": {"groups": 1, "group_size": 4, "max_tokens": 4}, "length": {"iterations": 1}, "prompts": {"max_nodes": 5}}
+    data = {**SMALL, **settings, "update": {}, "optim": {}, "model": str(stranger), "algo": "grpo"}
+    data = merged(chosen(data)[0], {key: x for key, x in data.items() if key != "optim"})
+    trainer = Trainer.start(resolve(data)[0], parent=tmp_path, name="c")
+    whole = trainer.algorithm.credit
+
+    def credit(groups, values, config):
+        found = whole(groups, values, config)
+        ones = [np.ones_like(x) for x in found.advantages]
+        return replace(found, advantages=[x * (-1) ** i for i, x in enumerate(ones)], weights=ones)
+
+    trainer.algorithm = replace(trainer.algorithm, credit=credit)
+    with trainer.run:
+        trainer.train()
+    (row,) = [x for x in rows(trainer.run.path / "metrics.jsonl") if "optim/steps" in x]
+    assert row["optim/steps"] == 4 and 0 < row["optim/step_kl"] < 0.1
 
 
 def test_a_name_that_is_no_model_is_refused_at_once():
@@ -214,5 +245,31 @@ def test_imitation_overwrites_no_model(tmp_path):
     (tmp_path / "demos" / "demos.jsonl").write_text("")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_text("weights")
-    with pytest.raises(UsageError, match="exists already and is not empty"):
-        sft(tmp_path / "demos", tmp_path / "model")
+    for place in ("model", "model/model.safetensors"):
+        with pytest.raises(UsageError, match="exists already and is not an empty folder"):
+            sft(tmp_path / "demos", tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "words"),
+    [
+        (True, "shape.layers=2", "shape has no effect with --model .*, which has its size and its tokenizer: leave it out$"),
+        (True, "vocab_size=400", "vocab_size has no effect with --model"),
+        (False, "lora.rank=4", "lora has no effect with a model that is built from scratch: leave it out, or give --model"),
+        (False, "dtype=bfloat16", "dtype has no effect with a model that is built from scratch"),
+        (True, "dtype=float64", "dtype: input should be 'float32', 'bfloat16' or 'float16', got 'float64'"),
+        (True, "lora=3", "lora: .*, got 3"),
+        (False, "shape.hidden=30", "shape.hidden=30 gives 4 heads no even width"),
+        (False, "vocab_size=1", "vocab_size: input should be greater than or equal to 300"),
+        (False, "lr=Infinity", "lr: input should be a finite number"),
+        (False, "lrr=1", "unknown key 'lrr'; did you mean 'lr'"),
+        (False, "rollout=1", "unknown key 'rollout' .known: epochs"),
+    ],
+)
+def test_settings_of_imitation_that_do_nothing_or_cannot_work_are_refused(model, setting, words, stranger, tmp_path):
+    from trainers.imitation.demos_to_model import sft
+
+    (tmp_path / "demos.jsonl").write_text("")
+    with pytest.raises(ConfigError, match=words):
+        sft(tmp_path, tmp_path / "model", model=str(stranger) if model else "", settings=[setting])
+    assert not (tmp_path / "model").exists()

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
-from tests.webgym.model_server import HANG_UP, SILENCE, Asked, ModelServer, model_server
+from tests.webgym.model_server import HANG_UP, SILENCE, Asked, Half, ModelServer, model_server
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from webgym.types import Sampling
@@ -21,7 +21,8 @@ LOADING = Lock()
 class GenerationServer:
     """Answers like `vllm serve` in development mode. `restart` brings back the weights that it began with, and no adapter.
 
-    `stalls` leaves completions without an answer, `deaf` every request; `dies` so many completions with the connection closed.
+    `stalls` leaves completions without an answer, `deaf` every request; `dies` so many completions with the connection closed, and
+    `breaks_off` so many in the middle of the answer.
     """
 
     def __init__(self, *, says_version: bool = True) -> None:
@@ -31,7 +32,7 @@ class GenerationServer:
         self.version: str | None = None
         self.says_version = says_version
         self.stalls = self.deaf = False
-        self.dies = 0
+        self.dies = self.breaks_off = 0
         self.other_ids = False
         self.completions = 0
         self.salts: list[str] = []
@@ -102,7 +103,11 @@ class GenerationServer:
         found = await sampler.generate(body["prompt"], body["seed"], Sampling(body["temperature"], max_tokens=body["max_tokens"]))
         read = [1, *body["prompt"]] if self.other_ids else body["prompt"]
         logprobs = {"token_logprobs": found.logprobs}
-        return {"choices": [{"text": found.text, "token_ids": found.ids, "prompt_token_ids": read, "logprobs": logprobs}]}
+        answer = {"choices": [{"text": found.text, "token_ids": found.ids, "prompt_token_ids": read, "logprobs": logprobs}]}
+        if self.breaks_off:
+            self.breaks_off -= 1
+            return Half(answer)
+        return answer
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoModelForCausalLM
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
@@ -12,7 +14,7 @@ from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
-from trainers.samplers.server_answers import Probe, check_probe, check_renewed
+from trainers.samplers.server_answers import Probe, check_probe, check_renewed, check_sampled, scored
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Patience, Reply
 from webgym.types import Sampling
@@ -167,6 +169,11 @@ WRONG = {
     "-9999": (with_logprobs(lambda p: -9999.0), "the log-probability -9999 of a token that it sampled"),
     "positive": (with_logprobs(lambda p: 1.0), "the log-probability 1: expected a number of at most 0"),
     "end left out": (endless, "expected the end token among the ids"),
+    "goes on behind its end": (
+        lambda c: {**c, "token_ids": [256, *c["token_ids"][1:]]},
+        "more tokens behind the end token 256: expected a server that stops there",
+    ),
+    "no text": (lambda c: {**c, "text": ""}, "token ids that spell .* beside the text ''"),
     "no tokens": (lambda c: {**c, "token_ids": [], "logprobs": {"token_logprobs": []}}, "no token at all"),
     "another prompt": (lambda c: {**c, "prompt_token_ids": [1, *c["prompt_token_ids"]]}, "read another prompt than it was sent"),
     "drift": (with_logprobs(lambda p: 0.5 * p), r"and the learner disagree by \d\.\d\d nats a token"),
@@ -187,6 +194,45 @@ def test_an_answer_that_cannot_be_right_is_refused_in_one_sentence(kind, tmp_pat
         sampler.submit(PROMPTS[0], 0, Sampling(max_tokens=12)).result(60)
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"error": {"message": "the engine is dead"}}, r"choices: Field required \(the engine is dead\)"),
+        ((200, 'data: {"choices": []}\n\ndata: [DONE]\n\n'), r"Invalid JSON: .* \(data: "),
+        ({"choices": []}, "Tuple should have at least 1 item"),
+    ],
+)
+def test_an_error_that_says_all_is_well_is_a_fault_in_its_own_words(answer, words, tmp_path: Path):
+    with model_server(lambda asked: {"data": []} if asked.method == "GET" else answer) as server:
+        config = Config(base_url=server.url, model="m")
+        with (
+            OpenAISampler(config, chat_model(), chat_tokenizer(), tmp_path, patience=HASTY) as sampler,
+            pytest.raises(PolicyFault, match=words),
+        ):
+            sampler.submit([1], 0, SAMPLING).result(60)
+
+
+def test_a_server_is_told_where_answers_end_and_its_broken_ones_are_faults(tmp_path: Path):
+    model, tokenizer, asked = chat_model(), chat_tokenizer(), []
+
+    class Aborting(Backend):
+        async def answer(self, request: Asked):
+            found = await super().answer(request)
+            if request.path == "/v1/completions":
+                asked.append(request.body["stop_token_ids"])
+                found["choices"][0]["finish_reason"] = "abort"
+            return found
+
+    with (
+        LocalSampler(model, tokenizer) as behind,
+        model_server(Aborting(behind).answer) as server,
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+        pytest.raises(PolicyFault, match=r"broke an answer off .finish_reason 'abort'."),
+    ):
+        sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
+    assert asked == [[256]]
+
+
 def test_a_server_that_never_loads_weights_is_found_out(tmp_path: Path):
     old, new, tokenizer = chat_model(0), chat_model(0), chat_tokenizer()
     for parameter in new.parameters():
@@ -200,6 +246,54 @@ def test_a_server_that_never_loads_weights_is_found_out(tmp_path: Path):
         sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
         with pytest.raises(UsageError, match=r"still has the ones before: its log-probabilities moved by 0\.0e\+00"):
             sampler.set_weights(new, 1)
+
+
+class Sharper(Backend):
+    """A server that samples at another temperature than it is asked to, and gives the log-probabilities of the right one."""
+
+    def __init__(self, sampler: LocalSampler, model, factor: float, greedy: bool = False) -> None:
+        super().__init__(sampler)
+        self.model, self.factor, self.greedy = model, factor, greedy
+
+    async def answer(self, asked: Asked):
+        body = asked.body
+        if asked.path != "/v1/completions":
+            return await super().answer(asked)
+        sampling = Sampling(self.factor * body["temperature"], max_tokens=body["max_tokens"], greedy=self.greedy)
+        found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
+        logprobs = {"token_logprobs": scored(self.model, body["prompt"], found.ids, body["temperature"])}
+        return {"choices": [{"text": found.text, "token_ids": found.ids, "logprobs": logprobs}]}
+
+
+@pytest.mark.parametrize(
+    ("factor", "greedy", "words"), [(1.0, True, "likelier"), (0.6, False, "likelier"), (1.6, False, "less likely"), (1.0, False, "")]
+)
+def test_a_server_that_samples_otherwise_than_asked_is_found_out_by_its_tokens(factor, greedy, words, tmp_path: Path):
+    model, tokenizer = sharp(), chat_tokenizer()
+    with (
+        LocalSampler(model, tokenizer) as behind,
+        model_server(Sharper(behind, model, factor, greedy).answer) as server,
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+        pytest.raises(UsageError, match=rf"does not sample as it was asked to: \d+ tokens are \d\.\d\d nats a token {words}")
+        if words
+        else nullcontext(),
+    ):
+        sampler.set_weights(model, 0)
+
+
+def sharp():
+    """A model that is sure of some tokens."""
+    model = chat_model()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(60.0)
+    return model
+
+
+def test_a_rare_token_is_no_proof():
+    table = torch.log_softmax(torch.tensor([[9.0, 0.0, 0.0]]), -1)
+    mean = float((table.exp() * table).sum())
+    variance = float((table.exp() * table.square()).sum() - mean**2)
+    check_sampled([Probe(Reply("", ids=(1,)), (float(table[0, 1]),), (mean,), (variance,))], "it")
 
 
 def test_a_probe_tells_noise_from_drift():

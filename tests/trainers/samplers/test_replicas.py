@@ -77,13 +77,13 @@ def test_both_servers_write_what_one_model_writes_and_name_the_version_to_the_ca
         assert {version for _, _, version in drawn(sampler)} == {2} and set(one.salts[-3:]) == {"v2"}
 
 
-@pytest.mark.parametrize("fault", ["dies", "stalls", "deaf"])
+@pytest.mark.parametrize("fault", ["dies", "breaks_off", "stalls", "deaf"])
 def test_a_server_that_fails_is_left_out_and_let_in_again(tmp_path: Path, expected: list[tuple], fault: str) -> None:
     with pair(tmp_path) as (one, _, sampler):
-        setattr(one, fault, 1 if fault == "dies" else True)
+        setattr(one, fault, 1 if fault in ("dies", "breaks_off") else True)
         assert drawn(sampler) == expected
         one.stalls = one.deaf = False
-        one.dies = 0
+        one.dies = one.breaks_off = 0
         before = one.completions
         for _ in range(100):
             assert drawn(sampler) == expected

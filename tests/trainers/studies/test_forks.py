@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from trainers.studies.choices import Player, Problem, exact_values, softmax
-from trainers.studies.curves import verdict
 from trainers.studies.forks import FORKS, Contender, ForkStudy, Signal, measure_signal, read_grid, tables
-from trainers.studies.learning import read_grid as read_learning_grid
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.types import EpisodeKey
@@ -127,38 +125,3 @@ def test_signal_to_noise_agrees_with_theory() -> None:
     assert found["td0"]["noise"] == pytest.approx((second / first**2 - 1) / 4, rel=0.25)
     assert found["td0"]["noise"] < found["tree"]["noise"] < found["rloo"]["noise"]
     assert found["taught"]["slope"] == pytest.approx(1.0) and found["taught"]["judge"] == pytest.approx(1.0, abs=0.35)
-
-
-def rows(label: str, steps: list[float], tokens: float = 2.0, budget: int = 10_000, task: str = "t") -> list[dict]:
-    return [
-        {
-            "task": task,
-            "label": label,
-            "seed": n,
-            "steps": budget,
-            "steps_to_goal": s or None,
-            "curve": [{"steps": s, "tokens": tokens * s, "success": 1.0}],
-        }
-        for n, s in enumerate(steps)
-    ]
-
-
-def test_the_verdict_is_the_rule_that_was_fixed_beforehand() -> None:
-    steps = [1000.0, 1100.0, 900.0, 1050.0, 950.0] * 4
-    tasks = ("a", "b", "c", "d")
-    grpo = [row for task in tasks for row in rows("grpo", steps, task=task)]
-
-    def taught(*factors: float, tokens: float = 2.0) -> list[dict]:
-        return [row for task, f in zip(tasks, factors, strict=True) for row in rows("taught", [f * s for s in steps], tokens, task=task)]
-
-    def said(*factors: float, **more) -> str:
-        return verdict([*grpo, *taught(*factors, **more)], "taught", "grpo", tasks)["verdict"]
-
-    assert said(0.3, 0.3, 0.9, 0.9) == "half"
-    assert said(0.3, 0.9, 0.9, 0.9) == "undecided"
-    assert said(0.9, 0.9, 0.9, 1.2) == "refuted"
-    assert said(0.3, 0.3, 0.3, 0.3, tokens=6.0) == "refuted", "tokens count as well"
-    asked = read_learning_grid(FORKS.with_name("corner.toml")).question
-    assert asked is not None and (asked.label, asked.yardstick, asked.half, len(asked.tasks)) == ("taught", "grpo", 0.5, 4)
-    few = verdict([*rows("grpo", steps, task="a"), *rows("taught", steps, task="a")], "taught", "grpo", tasks)
-    assert few["verdict"] == "undecided" and [row["task"] for row in few["tasks"]] == ["a"]

@@ -22,6 +22,7 @@ from trainers.training.progress import Display
 from trainers.training.trainer import Trainer
 from webgym.errors import CheckpointError, ConfigError, DivergenceError, UsageError
 from webgym.record.store import TrajectoryStore
+from webgym.types import Sampling
 
 LAST = "checkpoints/iter-000002"
 
@@ -46,6 +47,7 @@ def run(model: Path, tmp_path: Path) -> Path:
         ({"model": "webgym-tiny"}, "model cannot change .* with --model RUN it begins with this run's policy"),
         ({"critic": {"head": {"backbone": "trunk"}}}, "critic.head cannot change"),
         ({"lora": {"rank": 4}}, "lora cannot change"),
+        ({"prompts": {"history": 3}}, "prompts cannot change in a run that is resumed .*'history': 3"),
     ],
 )
 def test_a_checkpoint_of_another_kind_of_run_is_refused(changes: dict, words: str, run: Path) -> None:
@@ -53,6 +55,21 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(changes: dict, words: st
     with pytest.raises(ConfigError, match=words):
         Trainer.resume(run, changes=changes)
     assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_critic_cannot_be_had_later(model: Path, tmp_path: Path) -> None:
+    path = finish(start(model, tmp_path, "run", "reinforce", iterations=1)).run.path
+    with pytest.raises(ConfigError, match=r"the critic cannot change in a run that is resumed .it is 'none', asked for is 'one of turns'"):
+        Trainer.resume(path, changes={"algorithm": {"baseline": "value"}})
+
+
+def test_a_run_that_no_longer_overlaps_collects_with_its_newest_weights(model: Path, tmp_path: Path) -> None:
+    path = finish(start(model, tmp_path, "run", "reinforce", iterations=2, overlap=True)).run.path
+    for overlap, behind in ((True, 1), (False, 2)):
+        trainer = Trainer.resume(path, changes={"length": {"iterations": 3}, "rollout": {"overlap": overlap}})
+        with trainer.run, trainer._sampler() as sampler:
+            drawn = sampler.submit(range(9), 0, Sampling(max_tokens=1)).result(60)
+        assert drawn.version == behind
 
 
 def test_a_change_of_one_key_of_a_group_keeps_the_others(run: Path) -> None:

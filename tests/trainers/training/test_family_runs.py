@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.trainers.episodes import turn
 from tests.trainers.text_runs import finish, rows, start, state, write_model
 from trainers import algorithms
 from trainers.training.metrics import explanations
 from trainers.training.trainer import Trainer
 from webgym.record.store import load
+from webgym.types import Sampling
 
 SETTINGS = {"reinforce": {"baseline": "value"}}
 
@@ -55,3 +57,12 @@ def test_what_is_kept_between_iterations_resumes_bitwise(algo: str, settings: di
     resumed = finish(Trainer.resume(tmp_path / "part", changes={"length": {"iterations": 3}}))
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True))
     assert rows(whole.run.path / "values.jsonl") == rows(resumed.run.path / "values.jsonl")
+
+
+def test_a_turn_that_got_no_answer_gets_none_anew(model: Path, tmp_path: Path) -> None:
+    """Its prompt fills the model's context, or its episode's tokens are used up; others keep to the limit of their turn."""
+    trainer = start(model, tmp_path, "run", "archer_q")
+    asked = [turn([1, 2, 3], [7, 8], sampling=Sampling(max_tokens=2)), turn([1] * 1024, [], sampling=Sampling(max_tokens=4))]
+    with trainer.run, trainer._sampler() as sampler:
+        answered, silent = trainer.players(None, sampler).draw(asked, [0, 1])  # type: ignore[arg-type]
+    assert 1 <= len(answered.ids) <= 2 and (silent.ids, silent.logprobs) == ((), ())

@@ -114,6 +114,7 @@ def test_overlapped_batches_have_one_version_each_one_update_behind(model: Path,
     with RunFolder.open(path, write=False) as folder:
         batches = [load(folder.trajectory_path(iteration)) for iteration in (1, 2, 3, 4)]
     assert [{turn.completion.policy_version for x in batch for turn in x.turns} for batch in batches] == [{0}, {0}, {1}, {2}]
+    assert [(row["rollout/staleness"], row["rollout/staleness_1"]) for row in rows(path)[1:]] == [(1.0, 1.0)] * 3
 
 
 @pytest.mark.parametrize("algo", ["reinforce", "q_learning"])  # q_learning draws proposals of its own

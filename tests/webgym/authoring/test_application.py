@@ -46,7 +46,7 @@ def test_every_key_becomes_what_it_says(written):
     file = written(
         """  url: http://forum.localhost/
   also: [http://localhost:8001]
-  serve: [serve-forum, --port, "{port}"]
+  serve: [serve-forum, --port, "{port}", --workers, 2]
   in: .
   env: {DB: "{folder}/db.sqlite3", WORKERS: 2, DEBUG: false}
   ready: /health
@@ -79,7 +79,7 @@ def test_every_key_becomes_what_it_says(written):
     assert task.hosts == ("forum.localhost", "localhost:8001") and task.clock_s == site.clock_s == 1_772_701_200.0
     assert site.readers == ("topics", "app", "ledger", "told", "made")
     command = site._pool.command
-    assert command.arguments(81, Path("/f")) == ["serve-forum", "--port", "81"]
+    assert command.arguments(81, Path("/f")) == ["serve-forum", "--port", "81", "--workers", "2"]
     assert command.variables(81, Path("/f"), Path("/c")) | {"DB": "/f/db.sqlite3", "WORKERS": "2", "DEBUG": "false"} == command.variables(
         81, Path("/f"), Path("/c")
     )
@@ -117,6 +117,14 @@ def test_a_state_check_reads_what_its_reader_says(written):
         ("  {url: http://a.localhost, at: http://example.com}", TASK, r"is not on this machine: say `remote: true`"),
         ("  {url: http://a.localhost, serve: x, shared: true}", TASK, r"shared and remote belong to at"),
         ("  {url: http://a.localhost, serve: x}", TASK, r"0\.check: there is no reader 'topics' of the site's state \(there: none\)"),
+        ("  {url: http://a.localhost, serve: x, reset: restarts}", TASK, r"^\S+: site\.reset\.0: expected 'restart', got 'restarts'$"),
+        ("  {url: http://a.localhost, serve: x, reset: {sqlit: a}}", TASK, r"^\S+: site\.reset\.0\.sqlit: .* mean 'sqlite'"),
+        ("  {url: http://a.localhost, serve: [x, {y: z}]}", TASK, r"^\S+: site\.serve\.1: expected text, got \{'y': 'z'\}$"),
+        ("  {url: http://a.localhost, serve: {x: y}}", TASK, r"^\S+: site\.serve: expected text, got"),
+        ("  {url: http://a.localhost, serve: 'x \"y'}", TASK, r"the command `x \"y` cannot be split into words: No closing quotation"),
+        ("  {url: http://a.localhost, serve: x, log: ../x.log}", TASK, r"log: expected a path inside of the application's folder"),
+        ("  {url: http://a.localhost, serve: x, host_header: 'http://b.c/'}", TASK, r"host_header: expected a host and perhaps a port"),
+        ("  {url: http://a.localhost, at: 'localhost:80'}", TASK, r"expected the address of an application that runs.*got 'localhost:80'"),
         ("  {url: http://a.localhost, serve: x, state: {topic: {get: /}}}", TASK, r"no reader 'topics' of .* did you mean 'topic'"),
         ("  {pages: .}", TASK, r"a state check needs an application"),
         ("  {pages: .}", TASK.replace(CHECKED, "{verify: v.py}"), r"a verify check needs an application"),
@@ -183,6 +191,33 @@ def test_trust_is_kept_until_a_program_changes(written, tmp_path):
     assert Path(tmp_path / "home/webgym/trusted.json").stat().st_size > 0
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "run").write_text("rm -rf everything"),  # sh run
+        lambda folder: (folder / ".env").write_text("PATH=elsewhere"),
+        lambda folder: (folder / "Makefile").write_text("serve: ; other"),
+        lambda folder: (folder / "app.wsgi").write_text("import other"),
+        lambda folder: (folder / "pages/helper.py").write_text("changed"),  # what the application imports
+        lambda folder: (folder / "pages/query.sql").write_text("drop table"),
+        lambda folder: [(folder / "link").unlink(), (folder / "link").symlink_to("/usr/bin/false")],
+        lambda folder: (folder / "run").rename(folder / "run-too"),
+    ],
+)
+def test_whatever_decides_what_runs_counts_for_trust(written, change):
+    file = written(SERVE, run="echo", app__wsgi="import app", Makefile="serve: ; app")
+    (file.parent / "pages").mkdir()
+    (file.parent / "pages/helper.py").write_text("x = 1")
+    (file.parent / "link").symlink_to("/usr/bin/true")
+    read(file, trust=True)
+    for name, text in (("data.txt", b"words"), ("store", b"SQLite format 3\0 and rows"), ("photo.png", b"\x89PNG"), ("app.log", b"GET /")):
+        (file.parent / name).write_bytes(text)
+    read(file)  # what an application writes is no program
+    change(file.parent)
+    with pytest.raises(TaskFileError, match="is not trusted"):
+        read(file)
+
+
 def test_load_takes_the_trust_along(written):
     file = written(SERVE)
     with pytest.raises(TaskFileError, match=r"in Python webgym\.load\(.*, trust=True\)"):
@@ -227,6 +262,9 @@ def test_a_verdict_is_true_or_false_and_anything_else_is_the_judges_fault(writte
         "def verify(instance, answer): return False": "failure",
         "def verify(instance, answer): return None": r"v\.py: expected .* to return True or False; got None, no verdict",
         "def verify(instance, answer): return 1": r"got int 1",
+        "def verify(instance, answer): return 'yes'": r"got str 'yes'",
+        "def verify(instance, answer): return instance.rows[0]": r"v\.py failed: AttributeError\(",
+        "async def verify(instance, answer): raise KeyError('rows')": r"v\.py failed: KeyError\('rows'\)",
         "import sys\ndef verify(instance, answer): sys.exit(0)": "it ended with SystemExit",
     }
     for number, (program, expected) in enumerate(programs.items()):
@@ -240,6 +278,33 @@ def test_a_verdict_is_true_or_false_and_anything_else_is_the_judges_fault(writte
             with pytest.raises(Exception, match=expected) as error:
                 asyncio.run(found)
             assert isinstance(error.value, JudgeFault) or "SystemExit" in expected
+
+
+def test_a_program_that_hangs_is_given_up(written, monkeypatch):
+    import asyncio
+
+    monkeypatch.setattr("webgym.authoring.task_file.VERIFY_S", 0.1)
+    slow = written(SERVE, TASK.replace(CHECKED, "{verify: v.py}"), v__py="import time\ndef verify(instance, answer): time.sleep(1)\n")
+    (task,), _ = read(slow, trust=True)
+
+    class Instance:
+        plain = "plain"
+
+    from webgym.env.core import _judged
+
+    with pytest.raises(JudgeFault, match=r"the check of task forum\.a gave no verdict in time"):
+        asyncio.run(_judged(task, Evidence(0, "", {}, ended="stop", instance=Instance())))
+
+
+def test_programs_of_two_packs_have_neighbours_of_the_same_name(written, tmp_path):
+    from webgym.authoring.programs import function
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "helpers.py").write_text(f"WORD = {name!r}\n")
+        (tmp_path / name / "resets.py").write_text("from helpers import WORD\ndef word(instance): return WORD\n")
+    assert [function(tmp_path / name, "resets:word")(None) for name in ("one", "two")] == ["one", "two"]
+    assert "helpers" not in sys.modules
 
 
 def test_signing_in_may_name_parameters_and_secrets(written, monkeypatch):

@@ -131,7 +131,7 @@ def test_a_link_becomes_a_question_and_the_name_that_an_application_needs_is_fou
 
 
 def test_an_application_that_runs_already_is_looked_at_by_its_address(book, tmp_path):
-    from webgym.sites.apps.process import free_port
+    from tests.webgym.sites.apps.asking import free_port
 
     folder, port = book(), free_port()
     process = subprocess.Popen([sys.executable, "guestbook.py", str(port)], cwd=folder)

@@ -200,7 +200,7 @@ def test_errors_of_use_are_raised_when_all_sessions_are_done(make):
 def test_arguments_are_checked_in_words(make):
     with pytest.raises(ConfigError, match=r"there is no autoreset mode 'NextStp': expected one of NextStep, .*; did you mean 'NextStep'"):
         make(autoreset_mode="NextStp")
-    with pytest.raises(ConfigError, match="num_envs must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="num_envs must be a whole number of at least 1, got 0"):
         make(0)
     with pytest.raises(ConfigError, match=r"renders as None or rgb_array, got 'human'; gymnasium\.make shows one session"):
         make(render_mode="human")

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import webgym.evaluation.statistics
 from webgym.errors import UsageError
+from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Interval, clustered_bootstrap, compare, mcnemar, report, wilson
 from webgym.types import Completion, EpisodeKey, Outcome, OutcomeKind, Trajectory, Turn
 
@@ -185,6 +186,31 @@ def test_the_table() -> None:
     assert re.split(r"  +", line.strip()) == ["a.one", "6", "40.0%", "11.8 … 76.9%", "3.0", "5.0%", "33.3%", "2 (1)"]
     assert "interval over tasks" in text and "evaluation" in text
     assert "–" in shown([episode("a.one", 1, "fault", "")]) and "interval over tasks" not in shown(EPISODES[:1])
+
+
+def test_tasks_whose_pages_decide_stand_apart() -> None:
+    """b.two is decided by its page: below those of server state in the table, with the figures of both kinds."""
+    result = report([*EPISODES, episode("c.three", 1, "failure")], on_pages=["b.two", "z.not-played"])
+    assert result.on_pages == {"b.two"}
+    state, page = result.by_trust
+    assert (state.name, state.episodes, state.successes, state.success) == ("state", 7, 2, 2 / 6)
+    assert (page.name, page.episodes, page.successes, page.success) == ("page", 1, 1, 1.0)
+    assert result.overall == report([*EPISODES, episode("c.three", 1, "failure")]).overall
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(result.table())
+    firsts = [re.split(r"  +", line.strip())[0] for line in console.export_text().splitlines()[2:] if line.strip("─ ")]
+    assert firsts == [
+        "a.one", "c.three", "decided by pages (trust: page):", "b.two", "all of trust: state", "all of trust: page", "all",
+        "interval over tasks",
+    ]  # fmt: skip
+    data = result.to_json()
+    assert data["on_pages"] == ["b.two"] and data["by_trust"]["page"]["successes"] == 1 and set(data["by_trust"]) == {"state", "page"}
+    only = report(EPISODES, on_pages=["a.one", "b.two"])
+    assert [row.name for row in only.by_trust] == ["page"] and "all of trust" not in shown(EPISODES)
+    assert report(EPISODES).by_trust == () and report(EPISODES).to_json()["on_pages"] == []
+    wanted = Assessment(("miniwob.click-test", "wizard.h3"))
+    played = [episode("miniwob.click-test", 1, "success"), episode("wizard.h3", 1, "failure")]
+    assert wanted.report(played).on_pages == {"miniwob.click-test"}, "an evaluation knows which tasks these are"
 
 
 @pytest.mark.parametrize("faulted", [False, True])

@@ -14,13 +14,15 @@ serve = pytest.importorskip("webgym.serve.verifiers", exc_type=ImportError)
 
 
 def play(actions):
-    """Rewards and metrics that an episode records with an agent that writes these actions."""
+    """Rewards and metrics that an episode records with an agent that writes these actions; its model fails after the last one."""
     rewards, metrics, answers = {}, {}, iter(actions)
-    trace = SimpleNamespace(record_reward=rewards.__setitem__, record_metrics=metrics.update)
+    trace = SimpleNamespace(record_reward=rewards.__setitem__, record_metrics=metrics.update, has_error=False)
 
     async def turn(message):
         assert "Turns left" in message
-        return SimpleNamespace(terminated=False, last_reply=next(answers))
+        reply = next(answers, None)
+        trace.has_error = reply is None
+        return SimpleNamespace(terminated=reply is None, last_reply=reply or "")
 
     @contextlib.asynccontextmanager
     async def interaction(task):
@@ -41,6 +43,10 @@ def test_the_taskset_has_each_seed_of_each_task():
 def test_an_episode_records_its_end():
     assert play(oracle()) == ({"success": 1.0}, {"terminated": 1.0, "truncated": 0.0})
     assert play(["stop('')"]) == ({"success": 0.0}, {"terminated": 1.0, "truncated": 0.0})
+
+
+def test_a_model_that_fails_records_no_reward():
+    assert play(oracle()[:1]) == ({}, {})
 
 
 def test_a_fault_records_no_reward(monkeypatch):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from webgym import trust
+from webgym.errors import UsageError
 from webgym.packs import registry
 from webgym.policies.scripted import NoopPolicy
 from webgym.rollout.arena import Arena
@@ -283,3 +284,21 @@ def test_the_wrong_target_is_another_thing_and_not_another_wording(goals, told):
     finally:
         registry._remove("mistaken.one")
     assert heard == ([told] if told else []) and said.text.startswith("stop" if told else "wait")
+
+
+def test_a_ledger_that_was_cut_off_goes_on_and_another_file_is_refused(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    task = registry.task("miniwob.click-button")
+    trust.Ledger(path).add(trust.Audit(task, (), ()), 20)
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])  # killed in the middle of a line
+    ledger = trust.Ledger(path)
+    assert ledger.knows(task.id, 20)
+    ledger.add(trust.Audit(task, (), ()), 5)
+    assert path.read_bytes().startswith(whole) and trust.Ledger(path).knows(task.id, 5)
+    for content in (b"\xca\xfe\n", b"[]\n", b'{"a": 1}\n'):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="is no ledger: expected lines that an audit wrote"):
+            trust.Ledger(path)
+    with pytest.raises(UsageError, match="is a folder: expected a file for the results"):
+        trust.Ledger(tmp_path)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from webgym.authoring.task_file import NAME
 from webgym.errors import TaskFileError
+from webgym.packs.registry import manifests
 
 PLACEHOLDER = "PACK"
 Kind = Literal["written", "python", "templated"]
@@ -19,6 +20,8 @@ def create(name: str, folder: Path, kind: Kind = "written") -> list[Path]:
     """
     if not re.fullmatch(NAME, name):
         raise TaskFileError(f"{name!r} is no name for a pack: expected small letters, digits and dashes, such as 'my-shop'")
+    if name in manifests():
+        raise TaskFileError(f"there is a pack {name!r} already, whose site and ids it would have: give another name")
     if folder.exists():
         raise TaskFileError(f"{folder} exists already: give another name or folder, or remove it")
     if kind != "written" and folder.name != name:

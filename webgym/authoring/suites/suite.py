@@ -11,11 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from webgym.authoring.checks import Entry
-from webgym.authoring.task_file.application import moment
+from webgym.authoring.task_file.application import Words, moment
 from webgym.errors import TaskFileError
 from webgym.task import Site, Task
 
-Words = str | tuple[str, ...]
 VERIFY_S = 40.0  # that a suite's own program may take for its verdict
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from webgym.authoring import programs
 from webgym.authoring.checks import Entry, exactly_one
@@ -16,7 +16,17 @@ from webgym.sites.apps.files import inside
 from webgym.sites.apps.resets import Reader, Reset
 from webgym.sites.apps.secrets import names_secrets
 
-Words = str | tuple[str, ...]
+
+def _as_texts(value: Any) -> Any:
+    """Numbers among the words of a command as texts."""
+    return [str(word) if isinstance(word, int | float) and not isinstance(word, bool) else word for word in value]
+
+
+# The tags in angle brackets are left out of the places that errors name; they let an error speak of the one form that was meant.
+Words = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[tuple[str, ...], BeforeValidator(_as_texts), Tag("<words>")],
+    Discriminator(lambda value: "<words>" if isinstance(value, list | tuple) else "<text>"),
+]
 """A command: a text that is split like a shell's, or its words."""
 
 
@@ -120,7 +130,11 @@ class StateReader(Entry):
         return programs.function(folder, self.python or "")
 
 
-Steps = Annotated[tuple[Literal["restart"] | ResetStep, ...], BeforeValidator(_listed)]
+Step = Annotated[
+    Annotated[Literal["restart"], Tag("<restart>")] | Annotated[ResetStep, Tag("<step>")],
+    Discriminator(lambda value: "<restart>" if isinstance(value, str) else "<step>"),
+]
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_listed)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 

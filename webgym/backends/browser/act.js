@@ -7,6 +7,7 @@
   // --- what happens in the documents of this world ----------------------------------------------------------------------------
   let turned = null, places = [];                          // the last turn of the wheel, and where the boxes around it stood before
   let begun = null, ended = null;                          // the last dragstart, and the effect that the last dragend told
+  let over = null;                                         // the last dragover
   let invalid = [];                                        // fields that were found wanting
   const HEARD = {
     wheel: (event) => {
@@ -17,6 +18,7 @@
       view.addEventListener("wheel", last, HOW);
     },
     dragstart: (event) => { begun = event; ended = null; },
+    dragover: (event) => { over = event; },
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
   };
@@ -118,6 +120,12 @@
 
   // --- drags ----------------------------------------------------------------------------------------------------------------
   const dragBegun = () => { const event = begun; begun = null; return !!event && !event.defaultPrevented; };
+  // Files from outside: whether the page takes them is known once it has heard that they are over it. Whatever it does with a drop then,
+  // the browser shows none of them in a page of its own.
+  const keep = (event) => event.preventDefault();
+  const awaitFiles = () => { over = null; for (const view of views(globalThis)) view.addEventListener("drop", keep, { capture: true }); return true; };
+  const filesWelcome = () => !!over?.defaultPrevented;
+  const filesOver = () => { for (const view of views(globalThis)) view.removeEventListener("drop", keep, { capture: true }); return true; };
   const dropRefused = () => { const effect = ended; ended = null; return effect === "none"; };
 
   // --- files ----------------------------------------------------------------------------------------------------------------
@@ -140,7 +148,7 @@
     const { el, error } = find(ref);
     if (error) return { error };
     const field = fileField(ref);
-    if (!field) return { field: false, asks: asks(el) };
+    if (!field) return { field: false, asks: asks(el), drops: [...around(el), w.documentOf(el)].some(w.hearsDrops) };
     if (field.matches(":disabled")) return { error: `element #${ref} is disabled` };
     if (count > 1 && !field.multiple) return { error: `element #${ref} takes one file, ${count} were given` };
     return { field: true, asks: false };
@@ -149,12 +157,16 @@
   // --- what the browser says ------------------------------------------------------------------------------------------------
   const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
   // The words that a browser shows at the field which holds a form back, once.
-  const refusals = () => {
+  const refusals = () => [...w.missed(), ...heldBack()];
+  const heldBack = () => {
     for (const view of views(globalThis)) hear(view.document);
     const heard = invalid.filter((event) => !event.defaultPrevented && event.target.isConnected), field = heard[0]?.target;
     invalid = [];
-    if (!field || field.form?.noValidate || activeOf(document) !== field || !field.validationMessage) return [];
-    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(field.validationMessage), 200)}`];
+    const words = field && (field.validationMessage || w.saysOf(field));
+    if (!words || field.form?.noValidate) return [];
+    if (field.form && !field.checkVisibility({ visibilityProperty: true })) return [`the field "${clip(nameOf(field), 60)}", which is not shown, holds the form back: ${clip(squash(words), 200)}`];
+    if (!holds(field, activeOf(document))) return [];
+    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(words), 200)}`];
   };
-  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, dropRefused, fileField, fileFacts, refusals });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, awaitFiles, filesWelcome, filesOver, dropRefused, fileField, fileFacts, refusals });
 })

@@ -29,10 +29,12 @@ async def perform(session: "Session", action: t.Action) -> None:
     match action:
         case t.Click(ref, button, count, modifiers):
             bits = sum(MODIFIERS.get(m, 0) for m in set(modifiers))
-            if point := await locate(session, ref):
+            found = await _located(session, ref, pointed=(button, count, bits) != ("left", 1, 0), clicked=True)
+            if "x" in found:
                 if button == "right" and session.tab.worlds.at(ref).frames:
                     await session.tab.frame()  # a frame of another host that was out of view is no place for a menu before it is drawn
-                await session.tab.pointer.click(*point, button, count, bits)
+                bits |= MODIFIERS["Control"] if found["toggles"] else 0
+                await session.tab.pointer.click(found["x"], found["y"], button, count, bits)
             else:
                 await _ask(session, ref, f"choose({ref}, [])")
         case t.Fill(ref, text):
@@ -117,9 +119,19 @@ async def locate(session: "Session", ref: int, enabled: bool = True, stay: bool 
 
     With `stay` nothing is scrolled, and None means that it would have to be.
     """
-    found = await _ask(session, ref, f"locate({ref}, {json.dumps(enabled)}, {json.dumps(stay)})")
-    found = await _across(session, ref, found, stay)
+    found = await _located(session, ref, enabled, stay)
     return (found["x"], found["y"]) if "x" in found else None
+
+
+async def _located(
+    session: "Session", ref: int, enabled: bool = True, stay: bool = False, pointed: bool = False, clicked: bool = False
+) -> dict[str, Any]:
+    """The answer of the ref's document, its point on the page. An option that is drawn in a list has one where it is to be `pointed` at.
+
+    With `clicked`, a click follows, which the document keeps from anything but the thing.
+    """
+    found = await _ask(session, ref, f"locate({ref}, {', '.join(map(json.dumps, (enabled, stay, pointed, clicked)))})")
+    return {"toggles": found.get("toggles", False)} | await _across(session, ref, found, stay)
 
 
 async def _across(session: "Session", ref: int, found: dict[str, Any], stay: bool) -> dict[str, Any]:
@@ -224,7 +236,7 @@ async def _press(session: "Session", keys: str) -> None:
 
 
 async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
-    """Give files to the field that a ref means, or to the one for which the page asks."""
+    """Give files to the field that a ref means, or to the one for which the page asks; drop them where neither is and drops are taken."""
     paths = [session.episode_file(name) for name in files]
     facts = await _ask(session, ref, f"fileFacts({ref}, {len(paths)})")
     chooser = session.tab.chooser
@@ -234,6 +246,10 @@ async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
         if chooser.get("mode") != "selectMultiple" and len(paths) > 1:
             raise PageError(f"the page asks for one file, {len(paths)} were given")
         where = {"backendNodeId": chooser["backendNodeId"]}
+    elif facts["drops"]:
+        if not await session.tab.pointer.drop_files(*await _point(session, ref), paths):
+            session.tell("nothing on the page took what was dropped")
+        return
     else:
         raise PageError(f"element #{ref} is no file field: it takes no files")
     await session.tab.send("DOM.setFileInputFiles", {"files": paths, **where})

@@ -45,7 +45,10 @@
     const active = el.getRootNode().activeElement;
     return !!active && (active === el || holds(el, active) || helps(activeOf(el.ownerDocument), el));
   };
-  const modalOver = (el) => [...el.ownerDocument.querySelectorAll("dialog:modal")].reverse().find((dialog) => !holds(dialog, el));
+  const modalOver = (el) => {
+    const doc = w.documentOf(el), top = w.topModal(w.modalsOf(doc), activeOf(doc));
+    return top && !holds(top, el) ? top : null;
+  };
   // The thing that takes the focus for another: the field of a label, the box of an option, the host of an edited text.
   const keeperOf = (el) => {
     if (tag(el) === "label" && el.control) return el.control;

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from webgym.sites.streams import TICK_S, Parcel, Streams
+from webgym.sites.streams import TICK_S, Streams
 
 PIECES_MS = (1.0, 49.0, 150.0)  # and what is left: replies to what an action sent come early
 REPLY_MS = 1.0  # of time that a reply gets which comes at the end of a turn
 REPLIES = 4  # at the end of a turn, that are waited for
-ARRIVES_S = 0.005  # real time in which bytes reach a page that cannot count them
+MOMENT_S = 0.002  # real time in which bytes reach a page at best
+ARRIVES_TICKS = 100  # that a page which counts them is waited for at most
+ARRIVES_S = 0.02  # real time in which bytes reach what does not count them: a worker
 TAKEN_TICKS = 20  # that a site may take to hear what the page sent
 MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 
@@ -98,14 +100,18 @@ class Flow:
         for number, parcel in enumerate(held):
             if number:
                 await self._page.run(MOMENT_MS, "advance")
-            await self._expect(parcel)
+            counted = parcel.amount and await self._page.ask(
+                f"(webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount}), webgym.due())"
+            )
             await streams.deliver(parcel)
-            await asyncio.sleep(ARRIVES_S)
+            await (self._arrived() if counted else asyncio.sleep(ARRIVES_S))
 
-    async def _expect(self, parcel: Parcel) -> None:
-        """Let the page's time wait until what is handed on has arrived."""
-        if parcel.amount:
-            await self._page.ask(f"void webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount})")
+    async def _arrived(self) -> None:
+        """Wait until the page has heard what was handed on: an answer that comes while time passes moves that by 10 ms."""
+        for tick in range(ARRIVES_TICKS):
+            await asyncio.sleep(TICK_S if tick else MOMENT_S)
+            if not await self._page.ask("webgym.due()"):
+                break
 
 
 def _pieces(budget_ms: float) -> Iterator[float]:

@@ -19,8 +19,9 @@ from playwright.async_api import Error as PlaywrightError
 
 log = logging.getLogger(__name__)
 
-ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
-"""Arguments of a browser whose frames can be controlled."""
+ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw", "--disable-threaded-animation")
+"""Arguments of a browser whose frames can be controlled. What its compositor moves by itself (an opacity, then a smooth scroll of another
+box) may never end a frame, so animations are the main thread's."""
 INTERVAL_MS = 1000 / 60  # of frames, as pages are told
 TICK_MS = 0.01  # by which a frame is later than the last one at least: the browser counts microseconds, and drops one that is not later
 FRAME_S = 2.0  # that a frame may take; a document that is on its way out draws none

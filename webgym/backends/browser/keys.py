@@ -22,7 +22,7 @@ _PLACES = {
 }
 KEYS: dict[str, tuple[str, str, int, str]] = {
     character: (character, code, number, character) for code, (number, characters) in _PLACES.items() for character in characters
-} | {"\n": ("Enter", "Enter", 13, "\r"), "\r": ("Enter", "Enter", 13, "\r")}
+} | {"\n": ("Enter", "Enter", 13, "\r"), "\r": ("Enter", "Enter", 13, "\r"), "\t": ("Tab", "Tab", 9, "")}
 """By character: `key`, `code` and `keyCode` of its events, and the text that it types. Shift is not pressed, as a program's typing does."""
 
 
@@ -31,10 +31,10 @@ Kind = Literal["line", "text", "rich"]
 """Kind of a field: of one line, a text area, or edited markup."""
 
 
-def typed(text: str, inserted: bool = False) -> list[Command]:
+def typed(text: str, inserted: bool = False, tabs: bool = True) -> list[Command]:
     """CDP commands that type `text`: a key down and up for each character, or its insertion where no key has it.
 
-    A line break is the Enter key. `inserted` inserts all else at once.
+    A line break is the Enter key, and a tab is its key unless `tabs` says that it is text. `inserted` inserts all else at once.
 
     >>> [method for method, _ in typed("a\N{EURO SIGN}")]
     ['Input.dispatchKeyEvent', 'Input.dispatchKeyEvent', 'Input.insertText']
@@ -42,8 +42,9 @@ def typed(text: str, inserted: bool = False) -> list[Command]:
     ['ab', '\\r', None, 'c', None]
     """
     commands: list[Command] = []
-    for part in re.findall(r"[\r\n]|[^\r\n]+", text) if inserted else text:
-        commands += _struck(part) if part in KEYS else [("Input.insertText", {"text": part})]
+    for part in re.findall(r"[\r\n\t]|[^\r\n\t]+", text) if inserted else text:
+        struck = part in KEYS and (tabs or part != "\t")
+        commands += _struck(part) if struck else [("Input.insertText", {"text": part})]
     return commands
 
 
@@ -67,12 +68,12 @@ def written(text: str, kind: Kind, inserted: bool = False) -> list[Command]:
     for number, line in enumerate(plain.split("\n")):
         if number:
             commands += [("Input.insertText", {"text": "\n"})] if kind == "text" else _struck("\n", shift=True)
-        commands += typed(line, inserted)
+        commands += typed(line, inserted, tabs=False)
     return commands
 
 
 def _struck(character: str, shift: bool = False) -> list[Command]:
     key, code, number, text = KEYS[character]
     event = {"key": key, "code": code, "windowsVirtualKeyCode": number, **({"modifiers": 8} if shift else {})}
-    down = {"type": "keyDown", **event, "text": text, "unmodifiedText": text}
+    down = {"type": "keyDown", **event, "text": text, "unmodifiedText": text} if text else {"type": "rawKeyDown", **event}
     return [("Input.dispatchKeyEvent", down), ("Input.dispatchKeyEvent", {"type": "keyUp", **event})]

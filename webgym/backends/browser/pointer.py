@@ -167,6 +167,20 @@ class Pointer:
             if "left" in self._held:
                 await self.release(*at)
 
+    async def drop_files(self, x: float, y: float, paths: list[str]) -> bool:
+        """Drop files at a point, as if they came from outside of the browser; False, and no drop, where the page takes none."""
+        self._load = {"items": [], "files": paths, "dragOperationsMask": 1}
+        await self._tab.any("webgym.awaitFiles()")
+        try:
+            await self._drag_event("dragEnter", x, y)
+            await self._drag_event("dragOver", x, y)
+            welcome = await self._tab.any("webgym.filesWelcome()")
+            await self._drag_event("drop" if welcome else "dragCancel", x, y)
+            return welcome
+        finally:
+            self._load = None
+            await self._tab.any("webgym.filesOver()")
+
     async def _give_up(self, x: float, y: float) -> None:
         """End a drag without a drop."""
         if self._load is not None:

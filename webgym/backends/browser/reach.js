@@ -46,8 +46,6 @@
   const shape = (area) => {                                // an area of an image map: its box and a few points, in the viewport
     const name = area.closest("map")?.name, image = name && [...area.getRootNode().querySelectorAll("img[usemap]")].find((i) => i.useMap === `#${name}`);
     if (!image) return null;
-    const box = image.getBoundingClientRect(), style = getComputedStyle(image);
-    const left = box.left + image.clientLeft + parseFloat(style.paddingLeft), top = box.top + image.clientTop + parseFloat(style.paddingTop);
     const numbers = (area.coords.match(/-?[\d.]+/g) ?? []).map(Number), kind = area.shape.toLowerCase();
     let [x0, y0, x1, y1] = [0, 0, image.clientWidth, image.clientHeight];
     if (kind.startsWith("circ")) { const [x, y, r] = numbers; [x0, y0, x1, y1] = [x - r, y - r, x + r, y + r]; }
@@ -55,22 +53,19 @@
       const xs = numbers.filter((_, i) => i % 2 === 0), ys = numbers.filter((_, i) => i % 2);
       [x0, y0, x1, y1] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
     }
-    return { image, rect: new DOMRect(left + x0, top + y0, x1 - x0, y1 - y0) };
+    return { image, rect: new DOMRect(...w.mappedBox(w.matrixOf(image), { left: x0, top: y0, right: x1, bottom: y1 })) };
   };
   const large = (r) => r.width >= 1 && r.height >= 1;
   const boxesOf = (el) => {
     if (tag(el) === "area") { const found = shape(el); return found ? [found.rect] : []; }
     if (tag(el) === "details") return w.boxesOf(el);       // one without a summary: the browser's own line
     const own = [...w.rectsOf(el)].filter(large);
-    if (own.length || getComputedStyle(el).display !== "contents") return own;
-    const range = w.documentOf(el).createRange();
-    range.selectNodeContents(el);
-    return [...range.getClientRects()].filter(large);
+    return own.length ? own : w.boxesOf(el).filter(large);
   };
   const scrollable = (el) => (tag(el) === "area" ? shape(el)?.image ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
   const boundsOf = (el) => {
     const boxes = boxesOf(el);
-    return boxes.length && (tag(el) === "area" || getComputedStyle(el).display === "contents") ? boxes[0] : w.rectOf(el);
+    return boxes.length && (tag(el) === "area" || !large(w.rectOf(el))) ? boxes[0] : w.rectOf(el);
   };
   const pointsOf = function* (el) {
     const view = w.documentOf(el).defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
@@ -174,6 +169,45 @@
     return { error: through ? `element #${ref} lets the mouse through (pointer-events: none), to ${describe(over)}` : `element #${ref} is covered by ${describe(over)}` };
   };
 
+  // --- a click that goes where it is meant to -----------------------------------------------------------------------------------
+  // A page may move or cover a thing when the pointer comes to it. Then the click is kept from the page, and the agent is told.
+  const GUARDED = ["pointerdown", "mousedown", "pointerup", "mouseup", "click", "auxclick", "dblclick", "contextmenu"], guards = new WeakSet();
+  let aimed = null;                                        // {el, ok: whether the press came to it, over: what it came to instead}
+  const deepest = (event) => {                             // a closed root keeps its own from those outside
+    let hit = event.composedPath()[0];
+    for (let root; hit?.nodeType === 1 && (root = w.rootIn(hit)) && !w.shadowOf(hit); ) {
+      const inner = root.elementFromPoint(event.clientX, event.clientY);
+      if (!inner || inner === hit) break;
+      hit = inner;
+    }
+    return hit;
+  };
+  const guard = (event) => {
+    if (!aimed || !event.isTrusted) return;
+    if (aimed.ok === undefined) {
+      const { el } = aimed, hit = deepest(event);
+      aimed.ok = !el.isConnected || hit?.nodeType !== 1 || serves(el, hit) || !shows(el);
+      if (!aimed.ok) aimed.over = hit;
+    }
+    if (aimed.ok) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+  };
+  const aim = (el) => {
+    aimed = { el, ok: undefined, over: null };
+    for (let view = w.documentOf(el).defaultView; view; view = view === view.parent ? null : frameOf(view)?.ownerDocument.defaultView) {
+      if (guards.has(view)) continue;
+      guards.add(view);
+      for (const type of GUARDED) view.addEventListener(type, guard, { capture: true, passive: false });
+    }
+  };
+  // What kept the last click from the thing that was meant, once.
+  const missed = () => {
+    const over = aimed?.over;
+    aimed = null;
+    return over ? [`the click did not take place: when the pointer came, ${describe(over)} was in its way`] : [];
+  };
+
   const shows = (el) => {
     const style = getComputedStyle(el), rect = boundsOf(el);
     return style.visibility === "visible" && (style.display !== "none" || tag(el) === "area") && rect.width + rect.height >= 1;
@@ -183,19 +217,27 @@
     const label = (rect.width < 1 || rect.height < 1 || !shows(el)) && [...(el.labels ?? [])].find(shows);
     return label || el;
   };
-  // Where to act on a thing: {x, y}, {option}, {beyond}, or {error}. `stay` scrolls nothing, and says {away} where it would have to.
-  const locate = (ref, enabled, stay = false) => {
+  // Whether an option is drawn in its list, so that it can be pointed at, and whether the page hears more of that than the choice.
+  const listed = (select) => select.multiple || select.size > 1;
+  const heard = (option, select) => w.listens(option) || w.listens(select) || w.delegatedTo(option);
+  // Where to act on a thing: {x, y}, {option}, {beyond}, or {error}. `stay` scrolls nothing, and says {away} where it would have to. An
+  // option of a list is pointed at where it has to be (`pointed`), or where the page hears of it; {toggles}: with Control, to leave the others.
+  // With `clicked`, a click follows.
+  const locate = (ref, enabled, stay = false, pointed = false, clicked = false) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
     const select = tag(found) === "option" && w.closest(found, "select");
-    if (select) return select.disabled || found.disabled ? { error: `option #${ref} is disabled` } : { option: true };
+    if (select && (w.matches(select, ":disabled") || w.matches(found, ":disabled"))) return { error: `option #${ref} is disabled` };
+    if (select && !(listed(select) && (pointed || heard(found, select)))) return { option: true };
     if (tag(found) === "option" && w.closest(found, "datalist")) return { option: true };
-    if (enabled && (w.matches(found, ":disabled") || w.attr(found, "aria-disabled") === "true")) return { error: `element #${ref} is disabled` };
+    if (enabled && w.isDisabled(found)) return { error: `element #${ref} is disabled` };
     const el = standIn(found);
     use(found);
     if (!shows(el)) return { error: `element #${ref} is hidden now` };
     if (inertAround(el)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
-    return stay ? free(el) ?? { away: true } : clear(el, ref);
+    const place = stay ? free(el) ?? { away: true } : clear(el, ref);
+    if (clicked && !place.error) aim(el);
+    return select ? { ...place, toggles: select.multiple && !pointed } : place;
   };
   // The same from a frame of another origin that stands in this document, for points of its viewport.
   const across = (number, ref, points, stay) => {
@@ -217,5 +259,5 @@
     if (bent) return { error: bentFrame(ref) };
     return { error: over ? `element #${ref} is covered by ${describe(over)}` : `element #${ref} cannot be brought into view` };
   };
-  Object.assign(w, { tag, locate, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
+  Object.assign(w, { tag, locate, missed, across, find, use, usedLast: () => used?.deref(), describe, holds, around, inertAround, frameOf, freePoint: free, element: (ref) => refs()[ref] ?? null });
 })

@@ -65,7 +65,7 @@ class _Part:
 
 async def read(worlds: Worlds, ask: Ask, most_nodes: int, most_chars: int) -> Reading:
     """The page that the worlds' tab shows; `ask` evaluates in its own document, once that is at rest. Raises PageError."""
-    limits = f"{most_nodes}, {most_chars}"
+    limits = f"{most_nodes}, {most_chars}, {worlds.next_view()}"
     raw = await _snapshot(worlds.main, limits, ask)
     if not raw["frames"]:  # almost every page
         worlds.number(())
@@ -79,13 +79,11 @@ async def _snapshot(world: World, given: str, ask: Ask | None = None) -> dict[st
     """The snapshot of one document, with what stands in its closed shadow roots."""
     ask = ask or world.ask
     raw: dict[str, Any] = json.loads(await ask(f"webgym.snapshot({given})"))
-    said = raw["said"]
     for _ in range(CLOSED_LEVELS):
         if not raw["closed"] or not await world.open_roots(raw["closed"]):
             break
         raw = json.loads(await ask(f"webgym.snapshot({given})"))
-        said += raw["said"]
-    return raw | {"said": said}
+    return raw
 
 
 async def _part(worlds: Worlds, world: World, raw: dict[str, Any], limits: str, left: list[int]) -> _Part:

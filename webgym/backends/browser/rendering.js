@@ -75,5 +75,15 @@
     return Object.fromEntries(found);
   };
   const expect = (url, amount) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-expect", { detail: JSON.stringify([url, amount]) })); };
-  Object.assign(webgym, { rendering, progress, sent, expect });
+  const due = () => {                                      // how much of that is still to be heard
+    let left = 0;
+    for (const window of windows()) {
+      const hear = (event) => { event.stopImmediatePropagation(); left += Number(event.detail) || 0; };
+      window.addEventListener(answer + "-due", hear, true);
+      window.dispatchEvent(new Event(ask + "-due"));
+      window.removeEventListener(answer + "-due", hear, true);
+    }
+    return left;
+  };
+  Object.assign(webgym, { rendering, progress, sent, expect, due });
 })

@@ -36,6 +36,7 @@ LOST_MS = 250.0  # for a frame that does not come
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
+BEGINNING = 2  # frames that smooth scrolling takes to begin: from the next one on it shows
 STEP_MS = 50.0  # between two frames while something is scrolled
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -268,8 +269,8 @@ class Tab:
             return await self.grant(budget)
         await self.frame()
         left = budget - LAST_MS
-        if self._uses & SMOOTH:  # scrolling that began shows from the next frame on
-            await self.grant(min(left, FRAME_MS))
+        for _ in range(BEGINNING if self._uses & SMOOTH and left > BEGINNING * FRAME_MS else 0):
+            await self.grant(FRAME_MS)
             await self.frame()
             left -= FRAME_MS
         while left > 0 and self._uses & ~STREAMS:
@@ -300,7 +301,8 @@ class Tab:
         for _ in range(READINGS):
             value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
             kept = (self._uses | uses) & ~ONCE
-            wait = _whole(ends) if ends else FIRST_MS if uses & ~self._uses else 0.0
+            fresh = uses & ~self._uses
+            wait = _whole(ends) if ends else left - LAST_MS if fresh & SMOOTH else FIRST_MS if fresh else 0.0
             self._uses = kept
             if not wait or wait > left:
                 break

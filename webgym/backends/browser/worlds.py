@@ -16,7 +16,7 @@ from playwright.async_api import Error as PlaywrightError
 from webgym.backends.browser.clipboard import Clipboard
 
 FOLDER = importlib.resources.files("webgym.backends.browser")
-PARTS = ("dom", "frames", "listening", "looks", "sheets", "roles", "names", "walk")
+PARTS = ("dom", "frames", "listening", "looks", "counters", "sheets", "roles", "names", "walk")
 LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
 
 
@@ -189,6 +189,12 @@ class Worlds:
         self.main = World(tab, names, clipboard, tab.frame_id)
         self._frames: dict[str, World] = {}
         self._owners: Sequence[World] = ()  # by ref; empty where all are of the tab's own document
+        self._views = 0
+
+    def next_view(self) -> int:
+        """The number of the next view of the page."""
+        self._views += 1
+        return self._views
 
     def forget(self) -> None:
         """Say that the tab's document is another one now, or that its worlds are lost."""

@@ -5,6 +5,9 @@ the moment it is used again, and a server with one thread would serve nobody els
 """
 
 import asyncio
+import contextlib
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from webgym.sites.apps.headers import Headers
 CHUNK = 1 << 16
 MOST_HEADERS = 1 << 18  # bytes
 CONNECT_S = 10.0
+AWAY_S = 5.0  # that an application whose process lives may take no connections, as one that reloads itself does for a moment
 LOOK_S = 0.05
 
 
@@ -79,6 +83,7 @@ class Exchange:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEADERS)
+        self._spare: socket.socket | None = None  # the connection once more, from which an answer can be read that it no longer hands out
 
     async def __aenter__(self) -> "Exchange":
         self._reader, self._writer = await connect(self._address)
@@ -86,6 +91,8 @@ class Exchange:
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.transport.abort()
+        if self._spare is not None:
+            self._spare.close()
 
     async def begin(self, method: str, target: bytes, headers: Headers) -> None:
         """Send the head of the request. Raises Unsendable."""
@@ -107,6 +114,8 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 return
             more = message.get("more_body", False)
+            if more and self._spare is None:
+                self._spare = socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno()))
             try:
                 self._write(message.get("body", b""), last=not more)
                 await self._writer.drain()
@@ -143,7 +152,23 @@ class Exchange:
     async def _event(self) -> Any:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                self._http.receive_data(await self._reader.read(CHUNK))
+                self._http.receive_data(await self._received())
         except (OSError, h11.RemoteProtocolError) as error:
             raise Broken(f"{type(error).__name__}: {error}") from error
         return event
+
+    async def _received(self) -> bytes:
+        """The next bytes of the answer, b"" at its end. Raises OSError.
+
+        An application may answer before it has read a body, and close the connection. Then a write fails, and the connection is closed on
+        this side, while the answer has come and was not read.
+        """
+        try:
+            return await self._reader.read(CHUNK)
+        except OSError:
+            if self._spare is None or self._address.scheme == "https":
+                raise
+            with contextlib.suppress(OSError):
+                if found := self._spare.recv(CHUNK):
+                    return found
+            raise

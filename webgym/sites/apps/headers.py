@@ -29,8 +29,9 @@ class Sides:
         return _moved(text, [self.public], self.believed)
 
     def outward(self, text: str) -> str:
-        """A text that begins with one of the application's own origins, as pages know it."""
-        return _moved(text, [self.believed, *self.own], self.public)
+        """A text that begins with one of the application's own origins, with either scheme or with none, as pages know it."""
+        here = dict.fromkeys(origin.partition("://")[2] for origin in (self.believed, *self.own))
+        return _moved(text, [f"{scheme}//{place}" for place in here for scheme in ("http:", "https:", "")], self.public)
 
 
 def origins(urls: Sequence[str]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from webgym.sites.apps import sqlite
 from webgym.sites.apps.calls import in_thread
-from webgym.sites.apps.exchange import Address
+from webgym.sites.apps.exchange import AWAY_S, Address
 from webgym.sites.apps.files import inside
 from webgym.sites.apps.requests import Request
 from webgym.sites.apps.secrets import redacted, with_secrets
+from webgym.sites.encodings import decoded
 
 ASK_S = 20.0  # for one request or one command
+WRITING_S = 0.5  # that an application may take to write a file
 MOST_FILE = 16 << 20  # bytes of a file that is read as state
 
 
@@ -56,9 +59,11 @@ class PlainInstance:
         except ValueError as error:
             raise Wrong(str(error)) from error
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Any:
-        """The answer to a GET request: data where it is JSON, else text. Raises Wrong."""
-        return self._ask("GET", path, None, headers or {})
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None, sent_on: bool = True) -> Any:
+        """The answer to a GET request: data where it is JSON, else text. Redirects are not followed; without `sent_on` they are wrong.
+        Raises Wrong.
+        """
+        return self._ask("GET", path, None, headers or {}, sent_on)
 
     def post(
         self,
@@ -83,15 +88,21 @@ class PlainInstance:
             raise Wrong(f"the query {query!r} of {database} failed: {error}") from error
 
     def read(self, name: str) -> Any:
-        """The content of a file of the folder: data where its name ends in .json, else text. Raises Wrong."""
-        path = self.path(name)
-        try:
-            if path.stat().st_size > MOST_FILE:
-                raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
-            text = path.read_text("utf-8")
-            return json.loads(text) if path.suffix == ".json" else text
-        except (OSError, ValueError, RecursionError) as error:
-            raise Wrong(f"the file {name} could not be read: {error}") from error
+        """The content of a file of the folder: data where its name ends in .json, else text. Raises Wrong.
+
+        Data that cannot be read is looked at again for a moment, because the application may be writing it.
+        """
+        path, until = self.path(name), time.monotonic() + WRITING_S
+        while True:
+            try:
+                if path.stat().st_size > MOST_FILE:
+                    raise Wrong(f"the file {name} has {path.stat().st_size:,} bytes: expected at most {MOST_FILE:,}")
+                text = path.read_text("utf-8")
+                return json.loads(text) if path.suffix == ".json" else text
+            except (OSError, ValueError, RecursionError) as error:
+                if isinstance(error, (OSError, RecursionError)) or time.monotonic() > until:
+                    raise Wrong(f"the file {name} could not be read: {error}") from error
+            time.sleep(0.02)
 
     def command(self, arguments: Sequence[str]) -> str:
         """The output of a command, run in the folder without a shell; `{folder}`, `{url}` and `{port}` stand for those. Raises Wrong."""
@@ -121,7 +132,18 @@ class PlainInstance:
             text = text.replace(name, value)
         return with_secrets(text)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """Connect to the application; one that reloads itself is away for a moment. Raises OSError."""
+        until = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return connection.connect()
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], sent_on: bool = True) -> Any:
         target = quote(self._filled(path), safe="/?&=%:@!$'()*+,;~-._[]")
         address, where = self.address, f"{method} {path}"
         if self.address.scheme == "https":
@@ -130,8 +152,10 @@ class PlainInstance:
             )
         else:
             connection = http.client.HTTPConnection(address.host, address.port, timeout=ASK_S)
-        sent = {"accept": "application/json, */*", **({"host": self._host} if self._host else {}), **with_secrets(headers)}
+        own = {"host": self._host} if self._host else {}
+        sent = {"accept": "application/json, */*", "accept-encoding": "identity", **own, **with_secrets(headers)}
         try:
+            self._connect(connection)
             connection.request(method, target, body, sent)
             answer = connection.getresponse()
             content = answer.read()
@@ -139,10 +163,19 @@ class PlainInstance:
             raise Wrong(f"{where} got no answer from the application: {error!r}") from error
         finally:
             connection.close()
-        text = content.decode("utf-8", "replace")
+        try:
+            text = decoded(content, answer.getheader("content-encoding") or "").decode("utf-8", "replace")
+        except ValueError as error:
+            raise Wrong(f"{where}: {error}") from error
         if answer.status >= 400:
             raise Wrong(f"{where} was answered with status {answer.status}: {redacted(' '.join(text.split())[:300]) or 'no words'}")
-        return _data(text) if "json" in (answer.getheader("content-type") or "") else text
+        if 300 <= answer.status < 400 and not sent_on:
+            there = redacted(answer.getheader("location") or "nowhere")
+            raise Wrong(
+                f"{where} was answered with status {answer.status}, which leads to {there}: name the path that has the state, "
+                "or say the `headers:` that sign in"
+            )
+        return _data(text, where) if "json" in (answer.getheader("content-type") or "") and text.strip() else text
 
 
 class Instance:
@@ -204,8 +237,8 @@ def _json_bytes(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _data(text: str) -> Any:
+def _data(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # the second for some thousand brackets
-        return text
+    except (ValueError, RecursionError) as error:  # the second for some thousand brackets
+        raise Wrong(f"{where} was answered with what calls itself JSON and is none: {error}") from error

@@ -20,12 +20,15 @@ def fits(raw_path: str, patterns: Sequence[str]) -> bool:
 
 
 def fits_any_spelling(raw_path: str, patterns: Sequence[str]) -> bool:
-    """True if a server may take the path for one of those meant, or for something below it, however it is spelled.
+    """True if a server may take the path for one of those meant, or for something below it, however it is spelled. `/debug/*` is `/debug`
+    as well, because servers that list a folder do it at either.
 
     >>> [fits_any_spelling(path, ["/api/reset"]) for path in ("/api//Reset/", "/api/x/../%72eset", "/api;v=1/reset;a", "/api/re")]
     [True, True, True, False]
     """
-    wanted = [pattern.lower().rstrip("/") or "/" for pattern in patterns]
+    wanted = [pattern.lower().removesuffix("/*").rstrip("/") or "/" for pattern in patterns]
+    if "/*" in patterns:
+        return True
     return any(
         fnmatchcase(spelling, pattern) or fnmatchcase(spelling, f"{pattern}/*") or fnmatchcase(spelling, f"{pattern}.*")
         for spelling in _spellings(raw_path)

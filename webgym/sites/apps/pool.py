@@ -17,11 +17,14 @@ from webgym.sites.apps import clock
 from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.exchange import Address, Broken, Exchange, Refused
 from webgym.sites.apps.instance import PlainInstance
-from webgym.sites.apps.process import Process, free_port
+from webgym.sites.apps.process import Process
 from webgym.sites.apps.secrets import with_secrets
 
 START_S = 40.0  # until an application must answer; a site's lease must be over in 45 s
 AT_ONCE = max(2, os.cpu_count() or 2)  # starts at a time: more would only make each slower
+NOT_YET = (502, 503, 504)  # what an application answers, or a server before it, that is still starting
+HOSTS = ("127.0.0.1", "::1")  # `localhost`, on which many servers listen by themselves, is either
+SHELL = ("&&", "||", "|", ";", ">", ">>", "<", "&", "cd", "export", "source")
 IN_USE = ("address already in use", "eaddrinuse", "port is already", "only one usage of each socket")
 
 
@@ -45,10 +48,21 @@ class Command:
 
     def variables(self, port: int, folder: Path, clock_file: Path) -> dict[str, str]:
         """The environment of the process: that of this one, what makes runs alike, and what the author says."""
-        alike = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PORT": str(port)}
+        temporary = str(clock_file.with_name("tmp"))
+        alike = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PORT": str(port), "TMPDIR": temporary}
         faked = clock.environment(clock_file) if self.clock_s is not None else {}
         own = {name: _filled(value, port, folder) for name, value in self.environment.items()}
         return {**os.environ, **alike, **faked, **own}
+
+    @property
+    def of_a_shell(self) -> str:
+        """The part of the command that only a shell would understand, "" where there is none."""
+        words = shlex.split(self.command) if isinstance(self.command, str) else list(self.command)
+        if not words or words[0].rpartition("/")[2] in ("sh", "bash", "zsh", "dash", "env"):
+            return ""
+        if isinstance(self.command, str) and "=" in words[0]:
+            return words[0]
+        return next((word for word in words if word in SHELL or word.startswith(("$", "~/", "`"))), "")
 
     @property
     def shown(self) -> str:
@@ -120,6 +134,11 @@ class Processes:
                 return running
             self._drop(running)
 
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """All processes, lent or idle."""
+        return tuple(self._all)
+
     def start_ahead(self) -> None:
         """Start a process that the next episode finds ready."""
         self._ahead.append(self._begin())
@@ -181,7 +200,8 @@ class Processes:
                 return await self._started()
 
     async def _started(self) -> Running:
-        process, port = Process(self.command.log), free_port()
+        process = Process(self.command.log)
+        port = process.port.number
         try:
             if self.command.clock_s is not None:
                 clock.set_clock(process.home / "clock", self.command.clock_s)
@@ -190,8 +210,7 @@ class Processes:
             where = None if self.command.source is not None else self.command.cwd
             given = (self.command.source, self.command.withheld, arguments, where, variables)
             await in_thread(process.start, *given, timeout_s=START_S)
-            address = Address("http", "127.0.0.1", port)
-            await self._until_ready(process, address)
+            address = await self._until_ready(process, port)
             plain = PlainInstance(address, process.folder, host=self._host.replace("{port}", str(port)), environment=variables)
             running = Running(plain, process)
             await in_thread(self._prepared, running, timeout_s=START_S)
@@ -205,8 +224,8 @@ class Processes:
         self._all.add(running)
         return running
 
-    async def _until_ready(self, process: Process, address: Address) -> None:
-        """Wait until the process answers a request with anything. Raises SiteFault."""
+    async def _until_ready(self, process: Process, port: int) -> Address:
+        """The address at which the process answers, with anything but that it is still starting. Raises SiteFault."""
         pause, last = 0.01, ""
         try:
             async with asyncio.timeout(START_S):
@@ -216,11 +235,16 @@ class Processes:
                         if any(words in tail.lower() for words in IN_USE):
                             raise _PortTaken(self._not_started(process, how))
                         raise SiteFault(self._not_started(process, how))
-                    try:
-                        await _asked(address, self.command.ready)
-                        break
-                    except (Refused, Broken) as error:
-                        last = str(error)
+                    for host in HOSTS:
+                        address = Address("http", host, port)
+                        try:
+                            status = await _asked(address, self.command.ready)
+                        except (Refused, Broken) as error:
+                            last = last or str(error)
+                            continue
+                        if status not in NOT_YET:
+                            return address
+                        last = f"it answered with status {status}"
                     await asyncio.sleep(pause)
                     pause = min(0.1, pause * 1.3)
         except TimeoutError as error:
@@ -231,7 +255,9 @@ class Processes:
     def _not_started(self, process: Process, how: str) -> str:
         said = process.log_tail()
         advice = (
-            "run the command by hand with a port of your own; it must stay in the foreground and listen on 127.0.0.1:{port}"
+            f"a command runs without a shell, which {part} would need: use `in:` and `env:`, or run it by sh -c"
+            if (part := self.command.of_a_shell)
+            else "run the command by hand with a port of your own; it must stay in the foreground and listen on 127.0.0.1:{port}"
             if "{port}" in f"{self.command.command}{self.command.environment}"
             else "the command does not name {port}, the port that it must listen on (it is also in the environment variable PORT)"
         )

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from webgym.sites.apps.files import copy_folder, tail
@@ -18,32 +19,68 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 MOST_KEPT = 100  # logs of applications that failed
 MOST_LOG = 8 << 20  # bytes that a log may have when an episode begins; a longer one is emptied
 _living: "set[Process]" = set()
-_ports: list[int] = []  # given out lately: the system may give one again before its process listens
 
 
-def free_port() -> int:
-    """A port on 127.0.0.1 that nothing listens on now."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _ports:
-            _ports.append(port)
-            del _ports[:-256]
-            return port
+@dataclass(eq=False)
+class Port:
+    """A port of this machine that nothing listens on, and that no other WebGym gives out until it is let go.
+
+    The system may give a port again before its process listens, and then the first one to listen would answer for both.
+    """
+
+    number: int
+    _claim: socket.socket | None
+
+    @classmethod
+    def free(cls) -> "Port":
+        """A port that is free on 127.0.0.1 and, where there is IPv6, on ::1."""
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                number: int = probe.getsockname()[1]
+            claim = _claimed(number)
+            if claim is not None and not _listened_on("::1", number):
+                return cls(number, claim)
+
+    def let_go(self) -> None:
+        """Let others have it."""
+        if self._claim is not None:
+            self._claim.close()
+
+
+def _claimed(port: int) -> socket.socket | None:
+    """A name that stands for the port and that one process of this network has at a time; None where another one has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    if sys.platform == "linux":  # elsewhere such a name would be a file, which a process that is killed leaves behind
+        try:
+            claim.bind(f"\0webgym-port-{port}")
+        except OSError:
+            claim.close()
+            return None
+    return claim
+
+
+def _listened_on(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1.0):
+            return True
+    except OSError:  # also where there is no IPv6
+        return False
 
 
 class Process:
-    """Process of an application. `home` is its own folder, which goes with it: `folder`, `born` and `log.txt` are in it."""
+    """Process of an application. `home` is its own folder, which goes with it: `folder`, `born`, `tmp` and `log.txt` are in it."""
 
     def __init__(self, log: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="webgym-app-"))
         self.folder, self.born, self._output = self.home / "folder", self.home / "born", self.home / "log.txt"
         try:
             self.folder.mkdir()
+            (self.home / "tmp").mkdir()  # its TMPDIR: processes of one application must not meet in files of a fixed name
         except OSError:  # a full disk
-            self.home.rmdir()
+            shutil.rmtree(self.home, ignore_errors=True)
             raise
+        self.port = Port.free()
         self._log = self.folder / log if log else self._output
         self._popen: subprocess.Popen[bytes] | None = None
         self._said = ""
@@ -113,6 +150,7 @@ class Process:
         """Ask the supervisor to end all of it; its end is awaited elsewhere (:meth:`wait`)."""
         _living.discard(self)
         if self._popen is None:
+            self.port.let_go()
             shutil.rmtree(self.home, ignore_errors=True)
             return
         for pipe in (self._popen.stdin, self._popen.stdout):
@@ -125,6 +163,7 @@ class Process:
         if self._popen is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(timeout_s)
+                self.port.let_go()
                 shutil.rmtree(self.home, ignore_errors=True)  # which a supervisor that was killed has left
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from webgym.sites.apps.exchange import Address, Broken, Exchange, Refused, Unsendable
+from webgym.sites.apps.exchange import AWAY_S, Address, Broken, Exchange, Refused, Unsendable
 from webgym.sites.apps.headers import Sides, request_headers, response_headers
 from webgym.sites.apps.patterns import fits, fits_any_spelling
 from webgym.sites.apps.websocket import POLICY, bridge
@@ -34,13 +34,18 @@ class Proxy:
         query = scope.get("query_string", b"")
         target = raw.encode("latin-1", "replace") + (b"?" + query if query else b"")
         sides = self._sides(address, scope)
+        until = time.monotonic() + AWAY_S
         try:
-            if scope["type"] == "websocket":
-                await bridge(address, sides, dict(more), scope, target.decode("latin-1"), receive, send)
-            else:
-                await self._http(address, sides, more, scope, target, receive, send)
-        except Refused as error:
-            return f"it takes no requests: {await _until_ended(ended) or error}"
+            while True:
+                try:
+                    if scope["type"] == "websocket":
+                        await bridge(address, sides, dict(more), scope, target.decode("latin-1"), receive, send)
+                    else:
+                        await self._http(address, sides, more, scope, target, receive, send)
+                    break
+                except Refused as error:  # nothing was sent yet; a server that reloads itself is away for a moment
+                    if (how := await _until_ended(ended)) or time.monotonic() > until:
+                        return f"it takes no requests: {how or error}"
         except Broken as error:
             if how := await _until_ended(ended):
                 return f"its process went away while it answered {scope['path']}: {how}"
@@ -55,7 +60,7 @@ class Proxy:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
         public = self._public.get(host, f"{'https' if scope.get('scheme') in ('https', 'wss') else 'http'}://{host}")
         believed = self._host_header.replace("{port}", str(address.port))
-        own = [f"http://{name}:{address.port}" for name in ("127.0.0.1", "localhost", "0.0.0.0")]
+        own = [f"http://{name}:{address.port}" for name in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]")]
         scheme = address.scheme if believed else public.partition(":")[0]
         return Sides(public, f"{scheme}://{believed or host}", [address.origin, *own])
 

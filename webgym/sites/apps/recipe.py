@@ -112,7 +112,8 @@ class Recipe:
         `{wsgi}` a program that serves a WSGI application (:mod:`webgym.sites.apps.serve_wsgi`). `options` are those of :class:`Server`.
         """
         names = {"{python}": str(self.python), "{bin}": str(self.python.parent), "{wsgi}": str(STARTER)}
-        return InstalledServer(self, url, [_filled(word, names) for word in command], **options)
+        plain = {"PYTHONPATH": "", "PYTHONHOME": "", **options.pop("environment", {})}  # those of this process are for its own packages
+        return InstalledServer(self, url, [_filled(word, names) for word in command], environment=plain, **options)
 
 
 class InstalledServer(Server):

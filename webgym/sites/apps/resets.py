@@ -53,7 +53,7 @@ class Copy:
     def put_back(self, instance: PlainInstance, born: Path) -> None:
         """Make it what it was; what was not there is removed. Raises Wrong."""
         try:
-            put_back(self.source or born / self.path, instance.path(self.path))
+            put_back(self.source or born / self.path, instance.path(self.path), ours=self.source is None)
         except OSError as error:
             raise Wrong(f"{self.path} could not be put back: {error}") from error
 
@@ -67,6 +67,10 @@ class Get:
 
     def __call__(self, instance: PlainInstance) -> Any:
         return instance.get(self.path, headers=self.headers)
+
+    def state(self, instance: PlainInstance) -> Any:
+        """The answer as a state: one that sends the asker on, such as to a page for signing in, is none. Raises Wrong."""
+        return instance.get(self.path, headers=self.headers, sent_on=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import atexit
+import re
+import shlex
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +21,7 @@ from webgym.sites.apps.logs import log_folder
 from webgym.sites.apps.pool import Command, Elsewhere, Processes, Running
 from webgym.sites.apps.proxy import Proxy
 from webgym.sites.apps.requests import kept
-from webgym.sites.apps.resets import Copy, Reader, Reset, Sqlite, in_words
+from webgym.sites.apps.resets import Copy, Get, Reader, Reset, Sqlite, in_words
 from webgym.sites.apps.secrets import redacted
 from webgym.task import AsgiApp
 
@@ -94,13 +96,22 @@ class Server:
         if instances == "shared" and not at:
             raise ConfigError(f"the site {url}: only an application that runs already (`at`) can be shared by sessions")
         self.url, self.host, self.also = url, _host_of(url), tuple(_host_of(more) for more in also)
-        self.private, self.same_for_all, self.streams = tuple(private), tuple(same_for_all), tuple(streams)
+        self.private, self.same_for_all, self.streams = (
+            _paths(url, key, paths) for key, paths in (("private", private), ("same_for_all", same_for_all), ("streams", streams))
+        )
         steps = (reset,) if isinstance(reset, str) or callable(reset) or isinstance(reset, (Sqlite, Copy)) else tuple(reset)
         self._restarts = "restart" in steps
         self._steps: tuple[Any, ...] = tuple(step for step in steps if step != "restart")
         self._readers: dict[str, Reader] = dict(readers or {})
         self.clock_s = clock_s
         self._command, self.at = command, at
+        _words_of(url, command)
+        if log and (Path(log).is_absolute() or ".." in Path(log).parts):
+            raise ConfigError(f"the site {url}: log: expected a path inside of the application's folder, got {log!r}")
+        if re.search(r"[/\s@]", host_header):
+            raise ConfigError(
+                f"the site {url}: host_header: expected a host and perhaps a port, such as 127.0.0.1:{{port}}, got {host_header!r}"
+            )
         source = None if folder is None else Path(folder).resolve()
         self._pool: Processes | Elsewhere
         if at:
@@ -133,6 +144,11 @@ class Server:
     def readers(self) -> tuple[str, ...]:
         """The names of the state's readers."""
         return tuple(self._readers)
+
+    @property
+    def processes(self) -> tuple[Running, ...]:
+        """The processes that run now, lent or idle; none of an application that runs already."""
+        return self._pool.running if isinstance(self._pool, Processes) else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -207,7 +223,9 @@ class Server:
 
     async def _read(self, lease: Lease, name: str) -> Any:
         try:
-            return await called(self._readers[name], lease.plain, lease.instance, timeout_s=READ_S)
+            reader = self._readers[name]
+            read = reader.state if isinstance(reader, Get) else reader
+            return await called(read, lease.plain, lease.instance, timeout_s=READ_S)
         except TimeoutError as error:
             raise self._fault(lease, f"its state {name!r} was not read within {READ_S:g} s") from error
         except (Wrong, GaveUp) as error:
@@ -227,6 +245,7 @@ class Server:
 
     @property
     def app(self) -> AsgiApp:
+        """The ASGI application that answers the browser."""
         return self._answer
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
@@ -275,10 +294,32 @@ def _host_of(url: str) -> str:
     return parts.netloc.lower() if parts.scheme == "http" else f"https://{parts.netloc.lower()}"
 
 
+def _paths(url: str, key: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of paths. Raises ConfigError for one that no path can fit, which would do nothing unseen."""
+    paths = (paths,) if isinstance(paths, str) else paths
+    if wrong := next((path for path in paths if not path.startswith(("/", "*"))), None):
+        raise ConfigError(f"the site {url}: {key}: expected a path that begins with /, such as /{wrong.lstrip('/')}, got {wrong!r}")
+    return tuple(paths)
+
+
+def _words_of(url: str, command: Sequence[str] | str) -> None:
+    """Raises ConfigError for a command that cannot be split into words."""
+    try:
+        if isinstance(command, str):
+            shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"the site {url}: the command `{command}` cannot be split into words: {error}") from error
+
+
 def _address(at: str, remote: bool) -> Address:
     parts = urlsplit(at)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"expected the address of an application that runs, such as http://localhost:8000, got {at!r}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigError(
+            f"expected the address of a whole host, such as {parts.scheme}://{parts.netloc.rpartition('@')[2]}, got {at!r}: "
+            f"a path belongs to the `start` of each task, and a name and a password to `signed_in`"
+        )
     if parts.hostname not in LOOPBACK and not remote:
         raise ConfigError(
             f"{at} is not on this machine: say `remote: true` (in Python remote=True) if agents may act on it and you may let them"

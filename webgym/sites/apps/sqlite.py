@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 BUSY_S = 10.0  # that a file may be locked by its application
+QUERY_S = 20.0  # that a query may take
 
 
 def _opened(path: Path, *modes: str) -> sqlite3.Connection:
@@ -51,8 +52,13 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def rows(path: Path, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """The rows that a query finds, as mappings by column. Raises sqlite3.Error, FileNotFoundError; nothing can be written."""
+    """The rows that a query finds, as mappings by column. Raises sqlite3.Error, FileNotFoundError; nothing can be written.
+
+    A query that does not end is interrupted after QUERY_S, because nothing else would end the thread in which it runs.
+    """
+    until = time.monotonic() + QUERY_S
     with closing(_to_read(path)) as live:
+        live.set_progress_handler(lambda: time.monotonic() > until, 100_000)
         found = live.execute(query, tuple(values))
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, map(_plain, row), strict=True)) for row in found]

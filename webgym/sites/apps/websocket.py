@@ -65,9 +65,9 @@ class Upstream:
 
 async def bridge(address: Address, sides: Sides, more: dict[str, str], scope: Any, target: str, receive: Any, send: Any) -> None:
     """Carry messages until either side closes. Raises Refused."""
-    await receive()  # websocket.connect
     upstream = Upstream(*await connect(address))
     try:
+        await receive()  # websocket.connect
         headers = request_headers([h for h in scope["headers"] if h[0] not in OF_THE_HANDSHAKE], sides, more)
         host = headers[0][1].decode("latin-1")
         kept = [header for header in headers[1:] if header[0] != b"accept-encoding"]

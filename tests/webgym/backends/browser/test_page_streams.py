@@ -9,6 +9,7 @@ import pytest
 
 from tests.webgym.pages import Visitor, lines, run, visitor
 from webgym.env.core import AsyncWebEnv
+from webgym.sites.streams import Parcel, Streams
 from webgym.task import PENDING, Start, Task
 from webgym.types import Click, Observation, Wait
 
@@ -199,6 +200,26 @@ def test_what_is_said_between_turns_is_heard_at_the_next_one_in_order(at, kind):
         seen.append((hashes, at.log))
     assert seen[0] == seen[1]
     assert seen[0][1].endswith("a0 b0 a1 b1 a2 b2")
+
+
+@pytest.mark.parametrize("kind", ["events", "poll", "xhr poll", "talk"])
+def test_no_time_is_granted_before_it_is_heard(at, kind, monkeypatch):
+    """However long it is on its way."""
+    timed = HEARING[kind].replace("say(words)", "say(words + at())").replace("say(m.data)", "say(m.data + at())")
+    at_once, seen = Streams.deliver, []
+
+    async def later(streams: Streams, parcel: Parcel) -> None:
+        asyncio.get_running_loop().call_later(0.05, lambda: on_the_way.append(asyncio.ensure_future(at_once(streams, parcel))))
+
+    for way in (at_once, later):
+        on_the_way: list[asyncio.Future[None]] = []
+        at.begin("<script>const at = () => '@' + performance.now()</script>" + timed + ACT, streams=("/poll",))
+        monkeypatch.setattr(Streams, "deliver", way)
+        at.do(Click(at.ref("Go")))
+        at.do(Wait(50))
+        seen.append(at.log)
+        monkeypatch.undo()
+    assert seen[0] == seen[1] and "clicked@" in seen[0]
 
 
 def test_messages_of_two_streams_are_heard_in_the_order_in_which_they_were_said(at):

@@ -205,6 +205,22 @@ def test_what_moves_for_ever_and_what_moves_for_long_hold_no_turn(at):
     assert log(at) == "text log over"
 
 
+def test_motion_and_smooth_scrolling_hold_up_no_frame_of_each_other(at):
+    at.open(
+        page(
+            "<div id=b style='height:40px;overflow:auto'><p style='height:1500px'>box</div><div id=m>moves</div><button id=go>go</button>"
+            "<button id=down>down</button><script>go.onclick = () => m.animate([{opacity: 0}, {opacity: 1}], 300).finished.then(() => "
+            "say('moved')); down.onclick = () => b.scrollBy({top: 100, behavior: 'smooth'}); b.onscrollend = () => say('at ' + "
+            "b.scrollTop)</script>"
+        )
+    )
+    for turn in range(1, 4):
+        at.do(Click(at.ref("go")))
+        at.do(Click(at.ref("down")))
+        at.do(Wait(400))
+        assert at.js("b.scrollTop") == 100 * turn and at.env.session.alive
+
+
 def test_smooth_scrolling_goes_on_over_turns_by_the_pages_clock(at):
     html = (
         "<style>html{scroll-behavior:smooth}</style><a href='#end'>down</a><div style='height:4000px'></div>"

@@ -5,10 +5,18 @@ import sys
 from pathlib import Path
 
 from webgym.sites import Server, Sqlite
+from webgym.sites.apps.process import Port
 
 SHELF = Path(__file__).with_name("shelf.py")
 HOST = "shelf.localhost"
 COMMAND = [sys.executable, str(SHELF), "{port}", "{folder}"]
+
+
+def free_port():
+    """A port that nothing listens on."""
+    port = Port.free()
+    port.let_go()
+    return port.number
 
 
 def shelf(url=f"http://{HOST}/", **options):

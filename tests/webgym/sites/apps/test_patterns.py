@@ -19,7 +19,9 @@ def test_other_paths_are_none(path):
 
 def test_private_patterns_may_have_stars():
     assert fits_any_spelling("/api/v2/reset", ["/api/*/reset"]) and not fits_any_spelling("/api/v2/state", ["/api/*/reset"])
-    assert fits_any_spelling("/anything", ["/*"])
+    assert fits_any_spelling("/anything", ["/*"]) and fits_any_spelling("/", ["/*"])
+    assert [fits_any_spelling(path, ["/debug/*"]) for path in ("/debug/a", "/debug/", "/debug", "/debugger")] == [True, True, True, False]
+    assert fits_any_spelling("/index.php/api/reset", ["*/api/reset"])
 
 
 @pytest.mark.parametrize(

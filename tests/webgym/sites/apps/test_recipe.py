@@ -84,6 +84,14 @@ def test_a_recipe_that_fails_says_why_and_leaves_nothing_behind(recipe):
     assert recipe.missing
 
 
+def test_an_application_has_its_own_packages_and_no_others(recipe, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    site = recipe.site("http://own.localhost/", ["{python}", "serve.py", "{port}"], environment={"MORE": "1"})
+    variables = site._pool.command.variables(81, tmp_path, tmp_path / "clock")
+    assert (variables["PYTHONPATH"], variables["PYTHONHOME"], variables["MORE"]) == ("", "", "1")
+
+
 def test_the_clock_of_a_wsgi_application_stands_still_but_for_requests_that_write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     serve_wsgi.CLOCK.write_text("1000\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.webgym.sites.apps.asking import COMMAND, SHELF, ask, playing, shelf
+from tests.webgym.sites.apps.asking import COMMAND, SHELF, ask, free_port, playing, shelf
 from webgym.errors import ConfigError, SiteFault
 from webgym.sites import Command, Copy, File, Get, Post, Query, Server, Sqlite, restart
 from webgym.sites.apps import clock
@@ -410,8 +410,6 @@ def _named(folder):
 def running(tmp_path):
     """The address of an application that somebody else started."""
     import subprocess
-
-    from webgym.sites.apps.process import free_port
 
     port = free_port()
     process = subprocess.Popen([sys.executable, str(SHELF), str(port), str(tmp_path)], stdout=subprocess.DEVNULL)

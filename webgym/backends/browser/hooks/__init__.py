@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 
-ORDER = ("inside", "clock", "chance", "motion", "drawing", "storage", "streams", "wire", "outside")
+ORDER = ("inside", "clock", "chance", "motion", "drawing", "storage", "streams", "wire", "history", "outside")
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
 

@@ -1,5 +1,5 @@
-// Wire. Counts what a document sends to servers and hears from them as they please, because only this world can see it: the page's time
-// waits for what is on its way to it (webgym/sites/streams.py), and sites are given the time to take in what it sent.
+// Wire. Counts what a document sends to servers and hears from them as they please, because only this world can see it: no time is granted
+// while something is on its way to it (flow.py), and sites are given the time to take in what it sent.
 (kit) => {
   const sent = new Map(), asked = new Map(), got = new Map(), pending = new Map(), waits = new Set();
   const eachWait = Set.prototype.forEach, eachSent = Map.prototype.forEach, written = JSON.stringify;
@@ -14,7 +14,7 @@
   kit.gets = (url, amount) => {
     const address = addressOf(url);
     more(got, address, amount);
-    kit.apply(eachWait, waits, [(wait) => { if (wait.address === address && got.get(address) >= wait.most) { waits.delete(wait); wait.release(); } }]);
+    kit.apply(eachWait, waits, [(wait) => { if (wait.address === address && got.get(address) >= wait.most) waits.delete(wait); }]);
   };
   const asks = (url) => { more(pending, url, 1); if (/^http/.test(url)) more(asked, url, 1); };
   const then = Promise.prototype.then;
@@ -55,8 +55,10 @@
     kit.apply(eachSent, asked, [(amount, url) => { list[length++] = [url, amount, pending.get(url)]; }]);
     kit.tell("-sent", written(list));
   });
+  kit.add.call(globalThis, ask + "-due", () => kit.tell("-due", written(waits.size)));
   kit.add.call(globalThis, ask + "-expect", (event) => {
     const [address, amount] = JSON.parse(event.detail);
-    if (sent.has(address) || pending.get(address) > 0) waits.add({ address, most: (got.get(address) ?? 0) + amount, release: kit.hold() });
+    waits.clear();                                         // what did not come by now does not come
+    if (sent.has(address) || pending.get(address) > 0) waits.add({ address, most: (got.get(address) ?? 0) + amount });
   });
 }

@@ -15,9 +15,12 @@
   w.rectsOf = method(Element.prototype, "getClientRects");
   w.downOf = getter(Element.prototype, "scrollTop");
   w.asideOf = getter(Element.prototype, "scrollLeft");
+  w.wideOf = getter(HTMLElement.prototype, "offsetWidth");
+  w.tallOf = getter(HTMLElement.prototype, "offsetHeight");
   w.shadowOf = getter(Element.prototype, "shadowRoot");
   w.nameOfTag = getter(Element.prototype, "localName");
   w.spaceOf = getter(Element.prototype, "namespaceURI");
+  w.labellersOf = Object.hasOwn(Element.prototype, "ariaLabelledByElements") ? getter(Element.prototype, "ariaLabelledByElements") : () => null;
   w.slotOf = getter(Element.prototype, "assignedSlot");
   w.kindOf = getter(Node.prototype, "nodeType");
   w.parentOf = getter(Node.prototype, "parentNode");
@@ -41,7 +44,31 @@
 
   w.cellsOf = (row) => [...w.childrenOf(row)].filter((c) => w.kindOf(c) === 1 && (/^t[dh]$/.test(w.nameOfTag(c)) || /^(cell|gridcell|columnheader|rowheader)$/.test(w.attr(c, "role") ?? "")));
 
-  w.squash = (text) => (text ?? "").replace(/\s+/g, " ").trim();
+  // The columns of a table's cells, where some of them span several columns or rows: `at` tells that of a cell, and `last` the last one of
+  // a row that is taken; without spans, both tell what they are given.
+  const span = (cell, kind) => Math.min(1000, parseInt(w.attr(cell, kind) ?? w.attr(cell, `aria-${kind}`), 10) || 1);
+  w.columnsOf = (table) => {
+    if (!w.all(table, "[colspan],[rowspan],[aria-colspan],[aria-rowspan]")[0]) return { at: (_, otherwise) => otherwise, last: (_, otherwise) => otherwise };
+    const columns = new Map(), lasts = new Map();
+    let above = [], section = null;                        // rows for which each column is still taken from above
+    for (const row of w.all(table, "tr,[role=row]")) {
+      if (w.parentOf(row) !== section) [above, section] = [[], w.parentOf(row)];
+      const taken = above.map((left) => left > 0);
+      let column = 0;
+      above = above.map((left) => Math.max(0, left - 1));
+      for (const cell of w.cellsOf(row)) {
+        while (taken[column]) column++;
+        columns.set(cell, column);
+        const down = w.attr(cell, "rowspan") === "0" ? 1000 : span(cell, "rowspan");
+        for (const end = column + span(cell, "colspan"); column < end; column++) [taken[column], above[column]] = [true, down - 1];
+      }
+      lasts.set(row, Math.max(0, taken.lastIndexOf(true)));
+    }
+    return { at: (cell, otherwise) => columns.get(cell) ?? otherwise, last: (row, otherwise) => lasts.get(row) ?? otherwise };
+  };
+
+  // White space is one space, and what marks only where a line may break is nothing.
+  w.squash = (text) => (text ?? "").replace(/[\u00ad\u200b\u2060\ufeff]/g, "").replace(/\s+/g, " ").trim();
   // Cut at a code point: half an emoji is no text.
   w.clip = (text, limit) => {
     if (text.length <= limit) return text;

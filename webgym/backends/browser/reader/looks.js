@@ -60,6 +60,46 @@
     return w.leftwards(style) || style.direction === "rtl" || (/flex/.test(style.display) && /reverse/.test(style.flexDirection));
   };
 
+  // --- what lies behind, beside or out of the view ------------------------------------------------------------------------------
+
+  const modals = new Map();                                // document -> its modal dialogs in shadow roots
+  // Keep the modal dialogs of a shadow root; true where one was not known.
+  w.modalsIn = (root) => {
+    const doc = w.documentOf(root), known = modals.get(doc) ?? [], fresh = [...w.all(root, "dialog:modal")].filter((dialog) => !known.includes(dialog));
+    if (fresh.length) modals.set(doc, [...known, ...fresh]);
+    return fresh.length > 0;
+  };
+  w.modalsOf = (doc) => [...w.all(doc, "dialog:modal"), ...(modals.get(doc) ?? []).filter((dialog) => dialog.isConnected && w.documentOf(dialog) === doc && w.matches(dialog, ":modal"))];
+  // The one on top of the others: that with the focus in it, else the last.
+  w.topModal = (found, active) => {
+    const around = new Set();
+    for (let n = active; n; n = w.kindOf(n) === 9 ? w.viewOf(n)?.frameElement ?? null : w.above(n)) around.add(n);
+    return found.findLast((dialog) => around.has(dialog)) ?? found.at(-1) ?? null;
+  };
+  // What is drawn of a document: its body, or all of it where more than the body is.
+  w.drawnOf = (doc) => {
+    const body = w.bodyOf(doc), html = doc.documentElement;
+    return body && html && [...w.childrenOf(html)].every((n) => w.kindOf(n) !== 1 || n === body || w.nameOfTag(n) === "head") ? body : html;
+  };
+  // Whether a page cuts what is beside it, so that nothing scrolls there.
+  w.cutsAside = (doc) => {
+    const html = doc.documentElement, body = w.bodyOf(doc), own = html ? getComputedStyle(html).overflowX : "visible";
+    return /hidden|clip/.test(own === "visible" && body ? getComputedStyle(body).overflowX : own);
+  };
+  w.scrollsOn = (el, style) => /auto|scroll/.test(style.overflow) && (el.scrollHeight > el.clientHeight + 1 || el.scrollWidth > el.clientWidth + 1);
+  w.scrollsAside = (el) => !/^(body|html)$/.test(w.nameOfTag(el)) && el.scrollWidth > el.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(el).overflowX);
+  // Whether what is fixed is so in the view, and not in a box around it that is moved or filtered.
+  w.holdsStill = (el) => {
+    for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) {
+      const { transform, translate, rotate, scale, perspective, filter, backdropFilter, willChange, contain, containerType } = getComputedStyle(n);
+      if ([transform, translate, rotate, scale, perspective, filter, backdropFilter].some((value) => value && value !== "none") || /transform|filter|perspective/.test(willChange)
+        || /paint|layout|strict|content/.test(contain) || /size/.test(containerType)) return false;
+    }
+    return true;
+  };
+  // Whether a transform leaves nothing of a box that has a size.
+  w.flattened = (el, rect) => (rect.width < 0.5 || rect.height < 0.5) && w.isHtml(el) && w.wideOf(el) > 1 && w.tallOf(el) > 1;
+
   // --- places ---------------------------------------------------------------------------------------------------------------
 
   const around = (rects) => {
@@ -70,13 +110,13 @@
     const map = w.parentOf(el) && w.closest(el, "map"), name = map && (map.name || map.id);
     const image = name && [...w.all(w.rootOf(el), "img[usemap],object[usemap]")].find((img) => w.attr(img, "usemap").replace(/^#/, "") === name);
     if (!image) return [];
-    const box = w.rectOf(image), shape = (w.attr(el, "shape") ?? "rect").toLowerCase(), n = (w.attr(el, "coords") ?? "").split(",").map(Number);
-    if (shape.startsWith("def")) return [box];
-    const left = box.left + (image.clientLeft ?? 0), top = box.top + (image.clientTop ?? 0);
-    if (shape.startsWith("c") && n.length >= 3) return [new DOMRect(left + n[0] - n[2], top + n[1] - n[2], 2 * n[2], 2 * n[2])];
+    const at = (left, top, right, bottom) => [new DOMRect(...w.mappedBox(w.matrixOf(image), { left, top, right, bottom }))];
+    const shape = (w.attr(el, "shape") ?? "rect").toLowerCase(), n = (w.attr(el, "coords") ?? "").split(",").map(Number);
+    if (shape.startsWith("def")) return [w.rectOf(image)];
+    if (shape.startsWith("c") && n.length >= 3) return at(n[0] - n[2], n[1] - n[2], n[0] + n[2], n[1] + n[2]);
     if (n.length < 4 || n.some(isNaN)) return [];
-    const xs = n.filter((_, i) => i % 2 === 0), ys = n.filter((_, i) => i % 2), x = Math.min(...xs), y = Math.min(...ys);
-    return [new DOMRect(left + x, top + y, Math.max(...xs) - x, Math.max(...ys) - y)];
+    const xs = n.filter((_, i) => i % 2 === 0), ys = n.filter((_, i) => i % 2);
+    return at(Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys));
   };
   // The rectangles where a thing can be pointed at, in the viewport of its document; none where it has no place.
   w.boxesOf = (el) => {
@@ -89,9 +129,9 @@
       return [new DOMRect(left, top, Math.min(box.width, 60), Math.min(line, box.height))];
     }
     const own = [...w.rectsOf(el)].filter(has);
-    if (own.length || getComputedStyle(el).display !== "contents") return own;
-    const found = [], inside = [el];
-    for (let n; (n = inside.shift()) && found.length < 50; ) {
+    if (own.length) return own;
+    const found = [], inside = [el];                       // it has no box of its own: those of what stands in it
+    for (let n, looked = 0; (n = inside.shift()) && found.length < 50 && looked++ < 200; ) {
       for (const child of w.innerOf(n)) {
         if (child.nodeType === 3 && child.data.trim()) { const range = w.documentOf(child).createRange(); range.selectNodeContents(child); found.push(...[...range.getClientRects()].filter(has)); }
         else if (child.nodeType === 1) { const boxes = [...w.rectsOf(child)].filter(has); if (boxes.length) found.push(...boxes); else inside.push(child); }

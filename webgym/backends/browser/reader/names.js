@@ -16,6 +16,7 @@
   const hidden = (el, style, display) => display === "none" || style.visibility !== "visible" || attr(el, "aria-hidden") === "true";
   const byIds = (el, name) => {
     const ids = attr(el, name);
+    if (ids === "") return w.labellersOf(el) ?? [];        // a script that names elements leaves the attribute empty
     return ids ? squash(ids).split(" ").map((id) => w.byId(w.rootOf(el), id)).filter(Boolean) : [];
   };
   w.byId = (root, id) => { try { return w.all(root, `#${CSS.escape(id)}`)[0] ?? null; } catch { return null; } };
@@ -160,7 +161,21 @@
       }
     return "";
   };
-  w.fieldName = (el, role) => w.accname(el, role) || headOf(el) || squash(attr(el, "name")) || squash(attr(el, "id")) || clip(wordsBefore(el), 60);
+  // What a style sheet writes into an edited text that is empty.
+  const inEmpty = (el) => {
+    if (!w.editable(el) || squash(w.textOf(el))) return "";
+    for (const part of [el, ...w.all(el, "*")]) { const text = squash(w.pseudoText(part, "::before", w.sheetsOf(w.rootOf(part)))); if (text) return text; }
+    return "";
+  };
+  // A page that is edited as a whole is named by its root, or by what its frame is called.
+  const ofPage = (el, role) => {
+    if (w.nameOfTag(el) !== "body") return "";
+    const doc = w.documentOf(el);
+    let frame = null;
+    try { frame = w.viewOf(doc).frameElement; } catch { /* of another origin */ }
+    return w.accname(doc.documentElement, role) || (frame ? given(frame) || squash(attr(frame, "title")) : "");
+  };
+  w.fieldName = (el, role) => w.accname(el, role) || ofPage(el, role) || inEmpty(el) || headOf(el) || squash(attr(el, "name")) || squash(attr(el, "id")) || clip(wordsBefore(el), 60);
   // For a thing without text: what its author called it.
   w.lastName = (el, role) => {
     const own = squash(attr(el, "title")) || squash(attr(el, "alt")) || squash(attr(el, "placeholder"));

@@ -32,10 +32,12 @@
     if (!w.isHtml(el)) return "";
     if (tag === "input") return BUTTON_INPUTS.has(el.type) ? "button" : INPUT_ROLES[el.type] ?? "textbox";
     if (tag === "select") return el.multiple || el.size > 1 ? "listbox" : "combobox";
-    if (has(el, "contenteditable") ? w.editable(el) && !edited(el) : tag === "body" && w.documentOf(el).designMode === "on") return "textbox";
+    if (has(el, "contenteditable") ? w.editable(el) && !edited(el) : tag === "body" && wholly(el)) return "textbox";
     if ((tag === "video" || tag === "audio") && !el.controls) return "";
     return TAG_ROLES[tag] ?? "";
   };
+  // Whether a body is edited because its document is.
+  const wholly = (body) => w.documentOf(body).designMode === "on" || (w.editable(body) && has(w.documentOf(body).documentElement, "contenteditable"));
   // Whether what it stands in is edited as a whole.
   const edited = (el) => {
     const parent = w.parentOf(el);
@@ -59,7 +61,8 @@
 
   const checkedOf = (el, role) => {
     if (w.nameOfTag(el) === "input" && (el.type === "checkbox" || el.type === "radio")) return el.indeterminate ? "mixed" : String(el.checked);
-    return role === "link" || role === "textbox" ? "" : attr(el, "aria-checked") ?? "";
+    if (role === "link" || role === "textbox") return "";
+    return attr(el, "aria-checked") ?? (attr(el, "aria-pressed") === "mixed" ? "mixed" : "");
   };
   const selectedOf = (el) => {
     if (w.nameOfTag(el) === "option" && w.isHtml(el) && el.selected && w.closest(el, "datalist") === null) return true;
@@ -76,7 +79,8 @@
     const those = alike.filter((n) => chosen(n) || (one !== el && n.firstElementChild && chosen(n.firstElementChild)));
     return alike.length > 1 && those.length === 1;
   };
-  w.isDisabled = (el) => w.matches(el, ":disabled") || attr(el, "aria-disabled") === "true";
+  // What stands in something that is disabled in ARIA's words is so itself, as for assistive technology.
+  w.isDisabled = (el) => w.matches(el, ":disabled") || attr(el, "aria-disabled") === "true" || w.closest(el, "[aria-disabled=true]") !== null;
   w.isInvalid = (el) => w.isHtml(el) && /^(input|select|textarea)$/.test(w.nameOfTag(el)) && w.matches(el, ":user-invalid");
   w.statesOf = (el, role, focused) => {
     const states = [], tag = w.nameOfTag(el), checked = checkedOf(el, role);
@@ -104,7 +108,7 @@
     if (role === "file") return [...(el.files ?? [])].map((f) => f.name).join(", ");
     if (html && tag === "input" && el.type === "password") return "•".repeat(Math.min(LONG, el.value.length));
     if (html && (tag === "input" || tag === "textarea") && w.FIELDS.has(role)) return w.clip(el.value, LONG);
-    if (!w.FIELDS.has(role)) return null;
+    if (!w.FIELDS.has(role)) return role === "separator" ? attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow") : null;
     if (role === "listbox") return [...w.all(el, "[aria-selected=true]")].map((o) => squash(w.textOf(o))).join(", ");
     const told = attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow");
     if (told !== null) return told;

@@ -1,9 +1,9 @@
-// What the style sheets of a document say that is asked for rarely: text before and after elements, looks that hide text, pictures that show
-// under the pointer only. Sheets are read once, and elements are found by their selectors, since to ask each element costs much more.
+// What the style sheets of a document say that is asked for rarely: text before and after elements, what they count, looks that hide text,
+// what shows under the pointer only. Sheets are read once, and elements are found by their selectors, since to ask each element costs much more.
 (w) => {
   const { attr } = w;
   const PSEUDO = /::?(before|after)\b/;
-  const read = new WeakMap();                              // sheet -> {rules: how many it had, pseudo, odd: selectors, pictures}
+  const read = new WeakMap();                              // sheet -> {rules: how many it had, pseudo, odd, counts: selectors, pictures}
 
   const split = (text) => {                                // at the commas of a list of selectors
     const parts = [];
@@ -12,44 +12,55 @@
     return [...parts, part];
   };
   const bare = (selector) => selector.replace(PSEUDO, "").trim().replace(/(^|[\s>+~])$/, "$1*");
-  const isOdd = (style) => (style.opacity !== "" && !(parseFloat(style.opacity) > 0)) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden"
+  const isOdd = (style) => (style.opacity !== "" && !(parseFloat(style.opacity) > 0)) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden" || /opacity\(0/.test(style.filter)
     || (style.textIndent !== "" && !(parseFloat(style.textIndent) > -500)) || (style.fontSize !== "" && /^(0|var)/.test(style.fontSize))
     || /transparent|, 0\)|\/ 0/.test(style.color) || style.webkitTextFillColor !== "";
-  const gather = (rules, parent, found, base) => {
+  const nothing = () => ({ pseudo: [], odd: [], counts: [], reveals: [], pictures: [] });
+  // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
+  const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])[^\s>+~]*?(?:\s*[>+~\s]\s*\S|::?(?:before|after))/;
+  const shows = ({ display, visibility, opacity, content }) => (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content));
+  const gather = (rules, parent, found, base, scope = "*") => {
     for (const rule of rules) {
-      const own = rule.selectorText, mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
+      const own = rule.selectorText?.replaceAll(/:scope\b/g, `:is(${scope})`), mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
       if (own !== undefined) {
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
         if (isOdd(style)) found.odd.push(mine);
+        if (mine.includes(":hover") && shows(style)) for (const part of split(mine)) { const holder = HOVERED.exec(part)?.[1].trim(); if (holder) found.reveals.push(holder); }
+        if (/counters?\(/.test(content) || style.counterReset || style.counterIncrement || style.counterSet) found.counts.push(...split(mine).filter((part) => !/::?(?!before|after)[a-z-]*(marker|letter|line)/.test(part)));
         if (content && mine.includes(":hover"))
           for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
       }
       if (rule.styleSheet) inSheet(rule.styleSheet, found, base);
-      else if (rule.cssRules?.length) gather(rule.cssRules, mine, found, base);
+      else if (rule.cssRules?.length) gather(rule.cssRules, mine, found, base, rule.start ?? scope);
     }
   };
   const inSheet = (sheet, found, base) => {
     let rules;
-    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); return; }  // of another origin
+    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); found.counts.push("*", "*::before", "*::after"); return; }  // of another origin
     if (!read.has(sheet) || read.get(sheet).rules !== rules.length) {
-      const own = { rules: rules.length, pseudo: [], odd: [], pictures: [] };
+      const own = { rules: rules.length, ...nothing() };
       read.set(sheet, own);
       gather(rules, "", own, sheet.href ?? base);
     }
-    for (const kind of ["pseudo", "odd", "pictures"]) found[kind].push(...read.get(sheet)[kind]);
+    for (const kind in nothing()) found[kind].push(...read.get(sheet)[kind]);
   };
   const saidIn = (root) => {
-    const found = { pseudo: [], odd: [], pictures: [] }, base = w.documentOf(root)?.baseURI ?? root.baseURI;
+    const found = nothing(), base = w.documentOf(root)?.baseURI ?? root.baseURI;
     for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
     return found;
   };
-  let known = new Map();                                   // root -> {pseudo, odd}: the elements there
+  let known = new Map();                                   // root -> {pseudo, odd, reveals}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
+  const counted = (root, selectors) => {
+    if (!selectors.some((part) => PSEUDO.test(part))) return new Map();  // what is counted is not written anywhere
+    const at = (place) => all(root, selectors.filter((part) => (PSEUDO.exec(part)?.[1] ?? "own") === place).map(bare));
+    return w.countersOf(root, { own: new Set([...at("own"), ...w.all(root, "[style*=counter-]")]), before: at("before"), after: at("after") });
+  };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd } = saidIn(root), found = { pseudo: all(root, pseudo), odd: all(root, odd) };
+      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), reveals: all(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
       known.set(root, found);
     }
@@ -59,12 +70,13 @@
   w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis/.test(attr(el, "style")));
 
   const PRIVATE = /[\ue000-\uf8ff\u{f0000}-\u{10ffff}]/gu;  // glyphs of icon fonts
-  const words = (el, content) => {
+  const PART = /"((?:[^"\\]|\\.)*)"|attr\(([\w-]+)[^)]*\)|counters?\(([\w-]+)(?:, "((?:[^"\\]|\\.)*)")?(?:, ([\w-]+))?\)|(open|close)-quote/gs;
+  const words = (el, content, values) => {
     if (!content || content === "none" || content === "normal") return "";
     const alternative = /^(.*?)\s\/\s("(?:[^"\\]|\\.)*")$/s.exec(content);
     let text = "";
-    for (const [, string, name] of (alternative?.[2] ?? content).replace(/url\("(?:[^"\\]|\\.)*"\)/gs, "").matchAll(/"((?:[^"\\]|\\.)*)"|attr\(([\w-]+)[^)]*\)/gs))
-      text += name ? attr(el, name) ?? "" : string.replace(/\\([0-9a-f]{1,6}) ?|\\(.)/gis, (_, code, c) => (code ? String.fromCodePoint(Math.min(0x10ffff, parseInt(code, 16))) : c));
+    for (const [, string, name, counter, between, kind, quote] of (alternative?.[2] ?? content).replace(/url\("(?:[^"\\]|\\.)*"\)/gs, "").matchAll(PART))
+      text += name ? attr(el, name) ?? "" : counter ? w.counted(values, counter, between, kind) : quote ? (quote === "open" ? "“" : "”") : string.replace(/\\([0-9a-f]{1,6}) ?|\\(.)/gis, (_, code, c) => (code ? String.fromCodePoint(Math.min(0x10ffff, parseInt(code, 16))) : c));
     return text.replace(PRIVATE, "");
   };
   // The text that style sheets write before or after what stands in an element.
@@ -72,7 +84,7 @@
     if (!said.pseudo.has(el)) return "";
     const style = getComputedStyle(el, where);
     if (style.display === "none" || style.visibility !== "visible") return "";
-    const text = words(el, style.content);
+    const text = words(el, style.content, said.counters.get(el)?.[where.slice(2)]);
     return text && !/^inline/.test(style.display) && style.position === "static" ? ` ${text} ` : text;
   };
 

@@ -7,11 +7,14 @@
   const MOST_DRAWN = 50_000, FAR = 30_000;                 // elements that are looked at, and lines that are read to find those in view
   const DEEP = 700;                                        // levels, beyond which only text is read: the browser is slow there, and its parser nests less
   const MUCH = 20_000, LINE = 2000, NAME = 500;            // characters of a text that are kept, of a line and of a name
+  const MOST_HOVERED = 100, MOST_PATCH = 10_000;           // characters, and pixels, of what is small enough to be pointed at for what it shows
   const LONG = 100;                                        // lines from which on it is told which of them are in view
   const CELL = "\u0001";                                   // the border of two cells, while a row is read
+  const TABLE = "table,[role=table],[role=grid],[role=treegrid]";
   const CONTROL = "a[href],button,input,select,textarea";
   const REPLACED = new Set(["img", "iframe", "frame", "object", "embed", "input", "select", "textarea", "button", "canvas", "video", "audio", "svg", "meter", "progress", "area", "label"]);
   const SVG = "http://www.w3.org/2000/svg";
+  const FLOWS = 0, FIXED = 1, LOST = 2;                    // whether a thing scrolls with its page, stands still in the view, or is in a box that is out of it
   let refs = [], focused = new Set();
 
   // The elements that have the focus, from the document in to what the keyboard reaches; none where this document is a frame without it.
@@ -24,14 +27,18 @@
     }
     return chain;
   };
+  // What the keyboard is on in a thing that keeps the focus for all that stand in it.
+  const pointedAt = (el) => { const id = el && attr(el, "aria-activedescendant"); return id ? w.byId(w.rootOf(el), id) : null; };
   const tabbable = (el) => has(el, "tabindex") && parseInt(attr(el, "tabindex"), 10) >= 0;
   const blocky = (style) => !/^inline|contents|none/.test(style.display);
 
   class Walk {
     constructor(maxNodes, maxChars, hasFocus) {
       Object.assign(this, { maxNodes, maxChars, out: [], anchors: [], refs: [], frames: [], matrices: new Map(), todo: [], buffer: "", from: null, host: null, row: false,
-        chars: 0, drawn: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), roots: new Set() });
+        chars: 0, drawn: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), grids: new Map(), column: -1, columns: null, roots: new Set(), again: false });
       focused = new Set(this.chain);
+      const pointed = pointedAt(this.chain.at(-1));
+      if (pointed) focused.add(pointed);
     }
 
     // --- lines ----------------------------------------------------------------------------------------------------------
@@ -78,8 +85,8 @@
     // --- the walk -------------------------------------------------------------------------------------------------------
 
     run(doc, inert) {
-      const root = w.bodyOf(doc) ?? doc.documentElement;
-      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, level: 0, faint: false, delegate: false, map: false }));
+      const root = w.drawnOf(doc);
+      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, delegate: false, map: false }));
       while (this.todo.length && !this.cut) {
         const around = this.todo.pop(), node = this.todo.pop();
         if (typeof node === "function") { node(); continue; }
@@ -94,10 +101,10 @@
     // What holds in a document that is walked, as in what it stands in.
     begin(doc, around) {
       w.listen(doc);
-      const modals = w.all(doc, "dialog:modal"), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
-      const rtl = top && w.leftwards(getComputedStyle(top)), wide = top ? top.scrollWidth - top.clientWidth : 0;
-      const edges = { left: rtl ? -wide : 0, right: rtl && top ? top.clientWidth : Infinity, x: view.scrollX, y: view.scrollY };
-      return { ...around, listed: true, edges, said: w.sheetsOf(doc), modal: modals.length ? [...modals].find((m) => this.chain.some((el) => w.contains(m, el))) ?? modals[modals.length - 1] : null, inert: around.inert || modals.length > 0 };
+      const modals = w.modalsOf(doc), view = w.viewOf(doc), top = doc.scrollingElement ?? doc.documentElement;
+      const rtl = top && w.leftwards(getComputedStyle(top)), wide = top ? top.scrollWidth - top.clientWidth : 0, cut = top !== null && w.cutsAside(doc);
+      const edges = { left: rtl && !cut ? -wide : 0, right: top && (rtl || cut) ? top.clientWidth + (rtl ? 0 : view.scrollX) : Infinity, x: view.scrollX, y: view.scrollY, width: view.innerWidth, height: view.innerHeight };
+      return { ...around, listed: true, edges, said: w.sheetsOf(doc), modal: w.topModal(modals, this.chain.at(-1)), inert: around.inert || modals.length > 0 };
     }
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
@@ -123,12 +130,12 @@
       if (around.level > DEEP) { if (around.text) this.write(w.textOf(el).slice(0, MUCH), el); return; }
       const role = w.roleOf(el), shown = style.visibility === "visible", body = tag === "body" || tag === "html", odd = w.odd(el, around.said), hand = style.cursor === "pointer";
       const look = { el, tag, style, display, overflow: "visible", odd, role, rect: null, shown, away: around.away, gone: around.gone, clips: around.clips, inert: around.modal !== el && (around.inert || has(el, "inert")),
-        hand, body, listens: w.listens(el), always: false, label: false };
+        hand, body, listens: w.listens(el), always: false, label: false, fixed: around.fixed };
       // What flows in its line stands where its block does; to ask where costs more than all else.
       if (display !== "inline" || REPLACED.has(tag) || odd || tag.includes("-")) this.place(look, around);
-      const { gone, clips } = look, opaque = around.opaque && !(odd && style.opacity === "0"), visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const { gone, clips } = look, opaque = around.opaque && !(odd && (style.opacity === "0" || /opacity\(0\)/.test(style.filter))), visible = shown && !gone && opaque && !w.narrow(clips[1]);
       const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role,
-        inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !around.mute, mute: around.mute, away: look.away, gone, inert: look.inert, native: around.native, clips, said: around.said,
+        inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !around.mute, mute: around.mute, away: look.away, gone, inert: look.inert, native: around.native, clips, fixed: look.fixed, said: around.said,
         edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(style), modal: around.modal, delegate: false, map: false, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
     }
@@ -138,8 +145,10 @@
       look.rect = rect;
       if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
       if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips);
-      look.away = !body && this.outside(el, rect, around.edges);
-      look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0])));
+      if (!body && style.position === "fixed" && w.holdsStill(el)) look.fixed = FIXED;
+      look.away = !body && (look.fixed === FLOWS ? this.outside(el, rect, around.edges) : look.fixed === LOST || this.offView(rect, around.edges));
+      if (look.fixed === FIXED && w.scrollsOn(el, style)) look.fixed = look.away ? LOST : FLOWS;
+      look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0]) || w.flattened(el, rect)));
       if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
     }
     // Left of or above all that can be scrolled to.
@@ -147,8 +156,13 @@
       if (!rect.width && !rect.height) return false;
       const { left, right, x, y } = edges;
       if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
-      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n)) return false;
+      const beyond = rect.left + x >= right;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n) || (beyond && w.scrollsAside(n))) return false;
       return true;
+    }
+    // Where no scrolling brings what does not scroll.
+    offView(rect, { width, height }) {
+      return rect.width + rect.height > 0 && (rect.right <= 0 || rect.bottom <= 0 || rect.left >= width || rect.top >= height);
     }
 
     // --- what can be acted on -------------------------------------------------------------------------------------------
@@ -162,13 +176,14 @@
       const delegated = w.delegatedTo(el), drags = attr(el, "draggable") === "true", drops = w.takesDrops(el), tab = tabbable(el);
       look.own = look.always || listens || drags || drops || tab || delegated;
       const plain = w.isHtml(el) && tag === "details" && !this.summaryOf(el), media = tag === "video" || tag === "audio" ? el.controls === true : tag === "canvas" && this.heard(el, around);
-      let active = look.own || plain || media || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
+      let active = look.own || plain || media || this.reveals(look, around) || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
       let control = el, as = plain ? "button" : role;
       if (tag === "label" && el.control) {
         if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
         const c = el.control;
-        if (w.drawn(c)) { look.label = true; return null; }
-        if (c.type === "checkbox" || c.type === "radio" || c.type === "file") { active = true; look.always = true; as = w.roleOf(c); control = c; }
+        const drawn = w.drawn(c), apart = drawn && listens && !w.contains(el, c);   // what hears its own clicks is a thing beside its field
+        if (drawn && !apart) { look.label = true; return null; }
+        if (!drawn && /^(checkbox|radio|file)$/.test(c.type)) { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
       if (!active) return null;
       if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
@@ -195,6 +210,12 @@
       if (around.mute) return false;
       for (let n = el; n; n = w.above(n)) if (n.nodeType === 9 ? w.documentHears(n) : w.nameOfTag(n) !== "body" && w.listens(n)) return true;
       return false;
+    }
+    // Something shows when the pointer is on it, and nothing in it can be pointed at for that.
+    reveals({ el, tag }, around) {
+      if (this.host || around.mute || !(around.said.reveals.has(el) || w.hovered(el)) || /^(tr|td|th|tbody|table|ul|ol|form|main|nav|header|footer)$/.test(tag)) return false;
+      const text = squash(w.textOf(el)), rect = w.rectOf(el);
+      return text.length <= MOST_HOVERED && (text !== "" || rect.width * rect.height < MOST_PATCH) && ![...w.all(el, `${CONTROL},[tabindex],[role]`)].some((inner) => w.rectsOf(inner).length > 0);
     }
     // The hand of the pointer shows here first; or a delegate that shows it over all can tell this from others like it.
     handed({ el, tag }, around) {
@@ -248,9 +269,10 @@
     beginHost(look, around, here, item, as) {
       const { el, tag, hand } = look, outer = this.host, row = this.row, native = w.NAMED_BY_CONTENT.has(as) || w.FIELDS.has(as);
       this.host = item;
-      this.row = tag === "tr" && this.isData(el, here);
+      if (tag === "tr" && this.isData(el, here)) this.beginRow(el); else this.row = false;
       const inside = { ...here, text: true, mute: false, inside: el, native: native && look.always, split: hand && !look.listens };
       this.inner(this.childrenIn(el, inside), inside, () => {
+        if (this.row && tag === "tr") this.borders(this.columns.last(el, this.column));
         this.flush(around.role, around.depth, "row");
         this.host = outer;
         this.row = row;
@@ -302,14 +324,15 @@
       let group = null;
       for (const option of select.options) {
         if (this.cut) return;
-        if (option.hidden) continue;
-        const parent = w.parentOf(option), own = w.nameOfTag(parent) === "optgroup" ? parent : null;
+        const own = w.closest(option, "optgroup");
+        if (option.hidden || this.unlisted(option) || (own && this.unlisted(own))) continue;
         if (own !== group && own) this.line("group", squash(own.label), null, depth, select);
         group = own;
         const item = this.thing("option", option, null, w.statesOf(option, "option", false), depth + (own ? 1 : 0), rect);
         if (item) item[1] = clip(squash(option.label), NAME);
       }
     }
+    unlisted(option) { return getComputedStyle(option).display === "none"; }
     // The options that a list suggests for a field.
     suggestions(el, depth) {
       const list = w.nameOfTag(el) === "input" && has(el, "list") ? el.list : null;
@@ -334,8 +357,8 @@
       if (w.holdsFrame(el) && this.frame(look, around, here)) return;
       if (tag === "br" || tag === "hr") { this.flush(around.role, around.depth); return; }
       if (tag === "progress" || tag === "meter" || role === "progressbar" || role === "meter") { this.amount(look, around); return; }
-      if (tag === "img" || role === "img") {
-        const alt = squash(tag === "img" ? attr(el, "aria-label") ?? attr(el, "alt") : attr(el, "aria-label") ?? attr(el, "alt"));
+      if (tag === "img" || role === "img" || (tag === "svg" && role === "")) {
+        const alt = squash(attr(el, "aria-label") ?? attr(el, "alt")) || (has(el, "alt") ? "" : w.accname(el, "img"));
         if (alt && here.text) { if (this.buffer === "") this.from = el; this.buffer += ` ${alt} `; }
         if (tag === "img") { this.areas(el, around, here); return; }
       }
@@ -347,17 +370,18 @@
       const { el, tag, style } = look;
       const row = !this.row && !this.host && (tag === "tr" || look.role === "row") && this.isData(el, here);
       const cell = this.row && /^(td|th)$/.test(tag) || (this.row && /^(cell|gridcell|columnheader|rowheader)$/.test(look.role));
-      const inline = cell || /^inline|contents/.test(look.display) || (!this.host && tag === "label") || (w.spaceOf(el) === SVG && tag !== "svg" && tag !== "text");
-      if (row) { this.flush(around.role, around.depth); this.row = true; this.first = true; }
-      if (cell) { if (!this.first) this.buffer += CELL; this.first = false; }
+      const inline = cell || /^inline|^ruby|contents/.test(look.display) || (!this.host && tag === "label") || (w.spaceOf(el) === SVG && tag !== "svg" && tag !== "text");
+      if (row) { this.flush(around.role, around.depth); this.beginRow(el); }
+      if (cell) this.borders(this.columns.at(el, this.column + 1));
       if (!inline) this.flush(around.role, around.depth);
       const pseudo = here.said.pseudo.has(el), at = this.out.length, refsBefore = this.refs.length;
+      if (here.text && style.display === "list-item") this.write(w.markOf(el, style), el);
       if (pseudo && here.text) this.write(w.pseudoText(el, "::before", here.said), el);
       const box = /auto|scroll/.test(look.overflow) && !look.body ? this.goesOn(look) : false;
       const next = w.nextOf(el);
       this.inner(this.childrenIn(el, here), here, () => {
         if (pseudo && here.text) this.write(w.pseudoText(el, "::after", around.said), el);
-        if (row) { this.flush(here.role, around.depth, "row"); this.row = false; }
+        if (row) { this.borders(this.columns.last(el, this.column)); this.flush(here.role, around.depth, "row"); this.row = false; }
         else if (!inline) this.flush(here.role, around.depth);
         else if (next && next.nodeType === 1) this.buffer += " ";
         if (box) this.scrollBox(look, around, at, refsBefore);
@@ -373,8 +397,8 @@
       const tag = w.nameOfTag(el);
       if (tag === "details" && w.isHtml(el) && !el.open) { const summary = this.summaryOf(el); return summary ? [summary] : []; }
       if (w.isFrame(el, tag)) {
-        const doc = w.documentIn(el), root = doc && (w.bodyOf(doc) ?? doc.documentElement);
-        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, clips: w.NO_CLIPS }));
+        const doc = w.documentIn(el), root = doc && w.drawnOf(doc);
+        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS }));
         if (doc) return root ? [root] : [];
       }
       if (tag === "slot") {
@@ -384,7 +408,7 @@
       }
       const root = w.rootIn(el);
       if (!root) return w.firstOf(el);
-      if (!this.roots.has(root)) { this.roots.add(root); w.hearWritten(root); }
+      if (!this.roots.has(root)) { this.roots.add(root); w.hearWritten(root); this.again = w.modalsIn(root) || this.again; }
       here.said = w.sheetsOf(root);
       return w.firstOf(root);
     }
@@ -432,7 +456,8 @@
     }
     areas(el, around, here) {
       const name = attr(el, "usemap")?.replace(/^#/, ""), map = name && [...w.all(w.rootOf(el), "map")].find((m) => m.name === name || m.id === name);
-      if (map && here.text) this.inner([...w.all(map, "area[href],area[onclick]")], { ...around, map: true });
+      const heard = map && (w.listens(map) || w.listens(el));
+      if (map && here.text) this.inner([...w.all(map, "area")].filter((area) => heard || has(area, "href") || w.listens(area) || w.delegatedTo(area)), { ...around, map: true });
     }
     // A box that goes on: with nothing in it that bears a ref, it gets one, by which it can be scrolled.
     goesOn({ el, style, rect, shown, gone, inert }) {
@@ -450,9 +475,19 @@
 
     // --- tables ---------------------------------------------------------------------------------------------------------
 
+    beginRow(row) {
+      const table = w.closest(row, TABLE);
+      if (!this.grids.has(table)) this.grids.set(table, w.columnsOf(table));
+      [this.row, this.column, this.columns] = [true, -1, this.grids.get(table)];
+    }
+    // Pass to a column of the row: the columns between, which a cell before or above spans, are empty.
+    borders(column) {
+      this.buffer += CELL.repeat(Math.max(0, column - Math.max(0, this.column)));
+      this.column = Math.max(column, this.column);
+    }
     // Whether a row is to be read as one line: of a table of data, or one in which an empty cell would be lost.
     isData(row, here) {
-      const table = w.closest(row, "table,[role=table],[role=grid],[role=treegrid]");
+      const table = w.closest(row, TABLE);
       if (!table || /^(presentation|none)$/.test(attr(table, "role") ?? "")) return false;
       if (!this.tables.has(table)) {
         const rows = w.all(table, "tr,[role=row]"), cells = (r) => w.cellsOf(r).length;
@@ -506,18 +541,31 @@
     }
   }
 
-  // A page as JSON. `hasFocus` and `inert` say what the frame is in that this document is in.
-  const snapshot = (maxNodes, maxChars, hasFocus = true, inert = false) => {
+  let view = -1, said = [];
+  // What the browser says by itself, once for each view of the page, which may be read several times until it is at rest.
+  const saidFor = (number) => {
+    if (number !== view) [view, said] = [number, []];
+    said.push(...w.refusals());
+    return said;
+  };
+  // A page as JSON. `number` counts its views; `hasFocus` and `inert` say what the frame is in that this document is in.
+  const walked = (maxNodes, maxChars, hasFocus, inert) => {
     w.beginFrames();
     w.beginSheets();
+    w.beginCounters();
     w.beginNames();
     w.beginListening();
     const walk = new Walk(maxNodes, maxChars, hasFocus);
     walk.run(document, inert);
+    return walk;
+  };
+  const snapshot = (maxNodes, maxChars, number, hasFocus = true, inert = false) => {
+    let walk = walked(maxNodes, maxChars, hasFocus, inert);
+    if (walk.again) walk = walked(maxNodes, maxChars, hasFocus, inert);  // a modal dialog in a shadow root: what lies behind it was read before
     const { nodes, first, top } = walk.shown();
     refs = walk.refs;
     const focus = walk.chain.length ? refs.indexOf(walk.chain.at(-1)) : -1;
-    return JSON.stringify({ url: location.href, title: w.titleOf(document), nodes, frames: walk.frames, focus: focus < 0 ? null : focus, cut: walk.cut, first, top, closed: w.unread(), said: w.refusals() });
+    return JSON.stringify({ url: location.href, title: w.titleOf(document), nodes, frames: walk.frames, focus: focus < 0 ? null : focus, cut: walk.cut, first, top, closed: w.unread(), said: saidFor(number) });
   };
   // Give the things of the last snapshot their numbers on the whole page, of `total`.
   const number = (numbers, total) => {
