@@ -55,6 +55,7 @@ WRITERS = {
     "trainers/critics/valuation.py": "part of a checkpoint", "trainers/models/policy_model.py": "part of a checkpoint",
     "trainers/models/reader.py": "a temporary folder of a command", "trainers/models/smollm2.py": "renamed when whole",
     "trainers/studies/cells.py": "through write_atomically", "trainers/studies/plots.py": "the output of a command",
+    "trainers/studies/fork_figures.py": "the output of a command",
     # Records.
     "webgym/record/store.py": "played", "webgym/record/whole.py": "played", "webgym/record/live.py": "played",
     "webgym/record/notes.py": "played",
