@@ -4,6 +4,7 @@ The disk is a tmpfs of half a megabyte that is filled to the last byte, so that 
 """
 
 import ast
+import asyncio
 import contextlib
 import errno
 import json
@@ -33,7 +34,6 @@ from webgym.record.notes import Note
 from webgym.record.notes import write as write_note
 from webgym.record.store import TrajectoryStore, load
 from webgym.record.whole import append_line, replace_text
-from webgym.sites.apps.process import Process
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 from webgym.view.export import export
 
@@ -55,13 +55,15 @@ WRITERS = {
     "trainers/critics/valuation.py": "part of a checkpoint", "trainers/models/policy_model.py": "part of a checkpoint",
     "trainers/models/reader.py": "a temporary folder of a command", "trainers/models/smollm2.py": "renamed when whole",
     "trainers/studies/cells.py": "through write_atomically", "trainers/studies/plots.py": "the output of a command",
+    "trainers/studies/fork_figures.py": "the output of a command",
     # Records.
     "webgym/record/store.py": "played", "webgym/record/whole.py": "played", "webgym/record/live.py": "played",
     "webgym/record/notes.py": "played",
     "webgym/evaluation/kept.py": "played", "webgym/trust/auditing.py": "played", "webgym/view/export.py": "played",
     "webgym/rollout/episode.py": "through store.py",
     # What an episode needs: a fault, and it is played again.
-    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "played", "webgym/sites/apps/clock.py": "SiteFault of a lease",
+    "webgym/env/core.py": "played", "webgym/sites/apps/process.py": "SiteFault of a lease",
+    "webgym/sites/apps/clock.py": "SiteFault of a lease",
     "webgym/sites/apps/files.py": "SiteFault of a lease", "webgym/sites/apps/sqlite.py": "SiteFault of a lease",
     "webgym/sites/apps/pool.py": "SiteFault of a lease", "webgym/sites/apps/serve_wsgi.py": "in the application's process",
     "webgym/sites/certificates.py": "DiskFault of a reset", "webgym/authoring/suites/webharbor.py": "JudgeFault of a check",
@@ -148,7 +150,7 @@ def no_space(error: BaseException) -> bool:
 
 
 def run_in(folder: Path) -> RunFolder:
-    return RunFolder.create("grpo", {"algo": "grpo"}, 0, parent=folder, name="run", versions={})
+    return RunFolder.create("archer", {"algo": "archer"}, 0, parent=folder, name="run", versions={})
 
 
 def kept(folder: Path) -> Callable[[], object]:
@@ -243,7 +245,7 @@ TRAINER: dict[str, Callable[[RunFolder], object]] = {
     "credit": lambda run: run.keep_credit(1, [{"words": BIG}]),
     "a checkpoint": lambda run: run.save(2, {"policy": lambda folder: (folder / "w").write_text(BIG)}, {"w": torch.zeros(9000)}),
     "the log": logged,
-    "another run": lambda run: RunFolder.create("grpo", {"words": BIG}, 0, parent=run.path.parent, name="other", versions={}),
+    "another run": lambda run: RunFolder.create("archer", {"words": BIG}, 0, parent=run.path.parent, name="other", versions={}).close(),
 }
 
 
@@ -278,6 +280,7 @@ def test_a_model_folder_of_before_stays(disk) -> None:
 
 
 def test_watching_never_stops_a_run(disk, caplog) -> None:
+    (disk / "live").mkdir()
     with full(disk), Monitor(disk / "live" / layout.LIVE, 500):
         pass
     assert "cannot be written, so `webgym watch` shows nothing" in caplog.text
@@ -300,6 +303,4 @@ def test_the_files_of_an_episode_are_a_fault_of_the_disk(disk, monkeypatch) -> N
         system_errors("the reset of a.b"),
     ):
         env._keep({"letter.txt": BIG})
-    with full(disk), pytest.raises(OSError) as error:
-        Process()
-    assert no_space(error.value) and not list(disk.glob("webgym-app-*"))
+    asyncio.run(env.close())

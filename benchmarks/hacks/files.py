@@ -443,6 +443,6 @@ def password() -> str:
         with suppress(ValueError):
             sampler = settings.SamplerConfig.model_validate({"kind": "openai", "base_url": address}).model_dump(mode="json")
         with patch("sys.argv", ["webgym", "train", "--set", f"sampler.base_url={address}"]):
-            run_folder_module.RunFolder.create("grpo", {"algo": "grpo", "sampler": sampler}, 0, parent=Path(top), name="run").close()
+            run_folder_module.RunFolder.create("archer", {"algo": "archer", "sampler": sampler}, 0, parent=Path(top), name="run").close()
         found = [path.name for path in Path(top).rglob("*") if path.is_file() and CANARY in path.read_text("utf-8", "replace")]
         return f"the password is in {', '.join(sorted(found))}" if found else ""

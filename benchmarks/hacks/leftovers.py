@@ -1,4 +1,4 @@
-"""More that one episode can leave for the next: answers in caches, pages made ahead, storages with names of their own, reports of the browser."""
+"""More that one episode can leave for the next: answers in caches, and pages made ahead."""
 
 # ruff: noqa: E501
 import json
@@ -36,26 +36,8 @@ FIND = """(async () => {
 
 SCRIPTS = {
     "an answer that may be cached for a day": "fetch('/cached')",
-    "an image of the cache of the page's process": "const i = new Image(); i.src = '/cached'; document.body.append(i)",
-    "a move for good": "fetch('/moved')",
     "an answer that varies": "fetch('/varied', {headers: {'x-a': '1'}})",
-    "an answer that is refreshed while it is old": "fetch('/stale')",
-    "a page fetched ahead": "rules({prefetch: [{source: 'list', urls: ['/'], eagerness: 'immediate'}]})",
     "a page made ahead": "rules({prerender: [{source: 'list', urls: ['/'], eagerness: 'immediate'}]})",
-    "a page linked as the next one": "const l = document.createElement('link'); l.rel = 'prefetch'; l.href = '/'; document.head.append(l)",
-    "a file of the page's own": "navigator.storage.getDirectory().then(d => d.getFileHandle('m' + mark, {create: true}))",
-    "a bucket of storage": "navigator.storageBuckets.open('m' + mark).then(b => b.indexedDB.open('m' + mark))",
-    "a partitioned cookie": "cookieStore.set({name: 'm', value: 'm' + mark, expires: Date.now() + 9e9})",
-    "a lock": "navigator.locks.request('m' + mark, () => new Promise(() => 0))",
-    "a broken policy that is reported": "document.body.append(Object.assign(document.createElement('img'), {src: 'data:image/png,x'}))",
-    "a broken policy that is reported on leaving": "addEventListener('pagehide', () => document.body.append(Object.assign(document.createElement('img'), {src: 'data:image/png,' + mark})))",
-    "a download that goes on": "const a = document.createElement('a'); a.href = '/sent?mark=' + mark + '&download'; a.download = 'x'; a.click()",
-    "a ping on leaving": "addEventListener('pagehide', () => { const a = document.createElement('a'); a.href = '#x'; a.ping = '/sent?mark=' + mark + '&ping'; document.body.append(a); a.click() })",
-    "a form sent on leaving": "addEventListener('pagehide', () => { const f = document.createElement('form'); f.method = 'post'; f.target = '_blank'; f.action = '/sent?mark=' + mark + '&form'; document.body.append(f); f.submit() })",
-    "a window opened on leaving": "for (const e of ['pagehide', 'beforeunload', 'unload']) addEventListener(e, () => open('/sent?mark=' + mark + '&window'))",
-    "a move of the page on leaving": "for (const e of ['pagehide', 'beforeunload', 'unload']) addEventListener(e, () => { location = '/sent?mark=' + mark + '&move' })",
-    "a refresh that is due later": "const m = document.createElement('meta'); m.httpEquiv = 'refresh'; m.content = '1;url=/sent?mark=' + mark + '&refresh'; document.head.append(m)",
-    "a full queue of storage": "(async () => { const d = indexedDB.open('m' + mark); d.onsuccess = () => 0; for (let i = 0; i < 50; i++) indexedDB.open('n' + i) })()",
 }
 """What the page of the last episode does, by what it leaves."""
 

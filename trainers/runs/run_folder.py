@@ -86,21 +86,11 @@ class RunFolder:
         with disk_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
             path = _new_folder(parent, algo, name)
-            (path / layout.CHECKPOINTS).mkdir()
-            (path / layout.TRAJECTORIES).mkdir()
-            write_atomically(path / layout.CONFIG, tomli_w.dumps(_without_none(config)).encode())
-            about = {
-                "format": FORMAT,
-                "algo": algo,
-                "seed": seed,
-                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "command": [PASSWORD.sub("://***@", word) for word in sys.argv],
-                "versions": {**package_versions(), **(versions or {})},
-                **({"chosen": chosen} if chosen else {}),
-                "metrics": dict(metrics or {}),
-            }
-            # Written last: a folder without it is no run yet.
-            write_atomically(path / layout.ABOUT, json.dumps(about, indent=2).encode())
+            try:
+                _begin(path, algo, config, seed, versions or {}, chosen, metrics or {})
+            except BaseException:
+                shutil.rmtree(path, ignore_errors=True)  # a folder that is no run would keep its name from the next try
+                raise
             _point(parent / layout.LATEST, path)
         return cls(path, write=True, trackers=trackers(path))
 
@@ -292,6 +282,26 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
 def _best(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
     scored = [checkpoint for checkpoint in checkpoints if checkpoint.score is not None]
     return max(scored, key=lambda checkpoint: (checkpoint.score, -checkpoint.iteration), default=None)
+
+
+def _begin(
+    path: Path, algo: str, config: Mapping[str, Any], seed: int, versions: Mapping[str, str], chosen: str, metrics: Mapping[str, str]
+) -> None:
+    """Write the first files of a run into its folder."""
+    (path / layout.CHECKPOINTS).mkdir()
+    (path / layout.TRAJECTORIES).mkdir()
+    write_atomically(path / layout.CONFIG, tomli_w.dumps(_without_none(config)).encode())
+    about = {
+        "format": FORMAT,
+        "algo": algo,
+        "seed": seed,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": [PASSWORD.sub("://***@", word) for word in sys.argv],
+        "versions": {**package_versions(), **versions},
+        **({"chosen": chosen} if chosen else {}),
+        "metrics": dict(metrics),
+    }
+    write_atomically(path / layout.ABOUT, json.dumps(about, indent=2).encode())  # last: a folder without it is no run yet
 
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:

@@ -485,7 +485,8 @@ def test_folders_and_files_with_names_of_others_are_passed_over(run):
 
 def test_passwords_of_addresses_are_in_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["webgym", "--set", "sampler.base_url=https://me:canary-7b@h:1/v1?x=a@b", "plain@mail"])
-    run = RunFolder.create("grpo", {"algo": "grpo"}, 0, parent=tmp_path, name="run", versions={})
+    run = RunFolder.create("archer", {"algo": "archer"}, 0, parent=tmp_path, name="run", versions={})
+    run.close()
     assert not [path for path in run.path.rglob("*") if path.is_file() and "canary" in path.read_text("utf-8", "replace")]
     assert json.loads((run.path / "run.json").read_text())["command"][2:] == ["sampler.base_url=https://***@h:1/v1?x=a@b", "plain@mail"]
 

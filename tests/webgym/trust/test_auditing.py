@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -11,9 +10,9 @@ from webgym.errors import UsageError
 from webgym.packs import registry
 from webgym.policies.scripted import NoopPolicy
 from webgym.rollout.arena import Arena
-from webgym.task import PENDING, SUCCESS, Start, Task
+from webgym.task import PENDING, Start, Task
 from webgym.trust import adversaries, auditing
-from webgym.types import EpisodeKey, Observation, Stop, Wait
+from webgym.types import EpisodeKey, Observation, Stop
 
 PAGE = """<!doctype html><title>Order</title><form method="post" action="/order.html">
 <label>Name <input name="name"></label><button>Order</button></form>"""
@@ -127,8 +126,8 @@ def test_a_check_that_does_not_look_at_what_the_seed_asks_for(audited):
 
 
 def test_an_answer_that_is_the_same_for_every_seed(audited):
-    page = PAGE + "<p>{{name}} has the key 17.</p>"
-    asked = {"goal": "Which key has {name}?", "page": page, "max_turns": "2", "chance": "0"}
+    many = "{name: {integer: [1, 999999]}}"
+    asked = {"goal": "Which key has {name}?", "parameters": many, "max_turns": "2", "chance": "0"}
     same = audited(adversaries=("shortcut",), check="{answer: {number: 17}}", oracle='[{stop: "17"}]', **asked)
     assert same.problems == (
         "answering at once what is right for most other seeds wins 3 of 3 episodes, first on seed 0 at turn 1; "
@@ -141,26 +140,17 @@ def test_an_answer_that_is_the_same_for_every_seed(audited):
 
 
 def test_a_right_answer_without_a_visit_is_noted(audited):
-    asked = {"goal": "Who has the key?", "page": PAGE + "<p>{{name}} has it.</p>", "max_turns": "2", "chance": "0.6"}
+    asked = {"goal": "Say {name}.", "max_turns": "2", "chance": "0.6"}
     audit = audited(adversaries=None, check='{answer: {exact: "{name}"}}', oracle='[{stop: "{name}"}]', **asked)
     assert "the right answer alone wins 3 of 3 episodes, without the visits that the goal needs" in " ".join(audit.notes)
     assert [trial.name for trial in audit.trials][-1] == "answer alone"
 
 
-def test_a_check_that_believes_the_page_or_any_request(arena, audited):
+def test_a_check_that_believes_any_request(audited):
     page = {"page": PAGE, "oracle": "[{click: Order}]", "chance": "0"}
     problems = audited(adversaries=("tampering",), check="{site: {path: order, exists: true}}", **page).problems
     assert problems and problems[-1].startswith("changing page, storage and address by script, and sending claims wins ")
     assert audited(adversaries=("tampering",), chance="0").trusted
-    shown = registry.task("miniwob.click-test")
-    task = replace(
-        shown, id="believing.one", probe="document.title", check=lambda e: SUCCESS if "Success" in str(e.page_state) else PENDING
-    )
-    registry.register(replace(task, trust="state", oracle=lambda: lambda page: Wait()))
-    try:
-        assert "sending claims wins 1 of 1 episodes" in " ".join(trust.audit("believing.one", arena, (5,), ("tampering",)).problems)
-    finally:
-        registry._remove("believing.one")
 
 
 def test_more_wins_by_chance_than_stated(audited):
