@@ -37,7 +37,8 @@ from webgym.types import (
 
 PAGES = {
     "/": """<!doctype html><title>Home</title><body><h2>List <b>of</b><i>things</i></h2><p>Say <a href="/two">two</a>
-            or <a href="three">three</a> again</p><ol><li>one <span>1</span></li><li><a href="two">second</a></li><li>two<ul><li>deep &lt;tag&gt;</li></ul></li></ol>
+            or <a href="three">three</a> again</p><ol><li>one <span>1</span></li><li><a href="two">second</a></li>
+            <li>two<ul><li>deep &lt;tag&gt;</li></ul></li></ol>
             <form action="/two"><input type="hidden" name="q" value="a b&amp;c">
             <button name="go" value="1">Find <b>it</b></button></form>""",
     "/two": """<!doctype html><title>Two</title><body>Loose text<form method="post" action="/sent"><button>Send</button></form><hr>
