@@ -34,7 +34,8 @@ class Tally:
     def of(cls, data: Mapping[str, Any]) -> "Tally":
         """The figures of :meth:`to_json`."""
         counters = ("blows", "missed", "outcomes", "faults")
-        return cls(**{one.name: Counter(data[one.name]) if one.name in counters else data[one.name] for one in fields(cls)})
+        given: dict[str, Any] = {one.name: Counter(data[one.name]) if one.name in counters else data[one.name] for one in fields(cls)}
+        return cls(**given)
 
     def add(self, other: "Tally") -> None:
         """Add the figures of other rounds."""

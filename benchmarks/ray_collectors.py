@@ -174,7 +174,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     no_progress_bars()
-    parts, result = arguments.parts, {"iterations": ITERATIONS}
+    parts = arguments.parts
+    result: dict[str, Any] = {"iterations": ITERATIONS}
     if {"kills", "stops"} & set(parts):
         result["bits"] = bits(arguments.kills if "kills" in parts else 0, arguments.stops if "stops" in parts else 0, arguments.seed)
     if "head" in parts:

@@ -62,7 +62,8 @@ def _installed(name: str) -> bool:
 def component(name: str) -> dict[str, Any]:
     """A package as CycloneDX has it. The hash is over its list of files, which holds the hash of each."""
     about = metadata.distribution(name)
-    licence = about.metadata.get("License-Expression") or about.metadata.get("License") or ""
+    licences = [*(about.metadata.get_all("License-Expression") or ()), *(about.metadata.get_all("License") or ()), ""]
+    licence = licences[0]
     purl = f"pkg:pypi/{name}@{about.version}"
     found: dict[str, Any] = {"type": "library", "bom-ref": purl, "name": name, "version": about.version, "purl": purl}
     if licence and len(licence) < 100:

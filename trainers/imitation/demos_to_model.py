@@ -74,7 +74,8 @@ def sft(
     data = merged(defaults, data)
     if line:
         say(line)
-    new, given_model = (validated(kind, {key: data.pop(key) for key in kind.model_fields if key in data}) for kind in (New, Given))
+    new = validated(New, {key: data.pop(key) for key in New.model_fields if key in data})
+    given_model = validated(Given, {key: data.pop(key) for key in Given.model_fields if key in data})
     config = validated(imitation.Config, data)
     prompts = read_as(demos / layout.DEMO_PROMPTS, PromptSettings.from_json, "prompt settings")
     examples = imitation.examples_of(load(demos / layout.DEMOS), prompts)

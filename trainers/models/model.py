@@ -97,9 +97,10 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
         check_hub(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
+        model, info = loaded
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # of many packages: no such folder, no network, no causal LM, cut weights, a tokenizer of another kind

@@ -55,7 +55,7 @@ def about(model: str) -> About:
     try:
         base = json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"] if adapter else source
         if adapter and not Path(base).is_dir():
-            check_hub(base)
+            check_hub(str(base))
         config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         with torch.device("meta"):
             shape = AutoModelForCausalLM.from_config(config)

@@ -20,7 +20,8 @@ def disk_errors(path: Path, then: str = "go on with --resume") -> Iterator[None]
     except Exception as error:  # torch and safetensors report a full disk as errors of their own
         if not _is_full(error):
             raise
-        where = next((Path(e.filename) for e in _behind(error) if _full(e) and isinstance(getattr(e, "filename", None), str)), path)
+        files = (e.filename for e in _behind(error) if isinstance(e, OSError) and _full(e))
+        where = next((Path(name) for name in files if isinstance(name, str)), path)
         raise CheckpointError(
             f"The disk that holds {where} is full ({_free_mib(where)} MiB free): nothing saved before is lost; free some space and {then}."
         ) from error

@@ -159,7 +159,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 _HEAD: Mapping[str, Any] = {"written": 0.0, "phase": "", "iteration": 0}
 _CELL: Mapping[str, Any] = asdict(Cell())
-_COUNTS = dict.fromkeys(("thinking", "acting", "done", "successes", "faults", "retries", "turns"), 0)
+_COUNTS: dict[str, Any] = dict.fromkeys(("thinking", "acting", "done", "successes", "faults", "retries", "turns"), 0)
 _NODE: Mapping[str, Any] = {
     "address": "", "state": "", "since": 0.0, "sessions": 0, "playing": 0, "episodes": 0, "losses": 0, "episode_s": 0.0, "reason": "",
 }  # fmt: skip

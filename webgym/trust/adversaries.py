@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from webgym.actions import goal_strings, parse, render
 from webgym.errors import JudgeFault
@@ -48,15 +49,16 @@ class Adversary:
     informed: bool = False
 
 
+F = TypeVar("F", bound=Callable[..., Policy])  # a factory of policies
 ADVERSARIES: dict[str, Adversary] = {}
 
 
 def adversary(
     name: str, what: str, most: Callable[[Task], float] = never, seeds: Sequence[int] = (), informed: bool = False
-) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
+) -> Callable[[F], F]:
     """Registers a factory of policies as an adversary of all tasks. That of an `informed` one takes the oracle's episodes."""
 
-    def add(policy: Callable[..., Policy]) -> Callable[..., Policy]:
+    def add(policy: F) -> F:
         ADVERSARIES[name] = Adversary(name, what, policy, most, seeds, informed)
         return policy
 

@@ -371,7 +371,7 @@ def _probe(row: dict[str, Any]) -> Probe | None:
     task_id, *numbers = (row.get(name) for name in ("task_id", "seed", "trajectory_iteration", "group", "member"))
     if not isinstance(task_id, str) or not all(type(number) is int for number in numbers):
         return None
-    seed, iteration, group, member = numbers
+    seed, iteration, group, member = (int(row[name]) for name in ("seed", "trajectory_iteration", "group", "member"))
     return task_id, seed, iteration, group, member
 
 

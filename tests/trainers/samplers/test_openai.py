@@ -217,7 +217,7 @@ def test_a_server_is_told_where_answers_end_and_its_broken_ones_are_faults(tmp_p
 
     class Aborting(Backend):
         async def answer(self, request: Asked):
-            found = await super().answer(request)
+            found: Any = await super().answer(request)
             if request.path == "/v1/completions":
                 asked.append(request.body["stop_token_ids"])
                 found["choices"][0]["finish_reason"] = "abort"

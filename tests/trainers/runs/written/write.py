@@ -20,9 +20,9 @@ def parts() -> tuple[Any, ...]:
     try:
         from trainers import tiny
         from trainers.config import resolve
-        from trainers.loop import Trainer
-        from trainers.policy import PolicyModel
-        from webgym.prompt import COMPACT
+        from trainers.loop import Trainer  # pyright: ignore[reportMissingImports]
+        from trainers.policy import PolicyModel  # pyright: ignore[reportMissingImports]
+        from webgym.prompt import COMPACT  # pyright: ignore[reportMissingImports]
     except ImportError:
         from trainers.config import resolve
         from trainers.models import tiny
