@@ -128,6 +128,8 @@
     for (let n = el; n; n = up(n)) if (n.nodeType === 1) { if (n !== el || !el.matches("input,select")) opacity *= +getComputedStyle(n).opacity; if (n.inert) seen.inert = true; }
     seen.opacity = opacity;
     seen.clipped = cut(el);
+    const before = [];                                     // put back at the end: what was brought into view is cut off again
+    for (let n = el; n; n = n.assignedSlot ?? up(n)) if (n.nodeType === 1) before.push([n, n.scrollLeft, n.scrollTop]);
     el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1);
     seen.box = boxes.length > 0;
@@ -143,11 +145,12 @@
           if (hit && (holds(el, hit) || (el.labels && [...el.labels].some((l) => holds(l, hit))))) seen.hit++;
           else { seen.over++; if (hit && !holds(hit, el)) { seen.by ||= name(hit); seen.covered = true; } }
         }
+    for (const [n, left, top] of before) n.scrollTo({ left, top, behavior: "instant" });
     return seen;
   };
 
   const note = (what, node) => log.push(["handler", called(node), what, true]);
   const take = () => { const taken = log; log = []; call(); return { log: taken, state: state(), focus: focused(), url: location.pathname + location.hash }; };
-  globalThis.referee = { take, at, sight, note, name };
+  globalThis.referee = { take, at, sight, note, name, clear: () => { log = []; } };
   watch(globalThis);
 })();
