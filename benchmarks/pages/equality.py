@@ -243,7 +243,7 @@ def compare(deed: Deed, our_error: str, ours: Seen, their_error: str, theirs: Se
     if ours.blind and theirs.blind and not their_error and not any(mine.values()) and not any(other.values()):
         return Comparison("unseen", "both acted in a frame that records nothing")
     hit, wanted = effects(mine), effects(other)
-    heard = any(entry[0] not in MOVING for log in ours.logs.values() for entry in log)  # of a fill, its keys
+    heard = any(mine.values()) or (deed.verb == "fill" and any(entry[0] in KEYS for log in ours.logs.values() for entry in log))
     if ours.logs and not heard:
         return Comparison(
             "silent miss", f"no event at all; Playwright: {their_error or ('events' if wanted else 'nothing either')}", *lines
