@@ -1,6 +1,7 @@
 """Tables of a run by kind, for people."""
 
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -203,7 +204,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
     """The tables of a run."""
     every = {"role": "role", "verb": "action", **{dimension: dimension for dimension in DIMENSIONS}}
     met = ", ".join(f"{number} with a {dimension}" for dimension, number in figures["pairs"].items())
-    shown = [f"Run with seed {figures['seed']}: {figures['pages']} generated pages. Different pairs of a control that were met: {met}."]
+    told_first = f"Run with seed {figures['seed']}: {figures['pages']} generated pages. Different pairs of a control that were met: {met}."
+    shown = [textwrap.fill(told_first, 138)]
     shown += ["## Generated pages", *_half(figures["generated"], every)]
     shown += ["## Component pages", *_half(figures["components"], {"control": "library", "role": "role", "verb": "action"})]
     left_out = "\n".join(f"| {name} | {why} |" for name, why in NORMALISATION.items())
