@@ -44,7 +44,7 @@ def break_even(at: float, children: int) -> float:
     """The law: signal-to-noise per sampled step as a ratio to RLOO's, for a fork at this share of the turns.
 
     >>> round(break_even(0.5, 2), 2), round(break_even(0.3, 4), 2)
-    (1.07, 1.06)
+    (1.07, 1.05)
     """
     noise = at**2 + at * (1 - at) / children + (1 - at) ** 2 / (children - 1)
     return 1 / (noise * (at + children * (1 - at)))
