@@ -116,9 +116,10 @@ def test_other_commands_take_the_file(webgym, cafe):
     [
         (("new", "cafe"), "cafe exists already: give another name or folder, or remove it"),
         (("new", "My Shop"), "'My Shop' is no name for a pack: expected small letters, digits and dashes"),
-        (("new", "shop", "--python", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'shop'"),
-        (("new", "shop", "--templated", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'shop'"),
-        (("new", "shop", "--templated", "--python"), "expected one kind of pack, got --python and --templated: give one of them"),
+        (("new", "tools", "--python", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'tools'"),
+        (("new", "tools", "--templated", "--folder", "elsewhere"), "expected the folder of a Python pack to be called 'tools'"),
+        (("new", "shop"), "there is a pack 'shop' already, whose site and ids it would have"),
+        (("new", "tools", "--templated", "--python"), "expected one kind of pack, got --python and --templated: give one of them"),
         (("validate", "nothing.yaml"), "nothing.yaml: expected a task file"),
         (("validate", "miniwob.nothing"), "no task matches 'miniwob.nothing'"),
         (("show", "cafe.ordre"), "there is no task 'cafe.ordre'"),

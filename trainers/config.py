@@ -326,7 +326,9 @@ def without_idle(kept: Mapping[str, Any]) -> dict[str, Any]:
     config, found = validated(TrainConfig, kept), json.loads(json.dumps(kept))
     algorithm = algorithms.get(config.algo)
     needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: "))
-    for key in _idle(config, algorithm.name, needs):
+    keys = samplers.get(config.sampler.kind).Config.model_fields if config.sampler.kind in samplers.names() else samplers.SHARED_KEYS
+    of_others = {f"sampler.{name}" for name in samplers.SHARED_KEYS if name not in keys}  # which every run of an early version has
+    for key in (*_idle(config, algorithm.name, needs), *of_others):
         *groups, name = key.split(".")
         place = found
         for group in groups:

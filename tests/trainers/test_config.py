@@ -46,7 +46,7 @@ def test_an_algorithm_keeps_the_rest_of_its_own_groups() -> None:
         (["optim.lr=Infinity"], "optim.lr: input should be a finite number"),
         (["loss.entropy_coef=NaN"], "loss.entropy_coef: input should be a finite number"),
         (["optim.betas=[0.9, 1.5]"], "optim.betas.1: input should be less than 1"),
-        (["lora=16"], "lora: input should be .*, got 16"),
+        (["lora=16"], "lora: expected a group of keys, such as lora.rank, got 16"),
         (["lora=16", "lora.rank=4"], "lora is 16 already and no group of keys"),
         (["prompts.errors=no"], "prompt setting errors: expected true or false, got 'no'"),
         (["prompts.history=many"], "prompt setting history: expected a whole number, got 'many'"),

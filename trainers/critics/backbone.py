@@ -50,8 +50,10 @@ def load(folder: Path, policy: nn.Module | None = None) -> PreTrainedModel:
     Raises CheckpointError where the base cannot be had.
     """
     if not (folder / ADAPTER_CONFIG).is_file():
-        options: dict[str, Any] = {"dtype": "auto", "trust_remote_code": False, "use_safetensors": True}
-        decoder, info = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
+        loaded: Any = AutoModel.from_pretrained(
+            folder, output_loading_info=True, dtype="auto", trust_remote_code=False, use_safetensors=True
+        )
+        decoder, info = loaded
         check_whole(info, folder)
         return prepare(decoder)
     about = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))

@@ -167,6 +167,8 @@ def check_device(device: str) -> None:
 
 def check_hub(name: str) -> None:
     """Raises UsageError at once where this is no name of the hub, or it is not in the hub's cache and the hub cannot be reached."""
+    if name.startswith((".", "/", "~")):
+        raise UsageError(f"there is no folder {name!r}: expected one with config.json and safetensors")
     if "/" not in name:
         raise UsageError(
             f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name "

@@ -164,13 +164,17 @@ def _senseless(other: Adversary, arena: Arena, solved: Trial | None) -> bool:
 
 
 def _alone(trials: list[Trial], solved: Trial, play: Callable[[str, str, Policy, Sequence[int]], Trial]) -> list[str]:
-    """The note that the right answer alone wins, without the visits that the goal needs: then a check trusts that answers cannot leak."""
+    """The note that the right answer alone wins, without the visits that the goal needs: then a check trusts that answers cannot leak.
+
+    An answer that stands on the start page needs no visit.
+    """
     answers = answers_of(solved.trajectories)
     if not answers:
         return []
     trial = play("answer alone", "any", Answers(answers), list(answers))
-    known = f"the right answer alone wins {len(trial.wins)} of {len(answers)} episodes, without the visits that the goal needs"
-    return [f"{known}: answers must stay where only visits show them"] if trial.wins else []
+    unseen = [found for found in trial.wins if not any(answers[found.key.seed].casefold() in turn.page.casefold() for turn in found.turns)]
+    known = f"the right answer alone wins {len(unseen)} of {len(answers)} episodes, without the visits that the goal needs"
+    return [f"{known}: answers must stay where only visits show them"] if unseen else []
 
 
 def _in_tampered_pages(policy: Tampering, keys: Sequence[EpisodeKey]) -> list[Trajectory]:

@@ -65,11 +65,12 @@ def test_a_critic_cannot_be_had_later(model: Path, tmp_path: Path) -> None:
 
 def test_a_run_that_no_longer_overlaps_collects_with_its_newest_weights(model: Path, tmp_path: Path) -> None:
     path = finish(start(model, tmp_path, "run", "reinforce", iterations=2, overlap=True)).run.path
-    for overlap, behind in ((True, 1), (False, 2)):
+    for overlap, versions in ((True, {3: 1}), (False, {})):
         trainer = Trainer.resume(path, changes={"length": {"iterations": 3}, "rollout": {"overlap": overlap}})
         with trainer.run, trainer._sampler() as sampler:
             drawn = sampler.submit(range(9), 0, Sampling(max_tokens=1)).result(60)
-        assert drawn.version == behind
+        assert drawn.version == 2
+        assert {number: plan["version"] for number, plan in trainer._ahead.state_dict().items()} == versions
 
 
 def test_a_change_of_one_key_of_a_group_keeps_the_others(run: Path) -> None:

@@ -18,6 +18,7 @@ from trainers.models.tiny import Shape, build_model
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.samplers.local import LocalSampler
+from trainers.samplers.openai import PROBES
 from trainers.samplers.settings import SamplerConfig
 from trainers.training.evaluation import assess_checkpoints, max_tokens_of, play, policy_of, tasks_of
 from webgym.errors import ConfigError, WebGymError
@@ -73,7 +74,7 @@ def test_a_server_evaluates_a_checkpoint(model: Path, tmp_path: Path) -> None:
         sampler = SamplerConfig(kind="openai", model="m", base_url=server.url)
         played = play(wanted, path, sampler=sampler)
         asked = [x for x in server.asked if x.path == "/v1/completions"]
-        assert len(asked) - 1 == sum(len(x.turns) for x in played) > 4, "the first one asks whether the server has the weights"
+        assert len(asked) - PROBES == sum(len(x.turns) for x in played) > 4, "the first ones ask whether the server samples as it should"
         loaded, trained = behind.model.state_dict(), trainer.source.model.state_dict()
         assert loaded.keys() == trained.keys() and all(torch.equal(x, trained[name]) for name, x in loaded.items())
         asked = [x.body["kwargs"]["weights_path"] for x in server.asked if x.path == "/collective_rpc"]

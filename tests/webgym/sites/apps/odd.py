@@ -60,6 +60,7 @@ class Odd(socketserver.StreamRequestHandler):
         if parts.path == "/reload":
             self.wfile.write(ANSWERS["/"])
             self.wfile.close()
+            self.server.socket.close()  # before the answer is whole: what comes now is refused, and not reset later
             self.connection.shutdown(socket.SHUT_RDWR)
             os.execv(sys.executable, [sys.executable, *sys.argv, "late"])
         if parts.path == "/environment":
