@@ -171,14 +171,18 @@ def answers_of(solved: Sequence[Trajectory]) -> dict[int, str]:
 
 
 class Answers:
-    """Gives the answer of each seed at once, without a visit."""
+    """Gives the answer of each seed at once, without a visit. `told` are the seeds whose first page says it."""
 
     dialect = "call"
 
     def __init__(self, answers: Mapping[int, str]) -> None:
         self._answers = answers
+        self.told: set[int] = set()
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        answer = self._answers[key.seed].casefold()
+        if any(answer in f"{node.text} {node.value or ''}".casefold() for node in observation.nodes):
+            self.told.add(key.seed)
         return Completion(render(Stop(self._answers[key.seed]), self.dialect))
 
 

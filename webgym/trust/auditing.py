@@ -171,8 +171,9 @@ def _alone(trials: list[Trial], solved: Trial, play: Callable[[str, str, Policy,
     answers = answers_of(solved.trajectories)
     if not answers:
         return []
-    trial = play("answer alone", "any", Answers(answers), list(answers))
-    unseen = [found for found in trial.wins if not any(answers[found.key.seed].casefold() in turn.page.casefold() for turn in found.turns)]
+    policy = Answers(answers)
+    trial = play("answer alone", "any", policy, list(answers))
+    unseen = [found for found in trial.wins if found.key.seed not in policy.told]
     known = f"the right answer alone wins {len(unseen)} of {len(answers)} episodes, without the visits that the goal needs"
     return [f"{known}: answers must stay where only visits show them"] if unseen else []
 

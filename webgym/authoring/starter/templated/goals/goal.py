@@ -16,7 +16,8 @@ class Due:
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
-    """True if the site was left as it is due, with nothing else changed, and the answer is right."""
+    """True if the site was left as it is due, with nothing else changed, and the answer is right and stood on a page that was shown."""
     due: Due = instance.expected
     answered = not due.answer or evidence.answer.strip(" .").casefold() == due.answer.casefold()
-    return evidence.site_state["loans"] == due.loans and answered
+    shown = not due.answer or evidence.showed(due.answer)
+    return evidence.site_state["loans"] == due.loans and answered and shown
