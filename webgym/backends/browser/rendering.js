@@ -25,12 +25,16 @@
   };
   let scrolled = false;
   const scrolling = () => { scrolled = true; };
+  // Ask the hooks of a document, which answer at once.
+  const asks = (window, what, heard) => {
+    const hear = (event) => { event.stopImmediatePropagation(); heard(event.detail); };
+    window.addEventListener(answer + what, hear, true);
+    window.dispatchEvent(new Event(ask + what));
+    window.removeEventListener(answer + what, hear, true);
+  };
   const uses = (window) => {
     let bits = 0;
-    const hear = (event) => { event.stopImmediatePropagation(); bits |= Number(event.detail) || 0; };
-    window.addEventListener(answer + "-uses", hear, true);
-    window.dispatchEvent(new Event(ask + "-uses"));
-    window.removeEventListener(answer + "-uses", hear, true);
+    asks(window, "-uses", (told) => { bits |= Number(told) || 0; });
     return bits;
   };
   const seen = new WeakSet();                              // documents whose field of the first focus got its frame
@@ -66,23 +70,14 @@
   // (hooks/wire.js).
   const sent = () => {
     const found = new Map();
-    for (const window of windows()) {
-      const hear = (event) => { event.stopImmediatePropagation(); for (const [url, n, open] of JSON.parse(event.detail)) { const [m, more] = found.get(url) ?? [0, 0]; found.set(url, [m + n, more + open]); } };
-      window.addEventListener(answer + "-sent", hear, true);
-      window.dispatchEvent(new Event(ask + "-sent"));
-      window.removeEventListener(answer + "-sent", hear, true);
-    }
+    for (const window of windows())
+      asks(window, "-sent", (told) => { for (const [url, n, open] of JSON.parse(told)) { const [m, more] = found.get(url) ?? [0, 0]; found.set(url, [m + n, more + open]); } });
     return Object.fromEntries(found);
   };
   const expect = (url, amount) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-expect", { detail: JSON.stringify([url, amount]) })); };
   const due = () => {                                      // how much of that is still to be heard
     let left = 0;
-    for (const window of windows()) {
-      const hear = (event) => { event.stopImmediatePropagation(); left += Number(event.detail) || 0; };
-      window.addEventListener(answer + "-due", hear, true);
-      window.dispatchEvent(new Event(ask + "-due"));
-      window.removeEventListener(answer + "-due", hear, true);
-    }
+    for (const window of windows()) asks(window, "-due", (told) => { left += Number(told) || 0; });
     return left;
   };
   Object.assign(webgym, { rendering, progress, sent, expect, due });
