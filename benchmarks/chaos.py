@@ -35,6 +35,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import marks
 from benchmarks.applications import COMMAND
 from benchmarks.chaos_tally import Ledger, Tally
 from benchmarks.hacks.world import HOST, HackSite
@@ -512,8 +513,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.write:
-        old, _, rest = arguments.write.read_text("utf-8").partition(BEGIN)
-        arguments.write.write_text(f"{old}{BEGIN}\n{table(parts, skipped)}\n{END}{rest.partition(END)[2]}", "utf-8")
+        marks.put(arguments.write, BEGIN, END, f"\n{table(parts, skipped)}\n")
     raise SystemExit(bool(wrong))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import marks
 from trainers.config import resolve, with_settings
 from trainers.models.model import no_progress_bars
 from trainers.recipes.plan import Fleet, Rates, forecast
@@ -117,8 +118,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.write:
-        old, _, rest = arguments.write.read_text("utf-8").partition(BEGIN)
-        arguments.write.write_text(f"{old}{BEGIN}\n{table(rows)}\n{END}{rest.partition(END)[2]}", "utf-8")
+        marks.put(arguments.write, BEGIN, END, f"\n{table(rows)}\n")
 
 
 if __name__ == "__main__":

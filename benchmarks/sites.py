@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
+from benchmarks import marks
 from webgym.backends.browser.pool import shared_pool
 from webgym.backends.browser.profile import LISTENERS, show_password
 from webgym.env.core import AsyncWebEnv
@@ -356,12 +357,7 @@ def markdown(templates: Sequence[dict[str, Any]], whose: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Put the text between the marks of the file. Raises UsageError where it has none."""
-    page = path.read_text("utf-8")
-    before, begin, rest = page.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise UsageError(f"{path}: expected the lines {MARKS[0]!r} and {MARKS[1]!r}, between which the table goes")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+    marks.put(path, *MARKS, f"\n{text}\n")
 
 
 def summary(result: dict[str, Any]) -> Table:

@@ -31,6 +31,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import marks
 from benchmarks.collectors import ROOT
 from trainers.config import resolve, with_settings
 from trainers.models.model import no_progress_bars
@@ -290,8 +291,7 @@ def main() -> None:
                 arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     print(table(result))
     if arguments.write:
-        old, _, rest = arguments.write.read_text("utf-8").partition(BEGIN)
-        arguments.write.write_text(f"{old}{BEGIN}\n{table(result)}\n{END}{rest.partition(END)[2]}", "utf-8")
+        marks.put(arguments.write, BEGIN, END, f"\n{table(result)}\n")
     raise SystemExit(not all(map(passed, result.values())))
 
 

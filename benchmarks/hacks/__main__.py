@@ -14,6 +14,7 @@ import logging
 import time
 from pathlib import Path
 
+from benchmarks import marks
 from benchmarks.hacks.matrix import HACKS, Found, table, tried
 
 MODULES = ("addresses", "network", "episodes", "leftovers", "readers", "prompts", "answers", "files", "viewers")
@@ -28,10 +29,9 @@ def known() -> None:
 
 def write(path: Path, found: list[Found]) -> None:
     """Put the table between the two marks of a page."""
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
     wins, counted = sum(bool(one.got) for one in found), sum(one.counts for one in found)
     words = f"{len(found)} attacks, {wins} succeed; without their guards {counted} succeed (`make hacks`)."
-    path.write_text(f"{before}{BEGIN}\n{words}\n\n{table(found)}\n{END}{rest.partition(END)[2]}", "utf-8")
+    marks.put(path, BEGIN, END, f"\n{words}\n\n{table(found)}\n")
 
 
 def _before(ledger: Path | None) -> dict[tuple[str, str], tuple[str, str]]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import marks
 from benchmarks.pages.coverage import REASONS
 from benchmarks.pages.equality import NORMALISATION
 from benchmarks.pages.referee import Finding
-from webgym.errors import UsageError
 
 DIMENSIONS = ("control", "label", "listener", "layout", "veil", "frame", "shadow")
 VERDICTS = ("equal", "both refuse", "Playwright refuses", "refused", "differs", "wrong target", "silent miss", "no copy", "unseen")
@@ -215,9 +215,4 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 def write(path: Path, text: str) -> None:
     """Put the text between the marks of the file. Raises UsageError where it has none."""
-    page = path.read_text("utf-8")
-    before, begin, rest = page.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise UsageError(f"{path}: expected the lines {MARKS[0]!r} and {MARKS[1]!r}, between which the tables go")
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
+    marks.put(path, *MARKS, f"\n\n{text}\n\n")
