@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from webgym.record.store import decode
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Event, PolicyHandle, Request
 from webgym.rollout.executor import play_in_order
-from webgym.types import Trajectory, group_keys
+from webgym.types import Completion, EpisodeKey, Observation, Trajectory, Turn, group_keys
 
 TASK = "wizard.h4-x1-late1-undo-slack4"
 KEYS = list(group_keys([(TASK, seed) for seed in range(8)], 3, iteration=5))
@@ -38,6 +38,15 @@ def alone() -> list[Trajectory]:
     """The batch as a session of this process plays it."""
     with Arena(1, backend="text") as arena:
         return plain(arena.collect(RandomPolicy(1), KEYS))
+
+
+class Once(RandomPolicy):
+    """Plays one episode, and thinks for ever about the second."""
+
+    async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
+        if key != KEYS[0]:
+            await asyncio.Event().wait()
+        return await super().act(observation, history, key)
 
 
 # --- the actor, without Ray ------------------------------------------------------------------------------------------------
@@ -79,7 +88,7 @@ def test_an_actor_streams_what_a_collector_says(alone: list[Trajectory]) -> None
 
 def test_an_actor_refuses_in_one_sentence_and_gives_up_what_is_left() -> None:
     async def tried() -> None:
-        actor = CollectorActor(1, "text")
+        actor = CollectorActor(1, "text", allow=["tests.webgym.nodes.test_ray:Once"])
         status, said = await actor.hello(wire.Terms.here("browser", ()).model_dump_json())
         assert status == 409 and "wants 'browser'" in wire.Refusal.model_validate_json(said).error
         assert (await actor.hello("{}"))[0] == 422
@@ -87,9 +96,10 @@ def test_an_actor_refuses_in_one_sentence_and_gives_up_what_is_left() -> None:
         (said,) = await lines(actor, asked(1, policy=wire.Handle(factory=other.factory, settings={})))
         line = wire.Line.model_validate_json(said)
         assert (line.kind, line.reason) == ("failed", "refused") and "makes no policy by the factory 'os:system'" in line.message
-        left = await lines(actor, asked(20), leave_after=1)
+        once = wire.Handle(factory="tests.webgym.nodes.test_ray:Once", settings={})
+        left = await lines(actor, asked(20, policy=once), leave_after=1)
         ended = [line for line in left if json.loads(line).get("kind") == "ended"]
-        assert 0 < len(ended) < 20, "the other side has left"
+        assert len(ended) == 1, "the other side has left"
         assert not actor._playing and await actor.picture("none") == b""
         await actor.close()
         missing = CollectorActor(1, "text", tasks=["no-such-pack"])

@@ -286,8 +286,13 @@ class Session:
         if self._clipboard.text or (isinstance(action, t.Press) and "+" in action.keys):  # else no document needs to know
             await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
-        await perform(self, action)
-        await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
+        tab = self.tab
+        try:
+            await perform(self, action)
+            await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)
+        except PlaywrightError as error:
+            if self._crashed or not await tab.closed_itself(error):
+                raise
 
     async def view(self) -> PageView:
         """Read the current page; one that cannot be read is shown empty, with a notice. Raises BrowserFault.
@@ -482,10 +487,13 @@ class Session:
             self._notices.append("a new tab was opened")
         living = [tab for tab in self._tabs if not tab.page.is_closed()]
         if len(living) < len(self._tabs):
-            if not living:
-                raise PageError("the last tab closed itself")
             self._current = min(self._current, len(living) - 1)
             self._tabs = living
+            if not living:
+                if not self.alive:
+                    raise BrowserFault("the browser is gone, and all its pages with it")
+                await self.new_tab()
+                self._notices.append("the last tab closed itself: this one is empty")
 
     async def _close_page(self, page: Page) -> None:
         async with screen_of(self._profile.browser).still():

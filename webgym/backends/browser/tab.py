@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 LOST_MS = 250.0  # for a frame that does not come
+CLOSED_S = 2.0  # until a page is known to be closed, after a command that says so
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
@@ -81,6 +82,8 @@ class Tab:
         self._waits = LOADING_ROUNDS  # grants left while this document's pictures load
         self.pointer = Pointer(self)
         self.lost = False  # whether it was given up, because it did not draw
+        self._closed = asyncio.Event()
+        self._leaving: asyncio.Task[None] | None = None  # of a page whose process crashed
         self.frames = Frames(drawing, clock, screen, self._give_up)
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
@@ -200,6 +203,7 @@ class Tab:
         self.chooser = event if "backendNodeId" in event else None
 
     def _on_close(self, _: Page) -> None:
+        self._closed.set()
         self._navigating = self._loading = False
         self._moved.set()
         self._expired.set()
@@ -207,6 +211,14 @@ class Tab:
     def _on_crash(self, page: Page) -> None:
         self._on_close(page)
         self._leaving = asyncio.ensure_future(self._leave())  # a crashed page answers nothing: who waits for it is told so
+
+    async def closed_itself(self, error: PlaywrightError) -> bool:
+        """True if a command failed because a script of the page closed its window, which Playwright may tell a moment later."""
+        if not _is_gone(error) or self.lost:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), CLOSED_S)
+        return self._closed.is_set() and self._leaving is None
 
     async def _leave(self) -> None:
         try:

@@ -816,11 +816,35 @@ def test_page_that_crashes_is_a_fault_and_the_next_episode_works(at):
     assert lines(at.open("<p>again")) == ["text again"]
 
 
-def test_window_that_closes_itself_is_replaced(at):
-    at.open("<button onclick=window.close()>x</button>")
-    with suppress(BrowserFault):
-        at.step(Click(at.ref("x")))
-    assert lines(at.open("<p>again")) == ["text again"]
+CLOSING = {
+    "<button aria-label=a onclick=window.close()>": lambda ref: Click(ref),
+    "<button aria-label=a onclick='setTimeout(() => window.close(), 100)'>": lambda ref: Click(ref),
+    "<button aria-label=a onmousedown=window.close()>": lambda ref: Click(ref),
+    "<button aria-label=a onmousemove=window.close()>": lambda ref: Hover(ref),
+    "<button aria-label=a onmousemove='event.buttons && window.close()'></button><button>b": lambda ref: Drag(ref, ref + 1),
+    "<button aria-label=a draggable=true ondragstart=window.close()></button><button>b": lambda ref: Drag(ref, ref + 1),
+    "<body onwheel=window.close()><button aria-label=a style='height: 2000px'>": lambda ref: Scroll(0, 300),
+    "<body onscroll=window.close()><button aria-label=a style='height: 2000px'>": lambda ref: Scroll(0, 300),
+    "<input aria-label=a onkeydown=window.close() autofocus>": lambda ref: Type("abc"),
+    "<input aria-label=a onkeydown=window.close()>": lambda ref: Press("Enter", ref),
+    "<input aria-label=a oninput=window.close()>": lambda ref: Fill(ref, "abc"),
+    "<input aria-label=a onfocus=window.close()>": lambda ref: Fill(ref, "abc"),
+    "<select aria-label=a onchange=window.close()><option>1<option>2</select>": lambda ref: Select(ref, ("2",)),
+}
+
+
+@pytest.mark.parametrize("html", CLOSING)
+def test_a_page_that_closes_its_window_under_an_action_is_no_fault(at, html):
+    """A button that closes the window must not turn an episode that fails into one that does not count."""
+    at.open("<a href=/two target=_blank>two</a><title>one</title>", {"/two": html})
+    at.do(Click(at.ref("two")))
+    assert at.do(CLOSING[html](at.ref("a"))).tabs == ("one (current)",)
+    at.open(html, {"/two": "two"})
+    observation = at.do(CLOSING[html](at.ref("a")))
+    assert (observation.tabs, observation.notices) == ((" (current)",), ("the last tab closed itself: this one is empty",))
+    assert lines(at.do(Goto(f"http://{HOST}/two"))) == ["text two"]
+    at.open("<button onclick='document.title = 1'>again")
+    assert at.do(Click(at.ref("again"))).title == "1"
 
 
 def test_browser_that_dies_is_a_fault_and_is_started_again(at, caplog):
