@@ -2,8 +2,8 @@
 ((ask, answer) => {
   // Transitions that change colours and the like change nothing that is read.
   const PAINT = /color|^background|^border-.*(radius|image)|^outline|shadow|^text-decoration|^fill|^stroke|filter|^cursor|^border-(top|right|bottom|left)-color/;
-  const WAITING = ["transitionend", "transitionstart", "animationend", "animationstart", "animationiteration", "scroll", "scrollend", "close"].map((type) => `[on${type}]`).join();
-  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8;           // what a document waits for, as bits (drawing.js)
+  const WAITING = ["transitionend", "transitionstart", "animationend", "animationstart", "animationiteration", "scroll", "scrollend", "close", "begin", "end", "repeat"].map((type) => `[on${type}]`).join();
+  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8, CUT = 32;          // what a document waits for, as bits (drawing.js)
   const windows = () => {
     const found = [globalThis];
     for (let i = 0; i < found.length; i++)
@@ -23,6 +23,16 @@
     const at = Number(animation.currentTime ?? 0);
     return Math.max(0, (rate > 0 ? endTime - at : at) / Math.abs(rate));
   };
+  // The same of an animation that an SVG document declares (SMIL).
+  const DECLARED = ["animate", "animateTransform", "animateMotion", "set"];
+  const declaredLeft = (el) => {
+    try {
+      const repeats = el.getAttribute("repeatCount") ?? "1", now = el.ownerSVGElement.getCurrentTime(), begun = el.getStartTime();
+      const left = begun + el.getSimpleDuration() * Number(repeats) - now;
+      return now < begun || !Number.isFinite(left) ? 0 : Math.max(0, 1e3 * left);
+    } catch { return 0; }                                  // it does not begin, or has no length
+  };
+  const declared = (document) => (document.getElementsByTagName("svg").length ? DECLARED.flatMap((name) => [...document.getElementsByTagName(name)]) : []);
   let scrolled = false;
   const scrolling = () => { scrolled = true; };
   // Ask the hooks of a document, which answer at once.
@@ -48,7 +58,8 @@
   // The nearest end of what moves in any document of the page; with `finish`, all of it is ended at once, where no frame can be asked for.
   const moving = (bits, finish) => {
     let nearest = 0;
-    for (const { document } of windows())
+    for (const { document } of windows()) {
+      for (const left of declared(document).map(declaredLeft)) if (left && (!nearest || left < nearest)) nearest = left;
       for (const root of rootsOf(document, bits & TRANSITIONS))
         for (const animation of root.getAnimations()) {
           const left = leftOf(animation, bits & TRANSITIONS);
@@ -56,6 +67,7 @@
           if (finish) { try { animation.finish(); } catch { /* it has no end after all */ } }
           if (!nearest || left < nearest) nearest = left;
         }
+    }
     return nearest;
   };
   const rendering = () => {
@@ -63,9 +75,16 @@
     for (const window of windows()) bits |= uses(window) | waits(window);
     return [bits, moving(bits, false)];
   };
-  // For the time between two frames: the nearest end, and whether something was scrolled since the last question.
+  // For the time between two frames: the nearest end, and whether the next one comes soon, because something was scrolled since the last
+  // question, or because the document hears of motion that is cut short, which a frame must see on its way.
   addEventListener("scroll", scrolling, true);
-  const progress = (bits, finish) => { const was = scrolled; scrolled = false; return [moving(bits, finish), was]; };
+  let moved = 0;
+  const progress = (bits, finish) => {
+    const nearest = moving(bits, finish), soon = scrolled || Boolean(bits & CUT && (nearest || moved));
+    scrolled = false;
+    moved = nearest;
+    return [nearest, soon];
+  };
   // What the documents have sent to servers so far, by address, and how much of it may not have got there; and what they are about to hear
   // (hooks/wire.js).
   const sent = () => {

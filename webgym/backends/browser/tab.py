@@ -38,7 +38,7 @@ ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 BEGINNING = 2  # frames that smooth scrolling takes to begin: from the next one on it shows
-STEP_MS = 50.0  # between two frames while something is scrolled
+STEP_MS = 50.0  # between two frames while something is scrolled, or may be cut short
 EDGE_MS = 0.013  # after a turn's time: whether a timer runs that is due at the very end of what was granted is a race
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
@@ -298,14 +298,15 @@ class Tab:
         if not self.worlds.entered or self.page.is_closed():
             return left
         try:
-            ends, scrolled = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
+            ends, soon = await self.ask(f"webgym.progress({self._uses}, {json.dumps(not self.frames.controlled)})")
         except PlaywrightError as error:
             if not _is_gone(error):
                 raise
             return left
         if not self.frames.controlled:
             return STEP_MS if ends else left
-        return STEP_MS if scrolled else _whole(ends) if ends else left
+        end = _whole(ends) if ends else left
+        return min(STEP_MS, end) if soon else end
 
     async def read(self, expression: str) -> Any:
         """The value of an expression over the page, once what was due to move on it has come to its end."""

@@ -70,6 +70,30 @@ IN_THE_TURN = {
     "a picture far below": (
         "<div id=far hidden><img loading=lazy src=/dot.svg onload=\"say('loaded')\"></div><script>act = () => far.hidden = false</script>"
     ),
+    "a transition that is cut short": (
+        "<style>#b{transition:opacity .3s}</style><i id=b>box</i><script>b.ontransitioncancel = () => say('cut'); "
+        "act = () => { b.style.opacity = 0; setTimeout(() => b.style.display = 'none', 100) }</script>"
+    ),
+    "an animation that is cut short": (
+        "<style>@keyframes k{to{opacity:0}}#b.on{animation:k .3s}</style><i id=b>box</i><script>b.onanimationcancel = () => say('cut'); "
+        "act = () => { b.className = 'on'; setTimeout(() => b.className = '', 100) }</script>"
+    ),
+    "an animation that a picture declares": (
+        "<svg width=9 height=9><rect width=1 height=1><animate id=a attributeName=width to=9 dur=.3s begin=indefinite /></rect></svg>"
+        "<script>a.addEventListener('endEvent', () => say('over')); act = () => a.beginElement()</script>"
+    ),
+    "details that open": "<details id=d ontoggle=\"say('toggled')\">x</details><script>act = () => d.open = true</script>",
+    "a popover": "<div id=b popover ontoggle='say(event.newState)'>x</div><script>act = () => b.showPopover()</script>",
+    "a message by a channel": (
+        "<script>act = () => { const c = new MessageChannel; c.port1.onmessage = e => say(e.data); c.port2.postMessage('here') }</script>"
+    ),
+    "a message to all": (
+        "<script>new BroadcastChannel('a').onmessage = e => say(e.data); act = () => new BroadcastChannel('a').postMessage('all')</script>"
+    ),
+    "fonts": "<script>act = () => document.fonts.ready.then(() => say('fonts'))</script>",
+    "a place": "<script>act = () => navigator.geolocation.getCurrentPosition(() => say('here'), e => say('refused ' + e.code))</script>",
+    "devices": "<script>act = async () => say(Array.isArray(await navigator.mediaDevices.enumerateDevices()))</script>",
+    "a picture of a canvas": "<canvas id=c width=4></canvas><script>act = async () => say((await createImageBitmap(c)).width)</script>",
     "a canvas as a file": "<canvas id=c width=4 height=4></canvas><script>act = () => c.toBlob(b => say(b.type + (b.size > 20)))</script>",
     "leisure": "<script>act = () => requestIdleCallback(d => say('idle ' + (d.timeRemaining() > 0)), {timeout: 5000})</script>",
     "two frames": "<script>act = () => requestAnimationFrame(() => requestAnimationFrame(() => say('frames')))</script>",
@@ -114,6 +138,9 @@ IN_THE_TURN = {
         "=> { const p = e.ports[0]; p.onmessage = m => setTimeout(() => p.postMessage(m.data * 2), "
         "90) }']))); s.port.onmessage = e => say(e.data); s.port.postMessage(21) }</script>"
     ),
+    "a worker that asks a site": (
+        "<script>act = () => { const w = new Worker('/asks.js'); w.onmessage = e => say(e.data); w.postMessage(1) }</script>"
+    ),
     "a worker with a database": (
         "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new "
         "Blob(['indexedDB.open(`w`).onsuccess = () => postMessage(`opened`)']))); w.onmessage = e => "
@@ -122,6 +149,7 @@ IN_THE_TURN = {
 }
 MORE = {
     "/row": "row",
+    "/asks.js": "onmessage = async () => postMessage(await (await fetch('/row')).text())",
     "/dot.svg": (200, {"content-type": "image/svg+xml"}, "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
 }
 

@@ -3,11 +3,12 @@
   if (!kit.page) return;
   const add = kit.add;
   const MOTION = ["transitionrun", "transitionstart", "transitionend", "transitioncancel", "animationstart", "animationiteration", "animationend", "animationcancel"];
-  const FRAMES = new Set([...MOTION, "webkitTransitionEnd", "webkitAnimationEnd", "scroll", "scrollend", "close", "cancel", "fullscreenchange"]);
+  const FRAMES = new Set([...MOTION, "webkitTransitionEnd", "webkitAnimationEnd", "scroll", "scrollend", "close", "cancel", "fullscreenchange", "beginEvent", "endEvent", "repeatEvent"]);
   const heed = (type, target) => {
     if (FRAMES.has(type) && (target instanceof Node || target === globalThis)) {
       kit.uses.frames = true;
       if (/transition|animation/i.test(type)) kit.uses.transitions = true;
+      if (/.cancel$/.test(type)) kit.uses.cut = true;
     }
   };
   EventTarget.prototype.addEventListener = function (type, listener) {

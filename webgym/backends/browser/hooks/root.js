@@ -15,7 +15,9 @@
   kit.never = clearTimeout.bind(global);
   kit.inherited = (own) => ({ clock: settings.clock, seed: settings.seed, ...own });
   kit.source = (own) => `(${root})(${JSON.stringify(kit.inherited(own))}, [${parts.map(String).join(",")}]);\n`;
-  kit.wrap = (owner, name, make) => {
+  kit.wrap = (given, name, make) => {
+    let owner = given;                                     // what a worker can do belongs to its global object's prototypes
+    while (given === global && owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
     const slot = owner ? Object.getOwnPropertyDescriptor(owner, name) : undefined;
     if (typeof slot?.value === "function") Object.defineProperty(owner, name, { ...slot, value: make(slot.value) });
   };

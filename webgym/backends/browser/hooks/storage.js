@@ -3,7 +3,7 @@
 // Virtual time passes while a page has nothing to do. So a page that waits for such an answer is given something to do: a message to
 // itself, again and again. What takes too long is waited for no more.
 (kit) => {
-  const MOST = 30000;                                      // messages, a second or two of real time
+  const MOST = 300000;                                     // messages, a second or two of processor time
   const held = new Set();
   if (kit.page) {
     const { port1, port2 } = new MessageChannel();
@@ -51,6 +51,11 @@
     Response: ["text", "json", "arrayBuffer", "blob", "formData", "bytes"],
     IDBFactory: ["databases"],
     BaseAudioContext: ["decodeAudioData"],
+    OfflineAudioContext: ["startRendering"],
+    MediaDevices: ["enumerateDevices"],
+    RTCPeerConnection: ["createOffer", "createAnswer"],
+    Navigator: ["getBattery"],
+    LockManager: ["query"],
     ServiceWorkerContainer: ["register", "getRegistration", "getRegistrations"],
     ServiceWorkerRegistration: ["update", "unregister"],
   };
