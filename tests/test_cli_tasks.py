@@ -48,6 +48,7 @@ def test_a_new_pack_validates_at_once(webgym, cafe):
     assert all(audit["trusted"] and not audit["notes"] and audit["tried"]["oracle"]["wins"] == 3 for audit in audits)
 
 
+@pytest.mark.slow
 def test_a_new_python_pack_inside_ones_own_tasks_folder_validates_at_once(webgym):
     code, out, err = webgym("tasks", "new", "todo-list", "--python", "--folder", "tasks/todo-list")
     assert code == 0, err
@@ -56,6 +57,7 @@ def test_a_new_python_pack_inside_ones_own_tasks_folder_validates_at_once(webgym
     assert out.splitlines()[0] == "todo-list.add: can be trusted"
 
 
+@pytest.mark.slow
 def test_a_new_pack_with_goals_oracles_and_wordings_validates_at_once(webgym):
     code, out, err = webgym("tasks", "new", "tool-library", "--templated")
     assert code == 0, err

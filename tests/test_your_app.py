@@ -59,6 +59,7 @@ def audited(path, seeds=3):
             assert found.problems == (), found.lines()
 
 
+@pytest.mark.slow
 def test_the_application_is_a_gym_in_ten_lines(folder):
     target = folder()
     lines = FILES["tasks.yaml"].splitlines()

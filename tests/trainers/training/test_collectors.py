@@ -94,6 +94,7 @@ def during(trainer: Trainer, harm: Callable[[], object]) -> Trainer:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_killed_again_and_again_changes_no_bit(model: Path, local: Trainer, tmp_path: Path) -> None:
     with processes(2) as nodes:
 

@@ -74,6 +74,7 @@ def said(folder, task_id):
     return loop_thread().run(examine(url, task))
 
 
+@pytest.mark.slow
 def test_a_form_that_writes_becomes_a_task_that_can_be_trusted(book, capsys):
     folder = book()
     file, notes = new_application.create("guests", COMMAND, folder)

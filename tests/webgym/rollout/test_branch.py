@@ -58,7 +58,7 @@ def test_estimates():
     assert Estimate(0.5, 0.3, 9).minus(Estimate(0.2, 0.4, 5)) == Estimate(0.3, 0.5, 5)
 
 
-@pytest.mark.parametrize("gamma", [1.0, 0.9])
+@pytest.mark.parametrize("gamma", [1.0, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_continuations_come_to_the_exact_values(arena, recorded, gamma):
     exact = registry.task(TASK).exact(SEED, lambda asked: [chances_of(*question) for question in asked], gamma)
     found = truths(arena.collect, Writer(), recorded, 150, gamma)

@@ -16,6 +16,8 @@ from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Retries
 from webgym.types import Completion, EpisodeKey, Wait
 
+STRUCK = [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]  # a deadline has to pass for what only stops
+
 
 @pytest.fixture
 def at(monkeypatch, tmp_path):
@@ -47,7 +49,7 @@ def gone(process: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize("number", STRUCK, ids=["killed", "stopped"])
 @pytest.mark.parametrize("whose", ["browser", "driver"])
 def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number, tmp_path):
     generation, folders = pool().generation, len(list(tmp_path.glob("playwright*")))
@@ -61,6 +63,7 @@ def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number,
     assert len(list(tmp_path.glob("playwright*"))) == folders == 2  # those of the new one, in place of the old one's
 
 
+@pytest.mark.slow
 def test_a_spare_of_a_browser_that_answers_no_more_is_not_used(at):
     profiles = pool()._profiles
     run(prepared(profiles))
@@ -85,6 +88,7 @@ def test_a_renderer_that_is_killed_is_told_from_a_browser_that_is(at):
     assert pool().generation == generation
 
 
+@pytest.mark.slow
 def test_a_renderer_that_is_stopped_is_a_fault_and_does_not_stay(at):
     stopped = renderers()
     for one in stopped:
@@ -146,7 +150,7 @@ class Striking:
         return Completion("wait(1)" if observation.turn < 2 else "stop('')")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)], ids=["killed", "stopped"])
+@pytest.mark.parametrize("number", STRUCK, ids=["killed", "stopped"])
 def test_an_episode_whose_driver_goes_is_played_again(number, monkeypatch):
     monkeypatch.setattr(chromium, "ANSWER_S", 2.0)
     monkeypatch.setattr(profile, "CLOSE_S", 1.0)
