@@ -1,7 +1,7 @@
 """One browser process with a driver of its own: started together, asked whether they answer, and ended by force where they do not.
 
-A process that was stopped (SIGSTOP, a swap storm) is connected and never answers, and Playwright does not tell of a driver that died. So
-the only sign of life is an answer.
+A process that was stopped (SIGSTOP, a swap storm) is connected and never answers, and Playwright does not tell those who wait that a driver
+died. So the only sign of life is an answer.
 """
 
 import asyncio
@@ -12,9 +12,10 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from playwright.async_api import Browser, CDPSession, async_playwright
 from playwright.async_api import Error as PlaywrightError
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 LAUNCH_S = 60.0  # that a browser may take to start
 ANSWER_S = 10.0  # that it may take to answer the smallest question
 END_S = 5.0  # that it may take to close in order
+
+
+_lost: "WeakKeyDictionary[Browser, asyncio.Future[None]]" = WeakKeyDictionary()
 
 
 class Chromium:
@@ -69,6 +73,7 @@ class Chromium:
             handle_sigterm=False,
             handle_sighup=False,
         )
+        _lost[self.browser] = self._manager._client._transport.on_error_future
         self._root = await self.browser.new_browser_cdp_session()
         self._folders += _profile_of((await self._root.send("SystemInfo.getInfo"))["commandLine"])
         processes = (await self._root.send("SystemInfo.getProcessInfo"))["processInfo"]
@@ -114,6 +119,25 @@ class Chromium:
         for started in () if wire is not None else drivers() - self._others:  # it was given up before Playwright told of it
             with contextlib.suppress(ProcessLookupError):
                 os.kill(started, signal.SIGKILL)
+
+
+def lost_driver(browser: Browser) -> "asyncio.Future[None]":
+    """What is done as soon as the driver of a browser is gone; Playwright keeps it to itself, and lets all that waits go on waiting."""
+    return _lost[browser]
+
+
+@contextlib.contextmanager
+def at_once(deadline: asyncio.Timeout, lost: "asyncio.Future[None]") -> Iterator[None]:
+    """Let a deadline pass when something is lost, whatever time is left."""
+
+    def pass_now(_: object) -> None:
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+    lost.add_done_callback(pass_now)
+    try:
+        yield
+    finally:
+        lost.remove_done_callback(pass_now)
 
 
 async def _tried(work: Any) -> None:

@@ -21,6 +21,7 @@ from webgym import types as t
 from webgym.backends import base
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
+from webgym.backends.browser.chromium import at_once, lost_driver
 from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
@@ -373,10 +374,15 @@ class Session:
 
     async def _guard(self, work: Awaitable[T], timeout_s: float) -> T:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
+        gone = lost_driver(self._profile.browser)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await work
+            async with asyncio.timeout(timeout_s) as deadline:
+                with at_once(deadline, gone):
+                    return await work
         except TimeoutError:
+            if gone.done():
+                self._broken = True
+                raise BrowserFault("the browser's driver is gone") from None
             await self._interrupt()
             raise PageError(f"the page did not come to rest within {timeout_s:g} s") from None
         except PlaywrightError as error:
@@ -384,11 +390,15 @@ class Session:
             if self.alive and not any(word in words for word in ("closed", "crashed", "detached")):
                 raise PageError(words) from error
             self._broken = True
-            if any(tab.lost for tab in self._tabs):
-                raise HangFault("a page held up the frames of others and was closed") from error
-            if self._crashed and self._profile.browser.is_connected():
-                raise RendererFault(f"the process of a page is gone: {words}") from error
-            raise BrowserFault(f"the browser is gone: {words}") from error
+            raise self._gone(words) from error
+
+    def _gone(self, words: str) -> BrowserFault:
+        """The fault of a page that is there no more, by what took it away."""
+        if any(tab.lost for tab in self._tabs):
+            return HangFault("a page held up the frames of others and was closed")
+        if self._crashed and self._profile.browser.is_connected():
+            return RendererFault(f"the process of a page is gone: {words}")
+        return BrowserFault(f"the browser is gone: {words}")
 
     async def _interrupt(self) -> None:
         """Stop what does not end; raises BrowserFault when the browser does not answer."""
@@ -486,12 +496,12 @@ class Session:
             await self.tab.settle()
             self._notices.append("a new tab was opened")
         living = [tab for tab in self._tabs if not tab.page.is_closed()]
+        if not self.alive and not living:
+            raise self._gone("all pages are closed")
         if len(living) < len(self._tabs):
             self._current = min(self._current, len(living) - 1)
             self._tabs = living
             if not living:
-                if not self.alive:
-                    raise BrowserFault("the browser is gone, and all its pages with it")
                 await self.new_tab()
                 self._notices.append("the last tab closed itself: this one is empty")
 
