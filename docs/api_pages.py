@@ -167,17 +167,19 @@ def page(title: str, files: list[Path]) -> str:
             if other not in own and other not in stated:
                 where, found = defined(name, other)
                 if isinstance(found, Documented):
-                    lines += _entry(where, found, 0)
+                    lines += _entry(where, found, 0, shown=name)
                 elif found is not None:
                     lines += _value(found, "data", 0)
     return "\n".join(lines) + "\n"
 
 
-def _entry(module: str, node: Documented, depth: int, text: str | None = None) -> list[str]:
+def _entry(module: str, node: Documented, depth: int, text: str | None = None, *, shown: str = "") -> list[str]:
+    """The entry of a definition in `module`, on the page of `shown` if that is another one."""
     indent = "   " * depth
     kind = "class" if isinstance(node, ast.ClassDef) else "method" if depth else "function"
     text = (ast.get_docstring(node) or "") if text is None else text
-    lines = [f"{indent}.. py:{kind}:: {_signature(node)}", "", *_indented(text, depth + 1), ""]
+    indexed = [] if depth or tree_of(f"{shown or module}.{node.name}") is None else ["   :no-index:"]  # a module has the same name
+    lines = [f"{indent}.. py:{kind}:: {_signature(node)}", *indexed, "", *_indented(text, depth + 1), ""]
     if isinstance(node, ast.ClassDef):
         for value in values(node.body).values():
             if value.text and not value.name.startswith("_"):

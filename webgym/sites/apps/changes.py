@@ -38,7 +38,11 @@ class Changes:
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """True if two states of :class:`Changes` are the same; rows that were added have no order."""
+    """True if two states of :class:`Changes` are the same; rows that were added have no order, and a price of 490 is one of 490.0.
+
+    >>> alike({"orders": {"added": [{"total": 490}, {"total": 9.5}]}}, {"orders": {"added": [{"total": 9.5}, {"total": 490.0}]}})
+    True
+    """
     return _unordered(one) == _unordered(other)
 
 
@@ -47,7 +51,7 @@ def _unordered(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(row.items())
+    return sorted((name, int(value) if isinstance(value, bool | float) and value == value // 1 else value) for name, value in row.items())
 
 
 def between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
