@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.01
 PATIENCE = 50  # ticks that a request may go without an answer before it is taken for a stream; they are longer on a busy machine
+STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most
 
@@ -53,6 +54,7 @@ class Streams:
         self._leaving: list[Parcel] = []  # what was taken and is not delivered yet
         self._left = asyncio.Event()
         self._ages: dict[Exchange, int] = {}
+        self._asked_for: Counter[str] = Counter()  # in this wait, how often each address was
         self.heard: Counter[str] = Counter()  # connections, and messages of pages over WebSockets, by the URL
         self.live = False  # a browser keeps the page's time: else all is handed on at once
         self.holding = False  # what is no stream, too: the page's time runs on without waiting for requests
@@ -108,6 +110,7 @@ class Streams:
     def begin(self, exchange: Exchange) -> None:
         """Note a new exchange."""
         self.heard[exchange.url] += 1
+        self._asked_for[exchange.address] += 1
 
     async def handed_on(self, exchange: Exchange) -> None:
         """Wait until all that the exchange said is on its way: a server takes it for broken else."""
@@ -143,13 +146,21 @@ class Streams:
 
     # --- requests that are answered late --------------------------------------------------------------------------------------
 
+    def wait(self) -> None:
+        """Say that the page's time begins to wait."""
+        self._asked_for.clear()
+
     def late(self) -> bool:
         """True if only streams are open, so that the page's time must go on without them. To be asked every tick while it waits.
 
-        A request that went without an answer for long enough is known as a stream from then on.
+        A request that went without an answer for long enough is known as a stream from then on, and so are those of an address that is
+        asked for again and again.
         """
         open_now = self._asked()
         self._ages = {x: self._ages.get(x, 0) + 1 for x in open_now}
+        if storm := [address for address, count in self._asked_for.items() if count >= STORM]:
+            self.know(storm)
+            return True
         old = [x for x in open_now if self._is_known(x) or self._ages[x] >= PATIENCE]
         if not old or len(old) < len(open_now):
             return False

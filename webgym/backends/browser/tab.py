@@ -388,6 +388,7 @@ class Tab:
 
     async def _expires(self, streams: Streams) -> bool:
         """False where only streams are open, which never let time expire."""
+        streams.wait()
         while True:
             try:
                 async with asyncio.timeout(TICK_S):

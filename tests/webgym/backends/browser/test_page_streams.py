@@ -287,3 +287,10 @@ def test_it_looks_like_the_browsers_own(at):
     )
     assert at.js(asked) == [True, f"http://{HOST}/none", False, True, None, 2, 1, "EventSource", "[object EventSource]", 2]
     assert at.js("(() => { try { new EventSource('http://[') } catch (e) { return e.name } })()") == "SyntaxError"
+
+
+def test_a_worker_that_asks_without_end_does_not_hold_the_page(at):
+    """Its requests follow each other so closely that one is always open, to the browser, which would wait for ever."""
+    asks = "for (;;) { const x = new XMLHttpRequest(); x.open('POST', '/sent', false); x.send() }"
+    at.open("<script>new Worker('/asks.js')</script><button onclick='document.title = 1'>go", {"/asks.js": asks, "/sent": ""})
+    assert at.do(Click(at.ref("go"))).title == "1"
