@@ -73,13 +73,19 @@ bench-trl: $(STAMP)  ## our update beside TRL's GRPO step: losses, then tokens p
 	$(PY) -m benchmarks.trl $(ARGS)
 
 # AgentLab and BrowserGym come without their own requirements: they pin another playwright. The packages of $(VENV) are seen from there.
+# AgentLab imports the WebArena of BrowserGym, which asks the internet for a tokenizer of NLTK; a wheel of PyPI holds the same files.
 $(AGENTLAB)/.installed: | $(STAMP)
 	@echo "installing AgentLab 0.4.2 into $(AGENTLAB): a minute or two"
 	$(PY) -m venv $(AGENTLAB)
 	$(PY) -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > $$(echo $(AGENTLAB)/lib/python3*/site-packages)/webgym.pth
 	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check --no-deps agentlab==0.4.2 browsergym-experiments==0.13.3
-	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check 'openai>=1.7,<2' litellm anthropic dataclasses-json tiktoken pandas \
+	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check 'openai>=1.7,<2' litellm anthropic dataclasses-json tiktoken 'pandas<3' \
 		gitpython python-slugify python-dotenv joblib contexttimer ipython
+	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check --no-deps browsergym-webarena==0.13.3
+	$(AGENTLAB)/bin/python -m pip install -qq --disable-pip-version-check nltk
+	$(AGENTLAB)/bin/python -m pip download -qq --disable-pip-version-check --no-deps -d $(AGENTLAB)/wheels llama-index-core==0.14.25
+	cd $(AGENTLAB) && $(abspath $(PY)) -m zipfile -e wheels/llama_index_core-*.whl unpacked
+	mv $(AGENTLAB)/unpacked/llama_index/core/_static/nltk_cache $(AGENTLAB)/nltk_data && rm -r $(AGENTLAB)/unpacked $(AGENTLAB)/wheels
 	@touch $@
 
 agentlab: browser $(AGENTLAB)/.installed  ## AgentLab's GenericAgent on our tasks: a study of five tasks against a scripted OpenAI server

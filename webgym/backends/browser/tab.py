@@ -43,6 +43,7 @@ EDGE_MS = 0.013  # after a turn's time: whether a timer runs that is due at the 
 LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
 READINGS = 4  # of a page that moves while it is read
+TIME_S = "(performance.timeOrigin + performance.now()) / 1000"  # of a world whose clock is the browser's
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
 
 
@@ -91,6 +92,7 @@ class Tab:
         self._granted = 0.0  # to this document
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
+        self._moment: asyncio.Task[float | None] | None = None  # the page's time, until it goes on
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
         self._listen(cdp)
         page.on("close", self._on_close)
@@ -127,9 +129,31 @@ class Tab:
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
-        if method == "Input.dispatchMouseEvent" and params is not None and self.frames.controlled:
-            return await self._mouse(params)
+        if params is not None and method in ("Input.dispatchMouseEvent", "Input.dispatchKeyEvent"):
+            params = await self._dated(params)
+            if method == "Input.dispatchMouseEvent" and self.frames.controlled:
+                return await self._mouse(params)
         return await self._cdp.send(method, params)
+
+    async def _dated(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event of input at the page's own time, which stands still meanwhile.
+
+        By the browser's time it would be hours before the page's own beginning. The page sees that, and a page that goes on to another
+        address after a click (a "soft navigation", to Chromium) ends its process over it.
+        """
+        if self._moment is None:
+            self._moment = asyncio.ensure_future(self._time())
+        time_s = await asyncio.shield(self._moment)
+        return event if time_s is None else {**event, "timestamp": time_s}
+
+    async def _time(self) -> float | None:
+        """Seconds since 1970 by the page's own time, whatever its clock shows; None where it does not say."""
+        try:
+            asked = {"expression": TIME_S, "contextId": await self.worlds.bare(), "returnByValue": True}
+            return value_of(await self._cdp.send("Runtime.evaluate", asked))
+        except (PlaywrightError, PageError) as error:
+            log.debug("a page that does not tell its time: %s", error)
+            return None
 
     async def _mouse(self, event: dict[str, Any]) -> dict[str, Any]:
         """A mouse event. One of moving waits for a frame, unless a button follows at once: then one is drawn for it."""
@@ -159,6 +183,7 @@ class Tab:
 
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
+        self._moment = None
         if self.shown and not self.page.is_closed():
             await self.send("Input.setIgnoreInputEvents", {"ignore": not hears})
 
@@ -169,7 +194,7 @@ class Tab:
             self.worlds.forget()
             self._flow.forget()
             self.frames.leave()
-            self._uses, self._granted = 0, 0.0
+            self._uses, self._granted, self._moment = 0, 0.0, None
             self._navigating, self._loading, self._waits = False, True, LOADING_ROUNDS
             self._moved.set()
         elif event["frame"]["id"] == self._awaited:
@@ -373,6 +398,7 @@ class Tab:
         if self.page.is_closed():
             return
         self._expired.clear()
+        self._moment = None
         try:
             answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
             self._base = answer["virtualTimeTicksBase"]

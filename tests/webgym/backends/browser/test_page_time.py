@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines
-from webgym.types import Back, Click, Scroll, Wait
+from tests.webgym.pages import HOST, Visitor, lines
+from webgym.types import Back, Click, Scroll, Type, Wait
 
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
 
@@ -96,6 +96,7 @@ IN_THE_TURN = {
     "a picture of a canvas": "<canvas id=c width=4></canvas><script>act = async () => say((await createImageBitmap(c)).width)</script>",
     "a canvas as a file": "<canvas id=c width=4 height=4></canvas><script>act = () => c.toBlob(b => say(b.type + (b.size > 20)))</script>",
     "leisure": "<script>act = () => requestIdleCallback(d => say('idle ' + (d.timeRemaining() > 0)), {timeout: 5000})</script>",
+    "when it was pressed": "<script>act = () => say(event.timeStamp - performance.now()); onkeydown = act</script>",
     "two frames": "<script>act = () => requestAnimationFrame(() => requestAnimationFrame(() => say('frames')))</script>",
     "a database": (
         "<script>act = () => { const r = indexedDB.open('d', 1); r.onupgradeneeded = () => "
@@ -185,6 +186,25 @@ def test_it_comes_in_the_turn_and_is_the_same_for_a_slow_policy(at, kind):
 def test_rows_that_come_when_the_end_is_seen_are_there_at_once(at):
     at.open(page(IN_THE_TURN["rows that come when the end is seen"]), MORE)
     assert "row1" in log(at)
+
+
+def test_input_comes_at_the_moment_of_the_page(at):
+    at.open("<input aria-label=a oninput=tell() onkeydown=tell() onmousedown=tell() onclick=tell()><p id=log><script>"
+            "const tell = () => log.append(event.timeStamp - performance.now(), ' ')</script>")  # fmt: skip
+    at.do(Wait(700))
+    at.do(Click(at.ref("a")))
+    at.do(Type("b"))
+    assert lines(at.observation)[1] == "text 0 0 0 0"
+
+
+@pytest.mark.parametrize("how", ["location.hash = 'r'", "history.pushState(1, '', '/three')"])
+def test_an_application_that_goes_on_without_a_new_document_does_not_end_its_process(at, how):
+    """Chromium takes that, after a click, for a navigation, and cannot bear input that came before the page began."""
+    shop = f"<button onclick=\"t.value = 'words'; {how}\">go</button><textarea id=t></textarea><script>onscroll = () => 0</script>"
+    at.open("<a href=/two>two</a>", {"/two": shop})
+    at.do(Click(at.ref("two")))
+    assert "words" in str(lines(at.do(Click(at.ref("go")))))
+    assert at.do(Wait(100)).url.startswith(f"http://{HOST}/t")
 
 
 def test_motion_ends_at_its_own_time(at):

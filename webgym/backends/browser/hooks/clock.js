@@ -16,6 +16,8 @@
   NativeDate.prototype.constructor = Shifted;
   globalThis.Date = Shifted;
   Object.defineProperty(perf, "now", { value: passed, configurable: true, writable: true });
+  const stamp = Object.getOwnPropertyDescriptor(Event.prototype, "timeStamp");
+  Object.defineProperty(Event.prototype, "timeStamp", { ...stamp, get() { return Math.floor(kit.apply(stamp.get, this, []) - begun + 0.25); } });
   for (const name of ["format", "formatToParts"]) {
     const owner = Intl.DateTimeFormat.prototype, slot = Object.getOwnPropertyDescriptor(owner, name);
     if (slot.get) Object.defineProperty(owner, name, { ...slot, get() { const show = slot.get.call(this); return (date = now()) => show(date); } });
