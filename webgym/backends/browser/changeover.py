@@ -133,25 +133,24 @@ class Changeover:
         episode.traces.origins.add(origin_of_url(url))  # which the browser's cache may answer for
         self._listener.serve(episode, self._gate)
 
-    async def arrive(self, tab: Tab, url: str, hosts: Sequence[str], asked: str) -> Any:
+    async def arrive(self, tab: Tab, url: str, hosts: Sequence[str]) -> None:
         """Clear what the last episode left, now that the first page is there and has not run, and let its requests through.
 
-        Returns the value of the expression `asked` in the page. Raises Spent where something of the last episode came meanwhile.
+        Raises Spent where something of the last episode came meanwhile.
         """
         assert self._played is not None
         found = origin_of_url(url)
-        told = f"(window.name = '', sessionStorage.clear(), localStorage.clear(), {asked})"
+        told = "(window.name = '', sessionStorage.clear(), localStorage.clear())"
         if self._gate is None:
-            value = await tab.page_value(told)
+            await tab.page_value(told)
         else:
             cleared = (self._clear_storage(tab, origin(host), found) for host in hosts)
-            value, cookies, *_ = await asyncio.gather(tab.page_value(told), self._context.cookies(), self._barrier(tab, found), *cleared)
+            _, cookies, *_ = await asyncio.gather(tab.page_value(told), self._context.cookies(), self._barrier(tab, found), *cleared)
             if not {f"{cookie.get('name')}={cookie.get('value')}" for cookie in cookies} <= self._gate.cookies:
                 raise Spent("cookies that came late")
             self._must_be_quiet()
             self._listener.serve(self._played)
         self._visited |= self._played.traces.origins | {found}
-        return value
 
     def _must_be_quiet(self) -> None:
         """Raises Spent if the last page still does something."""

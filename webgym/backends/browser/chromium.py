@@ -122,7 +122,7 @@ class Chromium:
 
 
 def lost_driver(browser: Browser) -> "asyncio.Future[None]":
-    """What is done as soon as the driver of a browser is gone; Playwright keeps it to itself, and lets all that waits go on waiting."""
+    """A future that is done as soon as the driver of a browser is gone; Playwright lets all that waits for it go on waiting."""
     return _lost[browser]
 
 

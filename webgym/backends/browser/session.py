@@ -43,7 +43,6 @@ MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cu
 MAX_TABS = 10
 MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
-TIME_MS = "performance.timeOrigin + new Event('').timeStamp"  # of a page, whatever its clock shows
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 
@@ -220,8 +219,8 @@ class Session:
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
         await tab.navigate(url)
-        time_ms = await changeover.arrive(tab, url, self._hosts, TIME_MS)
-        self._behind = time_ms < 1e3 * time.time() + AHEAD_MS / 2
+        _, time_s = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.time_s())
+        self._behind = time_s is None or 1e3 * (time_s - time.time()) < AHEAD_MS / 2
         await self._gifts.within(tab)
 
     async def start_here(self) -> None:

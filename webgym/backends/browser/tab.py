@@ -44,6 +44,8 @@ LAST_MS = 1.0  # of a budget, for what the last frame has told the page
 FIRST_MS = 50.0  # for a document that is found to wait for frames
 READINGS = 4  # of a page that moves while it is read
 TIME_S = "(performance.timeOrigin + performance.now()) / 1000"  # of a world whose clock is the browser's
+DATED = ("Input.dispatchMouseEvent", "Input.dispatchKeyEvent")
+INPUT = (*DATED, "Input.insertText", "Input.dispatchDragEvent", "Input.setInterceptDrags")
 LOADING_MS, LOADING_ROUNDS = 0.001, 500  # virtual time granted while pictures load, and how often: together less than the clock shows
 
 
@@ -129,24 +131,24 @@ class Tab:
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One CDP command."""
-        if params is not None and method in ("Input.dispatchMouseEvent", "Input.dispatchKeyEvent"):
-            params = await self._dated(params)
+        if params is not None and method in INPUT:
+            time_s = await self._now()
+            params = params if time_s is None or method not in DATED else {**params, "timestamp": time_s}
             if method == "Input.dispatchMouseEvent" and self.frames.controlled:
                 return await self._mouse(params)
         return await self._cdp.send(method, params)
 
-    async def _dated(self, event: dict[str, Any]) -> dict[str, Any]:
-        """An event of input at the page's own time, which stands still meanwhile.
+    async def _now(self) -> float | None:
+        """The time of events of input: the page's own, which stands still meanwhile. What is sent together is sent in its order.
 
-        By the browser's time it would be hours before the page's own beginning. The page sees that, and a page that goes on to another
+        By the browser's time they would be hours before the page's own beginning. The page sees that, and a page that goes on to another
         address after a click (a "soft navigation", to Chromium) ends its process over it.
         """
         if self._moment is None:
-            self._moment = asyncio.ensure_future(self._time())
-        time_s = await asyncio.shield(self._moment)
-        return event if time_s is None else {**event, "timestamp": time_s}
+            self._moment = asyncio.ensure_future(self.time_s())
+        return await asyncio.shield(self._moment)
 
-    async def _time(self) -> float | None:
+    async def time_s(self) -> float | None:
         """Seconds since 1970 by the page's own time, whatever its clock shows; None where it does not say."""
         try:
             asked = {"expression": TIME_S, "contextId": await self.worlds.bare(), "returnByValue": True}

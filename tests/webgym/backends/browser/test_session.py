@@ -12,7 +12,7 @@ import pytest
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, lines, pool, run, visitor
 from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.profile import LISTENERS
-from webgym.backends.browser.session import AHEAD_MS, TIME_MS
+from webgym.backends.browser.session import AHEAD_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault
@@ -541,7 +541,7 @@ def test_episodes_begin_ahead_of_real_time(at, leave):
     session = at.env.session
     for _ in range(3):
         at.open("<script>seen = history.length</script><p>start", pages, hosts=(HOST, OTHER))
-        assert at.js(TIME_MS) > 1000 * time.time() + AHEAD_MS * 5 / 6
+        assert run(session.tab.time_s()) > time.time() + AHEAD_MS / 1000 * 5 / 6
         assert at.js(f"[Date.now() - 1000 * {at.task.clock_s}, seen, history.length, document.referrer]") == [500, 2, 1, ""]
         at.step(Goto(leave))
     assert at.env.session is session and next(path for _, path, _, _ in at.visit.requests) == "/"  # no site hears of the page between
