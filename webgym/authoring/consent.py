@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from webgym.errors import TaskFileError, UsageError
-from webgym.sites.apps.files import LEFT_OUT, LINKED
+from webgym.sites.apps.files import LEFT_OUT, is_linked
 
 MOST_FILES = 50_000  # of a folder that is trusted as a whole
 PROGRAMS = {
@@ -79,7 +79,7 @@ def _programs(folder: Path, seen: list[int] | None = None) -> Iterator[Path]:
         seen[0] += 1
         if seen[0] > MOST_FILES:
             raise UsageError(f"{folder} and its neighbours have more than {MOST_FILES:,} files: put the task file into a folder of its own")
-        if entry.name in LEFT_OUT or entry.name in LINKED:
+        if entry.name in LEFT_OUT or is_linked(entry):
             continue
         if entry.is_dir() and not entry.is_symlink():
             yield from _programs(entry, seen)

@@ -63,7 +63,7 @@ def reply_to_busier(page: Observation) -> Memory:
     found = {}
     for title in (one, other):
         page = yield from topic(page, title)
-        found[title] = sum(node.text == "quote" for node in page.nodes)
+        found[title] = sum(node.text == "edit" for node in page.nodes)  # one's own comment has no "quote"
     page = yield from topic(page, max(found, key=found.__getitem__))
     assert any(node.text == NEW for node in page.nodes)
     yield from published(page, text)

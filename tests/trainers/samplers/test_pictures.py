@@ -55,7 +55,7 @@ def test_nothing_that_is_kept_is_shared_between_pictures(kind, settings, model, 
         assert sampler.counters.prompt_tokens == read[5] + 70
         at_once = [sampler.submit(range(30, 80), 0, SAMPLING, key) for key in ("red", "blue", "red")]
         assert len({future.result(60).ids for future in at_once}) == 1
-        assert sampler.counters.prompt_tokens == read[5] + 170
+        assert sampler.counters.prompt_tokens - read[5] in (170, 171)  # one more where the first of two had ended before the second came
 
 
 class Asked:

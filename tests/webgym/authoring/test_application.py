@@ -177,6 +177,9 @@ def test_trust_is_kept_until_a_program_changes(written, tmp_path):
     read(file, trust=True)
     read(file)
     (file.parent / "notes.txt").write_text("data is no program")
+    (file.parent / "env-3.12").mkdir()
+    (file.parent / "env-3.12/pyvenv.cfg").write_text("home = /usr/bin")
+    (file.parent / "env-3.12/installed.py").write_text("a virtual environment is what the programs are built on")
     read(file)
     (file.parent / "app.py").write_text("print(2)")
     with pytest.raises(TaskFileError, match="is not trusted"):

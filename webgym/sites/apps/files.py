@@ -10,6 +10,11 @@ NEWER_NS = 1_000_000  # by which a file that was put back is newer
 LEFT_OUT = (".git", ".hg", "__pycache__", ".pytest_cache")
 
 
+def is_linked(entry: Path) -> bool:
+    """True for what an application is built on: packages of npm, and a virtual environment of Python by whatever name."""
+    return entry.name in LINKED or (entry / "pyvenv.cfg").is_file()
+
+
 def inside(folder: Path, path: str) -> Path:
     """The path below the folder. Raises ValueError where it would leave the folder, by name or by a link.
 
@@ -37,7 +42,7 @@ def _copy_folder(source: Path, target: Path, withheld: Collection[Path], roots: 
     for entry in sorted(source.iterdir()):
         if entry.name in LEFT_OUT or entry in withheld:
             continue
-        if entry.name in LINKED and entry.is_dir():
+        if is_linked(entry) and entry.is_dir():
             (target / entry.name).symlink_to(entry.resolve(), target_is_directory=True)
         elif entry.is_dir() and not entry.is_symlink():
             _copy_folder(entry, target / entry.name, withheld, roots)

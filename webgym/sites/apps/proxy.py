@@ -34,7 +34,7 @@ class Proxy:
         query = scope.get("query_string", b"")
         target = raw.encode("latin-1", "replace") + (b"?" + query if query else b"")
         sides = self._sides(address, scope)
-        until = time.monotonic() + AWAY_S
+        until, again = time.monotonic() + AWAY_S, scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         try:
             while True:
                 try:
@@ -46,6 +46,15 @@ class Proxy:
                 except Refused as error:  # nothing was sent yet; a server that reloads itself is away for a moment
                     if (how := await _until_ended(ended)) or time.monotonic() > until:
                         return f"it takes no requests: {how or error}"
+                except Broken as error:  # it went away with a connection that it had taken: what only asks is asked once more
+                    if (
+                        not again
+                        or isinstance(error, _Begun)
+                        or not isinstance(error.__cause__, ConnectionError)
+                        or await _until_ended(ended)
+                    ):
+                        raise
+                    again = False
         except Broken as error:
             if how := await _until_ended(ended):
                 return f"its process went away while it answered {scope['path']}: {how}"
