@@ -35,7 +35,7 @@ def site() -> InstalledServer:
         f"http://{HOST}/",
         ["{python}", "{wsgi}", "project.wsgi:application", "{port}"],
         ready="/catalogue/",
-        reset=[Sqlite(DATABASE), Copy("clock.txt")],
+        reset=[Sqlite(DATABASE), Copy("index"), Copy("clock.txt")],  # the index of words hears of reviews
         readers={"changes": Changes(DATABASE, RECIPE.snapshot / DATABASE, QUERIES)},
         same_for_all=["/static/*"],
     )
