@@ -28,8 +28,7 @@ LAUNCH_S = 60.0  # that a browser may take to start
 ANSWER_S = 10.0  # that it may take to answer the smallest question
 END_S = 5.0  # that it may take to close in order
 
-
-_lost: "WeakKeyDictionary[Browser, asyncio.Future[None]]" = WeakKeyDictionary()
+_lost: "WeakKeyDictionary[Browser, asyncio.Future[None]]" = WeakKeyDictionary()  # done when a browser's driver is gone
 
 
 class Chromium:

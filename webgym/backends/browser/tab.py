@@ -185,7 +185,7 @@ class Tab:
 
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
-        self._moment = None
+        self._moment = None  # another tab of the same process may have let its time pass
         if self.shown and not self.page.is_closed():
             await self.send("Input.setIgnoreInputEvents", {"ignore": not hears})
 
