@@ -33,6 +33,10 @@ class Broken(Exception):
     """The application closed the connection, or what it said is no HTTP."""
 
 
+class Cut(Broken):
+    """It closed the connection before it said a word, as one that reloads itself does."""
+
+
 class Unsendable(Exception):
     """The request cannot be said in HTTP/1.1."""
 
@@ -83,6 +87,7 @@ class Exchange:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEADERS)
+        self._heard = False  # whether a byte of the answer has come
         self._spare: socket.socket | None = None  # the connection once more, from which an answer can be read that it no longer hands out
 
     async def __aenter__(self) -> "Exchange":
@@ -139,7 +144,7 @@ class Exchange:
         """The beginning of the answer. Raises Broken."""
         while not isinstance(event := await self._event(), h11.Response):
             if not isinstance(event, h11.InformationalResponse):
-                raise Broken("it closed the connection without an answer")
+                raise self._broken("it closed the connection without an answer")
         return Answer(event.status_code, list(event.headers))
 
     async def body(self) -> AsyncIterator[bytes]:
@@ -152,10 +157,14 @@ class Exchange:
     async def _event(self) -> Any:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                self._http.receive_data(await self._received())
+                self._http.receive_data(part := await self._received())
+                self._heard = self._heard or bool(part)
         except (OSError, h11.RemoteProtocolError) as error:
-            raise Broken(f"{type(error).__name__}: {error}") from error
+            raise self._broken(f"{type(error).__name__}: {error}") from error
         return event
+
+    def _broken(self, how: str) -> Broken:
+        return Broken(how) if self._heard else Cut(how)
 
     async def _received(self) -> bytes:
         """The next bytes of the answer, b"" at its end. Raises OSError.

@@ -144,26 +144,37 @@ class PlainInstance:
                     raise
                 time.sleep(0.05)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], as_state: bool = False) -> Any:
-        target = quote(self._filled(path), safe="/?&=%:@!$'()*+,;~-._[]")
-        address, where = self.address, f"{method} {path}"
-        if self.address.scheme == "https":
+    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request on a connection of its own: the answer and its body. Raises OSError and HTTPException."""
+        address = self.address
+        if address.scheme == "https":
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 address.host, address.port, timeout=ASK_S, context=ssl.create_default_context()
             )
         else:
             connection = http.client.HTTPConnection(address.host, address.port, timeout=ASK_S)
+        try:
+            self._connect(connection)
+            connection.request(method, target, body, dict(headers))
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], as_state: bool = False) -> Any:
+        target = quote(self._filled(path), safe="/?&=%:@!$'()*+,;~-._[]")
+        where = f"{method} {path}"
         own = {"host": self._host} if self._host else {}
         sent = {"accept": "application/json, */*", "accept-encoding": "identity", **own, **with_secrets(headers)}
         try:
-            self._connect(connection)
-            connection.request(method, target, body, sent)
-            answer = connection.getresponse()
-            content = answer.read()
+            try:
+                answer, content = self._exchange(method, target, body, sent)
+            except ConnectionError:  # an application that reloads itself cuts a connection that it had taken
+                if method != "GET":
+                    raise
+                answer, content = self._exchange(method, target, body, sent)
         except (OSError, http.client.HTTPException) as error:
             raise Wrong(f"{where} got no answer from the application: {error!r}") from error
-        finally:
-            connection.close()
         try:
             text = decoded(content, answer.getheader("content-encoding") or "").decode("utf-8", "replace")
         except ValueError as error:

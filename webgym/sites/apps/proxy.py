@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from webgym.sites.apps.exchange import AWAY_S, Address, Broken, Exchange, Refused, Unsendable
+from webgym.sites.apps.exchange import AWAY_S, Address, Broken, Cut, Exchange, Refused, Unsendable
 from webgym.sites.apps.headers import Sides, request_headers, response_headers
 from webgym.sites.apps.patterns import fits, fits_any_spelling
 from webgym.sites.apps.websocket import POLICY, bridge
@@ -46,13 +46,8 @@ class Proxy:
                 except Refused as error:  # nothing was sent yet; a server that reloads itself is away for a moment
                     if (how := await _until_ended(ended)) or time.monotonic() > until:
                         return f"it takes no requests: {how or error}"
-                except Broken as error:  # it went away with a connection that it had taken: what only asks is asked once more
-                    if (
-                        not again
-                        or isinstance(error, _Begun)
-                        or not isinstance(error.__cause__, ConnectionError)
-                        or await _until_ended(ended)
-                    ):
+                except Cut:  # what only asks is asked once more
+                    if not again or await _until_ended(ended):
                         raise
                     again = False
         except Broken as error:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import socketserver
+import struct
 import sys
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -36,9 +37,11 @@ ANSWERS = {
     "/bad.json": OK + b"content-type: application/json\r\ncontent-length: 9\r\n\r\n{'tea': 1",
     "/no.json": OK + b"content-type: application/json\r\ncontent-length: 0\r\n\r\n",
     "/for-members": b"HTTP/1.1 302 Found\r\nlocation: /login?next=/for-members\r\ncontent-length: 0\r\n\r\n",
+    "/cut-once": OK + b"content-length: 2\r\n\r\nok",
     "/early": b"HTTP/1.1 413 Too Large\r\ncontent-length: 8\r\nconnection: close\r\n\r\ntoo much",
 }
 asked = {"times": 0}
+cut: set[str] = set()
 
 
 class Odd(socketserver.StreamRequestHandler):
@@ -63,6 +66,10 @@ class Odd(socketserver.StreamRequestHandler):
             self.server.socket.close()  # before the answer is whole: what comes now is refused, and not reset later
             self.connection.shutdown(socket.SHUT_RDWR)
             os.execv(sys.executable, [sys.executable, *sys.argv, "late"])
+        if parts.path == "/cut-once" and method not in cut:  # as a connection that a server took before it reloaded itself
+            cut.add(method)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
         if parts.path == "/environment":
             body = os.environ.get("TMPDIR", "").encode()
             self.wfile.write(OK + b"content-length: %d\r\n\r\n%s" % (len(body), body))

@@ -140,6 +140,22 @@ def test_an_application_that_reloads_itself_is_away_for_a_moment_and_no_fault():
     playing(test, odd())
 
 
+@pytest.mark.parametrize("asker", ["page", "reader"])
+def test_a_read_that_is_cut_is_asked_once_more_and_a_write_is_not(asker):
+    from webgym.sites.apps import Wrong
+
+    async def test(site, lease):
+        if asker == "page":
+            assert (await ask(site, lease, "/cut-once")).body == b"ok"
+            assert (await ask(site, lease, "/cut-once", "POST", b"x")).status == 502, "it may have been done"
+            return
+        assert await lease.instance.get("/cut-once") == "ok"
+        with pytest.raises(Wrong, match="POST /cut-once got no answer from the application"):
+            await lease.instance.post("/cut-once", json={"x": 1})
+
+    playing(test, odd())
+
+
 def test_an_application_that_is_starting_for_ever_is_a_fault(monkeypatch):
     import asyncio
 
