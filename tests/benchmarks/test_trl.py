@@ -61,7 +61,10 @@ def test_loss_and_gradient_are_trl_s(name: str, temperature: float, tmp_path: Pa
     inputs = {key: x.double() if x.is_floating_point() else x for key, x in trl.padded(found, range(4)).items()}
     theirs = trainer.compute_loss(trainer.model, inputs)
     theirs.backward()
+    with torch.no_grad():  # the size of the terms whose sum the loss is, as they cancel
+        size = abs(float(trainer.compute_loss(trainer.model, {**inputs, "advantages": inputs["advantages"].abs()})))
     total, gradient = our_gradient(copy.deepcopy(model), found, spec, temperature, tmp_path)
-    assert total == pytest.approx(float(theirs.detach()), rel=1e-6)
+    rounding = 2e-6  # of a ratio: TRL has log-probabilities, up to some 30 nats, in fp32 in any model
+    assert total == pytest.approx(float(theirs.detach()), abs=rounding * size)
     wanted = flat(trainer.model)
-    assert float((gradient - wanted).norm() / wanted.norm()) < 1e-6
+    assert float((gradient - wanted).norm() / wanted.norm()) < rounding
