@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scripted_model import MODEL, rehearsed, scripted
+from webgym.actions import parse, render
+from webgym.types import Message, Stop
 
 TASKS = ("miniwob.click-button", "miniwob.login-user", "miniwob.enter-text", "wizard.h3", "mail.star")
 SOLVED, GIVEN_UP = 3, 4
@@ -23,7 +25,9 @@ PACKAGES = ("agentlab", "browsergym-experiments", "browsergym-core", "playwright
 
 
 def as_generic_agent_reads_it(action: str) -> str:
-    """An answer of the model."""
+    """An answer of the model. BrowserGym's actions have no `stop`: a message to the user ends a task (:mod:`webgym.serve.agentlab`)."""
+    if isinstance(said := parse(action, "call"), Stop):
+        action = render(Message(said.answer or "It is done."), "call")
     return f"<think>\nThe script says so.\n</think>\n<action>\n{action}\n</action>"
 
 
@@ -51,7 +55,7 @@ def main() -> None:
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES))
     answers = rehearsed(TASKS, SOLVED, GIVEN_UP)
     with scripted(answers, as_generic_agent_reads_it) as url, tempfile.TemporaryDirectory(prefix="webgym-agentlab-") as folder:
-        os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY="none", AGENTLAB_EXP_ROOT=folder)
+        os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY="none", AGENTLAB_EXP_ROOT=folder, HF_HUB_OFFLINE="1")
         found = studied(arguments.keep or Path(folder), arguments.jobs)
     for row in found:
         print(f"{row['task']:<24} seed {row['seed']}: reward {row['reward']}, terminated {row['terminated']} {row['error'][:300]}")

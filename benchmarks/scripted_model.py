@@ -1,7 +1,7 @@
 """A server of OpenAI's chat completions whose answers are the oracles', for agents and trainers of others: they play, the script decides.
 
 It speaks over a real socket and knows an episode by its goal, which stands in the prompt. Each goal has its answers in order, once for each
-episode that is played with it.
+episode that is played with it. Who asks for more is told to give up.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def scripted(answers: Mapping[str, Sequence[str]], form: Callable[[str], str] = 
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             prompt = json.dumps(asked["messages"], ensure_ascii=False)
             goal = max((goal for goal in left if json.dumps(goal, ensure_ascii=False)[1:-1] in prompt), key=len)
-            message = {"role": "assistant", "content": form(next(left[goal]))}
+            message = {"role": "assistant", "content": form(next(left[goal], GIVES_UP))}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
             self._send({"id": "x", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], "usage": usage})

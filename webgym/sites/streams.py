@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 log = logging.getLogger(__name__)
 
 TICK_S = 0.01
-PATIENCE = 50  # ticks that a request may go without an answer before it is taken for a stream; they are longer on a busy machine
+PATIENCE = 100  # ticks that a request may go without an answer before it is taken for a stream; they are longer on a busy machine
 STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most
