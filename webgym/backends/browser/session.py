@@ -287,6 +287,7 @@ class Session:
             await self.tab.worlds.offer_clipboard()
         await self.tab.hear_input(True)
         tab = self.tab
+        tab.foresee_input()
         try:
             await perform(self, action)
             await self.tab.settle(action.ms if isinstance(action, t.Wait) else None)

@@ -144,9 +144,14 @@ class Tab:
         By the browser's time they would be hours before the page's own beginning. The page sees that, and a page that goes on to another
         address after a click (a "soft navigation", to Chromium) ends its process over it.
         """
+        self.foresee_input()
+        assert self._moment is not None
+        return await asyncio.shield(self._moment)
+
+    def foresee_input(self) -> None:
+        """Ask for the page's time beside what comes before input, rather than after it."""
         if self._moment is None:
             self._moment = asyncio.ensure_future(self.time_s())
-        return await asyncio.shield(self._moment)
 
     async def time_s(self) -> float | None:
         """Seconds since 1970 by the page's own time, whatever its clock shows; None where it does not say."""

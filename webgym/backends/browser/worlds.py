@@ -21,7 +21,9 @@ LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # wo
 
 
 def _text(name: str) -> str:
-    return FOLDER.joinpath(name).read_text("utf-8")
+    """A script without its indentation and its lines of comments: it is sent to each document."""
+    lines = (line.strip() for line in FOLDER.joinpath(name).read_text("utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 READER = f"""((ask, answer) => {{
@@ -98,11 +100,15 @@ class World:
         """Bring the reader's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
         world = await self.bare()
         names = ", ".join(map(json.dumps, self._names))
-        code = f"{self._clipboard.offer()}, {READER}({names}), {ACT}(), {RENDERING}({names}), webgym.preload() ? null : [{expression}]"
-        _, answer = await asyncio.gather(
+        # The browser compiles the reader once for all documents of a tab, as long as its text is the same.
+        reader = f"{READER}({names}), {ACT}(), {RENDERING}({names}), undefined"
+        first = f"{self._clipboard.offer()}, webgym.preload() ? null : [{expression}]"
+        _, read, answer = await asyncio.gather(
             self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
-            self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
+            self._tab.send("Runtime.evaluate", {"expression": reader, "contextId": world, "returnByValue": True}),
+            self._tab.send("Runtime.evaluate", {"expression": first, "contextId": world, "returnByValue": True}),
         )
+        value_of(read)
         self._world = world
         entered = value_of(answer)
         if entered is None:
