@@ -98,6 +98,9 @@ serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: tools he
 bench-serve: browser  ## steps per second over OpenEnv at 1, 8 and 32 sessions, beside the same episodes in this process
 	$(PY) -m benchmarks.serve $(ARGS)
 
+browsergym-tasks: browser $(BROWSERGYM)/.installed  ## BrowserGym's own MiniWoB, played as tasks of ours and judged by its code
+	$(PY) -m benchmarks.browsergym_tasks --python $(BROWSERGYM)/bin/python $(ARGS)
+
 bench-browsergym: browser $(BROWSERGYM)/.installed  ## steps and resets beside BrowserGym's, in one run
 	$(PY) -m benchmarks.browsergym --python $(BROWSERGYM)/bin/python $(ARGS)
 

@@ -26,7 +26,7 @@ HOMES = {
     "torch": ("trainers/",),
     "transformers": ("trainers/",),
     "peft": ("trainers/",),
-    "browsergym": ("webgym/serve/agentlab.py",),  # its observations are given without it
+    "browsergym": ("webgym/serve/agentlab.py", "webgym/backends/browsergym/worker.py"),  # its observations are given without it
     "agentlab": ("webgym/serve/agentlab_study.py",),
     "bgym": ("webgym/serve/agentlab_study.py",),
     "selenium": (),  # miniwob brings it along; only miniwob's pages are used

@@ -197,6 +197,7 @@ class Task:
     description: str = ""
     splits: Splits = field(default=Splits(), repr=False, hash=False)
     exact: Callable[[int, Chances, float], ExactValues] | None = field(default=None, repr=False)
+    backend: str = ""  # the only backend that can play it, which is chosen by itself
     twin: str = ""  # the id of the task with the same wordings that is feasible where this one is not, or the other way round
 
     @property

@@ -11,6 +11,7 @@ import pkgutil
 
 from webgym.backends.base import Backend
 from webgym.errors import ConfigError, did_you_mean
+from webgym.task import Task
 
 ENTRY_POINTS = "webgym.backends"
 PARTS = ("can_play", "pool", "versions")
@@ -36,6 +37,11 @@ def get(backend: Backend | str) -> Backend:
     if found is None or missing:
         raise ConfigError(f"the backend {name!r} has no {', '.join(missing)}: expected the methods of webgym.backends.base.Backend")
     return found
+
+
+def of(task: Task, wanted: Backend | str) -> Backend:
+    """The backend that plays a task: the task's own, where it names one, else the wanted one. Raises ConfigError."""
+    return get(task.backend or wanted)
 
 
 def _named(name: str) -> Backend | None:

@@ -38,7 +38,11 @@ class View(Protocol):
 
 
 class Session(Protocol):
-    """One agent's place on the web, which plays one episode after another. Every method may raise a Fault."""
+    """One agent's place on the web, which plays one episode after another. Every method may raise a Fault.
+
+    A session whose own judge listens may have a coroutine method `hear(said)`: it gets each Message, Stop and Infeasible of the agent
+    before the page is looked at.
+    """
 
     @property
     def alive(self) -> bool:

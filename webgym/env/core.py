@@ -8,7 +8,7 @@ import contextlib
 import errno
 import secrets
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,7 +21,7 @@ from webgym.backends.base import Backend, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
 from webgym.packs import registry
-from webgym.task import PENDING, Evidence, Start, Task, Verdict
+from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
 
 A = TypeVar("A")
@@ -68,6 +68,7 @@ class AsyncWebEnv:
         self._lease_s = LEASE_SHARE * reset_s
         self._find = find
         self._pool: Pool | None = None
+        self._plays: Backend | None = None  # whose pool it is
         self._session: Session | None = None
         self._token = ""
         self._task: Task | None = None
@@ -91,10 +92,7 @@ class AsyncWebEnv:
         task = self._find(task_id)
         sites = registry.sites_of(task)
         await self._end_episode()
-        if reason := self._backend.can_play(task, sites):
-            raise ConfigError(reason)
-        if self._pool is None:
-            self._pool = await self._backend.pool(headless=self._headless)
+        self._pool = await self._pool_for(task, sites)
         self._pool.serve(sites)
         start = _start(task, seed)
         self._token = secrets.token_hex(16)
@@ -112,6 +110,19 @@ class AsyncWebEnv:
         first = self._observation(page, site_state, "")
         self._pages.append(first.nodes)
         return first
+
+    async def _pool_for(self, task: Task, sites: Sequence[Site]) -> Pool:
+        """The pool of the backend that plays the task. Raises ConfigError."""
+        backend = backends.of(task, self._backend)
+        if reason := backend.can_play(task, sites):
+            raise ConfigError(reason)
+        if backend is self._plays and self._pool is not None:
+            return self._pool
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        self._plays = backend
+        return await backend.pool(headless=self._headless)
 
     async def _living(self, pool: Pool) -> Session:
         """A session that can play another episode."""
@@ -171,6 +182,9 @@ class AsyncWebEnv:
         match action:
             case t.InvalidAction(words):
                 return words, "", ""
+            case t.Stop() | t.Infeasible() | t.Message() if hasattr(session, "hear"):  # a backend whose own judge listens
+                await session.hear(action)  # pyright: ignore[reportAttributeAccessIssue]
+        match action:
             case t.Stop(text):
                 return "", "stop", text
             case t.Infeasible(reason):

@@ -23,10 +23,9 @@ def rehearse(task_ids: Iterable[str], backend: Backend | str = "browser") -> Non
     """Raises unless every task can begin: TaskFileError (what it draws, its hosts, its twin), SiteFault, JudgeFault (its check),
     ConfigError (it cannot be played on this backend).
     """
-    plays = backends.get(backend)
     for task_id in task_ids:
         task = registry.task(task_id)
-        if reason := plays.can_play(task, registry.sites_of(task)):
+        if reason := backends.of(task, backend).can_play(task, registry.sites_of(task)):
             raise ConfigError(reason)
         _has_its_twin(task)
         for split in SPLITS:

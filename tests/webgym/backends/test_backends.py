@@ -73,15 +73,16 @@ def test_an_arena_takes_a_backend_itself():
 
 
 def test_the_folder_is_the_registry():
-    assert backends.names() == ["browser", "text"]
+    assert backends.names() == ["browser", "browsergym", "text"]
     task = registry.task("wizard.h3")
     for name in backends.names():
         found = backends.get(name)
-        assert backends.get(found) is found and found.can_play(task, registry.sites_of(task)) == ""
+        assert backends.get(found) is found
+        assert (found.can_play(task, registry.sites_of(task)) == "") == (name != "browsergym")
 
 
 def test_a_name_that_no_backend_has():
-    words = r"^there is no backend 'tex': expected one of browser, text; did you mean 'text'\?$"
+    words = r"^there is no backend 'tex': expected one of browser, browsergym, text; did you mean 'text'\?$"
     with pytest.raises(ConfigError, match=words):
         AsyncWebEnv(backend="tex")
     with pytest.raises(ConfigError, match=words):
@@ -118,6 +119,6 @@ def test_another_distribution_brings_a_backend(tmp_path):
     done = subprocess.run([sys.executable, "-c", PLAYED], capture_output=True, text=True, env=environ, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     listed, played, broken = done.stdout.splitlines()
-    assert listed == "['browser', 'gone', 'reader', 'text'] reader False"
+    assert listed == "['browser', 'browsergym', 'gone', 'reader', 'text'] reader False"
     assert played == "1.0 {'reader': '1'} False"
     assert broken.startswith("the backend 'gone' (entry point 'stranger:NOTHING') cannot be loaded: AttributeError(")

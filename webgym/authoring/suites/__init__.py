@@ -11,18 +11,19 @@ played or judged is left out, and counted by reason.
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
 from webgym.authoring import consent
-from webgym.authoring.suites import infinity, webarena, webharbor
+from webgym.authoring.suites import browsergym, infinity, webarena, webharbor
 from webgym.authoring.suites.suite import Found, Settings
 from webgym.authoring.task_file.source import Source, read_mapping
 from webgym.errors import TaskFileError, did_you_mean
 
-Name = Literal["infinity", "webarena", "webharbor"]
+Name = Literal["browsergym", "infinity", "webarena", "webharbor"]
 
 
 class Form(Protocol):
@@ -39,7 +40,7 @@ class Form(Protocol):
         ...
 
 
-FORMS: Mapping[str, Form] = {"infinity": infinity, "webarena": webarena, "webharbor": webharbor}
+FORMS: Mapping[str, Form] = {"browsergym": browsergym, "infinity": infinity, "webarena": webarena, "webharbor": webharbor}
 
 
 class SuiteFile(Settings):
@@ -68,6 +69,9 @@ def read(file: Path, *, trust: bool = False) -> Found:
     form, folder = FORMS[settings.suite], file.resolve().parent
     consent.require(file, form.programs(folder), trust=trust)
     found = form.read(folder, settings)
+    wanted = [x for x in found.tasks if any(fnmatchcase(x.id.partition(".")[2], pattern) for pattern in settings.only)]
+    found.left_out.update({"not among those of `only`": len(found.tasks) - len(wanted)} if len(wanted) < len(found.tasks) else {})
+    found.tasks = wanted
     if not found.tasks:
         why = "; ".join(f"{count} {words}" for words, count in found.left_out.items()) or f"{folder} has none of this form"
         raise TaskFileError(f"{file}: expected tasks of {form.TITLE}, there is none to play: {why}")

@@ -24,6 +24,7 @@ class Settings(Entry):
     pack: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] | None = None  # the name of the folder, unless given
     serve: Words | None = None  # the command that starts an application, with {port}, where it is not the usual one
     sites: dict[str, str] = Field(default_factory=dict)  # addresses by the suite's own names, over environment variables
+    only: list[str] = Field(default_factory=lambda: ["*"])  # patterns of the tasks' names in their pack
     clock: str | None = None
     max_turns: int = Field(default=30, ge=1, le=1000)
 
