@@ -8,8 +8,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import pytest
 from hypothesis import settings
 
 # The same examples in every run, and no deadline: a busy machine is no failure.
 settings.register_profile("webgym", derandomize=True, deadline=None)
 settings.load_profile("webgym")
+
+
+@pytest.fixture(autouse=True)
+def _sites_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long polls are found out sooner: what the tests' sites answer, they answer within a moment."""
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", 60)

@@ -15,6 +15,7 @@ from webgym.errors import Fault, SiteFault, UsageError
 from webgym.sites.address import origin
 from webgym.sites.episode import Episode
 from webgym.sites.immutable import Immutables
+from webgym.sites.streams import Late
 from webgym.sites.synchronous import Leased, leased
 from webgym.task import Site, hosts_of
 
@@ -33,6 +34,7 @@ class Gateway:
         self._sites: dict[str, Site] = {}
         self._episodes: dict[str, Episode] = {}
         self._immutables = Immutables()
+        self._late = Late()
 
     def add_site(self, site: Site) -> None:
         """Serve `site` under its host (again with the same object is fine). Raises ConfigError for a host that is none."""
@@ -54,6 +56,7 @@ class Gateway:
                 known = ", ".join(sorted(site.host for site in self._sites.values())) or "none"
                 raise SiteFault(f"no site is registered for host {host!r}; known: {known}")
         episode = Episode({host: self._sites[origin(host)] for host in hosts}, self._immutables)
+        episode.streams.know(self._late.addresses)
         try:
             await _all([_lease(episode, host, seed, site_state, timeout_s) for host in _one_each(episode.sites)])
         except BaseException:  # a cancelled reset must give back what it got
@@ -102,6 +105,7 @@ class Gateway:
         episode = self._episodes.pop(token, None)
         if episode is not None:
             await episode.end()
+            self._late.learn(episode.streams)
             await _release(episode)
 
     @property

@@ -5,7 +5,7 @@ held here (:meth:`Streams.pass_on`) while the page's time runs and while it stan
 page's time (:meth:`Streams.take`), once the site has taken in what the page sent (:meth:`Streams.calm`).
 
 Requests without an answer that are known as streams are those of a task's `streams`, and those that were found to be answered late
-(:meth:`Streams.late`).
+(:meth:`Streams.late`). To find that costs seconds, so that sites remember the addresses (:class:`Late`).
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from typing import Literal, Protocol
 log = logging.getLogger(__name__)
 
 TICK_S = 0.01
-PATIENCE = 100  # ticks that a request may go without an answer before it is taken for a stream; they are longer on a busy machine
+PATIENCE = (
+    500  # ticks that requests for one address may hold a page in one wait before they are taken for a stream; longer on a busy machine
+)
 STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most
@@ -44,16 +46,33 @@ class Parcel:
     amount: int = 0
 
 
+class Late:
+    """Addresses that are streams, for episodes to come: those that held pages for too long in two episodes, as one may be an accident."""
+
+    def __init__(self) -> None:
+        self._episodes: Counter[str] = Counter()
+
+    def learn(self, streams: "Streams") -> None:
+        """Count what an episode that is over has found."""
+        self._episodes.update(streams.found)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses."""
+        return [address for address, count in self._episodes.items() if count >= 2]
+
+
 class Streams:
     """Streams of one episode. `unanswered` gives its exchanges without a whole answer."""
 
     def __init__(self, unanswered: Callable[[], Sequence[Exchange]]) -> None:
         self._unanswered = unanswered
         self._known: set[str] = set()
+        self.found: set[str] = set()  # the addresses of those that were found to be answered late
         self._held: list[Parcel] = []
         self._leaving: list[Parcel] = []  # what was taken and is not delivered yet
         self._left = asyncio.Event()
-        self._ages: dict[Exchange, int] = {}
+        self._held_up: Counter[str] = Counter()  # in this wait, for how many ticks requests for each address were open
         self._asked_for: Counter[str] = Counter()  # in this wait, how often each address was
         self.heard: Counter[str] = Counter()  # connections, and messages of pages over WebSockets, by the URL
         self.live = False  # a browser keeps the page's time: else all is handed on at once
@@ -149,23 +168,30 @@ class Streams:
     def wait(self) -> None:
         """Say that the page's time begins to wait."""
         self._asked_for.clear()
+        self._held_up.clear()
 
     def late(self) -> bool:
         """True if only streams are open, so that the page's time must go on without them. To be asked every tick while it waits.
 
-        A request that went without an answer for long enough is known as a stream from then on, and so are those of an address that is
-        asked for again and again.
+        An address whose requests have held the page for long enough, one after the other, is known as a stream from then on, and so is one
+        that is asked for again and again.
         """
-        open_now = self._asked()
-        self._ages = {x: self._ages.get(x, 0) + 1 for x in open_now}
+        open_now = {x.address: x for x in self._asked()}
+        self._held_up.update(open_now.keys())
         if storm := [address for address, count in self._asked_for.items() if count >= STORM]:
-            self.know(storm)
+            self._find(storm)
             return True
-        old = [x for x in open_now if self._is_known(x) or self._ages[x] >= PATIENCE]
+        old = [address for address, x in open_now.items() if self._is_known(x) or self._held_up[address] >= PATIENCE]
         if not old or len(old) < len(open_now):
             return False
-        self.know(x.address for x in old)
+        self._find(old)
         return True
+
+    def _find(self, addresses: Iterable[str]) -> None:
+        """Know addresses as streams that nobody declared."""
+        fresh = set(addresses) - self._known
+        self.found |= fresh
+        self.know(fresh)
 
     async def answered(self) -> None:
         """Wait until all requests but streams have an answer, for as long as the patience lasts."""
@@ -173,4 +199,4 @@ class Streams:
             if not any(x.kind == "http" and not x.answered and not self.is_stream(x) for x in self._unanswered()):
                 return
             await asyncio.sleep(TICK_S)
-        self.know(x.address for x in self._unanswered() if x.kind == "http" and not x.answered)
+        self._find(x.address for x in self._unanswered() if x.kind == "http" and not x.answered)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from webgym.sites.streams import PATIENCE, Streams
+from webgym.sites import streams as streams_module
+from webgym.sites.streams import Late, Streams
 
 
 @dataclass(eq=False)
@@ -74,8 +75,30 @@ def test_a_declared_path_is_a_stream_at_once(name):
 def test_a_request_without_an_answer_is_a_stream_once_the_patience_is_over():
     slow = Asked()
     found, _ = streams(slow)
-    assert [found.late() for _ in range(PATIENCE)] == [False] * (PATIENCE - 1) + [True]
+    assert [found.late() for _ in range(streams_module.PATIENCE)] == [False] * (streams_module.PATIENCE - 1) + [True]
     assert found.polls
+
+
+def test_polls_of_one_address_are_a_stream_once_they_have_held_the_page_for_long_enough_together():
+    running = [Asked()]
+    found = Streams(lambda: [x for x in running if not x.answered])  # type: ignore[arg-type, return-value]
+    found.wait()
+    said = []
+    for tick in range(streams_module.PATIENCE):
+        if tick % 7 == 6:
+            running[-1].answered = True
+            running.append(Asked())
+        said.append(found.late())
+    assert said == [False] * (len(said) - 1) + [True] and found.found == {running[0].address}
+
+
+def test_what_two_episodes_found_is_known_to_the_next():
+    late = Late()
+    for found in ({"http://a.localhost/x"}, {"http://a.localhost/y"}, {"http://a.localhost/x"}):
+        episode, _ = streams()
+        episode.found = found
+        late.learn(episode)
+    assert late.addresses == ["http://a.localhost/x"]
 
 
 def test_no_request_is_a_stream_while_another_one_is_on_its_way():
@@ -83,7 +106,7 @@ def test_no_request_is_a_stream_while_another_one_is_on_its_way():
     found = Streams(lambda: [x for x in running if not x.answered])  # type: ignore[arg-type, return-value]
     for number in range(3):
         running.append(Asked(f"http://a.localhost/{number}"))
-        assert not any(found.late() for _ in range(PATIENCE - 1))
+        assert not any(found.late() for _ in range(streams_module.PATIENCE - 1))
         running[-1].answered = True
     assert found.late(), "the first one has been open all the time"
 

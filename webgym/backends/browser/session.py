@@ -187,7 +187,7 @@ class Session:
             await self._open_page(url, token, viewport)
         tab = self.tab
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.bare())
+        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.prepare())
         return begun
 
     async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:

@@ -63,6 +63,7 @@ class World:
         self._frame_id = frame_id
         self._world: int | None = None  # the isolated world of the frame's document, once it has the reader's code
         self._bare: int | None = None  # the same without it
+        self._code: asyncio.Future[Any] | None = None  # the code on its way
 
     @property
     def entered(self) -> bool:
@@ -71,7 +72,7 @@ class World:
 
     def forget(self) -> None:
         """Say that the document is another one now, or that its world is lost."""
-        self._world = self._bare = None
+        self._world = self._bare = self._code = None
 
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` (the reader's and the actions' functions) in the isolated world."""
@@ -96,16 +97,28 @@ class World:
             world = self._bare = int((await self._tab.send("Page.createIsolatedWorld", parameters))["executionContextId"])
         return world
 
+    async def prepare(self) -> None:
+        """Bring the reader's code into the current document, for what comes next; it need not be waited for."""
+        world = await self.bare()
+        self._code = self._code or self._read_in(world)
+        await asyncio.shield(self._code)
+
+    def _read_in(self, world: int) -> "asyncio.Future[Any]":
+        # The browser compiles the code once for all documents of a tab, as long as its text is the same.
+        names = ", ".join(map(json.dumps, self._names))
+        code = f"{READER}({names}), {ACT}(), {RENDERING}({names}), undefined"
+        return asyncio.ensure_future(
+            self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
+        )
+
     async def _enter(self, expression: str) -> list[Any] | None:
         """Bring the reader's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
         world = await self.bare()
-        names = ", ".join(map(json.dumps, self._names))
-        # The browser compiles the reader once for all documents of a tab, as long as its text is the same.
-        reader = f"{READER}({names}), {ACT}(), {RENDERING}({names}), undefined"
+        self._code = self._code or self._read_in(world)
         first = f"{self._clipboard.offer()}, webgym.preload() ? null : [{expression}]"
-        _, read, answer = await asyncio.gather(
+        read, _, answer = await asyncio.gather(
+            self._code,
             self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
-            self._tab.send("Runtime.evaluate", {"expression": reader, "contextId": world, "returnByValue": True}),
             self._tab.send("Runtime.evaluate", {"expression": first, "contextId": world, "returnByValue": True}),
         )
         value_of(read)
@@ -235,6 +248,10 @@ class Worlds:
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the world of the tab's own document."""
         return await self.main.ask(expression)
+
+    async def prepare(self) -> None:
+        """Bring the reader's code into the tab's own document, for what comes next."""
+        await self.main.prepare()
 
     async def bare(self) -> int:
         """The id of the isolated world of the tab's own document, with or without the reader's code."""

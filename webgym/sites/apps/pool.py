@@ -177,7 +177,7 @@ class Processes:
 
     def close(self) -> None:
         """End all processes."""
-        for task in self._starting:
+        for task in tuple(self._starting):  # they go on in their loop meanwhile
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 task.get_loop().call_soon_threadsafe(task.cancel)
         ending = list(self._all)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.webgym.pages import Visitor, lines, run, visitor
 from webgym.env.core import AsyncWebEnv
-from webgym.sites.streams import Parcel, Streams
+from webgym.sites.streams import PATIENCE, Parcel, Streams
 from webgym.task import PENDING, Start, Task
 from webgym.types import Click, Observation, Wait
 
@@ -66,7 +66,9 @@ class TalkSite:
             await room.say(query)
         if path == "/events":
             return await self._events(room, query, receive, send)
-        if path == "/poll":
+        if path == "/late":
+            await asyncio.sleep(1.2)
+        if path.startswith("/poll"):
             body = ",".join(await room.after(int(query))).encode()
         else:
             body = {"/": room.page, "/slow": "slow"}.get(path, "").encode()
@@ -253,6 +255,37 @@ def test_requests_beside_a_stream_are_waited_for(at):
 
 
 # --- an EventSource, as the browser's own -------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_takes_its_time_is_no_stream(at, monkeypatch):
+    """Applications have pages that count for a second or two: they are waited for, and no policy is quick enough to miss them."""
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", PATIENCE)
+    at.begin("<script>act = async () => { for (const n of [1, 2]) say((await fetch('/late')).status + ' ' + n) }</script>")
+    at.do(Click(at.ref("Go")))
+    assert at.log == "log 200 1 200 2"
+
+
+def test_a_poll_that_is_answered_now_and_again_holds_nothing_for_long(at, monkeypatch):
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", 200)
+    at.begin(
+        "<script>(async () => { for (let n = 1;; n++) { await fetch('/late'); say(n) } })(); act = () => fetch('/say?clicked')</script>"
+    )
+    begun = time.monotonic()
+    for _ in range(3):
+        at.do(Click(at.ref("Go")))
+    assert time.monotonic() - begun < 3.6, "known by now: four polls would hold three turns for longer"
+
+
+def test_sites_remember_their_polls(at, monkeypatch):
+    """After two episodes: the third begins without waiting."""
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", 150)
+    page, seconds, hashes = HEARING["poll"].replace("/poll?", "/poll/of/mine?"), [], []
+    for _ in range(3):
+        begun = time.monotonic()
+        at.begin(page)
+        hashes.append(at.observation.hash)
+        seconds.append(time.monotonic() - begun)
+    assert seconds[2] < 1.5 <= min(seconds[:2]) and len(set(hashes)) == 1
 
 
 def test_events_are_read_as_the_standard_says(at):
