@@ -325,6 +325,17 @@ def test_signing_in_may_name_parameters_and_secrets(written, monkeypatch):
     assert "hush-hush" not in repr(begun)
 
 
+def test_signing_in_may_be_said_once_for_all_tasks(written):
+    other = TASK.replace("name: a", "name: b").replace("goal: Do", "signed_in: {cookies: {s: two}}, goal: Do")
+    file = written(SERVE, TASK + "\n" + other)
+    file.write_text(file.read_text() + "\nsigned_in: {cookies: {s: '{who}'}}\n")
+    with pytest.raises(TaskFileError, match=r"tasks\.0\.signed_in\.cookies\.s: there is no parameter 'who'"):
+        read(file, trust=True)
+    file.write_text(file.read_text().replace("'{who}'", "one"))
+    tasks, _ = read(file, trust=True)
+    assert [task.start(0).cookies for task in tasks] == [{"s": "one"}, {"s": "two"}]
+
+
 def test_clock_and_settling_of_tasks_on_pages(tmp_path):
     (tmp_path / "pages").mkdir()
     (tmp_path / "t.yaml").write_text(

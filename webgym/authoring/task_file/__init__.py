@@ -91,12 +91,13 @@ class Pace(Entry):
 
 
 class Header(Pace):
-    """Fields of a task file besides its tasks."""
+    """Fields of a task file besides its tasks. `signed_in` is that of each task which has none of its own."""
 
     pack: Annotated[str, Field(pattern=NAME)] | None = None  # the file's name, or its folder's for tasks.yaml, unless given
     site: Annotated[Annotated[Pages, Tag("<pages>")] | Annotated[Application, Tag("<application>")], Discriminator(_site_kind)] | None = (
         None
     )
+    signed_in: SignedIn | None = None
 
 
 class Wordings(Entry):
@@ -267,7 +268,10 @@ def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Si
     """
     source = read_source(path)
     header = _header(source)
-    entries = [_entry(source, number, data) for number, data in enumerate(source.tasks)]
+    shared = {"signed_in": source.header["signed_in"]} if header.signed_in is not None else {}
+    entries = [
+        _entry(source, number, {**shared, **data} if isinstance(data, Mapping) else data) for number, data in enumerate(source.tasks)
+    ]
     if path.suffix == ".jsonl" and isinstance(header.site, Application):
         raise source.error(("site",), "a .jsonl file cannot have an application: write it as .yaml")
     consent.require(path, list(_programs(header, entries)), trust=trust)
