@@ -82,7 +82,7 @@ def test_an_oracle_that_loses_finds_nothing_or_does_what_does_not_work(audited):
     decided = {"decided": "{site: {path: order, exists: true}}"}
     assert "it loses at turn 1; site state" in audited(oracle="[{click: Order}]", seeds=(0,), **decided).problems[0]
     assert (
-        "breaks down at turn 1; LookupError: there is no thing that says 'Buy'"
+        "breaks down at turn 1; LookupError: step 1 of 1, click 'Buy': there is no thing that says 'Buy'"
         in (audited(oracle="[{click: Buy}]", seeds=(0,)).problems[0])
     )
     off = audited(page=PAGE.replace("<button>", "<button disabled>"), seeds=(0,)).problems[0]
