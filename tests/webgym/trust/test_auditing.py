@@ -85,6 +85,9 @@ def test_an_oracle_that_loses_finds_nothing_or_does_what_does_not_work(audited):
         "breaks down at turn 1; LookupError: step 1 of 1, click 'Buy': there is no thing that says 'Buy'"
         in (audited(oracle="[{click: Buy}]", seeds=(0,)).problems[0])
     )
+    ended = audited(oracle="[{click: Order}]", seeds=(0,)).problems[0]
+    assert "breaks down at turn 2; OracleEnded: all steps of the oracle are done and the episode is not over; site state" in ended
+    assert "'order.0.name' is '', expected " in ended
     off = audited(page=PAGE.replace("<button>", "<button disabled>"), seeds=(0,)).problems[0]
     assert "breaks down at turn 3" in off and "all steps of the oracle are done" in off and "click('1') did not work" in off
 
