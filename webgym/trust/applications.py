@@ -62,16 +62,20 @@ async def _examined(env: AsyncWebEnv, url: str, task: Task) -> Examination:
     await asyncio.sleep(LATER_S)
     looks.append(await _look(env, task))
     by_time, otherwise = _differences(looks)
-    if otherwise:
+    if otherwise and task.deterministic:
         problems.append(
-            f"two resets do not give the same first page: {_shown(otherwise)}; let the reset put back what it keeps, or fix its seed"
+            f"two resets do not give the same first page: {_shown(otherwise)}; let the reset put back what it keeps, fix its seed, or say "
+            "`deterministic: false`"
         )
+    elif otherwise:
+        notes.append(f"two resets do not give the same first page, as `deterministic: false` says: {_shown(otherwise)}")
     else:
         seconds = " and ".join(f"{look.took:.2f}" for look in looks[:2])
         notes.append(f"two resets give the same first page (in {seconds} s)")
-        clock = "; give it a clock (`clock:`, with libfaketime), or keep such texts out of checks"
+        clock = "; give it a clock (`clock:`, with libfaketime), or say `deterministic: false` and keep such texts out of checks"
+        advice = clock if task.deterministic else ""
         notes.append(
-            f"changes with real time: {_shown(by_time)}{clock}" if by_time else f"nothing on it changes within {LATER_S:g} s of real time"
+            f"changes with real time: {_shown(by_time)}{advice}" if by_time else f"nothing on it changes within {LATER_S:g} s of real time"
         )
     if changed := _changed(looks[0].state, looks[1].state):
         problems.append(f"two resets do not give the same state: {_shown(changed)}; let the reset put back what it keeps")

@@ -119,9 +119,8 @@ def audit(
         rehearse([task_id])
     except WebGymError as error:
         return Audit(task, (), (str(error),))
-    problems, notes = [], []
-    if clock and (differs := wall_time(task_id, seeds[0])):
-        problems.append(differs)
+    differs = wall_time(task_id, seeds[0]) if clock else ""
+    problems, notes = [differs] if differs else [], []
     trials: list[Trial] = []
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
@@ -146,7 +145,9 @@ def audit(
         trial = play(name, f"at most {most:.0%}" if most else "none", policy, other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)
     notes += _alone(trials, solved, play) if adversaries is None and solved is not None else []
-    return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
+    if task.deterministic and not differs:
+        problems += _unequal(trials)
+    return Audit(task, tuple(trials), tuple(problems), tuple(notes + _monotonous(task, trials)))
 
 
 def _senseless(other: Adversary, arena: Arena, solved: Trial | None) -> bool:

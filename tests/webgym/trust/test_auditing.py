@@ -202,7 +202,15 @@ def test_notes_are_no_problems(audited):
     ]
 
 
-def test_a_start_that_the_seed_does_not_fix(arena):
+UNEQUAL = "seed 5 does not always begin with the same page: nothing but the seed may decide it"
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "by_clock", "expected"),
+    [(True, "", (UNEQUAL,)), (True, "answers depend on the wall clock", ("answers depend on the wall clock",)), (False, "", ())],
+)
+def test_a_start_that_the_seed_does_not_fix(arena, monkeypatch, deterministic, by_clock, expected):
+    monkeypatch.setattr(auditing, "wall_time", lambda task_id, seed: by_clock)
     counter = iter(range(100))
     site = next(iter(registry.sites_of(registry.task("miniwob.click-test"))))
     task = registry.task("miniwob.click-test")
@@ -210,12 +218,13 @@ def test_a_start_that_the_seed_does_not_fix(arena):
     def start(seed):
         return type(task.start(seed))(task.start(seed).url, f"goal {next(counter)}", f"{task.start(seed).page_script}")
 
-    registry.register(Task("unsteady.one", start, task.check, max_turns=1, probe=task.probe, hosts=(site.host,)))
+    unsteady = Task("unsteady.one", start, task.check, max_turns=1, probe=task.probe, hosts=(site.host,), deterministic=deterministic)
+    registry.register(unsteady)
     try:
-        problems = trust.audit("unsteady.one", arena, (5,), ("no-op", "stop"), oracle=False).problems
+        problems = trust.audit("unsteady.one", arena, (5,), ("no-op", "stop"), oracle=False, clock=True).problems
     finally:
         registry._remove("unsteady.one")
-    assert problems == ("seed 5 does not always begin with the same page: nothing but the seed may decide it",)
+    assert problems == expected
 
 
 def test_an_adversary_is_held_against_tasks_once_it_is_registered(audited, monkeypatch):
