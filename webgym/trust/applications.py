@@ -55,7 +55,7 @@ async def examine(url: str, task: Task) -> Examination:
 
 async def _examined(env: AsyncWebEnv, url: str, task: Task) -> Examination:
     site = next(site for site in registry.sites_of(task) if getattr(site, "url", site.host) == url)
-    notes, problems = [await _started(site)], []
+    notes, problems = await _started(site), []
     looks = [await _look(env, task)]
     notes += _open_and_refused(env)
     looks.append(await _look(env, task))
@@ -100,15 +100,19 @@ async def _look(env: AsyncWebEnv, task: Task) -> _Look:
     return _Look((page.url, *lines), await env.site_state(), seen, seen - begun)
 
 
-async def _started(site: Any) -> str:
-    """A sentence on the start of the application. Raises SiteFault where it does not."""
+async def _started(site: Any) -> list[str]:
+    """Sentences on the start of the application and on its resets. Raises SiteFault where it does not start."""
     begun = time.monotonic()
     lease = await site.lease(0, None)
     took = time.monotonic() - begun
+    removed = site.removed(lease)
     await site.release(lease)
-    where = f"runs at {site.at}" if site.at else "starts and is reset"
+    where = f"runs at {site.at}" if site.at else "starts and is reset" if site.resets else "starts"
     clock = getattr(site, "clock_note", "")
-    return f"{where} ({took:.2f} s)" + (f"; {clock}" if clock else "")
+    notes = [f"{where} ({took:.2f} s)" + (f"; {clock}" if clock else "")]
+    if not site.resets:
+        notes.append("has no reset: what an episode writes is there for the next")
+    return notes + [f"there is no {path!r} once the application has started: a reset removes it" for path in removed]
 
 
 def _open_and_refused(env: AsyncWebEnv) -> list[str]:

@@ -120,6 +120,28 @@ def test_validation_says_what_is_not_the_same_what_stays_open_and_what_was_refus
     assert "changes with real time: 'text at " in text
 
 
+@pytest.mark.parametrize(
+    ("reset", "words"),
+    [
+        ("", "starts (|has no reset: what an episode writes is there for the next"),
+        (
+            "reset: [{sqlite: guests.db}, {copy: uploads}, {copy: guestbook.py}]",
+            "starts and is reset (|there is no 'uploads' once the application has started: a reset removes it",
+        ),
+    ],
+)
+def test_validation_says_what_a_reset_does_not_do(book, reset, words):
+    folder = book()
+    new_application.create("guests", COMMAND, folder)
+    text = (folder / "tasks.yaml").read_text()
+    assert 'reset: [{sqlite: "guests.db"}]' in text
+    (folder / "tasks.yaml").write_text(text.replace('reset: [{sqlite: "guests.db"}]', reset))
+    webgym.load(folder / "tasks.yaml", trust=True)
+    notes = said(folder, "guests.fill-in").notes
+    started, told = words.split("|")
+    assert notes[0].startswith(started) and notes[1] == told and "guestbook.py" not in " ".join(notes)
+
+
 def test_an_application_that_does_not_start_is_said_in_words(book):
     folder = book()
     new_application.create("guests", COMMAND, folder)
