@@ -12,6 +12,7 @@ from webgym.env import AsyncWebEnv
 from webgym.errors import WebGymError
 from webgym.packs import registry
 from webgym.task import Task
+from webgym.trust.start_page import refused
 
 LATER_S = 2.2  # of real time, after which a page that shows it differs
 MOST_SHOWN = 4  # lines, requests or hosts
@@ -57,6 +58,7 @@ async def _examined(env: AsyncWebEnv, url: str, task: Task) -> Examination:
     site = next(site for site in registry.sites_of(task) if getattr(site, "url", site.host) == url)
     notes, problems = await _started(site), []
     looks = [await _look(env, task)]
+    problems += [words] if (words := refused(env, task, 0)) else []
     notes += _open_and_refused(env)
     looks.append(await _look(env, task))
     await asyncio.sleep(LATER_S)

@@ -38,6 +38,7 @@ from webgym.trust.adversaries import (
     by_chance,
     never,
 )
+from webgym.trust.start_page import start_page
 from webgym.trust.tampering import Tampering, sessions
 from webgym.trust.wall_time import wall_time
 from webgym.types import EpisodeKey, Trajectory, digest
@@ -134,7 +135,9 @@ def audit(
         problems.append("there is no oracle, so nothing shows that the task can be solved: write one")
     elif oracle:
         solved = play("oracle", "all", OraclePolicy(registry.task), seeds)
-        problems += _failures(found for found in solved.trajectories if not found.outcome.success)
+        lost = [found for found in solved.trajectories if not found.outcome.success]
+        refused = start_page(task_id, lost[0].key.seed) if lost and not solved.wins else ""
+        problems += [refused] if refused else _failures(lost)
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]

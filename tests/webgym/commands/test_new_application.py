@@ -142,6 +142,21 @@ def test_validation_says_what_a_reset_does_not_do(book, reset, words):
     assert notes[0].startswith(started) and notes[1] == told and "guestbook.py" not in " ".join(notes)
 
 
+def test_validation_says_that_the_start_page_is_not_there(book):
+    folder = book()
+    new_application.create("guests", COMMAND, folder)
+    source = (folder / "guestbook.py").read_text()
+    (folder / "guestbook.py").write_text(
+        source.replace(
+            'if self.path == "/about":',
+            'if self.path == "/":\n            return self.page("gone", status=410)\n        if self.path == "/about":',
+        )
+    )
+    webgym.load(folder / "tasks.yaml", trust=True)
+    found = said(folder, "guests.fill-in")
+    assert found.problems == ("the start page / was answered with status 410",)
+
+
 def test_an_application_that_does_not_start_is_said_in_words(book):
     folder = book()
     new_application.create("guests", COMMAND, folder)

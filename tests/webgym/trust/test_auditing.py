@@ -42,8 +42,9 @@ def audited(arena, tmp_path):
 
     def run(adversaries=("no-op", "stop"), seeds=(0, 1_000_000, 2_000_000), page=PAGE, **changes):
         (tmp_path / "pages/order.html").write_text(page, "utf-8")
+        start = changes.pop("start", "/order.html")
         fields = "".join(f"    {name}: {value}\n" for name, value in {**GOOD, **changes}.items() if value is not None)
-        file.write_text(f"pack: audited\nsite: {{pages: pages}}\ntasks:\n  - name: order\n    start: /order.html\n{fields}", "utf-8")
+        file.write_text(f"pack: audited\nsite: {{pages: pages}}\ntasks:\n  - name: order\n    start: {start}\n{fields}", "utf-8")
         return trust.audit(registry.load(file)[0], arena, seeds, adversaries)
 
     yield run
@@ -90,6 +91,10 @@ def test_an_oracle_that_loses_finds_nothing_or_does_what_does_not_work(audited):
     assert "'order.0.name' is '', expected " in ended
     off = audited(page=PAGE.replace("<button>", "<button disabled>"), seeds=(0,)).problems[0]
     assert "breaks down at turn 3" in off and "all steps of the oracle are done" in off and "click('1') did not work" in off
+
+
+def test_a_start_page_that_is_answered_with_an_error_is_the_one_problem(audited):
+    assert audited(seeds=(0, 1), start="/nowhere").problems == ("the start page /nowhere was answered with status 404",)
 
 
 def test_a_task_without_an_oracle(audited):
