@@ -14,7 +14,7 @@ def log_folder() -> Path:
 
 
 def without_escapes(text: str) -> str:
-    r"""What a program printed, without the escape sequences that colour it, move the cursor or name the window.
+    r"""Text that a program printed, without the escape sequences that colour it, move the cursor or name the window.
 
     >>> without_escapes("\x1b[1;31mno ink\x1b[0m \x1b]0;printer\x07left")
     'no ink left'
