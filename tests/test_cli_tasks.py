@@ -77,7 +77,7 @@ def test_validate_says_what_is_wrong_and_exits_with_1(webgym, cafe):
     (broken / "tasks.yaml").write_text(text.replace("cafe", "broken"))
     code, out, _ = webgym("tasks", "validate", "broken/tasks.yaml#broken.order", "--seeds", "1")
     assert code == 1
-    assert "problem: the oracle fails on seed 0: it breaks down at turn 1; LookupError: there is no thing that says 'Nmae'" in out
+    assert "problem: the oracle fails on seed 0: it breaks down at turn 1; LookupError: step 1 of 4, fill 'Nmae': there is no thing" in out
     assert "1 of 1 tasks cannot be trusted: broken.order" in out
 
 

@@ -132,7 +132,13 @@ DIFFICULTIES = ("1-3", "4-6", "7-12", "13-20", "21-30")
 """Turns that a good agent needs, by difficulty 1 to 5; longer tasks have difficulty 5 too."""
 
 Oracle = Callable[[Observation], Action]
-"""A program that solves one episode: from each observation to the next action. It may keep state; it sees only what agents see."""
+"""A program that solves one episode: from each observation to the next action. It may keep state; it sees only what agents see.
+
+One that raised is asked again, about the same page of a new attempt."""
+
+
+class OracleEnded(LookupError):
+    """An oracle has done all that it knows, and the episode is not over."""
 
 
 Chances = Callable[[Sequence[tuple[Observation, Sequence[Action]]]], Sequence[Sequence[float]]]

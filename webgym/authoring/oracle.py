@@ -14,7 +14,7 @@ follow. :func:`remembering` makes a task's `oracle` from it::
 import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 
-from webgym.task import Oracle
+from webgym.task import Oracle, OracleEnded
 from webgym.types import Action, Click, Fill, Hover, Node, Observation
 
 Memory = Generator[Action, Observation, None]
@@ -111,17 +111,30 @@ def texts(page: Observation) -> list[str]:
 
 
 class Remembering:
-    """One episode of a generator oracle. It expects the page that follows each of its actions (:mod:`webgym.policies.recovery`)."""
+    """One episode of a generator oracle. It expects the page that follows each of its actions (:mod:`webgym.policies.recovery`).
+
+    A generator that raised has ended: asked again, it raises the same error.
+    """
 
     def __init__(self, program: Callable[[Observation], Memory]) -> None:
         self._program = program
         self._running: Memory | None = None
+        self._failed: Exception | None = None
 
     def __call__(self, page: Observation) -> Action:
-        if self._running is None:
-            self._running = self._program(page)
-            return next(self._running)
-        return self._running.send(page)
+        if self._failed is not None:
+            raise self._failed
+        try:
+            if self._running is None:
+                self._running = self._program(page)
+                return next(self._running)
+            return self._running.send(page)
+        except StopIteration:
+            self._failed = OracleEnded("the oracle is done and the episode is not over")
+            raise self._failed from None
+        except Exception as error:
+            self._failed = error
+            raise
 
 
 def remembering(program: Callable[[Observation], Memory]) -> Callable[[], Oracle]:

@@ -332,7 +332,7 @@ def _start(task: Task, seed: int) -> Start:
     """The beginning of the episode. An error of the task's own program becomes a JudgeFault."""
     try:
         start = task.start(seed)
-    except UsageError:
+    except (Fault, UsageError):
         raise
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error

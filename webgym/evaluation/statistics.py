@@ -17,7 +17,7 @@ from webgym.errors import UsageError
 from webgym.types import Trajectory
 
 if TYPE_CHECKING:
-    from rich.console import ConsoleOptions
+    from rich.console import ConsoleOptions, Group
     from rich.table import Table
 
 
@@ -135,11 +135,29 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultReason:
+    """Reason for faults: the episodes that it ended, and the message of the first. Neither seeds and turns nor logs tell reasons apart."""
+
+    faults: int
+    message: str
+
+    @property
+    def line(self) -> str:
+        """The reason in a line."""
+        return f"{self.faults} fault{'s' if self.faults > 1 else ''}: {_reason(self.message)}"
+
+
+MOST_REASONS = 5
+"""Reasons for faults below a table."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """An evaluation: one row per task (or other group), one over all, the :func:`clustered_bootstrap` over tasks, and pairs of twins.
 
     `on_pages` names the rows whose success is decided by pages, which agents can write to (`trust: page`); they stand apart in the table.
-    `by_trust` has the figures of both kinds, "state" and "page", where any task is of the second.
+    `by_trust` has the figures of both kinds, "state" and "page", where any task is of the second. `fault_reasons` come the most frequent
+    first.
     """
 
     rows: tuple[Row, ...]
@@ -148,6 +166,7 @@ class Report:
     pairs: tuple[Pair, ...] = ()
     on_pages: frozenset[str] = frozenset()
     by_trust: tuple[Row, ...] = ()
+    fault_reasons: tuple[FaultReason, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; NaN as null."""
@@ -158,10 +177,21 @@ class Report:
             "pairs": [_plain(asdict(pair)) for pair in self.pairs],
             "on_pages": sorted(self.on_pages),
             "by_trust": {row.name: _plain(asdict(row)) for row in self.by_trust},
+            "fault_reasons": [asdict(reason) for reason in self.fault_reasons],
         }
 
-    def table(self, title: str = "") -> "Table":
-        """A Rich table; print it with a Rich console. Faults, and in brackets those that agents caused, are shown where there were any."""
+    def table(self, title: str = "") -> "Group":
+        """A Rich table, and below it the reasons for faults, a line each; print it with a Rich console."""
+        from rich.console import Group
+        from rich.text import Text
+
+        lines = [reason.line for reason in self.fault_reasons[:MOST_REASONS]]
+        if more := sum(reason.faults for reason in self.fault_reasons[MOST_REASONS:]):
+            lines.append(f"{more} for other reasons")
+        return Group(self._figures(title), *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))
+
+    def _figures(self, title: str) -> "Table":
+        """The table. Faults, and in brackets those that agents caused, are shown where there were any."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -269,7 +299,26 @@ def report(
     kinds = {"state": [t for t in given if t.key.task_id not in on_pages], "page": [t for t in given if t.key.task_id in on_pages]}
     by_trust = tuple(row_of(kind, found, confidence) for kind, found in kinds.items() if found) if kinds["page"] else ()
     apart = frozenset(by(trajectory) for trajectory in kinds["page"])
-    return Report(rows, row_of("all", given, confidence), spread, pairs, apart, by_trust)
+    return Report(rows, row_of("all", given, confidence), spread, pairs, apart, by_trust, fault_reasons(given))
+
+
+def fault_reasons(trajectories: Iterable[Trajectory]) -> tuple[FaultReason, ...]:
+    """The reasons why episodes ended in faults, the most frequent first."""
+    messages: dict[str, list[str]] = {}
+    for trajectory in trajectories:
+        if trajectory.outcome.faulted and trajectory.outcome.message.strip():
+            messages.setdefault(_reason(trajectory.outcome.message), []).append(trajectory.outcome.message)
+    return tuple(FaultReason(len(found), found[0]) for found in sorted(messages.values(), key=len, reverse=True))
+
+
+def _reason(message: str) -> str:
+    """The first line of a fault's message, without seed and turn.
+
+    >>> _reason("the oracle of a.b failed on seed 3, turn 2: LookupError: no Tea\\nits log: ...")
+    'the oracle of a.b failed: LookupError: no Tea'
+    """
+    first = message.strip().splitlines()[0]
+    return re.sub(r" (on seed \d+(, turn \d+)?|\(seed \d+\)|at turn \d+)", "", first)
 
 
 def row_of(name: str, trajectories: Sequence[Trajectory], confidence: float = 0.95) -> Row:

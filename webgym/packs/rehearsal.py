@@ -91,7 +91,7 @@ async def _can_be_judged(task: Task, seed: int, begun: Start, site_state: object
             found = task.check(Evidence(seed, begun.url, site_state, ended=ended, instance=instance))
             if isawaitable(found):
                 await found
-        except JudgeFault:
+        except Fault:
             raise
         except Exception as error:  # a program of the task's author
             raise JudgeFault(f"the check of task {task.id} failed on seed {seed}, before anything was done: {error!r}") from error

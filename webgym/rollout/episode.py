@@ -24,6 +24,7 @@ from webgym.rollout.contract import (
     Record,
     Retries,
 )
+from webgym.task import OracleEnded
 from webgym.types import (
     Action,
     Completion,
@@ -127,6 +128,7 @@ class Episode:
         self.hashes: list[str] = []  # of the observations so far: one more than turns, once the first reset worked
         self.choice: _Choice | None = None  # the action that comes next, kept through a fault
         self.performing: int | None = None  # the turn whose action is under way
+        self.unmet = ""  # what the check still misses, in words
         self.faults: Counter[int] = Counter()  # by the turn whose action was under way
         self.restarts = 0
         self.met: list[str] = []  # the kinds of the faults so far
@@ -147,6 +149,7 @@ class Episode:
 
     async def _attempt(self) -> Trajectory:
         """Play from a fresh reset to the end."""
+        self.unmet = ""
         if self.choice is None:
             del self.hashes[len(self.turns) :]  # nothing was decided on the last page, and a dying browser may have shown half of it
         reset = self.env.reset(self.key.task_id, self.key.seed)
@@ -188,7 +191,7 @@ class Episode:
     async def _perform(self, turn: int, action: Action | InvalidAction) -> Step:
         self.performing = turn
         step = await within(self.env.step(action), self.deadlines.step_s, f"turn {turn} of {self.key.task_id}")
-        self.performing = None
+        self.performing, self.unmet = None, step.message
         return step
 
     async def _turn(self, observation: Observation) -> Step:
@@ -248,13 +251,14 @@ class Episode:
         """The trajectory if the fault ends the episode, or None when it may begin again; then the old session is gone."""
         again = False
         self.met.append(fault.kind)
+        lacks = f"; {self.unmet}" if self.unmet and isinstance(fault.__cause__, OracleEnded) else ""
         if self.performing is not None:
             self.faults[self.performing] += 1
             again = self.faults[self.performing] > 1
         await self._drop_session()
         if again or self.restarts >= self.retries.limit:
             kind: OutcomeKind = "agent_caused" if again else "fault"
-            return self._ended(Outcome(kind, math.nan, 0.0, f"{self._culprit()}{fault}", self.restarts, tuple(self.met)))
+            return self._ended(Outcome(kind, math.nan, 0.0, f"{self._culprit()}{fault}{lacks}", self.restarts, tuple(self.met)))
         self.board.tell("retry", self.key, message=str(fault), retries=1)
         await asyncio.sleep(self.retries.backoff_s * 2**self.restarts)
         self.restarts += 1

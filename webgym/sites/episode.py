@@ -91,6 +91,7 @@ class Exchange:
         self.kind: Literal["http", "websocket"] = scope["type"]
         self.begun = time.monotonic()
         self.answered = False  # wholly; a WebSocket: it is closed
+        self.status = 0  # until the head of an answer is there
         self._scope, self._receive, self._send = scope, receive, send
         self._traces, self._closed = traces, closed
         self._gone = False
@@ -116,6 +117,7 @@ class Exchange:
         kind, amount = message["type"], 1  # what the page counts of it
         if kind == "http.response.start":
             self._traces.of_answer(self._scope, message)
+            self.status = message["status"]
             amount = 0
         elif kind == "http.response.body":
             amount = len(message.get("body", b"")) if self.flows else int(not message.get("more_body"))
@@ -148,6 +150,7 @@ class Episode:
         self._hosts = {origin(host): host for host in sites}
         self._failure: tuple[str, Exception] | None = None  # the first one of a site, with its place
         self._running: dict[Exchange, asyncio.Task[Any] | None] = {}
+        self._page: Exchange | None = None  # the last one that opened a page in a tab
         self.streams = Streams(self.unanswered)
         self.worker_hooks: Callable[[], str] | None = None  # the hooks that a browser's workers get before their own scripts
 
@@ -158,6 +161,11 @@ class Episode:
     def unanswered(self) -> tuple[Exchange, ...]:
         """The requests without a whole answer and the open WebSockets, oldest first."""
         return tuple(exchange for exchange in self._running if not exchange.answered)
+
+    @property
+    def page_status(self) -> int:
+        """The status that the last page was answered with, 0 where a browser has asked for none."""
+        return self._page.status if self._page is not None else 0
 
     def must_be_well(self) -> None:
         """Raises SiteFault if a site has failed."""
@@ -189,6 +197,8 @@ class Episode:
         self.traces.of_request(found, scope["headers"])
         host = self._hosts[found]
         exchange = Exchange(f"{found}{scope['path']}", scope, receive, send, self.traces, closed, self.streams)
+        if any(name == b"sec-fetch-dest" and value == b"document" for name, value in scope["headers"]):
+            self._page = exchange
         self.streams.begin(exchange)
         headers = [(name, value) for name, value in scope["headers"] if name not in OWN]
         inner = {**scope, "headers": headers, "webgym.state": self.states[host]}

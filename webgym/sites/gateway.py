@@ -139,6 +139,8 @@ async def _state(episode: Episode, host: str) -> Any:
             return found
         async with asyncio.timeout(STATE_S):
             return await found
+    except (Fault, UsageError):
+        raise
     except TimeoutError as error:
         raise SiteFault(f"site {host} could not say its state within {STATE_S:g} s") from error
     except Exception as error:

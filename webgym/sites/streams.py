@@ -10,6 +10,7 @@ Requests without an answer that are known as streams are those of a task's `stre
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ TICK_S = 0.01
 PATIENCE = (
     500  # ticks that requests for one address may hold a page in one wait before they are taken for a stream; longer on a busy machine
 )
+LONGEST = 2  # times the patience, in real seconds: the longest wait on a busy machine
 STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most
@@ -72,6 +74,7 @@ class Streams:
         self._held: list[Parcel] = []
         self._leaving: list[Parcel] = []  # what was taken and is not delivered yet
         self._left = asyncio.Event()
+        self._since = time.monotonic()  # when this wait began
         self._held_up: Counter[str] = Counter()  # in this wait, for how many ticks requests for each address were open
         self._asked_for: Counter[str] = Counter()  # in this wait, how often each address was
         self.heard: Counter[str] = Counter()  # connections, and messages of pages over WebSockets, by the URL
@@ -169,6 +172,7 @@ class Streams:
         """Say that the page's time begins to wait."""
         self._asked_for.clear()
         self._held_up.clear()
+        self._since = time.monotonic()
 
     def late(self) -> bool:
         """True if only streams are open, so that the page's time must go on without them. To be asked every tick while it waits.
@@ -181,7 +185,8 @@ class Streams:
         if storm := [address for address, count in self._asked_for.items() if count >= STORM]:
             self._find(storm)
             return True
-        old = [address for address, x in open_now.items() if self._is_known(x) or self._held_up[address] >= PATIENCE]
+        over = time.monotonic() - self._since > LONGEST * PATIENCE * TICK_S
+        old = [address for address, x in open_now.items() if over or self._is_known(x) or self._held_up[address] >= PATIENCE]
         if not old or len(old) < len(open_now):
             return False
         self._find(old)

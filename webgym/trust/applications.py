@@ -12,6 +12,7 @@ from webgym.env import AsyncWebEnv
 from webgym.errors import WebGymError
 from webgym.packs import registry
 from webgym.task import Task
+from webgym.trust.start_page import refused
 
 LATER_S = 2.2  # of real time, after which a page that shows it differs
 MOST_SHOWN = 4  # lines, requests or hosts
@@ -55,23 +56,28 @@ async def examine(url: str, task: Task) -> Examination:
 
 async def _examined(env: AsyncWebEnv, url: str, task: Task) -> Examination:
     site = next(site for site in registry.sites_of(task) if getattr(site, "url", site.host) == url)
-    notes, problems = [await _started(site)], []
+    notes, problems = await _started(site), []
     looks = [await _look(env, task)]
+    problems += [words] if (words := refused(env, task, 0)) else []
     notes += _open_and_refused(env)
     looks.append(await _look(env, task))
     await asyncio.sleep(LATER_S)
     looks.append(await _look(env, task))
     by_time, otherwise = _differences(looks)
-    if otherwise:
+    if otherwise and task.deterministic:
         problems.append(
-            f"two resets do not give the same first page: {_shown(otherwise)}; let the reset put back what it keeps, or fix its seed"
+            f"two resets do not give the same first page: {_shown(otherwise)}; let the reset put back what it keeps, fix its seed, or say "
+            "`deterministic: false`"
         )
+    elif otherwise:
+        notes.append(f"two resets do not give the same first page, as `deterministic: false` says: {_shown(otherwise)}")
     else:
         seconds = " and ".join(f"{look.took:.2f}" for look in looks[:2])
         notes.append(f"two resets give the same first page (in {seconds} s)")
-        clock = "; give it a clock (`clock:`, with libfaketime), or keep such texts out of checks"
+        clock = "; give it a clock (`clock:`, with libfaketime), or say `deterministic: false` and keep such texts out of checks"
+        advice = clock if task.deterministic else ""
         notes.append(
-            f"changes with real time: {_shown(by_time)}{clock}" if by_time else f"nothing on it changes within {LATER_S:g} s of real time"
+            f"changes with real time: {_shown(by_time)}{advice}" if by_time else f"nothing on it changes within {LATER_S:g} s of real time"
         )
     if changed := _changed(looks[0].state, looks[1].state):
         problems.append(f"two resets do not give the same state: {_shown(changed)}; let the reset put back what it keeps")
@@ -96,15 +102,19 @@ async def _look(env: AsyncWebEnv, task: Task) -> _Look:
     return _Look((page.url, *lines), await env.site_state(), seen, seen - begun)
 
 
-async def _started(site: Any) -> str:
-    """A sentence on the start of the application. Raises SiteFault where it does not."""
+async def _started(site: Any) -> list[str]:
+    """Sentences on the start of the application and on its resets. Raises SiteFault where it does not start."""
     begun = time.monotonic()
     lease = await site.lease(0, None)
     took = time.monotonic() - begun
+    removed = site.removed(lease)
     await site.release(lease)
-    where = f"runs at {site.at}" if site.at else "starts and is reset"
+    where = f"runs at {site.at}" if site.at else "starts and is reset" if site.resets else "starts"
     clock = getattr(site, "clock_note", "")
-    return f"{where} ({took:.2f} s)" + (f"; {clock}" if clock else "")
+    notes = [f"{where} ({took:.2f} s)" + (f"; {clock}" if clock else "")]
+    if not site.resets:
+        notes.append("has no reset: what an episode writes is there for the next")
+    return notes + [f"there is no {path!r} once the application has started: a reset removes it" for path in removed]
 
 
 def _open_and_refused(env: AsyncWebEnv) -> list[str]:

@@ -38,6 +38,7 @@ from webgym.trust.adversaries import (
     by_chance,
     never,
 )
+from webgym.trust.start_page import start_page
 from webgym.trust.tampering import Tampering, sessions
 from webgym.trust.wall_time import wall_time
 from webgym.types import EpisodeKey, Trajectory, digest
@@ -119,9 +120,8 @@ def audit(
         rehearse([task_id])
     except WebGymError as error:
         return Audit(task, (), (str(error),))
-    problems, notes = [], []
-    if clock and (differs := wall_time(task_id, seeds[0])):
-        problems.append(differs)
+    differs = wall_time(task_id, seeds[0]) if clock else ""
+    problems, notes = [differs] if differs else [], []
     trials: list[Trial] = []
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
@@ -135,7 +135,9 @@ def audit(
         problems.append("there is no oracle, so nothing shows that the task can be solved: write one")
     elif oracle:
         solved = play("oracle", "all", OraclePolicy(registry.task), seeds)
-        problems += _failures(found for found in solved.trajectories if not found.outcome.success)
+        lost = [found for found in solved.trajectories if not found.outcome.success]
+        refused = start_page(task_id, lost[0].key.seed) if lost and not solved.wins else ""
+        problems += [refused] if refused else _failures(lost)
         notes += _tight(task, solved)
     for name in attackers.ADVERSARIES if adversaries is None else adversaries:
         other = attackers.ADVERSARIES[name]
@@ -146,7 +148,9 @@ def audit(
         trial = play(name, f"at most {most:.0%}" if most else "none", policy, other.seeds or seeds)
         problems += _wins(other, most, trial) + _faults(other, trial)
     notes += _alone(trials, solved, play) if adversaries is None and solved is not None else []
-    return Audit(task, tuple(trials), tuple(problems + _unequal(trials)), tuple(notes + _monotonous(task, trials)))
+    if task.deterministic and not differs:
+        problems += _unequal(trials)
+    return Audit(task, tuple(trials), tuple(problems), tuple(notes + _monotonous(task, trials)))
 
 
 def _senseless(other: Adversary, arena: Arena, solved: Trial | None) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
 from webgym.authoring import oracle
+from webgym.task import OracleEnded
 from webgym.types import Node, Observation
 
 
@@ -36,3 +37,26 @@ def test_an_oracle_that_remembers_begins_afresh_each_episode():
         play = make()
         assert play(page(goal, Node("button", "Next", 7))).ref == 7
         assert play(page("another goal", Node("link", "Tea", 1), Node("link", "Milk", 2))).ref == {"Tea": 1, "Milk": 2}[goal]
+
+
+def test_an_oracle_that_remembers_fails_again_as_it_failed_first():
+    def program(page):
+        yield oracle.press(page, "Next")
+        yield oracle.press(page, "Tea")
+
+    first, play = page("", Node("button", "Next", 7)), oracle.remembering(program)()
+    assert play(first).ref == 7
+    for _ in range(2):
+        with pytest.raises(LookupError, match="nothing on the page says 'Tea'"):
+            play(page(""))
+
+
+def test_an_oracle_that_remembers_says_when_it_is_done():
+    def program(page):
+        yield oracle.press(page, "Next")
+
+    first, play = page("", Node("button", "Next", 7)), oracle.remembering(program)()
+    assert play(first).ref == 7
+    for _ in range(2):
+        with pytest.raises(OracleEnded, match="the oracle is done and the episode is not over"):
+            play(first)

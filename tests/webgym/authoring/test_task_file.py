@@ -8,8 +8,9 @@ import pytest
 
 from webgym.authoring.task_file import read
 from webgym.authoring.task_file.parameters import Choice, Day, Integer, Sample, read_goal
+from webgym.authoring.task_file.steps import Step
 from webgym.errors import TaskFileError
-from webgym.task import Evidence
+from webgym.task import Evidence, OracleEnded
 from webgym.types import Click, Fill, Goto, Node, Observation, Select, Stop, Upload, Wait
 
 HEAD = """\
@@ -219,6 +220,37 @@ def test_an_oracle_reads_goal_and_page(written):
     with pytest.raises(LookupError, match="all steps of the oracle are done"):
         oracle(shown)
     assert task.oracle()(shown) == Fill(2, "Bob 42big")  # begins afresh
+
+
+def test_a_step_that_failed_is_asked_again_on_the_next_page(written):
+    long = "Create a new order for the whole table of today"
+    steps = f"    oracle: [{{click: Menu}}, {{read: {{price: 'Tea: (.+)'}}}}, {{see: Tea}}, {{click: {long}}}, {{stop: '{{price}}'}}]"
+    oracle = written(HEAD + ORDER.partition("    oracle:")[0] + steps)["order"].oracle()
+    early = page("Order 3 Tea for Bob.", Node("link", "Menu", 0), text=("Tea: 9",))
+    late = page("Order 3 Tea for Bob.", Node("link", long, 7), text=("Tea: 8",))
+    assert oracle(early) == Click(0)
+    for _ in range(3):
+        with pytest.raises(LookupError) as caught:
+            oracle(early)
+        assert str(caught.value).startswith("step 4 of 5, click 'Create a new order for the whole table …': there is no thing that says ")
+    assert [oracle(late), oracle(late)] == [Click(7), Stop("8")]
+    with pytest.raises(OracleEnded):
+        oracle(late)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"fill": ("Name", "Ann")}, "fill 'Name'"),
+        ({"read": {"price": "Tea: (.+)"}}, "read 'price'"),
+        ({"back": True}, "back"),
+        ({"wait_ms": 5}, "wait_ms 5"),
+        ({"read": {"a": "A (.)", "b": "B (.)"}}, "read 'a, b'"),
+        ({"stop": ""}, "stop"),
+    ],
+)
+def test_a_step_in_words(step, words):
+    assert Step(**step).words == words
 
 
 @pytest.mark.parametrize(

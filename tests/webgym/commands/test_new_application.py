@@ -102,6 +102,12 @@ def test_validation_says_what_is_not_the_same_what_stays_open_and_what_was_refus
     found = said(folder, "guests.fill-in")
     assert len(found.problems) == 1 and "two resets do not give the same first page: 'text lot 0." in found.problems[0]
     registry.forget("guests.fill-in")
+    text = (folder / "tasks.yaml").read_text()
+    (folder / "tasks.yaml").write_text(f"deterministic: false\n{text}")
+    webgym.load(folder / "tasks.yaml", trust=True)
+    found = said(folder, "guests.fill-in")
+    assert not found.problems and any("as `deterministic: false` says: 'text lot 0." in note for note in found.notes)
+    registry.forget("guests.fill-in")
     more = "<p>at {1}</p><script>fetch('/stream'); fetch('http://fonts.example/a.css').catch(() => 0)</script>"
     folder = book(FORM + more)
     (folder / "tasks.yaml").unlink()
@@ -112,6 +118,43 @@ def test_validation_says_what_is_not_the_same_what_stays_open_and_what_was_refus
     assert "stay open: GET http://guests.localhost/stream" in text
     assert "refused, because the task does not declare them: http://fonts.example" in text
     assert "changes with real time: 'text at " in text
+
+
+@pytest.mark.parametrize(
+    ("reset", "words"),
+    [
+        ("", "starts (|has no reset: what an episode writes is there for the next"),
+        (
+            "reset: [{sqlite: guests.db}, {copy: uploads}, {copy: guestbook.py}]",
+            "starts and is reset (|there is no 'uploads' once the application has started: a reset removes it",
+        ),
+    ],
+)
+def test_validation_says_what_a_reset_does_not_do(book, reset, words):
+    folder = book()
+    new_application.create("guests", COMMAND, folder)
+    text = (folder / "tasks.yaml").read_text()
+    assert 'reset: [{sqlite: "guests.db"}]' in text
+    (folder / "tasks.yaml").write_text(text.replace('reset: [{sqlite: "guests.db"}]', reset))
+    webgym.load(folder / "tasks.yaml", trust=True)
+    notes = said(folder, "guests.fill-in").notes
+    started, told = words.split("|")
+    assert notes[0].startswith(started) and notes[1] == told and "guestbook.py" not in " ".join(notes)
+
+
+def test_validation_says_that_the_start_page_is_not_there(book):
+    folder = book()
+    new_application.create("guests", COMMAND, folder)
+    source = (folder / "guestbook.py").read_text()
+    (folder / "guestbook.py").write_text(
+        source.replace(
+            'if self.path == "/about":',
+            'if self.path == "/":\n            return self.page("gone", status=410)\n        if self.path == "/about":',
+        )
+    )
+    webgym.load(folder / "tasks.yaml", trust=True)
+    found = said(folder, "guests.fill-in")
+    assert found.problems == ("the start page / was answered with status 410",)
 
 
 def test_an_application_that_does_not_start_is_said_in_words(book):

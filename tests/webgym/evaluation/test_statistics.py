@@ -188,6 +188,29 @@ def test_the_table() -> None:
     assert "–" in shown([episode("a.one", 1, "fault", "")]) and "interval over tasks" not in shown(EPISODES[:1])
 
 
+def failed(task: str, seed: int, message: str, kind: str = "fault") -> Trajectory:
+    found = episode(task, seed, kind, "")
+    return replace(found, outcome=replace(found.outcome, message=message))
+
+
+def test_the_reasons_for_faults_stand_below_the_table() -> None:
+    oracle = [failed("a.one", seed, f"the oracle of a.one failed on seed {seed}, turn 3: LookupError: no Tea") for seed in (1, 2)]
+    site = failed("a.one", 3, f"the application: {'its state could not be read ' * 9}; its log ends with:\nno ink")
+    killed = failed("a.one", 4, "click('1'): the page crashed", "agent_caused")
+    many = [failed("a.one", seed, f"reason {chr(60 + seed)}") for seed in range(5, 9)]
+    result = report([site, *oracle, killed, *many, episode("a.one", 9, "success")])
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(result.table())
+    lines = [line for line in console.export_text().splitlines() if re.match(r"\d+ f", line)]
+    assert lines[0] == "2 faults: the oracle of a.one failed: LookupError: no Tea"
+    assert lines[1].startswith("1 fault: the application: its state") and lines[1].endswith("…") and len(lines[1]) <= 120
+    assert lines[2] == "1 fault: click('1'): the page crashed" and len(lines) == 6 and lines[5] == "2 for other reasons"
+    reasons = result.to_json()["fault_reasons"]
+    assert reasons[0] == {"faults": 2, "message": oracle[0].outcome.message} and len(reasons) == 7
+    assert reasons[1]["message"].endswith("no ink")
+    assert report(oracle[:0]).to_json()["fault_reasons"] == []
+
+
 def test_tasks_whose_pages_decide_stand_apart() -> None:
     """b.two is decided by its page: below those of server state in the table, with the figures of both kinds."""
     result = report([*EPISODES, episode("c.three", 1, "failure")], on_pages=["b.two", "z.not-played"])

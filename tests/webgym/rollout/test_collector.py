@@ -16,8 +16,10 @@ import pytest
 import webgym.rollout.contract
 from benchmarks.no_barrier import collector_s, draw, greedy_s, naive_s
 from webgym.errors import BrowserFault, Fault, SiteFault, UnknownTaskError
+from webgym.policies.scripted import OraclePolicy
 from webgym.rollout.collector import collect
 from webgym.rollout.contract import Counts, Deadlines, Event, Record, Retries
+from webgym.task import PENDING, Oracle, OracleEnded, Start, Task
 from webgym.types import (
     Action,
     Click,
@@ -482,6 +484,29 @@ def test_a_policy_that_fails_or_hangs_is_a_fault_and_never_the_agents() -> None:
     assert [t.outcome.kind for t in found] == ["fault", "fault", "success"]
     assert "the server is gone" in found[0].outcome.message and "the policy's answer did not end within 30 s" in found[1].outcome.message
     assert len(found[0]) == 2
+
+
+def test_what_the_check_misses_is_told_of_an_oracle_that_has_ended() -> None:
+    class Strict(FakeEnv):
+        async def step(self, action: Action | InvalidAction) -> Step:
+            return replace(await super().step(action), message=f"{self.clicks} clicks, expected 3")
+
+    def oracle(error: LookupError) -> Oracle:
+        def act(observation: Observation) -> Action:
+            if observation.turn == 2:
+                raise error
+            return Click(0)
+
+        return act
+
+    def ended(error: LookupError) -> str:
+        task = Task("fake.a", lambda seed: Start(""), lambda evidence: PENDING, oracle=lambda: oracle(error))
+        (found,) = play(collect([Strict()], OraclePolicy(lambda task_id: task), keys(3), retries=Retries(1, 0.0)))
+        assert found.outcome.kind == "fault"
+        return found.outcome.message
+
+    assert ended(OracleEnded("all is done")).endswith("turn 2: OracleEnded: all is done; 2 clicks, expected 3")
+    assert ended(LookupError("there is no Buy")).endswith("turn 2: LookupError: there is no Buy")
 
 
 def test_many_sessions_many_faults_every_episode_is_there_and_unharmed() -> None:

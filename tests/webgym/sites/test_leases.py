@@ -282,6 +282,20 @@ def test_a_state_that_does_not_come_is_a_fault(monkeypatch):
         asyncio.run(test())
 
 
+def test_a_fault_of_a_state_says_all_itself():
+    class Broken(Shelf):
+        async def snapshot(self, state):
+            raise SiteFault("its state 'books' could not be read; its log ends with:\nno ink")
+
+    async def test():
+        gateway = gateway_of(Broken())
+        await gateway.open("t", ("shelf.localhost",), 1, None)
+        await gateway.snapshot("t")
+
+    with pytest.raises(SiteFault, match=r"^its state 'books' could not be read; its log ends with:\nno ink$"):
+        asyncio.run(test())
+
+
 def test_a_request_that_fails_while_the_state_is_read_is_a_fault():
     class Breaking(Shelf):
         async def snapshot(self, state):

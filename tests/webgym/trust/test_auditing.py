@@ -42,8 +42,9 @@ def audited(arena, tmp_path):
 
     def run(adversaries=("no-op", "stop"), seeds=(0, 1_000_000, 2_000_000), page=PAGE, **changes):
         (tmp_path / "pages/order.html").write_text(page, "utf-8")
+        start = changes.pop("start", "/order.html")
         fields = "".join(f"    {name}: {value}\n" for name, value in {**GOOD, **changes}.items() if value is not None)
-        file.write_text(f"pack: audited\nsite: {{pages: pages}}\ntasks:\n  - name: order\n    start: /order.html\n{fields}", "utf-8")
+        file.write_text(f"pack: audited\nsite: {{pages: pages}}\ntasks:\n  - name: order\n    start: {start}\n{fields}", "utf-8")
         return trust.audit(registry.load(file)[0], arena, seeds, adversaries)
 
     yield run
@@ -82,11 +83,18 @@ def test_an_oracle_that_loses_finds_nothing_or_does_what_does_not_work(audited):
     decided = {"decided": "{site: {path: order, exists: true}}"}
     assert "it loses at turn 1; site state" in audited(oracle="[{click: Order}]", seeds=(0,), **decided).problems[0]
     assert (
-        "breaks down at turn 1; LookupError: there is no thing that says 'Buy'"
+        "breaks down at turn 1; LookupError: step 1 of 1, click 'Buy': there is no thing that says 'Buy'"
         in (audited(oracle="[{click: Buy}]", seeds=(0,)).problems[0])
     )
+    ended = audited(oracle="[{click: Order}]", seeds=(0,)).problems[0]
+    assert "breaks down at turn 2; OracleEnded: all steps of the oracle are done and the episode is not over; site state" in ended
+    assert "'order.0.name' is '', expected " in ended
     off = audited(page=PAGE.replace("<button>", "<button disabled>"), seeds=(0,)).problems[0]
     assert "breaks down at turn 3" in off and "all steps of the oracle are done" in off and "click('1') did not work" in off
+
+
+def test_a_start_page_that_is_answered_with_an_error_is_the_one_problem(audited):
+    assert audited(seeds=(0, 1), start="/nowhere").problems == ("the start page /nowhere was answered with status 404",)
 
 
 def test_a_task_without_an_oracle(audited):
@@ -199,7 +207,15 @@ def test_notes_are_no_problems(audited):
     ]
 
 
-def test_a_start_that_the_seed_does_not_fix(arena):
+UNEQUAL = "seed 5 does not always begin with the same page: nothing but the seed may decide it"
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "by_clock", "expected"),
+    [(True, "", (UNEQUAL,)), (True, "answers depend on the wall clock", ("answers depend on the wall clock",)), (False, "", ())],
+)
+def test_a_start_that_the_seed_does_not_fix(arena, monkeypatch, deterministic, by_clock, expected):
+    monkeypatch.setattr(auditing, "wall_time", lambda task_id, seed: by_clock)
     counter = iter(range(100))
     site = next(iter(registry.sites_of(registry.task("miniwob.click-test"))))
     task = registry.task("miniwob.click-test")
@@ -207,12 +223,13 @@ def test_a_start_that_the_seed_does_not_fix(arena):
     def start(seed):
         return type(task.start(seed))(task.start(seed).url, f"goal {next(counter)}", f"{task.start(seed).page_script}")
 
-    registry.register(Task("unsteady.one", start, task.check, max_turns=1, probe=task.probe, hosts=(site.host,)))
+    unsteady = Task("unsteady.one", start, task.check, max_turns=1, probe=task.probe, hosts=(site.host,), deterministic=deterministic)
+    registry.register(unsteady)
     try:
-        problems = trust.audit("unsteady.one", arena, (5,), ("no-op", "stop"), oracle=False).problems
+        problems = trust.audit("unsteady.one", arena, (5,), ("no-op", "stop"), oracle=False, clock=True).problems
     finally:
         registry._remove("unsteady.one")
-    assert problems == ("seed 5 does not always begin with the same page: nothing but the seed may decide it",)
+    assert problems == expected
 
 
 def test_an_adversary_is_held_against_tasks_once_it_is_registered(audited, monkeypatch):

@@ -26,6 +26,7 @@ from webgym.errors import JudgeFault, TaskFileError
 from webgym.sites.apps import PlainInstance, Server, Sqlite, sqlite
 from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.files import inside
+from webgym.sites.apps.logs import without_escapes
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Start, Task, Verdict
 
 TITLE: str = "WebHarbor's form"
@@ -154,7 +155,7 @@ class Verifier:
                 raise JudgeFault(f"{self.file.name} did not end within {VERIFY_S:g} s") from error
         said = done.stdout.decode("utf-8", "replace").strip()
         if done.returncode not in (PASSED, FAILED) or not said:
-            complaint = done.stderr.decode("utf-8", "replace").strip()[-300:]
+            complaint = without_escapes(done.stderr.decode("utf-8", "replace")).strip()[-300:]
             raise JudgeFault(f"{self.file.name} gave no verdict: status {done.returncode}, {complaint or 'no words'}")
         return SUCCESS if done.returncode == PASSED else Verdict(FAILURE.kind, message=said[-300:])
 

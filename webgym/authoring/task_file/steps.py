@@ -1,7 +1,7 @@
 """Oracles that are written down: steps that name things by what they say, with values that are read from the goal and the page."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -10,10 +10,12 @@ from webgym import types as t
 from webgym.authoring.checks import Entry, exactly_one, squash
 from webgym.authoring.placeholders import fill_text
 from webgym.authoring.task_file.parameters import Parameter, read_goal
+from webgym.task import OracleEnded
 
 VERBS = (
     "click", "fill", "select", "upload", "press", "hover", "goto", "back", "wait_ms", "message", "stop", "infeasible", "read", "see",
 )  # fmt: skip
+MOST_SHOWN = 40  # characters of a step's text in an error message
 PATTERNS = ("read",)  # regular expressions: in them, braces that are no placeholder mean a number of times
 
 
@@ -53,6 +55,22 @@ class Step(Entry):
             if groups != 1:
                 raise ValueError(f"{name}: expected a regular expression with one group for the value, got {groups} in {pattern!r}")
         return read
+
+    @property
+    def words(self) -> str:
+        """The step in an error message, as its author wrote it: the verb and what it names."""
+        verb = next(verb for verb in VERBS if getattr(self, verb) is not None)
+        match getattr(self, verb):
+            case True | "":
+                return verb
+            case float(ms):
+                return f"{verb} {ms:g}"
+            case str(text) | (text, _):
+                pass
+            case names:
+                text = ", ".join(names)
+        cut = text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+        return f"{verb} {cut!r}"
 
     def action(self, page: t.Observation, values: dict[str, Any]) -> t.Action | None:
         """The action to take on this page, or None for a step that only looks. `read` adds to the values. Raises LookupError."""
@@ -138,19 +156,24 @@ def _read(page: t.Observation, name: str, pattern: str) -> str:
 class StepsOracle:
     """One episode of an oracle that is a list of steps; implements :data:`webgym.task.Oracle`.
 
-    It sees what an agent sees: the values in its steps come from the goal, and from what its `read` steps find on pages.
+    It sees what an agent sees: the values in its steps come from the goal, and from what its `read` steps find on pages. A call that
+    raises changes nothing: the next one begins at the same step, because a turn that failed is tried again.
     """
 
     def __init__(self, steps: Sequence[Step], wordings: Sequence[str], parameters: Mapping[str, Parameter]) -> None:
-        self._steps: Iterator[Step] = iter(steps)
+        self._steps, self._done = steps, 0
         self._wordings, self._parameters = wordings, parameters
         self._values: dict[str, Any] | None = None
 
     def __call__(self, page: t.Observation) -> t.Action:
         if self._values is None:
             self._values = read_goal(page.goal, self._wordings, self._parameters)
-        for step in self._steps:
-            action = step.action(page, self._values)
+        for number, step in enumerate(self._steps[self._done :], self._done + 1):
+            try:
+                action = step.action(page, self._values)
+            except LookupError as error:
+                raise LookupError(f"step {number} of {len(self._steps)}, {step.words}: {error}") from error
             if action is not None:
+                self._done = number
                 return action
-        raise LookupError("all steps of the oracle are done and the episode is not over")
+        raise OracleEnded("all steps of the oracle are done and the episode is not over")

@@ -4,7 +4,6 @@ import asyncio
 import atexit
 import logging
 import os
-import re
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 
@@ -19,6 +18,7 @@ from webgym.backends.browser.session import Session
 from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
 from webgym.loop_thread import loop_thread
+from webgym.sites.apps.logs import without_escapes
 from webgym.sites.certificates import certificate
 from webgym.sites.gateway import Gateway
 from webgym.task import Site
@@ -139,7 +139,7 @@ class BrowserPool:
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without terminal colours."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = without_escapes(str(error)).strip()
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from webgym.sites.apps.logs import without_escapes
+
 LINKED = ("node_modules", ".venv", "venv")  # what an application is built on is the same for all its processes
 NEWER_NS = 1_000_000  # by which a file that was put back is newer
 LEFT_OUT = (".git", ".hg", "__pycache__", ".pytest_cache")
@@ -111,11 +113,11 @@ def _stamp(path: Path) -> Sequence[int]:
 
 
 def tail(path: Path, lines: int = 20, characters: int = 2000) -> str:
-    """The last lines of a log, "" where there are none."""
+    """The last lines of a log, without a terminal's commands; "" where there are none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4 * characters))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join(text.strip().splitlines()[-lines:])[-characters:]
+    return "\n".join(without_escapes(text).strip().splitlines()[-lines:])[-characters:]

@@ -14,6 +14,7 @@ from webgym.sites.apps import sqlite
 from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.exchange import AWAY_S, Address
 from webgym.sites.apps.files import inside
+from webgym.sites.apps.logs import without_escapes
 from webgym.sites.apps.requests import Request
 from webgym.sites.apps.secrets import redacted, with_secrets
 from webgym.sites.encodings import decoded
@@ -123,7 +124,7 @@ class PlainInstance:
         except OSError as error:
             raise Wrong(f"the command {arguments[0]!r} could not be run: {error.strerror}") from error
         if done.returncode:
-            said = redacted((done.stderr or done.stdout).decode("utf-8", "replace").strip()[-500:])
+            said = redacted(without_escapes((done.stderr or done.stdout).decode("utf-8", "replace")).strip()[-500:])
             raise Wrong(f"the command {arguments[0]!r} ended with status {done.returncode}: {said or 'it said nothing'}")
         return done.stdout.decode("utf-8", "replace")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from webgym.errors import UsageError
+from webgym.sites.apps.logs import without_escapes
 from webgym.sites.apps.server import Lease, Server
 
 STARTER = Path(__file__).with_name("serve_wsgi.py")
@@ -173,5 +174,5 @@ def _run(command: Sequence[str], folder: Path, timeout_s: float) -> None:
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"`{' '.join(command)}` did not end within {timeout_s:g} s") from error
     if done.returncode:
-        said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-SAID:]
+        said = without_escapes((done.stdout + done.stderr).decode("utf-8", "replace")).strip()[-SAID:]
         raise UsageError(f"`{' '.join(command)}` ended with status {done.returncode}; it said last:\n{said}")

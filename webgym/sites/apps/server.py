@@ -151,6 +151,17 @@ class Server:
         return self._pool.running if isinstance(self._pool, Processes) else ()
 
     @property
+    def resets(self) -> bool:
+        """True where anything is done between two episodes."""
+        return self._restarts or bool(self._steps)
+
+    def removed(self, lease: Lease) -> list[str]:
+        """The paths that a reset removes, because nothing was there when the process had just started."""
+        process = lease.running.process
+        copies = [step for step in self._steps if isinstance(step, Copy) and step.source is None]
+        return [step.path for step in copies if process is not None and not (process.born / step.path).exists()]
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """All hosts under which pages see it."""
         return (self.host, *self.also)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from webgym.sites.apps.files import copy_folder, put_back
+from webgym.sites.apps.files import copy_folder, put_back, tail
 
 
 def test_links_in_a_copy_lead_to_the_copy_and_others_to_where_they_led(tmp_path):
@@ -50,3 +50,9 @@ def test_what_was_put_back_is_newer_than_what_was_written_and_else_untouched(tmp
     put_back(born, live, ours=ours)
     assert (file.stat().st_ino == begun.st_ino) == ours, "a source that is somebody's own keeps its time, and is copied again"
     assert (file.stat().st_mtime_ns > begun.st_mtime_ns) != ours and not list(live.parent.glob("**/.*.webgym"))
+
+
+def test_the_end_of_a_log_has_no_commands_of_a_terminal(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_bytes(b"ready\n\x1b[1;31mError\x1b[0m: \x1b]8;;http://a\x1b\\no ink\x1b]8;;\x07\x1b(B left\x1b[2K\n\x1b[0m")
+    assert tail(log) == "ready\nError: no ink left"

@@ -1,0 +1,32 @@
+"""Start pages: one that is answered with an error is why nothing that follows can work."""
+
+from urllib.parse import urlsplit
+
+from webgym.env.core import AsyncWebEnv
+from webgym.errors import WebGymError
+from webgym.loop_thread import loop_thread
+from webgym.packs import registry
+from webgym.task import Task
+
+
+def start_page(task_id: str, seed: int) -> str:
+    """The problem that the task's start page is answered with an error, in words; "" where it is not, or does not open at all."""
+    return loop_thread().run(_start_page(registry.task(task_id), seed))
+
+
+async def _start_page(task: Task, seed: int) -> str:
+    env = AsyncWebEnv()
+    try:
+        await env.reset(task.id, seed)
+        return refused(env, task, seed)
+    except WebGymError:
+        return ""  # which the episodes say
+    finally:
+        await env.close()
+
+
+def refused(env: AsyncWebEnv, task: Task, seed: int) -> str:
+    """The problem that the page with which this episode has just begun is an error's, in words; "" where it is not."""
+    status = getattr(getattr(env.session, "episode", None), "page_status", 0)
+    address = urlsplit(task.start(seed).url)
+    return f"the start page {address.path or '/'} was answered with status {status}" if status >= 400 else ""
