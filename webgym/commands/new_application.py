@@ -33,6 +33,7 @@ MOST_LINKS = 8  # of a page that is nothing but a sign-in form
 MOST_TABLES, MOST_TRIES, MOST_BYTES = 12, 4, 300 << 20
 SQLITE = b"SQLite format 3\0"
 OF_FRAMEWORKS = re.compile(r"(?i)sqlite_|django_|alembic_|migrations|.*_fts")
+SECRET = re.compile(r"(?i)passw|passphrase|pwd|(^|_)(otp|salt)(_|$)|hash(ed)?(_|$)|token|secret|session|api_?key")
 FORGERY = re.compile(r"(?i)csrf|xsrf|token|nonce|authenticity|verification")  # hidden fields that say where a form comes from
 
 
@@ -160,17 +161,34 @@ def _databases(folder: Path) -> list[str]:
 
 
 def _readers(folder: Path, databases: list[str]) -> dict[str, tuple[str, str]]:
-    """A reader for each table of a person's making, by its name."""
+    """A reader for each table of a person's making, by its name; none of sessions and tokens, and no column that holds a secret."""
     found: dict[str, tuple[str, str]] = {}
     for database in databases:
         with closing(sqlite3.connect(folder / database)) as live:
-            tables = [name for (name,) in live.execute("select name from sqlite_master where type = 'table' order by name")]
-        for table in tables:
+            names = [name for (name,) in live.execute("select name from sqlite_master where type = 'table' order by name")]
+            tables = {name: _columns(live, name) for name in names}
+        for table, columns in tables.items():
             name = re.sub(r"\W+", "_", table).strip("_")
+            open_ones = [column for column in columns if not SECRET.search(column)]
+            if SECRET.search(table) or not open_ones:
+                continue
             if not OF_FRAMEWORKS.match(table) and re.match(r"[A-Za-z_]", name) and len(found) < MOST_TABLES:
-                quoted = table.replace('"', '""')
-                found.setdefault(name, (database, f'select * from "{quoted}" order by rowid desc limit 200'))
+                shown = "*" if open_ones == columns else ", ".join(map(_quoted, open_ones))
+                found.setdefault(name, (database, f"select {shown} from {_quoted(table)} order by rowid desc limit 200"))
     return found
+
+
+def _columns(live: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table; none where it cannot be read, such as one of a kind that this SQLite lacks."""
+    try:
+        return [name for (name,) in live.execute("select name from pragma_table_info(?)", [table])]
+    except sqlite3.Error:
+        return []
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 async def _form(look: Look, env: AsyncWebEnv, task_id: str, page: t.Observation) -> str:

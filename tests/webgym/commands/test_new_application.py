@@ -1,5 +1,6 @@
 """A task file that is written by looking at an application, and what validation says of it in words."""
 
+import sqlite3
 import subprocess
 import sys
 
@@ -161,6 +162,22 @@ def test_an_application_behind_a_sign_in_form_is_said_with_what_to_add(book, pag
     file, notes = new_application.create("guests", COMMAND, folder)
     assert notes == [f"the first page is a sign-in form: add signed_in: {LOGINS[page]}"]
     assert webgym.load(file) == ["guests.read"]
+
+
+def test_no_reader_shows_secrets(tmp_path):
+    with sqlite3.connect(tmp_path / "a.db") as live:
+        for table in (
+            "note (id integer primary key, words text, author text)",
+            'member (id integer primary key, name text, password_hash text, "reset Token" text)',
+            "sessions (id text, data text)",
+            "api_token (id integer, name text)",
+            "key (secret text)",
+        ):
+            live.execute(f"create table {table}")
+    assert new_application._readers(tmp_path, ["a.db"]) == {
+        "note": ("a.db", 'select * from "note" order by rowid desc limit 200'),
+        "member": ("a.db", 'select "id", "name" from "member" order by rowid desc limit 200'),
+    }
 
 
 def test_an_application_that_runs_already_is_looked_at_by_its_address(book, tmp_path):
