@@ -115,7 +115,7 @@ async def _looked(look: Look, folder: Path) -> None:
 
 
 def _sign_in_form(start: str, first: tuple[str, str], page: t.Observation) -> str:
-    """What is to be added for a first page that is a sign-in form, given its address and HTML; "" where it is none."""
+    """Advice on what to add for a first page that is a sign-in form, given its address and HTML; "" where it is none."""
     passwords = [node for node in page.nodes if "password" in node.states]
     url, text = first
     forms = [form for form in password_forms(text, url) if form.passwords[0]]

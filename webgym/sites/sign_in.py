@@ -107,7 +107,7 @@ async def _asks_again(app: AsgiApp, state: Any, start: str, here: str, text: str
 
 
 def _refused(target: str, status: int, text: str, way: SignIn, form: Mapping[str, str]) -> str:
-    """What is said of an answer that is an error, with its first words, in which no value of the form stands."""
+    """Words on an answer that is an error, with the first ones of its own, in which no value of the form stands."""
     said = words_of(text)
     for value in sorted({*form.values(), *_texts(way.json)}, key=len, reverse=True):
         for written in {value, quote(value), quote_plus(value), json.dumps(value)[1:-1]} - {""}:
