@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from webgym import types as t
 from webgym.authoring import consent
@@ -22,12 +23,18 @@ from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.sites import Server, restart
 from webgym.sites.apps import Lease, PlainInstance, Query, Sqlite, Wrong
+from webgym.sites.password_forms import password_forms
+from webgym.sites.sign_in import page_at
 from webgym.task import PENDING, Start, Task
 
 TEXTS = ("Quiet harbour 47", "Blue lantern 12", "Seven maps 93", "Old orchard 68")
+NOTHING = "the first page has no form that writes and no link that leads to a page with a heading: write a task of your own"
+MOST_LINKS = 8  # of a page that is nothing but a sign-in form
 MOST_TABLES, MOST_TRIES, MOST_BYTES = 12, 4, 300 << 20
 SQLITE = b"SQLite format 3\0"
 OF_FRAMEWORKS = re.compile(r"(?i)sqlite_|django_|alembic_|migrations|.*_fts")
+SECRET = re.compile(r"(?i)passw|passphrase|pwd|(^|_)(otp|salt)(_|$)|hash(ed)?(_|$)|token|secret|session|api_?key")
+FORGERY = re.compile(r"(?i)csrf|xsrf|token|nonce|authenticity|verification")  # hidden fields that say where a form comes from
 
 
 @dataclass
@@ -90,15 +97,42 @@ async def _looked(look: Look, folder: Path) -> None:
     resets: list[Any] = [Sqlite(path) for path in look.databases] or ([] if look.at else [restart])
     readers = {reader: Query(*query) for reader, query in look.readers.items()}
     server = look.server(folder, reset=resets, readers=readers)
+    lease = await server.lease(0, None)
+    first_page = await page_at(server.app, lease, server.url, {})
+    await server.release(lease)
     task_id = f"{look.name}.webgym-looks"
     registry.register(Task(task_id, lambda seed: Start(server.url, "Look."), lambda evidence: PENDING, 100, hosts=server.hosts), [server])
     env = AsyncWebEnv()
     try:
         page = await env.reset(task_id, 0)
-        look.task = await _form(look, env, task_id, page) or await _link(look, env, task_id, page) or _heading(look, page)
+        if note := _sign_in_form(server.url, first_page, page):
+            look.task = _heading(look, page, note)
+        else:
+            look.task = await _form(look, env, task_id, page) or await _link(look, env, task_id, page) or _heading(look, page, NOTHING)
     finally:
         await env.close()
         registry.forget(task_id)
+
+
+def _sign_in_form(start: str, first: tuple[str, str], page: t.Observation) -> str:
+    """Advice on what to add for a first page that is a sign-in form, given its address and HTML; "" where it is none."""
+    passwords = [node for node in page.nodes if "password" in node.states]
+    url, text = first
+    forms = [form for form in password_forms(text, url) if form.passwords[0]]
+    form = next((form for form in forms if len(form.passwords) == 1), None)  # with two, a password is chosen
+    if not passwords or (form is None and (forms or len(passwords) > 1)):
+        return ""
+    if sum(node.role == "link" for node in page.nodes) > MOST_LINKS and urlsplit(page.url).path == urlsplit(start).path:
+        return ""  # a box on a page of its own
+    said = "the first page is a sign-in form: add signed_in: "
+    if form is not None:
+        fields = ", ".join(f"{name}: ..." for name in [*form.named, form.passwords[0]] if name)
+        token = next((name for name in form.hidden if FORGERY.search(name)), "")
+        more = f", token: {token}" + (f", page: {urlsplit(url).path}" if urlsplit(url).path != form.path else "") if token else ""
+        return f"{said}{{post: {form.path}, form: {{{fields}}}{more}}}"
+    steps = [f"{{fill: [{_yaml(_plain(node.text))}, ...]}}" for node in page.nodes if node.role == "textbox" and node.text]
+    button = next((node.text for node in page.nodes[page.nodes.index(passwords[0]) :] if node.role == "button" and node.text), "")
+    return f"{said}[{', '.join([*steps, f'{{click: {_yaml(_plain(button))}}}'] if button else steps)}]"
 
 
 def _needed_host(look: Look, lease: Lease) -> str:
@@ -127,17 +161,34 @@ def _databases(folder: Path) -> list[str]:
 
 
 def _readers(folder: Path, databases: list[str]) -> dict[str, tuple[str, str]]:
-    """A reader for each table of a person's making, by its name."""
+    """A reader for each table of a person's making, by its name; none of sessions and tokens, and no column that holds a secret."""
     found: dict[str, tuple[str, str]] = {}
     for database in databases:
         with closing(sqlite3.connect(folder / database)) as live:
-            tables = [name for (name,) in live.execute("select name from sqlite_master where type = 'table' order by name")]
-        for table in tables:
+            names = [name for (name,) in live.execute("select name from sqlite_master where type = 'table' order by name")]
+            tables = {name: _columns(live, name) for name in names}
+        for table, columns in tables.items():
             name = re.sub(r"\W+", "_", table).strip("_")
+            open_ones = [column for column in columns if not SECRET.search(column)]
+            if SECRET.search(table) or not open_ones:
+                continue
             if not OF_FRAMEWORKS.match(table) and re.match(r"[A-Za-z_]", name) and len(found) < MOST_TABLES:
-                quoted = table.replace('"', '""')
-                found.setdefault(name, (database, f'select * from "{quoted}" order by rowid desc limit 200'))
+                shown = "*" if open_ones == columns else ", ".join(map(_quoted, open_ones))
+                found.setdefault(name, (database, f"select {shown} from {_quoted(table)} order by rowid desc limit 200"))
     return found
+
+
+def _columns(live: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table; none where it cannot be read, such as one of a kind that this SQLite lacks."""
+    try:
+        return [name for (name,) in live.execute("select name from pragma_table_info(?)", [table])]
+    except sqlite3.Error:
+        return []
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 async def _form(look: Look, env: AsyncWebEnv, task_id: str, page: t.Observation) -> str:
@@ -199,9 +250,9 @@ async def _link(look: Look, env: AsyncWebEnv, task_id: str, page: t.Observation)
     return ""
 
 
-def _heading(look: Look, page: t.Observation) -> str:
-    """A question about the first page itself, to be replaced."""
-    look.notes.append("the first page has no form that writes and no link that leads to a page with a heading: write a task of your own")
+def _heading(look: Look, page: t.Observation, note: str) -> str:
+    """A question about the first page itself, to be replaced, as the note says."""
+    look.notes.append(note)
     look.readers = dict(list(look.readers.items())[:3])
     said = next((node.text for node in page.nodes if node.text), page.title) or look.name
     return f"""  - name: read

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from webgym import types as t
 from webgym.backends.base import Session
 from webgym.errors import ConfigError, SiteFault
-from webgym.sites.sign_in import plain_cookies, sign_in
+from webgym.sites.sign_in import plain, plain_cookies, sign_in
 from webgym.task import Site, Start, Task, hosts_of
 
 MOST_STEPS = 50  # of signing in
@@ -40,15 +40,22 @@ async def enter(sites: Sequence[Site], leases: Mapping[str, Any], start: Start) 
 
 async def walk_in(session: Session, steps: Walk, url: str, task: Task) -> None:
     """Take the steps of signing in, and open the start. Raises SiteFault where one does not work; no message has what it types."""
+    asked: set[tuple[str, str]] = set()  # password fields on the way, with the addresses of their pages
     for number in range(1, MOST_STEPS + 1):
         view = await session.view()
+        asks = {(view.url.partition("?")[0], node.text) for node in view.nodes if "password" in node.states}
         page = t.Observation("", view.url, view.title, view.nodes, view.tabs, view.focus, 0, 0, "", (), "")
         try:
             action = steps(page)
         except LookupError as error:
             raise SiteFault(f"task {task.id}: signing in: step {number}: {error}") from error
         if action is None:
+            if asks & asked:
+                raise SiteFault(
+                    f"task {task.id}: signing in: the page {plain(view.url)} still asks for a password: are name and password right?"
+                )
             break
+        asked |= asks
         if await session.act(action):
             raise SiteFault(
                 f"task {task.id}: signing in: step {number}, {type(action).__name__.lower()}, did not work on the page {view.url}"

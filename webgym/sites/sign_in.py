@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urljoin, urlsplit
 
 from webgym.errors import Fault, SiteFault
+from webgym.sites.apps.secrets import SHORTEST, redacted
 from webgym.sites.encodings import decoded
+from webgym.sites.password_forms import password_forms, words_of
 from webgym.task import AsgiApp, SignIn
 
 MOST_REDIRECTS = 5
+MOST_WORDS = 200  # characters of an answer that a message quotes
 Cookie = Mapping[str, Any]
 """A cookie as browsers are given it: name, value, domain, path, httpOnly, secure, and sameSite where it is said."""
 
@@ -44,20 +48,87 @@ async def sign_in(app: AsgiApp, state: Any, url: str, way: SignIn) -> list[Cooki
     else:
         body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
     status, text = await _asked(app, state, "POST", target, body, kind, jar, leads_to)
-    forms = [urlsplit(urljoin(url, path)).path for path in (way.path, way.page or way.path)]  # whoever is led back there was refused
+    if status >= 400:
+        raise SiteFault(_refused(target, status, text, way, form))
+    forms = {urlsplit(urljoin(url, path)).path for path in (way.path, way.page or way.path)}
+    here = target
     for _ in range(MOST_REDIRECTS):  # some give the session only at the page that they lead to
         there = urlsplit(leads_to[-1]) if leads_to else None
-        if jar != before or there is None or there[:2] != urlsplit(target)[:2] or there.path in forms:
+        if there is None or there[:2] != urlsplit(target)[:2]:
             break
-        await _asked(app, state, "GET", leads_to.pop(), b"", "", jar, leads_to)
-    if status >= 400:
-        raise SiteFault(f"signing in: {target} answered with status {status}: expected it to take the form; are name and password right?")
+        here = leads_to.pop()
+        if jar != before or there.path in forms:  # the page is only looked at: whoever is led back to the form was refused
+            here, text = await page_at(app, state, here, dict(jar))
+            break
+        _, text = await _asked(app, state, "GET", here, b"", "", jar, leads_to)
+    if not leads_to and "<" not in text:  # no page: the start tells
+        here, text = await page_at(app, state, url, dict(jar))
+    if await _asks_again(app, state, url, here, text, forms):
+        raise SiteFault(f"signing in: the page {plain(here)} still asks for a password: are name and password right?")
     if jar == before:
         raise SiteFault(
             f"signing in: {target} answered with status {status} and gave no cookie: expected a session; are name and password right? "
             "One that a page keeps in its storage needs `steps`"
         )
     return list(jar.values())
+
+
+async def page_at(app: AsgiApp, state: Any, url: str, jar: dict[str, Cookie]) -> tuple[str, str]:
+    """The address that the page of an address leads to within its site, and its text, "" where the site fails."""
+    leads_to, text = [url], ""
+    for _ in range(MOST_REDIRECTS):
+        if not leads_to or urlsplit(leads_to[-1])[:2] != urlsplit(url)[:2]:
+            break
+        url = leads_to.pop()
+        try:
+            _, text = await _asked(app, state, "GET", url, b"", "", jar, leads_to)
+        except SiteFault:  # the browser opens it next, and says so
+            return url, ""
+    return url, text
+
+
+def plain(url: str) -> str:
+    """An address without what follows its path, which may hold what was typed."""
+    return url.partition("?")[0].partition("#")[0]
+
+
+async def _asks_again(app: AsgiApp, state: Any, start: str, here: str, text: str, forms: set[str]) -> bool:
+    """True where a page shows the form that was sent, or is the one that whoever is not signed in gets in place of the start.
+
+    Other pages may ask for a password too, such as one on which it is changed.
+    """
+    found = password_forms(text, here)
+    if any(form.path in forms for form in found):
+        return True
+    if not found or plain(here) == plain(start):
+        return False
+    other, _ = await page_at(app, state, start, {})
+    return plain(other) == plain(here)
+
+
+def _refused(target: str, status: int, text: str, way: SignIn, form: Mapping[str, str]) -> str:
+    """Words on an answer that is an error, with the first ones of its own, in which no value of the form stands."""
+    said = words_of(text)
+    for value in sorted({*form.values(), *_texts(way.json)}, key=len, reverse=True):
+        for written in {value, quote(value), quote_plus(value), json.dumps(value)[1:-1]} - {""}:
+            said = re.sub(re.escape(written) if len(written) >= SHORTEST else rf"(?<!\w){re.escape(written)}(?!\w)", "…", said)
+    said = redacted(said)
+    words = f". It says: {said[:MOST_WORDS]}" if said else ""
+    hint = "" if way.token or way.json is not None else ". Where its form has a hidden field against forgery, name that by `token:`"
+    return f"signing in: {target} answered with status {status}: expected it to take the form; are name and password right?{words}{hint}"
+
+
+def _texts(thing: Any) -> Iterator[str]:
+    """The texts and numbers in JSON."""
+    match thing:
+        case Mapping():
+            for value in thing.values():
+                yield from _texts(value)
+        case list() | tuple():
+            for value in thing:
+                yield from _texts(value)
+        case str() | int() | float() if not isinstance(thing, bool):
+            yield str(thing)
 
 
 async def _asked(

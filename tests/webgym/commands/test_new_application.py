@@ -1,5 +1,6 @@
 """A task file that is written by looking at an application, and what validation says of it in words."""
 
+import sqlite3
 import subprocess
 import sys
 
@@ -172,6 +173,54 @@ def test_a_link_becomes_a_question_and_the_name_that_an_application_needs_is_fou
     text = file.read_text()
     assert notes == [] and 'host_header: "127.0.0.1:{port}"' in text
     assert 'stop: "A book since 1998"' in text
+
+
+MEMBERS = """
+import http.server, sys
+
+class Members(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/":
+            self.send_response(302); self.send_header("location", "/in?next=/"); self.end_headers(); return
+        page = "<!doctype html><title>Members</title><link rel=icon href=data:,><h1>Sign in</h1>" + PAGE
+        self.send_response(200); self.send_header("content-type", "text/html"); self.end_headers(); self.wfile.write(page.encode())
+    def log_message(self, *_): pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Members).serve_forever()
+"""
+FIELDS = "<label>User <input name=user></label><label>Password <input type=password name=pw></label><button>Log in</button>"
+LOGINS = {
+    f"<form method=post action=/login><input type=hidden name=next value=/><input type=hidden name=_csrf value=1>{FIELDS}</form>": (
+        "{post: /login, form: {user: ..., pw: ...}, token: _csrf, page: /in}"
+    ),
+    f"<form method=post>{FIELDS}</form>": "{post: /in, form: {user: ..., pw: ...}}",
+    f"<div id=f></div><script>f.innerHTML = `{FIELDS}`</script>": ('[{fill: ["User", ...]}, {fill: ["Password", ...]}, {click: "Log in"}]'),
+}
+
+
+@pytest.mark.parametrize("page", LOGINS)
+def test_an_application_behind_a_sign_in_form_is_said_with_what_to_add(book, page):
+    folder = book()
+    (folder / "guestbook.py").write_text(f"PAGE = {page!r}\n{MEMBERS}")
+    file, notes = new_application.create("guests", COMMAND, folder)
+    assert notes == [f"the first page is a sign-in form: add signed_in: {LOGINS[page]}"]
+    assert webgym.load(file) == ["guests.read"]
+
+
+def test_no_reader_shows_secrets(tmp_path):
+    with sqlite3.connect(tmp_path / "a.db") as live:
+        for table in (
+            "note (id integer primary key, words text, author text)",
+            'member (id integer primary key, name text, password_hash text, "reset Token" text)',
+            "sessions (id text, data text)",
+            "api_token (id integer, name text)",
+            "key (secret text)",
+        ):
+            live.execute(f"create table {table}")
+    assert new_application._readers(tmp_path, ["a.db"]) == {
+        "note": ("a.db", 'select * from "note" order by rowid desc limit 200'),
+        "member": ("a.db", 'select "id", "name" from "member" order by rowid desc limit 200'),
+    }
 
 
 def test_an_application_that_runs_already_is_looked_at_by_its_address(book, tmp_path):

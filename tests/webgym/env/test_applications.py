@@ -58,6 +58,11 @@ tasks:
     signed_in: {{page: /login, steps: [{{fill: [Nickname, "${{SHELF_PW}}"]}}]}}
     goal: Never.
     check: {{state: {{path: books, count: 9}}}}
+  - name: refused-steps
+    start: /board
+    signed_in: {{page: /login, steps: [{{fill: [Name, nobody]}}, {{fill: [Password, "${{SHELF_PW}}"]}}, {{click: Sign in}}]}}
+    goal: Never.
+    check: {{state: {{path: books, count: 9}}}}
 """
 VERIFY = """
 def verify(instance, answer):
@@ -160,6 +165,8 @@ def test_signing_in_that_does_not_work_is_a_fault_without_secrets(shelf):
         with pytest.raises(SiteFault, match=r"signing in: step 1: there is no thing that says 'Nickname'") as error:
             await env.reset("shelf.wrong-steps", 0)
         assert "secret-1234" not in str(error.value)
+        with pytest.raises(SiteFault, match=r"the page http://shelf\.localhost/login still asks for a password: are name and password"):
+            await env.reset("shelf.refused-steps", 0)
         assert "Books of ann" in words(await env.reset("shelf.by-form", 0)), "the session goes on"
 
     play(test)

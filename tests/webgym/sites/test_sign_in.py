@@ -75,3 +75,73 @@ def test_what_gives_no_session_is_a_fault_in_words(path, token, words):
     with pytest.raises(SiteFault, match=words) as error:
         cookies(SignIn(path, {"password": "hush-hush"}, token=token))
     assert "hush-hush" not in str(error.value)
+
+
+class Members:
+    """An application that gives a new session at each answer, and shows its sign-in page to all who are not known."""
+
+    def __init__(self, refuses, sign_in="/login", action="", settings="", answers="text/html"):
+        self.refuses, self.sign_in, self.action, self.settings, self.answers = refuses, sign_in, action, settings, answers
+        self.known = 0
+
+    async def __call__(self, scope, receive, send):
+        path, headers = scope["path"], dict(scope["headers"])
+        body, status, more = (await receive())["body"], 200, []
+        page = f"<h1>Sign in</h1><form method=post action='{self.action}'><input name=name><input type=password name=password></form>"
+        if scope["method"] == "POST" and b"right" in body:
+            self.known, status = self.known + 1, 302
+            more, page = [(b"set-cookie", b"member=yes"), (b"location", b"/")], ""
+        elif scope["method"] == "POST":
+            status, more, page = self.refuses(body.decode())
+            page = page or "<form method=post><input type=password name=password></form>"
+        elif path != self.sign_in and b"member=yes" not in headers.get(b"cookie", b""):
+            status, more, page = 302, [(b"location", self.sign_in.encode())], ""
+        elif path != self.sign_in:
+            page = f"<h1>Hello</h1>{self.settings}"
+        more = [*more, (b"set-cookie", b"csrf=%d" % id(page)), (b"content-type", self.answers.encode())]
+        await send({"type": "http.response.start", "status": status, "headers": more})
+        await send({"type": "http.response.body", "body": page.encode()})
+
+
+def signed_in(site, password, path="/login", start="/start", **more):
+    form = {"name": "ann", "password": password}
+    way = SignIn(path, **({"json": form} if more.pop("as_json", False) else {"form": form}), **more)
+    return {each["name"] for each in asyncio.run(sign_in(site, None, f"http://app.localhost{start}", way))}
+
+
+AGAIN = [
+    (lambda _: (200, [], ""), {}, {}),
+    (lambda _: (302, [(b"location", b"/login?password=wrong-1")], ""), {}, {}),
+    (lambda _: (302, [(b"location", b"/session/new")], ""), {"sign_in": "/session/new", "action": "/session"}, {"path": "/session"}),
+    (lambda _: (302, [(b"location", b"/")], ""), {"sign_in": "/in", "action": "/never"}, {"path": "/session"}),
+    (lambda _: (200, [], '{"ok": false}'), {"sign_in": "/in", "action": "/never"}, {"path": "/api/session", "as_json": True}),
+]
+
+
+@pytest.mark.parametrize(("refuses", "site", "way"), AGAIN)
+def test_a_wrong_password_is_noticed_whatever_cookies_come(refuses, site, way):
+    with pytest.raises(SiteFault, match=r"the page http://app\.localhost/[\w/]+ still asks for a password: are name and password right\?$"):
+        signed_in(Members(refuses, **site), "wrong-1", **way)
+    assert "member" in signed_in(Members(refuses, **site), "right-1", **way)
+
+
+def test_a_page_on_which_a_password_is_changed_is_no_sign_in_page():
+    settings = "<form method=post action=/settings><input type=password name=old><input type=password name=new></form>"
+    for start in ("/", "/settings"):
+        assert "member" in signed_in(Members(AGAIN[0][0], settings=settings), "right-1", start=start)
+    bare = "<input type=password name=new>"
+    assert "member" in signed_in(Members(AGAIN[0][0], settings=bare), "right-1", start="/settings")
+
+
+def test_an_answer_that_is_an_error_is_quoted_without_what_was_sent():
+    def refuses(body):
+        words = f"<title>403</title><style>p {{}}</style><p>CSRF token missing for ann: {body} wrong-1 w&amp;rong</p>" + "<p>more" * 99
+        return 403, [], words
+
+    with pytest.raises(SiteFault, match=r"status 403: expected it to take the form.* It says: CSRF token missing for …") as error:
+        signed_in(Members(refuses), "wrong-1")
+    words = str(error.value)
+    assert "name that by `token:`" in words and "wrong-1" not in words and "ann" not in words and len(words) < 500
+    with pytest.raises(SiteFault, match="It says: CSRF") as error:
+        signed_in(Members(refuses), "w&rong", as_json=True)
+    assert "`token:`" not in str(error.value) and "rong" not in str(error.value).replace("wrong-1", "")

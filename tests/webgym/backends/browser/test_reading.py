@@ -78,6 +78,78 @@ def test_a_thing_that_a_delegate_tells_apart_is_the_one_that_is_clicked(at):
     assert at.do(Click(at.ref("Bob"))).title == "Bob"
 
 
+WORDS = "words of a long text that goes on " * 12
+WIKI = (
+    "<h1>Wiki</h1><p>a notebook</p><button>New</button><h2>Start</h2><p>Hello</p><p>Read <a href=/x>more</a> here</p>"
+    "<table><tr><th>A<th>B<tr><td>1<td>2</table>"
+)
+WIKI_READ = [
+    *("heading Wiki", "text a notebook", "button New", "heading Start", "text Hello", "text Read", "link more", "text here"),
+    *("row A | B", "row 1 | 2"),
+]
+DROPS = "<script>for (const kind of ['dragenter', 'dragover', 'drop']) x.addEventListener(kind, e => e.preventDefault())</script>"
+WIDE: dict[str, tuple[str, list[str]]] = {
+    "a page that takes drops": (f"<div id=x class=zone>{WIKI}</div>{DROPS}", ["clickable ", *WIKI_READ]),
+    "a page with a name of its own": (f"<main id=x aria-label=Wiki>{WIKI}</main>{DROPS}", ["clickable Wiki", *WIKI_READ]),
+    "a hand over all": (f"<div id=x style=cursor:pointer>{WIKI}</div><script>x.onclick = () => 0</script>", ["clickable ", *WIKI_READ]),
+    "a page that is dragged": (f"<div draggable=true>{WIKI}</div>", ["clickable  (draggable)", *WIKI_READ]),
+    "a page that a delegate looks for": (
+        f"<div class=page>{'<p>One' * 9}</div><script>document.onclick = e => e.target.closest('.page')</script>",
+        ["clickable ", *["text One"] * 9],
+    ),
+    "a page in a page": (
+        f"<div style=cursor:pointer onclick=1><h1>Top</h1><div id=x>{WIKI}</div></div>{DROPS}",
+        ["clickable ", "heading Top", "clickable ", *WIKI_READ],
+    ),
+    "the same page twice": (f"<div style=cursor:pointer onclick=1><div id=x>{WIKI}</div></div>{DROPS}", ["clickable ", *WIKI_READ]),
+    "a long text": (f"<div onclick=1>{WORDS}</div>", ["clickable ", f"text {WORDS.strip()}"]),
+    "a long text beside a short one": (
+        f"<div onclick=1><p>Short<p>{WORDS}<b>end</b></div>",
+        ["clickable Short", "clickable ", f"text {WORDS}end"],
+    ),
+    "blocks of blocks": (
+        f"<div onclick=1><section><h2>Head</h2>{'<p>One' * 7}</section><footer>Foot</footer></div>",
+        ["clickable Head", *["clickable One"] * 7, "clickable Foot"],
+    ),
+    "a table among blocks": (
+        "<div onclick=1><p>One<table><tr><td>1<td>2<tr><td>3<td>4</table></div>",
+        ["clickable One", "clickable 1 | 2", "clickable 3 | 4"],
+    ),
+    "a frame in a page": (
+        f"<div id=x><p>One<iframe sandbox srcdoc='<button>In</button>'></iframe>{'<p>Two' * 7}</div>after{DROPS}",
+        ["clickable ", "text One", "button In", *["text Two"] * 7, "text after"],
+    ),
+    "a body with things in it": (f"<body onclick=1>{WIKI}", WIKI_READ),
+    "a body with nothing in it": ("<body onclick=1><p>Click to go on", ["clickable ", "text Click to go on"]),
+    "a card": (
+        "<div style=cursor:pointer onclick=1><img alt=Phone><h3>Phone 3</h3><p>$5<p>In stock<button>Add</button></div>",
+        ["clickable Phone Phone 3 $5 In stock", "button Add"],
+    ),
+    "a column of cards": (
+        f"<div id=x><h3>Doing</h3>{'<p draggable=true>Card' * 5}</div>{DROPS}",
+        ["clickable Doing", *["clickable Card (draggable)"] * 5],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_what_holds_much_is_not_named_by_it(at, kind):
+    html, wanted = WIDE[kind]
+    assert lines(at.open("<!doctype html>" + html)) == wanted
+
+
+def test_what_holds_much_is_clicked_all_the_same(at):
+    at.open("<body onclick='document.title = 1'><p>Click to go on")
+    assert at.do(Click(0)).title == "1"
+    at.open(f"<div style=cursor:pointer onclick='document.title = 2'>{'<p>One' * 9}</div>")
+    assert at.do(Click(0)).title == "2"
+
+
+def test_things_in_things_without_end_are_read_once(at):
+    at.open("<div ondrop=1 ondragover=1>x" * 300 + "<p>One" * 9)
+    assert lines(at.observation) == ["clickable ", "text x"] * 300 + ["text One"] * 9
+
+
 WIDGETS: dict[str, tuple[str, list[str]]] = {
     "options of a list": (
         "<ul role=listbox aria-label=Size><li role=option>S<li role=option aria-selected=true>M</ul>",

@@ -61,6 +61,8 @@ async def home(request):
 async def login(request):
     if request.method == "POST":
         form = await request.form()
+        if form.get("name") == "nobody":
+            return RedirectResponse("/login?again=1", 303)
         if form.get("csrf") != request.cookies.get("csrf") or form.get("password") != "secret-1234":
             return HTMLResponse(f"{HEAD}<p>Wrong.", 403)
         with books() as db:

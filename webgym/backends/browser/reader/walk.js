@@ -8,6 +8,7 @@
   const DEEP = 700;                                        // levels, beyond which only text is read: the browser is slow there, and its parser nests less
   const MUCH = 20_000, LINE = 2000, NAME = 500;            // characters of a text that are kept, of a line and of a name
   const MOST_HOVERED = 100, MOST_PATCH = 10_000;           // characters, and pixels, of what is small enough to be pointed at for what it shows
+  const MOST_FOLDED = 300, MOST_LINES = 6, MOST_THINGS = 3;  // characters, lines, and things of their own, of what is small enough to be one name
   const LONG = 100;                                        // lines from which on it is told which of them are in view
   const CELL = "\u0001";                                   // the border of two cells, while a row is read
   const TABLE = "table,[role=table],[role=grid],[role=treegrid]";
@@ -35,7 +36,8 @@
   class Walk {
     constructor(maxNodes, maxChars, hasFocus) {
       Object.assign(this, { maxNodes, maxChars, out: [], anchors: [], refs: [], frames: [], matrices: new Map(), todo: [], buffer: "", from: null, host: null, row: false,
-        chars: 0, drawn: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), grids: new Map(), column: -1, columns: null, roots: new Set(), again: false });
+        chars: 0, drawn: 0, cut: false, scrolled: scrollY > 0 || scrollX < 0, chain: focusChain(hasFocus), tables: new Map(), grids: new Map(), column: -1, columns: null, roots: new Set(), again: false,
+        fold: null, much: null, wide: new Set() });
       focused = new Set(this.chain);
       const pointed = pointedAt(this.chain.at(-1));
       if (pointed) focused.add(pointed);
@@ -70,8 +72,12 @@
       this.buffer = "";
       if (this.row) [text, role] = this.rowText(text, role, force === "row");
       if (!text) return;
-      if (this.host) this.host[1] = this.host[1] ? this.host[1] + " " + text : text;
-      else this.line(role, clip(text, LINE), null, depth, this.from);
+      if (!this.host) { this.line(role, clip(text, LINE), null, depth, this.from); return; }
+      this.host[1] = this.host[1] ? this.host[1] + " " + text : text;
+      if (!this.fold) return;
+      this.fold.lines++;
+      this.fold.size += text.length;
+      this.mindFold();
     }
 
     // The cells of a row so far; the one in which a thing stands is not told before it.
@@ -87,7 +93,9 @@
     run(doc, inert) {
       const root = w.drawnOf(doc);
       if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, delegate: false, map: false }));
-      while (this.todo.length && !this.cut) {
+      for (;;) {
+        if (this.much) this.unfold();
+        if (!this.todo.length || this.cut) break;
         const around = this.todo.pop(), node = this.todo.pop();
         if (typeof node === "function") { node(); continue; }
         if (!around.listed) { const next = w.nextOf(node); if (next) this.todo.push(next, around); }
@@ -97,6 +105,16 @@
       }
       this.row = false;
       this.flush("text", 0);
+      if (!this.cut && !inert) this.bodyAlone(doc);
+    }
+    // A page that can be clicked anywhere, and in which nothing else can be acted on.
+    bodyAlone(doc) {
+      const el = [w.bodyOf(doc), doc.documentElement].find((root) => root && w.listens(root));
+      if (el && !this.refs.length && !this.frames.length && w.modalsOf(doc).length === 0) this.insert(0, ["clickable", clip(w.authored(el), NAME), this.refs.push(el) - 1, null, w.statesOf(el, "", false), 0, this.box(el, w.boxOf(el))], el);
+    }
+    insert(at, line, el) {
+      this.out.splice(at, 0, line);
+      this.anchors.splice(at, 0, el);
     }
     // What holds in a document that is walked, as in what it stands in.
     begin(doc, around) {
@@ -194,7 +212,8 @@
       if (rect.width <= 1.5 && rect.height <= 1.5 && /hidden|clip/.test(look.overflow) && control === el && !w.FIELDS.has(as)) return null;
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
-      if (this.host && !w.FIELDS.has(this.host[0]) && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside)) && !w.authored(el) && !has(el, "title")) return null;
+      const held = this.host ? !w.FIELDS.has(this.host[0]) : this.wide.has(around.inside);
+      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside)) && !w.authored(el) && !has(el, "title")) return null;
       return { control, as };
     }
     // A field that is clipped is still the keyboard's; another thing that is not seen is out of reach.
@@ -246,6 +265,11 @@
       if (control !== el) { item[1] = clip(w.fieldName(control, as), NAME); this.label(el, around, here); return true; }
       if (tag === "details") { item[1] = "Details"; if (el.open) this.inner(this.childrenIn(el, here), here, () => this.flush(around.role, around.depth)); return true; }
       if (tag === "video" || tag === "audio" || tag === "canvas") { item[1] = clip(w.accname(el, role) || w.lastName(el, role), NAME); return true; }
+      if (this.wide.has(el)) {
+        item[1] = clip(w.accname(el, as), NAME);
+        this.children(look, around, { ...here, inside: el, split: hand && !listens && (!around.pointer || around.split) });
+        return true;
+      }
       this.beginHost(look, around, here, item, as);
       return true;
     }
@@ -267,18 +291,36 @@
     }
     // What stands in a thing is its name, but for the things in it.
     beginHost(look, around, here, item, as) {
-      const { el, tag, hand } = look, outer = this.host, row = this.row, native = w.NAMED_BY_CONTENT.has(as) || w.FIELDS.has(as);
+      const { el, tag, hand } = look, outer = this.host, { row, fold } = this, native = w.NAMED_BY_CONTENT.has(as) || w.FIELDS.has(as);
+      this.fold = native || tag === "tr" || as === "row" || (outer && !fold) ? null : this.beginFold(el, around);
       this.host = item;
       if (tag === "tr" && this.isData(el, here)) this.beginRow(el); else this.row = false;
       const inside = { ...here, text: true, mute: false, inside: el, native: native && look.always, split: hand && !look.listens };
       this.inner(this.childrenIn(el, inside), inside, () => {
         if (this.row && tag === "tr") this.borders(this.columns.last(el, this.column));
         this.flush(around.role, around.depth, "row");
-        this.host = outer;
-        this.row = row;
+        if (this.fold) this.mindFold();
+        Object.assign(this, { host: outer, row, fold });
         item[1] = clip(this.nameOf(el, as, item[1]), NAME);
         if (outer && around.native && item[1]) outer[1] = outer[1] ? `${outer[1]} ${item[1]}` : item[1];
       });
+    }
+    // What a thing is read from, as it was before the thing: one that holds too much to be a name is read again, as what stands around it.
+    beginFold(el, around) {
+      const { out, refs, frames, todo, host, row, column, columns, chars, drawn, fold } = this;
+      return { el, around, lines: 0, size: 0, lengths: { out: out.length - 1, anchors: out.length - 1, refs: refs.length - 1, frames: frames.length, todo: todo.length }, before: { host, row, column, columns, chars, drawn, fold } };
+    }
+    mindFold() {
+      const { size, lines, lengths } = this.fold, things = this.refs.length - lengths.refs - 1;
+      if (size > MOST_FOLDED || lines > MOST_LINES || (lines > MOST_THINGS && things > MOST_THINGS)) this.much = this.fold;
+    }
+    unfold() {
+      let fold = this.much;
+      while (this.wide.add(fold.el), fold.before.fold) fold = fold.before.fold;  // what holds it holds as much
+      const { el, around, lengths, before } = fold;
+      for (const name in lengths) this[name].length = lengths[name];
+      Object.assign(this, before, { buffer: "", much: null, cut: false });
+      this.todo.push(el, { ...around, listed: true });     // its siblings are there already
     }
     nameOf(el, as, text) {
       if (w.FIELDS.has(as)) return w.fieldName(el, as);
@@ -430,15 +472,18 @@
     leaf(look, around, here) {
       const { el, tag, shown, gone, inert } = look;
       if (!around.delegate || !shown || gone || inert) return false;
-      if (/^(tbody|thead|tfoot|colgroup|caption)$/.test(tag)) { if (tag === "caption") return false; here.delegate = true; return false; }
+      if (/^(table|tbody|thead|tfoot|colgroup|caption)$/.test(tag)) { if (tag === "caption") return false; here.delegate = true; return false; }
       if (!squash(w.textOf(el)) || w.all(el, "a,button,input,select,textarea,[role],[tabindex]")[0]) {
         if (!w.all(el, "a,button,input,select,textarea")[0] && blocky(look.style)) here.delegate = true;
         return false;
       }
       if (this.onlyHolds(el, tag)) { here.delegate = true; return false; }
+      const text = w.shownText(el, NAME), much = tag !== "tr" && (squash(text).length > MOST_FOLDED || text.split("\n").filter(squash).length > MOST_LINES);
+      if (much && [...w.innerOf(el)].some((c) => c.nodeType === 1 && blocky(getComputedStyle(c)))) { here.delegate = true; return false; }
       this.flush(around.role, around.depth, "thing");
       const item = this.thing("clickable", el, null, w.statesOf(el, "", focused.has(el)), around.depth, w.boxOf(el));
-      if (item) item[1] = clip(tag === "tr" ? [...el.cells].map((c) => squash(w.shownText(c, NAME))).join(el.cells.length > 1 ? " | " : "") : squash(w.shownText(el, NAME)), NAME);
+      if (much) return false;                              // its text is a line of its own
+      if (item) item[1] = clip(tag === "tr" ? [...el.cells].map((c) => squash(w.shownText(c, NAME))).join(el.cells.length > 1 ? " | " : "") : squash(text), NAME);
       return true;
     }
     // One box around blocks that are alike is a list of them, not a thing of its own.
@@ -469,8 +514,7 @@
       if (this.refs.length > refsBefore || this.cut || this.host || this.frames.some((f) => f[0] > at)) return;
       const { el, role } = look;
       const line = ["region", clip(w.authored(el) || w.lastName(el, "region"), NAME), this.refs.push(el) - 1, null, [...w.statesOf(el, role, focused.has(el)), "scrollable"], around.depth, this.box(el, look.rect)];
-      this.out.splice(at, 0, line);
-      this.anchors.splice(at, 0, el);
+      this.insert(at, line, el);
     }
 
     // --- tables ---------------------------------------------------------------------------------------------------------
