@@ -69,7 +69,7 @@ WRITERS = {
     "webgym/sites/certificates.py": "DiskFault of a reset", "webgym/authoring/suites/webharbor.py": "JudgeFault of a check",
     # Commands: an OSError, which the command line says in one sentence.
     "webgym/authoring/consent.py": "played", "webgym/authoring/starter/__init__.py": "a command",
-    "webgym/authoring/suites/__init__.py": "a command",
+    "webgym/authoring/suites/__init__.py": "a command", "webgym/authoring/suites/browsergym.py": "asked again the next time",
     "webgym/backends/browser/window.py": "a window for people", "webgym/commands/film.py": "a command", "webgym/commands/play.py": "played",
     "webgym/commands/new_application.py": "a command", "webgym/commands/record_demos.py": "through whole.py and store.py",
     "webgym/sites/apps/recipe.py": "a command",

@@ -19,6 +19,10 @@ PLACES = {
     ("webgym/rollout/episode.py", "Outcome: math.nan"),
     ("webgym/rollout/processes.py", "Outcome: nan"),
     ("webgym/nodes/executor.py", "Outcome: nan"),
+    # BrowserGym's own reward of its own episode, on the way to a verdict.
+    ("webgym/backends/browsergym/worker.py", "self.observation, reward, terminated, truncated, _ = self.env.step(call)"),
+    ("webgym/backends/browsergym/worker.py", "self.observation, reward, terminated, truncated, _ = self.env.step('noop()')"),
+    ("webgym/authoring/suites/browsergym.py", "reward = float(found['reward'])"),
     # The same number on its way to other trainers and agents. A fault is an error there, with no reward.
     ("webgym/serve/messages.py", "cls: step.reward"),
     ("webgym/serve/openenv_client.py", "reward, done = (payload.get('reward'), payload.get('done', False))"),

@@ -8,6 +8,7 @@ from webgym.rollout.arena import Arena
 
 TASKS = registry.task_ids()
 SEEDS = (3, 1_000_003)
+LONG = "wizard.h50"  # fifty pages; its relatives have three to thirty
 AT_ONCE = ("stop", "infeasible", "parrot")  # they need one turn
 
 
@@ -23,14 +24,14 @@ def problems(task_id, arena, adversaries, oracle=False):
     return trust.audit(task_id, arena, SEEDS, adversaries, oracle=oracle).problems
 
 
-@pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("task_id", [pytest.param(x, marks=pytest.mark.slow) if x == LONG else x for x in TASKS])
 def test_the_oracle_earns_one_and_doing_nothing_nothing(arena, task_id):
     task = registry.task(task_id)
     idle = "stop" if task.ends == "stop" else "no-op"  # one that is judged at its end only need not wait for all its turns
     assert problems(task_id, arena, (idle,), oracle=task.oracle is not None) == ()
 
 
-@pytest.mark.parametrize("task_id", TASKS[::8])
+@pytest.mark.parametrize("task_id", [x for x in TASKS[::8] if x != LONG])
 def test_saying_so_earns_nothing(arena, task_id):
     """The oracle plays too, since it says where giving up is right."""
     assert problems(task_id, arena, AT_ONCE, oracle=registry.task(task_id).oracle is not None) == ()

@@ -355,7 +355,7 @@ def test_solves_a_bandit(name: str, tmp_path) -> None:
     assert bandit_solved(name, tmp_path) > 0.9
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x == "archer_q" else x for x in ALL])
 def test_solves_a_two_step_credit_problem(name: str, tmp_path) -> None:
     chooser = train(name, two_steps, 60, tmp_path)
     assert chooser.solved((FIRST,), 1) > 0.9 and chooser.solved((GOOD,), 2) > 0.9

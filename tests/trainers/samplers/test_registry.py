@@ -169,6 +169,7 @@ print(len(played), sys.modules["lab.sampling"].LOG.read_text().count("open"))
 """
 
 
+@pytest.mark.slow  # the same by the other way of finding it
 def test_an_installed_sampler_trains_and_evaluates(model: Path, tmp_path: Path) -> None:
     (tmp_path / "lab-1.0.dist-info").mkdir()
     (tmp_path / "lab-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")

@@ -46,7 +46,7 @@ def test_a_fault_is_no_spread() -> None:
     assert teaches(group(0, float("nan"), 1.0, 0.0))
 
 
-@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("overlap", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_that_resamples_counts_every_step_and_resumes_bitwise(overlap: bool, tmp_path: Path) -> None:
     settings = {"algorithm": {"resample": 2}, "overlap": overlap, "max_tokens": 16}
     whole = finish(start("webgym-tiny", tmp_path, "whole", "dapo", **settings))

@@ -215,7 +215,7 @@ def test_a_megabyte_of_anything_takes_linear_time(dialect: str) -> None:
     """A quadratic reader would take hours on one of these; the suite's timeout is three minutes."""
     openings = ("click('", "click #1 ", '{"name": "', "")
     for number, unit in enumerate(UNITS):
-        text = unit * ((MEGABYTE if number % 6 == 0 else MEGABYTE // 10) // len(unit))
+        text = unit * ((MEGABYTE if number % 12 == 0 else MEGABYTE // 10) // len(unit))
         for case in (openings[number % 4] + text, text + "\nclick('3')"):
             result = parse(case, dialect)
             assert not isinstance(result, InvalidAction) or len(result.error) < 600

@@ -136,7 +136,7 @@ def test_two_processes_play_what_one_session_plays(pair: ProcessExecutor, alone:
     assert play_in_order(pair, RANDOM, []) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_a_process_killed_or_stopped_from_outside_loses_nothing(
     pair: ProcessExecutor, alone: list[Trajectory], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ for each dot, behind the pack's name. An episode succeeds where BrowserGym's rew
 is the real one there, so that the tasks are `deterministic: false`, and because MiniWoB's pages judge themselves, they are `trust: page`.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -64,7 +65,8 @@ def _names(folder: Path, command: tuple[str, ...], settings: Settings) -> list[s
     names = [str(name) for name in answer["ids"]]
     if not names:
         raise TaskFileError(f"{command[0]} has BrowserGym and none of its benchmarks: install some there, such as browsergym-miniwob")
-    kept.write_text("\n".join(names) + "\n", "utf-8")
+    with contextlib.suppress(OSError):  # else it is asked again the next time
+        kept.write_text("\n".join(names) + "\n", "utf-8")
     return names
 
 

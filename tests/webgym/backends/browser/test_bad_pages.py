@@ -70,8 +70,8 @@ def test_megabyte_of_text(at):
     at.open("<input aria-label=field><textarea aria-label=area></textarea>")
     seen = at.do(Fill(at.ref("field"), "x" * 1_000_000))
     at.do(Click(at.ref("area")))
-    at.do(Type("y" * 1_000_000))
-    assert at.js("[...document.querySelectorAll('input, textarea')].map(field => field.value.length)") == [1_000_000] * 2
+    at.do(Type("y" * 200_000))  # key by key
+    assert at.js("[...document.querySelectorAll('input, textarea')].map(field => field.value.length)") == [1_000_000, 200_000]
     assert sum(len(node.value or "") for node in seen.nodes) < 100_000
 
 

@@ -144,5 +144,5 @@ def test_what_needs_a_browser_is_refused_in_words():
 def test_packs_without_a_twin_are_refused_in_one_sentence():
     with pytest.raises(ConfigError, match=r"miniwob\.click-test has no text twin, because .*: play it in the browser"):
         asyncio.run(AsyncWebEnv(backend="text").reset("miniwob.click-test", 0))
-    with pytest.raises(ConfigError, match="no backend 'txt': expected one of browser, text"):
+    with pytest.raises(ConfigError, match="no backend 'txt': expected one of browser, browsergym, text"):
         AsyncWebEnv(backend="txt")
