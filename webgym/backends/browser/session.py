@@ -219,7 +219,7 @@ class Session:
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
         await tab.navigate(url)
-        _, time_s, _ = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.time_s(), tab.worlds.prepare())
+        _, time_s = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.prepare())
         self._behind = time_s is None or 1e3 * (time_s - time.time()) < AHEAD_MS / 2
         await self._gifts.within(tab)
 

@@ -153,6 +153,12 @@ class Tab:
         if self._moment is None:
             self._moment = asyncio.ensure_future(self.time_s())
 
+    async def prepare(self) -> float | None:
+        """Bring the reader into a page that was committed and has not run; its time (:meth:`time_s`)."""
+        time_s = await self.time_s()
+        await self.worlds.prepare()
+        return time_s
+
     async def time_s(self) -> float | None:
         """Seconds since 1970 by the page's own time, whatever its clock shows; None where it does not say."""
         try:
