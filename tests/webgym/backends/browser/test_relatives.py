@@ -210,7 +210,7 @@ ASKED = {
     ),
     "a thing that asks for it": ("<div onclick=f.click()>Attach</div><input type=file id=f hidden onchange=say(files[0].name)>", True),
     "a field that is no part of the page": (
-        "<button onclick=\"const i = window.kept = document.createElement('input'); i.type = 'file'; i.onchange = () => say(i.files[0].name); "
+        "<button onclick=\"const i = kept = document.createElement('input'); i.type = 'file'; i.onchange = () => say(i.files[0].name); "
         'i.click()">Attach</button>',
         True,
     ),
