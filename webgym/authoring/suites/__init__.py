@@ -70,7 +70,8 @@ def read(file: Path, *, trust: bool = False) -> Found:
     consent.require(file, form.programs(folder), trust=trust)
     found = form.read(folder, settings)
     wanted = [x for x in found.tasks if any(fnmatchcase(x.id.partition(".")[2], pattern) for pattern in settings.only)]
-    found.left_out.update({"not among those of `only`": len(found.tasks) - len(wanted)} if len(wanted) < len(found.tasks) else {})
+    if len(wanted) < len(found.tasks):
+        found.left_out["not among those of `only`"] += len(found.tasks) - len(wanted)
     found.tasks = wanted
     if not found.tasks:
         why = "; ".join(f"{count} {words}" for words, count in found.left_out.items()) or f"{folder} has none of this form"
