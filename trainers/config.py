@@ -116,6 +116,14 @@ class MachineConfig(_Group):
     """Compute activations again in the backward pass instead of keeping them. It takes less memory and a third more time."""
     threads: int = Field(default=1, ge=1)
     """Threads of the update; results depend on it bit by bit. One is safe on a busy machine, because two wait for each other."""
+    shard: bool = False
+    """With several processes (torchrun): each holds a part of every weight, gradient and moment, and layers are gathered where they
+    compute (FSDP2). Without it each holds all."""
+
+    @property
+    def home(self) -> str:
+        """Device on which models are loaded; those that are sharded leave the CPU a layer at a time."""
+        return "cpu" if self.shard else self.device
 
 
 class TrainConfig(_Group):

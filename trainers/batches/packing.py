@@ -67,6 +67,30 @@ class PackedBatch:
         return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
+def idle() -> PackedBatch:
+    """A batch of one row, [0, 0], whose one sampled token has weight 0: for a pass that a process makes only because others do."""
+    zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
+    nothing = torch.zeros(1)
+    return PackedBatch(
+        ids=torch.zeros(2, dtype=torch.int64),
+        positions=torch.arange(2),
+        cu_seqlens=torch.tensor([0, 2], dtype=torch.int32),
+        action_index=zero,
+        action_ids=zero,
+        turn_of_action=zero,
+        sequence_of_action=zero,
+        turn_size=one,
+        sequence_size=one,
+        value_index=zero,
+        value_turn=zero,
+        prompt_start=zero,
+        action_end=one,
+        advantage=nothing,
+        weight=nothing,
+        behaviour_logprob=nothing,
+    )
+
+
 def pack(rows: Sequence[Row], token_budget: int, streams: Streams | None = None, *, whole: Whole = "row") -> list[PackedBatch]:
     """Micro-batches of at most `token_budget` tokens by first-fit decreasing; the same rows give the same batches.
 

@@ -8,6 +8,7 @@ trained and saved; the base is found again under the policy that it belongs to, 
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
+from trainers.models.layered_folder import write_layers
 from trainers.models.lora import has_lora, sharing_copy
 from trainers.models.model import check_whole, prepare
 from webgym.errors import CheckpointError
@@ -42,6 +44,20 @@ def save(decoder: PreTrainedModel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ADAPTER_CONFIG).write_text(json.dumps(_about(decoder, decoder), indent=2) + "\n", "utf-8")
     save_file(_adapter(decoder), folder / ADAPTER)
+
+
+def save_layers(decoder: PreTrainedModel, layers: Iterable[Mapping[str, torch.Tensor]], folder: Path) -> None:
+    """Writes the same from weights that come by name, layer after layer."""
+    if not has_lora(decoder):
+        write_layers(decoder, layers, folder)
+        return
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(_about(decoder, decoder), indent=2) + "\n", "utf-8")
+    save_file({name: x.contiguous() for layer in layers for name, x in layer.items() if "lora_" in name}, folder / ADAPTER)
+
+
+def below(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): x for name, x in weights.items() if name.startswith(prefix)}
 
 
 def load(folder: Path, policy: nn.Module | None = None) -> PreTrainedModel:

@@ -22,7 +22,7 @@ value. There are three losses; their targets are in [0, 1], except that mse take
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -40,6 +40,8 @@ from transformers.pytorch_utils import Conv1D
 
 from trainers.batches.packing import PackedBatch
 from trainers.critics import backbone as backbones
+from trainers.critics.backbone import below
+from trainers.learning.masters import assign
 from trainers.models.model import packed_hidden
 from webgym.errors import CheckpointError, ConfigError
 
@@ -153,6 +155,7 @@ class Critic(nn.Module):
         self.config = config or HeadConfig()
         borrows = self.config.backbone in ("adapter", "trunk")
         self._borrowed: tuple[PreTrainedModel, ...] = (decoder,) if borrows else ()  # a tuple hides it from nn.Module
+        self.through: Callable[[Callable[[], Tensor]], Tensor] = _directly  # computes with a borrowed decoder
         self.backbone = decoder if self.config.backbone == "copy" else None
         self.adapter = Adapter(decoder, self.config.rank) if self.config.backbone == "adapter" else None
         if self.config.backbone == "bigrams":
@@ -217,7 +220,7 @@ class Critic(nn.Module):
         elif self.config.loss == "bce":
             self.head.bias.fill_(math.log(inside / (1 - inside)))
         else:
-            self.head.bias.copy_(_tilted(self._centres(), inside))
+            assign(self.head.bias, _tilted(self._centres(), inside))
 
     @property
     def vocabulary(self) -> int:
@@ -236,7 +239,7 @@ class Critic(nn.Module):
             return self.head(batch)
         at = self._places(batch)
         hidden = self._hidden(batch, at)
-        return self.head(hidden.float() if at is not None else _prompt_means(hidden, batch))
+        return self.head(hidden.to(self.head.weight.dtype) if at is not None else _prompt_means(hidden, batch))
 
     def _hidden(self, batch: PackedBatch, at: Int[Tensor, " v"] | None) -> Float[Tensor, "n d"]:
         if self.backbone is not None:
@@ -246,10 +249,10 @@ class Critic(nn.Module):
         decoder.eval()  # another model's dropout is no business of this one
         try:
             if self._trains_trunk:
-                return packed_hidden(self, batch, at)
+                return self.through(lambda: packed_hidden(self, batch, at))
             if self.adapter is None:
                 with torch.no_grad():
-                    return packed_hidden(self, batch, at)
+                    return self.through(lambda: packed_hidden(self, batch, at))
             with self.adapter.on(decoder):
                 return packed_hidden(cast(nn.Module, _Detached(decoder)), batch, at)
         finally:
@@ -310,6 +313,23 @@ class Critic(nn.Module):
             _save(self.adapter, folder / ADAPTER_FILE)
         (folder / HEAD_CONFIG).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+    def save_layers(self, layers: Iterable[Mapping[str, Tensor]], folder: Path) -> None:
+        """Writes the same from weights that come by name, layer after layer."""
+        head: dict[str, Tensor] = {}
+
+        def backbone() -> Iterator[dict[str, Tensor]]:
+            for layer in layers:
+                head.update(below("head.", layer))
+                yield below("backbone.", layer)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.backbone is not None:
+            backbones.save_layers(self.backbone, backbone(), folder)
+        else:
+            list(backbone())
+        save_file(head, folder / HEAD_FILE)
+        (folder / HEAD_CONFIG).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
     @classmethod
     def load(cls, folder: Path | str, *, policy: nn.Module | None = None, device: str = "cpu") -> "Critic":
         """The critic that :meth:`save_pretrained` wrote; one on the policy's backbone needs that policy.
@@ -366,6 +386,10 @@ class _Detached:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
+
+
+def _directly(compute: Callable[[], Tensor]) -> Tensor:
+    return compute()
 
 
 def _save(module: nn.Module, path: Path) -> None:

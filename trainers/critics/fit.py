@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from trainers.batches.packing import PackedBatch
+from trainers.batches.packing import PackedBatch, idle
 from trainers.batches.rows import Row
 from trainers.credit.calibration import explained_variance
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.learning.learner import load_moments
+from trainers.learning.masters import Masters
+from trainers.learning.peers import Alone, Peers, computed
 from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
 
@@ -79,10 +81,11 @@ class CriticOptimizer:
     def __init__(self, critic: Critic, config: FitConfig) -> None:
         self.config = config
         self.steps = 0
-        self.adamw = torch.optim.AdamW(
-            critic.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
-        )
-        self._weights = critic.own() if config.average else []
+        self.masters = Masters(critic.trained())
+        moved = iter(self.masters.parameters)
+        groups = [{**group, "params": [next(moved) for _ in group["params"]]} for group in critic.parameter_groups(config.lr)]
+        self.adamw = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+        self._weights = self.masters.parameters[: len(critic.own())] if config.average else []
         self._mean: list[Tensor] = []  # none before the first step
 
     @torch.no_grad()
@@ -150,10 +153,12 @@ def fit(
     held_out: Sequence[Row] = (),
     measured: bool = True,
     weights: Float[np.ndarray, " turns"] | None = None,
+    peers: Peers = Alone(),  # noqa: B008
 ) -> FitReport:
     """Fits the critic to `targets`, one per global turn id; turns whose target is NaN are ignored.
 
-    The report is of the newest weights. `weights` is how often each turn counts (default 1), for a turn that stands for many alike, with
+    The report is of the newest weights. Of a sharded critic, `peers` share out the batches of each step.
+    `weights` is how often each turn counts (default 1), for a turn that stands for many alike, with
     their mean target.
 
     In each epoch the rows are dealt anew by `seed` to steps of `turns_per_step` turns (rows are whole, so a row of more turns is a step).
@@ -171,7 +176,7 @@ def fit(
         order = sorted(range(len(rows)), key=lambda i: seed_from(seed, "critic", epoch, i))
         for chosen in dealt([rows[i] for i in order], config.turns_per_step):
             batches = packed(chosen)
-            loss, known = _step(critic, batches, table, counts, optimizer)
+            loss, known = _step(critic, batches, table, counts, optimizer, peers)
             losses, turns = losses + loss, turns + known
             tokens += sum(batch.tokens for batch in batches)
     after, held_after = _measured(critic, again, table), _measured(critic, apart, table)
@@ -190,22 +195,29 @@ def dealt(rows: Sequence[Row], turns: int) -> Iterator[list[Row]]:
         yield chosen
 
 
-def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts: Tensor, optimizer: CriticOptimizer) -> tuple[float, float]:
+def _step(
+    critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts: Tensor, optimizer: CriticOptimizer, peers: Peers
+) -> tuple[float, float]:
     """The summed loss and the number of turns of one optimiser step."""
     turns = sum(float(counts[ids][~table[ids].isnan()].sum()) for ids in (batch.value_turn.cpu() for batch in batches))
     if turns == 0:
         return 0.0, 0.0
     total = 0.0
     optimizer.adamw.zero_grad(set_to_none=True)
-    for batch in batches:
-        target = table.to(batch.value_turn.device)[batch.value_turn]
-        known = ~target.isnan()
-        if known.any():
+    live = [batch for batch in batches if not table[batch.value_turn.cpu()].isnan().all()]
+    for batch in peers.share(live):
+        if batch is None:
+            loss = 0 * critic(idle().to(live[0].ids.device)).sum()
+        else:
+            target = table.to(batch.value_turn.device)[batch.value_turn]
+            known = ~target.isnan()
             count = counts.to(target.device)[batch.value_turn][known]
             loss = (count * critic.losses(critic(batch)[known], target[known])).sum()
-            (loss / turns).backward()
-            total += float(loss.detach())
-    norm = nn.utils.clip_grad_norm_(critic.trained(), optimizer.config.grad_clip)
+        (loss / turns).backward()
+        optimizer.masters.gather()
+        total += float(loss.detach())
+    total = sum(peers.gather(total))
+    norm = peers.clip(optimizer.masters.parameters, optimizer.config.grad_clip)
     if not torch.isfinite(norm):
         raise DivergenceError(
             f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are in "
@@ -216,12 +228,18 @@ def _step(critic: Critic, batches: Sequence[PackedBatch], table: Tensor, counts:
 
 
 @torch.no_grad()
-def predict(critic: Critic, batches: Sequence[PackedBatch], turns: int) -> Float[np.ndarray, " turns"]:
+def predict(
+    critic: Critic,
+    batches: Sequence[PackedBatch],
+    turns: int,
+    peers: Peers = Alone(),  # noqa: B008
+) -> Float[np.ndarray, " turns"]:
     """V of every turn by its global id, float64; NaN for a turn in none of the batches."""
     critic.eval()
     values = np.full(turns, np.nan)
-    for batch in batches:
-        values[batch.value_turn.cpu().numpy()] = critic.values(batch).double().cpu().numpy()
+    found = computed(lambda batch: critic.values(batch).double().cpu().numpy(), batches, peers)
+    for batch, value in zip(batches, found, strict=True):
+        values[batch.value_turn.cpu().numpy()] = value
     return values
 
 

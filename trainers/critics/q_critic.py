@@ -12,7 +12,7 @@ There are two ways to look one turn ahead, with a' from the current policy, not 
 A bar is the target copy: θ̄ ← (1 − τ) θ̄ + τ θ after every pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -25,11 +25,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from trainers.batches.packing import PackedBatch
+from trainers.batches.packing import PackedBatch, idle
 from trainers.batches.rows import Row
 from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics import backbone as backbones
 from trainers.critics.fit import Packer, dealt
+from trainers.learning.masters import Masters, assign, held
+from trainers.learning.peers import Alone, Peers, computed
 from trainers.models.model import packed_hidden
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
@@ -82,7 +84,8 @@ class QCritic(nn.Module):
     def set_bias(self, value: float) -> None:
         """Makes a critic with zero heads answer `value` everywhere; the two of a pair lie 0.02 apart, so that they learn apart."""
         for head in self.heads.values():
-            cast(nn.Linear, head).bias.copy_(torch.tensor([value - 0.01, value + 0.01]))
+            bias = cast(nn.Linear, head).bias
+            assign(bias, torch.tensor([value - 0.01, value + 0.01], device=bias.device))
 
     def get_decoder(self) -> PreTrainedModel:
         """The backbone, under the name that transformers' models have for it."""
@@ -98,6 +101,19 @@ class QCritic(nn.Module):
         """Writes the backbone (:mod:`trainers.critics.backbone`) with the heads beside it."""
         backbones.save(self.backbone, Path(folder))
         save_file({k: t.detach().cpu().contiguous() for k, t in self.heads.state_dict().items()}, Path(folder) / HEADS_FILE)
+
+    def save_layers(self, layers: Iterable[Mapping[str, Tensor]], folder: Path) -> None:
+        """Writes the same from weights that come by name, layer after layer."""
+        heads: dict[str, Tensor] = {}
+
+        def backbone() -> Iterator[dict[str, Tensor]]:
+            for layer in layers:
+                heads.update(backbones.below("heads.", layer))
+                yield backbones.below("backbone.", layer)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        backbones.save_layers(self.backbone, backbone(), folder)
+        save_file(heads, folder / HEADS_FILE)
 
     @classmethod
     def load(cls, folder: Path | str, *, policy: nn.Module | None = None, device: str = "cpu") -> "QCritic":
@@ -144,14 +160,19 @@ def action_targets(
 
 
 @torch.no_grad()
-def read(critic: QCritic, batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
+def read(
+    critic: QCritic,
+    batches: Sequence[PackedBatch],
+    turns: int,
+    peers: Peers = Alone(),  # noqa: B008
+) -> tuple[np.ndarray, np.ndarray]:
     """(Q, V) of every turn by its global id, [turns, 2] float64 each; NaN for a turn in none of the batches."""
     critic.eval()
     q, v = np.full((turns, 2), np.nan), np.full((turns, 2), np.nan)
-    for batch in batches:
-        found_q, found_v = critic(batch)
+    found = computed(lambda batch: [x.double().cpu().numpy() for x in critic(batch)], batches, peers)
+    for batch, (found_q, found_v) in zip(batches, found, strict=True):
         place = batch.value_turn.cpu().numpy()
-        q[place], v[place] = found_q.double().cpu().numpy(), found_v.double().cpu().numpy()
+        q[place], v[place] = found_q, found_v
     return q, v
 
 
@@ -165,10 +186,13 @@ def fit_pass(
     turns_per_step: int,
     grad_clip: float,
     seed: int,
+    masters: Masters | None = None,
+    peers: Peers = Alone(),  # noqa: B008
 ) -> float:
     """One pass over the rows in optimiser steps of `turns_per_step` turns: Σ_i MSE(Q_i) + MSE(V_i), the mean over a step's turns.
 
-    Returns the mean loss. NaN targets are ignored. Rows are whole, so a row of more turns is a step; `packed` affects the cost and not
+    Returns the mean loss. Of a sharded critic the optimiser moves `masters`, and `peers` share out the batches of each step.
+    NaN targets are ignored. Rows are whole, so a row of more turns is a step; `packed` affects the cost and not
     the result.
     """
     critic.train()
@@ -180,11 +204,18 @@ def fit_pass(
         if not known:
             continue
         optimizer.zero_grad(set_to_none=True)
-        for batch in batches:
-            loss = _squared_errors(critic, batch, targets)
+        total = 0.0
+        for batch in peers.share(batches):
+            if batch is None:
+                loss = 0 * torch.cat(critic(idle().to(batches[0].ids.device))).sum()
+            else:
+                loss = _squared_errors(critic, batch, targets)
             (loss / known).backward()
-            losses += float(loss.detach())
-        norm = nn.utils.clip_grad_norm_(critic.parameters(), grad_clip)
+            if masters is not None:
+                masters.gather()
+            total += float(loss.detach())
+        losses += sum(peers.gather(total))
+        norm = peers.clip(masters.parameters if masters is not None else list(critic.parameters()), grad_clip)
         if not torch.isfinite(norm):
             raise DivergenceError(
                 f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are "
@@ -208,4 +239,4 @@ def move_target(target: QCritic, critic: QCritic, tau: float) -> None:
     """θ̄ ← (1 − τ) θ̄ + τ θ."""
     for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
         if slow is not fast:  # a base that both stand on
-            slow.lerp_(fast, tau)
+            held(slow).lerp_(held(fast), tau)

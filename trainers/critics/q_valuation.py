@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,8 +25,11 @@ from trainers.critics.q_critic import (
 )
 from trainers.critics.settings import CriticConfig
 from trainers.critics.valuation import split
-from trainers.critics.valuer import Draw, Valued
+from trainers.critics.valuer import Draw, Through, Valued
 from trainers.learning.learner import load_moments
+from trainers.learning.masters import Masters
+from trainers.learning.peers import Alone, Shards
+from trainers.learning.shards import dealt_state, gathered, shard, weights_of, whole_state
 from trainers.models.lora import sharing_copy
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import Generated
@@ -70,7 +73,10 @@ class QValuation:
         seed: int,
         token_budget: int,
         device: str,
+        home: str | None = None,
     ) -> None:
+        """`home`: the device of models on disk, which a critic that is sharded leaves later; `device` unless given."""
+        self._home, self._peers = home or device, cast(Alone | Shards, Alone())
         self._spec = algorithm_config.q
         self._fresh = algorithm.practice(algorithm_config).fresh
         self._config, self._source, self._seed, self._budget, self._device = config, source, seed, token_budget, device
@@ -79,9 +85,13 @@ class QValuation:
     def _set(self, critic: QCritic, target: QCritic | None) -> None:
         self.critic = critic
         self.target = (target or sharing_copy(critic)).requires_grad_(False)
-        fit = self._config.fit
-        self.optimizer = torch.optim.AdamW(critic.parameters(), lr=fit.lr, weight_decay=fit.weight_decay, betas=(0.9, 0.99))
         self._started = target is not None
+        self._optimise()
+
+    def _optimise(self) -> None:
+        fit = self._config.fit
+        self._masters = Masters(self.critic.parameters())
+        self.optimizer = torch.optim.AdamW(self._masters.parameters, lr=fit.lr, weight_decay=fit.weight_decay, betas=(0.9, 0.99))
 
     def start_from(self, critic: nn.Module) -> None:
         """Raises ConfigError, because a critic of actions cannot go on from a critic of states."""
@@ -102,10 +112,10 @@ class QValuation:
             self._start(shaped)
         proposals = Proposals.draw(turns, self._spec.candidates, draw, seed)
         loss = self._fit(_transitions(shaped), rows, proposals, seed)
-        q, v = (x.min(1) for x in read(self.critic, self._batches(rows), len(turns)))
+        q, v = (x.min(1) for x in self._read(self.critic, self._batches(rows), len(turns)))
         if self._fresh:
             anew = Proposals.draw(turns, self._spec.candidates, draw, seed_from(seed, "actor"))
-            found = read(self.critic, self._batches(anew.rows), len(anew.rows))[0].min(1)[anew.place]  # [turns, n]
+            found = self._read(self.critic, self._batches(anew.rows), len(anew.rows))[0].min(1)[anew.place]  # [turns, n]
             best = found.argmax(1) if len(turns) else np.zeros(0, dtype=np.int64)
             q = found[np.arange(len(turns)), best]
             chosen = [anew.drawn[turn * self._spec.candidates + int(n)] for turn, n in enumerate(best)]
@@ -125,8 +135,8 @@ class QValuation:
         batches, proposed = self._batches(rows), self._batches(proposals.rows)
         loss = float("nan")
         for epoch in range(self._spec.epochs):
-            state = read(self.target, batches, len(turns.reward))[1]
-            ahead = read(self.target, proposed, len(proposals.rows))[0][proposals.place]  # [turns, n, 2]
+            state = self._read(self.target, batches, len(turns.reward))[1]
+            ahead = self._read(self.target, proposed, len(proposals.rows))[0][proposals.place]  # [turns, n, 2]
             v = state_targets(ahead, self._spec.backup)
             q_known, v_known = (np.where(turns.known[:, None], t, np.nan) for t in (action_targets(turns, state, v, self._spec), v))
             loss = fit_pass(
@@ -138,9 +148,14 @@ class QValuation:
                 turns_per_step=self._config.fit.turns_per_step,
                 grad_clip=self._config.fit.grad_clip,
                 seed=seed_from(seed, "pass", epoch),
+                masters=self._masters,
+                peers=self._peers,
             )
             move_target(self.target, self.critic, self._spec.tau)
         return loss
+
+    def _read(self, critic: QCritic, batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
+        return read(critic, batches, turns, self._peers)
 
     def _batches(self, rows: Sequence[Row]) -> list[PackedBatch]:
         return [batch.to(self._device) for batch in pack(rows, self._budget)]
@@ -148,7 +163,7 @@ class QValuation:
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
         """V(s_t) of any trajectories under the current critic, [T_i] each: the smaller of the two."""
         lengths = [len(x) for x in trajectories]
-        return split(read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
+        return split(self._read(self.critic, self._batches(rows_of_all(trajectories)), sum(lengths))[1].min(1), lengths)
 
     def best(self, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> int:
         """:func:`best_action` by the current critic."""
@@ -158,18 +173,32 @@ class QValuation:
 
     def save(self, folder: Path) -> None:
         """Write the critic's folder of a checkpoint, its target copy inside."""
-        self.critic.save_pretrained(folder)
-        self.target.save_pretrained(folder / "target")
+        for critic, place in ((self.critic, folder), (self.target, folder / "target")):
+            if isinstance(self._peers, Shards):
+                layers = gathered(critic, self._peers, weights_of)
+                critic.save_layers(layers, place) if self._peers.rank == 0 else list(layers)
+            else:
+                critic.save_pretrained(place)
 
     def state_dict(self) -> dict[str, Any]:
         """State that :meth:`restore` needs beside the folder."""
-        return {"started": self._started, "adamw": self.optimizer.state_dict()}
+        state, peers = self.optimizer.state_dict(), self._peers
+        return {"started": self._started, "adamw": whole_state(state, peers) if isinstance(peers, Shards) else state}
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
         """Go on where `save` and `state_dict` were taken."""
-        self._set(*(QCritic.load(place, policy=self._source.model, device=self._device) for place in (folder, folder / "target")))
+        self._set(*(QCritic.load(place, policy=self._source.model, device=self._home) for place in (folder, folder / "target")))
         self._started = bool(state["started"])
         load_moments(self.optimizer, state["adamw"])
+
+    def shard(self, peers: Shards, through: Through) -> None:
+        """Leave each process its part of the critic and the target copy of the first one; all call this together."""
+        state = self.optimizer.state_dict()
+        for critic in (self.critic, self.target):
+            shard(critic, peers, self._device)
+        self._optimise()
+        load_moments(self.optimizer, dealt_state(state, peers))
+        self._started, self._peers = peers.alike(self._started), peers
 
 
 def best_action(critic: QCritic, prompt: tuple[int, ...], actions: Sequence[tuple[int, ...]], token_budget: int, device: str) -> int:

@@ -8,7 +8,7 @@ were new; their values are not held out, whichever is chosen, and no metric call
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -20,7 +20,9 @@ from trainers.credit.credit import Values, cross_fit_folds, final_values, flatte
 from trainers.critics.critic import Critic
 from trainers.critics.fit import CriticOptimizer, Packer, check_targets, first_tokens, fit, per_token, predict
 from trainers.critics.settings import CriticConfig
-from trainers.critics.valuer import Draw, Valued
+from trainers.critics.valuer import Draw, Through, Valued
+from trainers.learning.peers import Alone, Shards
+from trainers.learning.shards import dealt_state, dealt_tensors, gathered, shard, weights_of, whole_state, whole_tensors
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.runs.checkpoint import Checkpoint
@@ -48,7 +50,10 @@ class Valuation:
         seed: int,
         token_budget: int,
         device: str,
+        home: str | None = None,
     ) -> None:
+        """`home`: the device of models on disk, which a critic that is sharded leaves later; `device` unless given."""
+        self._home, self._peers = home or device, cast(Alone | Shards, Alone())
         self._algorithm, self._algorithm_config, self._config, self._source = algorithm, algorithm_config, config, source
         self._seed, self._budget, self._device = seed, token_budget, device
         self._per_token = algorithm.needs_values(algorithm_config) == "token"
@@ -84,7 +89,7 @@ class Valuation:
         check_targets(self._config.head, flat)
         held_out = None if late else self._held_out(groups, trajectories, rows, flat, iteration)
         seed = seed_from(self._seed, "critic", iteration)
-        fitted = fit(self.critic, rows, flat, self.optimizer, packed, seed=seed, measured=False)
+        fitted = fit(self.critic, rows, flat, self.optimizer, packed, seed=seed, measured=False, peers=self._peers)
         values, final = held_out or self._read(trajectories, packed(rows), len(flat))
         found = Values(split(values, [len(t) for t in targets]), final.tolist() if self._bootstraps else None)
         return Valued(groups, trajectories, rows, found, {"critic/loss": fitted.loss})
@@ -124,7 +129,7 @@ class Valuation:
     def _read(self, trajectories: Sequence[Trajectory], batches: Sequence[PackedBatch], turns: int) -> tuple[np.ndarray, np.ndarray]:
         """V of turns and of s_T by the current critic."""
         with self.optimizer.averaged():
-            return predict(self.critic, batches, turns), self._finals(self.critic, trajectories)
+            return predict(self.critic, batches, turns, self._peers), self._finals(self.critic, trajectories)
 
     def _finals(self, critic: Critic, trajectories: Sequence[Trajectory]) -> np.ndarray:
         """V(s_T) of the trajectories that kept the prompt behind their last turn, [n]; NaN of the others, or without bootstrapping."""
@@ -132,7 +137,7 @@ class Valuation:
             return np.full(len(trajectories), np.nan)
         rows, places = final_rows(trajectories)
         batches = [batch.to(self._device) for batch in pack(rows, self._budget)]
-        return predict(critic, batches, sum(len(x) + 1 for x in trajectories))[places]
+        return predict(critic, batches, sum(len(x) + 1 for x in trajectories), self._peers)[places]
 
     def _ahead(self, groups: Sequence[Group], batches: Sequence[PackedBatch], flat: np.ndarray) -> np.ndarray:
         """The targets, with the current critic where it is used ahead: V(s_T) at the turn limit where the algorithm bootstraps there, and
@@ -144,7 +149,7 @@ class Valuation:
                 final = final_values(Values([], self._finals(self.critic, trajectories).tolist()), trajectories)
         if lam < 1:
             with self.optimizer.averaged():
-                values = split(predict(self.critic, batches, len(flat)), [len(x) for x in trajectories])
+                values = split(predict(self.critic, batches, len(flat), self._peers), [len(x) for x in trajectories])
             ahead = np.concatenate(lambda_returns(trajectories, values, gamma, lam, final))
         elif final is not None:
             tails = [end * gamma ** np.arange(len(x), 0, -1) for x, end in zip(trajectories, final, strict=True)]
@@ -168,23 +173,43 @@ class Valuation:
         lengths = [len(x) for x in trajectories]
         batches = [batch.to(self._device) for batch in pack(rows_of_all(trajectories), self._budget)]
         with self.optimizer.averaged():
-            return split(predict(self.critic, batches, sum(lengths)), lengths)
+            return split(predict(self.critic, batches, sum(lengths), self._peers), lengths)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write the critic's folder of a checkpoint."""
         with self.optimizer.averaged():
-            self.critic.save_pretrained(folder)
+            if isinstance(self._peers, Shards):
+                layers = gathered(self.critic, self._peers, weights_of)
+                self.critic.save_layers(layers, folder) if self._peers.rank == 0 else list(layers)
+            else:
+                self.critic.save_pretrained(folder)
 
     def state_dict(self) -> dict[str, Any]:
         """State that :meth:`restore` needs beside the folder."""
-        return self.optimizer.state_dict()
+        state, peers = self.optimizer.state_dict(), self._peers
+        if not isinstance(peers, Shards):
+            return state
+        return {**state, "adamw": whole_state(state["adamw"], peers), "newest": whole_tensors(state["newest"], peers)}
 
     def restore(self, folder: Path, state: dict[str, Any]) -> None:
         """Go on where `save` and `state_dict` were taken."""
-        self._set(Critic.load(folder, policy=self._source.model, device=self._device))
+        self._set(Critic.load(folder, policy=self._source.model, device=self._home))
         self.optimizer.load_state_dict(state)
+
+    def shard(self, peers: Shards, through: Through) -> None:
+        """Leave each process its part of the critic of the first one; all call this together.
+
+        `through` computes with the policy's decoder, which is sharded by now.
+        """
+        state = self.optimizer.state_dict()
+        self.optimizer.settle()  # a saved state belongs to a critic that holds the mean of its weights
+        shard(self.critic, peers, self._device)
+        self.critic.through, self._peers = through, peers
+        self.optimizer = CriticOptimizer(self.critic, self._config.fit)
+        adamw, newest = dealt_state(state["adamw"], peers), dealt_tensors(state["newest"], peers)
+        self.optimizer.load_state_dict({"steps": peers.alike(state["steps"]), "adamw": adamw, "newest": newest})
 
 
 def critic_of(checkpoint: Checkpoint, config: CriticConfig, source: PolicyModel, device: str) -> Critic:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.batches.rows import Row
 from trainers.credit.credit import Values
+from trainers.learning.peers import Shards
 from trainers.samplers.sampler import Generated
 from webgym.types import Group, Trajectory, Turn
 
@@ -18,6 +19,10 @@ Draw = Callable[[Sequence[Turn], Sequence[int]], list[Generated]]
 
 Best = Callable[[tuple[int, ...], Sequence[tuple[int, ...]]], int]
 """Prompt ids and the ids of proposed actions → the place of the proposal with the highest value."""
+
+
+Through = Callable[[Callable[[], Tensor]], Tensor]
+"""Calls a function that computes with a sharded decoder (:func:`trainers.learning.shards.through`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,13 @@ class Valuer(Protocol):
 
     def start_from(self, critic: nn.Module) -> None:
         """Go on with a critic that was fitted before. Raises ConfigError where this kind of critic cannot."""
+        ...
+
+    def shard(self, peers: Shards, through: Through) -> None:
+        """Leave each process its part of the critic of the first one; all call this together, and from then on every other method.
+
+        `through` computes with the policy's decoder, which is sharded by now.
+        """
         ...
 
     def save(self, folder: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from trainers.batches.packing import Counts, PackedBatch, Step, unpack
+from trainers.batches.packing import Counts, PackedBatch, Step, idle, unpack
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
 from trainers.learning.masters import Masters
 from trainers.learning.peers import Alone, Peers, summed
@@ -144,17 +144,19 @@ class Learner:
         sums, before, refused = _Sums(), [], None
         shared = self._peers.share(step.batches)
         for batch in shared:
-            moved = batch.to(self._device)
+            moved = (batch or idle()).to(self._device)
             logprobs, entropies = self._forward(moved, entropy=spec.entropy_coef != 0)
-            terms = token_losses(spec, moved, logprobs, entropies)
-            scale = _scale(spec, moved, step.counts, terms.total.dtype)
-            loss = (terms.total * scale).sum()
+            terms = token_losses(spec, moved, logprobs, entropies) if batch else None
+            scale = _scale(spec, moved, step.counts, terms.total.dtype if terms else logprobs.dtype)
+            loss = (terms.total * scale).sum() if terms else 0 * logprobs.sum()
             if not torch.isfinite(loss):
                 refused = batch, logprobs
+            if self._peers.stopped(refused is not None):
                 break
             (loss * self._loss_scale).backward()
             self._masters.gather()
-            sums.add(moved, terms, scale, logprobs, entropies)
+            if terms:
+                sums.add(moved, terms, scale, logprobs, entropies)
             before.append(logprobs.detach())
         if any(self._peers.gather(refused is not None)):
             batch, logprobs = refused or (None, None)
@@ -163,7 +165,7 @@ class Learner:
         for parameter in self._parameters if self._loss_scale != 1 else ():
             if parameter.grad is not None:
                 parameter.grad /= self._loss_scale
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.grad_clip)
+        norm = self._peers.clip(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
         for group in self._optimiser.param_groups:
@@ -176,7 +178,7 @@ class Learner:
         return counts | {"optim/grad_norm": float(norm)} | bounded | sums.means(self._peers)
 
     @torch.no_grad()
-    def _take(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
+    def _take(self, batches: Sequence[PackedBatch | None], before: Sequence[Tensor]) -> tuple[dict[str, float], int]:
         """The optimiser's step; where steps are bounded, halved until the policy is near the one before, whose log π is `before`.
 
         Returns its metrics, and the number of passes over the batches that it took.
@@ -201,7 +203,9 @@ class Learner:
         return {"optim/step_kl": 0.0, "optim/halvings": float(_MOST_HALVINGS)}, passes
 
     @torch.no_grad()
-    def _measured(self, batches: Sequence[PackedBatch], before: Sequence[Tensor], start: Sequence[Tensor], most: float) -> dict[str, float]:
+    def _measured(
+        self, batches: Sequence[PackedBatch | None], before: Sequence[Tensor], start: Sequence[Tensor], most: float
+    ) -> dict[str, float]:
         """The first step's metrics, measured at `optim.lr` itself: in the warm-up its step is as much longer.
 
         A short step would have to be extrapolated, and rounding with it. Raises DivergenceError, the weights as they were, where it costs
@@ -224,11 +228,11 @@ class Learner:
             f"optim.first_step_kl allows {most:g}; the weights are untouched: start again with optim.lr={lower:g}"
         )
 
-    def _kl(self, batches: Sequence[PackedBatch], before: Sequence[Tensor]) -> float:
+    def _kl(self, batches: Sequence[PackedBatch | None], before: Sequence[Tensor]) -> float:
         """KL(before ‖ now) per token with weight > 0, estimated by ρ − 1 − log ρ; infinite where it is no number."""
         total, tokens = 0.0, 0
         for batch, was in zip(batches, before, strict=True):
-            moved = batch.to(self._device)
+            moved = (batch or idle()).to(self._device)
             live = moved.weight > 0
             total += float(torch.where(live, kl_estimate(was, self._forward(moved)[0], "k3"), 0).double().sum())
             tokens += int(live.sum())

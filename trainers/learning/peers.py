@@ -4,14 +4,17 @@
     P processes     ∇L = Σ_p Σ_{b mod P = p} ∇L_b      the same sum in another order
 
 The divisor counts the whole step (:class:`trainers.batches.packing.Counts`), so that the sum is no mean and nothing depends on P but
-rounding. All processes hold the same weights and the same optimiser, and take the same step. The first one (rank 0) leads: it collects,
-plans, writes checkpoints, and tells the others what to do. What goes between them is pickled: they are one program, started together by
-torchrun.
+rounding. The first process (rank 0) leads: it collects, plans, writes checkpoints, and tells the others what to do. What goes between them
+is pickled: they are one program, started together by torchrun.
+
+A :class:`Group` holds the same weights and the same optimiser in each process, and takes the same step. :class:`Shards` hold a part of each
+weight, and a forward pass gathers them (:mod:`trainers.learning.shards`), so that all processes need the same number of passes.
 """
 
 import datetime
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from trainers.batches.packing import PackedBatch, idle
 from webgym.errors import Fault
 
 T = TypeVar("T")
@@ -32,8 +36,16 @@ class Peers(Protocol):
     rank: int
     size: int
 
-    def share(self, batches: Sequence[T]) -> Sequence[T]:
-        """The micro-batches of this process."""
+    def share(self, batches: Sequence[T]) -> Sequence[T | None]:
+        """The micro-batches of this process; None for a pass that it makes only because the others do."""
+        ...
+
+    def stopped(self, stop: bool) -> bool:
+        """True where this process must not go on to the backward pass: it wants to `stop`, or one that it cannot go without does."""
+        ...
+
+    def clip(self, parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+        """The norm of the whole gradient, which is scaled down to `most` where it is longer."""
         ...
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -54,9 +66,17 @@ class Alone(Peers):
 
     rank, size = 0, 1
 
-    def share(self, batches: Sequence[T]) -> Sequence[T]:
+    def share(self, batches: Sequence[T]) -> Sequence[T | None]:
         """All of them."""
         return batches
+
+    def stopped(self, stop: bool) -> bool:
+        """Its own wish."""
+        return stop
+
+    def clip(self, parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+        """The norm of its gradient."""
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Nothing."""
@@ -75,9 +95,17 @@ class Group(Peers):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
-    def share(self, batches: Sequence[T]) -> Sequence[T]:
+    def share(self, batches: Sequence[T]) -> Sequence[T | None]:
         """Every P-th, from this process's rank on."""
         return batches[self.rank :: self.size]
+
+    def stopped(self, stop: bool) -> bool:
+        """Its own wish: the others hear of it when all passes are made."""
+        return stop
+
+    def clip(self, parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+        """The norm of its gradient, which is the sum of all by now."""
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """One message for all parameters of a dtype and device."""
@@ -86,7 +114,7 @@ class Group(Peers):
             kinds.setdefault((parameter.dtype, parameter.device), []).append(parameter)
         for members in kinds.values():
             flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in members])
-            with _lost():
+            with lost():
                 dist.all_reduce(flat)
             for parameter, part in zip(members, flat.split([p.numel() for p in members]), strict=True):
                 parameter.grad = part.view_as(parameter)
@@ -94,25 +122,68 @@ class Group(Peers):
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank."""
         found: list[Any] = [None] * self.size
-        with _lost():
+        with lost():
             dist.all_gather_object(found, value)
         return found
 
     def tell(self, message: Any) -> None:
         """Send a message to all others."""
-        with _lost():
+        with lost():
             dist.broadcast_object_list([message], src=0)
 
     def hear(self) -> Any:
         """The next message of rank 0."""
         found: list[Any] = [None]
-        with _lost():
+        with lost():
             dist.broadcast_object_list(found, src=0)
         return found[0]
 
 
+class Shards(Group):
+    """The same processes where each holds a part of every weight, gradient and moment."""
+
+    def share(self, batches: Sequence[T]) -> Sequence[T | None]:
+        """Every P-th, and a pass without a batch where others have one more."""
+        own: list[T | None] = list(batches[self.rank :: self.size])
+        return own + [None] * (-(-len(batches) // self.size) - len(own))
+
+    def stopped(self, stop: bool) -> bool:
+        """True where any process wants to stop: no other can go on without it."""
+        return any(self.gather(stop))
+
+    def clip(self, parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+        """The norm of all parts: the root of the sum of their squares."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        own = torch.nn.utils.get_total_norm(gradients)
+        norm = own.new_tensor(math.sqrt(sum(x * x for x in self.gather(float(own)))))
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+        return norm
+
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Nothing: each backward pass has summed them where they are held."""
+
+    def collect(self, value: T) -> list[T] | None:
+        """The values of all processes for rank 0, None for the others; each must call this."""
+        found: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        with lost():
+            dist.gather_object(value, found)
+        return found
+
+    def alike(self, value: T) -> T:
+        """The value of rank 0; each must call this."""
+        return self.deal([value] * self.size)
+
+    def deal(self, values: Sequence[T] | None) -> T:
+        """The value of this process among those that rank 0 has for each; each must call this. Values of the others are not read."""
+        found: list[Any] = [None]
+        with lost():
+            dist.scatter_object_list(found, list(values) if values and self.rank == 0 else None)
+        return found[0]
+
+
 @contextmanager
-def _lost() -> Iterator[None]:
+def lost() -> Iterator[None]:
+    """Raises Fault where a message between the processes fails, because then one of them is gone."""
     try:
         yield
     except RuntimeError as error:  # as torch says that a connection broke
@@ -139,3 +210,15 @@ def summed(found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The sums by name, over processes of which some have none."""
     names = dict.fromkeys(name for each in found for name in each)
     return {name: sum((each[name].cpu() for each in found if name in each), torch.zeros((), dtype=torch.float64)) for name in names}
+
+
+@torch.no_grad()
+def computed(compute: Callable[[PackedBatch], T], batches: Sequence[PackedBatch], peers: Peers) -> list[T]:
+    """The result for each batch; the processes compute some each, and all get all."""
+    own = []
+    for batch in peers.share(batches):
+        result = compute(batch or idle().to(batches[0].ids.device))
+        if batch is not None:
+            own.append(result)
+    by_rank = peers.gather(own)
+    return [by_rank[i % peers.size][i // peers.size] for i in range(len(batches))]

@@ -132,13 +132,18 @@ def has_lora(model: nn.Module) -> bool:
     return next(_layers(model), None) is not None
 
 
-def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights by the names that they have without an adapter, which is added in."""
-    state = {name.replace(".base_layer.", "."): x for name, x in model.state_dict().items() if "lora_" not in name}
+def plain_state(model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The model's weights by the names that they have without an adapter, which is added in.
+
+    Where `weights` are given, only they are in the result, merged.
+    """
+    own = model.state_dict() if weights is None else weights
+    state = {name.replace(".base_layer.", "."): x for name, x in own.items() if "lora_" not in name}
     with torch.no_grad():
         for name, layer in _layers(model):
-            weight = layer.base_layer.weight
-            state[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight.dtype)
+            if f"{name}.base_layer.weight" in own:
+                weight = layer.base_layer.weight
+                state[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight.dtype)
     return state
 
 
@@ -166,12 +171,12 @@ def served_copy(model: Any) -> Any:
     In fp32 the adapter is added in. A base of 16 bits would round it away, so that the first updates were not sampled from: there it stays
     beside the base, which is shared.
     """
-    return sharing_copy(model) if _stays_beside(model) else plain_copy(model)
+    return sharing_copy(model) if stays_beside(model) else plain_copy(model)
 
 
 def served_state(model: nn.Module) -> dict[str, Tensor]:
     """The weights that :func:`served_copy` of the model takes over: all, or those of the adapter alone."""
-    if not _stays_beside(model):
+    if not stays_beside(model):
         return plain_state(model)
     return {name: x for name, x in model.state_dict().items() if "lora_" in name}
 
@@ -184,7 +189,8 @@ def take_over(served: nn.Module, state: Mapping[str, Tensor]) -> None:
     served.load_state_dict(state, strict=not beside)
 
 
-def _stays_beside(model: nn.Module) -> bool:
+def stays_beside(model: nn.Module) -> bool:
+    """True for an adapter on a base of 16 bits, which would round it away."""
     return any(layer.base_layer.weight.dtype in (torch.bfloat16, torch.float16) for _, layer in _layers(model))
 
 

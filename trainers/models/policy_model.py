@@ -1,11 +1,14 @@
 """A language model with its tokenizer and the prompts it reads, and how the three lie on disk."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from trainers.models.layered_folder import write_layers
 from trainers.models.lora import LoraSettings, add_lora, has_lora, restore_exactly
 from trainers.models.model import Dtype, folder_of, load
 from webgym.errors import CheckpointError, WebGymError
@@ -60,6 +63,18 @@ class PolicyModel:
     def save(self, folder: Path) -> None:
         """Write an HF folder that `from_pretrained` loads, with the prompt settings beside the weights."""
         self.model.save_pretrained(folder)
+        self._save_settings(folder)
+
+    def save_layers(self, layers: Iterable[Mapping[str, Tensor]], folder: Path) -> None:
+        """Write the same folder with weights that come by name, layer after layer; of a model with an adapter, the adapter's."""
+        if has_lora(self.model):
+            adapter = {name: tensor for layer in layers for name, tensor in layer.items()}
+            self.model.save_pretrained(folder, state_dict=adapter)
+        else:
+            write_layers(self.model, layers, folder)
+        self._save_settings(folder)
+
+    def _save_settings(self, folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)
         (folder / SETTINGS_FILE).write_text(json.dumps(self.prompts.to_json(), indent=2) + "\n", "utf-8")
 

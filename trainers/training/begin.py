@@ -64,7 +64,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
     if checkpoint is not None:  # `latest` is another run tomorrow
         start = str(checkpoint.path.resolve())
         resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
-    critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.machine.device)
+    critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.machine.home)
     if resolved.rollout.grammar:
         TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
@@ -113,7 +113,7 @@ def load_policy(model: str | Path, config: TrainConfig) -> PolicyModel:
     """The policy to train: `model` with the configuration's adapter, precision and memory settings."""
     source = PolicyModel.load(
         model,
-        device=config.machine.device,
+        device=config.machine.home,
         dtype=config.machine.dtype,
         lora=config.lora,
         seed=config.seed,
@@ -132,11 +132,12 @@ def valuer_of(algorithm: Algorithm, algorithm_config: AlgorithmConfig, config: T
     needs = algorithm.needs_values(algorithm_config)
     if not needs:
         return None
-    seed, budget, device = config.seed, config.update.token_budget, config.machine.device
+    seed, budget, machine = config.seed, config.update.token_budget, config.machine
+    places = {"device": machine.device, "home": machine.home}
     if needs == "action":
         assert isinstance(algorithm_config, ActionValueConfig)  # the registry has checked it
-        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
-    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, device=device)
+        return QValuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, **places)
+    return Valuation(algorithm, algorithm_config, config.critic, source, seed=seed, token_budget=budget, **places)
 
 
 def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:

@@ -20,7 +20,6 @@ from trainers.batches.rows import check_context, rows_of_all, sampling_temperatu
 from trainers.config import TrainConfig, remedy, resolve
 from trainers.credit.credit import Values
 from trainers.learning.peers import Alone, Peers
-from trainers.models.lora import served_state
 from trainers.models.model import context_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
@@ -41,7 +40,7 @@ from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_toke
 from trainers.training.observers import Observers
 from trainers.training.players import Players
 from trainers.training.progress import Display
-from trainers.training.update import PolicyUpdate
+from trainers.training.sharded import check_shards, update_of
 from webgym.packs import sets as task_sets
 from webgym.record import layout
 from webgym.rollout.executor import Executor
@@ -68,7 +67,7 @@ class Trainer:
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
         failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
-        self.update = PolicyUpdate(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
+        self.update = update_of(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
@@ -94,6 +93,7 @@ class Trainer:
 
         Raises UsageError and its kin before the first file is written where the configuration cannot work.
         """
+        check_shards(config, peers)
         new = begin.new_run(config, parent=parent, name=name, chosen=chosen)
         trainer = cls(new.config, new.run, new.source, display, peers)
         if new.critic is not None and trainer.valuer is not None:
@@ -130,7 +130,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of this iteration."""
-        folders: dict[str, Callable[[Path], object]] = {"policy": self.source.save}
+        folders: dict[str, Callable[[Path], object]] = {"policy": self.update.save}
         state: dict[str, Any] = {
             "iteration": self.iteration,
             "episodes": self.episodes,
@@ -138,7 +138,7 @@ class Trainer:
             "replayed": self.replayed,
             "tokens": self.tokens,
             "memory": dict(self._memory),
-            "learner": self.update.learner.state_dict(),
+            "learner": self.update.learner_state(),
             "curriculum": self.curriculum.state_dict(),
             "rng": rng_state(),
             "score": self._score,
@@ -167,6 +167,7 @@ class Trainer:
             self.observers.monitor,
             self._ahead,
         ):
+            self.valuer = self.update.shard(self.valuer)
             self._train(self.players(executor, sampler))
 
     def _train(self, players: Players) -> None:
@@ -245,7 +246,7 @@ class Trainer:
         warming = self.valuer is not None and self.iteration <= config.critic.warmup_iterations
         learned = {} if warming else self.update(batch, rows, credit, iteration=self.iteration, done=self._progress())
         if not config.rollout.overlap:
-            players.publish(self.source.model, self.iteration)
+            players.publish(self.update.served(), self.iteration)
         clock.lap("update")
         watch.timekeeper.doing("training", False)
 
@@ -293,14 +294,14 @@ class Trainer:
 
     def _begin_next(self, players: Players, taken: Sequence[Trajectory]) -> None:
         """Have the next batches collected beside this update, with the weights as the last one left them."""
-        weights = {name: x.detach().cpu().clone() for name, x in served_state(self.source.model).items()}
+        weights = self.update.served_state()
         ends = self._done(self.turns + fresh_turns(taken))
         self._ahead.begin(players, self.iteration, weights, self.iteration if ends else self.config.length.iterations)
 
     def _evaluate(self, players: Players, split: Split, seeds: int, title: str) -> None:
         if self.config.rollout.overlap:
             self._ahead.wait()
-            self._ahead.publish(players, self.source.model, self.iteration)
+            self._ahead.publish(players, self.update.served(), self.iteration)
         success = evaluate(players, tuple(self.tasks), split, seeds, title, self.iteration)
         self._score = success if split == "valid" else self._score
 

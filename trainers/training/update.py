@@ -8,24 +8,27 @@ everything), so the learner scores the tokens itself, and the difference is weig
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from trainers.batches.packing import Step, laid_out, pack, plan
+from trainers.batches.packing import PackedBatch, Step, laid_out, pack, plan
 from trainers.batches.rows import Row, Streams, streams_of
 from trainers.config import TrainConfig, scored_by_sampler
 from trainers.credit.credit import Credit, kl_penalties, with_penalties
+from trainers.critics.valuer import Valuer
 from trainers.learning.learner import Forward, Learner, score
 from trainers.learning.losses import LossSpec
 from trainers.learning.peers import Alone, Peers
+from trainers.models.lora import served_state
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
-from trainers.training.followers import Begin, End, State, Update, forward_of, trainable
+from trainers.training.messages import Begin, End, State, Update, forward_of, trainable
 from webgym.errors import Fault
 from webgym.types import Trajectory, seed_from
 
@@ -56,16 +59,25 @@ class PolicyUpdate:
         self._rescored = spec.policy == "clip" and (apart or spec.importance_cap is not None)
         self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.rollout.grammar else None  # replayed over the action ids
         self._forward = self._forward_of(source.model)
-        self.learner = Learner(
-            source.model.parameters(), self._forward, config.optim, failed_batch=failed_batch, device=config.machine.device, peers=peers
-        )
-        self._peers, self._told, self._failed_batch = peers, False, failed_batch
+        self._peers, self._told, self._resumed, self._failed_batch = peers, False, False, failed_batch
+        self.learner = self._new_learner()
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if spec.needs_reference else None
+
+    def _new_learner(self) -> Learner:
+        config = self._config
+        return Learner(
+            self._source.model.parameters(),
+            self._forward,
+            config.optim,
+            failed_batch=self._failed_batch,
+            device=config.machine.device,
+            peers=self._peers,
+        )
 
     @contextlib.contextmanager
     def leading(self) -> Iterator[None]:
         """Lead the other processes of the update while the run lasts."""
-        self._peers.tell(Begin(self._config.model_dump(mode="json"), str(self._failed_batch)))
+        self._peers.tell(Begin(self._config.model_dump(mode="json"), str(self._failed_batch), self._resumed))
         try:
             yield
         finally:
@@ -75,10 +87,35 @@ class PolicyUpdate:
     def restore(self, learner: dict[str, Any]) -> None:
         """Go on from the learner's state in a checkpoint; the reference is the model that the run began with."""
         self.learner.load_state_dict(learner)
+        self.restore_reference()
+
+    def restore_reference(self) -> None:
+        """Have the model that the run began with as the reference, where there is one."""
+        self._resumed = True
         if self._reference is not None:
             config = self._config
-            reference = PolicyModel.load(config.model, device=config.machine.device, dtype=config.machine.dtype)
+            reference = PolicyModel.load(config.model, device=config.machine.home, dtype=config.machine.dtype)
             self._reference = reference.model.requires_grad_(False)
+
+    def shard(self, valuer: Valuer | None) -> Valuer | None:
+        """Called once before the first iteration; returns the valuer. Here each process holds the whole policy, and nothing is done."""
+        return valuer
+
+    def served(self) -> nn.Module | Mapping[str, Tensor]:
+        """The weights for the sampler: the policy itself, or what a sampler's copy of it takes over."""
+        return self._source.model
+
+    def served_state(self) -> dict[str, Tensor]:
+        """The weights for the sampler as they are now, on the CPU."""
+        return {name: x.detach().cpu().clone() for name, x in served_state(self._source.model).items()}
+
+    def save(self, folder: Path) -> None:
+        """Write the policy's folder of a checkpoint."""
+        self._source.save(folder)
+
+    def learner_state(self) -> dict[str, Any]:
+        """The learner's state, which :meth:`restore` goes on from with any number of processes."""
+        return self.learner.state_dict()
 
     def rewarded(self, trajectories: Sequence[Trajectory], rows: Sequence[Row]) -> Sequence[Trajectory]:
         """The trajectories with the KL to the reference taken off their rewards, where the loss puts it there (`loss.kl=k1`)."""
@@ -99,6 +136,10 @@ class PolicyUpdate:
         if self._rescored:
             streams = replace(streams, old_logprob=self._old_logprobs(rows, streams, iteration))
         steps = [step for epoch in range(self._epochs) for step in self._planned(rows, streams, iteration, epoch)]
+        return self._taken(steps, done)
+
+    def _taken(self, steps: Sequence[Step], done: float) -> dict[str, float]:
+        """Metrics of optimiser steps that all processes take."""
         if not self._told:  # the first step of this process: all begin with the same weights and the same optimiser
             self._peers.tell(State(trainable(self._source.model), self.learner.state_dict()))
             self._told = True
@@ -130,14 +171,18 @@ class PolicyUpdate:
         So rounding is that of the loss, and the ratio of the first step is 1.
         """
         batches = [batch for step in self._planned(rows, streams, iteration, 0) for batch in step.batches]
-        values = [self._forward(batch.to(self._config.machine.device))[0] for batch in batches]
-        return laid_out(rows, batches, values, [len(x) for x in streams.weight])
+        return laid_out(rows, batches, self._scored(batches), [len(x) for x in streams.weight])
 
     def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray]:
         """log π_ref of every sampled token, one array per trajectory."""
         assert self._reference is not None
         batches = pack(rows, self._config.update.token_budget)
         return score(self._forward_of(self._reference), batches, trajectories, self._config.machine.device)
+
+    @torch.no_grad()
+    def _scored(self, batches: Sequence[PackedBatch]) -> list[Tensor]:
+        """log π of the sampled tokens of each batch, [A]."""
+        return [self._forward(batch.to(self._config.machine.device))[0] for batch in batches]
 
     def _forward_of(self, model: Any) -> Forward:
         return forward_of(model, self._config.rollout.temperature, self._grammar)
