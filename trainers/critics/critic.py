@@ -239,7 +239,8 @@ class Critic(nn.Module):
             return self.head(batch)
         at = self._places(batch)
         hidden = self._hidden(batch, at)
-        return self.head(hidden.to(self.head.weight.dtype) if at is not None else _prompt_means(hidden, batch))
+        seen = hidden if at is not None else _prompt_means(hidden, batch)
+        return self.head(seen.to(self.head.weight.dtype))
 
     def _hidden(self, batch: PackedBatch, at: Int[Tensor, " v"] | None) -> Float[Tensor, "n d"]:
         if self.backbone is not None:
@@ -280,7 +281,7 @@ class Critic(nn.Module):
             return outputs[:, 0]
         if self.config.loss == "bce":
             return outputs[:, 0].sigmoid()
-        return torch.softmax(outputs, -1) @ self._centres()
+        return torch.softmax(outputs, -1) @ self._centres().to(outputs.dtype)
 
     def losses(self, outputs: Float[Tensor, "v outputs"], targets: Float[Tensor, " v"]) -> Float[Tensor, " v"]:
         """The loss of each turn, without a mean."""

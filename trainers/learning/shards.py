@@ -18,6 +18,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from trainers.batches.packing import PackedBatch
+from trainers.learning.learner import Forward
 from trainers.learning.masters import HALF, pieces
 from trainers.learning.peers import Shards, lost
 from webgym.errors import ConfigError
@@ -88,6 +90,15 @@ def _compute(function: Callable[[], T]) -> T:
 def through(root: nn.Module) -> Callable[[Callable[[], T]], T]:
     """Calls a function that computes with parts of a sharded model, such as its decoder and then its head, as one forward pass of it."""
     return cast(Any, root).compute_sharded
+
+
+def passes_of(root: nn.Module, forward: Forward) -> Forward:
+    """The forward pass of a sharded policy, from one that computes with whole weights."""
+
+    def gathering(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+        return through(root)(lambda: forward(batch, entropy=entropy))
+
+    return gathering
 
 
 def blocks_of(root: nn.Module) -> list[nn.Module]:

@@ -30,6 +30,7 @@ from trainers.learning.shards import (
     dealt_tensors,
     gathered,
     is_sharded,
+    passes_of,
     shard,
     through,
     weights_of,
@@ -202,15 +203,8 @@ class ShardedUpdate(PolicyUpdate):
         return {**state, "optimiser": whole_state(state["optimiser"], peers), "masters": whole_tensors(state["masters"], peers)}
 
     def _forward_of(self, model: Any) -> Forward:
-        whole = super()._forward_of(model)
-        if not is_sharded(model):
-            return whole
-        compute = through(model)
-
-        def forward(batch: PackedBatch, *, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-            return compute(lambda: whole(batch, entropy=entropy))
-
-        return forward
+        forward = super()._forward_of(model)
+        return passes_of(model, forward) if is_sharded(model) else forward
 
 
 class SharedValuer(Valuer):
