@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 INDEX = "model.safetensors.index.json"
 
@@ -22,9 +23,10 @@ def write_layers(model: PreTrainedModel, layers: Iterable[Mapping[str, Tensor]],
     total = 0
     for number, layer in enumerate(layer for layer in layers if layer):
         file = f"model-{number:05d}.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in layer.items()}, folder / file, metadata={"format": "pt"})
-        places |= dict.fromkeys(layer, file)
-        total += sum(tensor.nbytes for tensor in layer.values())
+        kept = {name: x.contiguous() for name, x in revert_weight_conversion(model, dict(layer)).items()}  # experts by their own names
+        save_file(kept, folder / file, metadata={"format": "pt"})
+        places |= dict.fromkeys(kept, file)
+        total += sum(x.nbytes for x in kept.values())
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
     (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", "utf-8")
 

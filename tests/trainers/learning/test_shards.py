@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,18 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from tests.trainers.chat_model import chat_model
 from tests.trainers.episodes import trajectory, turn
-from trainers.batches.packing import PackedBatch, idle, laid_out, pack, plan
+from trainers.batches.packing import idle, laid_out, pack, plan
 from trainers.batches.rows import rows_of_all, streams_of
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.critics.fit import CriticOptimizer, FitConfig, fit, predict
 from trainers.learning import shards
 from trainers.learning.learner import Learner, OptimConfig
 from trainers.learning.losses import LossSpec
-from trainers.learning.masters import HALF, held
+from trainers.learning.masters import held, pieces
 from trainers.learning.peers import Alone, Peers, Shards, computed, peers
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.training.messages import forward_of
@@ -155,6 +156,86 @@ def fitted(name: str, group: Peers, out: Path) -> dict[str, Any]:
     }
 
 
+def published(group: Shards) -> dict[str, Any]:
+    """The sizes of all messages, and of what is whole at a time, where weights and moments are gathered."""
+    model = policy({})
+    layers = [sum(p.numel() for p in x.parameters()) for x in shards.blocks_of(model)]
+    layers.append(sum(p.numel() for p in model.parameters()) - sum(layers))
+    parameters = [p.numel() for p in model.parameters()]
+    shards.shard(model, group, "cpu")
+    learner = Learner(
+        model.parameters(), shards.passes_of(model, forward_of(model, 1.0, None)), OptimConfig(), failed_batch=Path("no"), peers=group
+    )
+    many, advantages = episodes()
+    streams = streams_of(many, advantages, [np.ones(len(x)) for x in many])
+    learner.update(plan(rows_of_all(many), streams, 25), LossSpec(divisor="tokens"))
+    sent: list[int] = []
+    at_once: list[int] = []
+    gather, collect = dist.all_gather_single, group.collect
+
+    def counted(output: Tensor, *arguments: Any, **settings: Any) -> Any:
+        sent.append(output.numel())
+        return gather(output, *arguments, **settings)
+
+    def collected(value: Any) -> Any:
+        found = collect(value)
+        sent.extend(sum(x[name].numel() for x in found) for name in found[0]) if found else None
+        return found
+
+    def read(layer: nn.Module) -> dict[str, Tensor]:
+        at_once.append(sum(p.numel() for p in model.parameters() if not isinstance(p, DTensor)))
+        return shards.weights_of(layer)
+
+    dist.all_gather_single, group.collect = counted, collected  # type: ignore[method-assign]
+    found = [sum(x.numel() for x in layer.values()) for layer in shards.gathered(model, group, read)]
+    weights, sent[:] = list(sent), []
+    shards.whole_state(learner.state_dict()["optimiser"], group)
+    dist.all_gather_single = gather
+    left = sum(not isinstance(p, DTensor) for p in model.parameters())
+    return {
+        "layers": layers,
+        "parameters": parameters,
+        "found": found,
+        "weights": weights,
+        "moments": sent,
+        "at_once": at_once,
+        "left": left,
+    }
+
+
+def diverging(group: Shards, out: Path) -> str:
+    """The error of a step in which one pack has no finite loss."""
+    model = policy({})
+    shards.shard(model, group, "cpu")
+    before = whole_weights(model, group)
+    forward = shards.passes_of(model, forward_of(model, 1.0, None))
+    learner = Learner(model.parameters(), forward, OptimConfig(), failed_batch=out / f"failed-{group.rank}", peers=group)
+    many, advantages = episodes()
+    advantages[3][:] = float("nan")
+    streams = streams_of(many, advantages, [np.ones(len(x)) for x in many])
+    with pytest.raises(DivergenceError) as error:
+        learner.update(plan(rows_of_all(many), streams, 25), LossSpec(divisor="tokens"))
+    assert all(torch.equal(x, before[name]) for name, x in whole_weights(model, group).items())
+    return str(error.value)
+
+
+def left_alone(group: Shards, out: Path) -> str:
+    """What the first process says when the other one is gone in the middle of a step."""
+    model = policy({})
+    shards.shard(model, group, "cpu")
+    forward = shards.passes_of(model, forward_of(model, 1.0, None))
+    if group.rank:
+        forward(idle())
+        (out / "of-1").write_bytes((out / "nothing").read_bytes())
+        os._exit(0)
+    learner = Learner(model.parameters(), forward, OptimConfig(), failed_batch=out / "failed", peers=group)
+    many, advantages = episodes()
+    streams = streams_of(many, advantages, [np.ones(len(x)) for x in many])
+    with pytest.raises(Fault) as error:
+        learner.update(plan(rows_of_all(many), streams, 25), LossSpec(divisor="tokens"))
+    return str(error.value)
+
+
 def in_processes(size: int, work: Any, out: Path) -> list[Any]:
     """The results of `work(peers, out)` in so many processes with shards."""
     torch.set_num_threads(1)  # a process that has threads cannot be forked
@@ -180,12 +261,16 @@ def everything(group: Peers, out: Path) -> dict[str, Any]:
     return {case: taken(CASES[case], fresh(), out) for case in CASES} | {name: fitted(name, fresh(), out) for name in CRITICS}
 
 
+def everything_of_two(group: Shards, out: Path) -> dict[str, Any]:
+    return everything(group, out) | {"published": published(Shards()), "diverging": diverging(Shards(), out)}
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What one process finds, and what each of two finds."""
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("shards")
-    both = in_processes(2, everything, out)
+    both = in_processes(2, everything_of_two, out)
     return everything(Alone(), out), both
 
 
@@ -226,3 +311,44 @@ def test_two_processes_fit_the_critic_of_one(results: Any, name: str) -> None:
     for what in ("weights", "newest"):
         assert len(first[what]) == len(alone[what]) and max(map(apart, first[what], alone[what])) <= 1e-9
     assert first["held"] + second["held"] == alone["held"] and first["held"] < 0.75 * alone["held"]
+
+
+def test_no_more_than_a_layer_is_gathered_at_a_time(results: Any) -> None:
+    first, second = (x["published"] for x in results[1])
+    largest, padding = max(first["layers"]), 2 * len(first["parameters"])
+    assert sorted(first["layers"]) == sorted(first["found"]) and sum(second["found"]) == 0, (
+        "the first process gets each layer, the other nothing"
+    )
+    assert 2 * largest < sum(first["layers"]), "a layer is less than half of the model"
+    for found in (first, second):
+        assert len(found["weights"]) == len(found["layers"]) and max(found["weights"]) <= largest + padding
+        assert found["left"] == 0, "every layer is freed again"
+    assert max(first["at_once"]) == largest
+    assert max(first["moments"]) == max(first["parameters"]) and sum(first["moments"]) > 2 * sum(first["parameters"])
+
+
+def test_a_loss_that_is_no_number_in_one_process_stops_all(results: Any) -> None:
+    assert all("the loss is no finite number at optimiser step 0" in x["diverging"] for x in results[1])
+
+
+def test_a_process_that_is_lost_ends_the_other_in_a_sentence(tmp_path: Path) -> None:
+    torch.save("", tmp_path / "nothing")
+    first, _ = in_processes(2, left_alone, tmp_path)
+    assert first.startswith("another process of the update was lost") and "--resume" in first
+
+
+def test_a_model_that_does_not_name_its_blocks_is_refused() -> None:
+    model = chat_model()
+    model._no_split_modules = []
+    model.model._no_split_modules = []
+    with pytest.raises(ConfigError, match="does not say which its blocks are"):
+        shards.blocks_of(model)
+    model = chat_model()
+    model.model.gate = nn.Parameter(torch.zeros(()))
+    with pytest.raises(ConfigError, match="shards parameters by rows"):
+        shards.blocks_of(model)
+
+
+def test_pieces_are_the_rows_that_torch_gives_each_process() -> None:
+    assert [x.tolist() for x in pieces(torch.arange(5), 4)] == [[0, 1], [2, 3], [4], []]
+    assert torch.equal(torch.cat(pieces(torch.arange(14).reshape(7, 2), 3)), torch.arange(14).reshape(7, 2))

@@ -27,7 +27,9 @@ def worker(rank: int, size: int, port: int, what: dict[str, Any]) -> None:
             follow(group)
             return
         if "resume" in what:
-            trainer = Trainer.resume(what["resume"], changes={"length": {"iterations": what["iterations"]}}, peers=group)
+            trainer = Trainer.resume(
+                what["resume"], changes={"length": {"iterations": what["iterations"]}, **what.get("changes", {})}, peers=group
+            )
         else:
             trainer = Trainer.start(resolve(what["config"])[0], parent=what["parent"], name=what["name"], peers=group)
         with trainer.run:
