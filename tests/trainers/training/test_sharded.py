@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.trainers.learning.test_shards import in_processes
+from tests.trainers.samplers.generation_server import generation_servers
 from tests.trainers.text_runs import SMALL, timeless, write_model
 from tests.trainers.training.test_followers import run
 from trainers.config import merged, resolve
@@ -20,9 +23,12 @@ from trainers.models.lora import plain_state, served_state
 from trainers.models.policy_model import PolicyModel
 from trainers.runs.run_folder import open_checkpoint
 from trainers.training.begin import load_policy
+from trainers.training.followers import follow
 from trainers.training.sharded import ShardedUpdate, check_shards
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
+from webgym.prompts.settings import PromptSettings
+from webgym.record.store import load
 
 Config = dict[str, Any]
 
@@ -150,6 +156,7 @@ KINDS: dict[str, Config] = {
     "penalties": {"algo": "reinforce", "algorithm": {"loss": {"kl": "k1", "kl_coef": 0.05}}, "update": {"token_budget": 256}},
     "critic of actions": {"algo": "archer_q", "update": {"token_budget": 256}, "critic": {"warmup_iterations": 0}},
     "critic and adapter": merged(PPO, {"lora": {"rank": 2}}),
+    "bigrams": {**REINFORCE, "algo": "archer", "algorithm": {}, "critic": {"head": {"backbone": "bigrams"}, "warmup_iterations": 0}},
     "shared trunk": merged(PPO, {"critic": {"head": {"backbone": "trunk", "trunk_lr": 0.5}}}),
 }
 
@@ -168,6 +175,32 @@ def test_a_sharded_run_is_the_run_of_one_process_but_for_rounding(model: Path, t
         )
     run(2, resume=str(tmp_path / "shards"), iterations=3)
     assert open_checkpoint(tmp_path / "shards").iteration == 3
+
+
+def served(transport: str, peers: Shards, out: Path) -> dict[str, Any]:
+    """A sharded run whose completions come from a server: the versions that wrote them, and the calls that the server got."""
+    if peers.rank:
+        follow(peers)
+        return {}
+    with generation_servers(1) as ((server, behind),):
+        sampler = {"kind": "openai", "servers": [behind.url], "model": "m", "transport": transport}
+        changes = merged(REINFORCE, {"sampler": sampler, "lora": {"rank": 2 if transport == "adapter" else 0}})
+        settings = merged(config(out / "model", SHARD, changes), {"prompts": {}})
+        trainer = Trainer.start(resolve(settings)[0], parent=out, name="run", peers=peers)
+        with trainer.run:
+            trainer.train()
+        versions = [{turn.completion.policy_version for x in load(trainer.run.trajectory_path(i)) for turn in x.turns} for i in (1, 2)]
+        return {"versions": versions, "calls": server.calls, "adapters": server.adapters}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("transport", ["file", "adapter"])
+def test_a_server_gets_the_weights_of_a_sharded_run(tmp_path: Path, transport: str) -> None:
+    PolicyModel(chat_model(0), chat_tokenizer(), PromptSettings()).save(tmp_path / "model")
+    first, _ = in_processes(2, partial(served, transport), tmp_path)
+    assert first["versions"] == [{0}, {1}]
+    assert first["adapters"] == (["m-v2"] if transport == "adapter" else []) and len(first["calls"]) > 5
 
 
 @pytest.mark.slow
