@@ -204,7 +204,7 @@ def fit_pass(
         if not known:
             continue
         optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        found = []
         for batch in peers.share(batches):
             if batch is None:
                 loss = 0 * torch.cat(critic(idle().to(batches[0].ids.device))).sum()
@@ -213,8 +213,10 @@ def fit_pass(
             (loss / known).backward()
             if masters is not None:
                 masters.gather()
-            total += float(loss.detach())
-        losses += sum(peers.gather(total))
+            found.append(float(loss.detach()))
+        for own in peers.gather(found):
+            for loss in own:
+                losses += loss
         norm = peers.clip(masters.parameters if masters is not None else list(critic.parameters()), grad_clip)
         if not torch.isfinite(norm):
             raise DivergenceError(

@@ -80,7 +80,9 @@ class Masters:
 
 
 def _moved(parameter: nn.Parameter) -> nn.Parameter:
-    """The parameter that an optimiser moves in place of this one."""
+    """The parameter that an optimiser moves in place of this one; one that nothing moves is itself."""
+    if not parameter.requires_grad:
+        return parameter
     if parameter.dtype in HALF:
         return nn.Parameter(held(parameter).detach().float())
     return nn.Parameter(held(parameter)) if isinstance(parameter, DTensor) else parameter

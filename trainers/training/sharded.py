@@ -115,7 +115,7 @@ class ShardedUpdate(PolicyUpdate):
         return None if valuer is None else SharedValuer(valuer, self._peers)
 
     def served(self) -> nn.Module | Mapping[str, Tensor]:
-        """What a sampler's copy of the policy takes over, on the CPU, gathered a layer at a time."""
+        """The weights that a sampler's copy of the policy takes over, gathered a layer at a time on the CPU."""
         return self.served_state()
 
     def served_state(self) -> dict[str, Tensor]:
