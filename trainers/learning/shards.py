@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 
 from trainers.batches.packing import PackedBatch
 from trainers.learning.learner import Forward
-from trainers.learning.masters import HALF, pieces
+from trainers.learning.masters import HALF, held, pieces
 from trainers.learning.peers import Shards, lost
 from webgym.errors import ConfigError
 
@@ -132,6 +132,13 @@ def gathered(root: nn.Module, peers: Shards, read: Callable[[nn.Module], Mapping
             whole = {prefixes[layer] + name: tensor.detach().cpu().clone() for name, tensor in own.items()}
         layer.reshard()
         yield whole
+
+
+def gathered_adapter(root: nn.Module, peers: Shards) -> dict[str, Tensor]:
+    """The weights of a sharded module's adapter on the CPU, without its base, gathered one after the other; {} in all other processes."""
+    named = {name: p for name, p in root.named_parameters() if "lora_" in name}
+    whole = whole_tensors([held(p) for p in named.values()], peers)
+    return dict(zip(named, whole, strict=True)) if peers.rank == 0 else {}
 
 
 def weights_of(module: nn.Module, *, tied: bool = True) -> dict[str, Tensor]:

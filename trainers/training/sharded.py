@@ -9,6 +9,7 @@ Everything begins whole in each process, on the CPU, and is sharded before the f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from trainers.learning.shards import (
     dealt_state,
     dealt_tensors,
     gathered,
+    gathered_adapter,
     is_sharded,
     passes_of,
     shard,
@@ -119,7 +121,7 @@ class ShardedUpdate(PolicyUpdate):
         return self.served_state()
 
     def served_state(self) -> dict[str, Tensor]:
-        """The same."""
+        """The same weights, as they are now."""
         return self._together("all_served")
 
     def save(self, folder: Path) -> None:
@@ -176,26 +178,19 @@ class ShardedUpdate(PolicyUpdate):
     def all_served(self) -> dict[str, Tensor]:
         """The weights that a sampler takes over, in the first process: the adapter alone where a sampler wants that, else all."""
         model, transport = self._source.model, self._config.sampler.options.get("transport")
-        beside = has_lora(model) and (stays_beside(model) or transport == "adapter")
+        if has_lora(model) and (stays_beside(model) or transport == "adapter"):
+            return gathered_adapter(model, self._peers)
 
         def read(layer: nn.Module) -> Mapping[str, Tensor]:
-            weights = weights_of(layer)
-            if beside:
-                return {name: x for name, x in weights.items() if "lora_" in name}
-            return plain_state(layer, {name: x for name, x in weights.items() if not isinstance(x, DTensor)})
+            return plain_state(layer, {name: x for name, x in weights_of(layer).items() if not isinstance(x, DTensor)})
 
         return {name: x for layer in gathered(model, self._peers, read) for name, x in layer.items()}
 
     def all_save(self, folder: str) -> None:
         """Write the policy's folder in the first process."""
-        model = self._source.model
-        adapter = has_lora(model)
-
-        def read(layer: nn.Module) -> Mapping[str, Tensor]:
-            return {name: x for name, x in weights_of(layer, tied=False).items() if "lora_" in name or not adapter}
-
-        layers = gathered(model, self._peers, read)
-        self._source.save_layers(layers, Path(folder)) if self._peers.rank == 0 else list(layers)
+        model, peers = self._source.model, self._peers
+        layers = iter([gathered_adapter(model, peers)]) if has_lora(model) else gathered(model, peers, partial(weights_of, tied=False))
+        self._source.save_layers(layers, Path(folder)) if peers.rank == 0 else list(layers)
 
     def all_learner_state(self) -> dict[str, Any]:
         """The learner's whole state in the first process."""

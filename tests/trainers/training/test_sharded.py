@@ -150,6 +150,7 @@ def test_a_run_that_cannot_be_sharded_writes_no_folder(model: Path, tmp_path: Pa
 KINDS: dict[str, Config] = {
     "adapter": {**REINFORCE, "lora": {"rank": 2}},
     "adapter on 16 bits": {**REINFORCE, "lora": {"rank": 2}, "machine": {"dtype": "bfloat16"}},
+    "16 bits": {**REINFORCE, "machine": {"dtype": "bfloat16"}},
     "overlap": {**REINFORCE, "rollout": {"overlap": True}},
     "bounded": {**REINFORCE, "optim": {"max_step_kl": 1e-4}},
     "recomputed": {**REINFORCE, "machine": {"gradient_checkpointing": True}},
