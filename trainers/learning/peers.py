@@ -142,6 +142,24 @@ class Group(Peers):
 class Shards(Group):
     """The same processes where each holds a part of every weight, gradient and moment."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = False
+
+    @contextmanager
+    def in_step(self) -> Iterator[None]:
+        """A call that all processes make together. One that fails here leaves the others in the middle of it."""
+        try:
+            yield
+        except BaseException:
+            self._left = True
+            raise
+
+    def tell(self, message: Any) -> None:
+        """Send a message to all others, unless they were left in the middle of a call: they end when this process does."""
+        if not self._left:
+            super().tell(message)
+
     def share(self, batches: Sequence[T]) -> Sequence[T | None]:
         """Every P-th, and a pass without a batch where others have one more."""
         own: list[T | None] = list(batches[self.rank :: self.size])

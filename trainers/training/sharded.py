@@ -113,7 +113,8 @@ class ShardedUpdate(PolicyUpdate):
     def shard(self, valuer: Valuer | None) -> Valuer | None:
         """Shard policy, reference, optimiser and critic; returns a valuer that all processes call together."""
         self._peers.tell(Together("update", "all_shard", ()))
-        self.all_shard(valuer)
+        with self._peers.in_step():
+            self.all_shard(valuer)
         return None if valuer is None else SharedValuer(valuer, self._peers)
 
     def served(self) -> nn.Module | Mapping[str, Tensor]:
@@ -144,7 +145,8 @@ class ShardedUpdate(PolicyUpdate):
 
     def _together(self, method: str, *arguments: Any) -> Any:
         self._peers.tell(Together("update", method, arguments))
-        return getattr(self, method)(*arguments)
+        with self._peers.in_step():
+            return getattr(self, method)(*arguments)
 
     # --- all processes -------------------------------------------------------------------------------------------------------
 
@@ -229,7 +231,8 @@ class SharedValuer(Valuer):
 
         arguments = (groups, trajectories, rows, iteration)
         self._peers.tell(Together("valuer", "values_and_fit", arguments))
-        return self._own.values_and_fit(*arguments, drawn)
+        with self._peers.in_step():
+            return self._own.values_and_fit(*arguments, drawn)
 
     def turn_values(self, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
         return self._together("turn_values", trajectories)
@@ -251,7 +254,8 @@ class SharedValuer(Valuer):
 
     def _together(self, method: str, *arguments: Any) -> Any:
         self._peers.tell(Together("valuer", method, arguments))
-        return getattr(self._own, method)(*arguments)
+        with self._peers.in_step():
+            return getattr(self._own, method)(*arguments)
 
 
 def follow_shards(begin: Begin, config: TrainConfig, source: PolicyModel) -> None:

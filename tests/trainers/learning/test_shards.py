@@ -236,6 +236,23 @@ def left_alone(group: Shards, out: Path) -> str:
     return str(error.value)
 
 
+def failing(group: Shards, out: Path) -> str:
+    """What the others say when the first process fails in the middle of a call: it cannot tell them any more."""
+    model = policy({})
+    shards.shard(model, group, "cpu")
+    layers = shards.gathered(model, group, shards.weights_of)
+    next(layers)
+    if group.rank == 0:
+        with pytest.raises(OSError, match="the disk is full"), group.in_step():
+            raise OSError("the disk is full")
+        group.tell("the end")
+        return "failed"
+    with pytest.raises(Fault) as error:
+        list(layers)
+        group.hear()
+    return str(error.value)
+
+
 def in_processes(size: int, work: Any, out: Path) -> list[Any]:
     """The results of `work(peers, out)` in so many processes with shards."""
     torch.set_num_threads(1)  # a process that has threads cannot be forked
@@ -335,6 +352,11 @@ def test_a_process_that_is_lost_ends_the_other_in_a_sentence(tmp_path: Path) -> 
     torch.save("", tmp_path / "nothing")
     first, _ = in_processes(2, left_alone, tmp_path)
     assert first.startswith("another process of the update was lost") and "--resume" in first
+
+
+def test_a_first_process_that_fails_in_the_middle_of_a_call_ends_the_others(tmp_path: Path) -> None:
+    first, second = in_processes(2, failing, tmp_path)
+    assert first == "failed" and second.startswith("another process of the update was lost")
 
 
 def test_a_model_that_does_not_name_its_blocks_is_refused() -> None:
