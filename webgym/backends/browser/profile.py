@@ -80,7 +80,8 @@ class Profile:
         await show_password(self.context, page, self.listener)
         self.tab = await self.attach(page, shown)
         workers.hear(await self._hold_permissions(), self.changeover.worker)
-        await self.tab.settle(AHEAD_MS)
+        if not self.tab.frames.controlled:
+            await self.tab.settle(AHEAD_MS)
 
     async def _hold_permissions(self) -> str:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode.

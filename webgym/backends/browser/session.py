@@ -215,12 +215,12 @@ class Session:
             await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
             await tab.page_value("0")  # the browser has taken note of the new document then, too
             await tab.forget_history()
-        elif left != found:  # another host's page has another process, whose time is the real one
+        elif left != found and not tab.frames.controlled:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
         await tab.navigate(url)
         _, time_s = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.prepare())
-        self._behind = time_s is None or 1e3 * (time_s - time.time()) < AHEAD_MS / 2
+        self._behind = time_s is None or (not tab.frames.controlled and 1e3 * (time_s - time.time()) < AHEAD_MS / 2)
         await self._gifts.within(tab)
 
     async def start_here(self) -> None:
@@ -232,11 +232,14 @@ class Session:
             raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
-        old = self._hook
+        old, self._hook = self._hook, None
+        leaving = [old.close()] if old else []
         if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
-            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))
-        if old:
-            await old.close()
+            self._hook, *_ = await asyncio.gather(
+                self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names)), *leaving
+            )
+        else:
+            await asyncio.gather(*leaving)
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None
