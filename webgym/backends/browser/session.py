@@ -67,7 +67,7 @@ class Session:
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._episodes = 0
-        self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
+        self._behind = False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         self._dialogs = Dialogs(self.tell)
