@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of listeners; no page can reach it
 VIEWPORT = (1280, 720)
-AHEAD_MS = 6 * 3_600_000  # by which the time of full Chromium's pages is ahead of the real one, so that they paint (see tab.py); 50 ms a day
+AHEAD_MS = 6 * 3_600_000  # by which the time of full Chromium's pages is ahead of the real one (see tab.py); a day takes 50 ms to pass
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 CLOSE_S = 5.0  # that the browser may take to close a context
 SPARES = 4  # profiles that wait to be needed, at most

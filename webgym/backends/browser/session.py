@@ -19,6 +19,7 @@ from playwright.async_api import Page
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.base import PageView
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.chromium import at_once, lost_driver
@@ -26,7 +27,6 @@ from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
 from webgym.backends.browser.hooks import hook
-from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
 from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab
@@ -67,7 +67,9 @@ class Session:
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._episodes = 0
-        self._behind = False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
+        self._behind = (
+            False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
+        )
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         self._dialogs = Dialogs(self.tell)
@@ -232,14 +234,11 @@ class Session:
             raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
-        old, self._hook = self._hook, None
-        leaving = [old.close()] if old else []
-        if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
-            self._hook, *_ = await asyncio.gather(
-                self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names)), *leaving
-            )
-        else:
-            await asyncio.gather(*leaving)
+        old = [self._hook.close()] if self._hook else []
+        # Of the context, so that it is in place before a popup's first document runs.
+        new = [self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))] if self._clock_s else []
+        made = await asyncio.gather(*new, *old)
+        self._hook = made[0] if new else None
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, lines, pool, run, visitor
-from webgym.backends.browser.page_view import PageView
+from webgym.backends.base import PageView
 from webgym.backends.browser.profile import LISTENERS
 from webgym.backends.browser.session import AHEAD_MS
 from webgym.commands.processes import descendants
