@@ -2,7 +2,7 @@
 
     file      a Hugging Face folder with the adapter added in; the server reads it in place of its weights:
               vLLM     POST /pause?mode=keep, /collective_rpc {"method": "reload_weights", "kwargs": {"weights_path": ...}},
-                       /reset_prefix_cache, /update_weight_version {"weight_version": ...}, /resume (`VLLM_SERVER_DEV_MODE=1`)
+                       /reset_prefix_cache, /update_weight_version {"new_version": ...}, /resume (`VLLM_SERVER_DEV_MODE=1`)
               SGLang   POST /update_weights_from_disk {"model_path": ..., "weight_version": ...}
     adapter   the adapter's own folder, a few MB, under a new name for each version, because a name that is used twice keeps stale entries
               of vLLM's prefix cache: POST /v1/load_lora_adapter, later /v1/unload_lora_adapter
@@ -112,7 +112,7 @@ class FileTransport(Transport):
         paused = await client.control_if_known("/pause?mode=keep", {})
         await client.control("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": published.path}})
         await client.control("/reset_prefix_cache", {})
-        await client.control_if_known("/update_weight_version", {"weight_version": published.name})
+        await client.control_if_known("/update_weight_version", {"new_version": published.name})
         if paused:
             await client.control("/resume", {})
 

@@ -68,7 +68,7 @@ class GenerationServer:
             case "/weight_info" if self.says_version:
                 return {"weight_version": self.version}
             case "/update_weight_version" if self.says_version:
-                self.version = body["weight_version"]
+                self.version = body["new_version"]
             case "/pause" | "/resume" | "/reset_prefix_cache":
                 pass
             case "/collective_rpc":
