@@ -380,9 +380,7 @@ class OpenAIClient:
         merged = {name: value for name, value in {**body, **(extra or {})}.items() if value is not None}
         return self._read(self._accepted(await self._answered("POST", path, merged), path), kind)
 
-    async def _answered(
-        self, method: str, path: str, body: Mapping[str, Any] | None, patience: Patience | None = None
-    ) -> httpx2.Response:
+    async def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, patience: Patience | None = None) -> httpx2.Response:
         """The first answer that is no passing failure. Raises PolicyFault after the last try."""
         http, patience = self._connections(), patience or self.patience
         self._sent += 1
