@@ -1,10 +1,12 @@
 """A real vLLM behind a run: are its log-probabilities the learner's, do new weights arrive, and what does a restart of it change?
 
-    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter restart] [--iterations 10] [--write FILE]
+    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter nccl restart] [--iterations 10] [--write FILE]
 
 file      A GRPO run over one server, weights by `sampler.transport=file`. Every sampled token of every iteration is scored by the
           checkpoint that should have written it: the distance of the log-probabilities, and the mean of the ratio learner / server.
 adapter   The same with an adapter (`lora.rank`) by `sampler.transport=adapter`.
+nccl      The same with weights from memory to memory by `sampler.transport=nccl`, in chunks of 1 MiB. NCCL needs GPUs: the server's engine
+          has gloo in its place (`benchmarks/gloo_in_vllm.py`), and all else is vLLM's.
 restart   The same over two servers, one of which is killed (SIGKILL) after the first iteration and started again with the weights that it
           began with: every token must still be its checkpoint's, and the run's success that of a run in one process.
 
@@ -49,6 +51,14 @@ NAME = "policy"
 UP_S = 900.0  # longest time until a server answers
 RUN = ("machine.backend=text", "machine.sessions=8", "rollout.groups=8", "rollout.group_size=8", "evaluation.seeds=0", "trackers=[]",
        "length.minutes=null", "checkpoints.every=1", "checkpoints.keep=1000")  # fmt: skip
+OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "adapter": (("--enable-lora", "--max-lora-rank", "16", "--max-loras", "2"), ("lora.rank=4",)),
+    "nccl": (
+        ("--weight-transfer-config", '{"backend": "gloo"}', "--worker-extension-cls", "benchmarks.gloo_in_vllm.Extension"),
+        ("sampler.transfer_chunk_mb=1",),
+    ),
+}
+"""Options of the server and settings of the run, for parts over one server that need some."""
 LAST = 3  # iterations whose episodes count for the success of a run
 BARS = {"logprob": 1e-4, "ratio": 1e-3, "tokens": 1000}
 BEGIN, END = "<!-- vllm: begin -->", "<!-- vllm: end -->"
@@ -68,6 +78,7 @@ class Server:
         self._environ = {
             **os.environ, "VLLM_SERVER_DEV_MODE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+            "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         self._log = log
         self.process: subprocess.Popen[bytes] | None = None
@@ -194,9 +205,8 @@ def seconds(run: Path) -> dict[str, float]:
 
 def over_one(part: str, python: Path, parent: Path, tasks: Sequence[str], iterations: int) -> dict[str, Any]:
     """Figures of a run over one server."""
-    lora = ("--enable-lora", "--max-lora-rank", "16", "--max-loras", "2") if part == "adapter" else ()
-    settings = ("lora.rank=4",) if part == "adapter" else ()
-    with servers(1, python, parent, *lora) as running:
+    options, settings = OPTIONS.get(part, ((), ()))
+    with servers(1, python, parent, *options) as running:
         run = trained(parent, part, tasks, iterations, running, f"sampler.transport={part}", *settings)
     return distances(run, iterations) | {"iterations": iterations, **seconds(run)}
 
@@ -253,7 +263,12 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
         "seconds an iteration |",
         "|---|---|---|---|---|---|---|",
     ]
-    titles = {"file": "one server, `file`", "adapter": "one server, `adapter`", "restart": "two servers, one killed and restarted, `file`"}
+    titles = {
+        "file": "one server, `file`",
+        "adapter": "one server, `adapter`",
+        "nccl": "one server, `nccl` over gloo",
+        "restart": "two servers, one killed and restarted, `file`",
+    }
     for part, found in result.items():
         cells = (
             f"{titles[part]}, {found['iterations']} iterations", f"{found['tokens']:,}", f"{found['largest']:.1e}", f"{found['mean']:.1e}",
@@ -273,7 +288,7 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, required=True, help="Python of the virtual environment that has vLLM")
-    parser.add_argument("--parts", nargs="+", default=["file", "adapter", "restart"])
+    parser.add_argument("--parts", nargs="+", default=["file", "adapter", "nccl", "restart"])
     parser.add_argument("--tasks", nargs="+", default=["wizard.h3"])
     parser.add_argument("--iterations", type=int, default=10, help="of the run with a restart; the others take three")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
