@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from vllm.distributed.utils import StatelessProcessGroup
-from vllm.distributed.weight_transfer import packed_tensor
-from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
-from vllm.distributed.weight_transfer.nccl_engine import NCCLWeightTransferEngine
+import torch.distributed
+from vllm.distributed.utils import StatelessProcessGroup  # type: ignore[import-not-found]
+from vllm.distributed.weight_transfer import packed_tensor  # type: ignore[import-not-found]
+from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory  # type: ignore[import-not-found]
+from vllm.distributed.weight_transfer.nccl_engine import NCCLWeightTransferEngine  # type: ignore[import-not-found]
 
 PATIENCE = timedelta(seconds=120)
+dist: Any = torch.distributed
 
 
 class _Stream:

@@ -19,11 +19,11 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import torch
-import torch.distributed as dist
+import torch.distributed
 from torch import Tensor
 
 from trainers.samplers.nccl_library import NcclLibrary
@@ -32,6 +32,7 @@ from webgym.errors import ConfigError
 ID_KEY = "broadcast_from/0/0"  # of the first object that rank 0 of a StatelessProcessGroup broadcasts
 ID_CLASS = ("vllm.distributed.device_communicators.pynccl_wrapper", "ncclUniqueId")
 GLOO_KEYS = "gloo"  # before the keys of gloo in the store
+dist: Any = torch.distributed  # whose stubs lack half of its classes, and their methods
 
 
 class Communicator(Protocol):
@@ -52,11 +53,11 @@ class Communicator(Protocol):
 class GlooCommunicator(Communicator):
     """A group of gloo, between processes on the CPU. What is under way in it ends after `timeout_s`."""
 
-    def __init__(self, store: dist.Store, size: int, host: str, timeout_s: float) -> None:
+    def __init__(self, store: Any, size: int, host: str, timeout_s: float) -> None:
         options = dist.ProcessGroupGloo._Options()
         options._devices = [dist.ProcessGroupGloo.create_device(hostname=host)]
         options._timeout = timedelta(seconds=timeout_s)
-        self._group: dist.ProcessGroupGloo | None = dist.ProcessGroupGloo(dist.PrefixStore(GLOO_KEYS, store), 0, size, options)
+        self._group: Any = dist.ProcessGroupGloo(dist.PrefixStore(GLOO_KEYS, store), 0, size, options)
         self._from_trainer = dist.BroadcastOptions()
         self._from_trainer.rootRank = self._from_trainer.rootTensor = 0
 
@@ -83,10 +84,10 @@ class GlooCommunicator(Communicator):
 class NcclCommunicator(Communicator):
     """An NCCL communicator between GPUs. Opening it blocks until all workers have joined."""
 
-    def __init__(self, store: dist.Store, size: int, device: torch.device) -> None:
+    def __init__(self, store: Any, size: int, device: torch.device) -> None:
         self._library = NcclLibrary()
         unique_id = self._library.unique_id()
-        store.set(ID_KEY, pickled_id(unique_id))  # type: ignore[arg-type] - bytes are taken as they are
+        store.set(ID_KEY, pickled_id(unique_id))
         with torch.cuda.device(device):
             self._communicator: int | None = self._library.join(unique_id, size, 0)
             self._stream = torch.cuda.Stream(device)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch.distributed as dist
+import torch.distributed
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.trainers.samplers.generation_server import generation_servers
@@ -74,10 +74,9 @@ def test_vllm_reads_our_requests_and_our_id(tmp_path: Path) -> None:
     port = listening.getsockname()[1]
     process = subprocess.Popen([PYTHON, "-c", JUDGE, str(port), json.dumps(asked)], stdout=subprocess.PIPE, text=True)
     try:
-        store = dist.TCPStore(
-            "127.0.0.1", port, 2, True, timedelta(seconds=150), master_listen_fd=listening.detach(), use_libuv=False
-        )  # as a trainer with a GPU meets its workers
-        store.set(ID_KEY, pickled_id(made))  # type: ignore[arg-type]
+        dist: Any = torch.distributed  # as a trainer with a GPU meets its workers
+        store = dist.TCPStore("127.0.0.1", port, 2, True, timedelta(seconds=150), master_listen_fd=listening.detach(), use_libuv=False)
+        store.set(ID_KEY, pickled_id(made))
         output, _ = process.communicate(timeout=160)
     finally:
         process.kill()
