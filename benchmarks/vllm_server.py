@@ -11,6 +11,9 @@ restart   The same over two servers, one of which is killed (SIGKILL) after the 
           began with: every token must still be its checkpoint's, and the run's success that of a run in one process.
 
 The server runs on the CPU in a virtual environment of its own, which `make vllm` makes. Turns are played on the text twin.
+
+The model is webgym-tiny with a head of its own. vLLM 0.32 on the CPU packs the head's weights when it starts
+(vllm/model_executor/layers/vocab_parallel_embedding.py), and a head that is tied to the embeddings is not packed again when they change.
 """
 
 import argparse
@@ -46,7 +49,8 @@ from webgym.record import layout
 from webgym.record.store import load
 from webgym.types import Trajectory
 
-MODEL = ROOT / "trainers/pretrained/webgym-tiny"
+TINY = ROOT / "trainers/pretrained/webgym-tiny"
+MODEL = "model"  # its folder, below that of the benchmark
 NAME = "policy"
 UP_S = 900.0  # longest time until a server answers
 RUN = ("machine.backend=text", "machine.sessions=8", "rollout.groups=8", "rollout.group_size=8", "evaluation.seeds=0", "trackers=[]",
@@ -64,6 +68,18 @@ BARS = {"logprob": 1e-4, "ratio": 1e-3, "tokens": 1000}
 BEGIN, END = "<!-- vllm: begin -->", "<!-- vllm: end -->"
 
 
+def untied(parent: Path) -> Path:
+    """webgym-tiny with a head of its own, in a folder below `parent`."""
+    if not (folder := parent / MODEL).exists():
+        source = PolicyModel.load(TINY)
+        model: Any = source.model
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+        model.config.tie_word_embeddings = False
+        model.all_tied_weights_keys = {}
+        source.save(folder)
+    return folder
+
+
 class Server:
     """A vLLM process that serves webgym-tiny."""
 
@@ -71,7 +87,7 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as found:
             self.port = found.getsockname()[1]
         self._program = [
-            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--served-model-name", NAME,
+            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(untied(log.parent)), "--served-model-name", NAME,
             "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16",
             "--enforce-eager", "--logprobs-mode", "processed_logprobs", *options,
         ]  # fmt: skip
@@ -143,7 +159,8 @@ def servers(count: int, python: Path, folder: Path, *options: str) -> Iterator[l
 
 def trained(parent: Path, name: str, tasks: Sequence[str], iterations: int, running: Sequence[Server] = (), *settings: str) -> Path:
     """The folder of a run over these servers, or in this process."""
-    data = with_settings({"algo": "grpo", "tasks": list(tasks)}, [*RUN, f"length.iterations={iterations}", *settings])
+    start = {"algo": "grpo", "tasks": list(tasks), "model": str(untied(parent))}
+    data = with_settings(start, [*RUN, f"length.iterations={iterations}", *settings])
     if running:
         sampler = {"kind": "openai", "model": NAME, "servers": [f"{server.url}/v1" for server in running], "logprobs": "processed"}
         data["sampler"] = {**sampler, **data.get("sampler", {})}

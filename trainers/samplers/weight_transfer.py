@@ -44,6 +44,7 @@ Named = tuple[str, Tensor]
 DEVICES = ("cpu", "cuda")
 POLL_S = 0.002  # between two looks at a broadcast under way
 WORDS_S = 2.0  # that a server has to say why a broadcast broke
+ARRIVE_S = 10.0  # that a chunk under way has to arrive where a transfer is given up
 BUFFERS = 2  # of a server, vLLM's default
 
 
@@ -86,7 +87,7 @@ class MemoryTransport(Transport):
         assert self._weights is not None
         transfer, timeout_s = _Transfer(client, self._weights, self._settings), self._settings.timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as transfer.deadline:
                 if client in self._groups:
                     try:
                         return await transfer.run(self._groups[client], published)
@@ -118,13 +119,14 @@ class MemoryTransport(Transport):
 
 
 class _Transfer:
-    """One version on its way to one server. `step` says what goes on, for the error message of a deadline."""
+    """One version on its way to one server until a `deadline`. `step` says what goes on, for the error message of a late one."""
 
     def __init__(self, client: OpenAIClient, weights: PreTrainedModel, settings: TransferSettings) -> None:
         self._client, self._weights = client, weights
         self._host, self._timeout_s, self._chunk_bytes = settings.host, settings.timeout_s, settings.chunk_mb * 2**20
         self._once = Patience(tries=1, timeout_s=2 * settings.timeout_s, give_up_s=2 * settings.timeout_s)  # the deadline comes first
         self._where = client.server.shown
+        self.deadline = asyncio.timeout(None)
         self.step = "and did not say how many workers it has"
 
     async def open(self) -> Communicator:
@@ -210,6 +212,10 @@ class _Transfer:
             if answer.done():
                 answer.result()
             raise PolicyFault(f"the group for weights with {self._where} broke: {_words(error)}") from error
+        except asyncio.CancelledError:
+            if not self.deadline.expired():  # given up for a newer version: a worker that is left in the middle of NCCL never returns
+                await asyncio.wait({answer}, timeout=ARRIVE_S)
+            raise
         finally:
             answer.cancel()
             await asyncio.gather(answer, return_exceptions=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,9 +24,9 @@ from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
 from trainers.samplers.replicas import Replicas
 from trainers.samplers.transport import Published
-from trainers.samplers.weight_transfer import chunks, packed, saved_weights
+from trainers.samplers.weight_transfer import TransferSettings, _Transfer, chunks, packed, saved_weights
 from webgym.errors import ConfigError, PolicyFault, WebGymError
-from webgym.policies.openai_client import Patience
+from webgym.policies.openai_client import Patience, Server
 from webgym.record.store import load
 from webgym.types import Sampling
 
@@ -199,10 +200,10 @@ def test_an_update_that_an_earlier_trainer_left_open_is_begun_anew(running: list
 
 STOPS = {
     "killed": ({"killed_after": 2}, r"http\S+ cannot be reached \(.*\), 1 time$|the group for weights with http\S+ broke: "),
-    "stuck": ({"stuck_after": 2}, r"^http\S+ did not take version 1 within 4 s and broke off after \d+ of its tensors$"),
+    "stuck": ({"stuck_after": 2}, r"^http\S+ did not take version 1 within 12 s and broke off after \d+ of its tensors$"),
     "more workers than join": (
         {"workers": 3},
-        r"did not take version 1 within 4 s and its 3 worker\(s\) did not all join the group for weights \(a trainer on the CPU speaks "
+        r"did not take version 1 within 3 s and its 3 worker\(s\) did not all join the group for weights \(a trainer on the CPU speaks "
         r"gloo, which vLLM does not\)$|no group for weights with http\S+: Timed out after .* 2/4 clients joined",
     ),
     "no workers": (
@@ -215,11 +216,64 @@ STOPS = {
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_single_server_that_fails_ends_in_one_sentence(running: list[Process], tiny: PolicyModel, tmp_path: Path, stop: str) -> None:
     set_, words = STOPS[stop]
-    with processes(1) as servers, over(servers, tiny, tmp_path, transfer_timeout_s=4.0) as sampler:
+    deadline_s = 3.0 if stop == "more workers than join" else 12.0  # what must happen before it takes a moment
+    with processes(1) as servers, over(servers, tiny, tmp_path, transfer_timeout_s=deadline_s) as sampler:
         servers[0].tell(set=set_)
         with pytest.raises(WebGymError, match=words):
             sampler.set_weights(tiny.model, 1)
         assert sampler._transport._groups == {}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_transfer_that_is_given_up_leaves_no_worker_in_the_middle_of_a_chunk(late: bool) -> None:
+    """Unless its deadline has passed: then the worker is lost anyway."""
+
+    class Client:
+        server = Server("http://here/v1")
+        received = "nothing"
+
+        async def control(self, path, body, patience):
+            self.received = "half"
+            await arrived.wait()
+            self.received = "all"
+
+    class Group:
+        def send(self, packed):
+            return lambda: False
+
+    async def scenario() -> str:
+        transfer = _Transfer(Client(), chat_model(), TransferSettings())
+        sending = asyncio.ensure_future(transfer._send(Group(), [("a", torch.ones(3))]))
+        while transfer._client.received == "nothing":
+            await asyncio.sleep(0.01)
+        if late:
+            transfer.deadline.expired = lambda: True
+        sending.cancel()
+        await asyncio.sleep(0.05)
+        arrived.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        return transfer._client.received
+
+    arrived = asyncio.Event()
+    assert asyncio.run(scenario()) == ("half" if late else "all")
+
+
+def test_the_group_stands_beside_the_process_group_of_an_update(tmp_path: Path) -> None:
+    dist: Any = torch.distributed
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        model = chat_model(1)
+        with generation_servers(1) as ((behind, served),):
+            config = Config(base_url=served.url, model="m", transport="nccl")
+            with OpenAISampler(config, model, chat_tokenizer(), tmp_path, patience=QUICK) as sampler:
+                sampler.set_weights(model, 1)
+            assert behind.version == "v1"
+        total = torch.ones(2)
+        dist.all_reduce(total)
+        assert total.tolist() == [1.0, 1.0] and dist.get_world_size() == 1
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize(
