@@ -25,6 +25,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 import urllib.error
@@ -293,12 +294,12 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     if found := result.get("restart"):
-        lines += [
-            "",
+        words = (
             f"Success of the last {LAST} iterations over the two servers: {found['success']}; of the same run in one process: "
             f"{found['success_alone']} (95% Wilson intervals). The killed server answered again after {found['restart_up_s']:.0f} s "
-            f"and wrote {found['generated_after']:,.0f} more tokens, all by the present weights.",
-        ]
+            f"and wrote {found['generated_after']:,.0f} more tokens, all by the present weights."
+        )
+        lines += ["", *textwrap.wrap(words, 140)]
     return "\n".join(lines)
 
 
