@@ -1,7 +1,8 @@
-"""Equal pages, whatever the real clock does: generated pages with motion, observers, streams, workers and storage.
+"""Equal pages, whatever the real clock does: generated pages with motion, observers, streams, workers, storage and records of times.
 
-Each page is played four times with the same actions: by a policy that thinks for 0 ms and by one that thinks for 500 ms, alone and beside
-15 other sessions. All hashes of observations and states must be equal. Seeds are drawn when it runs, and are printed.
+Pages stand on two hosts in turn, and some go over to the other one. Each is played four times with the same actions: by a policy that
+thinks for 0 ms and by one that thinks for 500 ms, alone and beside 15 other sessions. All hashes of observations and states must be equal.
+Seeds are drawn when it runs, and are printed.
 
     python -m benchmarks.determinism --pages 200 --json figures.json
 """
@@ -29,7 +30,7 @@ from webgym.loop_thread import loop_thread
 from webgym.task import PENDING, AsgiApp, Start, Task
 from webgym.types import Action, Click, Observation, Wait
 
-HOST, TASK = "generated.localhost", "generated.page"
+HOSTS, TASK = ("generated.localhost", "also-generated.localhost"), "generated.page"
 THINKS_S = (0.0, 0.5)
 SESSIONS = (1, 16)
 PARTS_OF_A_PAGE = (3, 5)
@@ -139,7 +140,25 @@ def timers(rng: random.Random, name: str) -> str:
     )
 
 
-PARTS: tuple[Part, ...] = (transition, animation, scripted_motion, observers, scrolling, storage, worker, stream, timers)
+def records(rng: random.Random, name: str) -> str:
+    shown = rng.choice(
+        [
+            "performance.getEntries().map(e => [e.entryType, e.startTime, e.duration])",
+            "Object.entries(performance.timing.toJSON()).map(([k, v]) => v && v - performance.timeOrigin)",
+            "[document.lastModified, new File([], 'f').lastModified, performance.measure('m').duration]",
+            "[navigator.hardwareConcurrency, navigator.deviceMemory, performance.memory.usedJSHeapSize]",
+        ]
+    )
+    return f"<script>acts.push(() => {{ performance.mark('{name}'); say('{name} ' + JSON.stringify({shown})) }})</script>"
+
+
+def another_host(rng: random.Random, name: str) -> str:
+    return f"<script>acts.push(() => {{ location.host = {json.dumps(HOSTS)}.find(h => h !== location.host) }})</script>"
+
+
+PARTS: tuple[Part, ...] = (
+    transition, animation, scripted_motion, observers, scrolling, storage, worker, stream, timers, records, another_host,
+)  # fmt: skip
 WORKER = "let n = 0; onmessage = e => setTimeout(() => postMessage(`${++n} ${Date.now() % 100000} ${Math.random().toFixed(3)}`), e.data)"
 HEAD = (
     "<!doctype html><title>page</title><p id=log>log</p><script>const say = words => "
@@ -184,7 +203,8 @@ class Room:
 class GeneratedSite:
     """The page of the episode's seed, a worker's script, and a server that repeats what it is told in three ways."""
 
-    host = HOST
+    def __init__(self, host: str) -> None:
+        self.host = host
 
     async def lease(self, seed: int, site_state: Any) -> Room:
         return Room(page_of(seed))
@@ -256,7 +276,10 @@ class Play:
 
 
 def _task(_: str) -> Task:
-    return Task(TASK, start=lambda _: Start(f"http://{HOST}/", "press the buttons"), check=lambda _: PENDING, hosts=(HOST,), max_turns=100)
+    def start(seed: int) -> Start:
+        return Start(f"http://{HOSTS[seed % 2]}/", "press the buttons")
+
+    return Task(TASK, start=start, check=lambda _: PENDING, hosts=HOSTS, max_turns=100)
 
 
 def _actions(observation: Observation, seed: int, turn: int) -> Action:
@@ -303,7 +326,7 @@ async def play_all(seeds: Sequence[int], sessions: int, thinks_s: float) -> dict
 
 async def measure(seeds: Sequence[int], sessions: Sequence[int] = SESSIONS, thinks_s: Sequence[float] = THINKS_S) -> dict[str, Any]:
     """Figures over the pages of the seeds, as plain data."""
-    (await shared_pool()).serve([GeneratedSite()])
+    (await shared_pool()).serve([GeneratedSite(host) for host in HOSTS])
     ways = [(count, thinks) for count in sessions for thinks in thinks_s]
     plays: dict[tuple[int, float], dict[int, Play]] = {}
     times: dict[tuple[int, float], float] = {}

@@ -5,9 +5,10 @@
 
 Resets: one process for each side plays the same episodes, one after another in turns, so that all sides see the same machine. The sides
 are `reused` (this tree: a context is used again where nothing can go over), `fresh` (this tree with a context for each episode, opened
-while the last one is played) and, with `--before`, the tree of another commit. `ratio` is the p50 of a side over that of the first one,
-`before` or else `reused`, with the 95% interval of episodes drawn anew in pairs. The bar is 1.1: it is met by the upper end, missed by
-the lower one, and undecided in between.
+while the last one is played) and, with `--before`, the tree of another commit. `ratio` is the median, over episodes, of a side's time over
+that of the first side, `before` or else `reused`, with its 95% interval over episodes drawn anew. The bar is 1.1: it is met by the upper
+end, missed by the lower one, and undecided in between. Packs take turns, so that half of the resets go to another host, which takes about
+twice as long: both kinds have rows of their own.
 
 Attack: sessions play pages of `benchmarks.traps` at the same time, and one plain page in four. Each page tries to reach the next episode
 of its session by requests or by what it stores. `foreign` counts what came, by what it is (bar: 0), `renewed` the resets that needed
@@ -41,6 +42,7 @@ from webgym.types import Click, Wait
 
 ROOT = Path(__file__).parents[1]
 PACKS = {"miniwob": 12, "shop": 2, "mail": 2, "travel": 2, "wizard": 2}  # tasks of each, drawn by the seed
+OTHER, SAME = "(another host)", "(the same host)"
 TURNS = 3  # of an episode between two resets
 BAR = 1.1
 
@@ -53,7 +55,8 @@ class Side:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.resets: dict[str, list[float]] = {}  # milliseconds by pack
+        self._pack = ""  # of the last episode
+        self.resets: dict[str, list[float]] = {}  # milliseconds by pack, and by whether the host is another one
         self.steps: list[float] = []
 
     @classmethod
@@ -80,9 +83,12 @@ class Side:
         if not line:
             raise RuntimeError(f"a side ended while it played {task_id}, seed {seed}")
         reset_ms, steps = json.loads(line)
+        pack = task_id.partition(".")[0]
         if kept:
-            self.resets.setdefault(task_id.partition(".")[0], []).append(reset_ms)
+            for kind in (pack, OTHER if pack != self._pack else SAME):
+                self.resets.setdefault(kind, []).append(reset_ms)
             self.steps += steps
+        self._pack = pack
 
 
 def drawn(seed: int, packs: Sequence[str]) -> list[str]:
@@ -120,8 +126,8 @@ def summed(sides: dict[str, Side]) -> dict[str, Any]:
     first = next(iter(sides.values()))
     found: dict[str, Any] = {}
     for name, side in sides.items():
-        packs = {pack: _figures(times, first.resets[pack]) for pack, times in side.resets.items()}
-        every, all_first = ([ms for times in one.resets.values() for ms in times] for one in (side, first))
+        packs = {kind: _figures(times, first.resets[kind]) for kind, times in sorted(side.resets.items())}
+        every, all_first = ([ms for kind in (OTHER, SAME) for ms in one.resets.get(kind, ())] for one in (side, first))
         found[name] = {"resets_ms": {**packs, "all": _figures(every, all_first)}, "steps_ms": _figures(side.steps, first.steps)}
     return found
 
@@ -132,9 +138,9 @@ def _figures(times: Sequence[float], first: Sequence[float]) -> dict[str, Any]:
     if len(times) != len(first):
         raise RuntimeError(f"sides that play the same episodes have as many times: expected {len(first)}, got {len(times)}")
     drawn = np.random.default_rng(0).integers(len(times), size=(2000, len(times)))
-    ratios = np.median(np.array(times)[drawn], axis=1) / np.median(np.array(first)[drawn], axis=1)
-    low, high = np.quantile(ratios, (0.025, 0.975))
-    return {**found, "ratio": round(float(p50 / np.median(first)), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
+    ratios = np.array(times) / np.array(first)
+    low, high = np.quantile(np.median(ratios[drawn], axis=1), (0.025, 0.975))
+    return {**found, "ratio": round(float(np.median(ratios)), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
 # --- attack ----------------------------------------------------------------------------------------------------------------

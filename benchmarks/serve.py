@@ -153,7 +153,8 @@ async def rate(players: list[Player], plays: list[Play]) -> float:
     async def session(player: Player) -> None:
         nonlocal turns
         for play in waiting:
-            turns += await player(play)
+            played = await player(play)  # first: what is added to is read before what is awaited
+            turns += played
 
     begun = perf_counter()
     await asyncio.gather(*(session(player) for player in players))

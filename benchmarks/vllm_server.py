@@ -1,14 +1,19 @@
 """A real vLLM behind a run: are its log-probabilities the learner's, do new weights arrive, and what does a restart of it change?
 
-    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter restart] [--iterations 10] [--write FILE]
+    python -m benchmarks.vllm_server --python .venv-vllm/bin/python [--parts file adapter nccl restart] [--iterations 10] [--write FILE]
 
 file      A GRPO run over one server, weights by `sampler.transport=file`. Every sampled token of every iteration is scored by the
           checkpoint that should have written it: the distance of the log-probabilities, and the mean of the ratio learner / server.
 adapter   The same with an adapter (`lora.rank`) by `sampler.transport=adapter`.
+nccl      The same with weights from memory to memory by `sampler.transport=nccl`, in chunks of 1 MiB. NCCL needs GPUs: the server's engine
+          has gloo in its place (`benchmarks/gloo_in_vllm.py`), and all else is vLLM's.
 restart   The same over two servers, one of which is killed (SIGKILL) after the first iteration and started again with the weights that it
           began with: every token must still be its checkpoint's, and the run's success that of a run in one process.
 
 The server runs on the CPU in a virtual environment of its own, which `make vllm` makes. Turns are played on the text twin.
+
+The model is webgym-tiny with a head of its own. vLLM 0.32 on the CPU packs the head's weights when it starts
+(vllm/model_executor/layers/vocab_parallel_embedding.py), and a head that is tied to the embeddings is not packed again when they change.
 """
 
 import argparse
@@ -20,6 +25,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 import urllib.error
@@ -44,14 +50,35 @@ from webgym.record import layout
 from webgym.record.store import load
 from webgym.types import Trajectory
 
-MODEL = ROOT / "trainers/pretrained/webgym-tiny"
+TINY = ROOT / "trainers/pretrained/webgym-tiny"
+MODEL = "model"  # its folder, below that of the benchmark
 NAME = "policy"
 UP_S = 900.0  # longest time until a server answers
 RUN = ("machine.backend=text", "machine.sessions=8", "rollout.groups=8", "rollout.group_size=8", "evaluation.seeds=0", "trackers=[]",
        "length.minutes=null", "checkpoints.every=1", "checkpoints.keep=1000")  # fmt: skip
+OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "adapter": (("--enable-lora", "--max-lora-rank", "16", "--max-loras", "2"), ("lora.rank=4",)),
+    "nccl": (
+        ("--weight-transfer-config", '{"backend": "gloo"}', "--worker-extension-cls", "benchmarks.gloo_in_vllm.Extension"),
+        ("sampler.transfer_chunk_mb=1",),
+    ),
+}
+"""Options of the server and settings of the run, for parts over one server that need some."""
 LAST = 3  # iterations whose episodes count for the success of a run
 BARS = {"logprob": 1e-4, "ratio": 1e-3, "tokens": 1000}
 BEGIN, END = "<!-- vllm: begin -->", "<!-- vllm: end -->"
+
+
+def untied(parent: Path) -> Path:
+    """webgym-tiny with a head of its own, in a folder below `parent`."""
+    if not (folder := parent / MODEL).exists():
+        source = PolicyModel.load(TINY)
+        model: Any = source.model
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+        model.config.tie_word_embeddings = False
+        model.all_tied_weights_keys = {}
+        source.save(folder)
+    return folder
 
 
 class Server:
@@ -61,13 +88,14 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as found:
             self.port = found.getsockname()[1]
         self._program = [
-            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--served-model-name", NAME,
+            str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(untied(log.parent)), "--served-model-name", NAME,
             "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16",
             "--enforce-eager", "--logprobs-mode", "processed_logprobs", *options,
         ]  # fmt: skip
         self._environ = {
             **os.environ, "VLLM_SERVER_DEV_MODE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+            "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         self._log = log
         self.process: subprocess.Popen[bytes] | None = None
@@ -132,7 +160,8 @@ def servers(count: int, python: Path, folder: Path, *options: str) -> Iterator[l
 
 def trained(parent: Path, name: str, tasks: Sequence[str], iterations: int, running: Sequence[Server] = (), *settings: str) -> Path:
     """The folder of a run over these servers, or in this process."""
-    data = with_settings({"algo": "grpo", "tasks": list(tasks)}, [*RUN, f"length.iterations={iterations}", *settings])
+    start = {"algo": "grpo", "tasks": list(tasks), "model": str(untied(parent))}
+    data = with_settings(start, [*RUN, f"length.iterations={iterations}", *settings])
     if running:
         sampler = {"kind": "openai", "model": NAME, "servers": [f"{server.url}/v1" for server in running], "logprobs": "processed"}
         data["sampler"] = {**sampler, **data.get("sampler", {})}
@@ -194,9 +223,8 @@ def seconds(run: Path) -> dict[str, float]:
 
 def over_one(part: str, python: Path, parent: Path, tasks: Sequence[str], iterations: int) -> dict[str, Any]:
     """Figures of a run over one server."""
-    lora = ("--enable-lora", "--max-lora-rank", "16", "--max-loras", "2") if part == "adapter" else ()
-    settings = ("lora.rank=4",) if part == "adapter" else ()
-    with servers(1, python, parent, *lora) as running:
+    options, settings = OPTIONS.get(part, ((), ()))
+    with servers(1, python, parent, *options) as running:
         run = trained(parent, part, tasks, iterations, running, f"sampler.transport={part}", *settings)
     return distances(run, iterations) | {"iterations": iterations, **seconds(run)}
 
@@ -253,7 +281,12 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
         "seconds an iteration |",
         "|---|---|---|---|---|---|---|",
     ]
-    titles = {"file": "one server, `file`", "adapter": "one server, `adapter`", "restart": "two servers, one killed and restarted, `file`"}
+    titles = {
+        "file": "one server, `file`",
+        "adapter": "one server, `adapter`",
+        "nccl": "one server, `nccl` over gloo",
+        "restart": "two servers, one killed and restarted, `file`",
+    }
     for part, found in result.items():
         cells = (
             f"{titles[part]}, {found['iterations']} iterations", f"{found['tokens']:,}", f"{found['largest']:.1e}", f"{found['mean']:.1e}",
@@ -261,19 +294,19 @@ def table(result: Mapping[str, Mapping[str, Any]]) -> str:
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     if found := result.get("restart"):
-        lines += [
-            "",
+        words = (
             f"Success of the last {LAST} iterations over the two servers: {found['success']}; of the same run in one process: "
             f"{found['success_alone']} (95% Wilson intervals). The killed server answered again after {found['restart_up_s']:.0f} s "
-            f"and wrote {found['generated_after']:,.0f} more tokens, all by the present weights.",
-        ]
+            f"and wrote {found['generated_after']:,.0f} more tokens, all by the present weights."
+        )
+        lines += ["", *textwrap.wrap(words, 140)]
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, required=True, help="Python of the virtual environment that has vLLM")
-    parser.add_argument("--parts", nargs="+", default=["file", "adapter", "restart"])
+    parser.add_argument("--parts", nargs="+", default=["file", "adapter", "nccl", "restart"])
     parser.add_argument("--tasks", nargs="+", default=["wizard.h3"])
     parser.add_argument("--iterations", type=int, default=10, help="of the run with a restart; the others take three")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")

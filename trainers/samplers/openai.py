@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -33,7 +33,9 @@ from trainers.samplers.replicas import Replica, Replicas
 from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampling, check_text_only
 from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, check_sampled, scored
 from trainers.samplers.settings import Reload, Several
-from trainers.samplers.transports import Published, TransportKind, transport_of
+from trainers.samplers.transport import Published
+from trainers.samplers.transports import TransportKind, transport_of
+from trainers.samplers.weight_transfer import TransferSettings
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Reply, Server
 from webgym.types import Sampling
@@ -58,7 +60,14 @@ class Config(BaseModel):
     reload: Reload = "vllm"
     """The server's call that loads new weights."""
     transport: TransportKind = "file"
-    """Way of new weights to the servers: file (the whole model) or adapter (with lora.rank: a few MB, vLLM only)."""
+    """Way of new weights to the servers: file (the whole model), adapter (with lora.rank: a few MB, vLLM only), or nccl (the whole model
+    from memory to memory, vLLM only)."""
+    transfer_host: str = ""
+    """transport=nccl: this machine's IPv4 address as servers see it; else the one on the way to each server."""
+    transfer_chunk_mb: int = Field(default=256, ge=1)
+    """transport=nccl: MiB of weights that are sent to a server at once; a larger tensor goes by itself."""
+    transfer_timeout_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+    """transport=nccl: seconds after which a server must have received a version; one that has not is left out."""
     logprobs: Logprobs = "raw"
     """The distribution that the server's log-probabilities are of (see above)."""
 
@@ -100,7 +109,8 @@ class OpenAISampler(Sampler):
         self.counters = Counters()
         self.context = context_of(model)
         self._config = config
-        self._transport = transport_of(config.transport, config.reload, model, tokenizer, folder.resolve(), config.model)
+        transfer = TransferSettings(config.transfer_host, config.transfer_chunk_mb, config.transfer_timeout_s)
+        self._transport = transport_of(config.transport, config.reload, transfer, model, tokenizer, folder.resolve(), config.model)
         self._ends = frozenset(end_ids(model, tokenizer))
         stops = {"stop_token_ids": sorted(self._ends)}  # a server knows those of its own model's generation_config only
         clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience, stops) for server in found]
@@ -131,7 +141,7 @@ class OpenAISampler(Sampler):
         if len(errors) == len(checked):
             raise errors[0]
         well = [replica for replica, error in zip(replicas, checked, strict=True) if error is None]
-        self._replicas.assume(Published(version, "", self._config.model), well)
+        self._replicas.assume(Published(version, "", self._config.model, assumed=True), well)
         self._replicas.start_watch()
 
     def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
@@ -174,13 +184,15 @@ class OpenAISampler(Sampler):
         check(reply, sampling, self._vocabulary, self._ends, self._tokenizer, where)
 
     def set_weights(self, weights: nn.Module | Mapping[str, Tensor], version: int) -> None:
-        """Writes the weights to a folder of this version, has the servers load them, and removes the folder before.
+        """Has the servers load the weights, from a folder of this version or from memory, and removes the folder before.
 
         A short completion before and after says whether a server has them. No request may be under way: the caller publishes between two
         batches. Raises UsageError where every server refuses, still has the weights before, or samples from another distribution.
         """
         self._before = self._run(self._probes())
-        self._plain.load_state_dict(self._merged(weights))
+        merged = self._merged(weights)
+        self._run(self._replicas.settle())
+        self._plain.load_state_dict(merged)
         adapted = weights if isinstance(weights, nn.Module) else self._adapted if any("lora_" in name for name in weights) else None
         published = self._transport.write(self._plain, adapted, version)
         self._run(self._replicas.publish(published))
@@ -200,7 +212,7 @@ class OpenAISampler(Sampler):
     async def _probes(self) -> dict[Replica, Probe]:
         """A short completion of each server by the weights that it was given last; of none before the first ones."""
         published = self._replicas.published
-        if published is None or not published.path:
+        if published is None or published.assumed:
             return {}
         well = [replica for replica in self._replicas.replicas if replica.state == "well"]
         found = await asyncio.gather(*(self._probe(replica.client, published) for replica in well), return_exceptions=True)

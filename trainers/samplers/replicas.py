@@ -11,12 +11,12 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
-from trainers.samplers.transports import Published, Transport
+from trainers.samplers.transport import Published, Transport
 from webgym.errors import ConfigError, Fault, PolicyFault, UsageError, WebGymError
 from webgym.policies.openai_client import OpenAIClient, Reply
 from webgym.types import Sampling
@@ -98,7 +98,8 @@ class Replicas:
         self.published: Published | None = None
         self._transport, self._give_up_s, self._check, self._prove = transport, give_up_s, check, prove
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._recoveries: dict[Replica, asyncio.Task[None]] = {}
+        self._settled = False
 
     def assume(self, published: Published, replicas: Sequence[Replica]) -> None:
         """Take it for given that these servers hold these weights, which nobody has published."""
@@ -193,7 +194,7 @@ class Replicas:
 
     async def _wait(self, until: float) -> None:
         """Return when a server's state has changed. Raises PolicyFault where that takes too long, or nothing is done about it."""
-        if not self._tasks:
+        if not self._recovering():
             raise PolicyFault(self._trouble())
         try:
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
@@ -213,22 +214,27 @@ class Replicas:
             return
         log.warning("a generation server is left out: %s", reason)
         self._state(replica, "lost", reason)
-        self._start(self._recover(replica))
+        self._recover_later(replica)
 
     def _state(self, replica: Replica, state: ReplicaState, reason: str = "") -> None:
         replica.state, replica.reason = state, reason
         if state == "lost":
             replica.blocks.clear()
             replica.broken.set()
+            self._transport.release(replica.client)
         elif replica.broken.is_set():
             replica.broken = asyncio.Event()
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _recover_later(self, replica: Replica) -> None:
+        """Begin to load the present weights into a server that was lost, unless that goes on already."""
+        if not self._settled and replica not in self._recovering():
+            self._recoveries[replica] = asyncio.ensure_future(self._recover(replica))
+
+    def _recovering(self) -> list[Replica]:
+        """The servers that are being loaded again."""
+        return [replica for replica, task in self._recoveries.items() if not task.done()]
 
     async def _recover(self, replica: Replica) -> None:
         """Load the present weights into a server that was lost, again and again until it says their version."""
@@ -262,30 +268,49 @@ class Replicas:
 
     # --- weights -----------------------------------------------------------------------------------------------------------
 
+    async def settle(self) -> None:
+        """End all loads that are under way, so that the weights may change. :meth:`publish` begins anew with the servers that were lost."""
+        self._settled = True
+        recoveries = list(self._recoveries.values())
+        for task in recoveries:
+            task.cancel()
+        await asyncio.gather(*recoveries, return_exceptions=True)
+
     async def publish(self, published: Published) -> None:
-        """Have all servers load the weights. One that fails is lost for now; raises its error where none is left."""
-        old, self.published = self.published, published
-        results = await asyncio.gather(*map(self._load, self.replicas), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        for replica, result in zip(self.replicas, results, strict=True):
-            if isinstance(result, BaseException):
-                if not isinstance(result, Fault | UsageError):
-                    raise result
-                was_well = replica.state != "lost"
-                self._state(replica, "lost", str(result))
-                if was_well and len(errors) < len(results):
-                    self._start(self._recover(replica))
-        if len(errors) == len(results):
+        """Have all servers load the weights. One that fails is lost for now; raises its error where none is left.
+
+        Servers that were lost before do not hold the others up: they load the weights beside what follows, unless all others fail.
+        """
+        old, self.published, self._settled = self.published, published, False
+        lost = [replica for replica in self.replicas if replica.state == "lost"]
+        errors = await self._load_all([replica for replica in self.replicas if replica.state != "lost"])
+        if not any(replica.state == "well" for replica in self.replicas):
+            errors += await self._load_all(lost)
+        if not any(replica.state == "well" for replica in self.replicas):
             raise errors[0]
-        if old is not None and old.path and old != published:
+        for replica in self.replicas:
+            if replica.state == "lost":
+                self._recover_later(replica)
+        if old is not None and not old.assumed and old != published:
             await asyncio.gather(*(self._forget(replica, old) for replica in self.replicas if replica.state == "well"))
+
+    async def _load_all(self, replicas: Sequence[Replica]) -> list[Fault | UsageError]:
+        """Load the present weights into servers, all at once; the errors of those that are lost by it."""
+        errors: list[Fault | UsageError] = []
+        for replica, result in zip(replicas, await asyncio.gather(*map(self._load, replicas), return_exceptions=True), strict=True):
+            if isinstance(result, Fault | UsageError):
+                self._state(replica, "lost", str(result))
+                errors.append(result)
+            elif isinstance(result, BaseException):
+                raise result
+        return errors
 
     async def _load(self, replica: Replica) -> None:
         """Load the present weights into a server and let it in. Raises UsageError, PolicyFault where it does not say their version."""
         async with replica.loading:
             published = self.published
             assert published is not None
-            if not published.path:
+            if published.assumed:
                 raise PolicyFault("no weights were published yet")
             replica.epoch += 1
             replica.blocks.clear()
@@ -305,4 +330,5 @@ class Replicas:
     async def close(self) -> None:
         """Close the connections."""
         for replica in self.replicas:
+            self._transport.release(replica.client)
             await replica.client.close()

@@ -1,21 +1,20 @@
-"""Ways by which new weights reach a generation server: a whole model by file, or an adapter by file under a name of its own.
+"""Ways by which new weights reach a generation server: a model by file, an adapter by file under its own name, or from memory to memory.
 
     file      a Hugging Face folder with the adapter added in; the server reads it in place of its weights:
               vLLM     POST /pause?mode=keep, /collective_rpc {"method": "reload_weights", "kwargs": {"weights_path": ...}},
-                       /reset_prefix_cache, /update_weight_version {"weight_version": ...}, /resume (`VLLM_SERVER_DEV_MODE=1`)
+                       /reset_prefix_cache, /update_weight_version {"new_version": ...}, /resume (`VLLM_SERVER_DEV_MODE=1`)
               SGLang   POST /update_weights_from_disk {"model_path": ..., "weight_version": ...}
     adapter   the adapter's own folder, a few MB, under a new name for each version, because a name that is used twice keeps stale entries
               of vLLM's prefix cache: POST /v1/load_lora_adapter, later /v1/unload_lora_adapter
               (`VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 vllm serve MODEL --enable-lora`)
+    nccl      the whole model from the trainer's memory into the server's, in chunks (:mod:`trainers.samplers.weight_transfer`)
 
-A server must see the folder under the same path. Servers that do not know a call for pausing or for versions do without it.
+A server must see a folder under the same path. Servers that do not know a call for pausing or for versions do without it.
 """
 
 import shutil
-from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,65 +22,34 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trainers.models.lora import has_lora
 from trainers.runs.disk import disk_errors
 from trainers.samplers.settings import Reload
+from trainers.samplers.transport import Published, Transport
+from trainers.samplers.weight_transfer import MemoryTransport, TransferSettings
 from webgym.errors import ConfigError, UsageError
 from webgym.policies.openai_client import OpenAIClient
 
-TransportKind = Literal["file", "adapter"]
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Weights on disk: their version, their folder, and the name by which a request asks for them."""
-
-    version: int
-    path: str
-    model: str
-
-    @property
-    def name(self) -> str:
-        """The version as servers say it."""
-        return f"v{self.version}"
-
-
-class Transport(Protocol):
-    """One way to publish weights. `named` is true where a request for a version cannot be answered by another one."""
-
-    named: bool
-
-    @abstractmethod
-    def write(self, plain: PreTrainedModel, adapted: nn.Module | None, version: int) -> Published:
-        """The weights on disk: a model with its adapter added in, or the model with its adapter beside it, where that is at hand.
-
-        Raises UsageError where they cannot go this way or the disk fails.
-        """
-        ...
-
-    @abstractmethod
-    async def load(self, client: OpenAIClient, published: Published) -> None:
-        """Have a server use them. Raises UsageError, PolicyFault."""
-        ...
-
-    @abstractmethod
-    async def unload(self, client: OpenAIClient, published: Published) -> None:
-        """Have a server forget them. Raises UsageError, PolicyFault."""
-        ...
-
-    @abstractmethod
-    async def version(self, client: OpenAIClient, published: Published) -> str | None:
-        """The version of the weights that a server holds; None where it does not say. Raises UsageError, PolicyFault."""
-        ...
+TransportKind = Literal["file", "adapter", "nccl"]
 
 
 def transport_of(
-    kind: TransportKind, reload: Reload, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str
+    kind: TransportKind,
+    reload: Reload,
+    transfer: TransferSettings,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    name: str,
 ) -> Transport:
-    """The transport of this kind, which writes below `folder`; `name` is the model's on the server."""
+    """The transport of this kind, which writes below `folder`; `name` is the model's on the server. Raises ConfigError."""
+    if kind != "nccl" and (idle := transfer.changed()):
+        raise ConfigError(f"sampler.transfer_{idle} has no effect with sampler.transport={kind}: leave it out, or take transport=nccl")
     if kind == "file":
         return FileTransport(reload, tokenizer, folder, name)
+    if reload != "vllm":
+        raise ConfigError(f"sampler.transport={kind} speaks vLLM's calls only, got sampler.reload={reload}: take transport=file")
+    if kind == "nccl":
+        return MemoryTransport(name, transfer)
     if not has_lora(model):
         raise ConfigError("sampler.transport=adapter publishes an adapter, and the model has none: set lora.rank, or take transport=file")
-    if reload != "vllm":
-        raise ConfigError(f"sampler.transport=adapter speaks vLLM's calls only, got sampler.reload={reload}: take transport=file")
     return AdapterTransport(folder, name)
 
 
@@ -112,7 +80,7 @@ class FileTransport(Transport):
         paused = await client.control_if_known("/pause?mode=keep", {})
         await client.control("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": published.path}})
         await client.control("/reset_prefix_cache", {})
-        await client.control_if_known("/update_weight_version", {"weight_version": published.name})
+        await client.control_if_known("/update_weight_version", {"new_version": published.name})
         if paused:
             await client.control("/resume", {})
 

@@ -8,6 +8,7 @@ is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as an object, or
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:  # the names of backends must be known without loading a web s
 
 
 class View(Protocol):
-    """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`. A view may have a `top`, too."""
+    """A page as an observation shows it; the fields are those of :class:`webgym.types.Observation`.
+
+    A view may have a `top` and a `dialog`, too, as :class:`PageView` has.
+    """
 
     @property
     def url(self) -> str: ...
@@ -35,6 +39,20 @@ class View(Protocol):
     def focus(self) -> int | None: ...
     @property
     def notices(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """A :class:`View`, as our own backends give it."""
+
+    url: str
+    title: str
+    nodes: tuple[Node, ...]
+    tabs: tuple[str, ...]
+    focus: int | None
+    notices: tuple[str, ...] = ()
+    top: int = 0  # of `nodes`, the first that is in view
+    dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt
 
 
 class Session(Protocol):

@@ -6,6 +6,7 @@ Only this module writes reward, terminated and truncated. The reward is 0 until 
 import asyncio
 import contextlib
 import errno
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -144,7 +145,7 @@ class AsyncWebEnv:
             settle_ms=task.settle_ms,
             viewport=task.viewport,
             page_script=start.page_script,
-            folder=self._keep(start.files),
+            folder=self._keep(start.files, task.clock_s),
             **entry.given,
         )
         if entry.steps is not None:
@@ -262,13 +263,16 @@ class AsyncWebEnv:
         """The pixels of the current page, [height, width, 3] uint8. Raises EpisodeStateError, Fault."""
         return await self.session.screenshot()
 
-    def _keep(self, files: Mapping[str, str | bytes]) -> Path | None:
-        """The episode's folder with its files, None without any. It lasts until the episode ends."""
+    def _keep(self, files: Mapping[str, str | bytes], clock_s: float) -> Path | None:
+        """The episode's folder with its files, as old as its clock says, None without any. It lasts until the episode ends."""
         if not files:
             return None
         self._folder = tempfile.TemporaryDirectory(prefix="webgym-files-")
         for name, content in files.items():
-            Path(self._folder.name, name).write_bytes(content.encode() if isinstance(content, str) else content)
+            path = Path(self._folder.name, name)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            if clock_s:
+                os.utime(path, (clock_s, clock_s))  # which pages can read
         return Path(self._folder.name)
 
     async def _end_episode(self) -> None:

@@ -64,7 +64,7 @@ def is_path(name: str) -> bool:
     >>> is_path("mine/tasks.yaml"), is_path("./mine"), is_path("miniwob.click-*"), is_path("webgym/miniwob.click-test-v0")
     (True, True, False, False)
     """
-    return name.startswith((".", "/", "~")) or Path(name).suffix in (*TASK_FILES, ".py") or (Path(name).is_dir() and "/" in name)
+    return name.startswith((".", "/", "~")) or Path(name).suffix in (*TASK_FILES, ".py") or ("/" in name and Path(name).is_dir())
 
 
 def choose(names: Iterable[str]) -> list[str]:
@@ -89,6 +89,9 @@ def choose(names: Iterable[str]) -> list[str]:
             if not found:
                 raise UnknownTaskError(f"no task of {module} matches {pattern!r}{did_you_mean(pattern, own)} (it has {', '.join(own)})")
             chosen.update(dict.fromkeys(found))
+        elif "," in name and not is_path(name):
+            shown = f"{name[:60]}..." if len(name) > 60 else name
+            raise UnknownTaskError(f"expected one name of tasks, got {shown!r}: give each its own option, as in --tasks A --tasks B")
         elif is_path(name):
             chosen.update(dict.fromkeys(load(Path(name))))
         elif "." in name or "*" in name:

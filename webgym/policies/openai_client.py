@@ -343,9 +343,12 @@ class OpenAIClient:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
             raise ConfigError(f"{self.server.shown} has no model {model!r}{did_you_mean(model, known)} (it has: {shown})")
 
-    async def control(self, path: str, body: Mapping[str, Any]) -> None:
-        """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault."""
-        self._accepted(await self._answered("POST", self._beside(path), body), path)
+    async def control(self, path: str, body: Mapping[str, Any], patience: Patience | None = None) -> None:
+        """A call beside the protocol, at the server's root: load these weights, forget what is cached. Raises UsageError, PolicyFault.
+
+        `patience` takes the place of the client's own, such as one try for a call that must not come twice.
+        """
+        self._accepted(await self._answered("POST", self._beside(path), body, patience), path)
 
     async def control_if_known(self, path: str, body: Mapping[str, Any]) -> bool:
         """Like :meth:`control`; False where the server does not know the call. Raises UsageError, PolicyFault."""
@@ -377,20 +380,20 @@ class OpenAIClient:
         merged = {name: value for name, value in {**body, **(extra or {})}.items() if value is not None}
         return self._read(self._accepted(await self._answered("POST", path, merged), path), kind)
 
-    async def _answered(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
+    async def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, patience: Patience | None = None) -> httpx2.Response:
         """The first answer that is no passing failure. Raises PolicyFault after the last try."""
-        http = self._connections()
+        http, patience = self._connections(), patience or self.patience
         self._sent += 1
         number, start, tried = self._sent, time.monotonic(), 0
         while True:
             tried += 1
             asked_s = None
-            left_s = self.patience.give_up_s - (time.monotonic() - start)
+            left_s = patience.give_up_s - (time.monotonic() - start)
             try:
-                async with asyncio.timeout(min(self.patience.timeout_s, left_s)):
+                async with asyncio.timeout(min(patience.timeout_s, left_s)):
                     response = await http.request(method, path, content=_encoded(body), headers=JSON_HEADERS)
             except TimeoutError:
-                failure = f"did not answer within {min(self.patience.timeout_s, left_s):g} s"
+                failure = f"did not answer within {min(patience.timeout_s, left_s):g} s"
             except httpx2.RequestError as error:  # also an answer that is packed in another way than it says
                 failure = f"cannot be reached ({type(error).__name__}: {str(error)[:200] or 'no further words'})"
             else:
@@ -398,8 +401,8 @@ class OpenAIClient:
                     return response
                 asked_s = _asked_pause_s(response)
                 failure = f"answered with status {response.status_code}{self._words(response)}"
-            pause_s = self.patience.pause_s(tried, seed_from("pause", number, tried) / 2**63, asked_s)
-            if tried >= self.patience.tries or time.monotonic() - start + pause_s >= self.patience.give_up_s:
+            pause_s = patience.pause_s(tried, seed_from("pause", number, tried) / 2**63, asked_s)
+            if tried >= patience.tries or time.monotonic() - start + pause_s >= patience.give_up_s:
                 raise PolicyFault(f"{self.server.shown} {failure}, {tried} {'time' if tried == 1 else 'times'}")
             await asyncio.sleep(pause_s)
 

@@ -1,5 +1,8 @@
 """A generation server of our own for tests: vLLM's endpoints over a model of this process, and the ways in which servers fail."""
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -9,6 +12,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
+from tests.trainers.samplers.weight_receiver import WeightReceiver
 from tests.webgym.model_server import HANG_UP, SILENCE, Asked, Half, ModelServer, model_server
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
@@ -22,12 +26,20 @@ class GenerationServer:
     """Answers like `vllm serve` in development mode. `restart` brings back the weights that it began with, and no adapter.
 
     `stalls` leaves completions without an answer, `deaf` every request; `dies` so many completions with the connection closed, and
-    `breaks_off` so many in the middle of the answer.
+    `breaks_off` so many in the middle of the answer. With so many chunks of weights received, `stuck_after` receives no more, and
+    `killed_after` ends this process. `workers` is how many it says that it has.
     """
 
-    def __init__(self, *, says_version: bool = True) -> None:
-        self._origin = chat_model(0)  # made here: it draws from the one generator that all threads share
-        self._base = LocalSampler(self._origin, chat_tokenizer())
+    def __init__(self, *, says_version: bool = True, model: Any = None, tokenizer: Any = None) -> None:
+        self._origin = model or chat_model(0)  # made here: it draws from the one generator that all threads share
+        self._tokenizer = tokenizer or chat_tokenizer()
+        self._base = LocalSampler(self._origin, self._tokenizer)
+        self._state = {name: x.clone() for name, x in self._origin.state_dict().items()}
+        self._receiver = WeightReceiver(self._load_weights)
+        self._running = asyncio.Event()
+        self._running.set()
+        self.workers, self.chunks = 1, 0
+        self.stuck_after = self.killed_after = -1
         self._adapters: dict[str, LocalSampler] = {}
         self.version: str | None = None
         self.says_version = says_version
@@ -45,6 +57,9 @@ class GenerationServer:
     def restart(self) -> None:
         """Begin anew, with old weights."""
         self._base.set_weights(self._origin, 0)
+        self._state = {name: x.clone() for name, x in self._origin.state_dict().items()}
+        self._receiver = WeightReceiver(self._load_weights)
+        self._running.set()
         self.version = None
         self._drop_adapters()
 
@@ -68,9 +83,21 @@ class GenerationServer:
             case "/weight_info" if self.says_version:
                 return {"weight_version": self.version}
             case "/update_weight_version" if self.says_version:
-                self.version = body["weight_version"]
-            case "/pause" | "/resume" | "/reset_prefix_cache":
+                self.version = body["new_version"]
+            case "/pause":
+                self._running.clear()
+            case "/resume":
+                self._running.set()
+            case "/reset_prefix_cache":
                 pass
+            case "/get_world_size":
+                return {"world_size": self.workers}
+            case "/update_weights" if self.chunks == self.killed_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "/update_weights" if self.chunks == self.stuck_after:
+                return SILENCE
+            case _ if path in WeightReceiver.CALLS:
+                return await self._transfer(path, body)
             case "/collective_rpc":
                 with LOADING:
                     model = AutoModelForCausalLM.from_pretrained(body["kwargs"]["weights_path"])
@@ -80,7 +107,7 @@ class GenerationServer:
                 model = deepcopy(self._origin)
                 with LOADING:
                     model.load_adapter(body["lora_path"])
-                self._adapters[body["lora_name"]] = LocalSampler(prepare(model), chat_tokenizer())
+                self._adapters[body["lora_name"]] = LocalSampler(prepare(model), self._tokenizer)
             case "/v1/unload_lora_adapter":
                 self._adapters.pop(body["lora_name"]).close()
             case "/v1/completions":
@@ -89,7 +116,34 @@ class GenerationServer:
                 return (404, {"detail": "Not Found"})
         return {"success": True}
 
+    async def _transfer(self, path: str, body: dict[str, Any]) -> Any:
+        """A phase of a transfer of weights, in a thread, as vLLM's worker performs it beside the server; 500 with its error's words."""
+        try:
+            await asyncio.to_thread(self._receiver.call, path, body)
+        except Exception as error:  # whatever it is, as vLLM answers
+            return (500, {"error": {"message": f"{type(error).__name__}: {error}", "code": 500}})
+        if path == "/finish_weight_update" and "weight_version" in body:
+            self.version = body["weight_version"]
+        return {"message": "done"}
+
+    def _load_weights(self, weights: list[tuple[str, Any]]) -> None:
+        """Put some weights in place of this model's own at once, so that half a transfer leaves half a model."""
+        for name, tensor in weights:
+            if name not in self._state:
+                raise KeyError(f"There is no module or parameter named {name!r}")
+            if tensor.shape != self._state[name].shape:
+                raise ValueError(f"{name}: loaded shape {list(tensor.shape)} is not {list(self._state[name].shape)}")
+            self._state[name].copy_(tensor)
+        self.chunks += 1
+        self._base.set_weights(self._tied(), self.chunks)
+
+    def _tied(self) -> dict[str, Any]:
+        """The weights with those that are tied to others."""
+        tied = self._origin.all_tied_weights_keys  # {name: the name that is loaded in its place}
+        return {name: self._state[tied.get(name, name)] for name in self._state}
+
     async def _complete(self, body: dict[str, Any]) -> Any:
+        await self._running.wait()
         if self.stalls:
             return SILENCE
         if self.dies:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.webgym.model_server import Asked, model_server
@@ -14,7 +14,7 @@ from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
-from trainers.samplers.server_answers import Probe, check_probe, check_renewed, check_sampled, scored
+from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, check_sampled, scored
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Patience, Reply
 from webgym.types import Sampling
@@ -192,6 +192,15 @@ def test_an_answer_that_cannot_be_right_is_refused_in_one_sentence(kind, tmp_pat
     ):
         sampler.set_weights(model, 0)
         sampler.submit(PROMPTS[0], 0, Sampling(max_tokens=12)).result(60)
+
+
+@pytest.mark.parametrize(("text", "words"), [("text 0,-300", ""), (" text 0,-⌁", ""), (" text 0,-3", "spell 'text 0,-300' beside")])
+def test_text_that_a_server_writes_token_by_token_may_lack_what_a_later_token_changes(text: str, words: str):
+    """vLLM gave the second one for the sampled tokens ▁text ▁0 ,-⌁ ▁300 of webgym-tiny, whose decoder joins ⌁ and ▁."""
+    tokenizer = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "trainers/pretrained/webgym-tiny")
+    ids = tuple(tokenizer("text 0,-300")["input_ids"])
+    with pytest.raises(UsageError, match=words) if words else nullcontext():
+        check(Reply(text, ids=ids, logprobs=(-1.0,) * len(ids)), Sampling(), 1535, frozenset({1}), tokenizer, "it")
 
 
 @pytest.mark.parametrize(

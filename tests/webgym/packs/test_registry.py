@@ -406,6 +406,12 @@ def test_choose_takes_sets_ids_and_patterns():
 # --- packs written in Python -----------------------------------------------------------------------------------------------
 
 
+def test_names_in_one_option_are_said_to_want_an_option_each():
+    names = ",".join(f"miniwob.task-{number}" for number in range(100))  # longer than a file's name may be
+    with pytest.raises(UnknownTaskError, match=r"expected one name of tasks, got 'miniwob.*\.\.\.': .*--tasks A --tasks B"):
+        task_sets.choose([names])
+
+
 def named(task_id, **changes):
     return Task(task_id, lambda seed: Start("http://p.localhost/", "Go."), lambda evidence: PENDING, **changes)
 

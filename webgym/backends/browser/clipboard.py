@@ -1,11 +1,12 @@
 """The clipboard of one session. The browser has one for all its contexts, so pages never reach that one (clipboard.js)."""
 
-import importlib.resources
 import json
 import secrets
 from typing import Any
 
-SCRIPT = importlib.resources.files("webgym.backends.browser").joinpath("clipboard.js").read_text("utf-8")
+from webgym.backends.browser.scripts import script
+
+SCRIPT = script("clipboard.js")
 OFFER = """((name, detail) => {
     const visit = (frame) => {
         try { frame.dispatchEvent(new CustomEvent(name, {detail})) } catch { return }

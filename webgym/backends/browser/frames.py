@@ -137,7 +137,8 @@ class Frames:
         self._screen = screen
         self._rescue = rescue
         self._left = asyncio.Event()  # of the document that is drawn
-        self._drawn = 0.0
+        self._drawn = 0.0  # the moment of the last frame
+        self._base, self._shift = 0.0, 0.0  # the process that it was of, and by how much frames are later than that process's time
         self.controlled = False
 
     def leave(self) -> None:
@@ -167,7 +168,10 @@ class Frames:
             metrics = (await self._wire.send("Performance.getMetrics"))["metrics"]
             await self._wire.send("Performance.disable")
             self._clock.set(base, 1e3 * next(metric["value"] for metric in metrics if metric["name"] == "Timestamp"))
-        self._drawn = max(self._clock.ticks(base), self._drawn + TICK_MS)
+        ticks = self._clock.ticks(base)
+        if base != self._base:  # time may be earlier in another process, and a frame must not be
+            self._base, self._shift = base, max(0.0, self._drawn + TICK_MS - ticks)
+        self._drawn = max(ticks + self._shift, self._drawn + TICK_MS)
         asked: dict[str, Any] = {"frameTimeTicks": self._drawn, "interval": INTERVAL_MS}
         if screenshot:
             asked["screenshot"] = {"format": "png", "optimizeForSpeed": True}

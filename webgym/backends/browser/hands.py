@@ -6,7 +6,6 @@ the record holds all that happened.
 """
 
 import asyncio
-import importlib.resources
 import json
 import logging
 import secrets
@@ -15,12 +14,13 @@ from typing import Any
 
 from playwright.async_api import Error as PlaywrightError
 
+from webgym.backends.browser.scripts import script
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.worlds import PageError
 
 log = logging.getLogger(__name__)
 
-SCRIPT = importlib.resources.files("webgym.backends.browser").joinpath("hands.js").read_text("utf-8")
+SCRIPT = script("hands.js")
 WHEEL_S = 0.25  # turns of the wheel within so long are one scroll
 
 

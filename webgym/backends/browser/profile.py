@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 LISTENERS = "listener.webgym"  # the name by which the browser finds the loopback ports of listeners; no page can reach it
 VIEWPORT = (1280, 720)
-AHEAD_MS = 6 * 3_600_000  # by which a session's time is ahead of the real one, so that it paints (see tab.py); a day takes 50 ms to pass
+AHEAD_MS = 6 * 3_600_000  # by which the time of full Chromium's pages is ahead of the real one (see tab.py); a day takes 50 ms to pass
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
 CLOSE_S = 5.0  # that the browser may take to close a context
 SPARES = 4  # profiles that wait to be needed, at most
 
 
 class Profile:
-    """A context of its own, with one blank tab whose time is ahead of the real one. Use :meth:`open`."""
+    """A context of its own, with one blank tab, whose time is ahead of the real one where it draws by that. Use :meth:`open`."""
 
     tab: Tab
 
@@ -80,7 +80,8 @@ class Profile:
         await show_password(self.context, page, self.listener)
         self.tab = await self.attach(page, shown)
         workers.hear(await self._hold_permissions(), self.changeover.worker)
-        await self.tab.settle(AHEAD_MS)
+        if not self.tab.frames.controlled:
+            await self.tab.settle(AHEAD_MS)
 
     async def _hold_permissions(self) -> str:
         """Let every page find that no permission was asked for yet, because full Chromium would remember refusals of an earlier episode.

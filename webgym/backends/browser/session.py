@@ -19,6 +19,7 @@ from playwright.async_api import Page
 
 from webgym import types as t
 from webgym.backends import base
+from webgym.backends.base import PageView
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.chromium import at_once, lost_driver
@@ -26,7 +27,6 @@ from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
 from webgym.backends.browser.hooks import hook
-from webgym.backends.browser.page_view import PageView
 from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
 from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab
@@ -67,7 +67,9 @@ class Session:
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._episodes = 0
-        self._behind = False  # whether this episode's page is not ahead of real time: it got another process, for reasons of the browser
+        self._behind = (
+            False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
+        )
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         self._dialogs = Dialogs(self.tell)
@@ -215,12 +217,12 @@ class Session:
             await tab.navigate(f"{found}{BLANK}")  # every episode's first page comes after a blank one
             await tab.page_value("0")  # the browser has taken note of the new document then, too
             await tab.forget_history()
-        elif left != found:  # another host's page has another process, whose time is the real one
+        elif left != found and not tab.frames.controlled:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
         await tab.navigate(url)
         _, time_s = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.prepare())
-        self._behind = time_s is None or 1e3 * (time_s - time.time()) < AHEAD_MS / 2
+        self._behind = time_s is None or (not tab.frames.controlled and 1e3 * (time_s - time.time()) < AHEAD_MS / 2)
         await self._gifts.within(tab)
 
     async def start_here(self) -> None:
@@ -232,11 +234,11 @@ class Session:
             raise BrowserFault(f"the start page did not load: {error}") from error
 
     async def _replace_hook(self) -> None:
-        old = self._hook
-        if self._clock_s:  # of the context, so that it is in place before a popup's first document runs
-            self._hook = await self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))
-        if old:
-            await old.close()
+        old = [self._hook.close()] if self._hook else []
+        # Of the context, so that it is in place before a popup's first document runs.
+        new = [self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))] if self._clock_s else []
+        made = await asyncio.gather(*new, *old)
+        self._hook = made[0] if new else None
 
     async def _run_page_script(self, script: str | None) -> Any:
         return await self.tab.page_promise(script) if script else None

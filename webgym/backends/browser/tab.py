@@ -5,9 +5,9 @@ requests that an action started hold it (CDP `Emulation.setVirtualTimePolicy`, p
 that has just been committed has not run anything yet, since time stands still; it runs when time is granted.
 
 Frames are drawn at moments of that time (:mod:`webgym.backends.browser.frames`), for documents that wait for what comes with frames.
-Full Chromium draws by real time, and while a page's time stands still it does so only where that is ahead of the real one. Sessions
-therefore begin hours ahead (`session.AHEAD_MS`), which `Date` and `performance.now` do not show (:mod:`webgym.backends.browser.hooks`).
-A page's time is that of its process: one of another host has its own, until the next episode.
+Full Chromium draws by real time, and while a page's time stands still it does so only where that is ahead of the real one. There sessions
+begin hours ahead (`session.AHEAD_MS`). What pages are shown is the episode's clock (:mod:`webgym.backends.browser.hooks`). A page's time is
+that of its process: one of another host has its own.
 """
 
 import asyncio

@@ -5,7 +5,6 @@ own, and is read there (:mod:`webgym.backends.browser.reading`). Refs are number
 """
 
 import asyncio
-import importlib.resources
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,26 +13,20 @@ from typing import Any, Protocol
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
+from webgym.backends.browser.scripts import script
 
-FOLDER = importlib.resources.files("webgym.backends.browser")
 PARTS = ("dom", "frames", "listening", "looks", "counters", "sheets", "roles", "names", "walk")
 LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
-
-
-def _text(name: str) -> str:
-    """A script without its indentation and its lines of comments: it is sent to each document."""
-    lines = (line.strip() for line in FOLDER.joinpath(name).read_text("utf-8").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 READER = f"""((ask, answer) => {{
   if (Object.hasOwn(globalThis, "webgym")) return;
   const w = {{}};
-  for (const part of [{", ".join(_text(f"reader/{name}.js") for name in PARTS)}]) part(w, ask, answer);
+  for (const part of [{", ".join(script(f"reader/{name}.js") for name in PARTS)}]) part(w, ask, answer);
   Object.defineProperty(globalThis, "webgym", {{ value: w }});
 }})"""
-ACT = "\n".join(["(() => {", *(f"({_text(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
-RENDERING = _text("rendering.js")
+ACT = "\n".join(["(() => {", *(f"({script(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
+RENDERING = script("rendering.js")
 
 
 class PageError(Exception):

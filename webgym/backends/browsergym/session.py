@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from webgym import types as t
 from webgym.actions import render
+from webgym.backends.base import PageView
 from webgym.backends.browsergym.place import WORKER, Place
 from webgym.errors import BrowserFault, HangFault, SiteFault
 from webgym.sites.gateway import Gateway
@@ -90,18 +91,6 @@ class Process:
     def _last_words(self) -> str:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 500))
         return " ".join(self._log.read().decode("utf-8", "replace").split()) or "it said nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class BrowserGymView:
-    """A page as an observation needs it."""
-
-    url: str
-    title: str
-    nodes: tuple[t.Node, ...]
-    tabs: tuple[str, ...]
-    focus: int | None
-    notices: tuple[str, ...] = ()
 
 
 class BrowserGymPool:
@@ -192,7 +181,7 @@ class BrowserGymSession:
         else:
             await self._call(f"send_msg_to_user({(said.answer if isinstance(said, t.Stop) else said.text)!r})")
 
-    async def view(self) -> BrowserGymView:
+    async def view(self) -> PageView:
         """The view of the last observation."""
         seen = self._seen
         nodes = tuple(
@@ -200,7 +189,7 @@ class BrowserGymSession:
         )
         tabs = tuple(f"{title} (current)" if number == seen["tab"] else title for number, title in enumerate(seen["titles"]))
         title = seen["titles"][seen["tab"]] if seen["tab"] < len(seen["titles"]) else ""
-        return BrowserGymView(seen["url"], title, nodes, tabs, self._refs.get(seen["focus"]), tuple(seen["notices"]))
+        return PageView(seen["url"], title, nodes, tabs, self._refs.get(seen["focus"]), tuple(seen["notices"]))
 
     async def page_state(self, probe: str) -> object:
         """BrowserGym's verdict: `reward`, `done` and `cut`; None before the first action."""

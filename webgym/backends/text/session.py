@@ -6,7 +6,6 @@ the same page; an action that needs a layout, a second tab or a key that moves t
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -15,6 +14,7 @@ import numpy as np
 
 from webgym import types as t
 from webgym.actions.chords import NoKey, chord
+from webgym.backends.base import PageView
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
@@ -27,18 +27,6 @@ FORM = (b"content-type", b"application/x-www-form-urlencoded")
 
 class Refusal(Exception):
     """The action does not work here; becomes an error in the observation."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextView:
-    """A page as an observation needs it."""
-
-    url: str
-    title: str
-    nodes: tuple[t.Node, ...]
-    tabs: tuple[str, ...]
-    focus: int | None
-    notices: tuple[str, ...] = ()
 
 
 class TextPool:
@@ -110,10 +98,10 @@ class TextSession:
         """Let the current page be the first one of the episode."""
         self._history, self._at = [self.url], 0
 
-    async def view(self) -> TextView:
+    async def view(self) -> PageView:
         """The view of the current page."""
         page = self._page
-        return TextView(self.url, page.title, page.focused(self._focus), (f"{page.title} (current)",), self._focus)
+        return PageView(self.url, page.title, page.focused(self._focus), (f"{page.title} (current)",), self._focus)
 
     async def act(self, action: t.Action) -> str:
         """Perform an action; "" or why it did not work. Raises SiteFault."""

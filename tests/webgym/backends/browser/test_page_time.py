@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.webgym.pages import HOST, Visitor, lines
-from webgym.types import Back, Click, Scroll, Type, Wait
+from tests.webgym.pages import HOST, OTHER, Visitor, lines
+from webgym.types import Back, Click, Goto, Scroll, Type, Wait
 
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
 
@@ -356,3 +356,23 @@ def test_scrolling_by_an_action_is_heard_at_once(at):
     at.open(page("<div style='height:5000px'></div><script>onscroll = () => say('y' + Math.round(scrollY))</script>"))
     at.do(Scroll(0, 300))
     assert "y300" in log(at)
+
+
+def test_motion_takes_as_long_on_pages_of_other_hosts(at):
+    """Each host's pages have a process, and so a time, of their own; frames come in one order."""
+    moving = page(
+        "<div id=b>box</div><script>act = () => b.animate([{width: '10px'}, {width: '90px'}], 2000).finished"
+        ".then(() => say('over'))</script>"
+    )
+    at.open("<p>start", {"/moving": moving}, hosts=(HOST, OTHER))
+    seen = {}
+    for host in (HOST, OTHER, HOST, OTHER):
+        at.do(Goto(f"http://{host}/moving"))
+        at.do(Click(at.ref("Go")))
+        widths = []
+        for _ in range(3):
+            at.do(Wait(400))
+            widths.append(at.js("parseFloat(getComputedStyle(b).width)"))
+        at.do(Wait(900))
+        seen.setdefault(str([*widths, log(at)]), []).append(host)
+    assert len(seen) == 1 and "text log over" in str(seen) and widths == sorted(set(widths))

@@ -1,22 +1,14 @@
 """Hooks: the scripts that run before a page's own, and before those of its workers, in their own world."""
 
-import importlib.resources
 import json
 
-ORDER = ("inside", "clock", "chance", "motion", "drawing", "storage", "streams", "wire", "history", "outside")
+from webgym.backends.browser.scripts import script
+
+ORDER = ("inside", "clock", "timings", "machine", "chance", "motion", "files", "drawing", "storage", "streams", "wire", "history", "outside")
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
-
-def _read(name: str) -> str:
-    """The expression of a part, without the comment before it."""
-    text = importlib.resources.files(__name__).joinpath(f"{name}.js").read_text("utf-8")
-    lines = text.splitlines()
-    first = next(number for number, line in enumerate(lines) if not line.startswith("//"))
-    return "\n".join(lines[first:])
-
-
-ROOT, PARTS = _read("root"), ", ".join(f"\n{_read(name)}" for name in ORDER)
-LISTENERS = importlib.resources.files("webgym.backends.browser").joinpath("listeners.js").read_text("utf-8")
+ROOT, PARTS = script("hooks/root.js"), ", ".join("\n" + script(f"hooks/{name}.js") for name in ORDER)
+LISTENERS = script("listeners.js")
 
 
 def hook(clock_s: float, seed: int, names: tuple[str, str] = ("", "")) -> str:

@@ -6,8 +6,9 @@
   kit.epoch = settings.born ?? native();
   // Whole milliseconds since this document began. Timers fire at whole ones, but for the rounding of `passes` (0.1 ms either way) and for
   // the thousandths that pass while pictures load (LOADING_MS in tab.py), neither of which may tip a millisecond over.
-  const passed = () => Math.floor(passes() - begun + 0.25);
+  const shown = (at) => Math.max(0, Math.floor(at - begun + 0.25)), passed = () => Math.floor(passes() - begun + 0.25);
   const now = () => settings.clock + Math.floor(passes() - born + 0.25);
+  Object.assign(kit, { NativeDate, shown, passed, now });
   const Shifted = new Proxy(NativeDate, {
     construct: (target, args, self) => Reflect.construct(target, args.length ? args : [now()], self === Shifted ? target : self),
     apply: () => new NativeDate(now()).toString(),
