@@ -71,6 +71,11 @@ def check_shards(config: TrainConfig, peers: Peers) -> None:
             f"machine.shard=true with sampler.kind={config.sampler.kind} would put the whole policy on the first GPU: take "
             "sampler.kind=openai"
         )
+    if config.machine.device != "cpu" and config.sampler.options.get("transport") == "nccl":
+        raise ConfigError(
+            "machine.shard=true publishes weights from the CPU's memory, and sampler.transport=nccl sends them from a GPU: take "
+            "sampler.transport=file or adapter"
+        )
     if algorithm.needs_values(algorithm_config) not in ("turn", "token"):
         return
     if config.critic.values_from == "cross_fit":

@@ -128,6 +128,11 @@ REFUSED: dict[str, tuple[Config, int, str]] = {
     "values on demand": ({"algo": "q_learning"}, 2, "whose sessions ask the critic for values at any time"),
     "cross-fitting": ({"algo": "ppo", "critic": {"values_from": "cross_fit"}}, 2, "copies the whole critic for each fold"),
     "a critic inside the policy": ({"algo": "ppo", "critic": {"head": {"backbone": "adapter"}}}, 2, "inside the policy's layers"),
+    "weights from a GPU": (
+        {"machine": {"device": "cuda"}, "sampler": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "m", "transport": "nccl"}},
+        2,
+        "publishes weights from the CPU's memory",
+    ),
     "the whole policy on a GPU": ({"machine": {"device": "cuda"}}, 2, "would put the whole policy on the first GPU"),
 }
 
