@@ -22,7 +22,7 @@ TICK_S = 0.01
 PATIENCE = (
     500  # ticks that requests for one address may hold a page in one wait before they are taken for a stream; longer on a busy machine
 )
-LONGEST = 2  # times the patience, in real seconds: the longest wait on a busy machine
+LONGEST = 1.5  # times the patience, in real seconds: the longest wait on a busy machine
 STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most

@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[Config, int, str]] = {
     "cross-fitting": ({"algo": "ppo", "critic": {"values_from": "cross_fit"}}, 2, "copies the whole critic for each fold"),
     "a critic inside the policy": ({"algo": "ppo", "critic": {"head": {"backbone": "adapter"}}}, 2, "inside the policy's layers"),
     "weights from a GPU": (
-        {"machine": {"device": "cuda"}, "sampler": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "m", "transport": "nccl"}},
+        {"machine": {"device": "cuda"}, "sampler": {"kind": "openai", "base_url": "http://127.0.0.1:1", "model": "m", "transport": "nccl"}},
         2,
         "publishes weights from the CPU's memory",
     ),

@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -123,20 +123,6 @@ class Chromium:
 def lost_driver(browser: Browser) -> "asyncio.Future[None]":
     """A future that is done as soon as the driver of a browser is gone; Playwright lets all that waits for it go on waiting."""
     return _lost[browser]
-
-
-@contextlib.contextmanager
-def at_once(deadline: asyncio.Timeout, lost: "asyncio.Future[None]") -> Iterator[None]:
-    """Let a deadline pass when something is lost, whatever time is left."""
-
-    def pass_now(_: object) -> None:
-        deadline.reschedule(asyncio.get_running_loop().time())
-
-    lost.add_done_callback(pass_now)
-    try:
-        yield
-    finally:
-        lost.remove_done_callback(pass_now)
 
 
 async def _tried(work: Any) -> None:

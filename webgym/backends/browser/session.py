@@ -22,7 +22,8 @@ from webgym.backends import base
 from webgym.backends.base import PageView
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
-from webgym.backends.browser.chromium import at_once, lost_driver
+from webgym.backends.browser.chromium import lost_driver
+from webgym.backends.browser.deadlines import Deadlines
 from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
@@ -70,6 +71,7 @@ class Session:
         self._behind = (
             False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
         )
+        self._deadlines = Deadlines()
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
         self._dialogs = Dialogs(self.tell)
@@ -378,9 +380,8 @@ class Session:
         """Await `work` under a real deadline and tell a dead browser from a page that hangs."""
         gone = lost_driver(self._profile.browser)
         try:
-            async with asyncio.timeout(timeout_s) as deadline:
-                with at_once(deadline, gone):
-                    return await work
+            async with self._deadlines.within(timeout_s, gone):
+                return await work
         except TimeoutError:
             if gone.done():
                 self._broken = True
@@ -456,6 +457,7 @@ class Session:
     def _keep_tab(self, tab: Tab) -> None:
         """Look at this tab from now on."""
         tab.streams = None if self._played is None else self._played.streams
+        tab.waited = self._deadlines.put_off
         tab.page.on("crash", self._on_crash)
         tab.page.on("download", lambda one: self._notices.append(f"downloaded: {' '.join(one.suggested_filename.split())[:200]}"))
         self._tabs.append(tab)

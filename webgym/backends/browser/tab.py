@@ -15,6 +15,7 @@ import contextlib
 import json
 import logging
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,7 @@ class Tab:
         self.frame_id = frame
         self._clipboard = clipboard
         self.streams: Streams | None = None  # of the episode
+        self.waited: Callable[[float], None] = lambda _: None  # told of the real seconds that it took to find streams
         self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
@@ -428,6 +430,7 @@ class Tab:
     async def _expires(self, streams: Streams) -> bool:
         """False where only streams are open, which never let time expire."""
         streams.wait()
+        begun = time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(TICK_S):
@@ -435,6 +438,7 @@ class Tab:
                 return True
             except TimeoutError:
                 if not self._expired.is_set() and not self._navigating and streams.late():
+                    self.waited(time.monotonic() - begun)
                     return False
 
     async def expire(self) -> None:

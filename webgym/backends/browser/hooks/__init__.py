@@ -4,7 +4,9 @@ import json
 
 from webgym.backends.browser.scripts import script
 
-ORDER = ("inside", "clock", "timings", "machine", "chance", "motion", "files", "drawing", "storage", "streams", "wire", "history", "outside")
+ORDER = (
+    "inside", "clock", "timings", "machine", "chance", "motion", "files", "drawing", "storage", "streams", "wire", "history", "outside",
+)  # fmt: skip
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
 ROOT, PARTS = script("hooks/root.js"), ", ".join("\n" + script(f"hooks/{name}.js") for name in ORDER)
