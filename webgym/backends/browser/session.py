@@ -6,7 +6,6 @@ the browser answers does so too; a browser that no longer answers raises Browser
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -191,7 +190,7 @@ class Session:
             await self._open_page(url, token, viewport)
         tab = self.tab
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.prepare())
+        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.bare())
         return begun
 
     async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:
@@ -223,8 +222,7 @@ class Session:
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
         await tab.navigate(url)
-        _, time_s = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.prepare())
-        self._behind = time_s is None or (not tab.frames.controlled and 1e3 * (time_s - time.time()) < AHEAD_MS / 2)
+        _, self._behind = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.behind(AHEAD_MS / 2))
         await self._gifts.within(tab)
 
     async def start_here(self) -> None:

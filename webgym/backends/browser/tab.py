@@ -26,7 +26,7 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.flow import Flow
 from webgym.backends.browser.frames import Clock, FrameLost, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
-from webgym.backends.browser.worlds import PageError, Worlds, value_of
+from webgym.backends.browser.worlds import PageError, Worlds, ahead, value_of
 from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Tab:
         self.chooser: dict[str, Any] | None = None  # what it asks for, until it gets it or the agent does something else
         self.shown = shown
         self.frame_id = frame
+        self._names = names
         self._clipboard = clipboard
         self.streams: Streams | None = None  # of the episode
         self.waited: Callable[[float], None] = lambda _: None  # told of the real seconds that it took to find streams
@@ -123,7 +124,7 @@ class Tab:
         """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
         browser = context.browser
         assert browser is not None  # it was made by one
-        cdp, base = await _connect(context, page)
+        cdp, base = await _connect(context, page, names)
         tree = await cdp.send("Page.getFrameTree")
         drawing = await context.new_cdp_session(page)  # never left: a frame whose connection is gone is still under way in the browser
         tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), drawing, shown)
@@ -155,11 +156,13 @@ class Tab:
         if self._moment is None:
             self._moment = asyncio.ensure_future(self.time_s())
 
-    async def prepare(self) -> float | None:
-        """Bring the reader into a page that was committed and has not run; its time (:meth:`time_s`)."""
+    async def behind(self, ahead_ms: float) -> bool:
+        """True where the document is drawn by real time, and its own is not so far ahead of it."""
+        if self.frames.controlled:
+            await self.worlds.bare()  # for what comes next
+            return False
         time_s = await self.time_s()
-        await self.worlds.prepare()
-        return time_s
+        return time_s is None or 1e3 * (time_s - time.time()) < ahead_ms
 
     async def time_s(self) -> float | None:
         """Seconds since 1970 by the page's own time, whatever its clock shows; None where it does not say."""
@@ -392,7 +395,7 @@ class Tab:
         for grant in ({"policy": "pauseIfNetworkFetchesPending", "budget": LOADING_MS}, {"policy": "pause"}):
             await self.send("Emulation.setVirtualTimePolicy", grant)  # a document that was just committed is held by this connection
         await self._cdp.detach()
-        cdp, self._base = await _connect(self.page.context, self.page)
+        cdp, self._base = await _connect(self.page.context, self.page, self._names)
         self._listen(cdp)
         self._clock.forget(self._base)  # how much of the grant has passed is not known
         self.worlds.forget()
@@ -523,12 +526,16 @@ def _whole(ms: float) -> float:
     return float(math.ceil(ms + 0.5))
 
 
-async def _connect(context: BrowserContext, page: Page) -> tuple[CDPSession, float]:
-    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual."""
+async def _connect(context: BrowserContext, page: Page, names: tuple[str, str]) -> tuple[CDPSession, float]:
+    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual.
+
+    Its new documents have the reader's code. `names` are those of its hook.
+    """
     cdp = await context.new_cdp_session(page)
     *_, answer = await asyncio.gather(
         cdp.send("Page.enable"),
         cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
+        cdp.send("Page.addScriptToEvaluateOnNewDocument", ahead(names)),
         cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
     )
     return cdp, answer["virtualTimeTicksBase"]

@@ -1,5 +1,8 @@
 """Isolated worlds of a tab's frames, in which the reader's code runs: no page can reach into them.
 
+The browser runs the code in each new document of a tab, because sending it takes longer than running it. In frames, and in documents that
+were there before, it is sent when it is needed.
+
 The reader walks a document and the frames whose documents are open to it. Each other frame (of another host, sandboxed) has a world of its
 own, and is read there (:mod:`webgym.backends.browser.reading`). Refs are numbered through all of them.
 """
@@ -27,6 +30,18 @@ READER = f"""((ask, answer) => {{
 }})"""
 ACT = "\n".join(["(() => {", *(f"({script(name)})();" for name in ("reach.js", "fields.js", "act.js")), "})"])
 RENDERING = script("rendering.js")
+NAME = "webgym"  # of the worlds
+
+
+def code(names: tuple[str, str]) -> str:
+    """The text of all that runs in a world, which a process compiles once. `names` are those of the tab's hook."""
+    given = ", ".join(map(json.dumps, names))
+    return f"{READER}({given}), {ACT}(), {RENDERING}({given}), undefined"
+
+
+def ahead(names: tuple[str, str]) -> dict[str, Any]:
+    """What the browser is to do with each new document of a tab (CDP `Page.addScriptToEvaluateOnNewDocument`)."""
+    return {"source": f"window === top && ({code(names)})", "worldName": NAME}
 
 
 class PageError(Exception):
@@ -54,9 +69,8 @@ class World:
         self._names = names
         self._clipboard = clipboard
         self._frame_id = frame_id
-        self._world: int | None = None  # the isolated world of the frame's document, once it has the reader's code
-        self._bare: int | None = None  # the same without it
-        self._code: asyncio.Future[Any] | None = None  # the code on its way
+        self._world: int | None = None  # the isolated world of the frame's document, once it is known to have the reader's code
+        self._bare: int | None = None  # the same, with or without it
 
     @property
     def entered(self) -> bool:
@@ -65,7 +79,7 @@ class World:
 
     def forget(self) -> None:
         """Say that the document is another one now, or that its world is lost."""
-        self._world = self._bare = self._code = None
+        self._world = self._bare = None
 
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` (the reader's and the actions' functions) in the isolated world."""
@@ -73,9 +87,7 @@ class World:
             try:
                 if self._world is None and (entered := await self._enter(expression)):
                     return entered[0]
-                return value_of(
-                    await self._tab.send("Runtime.evaluate", {"expression": expression, "contextId": self._world, "returnByValue": True})
-                )
+                return await self._value(expression, self._world)
             except PlaywrightError as error:
                 if not any(words in str(error) for words in LOST):
                     raise
@@ -86,42 +98,30 @@ class World:
         """The isolated world of the current document, for what comes next; it need not be waited for. Returns its id."""
         world = self._bare
         if world is None:
-            parameters = {"frameId": self._frame_id, "worldName": "webgym", "grantUniveralAccess": True}
+            parameters = {"frameId": self._frame_id, "worldName": NAME, "grantUniveralAccess": True}
             world = self._bare = int((await self._tab.send("Page.createIsolatedWorld", parameters))["executionContextId"])
         return world
 
-    async def prepare(self) -> None:
-        """Bring the reader's code into the current document, for what comes next; it need not be waited for."""
-        world = await self.bare()
-        self._code = self._code or self._read_in(world)
-        await asyncio.shield(self._code)
-
-    def _read_in(self, world: int) -> "asyncio.Future[Any]":
-        # The browser compiles the code once for all documents of a tab, as long as its text is the same.
-        names = ", ".join(map(json.dumps, self._names))
-        code = f"{READER}({names}), {ACT}(), {RENDERING}({names}), undefined"
-        return asyncio.ensure_future(
-            self._tab.send("Runtime.evaluate", {"expression": code, "contextId": world, "returnByValue": True}),
-        )
-
     async def _enter(self, expression: str) -> list[Any] | None:
-        """Bring the reader's code into the document, and with it the value of `expression`; None where that must wait for pictures."""
+        """The value of the first `expression` that is asked in a document; None where that must wait for pictures."""
         world = await self.bare()
-        self._code = self._code or self._read_in(world)
-        first = f"{self._clipboard.offer()}, webgym.preload() ? null : [{expression}]"
-        read, _, answer = await asyncio.gather(
-            self._code,
-            self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # reaches the documents of now, not later ones
-            self._tab.send("Runtime.evaluate", {"expression": first, "contextId": world, "returnByValue": True}),
+        first = f"""Object.hasOwn(globalThis, "webgym") ? ({self._clipboard.offer()}, webgym.preload() ? null : [{expression}]) : ''"""
+        _, entered = await asyncio.gather(
+            self._tab.send("Runtime.addBinding", {"name": self._clipboard.name}),  # of the documents of now; the offer takes it up
+            self._value(first, world),
         )
-        value_of(read)
+        if entered == "":
+            await self._value(code(self._names), world)
+            entered = await self._value(first, world)
         self._world = world
-        entered = value_of(answer)
         if entered is None:
             # Pictures that show under the pointer only: while one loads, its box is empty and a click misses it. Whether it comes
             # from the network or from the browser's memory must make no difference.
             await self._tab.grant(1.0)
         return entered
+
+    async def _value(self, expression: str, world: int | None) -> Any:
+        return value_of(await self._tab.send("Runtime.evaluate", {"expression": expression, "contextId": world, "returnByValue": True}))
 
     async def object_id(self, expression: str) -> str | None:
         """A handle on what an expression in the isolated world evaluates to, if it is an object."""
@@ -241,10 +241,6 @@ class Worlds:
     async def ask(self, expression: str) -> Any:
         """The JSON value of an expression over `webgym` in the world of the tab's own document."""
         return await self.main.ask(expression)
-
-    async def prepare(self) -> None:
-        """Bring the reader's code into the tab's own document, for what comes next."""
-        await self.main.prepare()
 
     async def bare(self) -> int:
         """The id of the isolated world of the tab's own document, with or without the reader's code."""
