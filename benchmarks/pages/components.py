@@ -87,7 +87,8 @@ class Walks:
 
     async def _step(self, deed: Deed) -> Comparison:
         copy = await self._reference.element(deed.element.path)
-        tag = await copy.evaluate("e => referee.name(e)") if copy is not None else ""
+        named = "e => globalThis.referee ? referee.name(e) : 'in a frame that records nothing'"
+        tag = await copy.evaluate(named) if copy is not None else ""
         if tag != deed.element.name:
             return Comparison("no copy", f"{deed.element.name} is {tag or 'not there'} on the other copy")
         if copy is not None and await copy.evaluate(PLACES, ROWS) != _places(deed.element):

@@ -15,7 +15,7 @@ from benchmarks.pages.site import SITES, task
 from webgym.backends.browser.pool import shared_pool
 from webgym.backends.browser.session import Session, in_browser
 from webgym.env.core import AsyncWebEnv
-from webgym.types import Action, Observation
+from webgym.types import Action, CloseTab, Observation
 
 FILES: dict[str, str | bytes] = {"letter.txt": "Dear all"}
 INPUT_EVENTS = frozenset(re.findall(r"\w+", (
@@ -46,7 +46,10 @@ class Ours:
         """Perform one action; "" or the error in words."""
         self.touched = True
         self.observation = (await self._env.step(action)).observation
-        return self.observation.error
+        error = self.observation.error
+        while len(self.observation.tabs) > 1:  # both sides look at the page itself, whatever it opened
+            self.observation = (await self._env.step(CloseTab())).observation
+        return error
 
     async def close(self) -> None:
         await self._env.close()

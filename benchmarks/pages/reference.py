@@ -121,7 +121,7 @@ class Reference:
         steps = list(path)
         while True:
             inner = steps.index("F") if "F" in steps else len(steps)
-            handle = await frame.evaluate_handle("steps => referee.at(steps)", steps[:inner])
+            handle = await frame.evaluate_handle("steps => globalThis.referee ? referee.at(steps) : null", steps[:inner])
             element = handle.as_element()
             if element is None or inner == len(steps):
                 return element

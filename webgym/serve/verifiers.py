@@ -25,7 +25,7 @@ class WebGymData(vf.TaskData):
 class WebGymConfig(vf.TasksetConfig):
     """Tasks (ids, sets or patterns), seeds of each from the split, and where they are played."""
 
-    tasks: tuple[str, ...] = ("default",)
+    tasks: list[str] = ["default"]
     split: str = "train"
     seeds: int = 100
     backend: str = "browser"
