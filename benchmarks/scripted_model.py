@@ -61,14 +61,22 @@ def scripted(answers: Mapping[str, Sequence[str]], form: Callable[[str], str] = 
             prompt = json.dumps(asked["messages"], ensure_ascii=False)
             goal = max((goal for goal in left if json.dumps(goal, ensure_ascii=False)[1:-1] in prompt), key=len)
             message = {"role": "assistant", "content": form(next(left[goal], GIVES_UP))}
-            choice = {"index": 0, "finish_reason": "stop", "message": message}
             usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-            self._send({"id": "x", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], "usage": usage})
+            answer = {"id": "x", "created": 0, "model": MODEL, "usage": usage}
+            end = {"index": 0, "finish_reason": "stop"}
+            if asked.get("stream"):
+                said = {**answer, "object": "chat.completion.chunk", "choices": [{**end, "delta": message}]}
+                self._write(f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n", "text/event-stream")
+            else:
+                self._send({**answer, "object": "chat.completion", "choices": [{**end, "message": message}]})
 
         def _send(self, data: Any) -> None:
-            body = json.dumps(data).encode()
+            self._write(json.dumps(data), "application/json")
+
+        def _write(self, text: str, kind: str) -> None:
+            body = text.encode()
             self.send_response(200)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

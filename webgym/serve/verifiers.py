@@ -1,9 +1,11 @@
 """verifiers (v1, 0.4): our tasks as a taskset, whose environment plays the user of a conversation.
 
-    uv run eval webgym.serve.verifiers --env.taskset.tasks '["mail.*"]' --env.taskset.seeds 20
+    pip install ./examples/verifiers
+    vf-eval webgym_taskset --env.taskset.tasks wizard.h3 'mail.*' --env.taskset.seeds 20 -m MODEL --client.base-url URL
 
-Each reply of the model is an action, the next page comes back as the user's turn, and the end is the reward, with terminated and truncated
-as metrics. A fault raises, which verifiers records as an error of the trace: no reward, and nothing to train on.
+verifiers finds a taskset by the name of a module at top level, which the small package in `examples/verifiers` is. Each reply of the model
+is an action, the next page comes back as the user's turn, and the end is the reward, with terminated and truncated as metrics. A fault
+raises, which verifiers records as an error of the trace: no reward, and nothing to train on.
 """
 
 from collections.abc import Iterator
@@ -37,9 +39,9 @@ class WebGymTask(vf.Task[WebGymData]):
 
 
 class WebGymEnvConfig(vf.EnvConfig):
-    """Configuration of the environment: the one agent that plays."""
+    """Configuration of the environment: the one agent that plays. It only answers, so that it needs no program and no sandbox."""
 
-    player: vf.AgentConfig = vf.AgentConfig()
+    player: vf.AgentConfig = vf.AgentConfig.model_validate({"harness": {"id": "null"}, "runtime": {"type": "subprocess"}})
 
 
 class WebGymEnv(vf.Env[WebGymEnvConfig]):
