@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines
+from tests.webgym.pages import HOST, OTHER, Visitor, lines
 from webgym.prompts.prompt import prompt_text
 from webgym.prompts.settings import COMPACT, PromptSettings
-from webgym.types import Click, Fill, Scroll
+from webgym.types import Click, Fill, Goto, Scroll
 
 HAND = "<style>.h{cursor:pointer}</style>"
 DELEGATES: dict[str, tuple[str, list[str]]] = {
@@ -511,3 +511,22 @@ def test_a_text_without_end_is_cut_at_a_character(at):
     assert all("\ufffd" not in text for node in at.observation.nodes for text in (node.text, node.value or ""))
     prompt: Any = prompt_text(at.observation, (), PromptSettings())
     prompt.encode()
+
+
+def test_the_browser_brings_the_reader_into_new_documents_and_frames_get_it_when_they_are_read(at):
+    at.open("<p>first", {"/frame": f"<iframe src=http://{OTHER}/f></iframe>", "/f": "<p>inner"}, hosts=(HOST, OTHER))
+    tab, sent = at.env.session.tab, []
+    send = tab.send
+
+    async def counted(method, params=None):
+        sent.append(len((params or {}).get("expression", "")))
+        return await send(method, params)
+
+    tab.send = counted
+    try:
+        at.do(Goto(f"http://{HOST}/"))
+        assert lines(at.observation) == ["text first"] and max(sent) < 5000
+        at.do(Goto(f"http://{HOST}/frame"))
+        assert lines(at.observation) == ["text inner"] and [size for size in sent if size > 50_000][1:] == []
+    finally:
+        del tab.send
