@@ -21,7 +21,7 @@ REASONS = {
     "host": "it is the host of a control that has a ref",
     "part": "the browser drew it as a part of a control, which is judged in its stead",
     "twin": "an element around or inside it has a ref, the same name and nothing else to act on",
-    "box": "it takes the focus for what it holds, because it scrolls, or is a dialog or a composite widget whose items have refs",
+    "box": "it has nothing to act on but what it holds: it scrolls, or is a dialog or a composite widget or item whose parts have refs",
     "idle": "only a script can focus it; it has no role of a control, no listener and no words of its own",
     "cut": "the observation was cut at its limit",
 }
@@ -62,6 +62,9 @@ async def controls(ours: Ours, refs: Mapping[int, int], elements: Mapping[int, E
             reason = "twin"
         if not reason and node.role == "generic" and not element.text and any(e.id in with_ref for e in element.below):
             reason = "" if await ours.listens(element.id, KEYS) and not element.attributes.get("tabindex", "0").startswith("-") else "box"
+        parts = node.role == "treeitem" and not element.text and sum(e.id in with_ref for e in element.below) > 1
+        if not reason and parts and not await ours.listens(element.id):
+            reason = "box"
         if not reason:
             reason, why = await _unseen(ours, element, node)
         if not reason and any("page is long" in notice for notice in ours.observation.notices):
@@ -75,7 +78,7 @@ def _relative(node: AxNode, element: Element, with_ref: Mapping[int, int]) -> st
     if element.native:
         return "part"
     inside = [e for e in element.below if e.id in with_ref]
-    if node.role in ("dialog", "alertdialog") and "tabindex" not in element.attributes:
+    if node.role in ("dialog", "alertdialog") and element.attributes.get("tabindex", "-1").startswith("-"):
         return "box"
     if inside and (node.role in BOXES or node.role in ("row", "gridcell", "columnheader", "rowheader")) and not element.text:
         return "box"
