@@ -53,6 +53,7 @@ WRITERS = {
     "trainers/critics/backbone.py": "part of a checkpoint", "trainers/critics/critic.py": "part of a checkpoint",
     "trainers/critics/q_critic.py": "part of a checkpoint", "trainers/critics/q_valuation.py": "part of a checkpoint",
     "trainers/critics/valuation.py": "part of a checkpoint", "trainers/models/policy_model.py": "part of a checkpoint",
+    "trainers/models/layered_folder.py": "part of a checkpoint", "trainers/training/update.py": "part of a checkpoint",
     "trainers/models/reader.py": "a temporary folder of a command", "trainers/models/smollm2.py": "renamed when whole",
     "trainers/studies/cells.py": "through write_atomically", "trainers/studies/plots.py": "the output of a command",
     "trainers/studies/fork_figures.py": "the output of a command",
@@ -302,5 +303,5 @@ def test_the_files_of_an_episode_are_a_fault_of_the_disk(disk, monkeypatch) -> N
         pytest.raises(DiskFault, match=r"the reset of a\.b failed: \[Errno 28\] No space left on device"),
         system_errors("the reset of a.b"),
     ):
-        env._keep({"letter.txt": BIG})
+        env._keep({"letter.txt": BIG}, 0.0)
     asyncio.run(env.close())

@@ -40,7 +40,7 @@ def code(names: tuple[str, str]) -> str:
 
 
 def ahead(names: tuple[str, str]) -> dict[str, Any]:
-    """What the browser is to do with each new document of a tab (CDP `Page.addScriptToEvaluateOnNewDocument`)."""
+    """The part of the browser: it runs the code in each new document of a tab (CDP `Page.addScriptToEvaluateOnNewDocument`)."""
     return {"source": f"window === top && ({code(names)})", "worldName": NAME}
 
 
