@@ -201,6 +201,16 @@ def link_browser(python: Path, browser: Path, environ: dict[str, str]) -> None:
     place.symlink_to(browser)
 
 
+def prepared(python: Path) -> dict[str, str]:
+    """Variables with which that Python's BrowserGym plays MiniWoB++ on the browser that is found here."""
+    miniwob = find_spec("miniwob")
+    assert miniwob is not None and miniwob.submodule_search_locations
+    pages = Path(miniwob.submodule_search_locations[0]) / "html/miniwob"
+    places = {"PLAYWRIGHT_BROWSERS_PATH": str(python.absolute().parent.parent / "browsers"), "MINIWOB_URL": f"{pages.as_uri()}/"}
+    link_browser(python, executable.find("shell").path, places)
+    return places
+
+
 def plain(goal: str) -> str:
     return " ".join(goal.split())
 

@@ -9,7 +9,6 @@ oracle's episode ends in BrowserGym's reward 1, none of the idle one's does, no 
 
 import argparse
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.browsergym import link_browser
+from benchmarks.browsergym import prepared
 from webgym.authoring.suites.suite import name_of
-from webgym.backends.browser import executable
 from webgym.packs import registry
 from webgym.policies.scripted import NoopPolicy, OraclePolicy
 from webgym.rollout.arena import Arena
@@ -34,13 +32,8 @@ RESET_S = 240.0
 
 def suite(folder: Path, python: Path, tasks: list[str]) -> list[str]:
     """The ids of the tasks, from a suite's file that is written into the folder."""
-    miniwob = find_spec("miniwob")
-    assert miniwob is not None and miniwob.submodule_search_locations
-    pages = Path(miniwob.submodule_search_locations[0]) / "html/miniwob"
-    places = {"PLAYWRIGHT_BROWSERS_PATH": str(python.parent.parent / "browsers"), "MINIWOB_URL": f"{pages.as_uri()}/"}
-    link_browser(python, executable.find("shell").path, places)
     only = [f"miniwob-{task}" for task in tasks]
-    settings = {"suite": "browsergym", "pack": "bg", "serve": [str(python)], "sites": places, "only": only, "max_turns": 15}
+    settings = {"suite": "browsergym", "pack": "bg", "serve": [str(python)], "sites": prepared(python), "only": only, "max_turns": 15}
     (folder / "tasks.yaml").write_text(yaml.safe_dump(settings))
     return registry.load(folder, trust=True)
 

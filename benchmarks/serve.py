@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ import wsproto
 from rich.table import Table
 from wsproto import events
 
+from benchmarks.browsergym import prepared
 from webgym.actions import parse, render
 from webgym.commands.console import PlainConsole
 from webgym.env.core import AsyncWebEnv
@@ -197,15 +199,20 @@ async def measured_peer(url: str, sessions: int, episodes: int, repeats: int) ->
     return found[1:]
 
 
+def peer(folder: Path, python: Path, sessions: int, sleeps: str) -> AbstractContextManager[str]:
+    """The peer as a server (`benchmarks/serve_peer.py`); its address."""
+    worker = Path(__file__).with_name("serve_peer.py")
+    # -I: the folder of the worker, which has a file named like an import of the peer, stays off its path
+    return served([str(python), "-I", str(worker), str(folder), PEER_TASK, str(sessions), sleeps], **prepared(python))
+
+
 def peer_rows(arguments: argparse.Namespace) -> dict[str, dict[int, float] | None]:
     """Rates of OpenEnv's BrowserGym environment by sessions, at its defaults and without its sleeps; None for what was not run."""
     rows: dict[str, dict[int, float] | None] = {"peer": None, "peer without sleeps": None}
     if arguments.peer is None:
         return rows
-    worker = Path(__file__).with_name("serve_peer.py")
     for name, sleeps in (("peer", "1"), ("peer without sleeps", "0")):
-        command = [str(arguments.peer_python), str(worker), str(arguments.peer), PEER_TASK, str(max(arguments.sessions)), sleeps]
-        with served(command) as url:
+        with peer(arguments.peer, arguments.peer_python, max(arguments.sessions), sleeps) as url:
             rows[name] = {
                 n: statistics.median(loop_thread().run(measured_peer(url, n, arguments.episodes, arguments.repeats)))
                 for n in arguments.sessions

@@ -11,6 +11,7 @@ raises, which verifiers records as an error of the trace: no reward, and nothing
 from collections.abc import Iterator
 
 import verifiers.v1 as vf  # pyright: ignore[reportMissingImports]
+from pydantic import Field
 
 from webgym.packs import sets
 from webgym.prompts.prompt import system_text
@@ -27,7 +28,7 @@ class WebGymData(vf.TaskData):
 class WebGymConfig(vf.TasksetConfig):
     """Tasks (ids, sets or patterns), seeds of each from the split, and where they are played."""
 
-    tasks: list[str] = ["default"]
+    tasks: list[str] = Field(default_factory=lambda: ["default"])
     split: str = "train"
     seeds: int = 100
     backend: str = "browser"

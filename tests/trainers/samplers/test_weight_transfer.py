@@ -161,6 +161,7 @@ def test_a_server_that_came_back_with_old_weights_joins_a_new_group(
 # --- what ends a transfer ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_server_killed_in_the_middle_of_a_version_is_left_out(running: list[Process], tiny: PolicyModel, tmp_path: Path) -> None:
     with processes(1) as (doomed,), over([doomed, running[1]], tiny, tmp_path) as sampler:
         sampler.set_weights(tiny.model, 1)
@@ -172,6 +173,7 @@ def test_one_server_killed_in_the_middle_of_a_version_is_left_out(running: list[
         assert [replica.state for replica in sampler._replicas.replicas] == ["lost", "well"]
 
 
+@pytest.mark.slow
 def test_one_server_that_stops_in_the_middle_holds_up_nothing_beyond_the_deadline(
     running: list[Process], tiny: PolicyModel, tmp_path: Path
 ) -> None:
@@ -213,7 +215,7 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("stop", [pytest.param(stop, marks=pytest.mark.slow) if stop == "stuck" else stop for stop in STOPS])
 def test_a_single_server_that_fails_ends_in_one_sentence(running: list[Process], tiny: PolicyModel, tmp_path: Path, stop: str) -> None:
     set_, words = STOPS[stop]
     deadline_s = 3.0 if stop == "more workers than join" else 12.0  # what must happen before it takes a moment
