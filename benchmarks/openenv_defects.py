@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.serve import Socket, peer
+from webgym.commands.processes import descendants
 from webgym.loop_thread import loop_thread
 
 CROWD = 8
@@ -28,15 +29,12 @@ DRAWN = "click-button"  # a task whose goal and buttons are drawn by the seed
 
 def browsers() -> list[int]:
     """The browsers among the processes that come from this one."""
-    parents, names = dict[int, int](), dict[int, str]()
-    for folder in Path("/proc").glob("[0-9]*"):
+    found = []
+    for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
-            name, rest = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-            parents[int(folder.name)], names[int(folder.name)] = int(rest.split()[1]), name
-    family = {os.getpid()}
-    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= grown
-    return [pid for pid in family if "chrom" in names.get(pid, "")]
+            if "chrom" in Path(f"/proc/{pid}/comm").read_text():
+                found.append(pid)
+    return found
 
 
 async def crowd(url: str) -> str:

@@ -25,7 +25,7 @@ from trainers.config import TrainConfig, resolve
 from trainers.critics.valuer import Best, Draw, Through, Valued, Valuer
 from trainers.learning.learner import Forward
 from trainers.learning.losses import LossSpec
-from trainers.learning.peers import Alone, Peers, Shards, computed
+from trainers.learning.peers import Peers, Shards, computed
 from trainers.learning.shards import (
     dealt_state,
     dealt_tensors,
@@ -89,20 +89,10 @@ def check_shards(config: TrainConfig, peers: Peers) -> None:
         )
 
 
-def update_of(
-    config: TrainConfig,
-    spec: LossSpec,
-    source: PolicyModel,
-    failed_batch: Path,
-    *,
-    imitates: bool = False,
-    peers: Peers = Alone(),  # noqa: B008
-) -> PolicyUpdate:
-    """The policy's update of a run, with whole weights or sharded ones. Raises ConfigError where they cannot be sharded."""
+def update_kind(config: TrainConfig, peers: Peers) -> tuple[type[PolicyUpdate], Peers]:
+    """The class of a run's update, with whole weights or sharded ones, and its peers. Raises ConfigError where they cannot be sharded."""
     check_shards(config, peers)
-    if config.machine.shard:
-        return ShardedUpdate(config, spec, source, failed_batch, imitates=imitates, peers=Shards())
-    return PolicyUpdate(config, spec, source, failed_batch, imitates=imitates, peers=peers)
+    return (ShardedUpdate, Shards()) if config.machine.shard else (PolicyUpdate, peers)
 
 
 class ShardedUpdate(PolicyUpdate):

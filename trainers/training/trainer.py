@@ -40,7 +40,7 @@ from trainers.training.metrics import fresh_turns, rollout_metrics, sampled_toke
 from trainers.training.observers import Observers
 from trainers.training.players import Players
 from trainers.training.progress import Display
-from trainers.training.sharded import check_shards, update_of
+from trainers.training.sharded import check_shards, update_kind
 from webgym.packs import sets as task_sets
 from webgym.record import layout
 from webgym.rollout.executor import Executor
@@ -67,7 +67,8 @@ class Trainer:
         self.tasks = task_sets.choose(config.tasks)
         self.curriculum = Curriculum(self.tasks, config.curriculum, config.seed)
         failed, imitates = run.path / layout.FAILED_BATCH, self.practice.imitates
-        self.update = update_of(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=peers)
+        kind, shared = update_kind(self.config, peers)
+        self.update = kind(self.config, self.algorithm_config.loss, source, failed, imitates=imitates, peers=shared)
         self.valuer = begin.valuer_of(self.algorithm, self.algorithm_config, config, source)
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0

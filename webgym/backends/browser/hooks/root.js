@@ -21,5 +21,9 @@
     const slot = owner ? Object.getOwnPropertyDescriptor(owner, name) : undefined;
     if (typeof slot?.value === "function") Object.defineProperty(owner, name, { ...slot, value: make(slot.value) });
   };
+  kit.getter = (owner, name, make) => {
+    const slot = owner && Object.getOwnPropertyDescriptor(owner, name);
+    if (slot?.get) Object.defineProperty(owner, name, { ...slot, get: make(slot.get) });
+  };
   for (const part of parts) part(kit);
 })

@@ -2,12 +2,8 @@
 // network took is 0. Of what depends on the machine (paints, long tasks, delays of input) there is no record, as in browsers without it.
 // Entries are changed once a page asks for one, since few pages do.
 (kit) => {
-  const perf = performance, { now, passed, shown } = kit, own = Performance.prototype;
+  const perf = performance, { now, passed, shown, getter } = kit, own = Performance.prototype;
   const KEPT = new Set(["mark", "measure", "navigation", "resource"]);
-  const getter = (owner, name, make) => {
-    const slot = owner && Object.getOwnPropertyDescriptor(owner, name);
-    if (slot?.get) Object.defineProperty(owner, name, { ...slot, get: make(slot.get) });
-  };
   const getters = (owner, make, known = () => true) => {
     for (const name of Object.keys(Object.getOwnPropertyDescriptors(owner ?? {})))
       if (name !== "constructor" && known(name)) getter(owner, name, (native) => make(name, native));
