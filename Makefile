@@ -207,8 +207,9 @@ vllm: $(STAMP) $(VLLM)/.installed  ## a real vLLM on the CPU behind runs, one of
 golden: browser  ## small runs and every task, here and at the commit before the modules moved: all results must be equal, bit for bit
 	$(PY) -m benchmarks.golden $(ARGS)
 
-soak: browser  ## 2,000 episodes in one browser: what it holds before and after
-	$(PY) -m benchmarks.soak $(ARGS)
+soak: browser  ## 20,000 turns of 16 sessions in one browser: what it holds and how long a turn takes; writes the table in docs/faults.md
+	$(PY) -m pip install -qq --disable-pip-version-check -e '.[plots]'
+	$(PY) -m benchmarks.soak --write docs/faults.md $(ARGS)
 
 newcomers: browser  ## the commands of the site's pages as somebody new runs them: tutorial, own app, task, algorithm, model, agent, notebook, server
 	$(PY) -m benchmarks.newcomers $(ARGS)
