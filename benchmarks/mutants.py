@@ -10,6 +10,7 @@ that they let live is shown with its line. With a ledger, a run that was cut off
 import argparse
 import ast
 import copy
+import itertools
 import json
 import os
 import random
@@ -86,13 +87,10 @@ def mutants(file: str) -> list[Mutant]:
     """All mutants of a file, in the order of its lines."""
     text = (ROOT / file).read_text("utf-8")
     found = []
-    count = len(list(ast.walk(ast.parse(text))))
-    for place in range(count):
-        tree = ast.parse(text)
-        node = list(ast.walk(tree))[place]
+    for place, node in enumerate(ast.walk(ast.parse(text))):
         for words, changed in _changes(node):
             fresh = ast.parse(text)
-            old = list(ast.walk(fresh))[place]
+            old = next(itertools.islice(ast.walk(fresh), place, None))
             source = ast.unparse(ast.fix_missing_locations(_Put(old, changed).visit(fresh)))
             found.append(Mutant(file, len(found), getattr(node, "lineno", 0), words, source))
     return found

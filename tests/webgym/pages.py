@@ -13,7 +13,7 @@ from webgym.types import Action, InvalidAction, Node, Observation, Step
 
 HOST, OTHER = "pages.localhost", "other.localhost"
 
-Page = str | tuple[int, Mapping[str, str], str]
+Page = str | tuple[int, Mapping[str, str], str | bytes]
 """HTML, or status, headers and body."""
 
 
@@ -78,7 +78,7 @@ class PageSite:
         given = {"content-type": "text/html; charset=utf-8", **given}
         pairs = [(name.encode(), value.encode()) for name, value in given.items()]
         await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": text.encode()})
+        await send({"type": "http.response.body", "body": text.encode() if isinstance(text, str) else text})
 
 
 SITE, OTHER_SITE = PageSite(HOST), PageSite(OTHER)

@@ -9,6 +9,34 @@ from webgym.types import Back, Click, Goto, Scroll, Type, Wait
 
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
 
+
+def large_program(functions: int = 100, additions: int = 4000) -> bytes:
+    """A WebAssembly module (binary format 1) that takes a while to compile: functions f0, f1, ... that add numbers."""
+
+    def size(number: int) -> bytes:  # unsigned LEB128
+        out = bytearray()
+        while number > 127:
+            out.append(number & 127 | 128)
+            number >>= 7
+        return bytes([*out, number])
+
+    def listed(*items: bytes) -> bytes:
+        return size(len(items)) + b"".join(items)
+
+    def section(kind: int, content: bytes) -> bytes:
+        return bytes([kind]) + size(len(content)) + content
+
+    body = b"\x00\x41\x00" + b"\x41\x01\x6a" * additions + b"\x0b"  # no locals; i32.const 0; (i32.const 1; i32.add) ...; end
+    exports = [size(len(name)) + name + b"\x00" + size(i) for i, name in ((i, b"f%d" % i) for i in range(functions))]
+    return b"".join((
+        b"\0asm\x01\0\0\0",
+        section(1, listed(b"\x60\x00\x01\x7f")),  # one type: () -> i32
+        section(3, listed(*[b"\x00"] * functions)),
+        section(7, listed(*exports)),
+        section(10, listed(*[size(len(body)) + body] * functions)),
+    ))  # fmt: skip
+
+
 IN_THE_TURN = {
     "a transition of width": (
         "<style>#b{width:90px;transition:width .25s}</style><div id=b>box</div><script>"
@@ -118,6 +146,22 @@ IN_THE_TURN = {
         "<script>act = () => { const r = new FileReader(); r.onload = () => say(r.result); r.readAsText(new Blob(['text'])) }</script>"
     ),
     "a digest": "<script>act = () => crypto.subtle.digest('SHA-1', new Uint8Array(3)).then(d => say(d.byteLength))</script>",
+    "a program that is compiled while it comes": (
+        "<script>act = async () => say(WebAssembly.Module.exports(await "
+        "WebAssembly.compileStreaming(fetch('/large.wasm'))).length)</script>"
+    ),
+    "a lock that another had": (
+        "<script>act = () => { navigator.locks.request('l', () => new Promise(r => setTimeout(r, 100))); "
+        "navigator.locks.request('l', () => say('locked')) }</script>"
+    ),
+    "a folder that is listed": (
+        "<script>act = async () => { const d = await navigator.storage.getDirectory(); await d.getFileHandle('f', {create: true}); "
+        "for await (const n of d.keys()) say(n) }</script>"
+    ),
+    "a worklet": (
+        "<script>act = async () => { const c = new OfflineAudioContext(1, 9, 44100); "
+        "await c.audioWorklet.addModule(URL.createObjectURL(new Blob(['1'], {type: 'text/javascript'}))); say('there') }</script>"
+    ),
     "a worker that waits": (
         "<script>act = () => { const w = new Worker(window.URL.createObjectURL(new Blob(['onmessage = e => "
         "setTimeout(() => postMessage(e.data + 1), 120)']))); w.onmessage = e => say(e.data); "
@@ -149,6 +193,7 @@ IN_THE_TURN = {
     ),
 }
 MORE = {
+    "/large.wasm": (200, {"content-type": "application/wasm"}, large_program()),
     "/row": "row",
     "/asks.js": "onmessage = async () => postMessage(await (await fetch('/row')).text())",
     "/dot.svg": (200, {"content-type": "image/svg+xml"}, "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
