@@ -12,6 +12,8 @@ STAMP  := $(VENV)/.installed
 TORCH  := $(shell grep -o 'torch==[0-9.]*' pyproject.toml)
 # Where there is no GPU, point pip at a CPU build of torch (several GB less): make venv TORCH_ARGS='--index-url <PyTorch CPU wheels>'
 TORCH_ARGS ?=
+# A list of packages with their hashes, to install those and no others: make venv LOCK=docker/requirements.txt
+LOCK   ?=
 BROWSERGYM        ?= .venv-browsergym
 BROWSERGYM_PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -35,7 +37,8 @@ $(PY):
 $(STAMP): pyproject.toml | $(PY)
 	@echo "installing into $(VENV): a few minutes the first time"
 	@command -v nvidia-smi >/dev/null || $(PY) -m pip install -qq --disable-pip-version-check $(TORCH) $(TORCH_ARGS)
-	$(PY) -m pip install -qq --disable-pip-version-check -e '.[dev]'
+	$(if $(LOCK),$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $(LOCK))
+	$(PY) -m pip install -qq --disable-pip-version-check $(if $(LOCK),--no-deps --no-build-isolation) -e '.[dev]'
 	@touch $@
 
 venv: $(STAMP)  ## the virtual environment with everything in it
@@ -240,6 +243,13 @@ wheel: $(STAMP)  ## dist/*.whl
 
 sbom: $(STAMP)  ## dist/sbom.cdx.json: every package that an installed WebGym consists of, with version, licence and hash (CycloneDX)
 	$(PY) -m benchmarks.sbom $(ARGS)
+
+# torch is left out, because its build is chosen by TORCH_ARGS; editables is what hatchling builds with.
+lock: $(STAMP)  ## docker/requirements.txt: every package of the images with its hashes (all but torch), for each platform
+	$(PY) -m pip install -qq --disable-pip-version-check uv
+	echo "$(TORCH); sys_platform == 'never'" > $(VENV)/override.txt
+	echo editables | $(VENV)/bin/uv pip compile -q pyproject.toml - --extra dev --universal --python-version 3.11 --generate-hashes \
+		--overrides $(VENV)/override.txt --no-emit-package torch --no-annotate --custom-compile-command 'make lock' -o docker/requirements.txt $(ARGS)
 
 release: wheel sbom  ## the wheel with its list of packages and their checksums
 	cd dist && sha256sum *.whl sbom.cdx.json > SHA256SUMS && cat SHA256SUMS

@@ -1,5 +1,7 @@
 # Browsers for a model that runs elsewhere: evaluates what OPENAI_BASE_URL serves. docker build -f docker/worker.Dockerfile -t webgym-worker .
-FROM python:3.12-slim-bookworm
+# Name it by the digest that your registry shows, to build the same image again: --build-arg BASE=python@sha256:...
+ARG BASE=python:3.12-slim-bookworm
+FROM $BASE
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends chromium chromium-sandbox fonts-liberation git make \
     && rm -rf /var/lib/apt/lists/* \
@@ -8,7 +10,7 @@ USER webgym
 WORKDIR /home/webgym/app
 COPY --chown=webgym . .
 ARG TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
-RUN make venv TORCH_ARGS="$TORCH_ARGS"
+RUN make venv LOCK=docker/requirements.txt TORCH_ARGS="$TORCH_ARGS"
 RUN make browser
 ENV MODEL=""
 CMD ["make", "eval-server"]
