@@ -27,7 +27,7 @@
     };
     kit.holds = () => held.size;
   }
-  const then = Promise.prototype.then;
+  const then = Promise.prototype.then, resolved = Promise.resolve.bind(Promise);
   const kept = (native) => function (...given) {
     const release = kit.hold();
     try {
@@ -62,6 +62,15 @@
   for (const [owner, names] of Object.entries(METHODS)) for (const name of names) kit.wrap(globalThis[owner]?.prototype, name, kept);
   kit.wrap(globalThis, "createImageBitmap", kept);
   for (const name of ["compile", "instantiate"]) kit.wrap(globalThis.WebAssembly, name, kept);
+  // Until the answer of a site is there, the browser's own waiting for it holds the time.
+  const streamed = (native) => function (source, ...given) {
+    let release = () => {};
+    const there = then.call(resolved(source), (response) => { release = kit.hold(); return response; });
+    const promise = native.call(this, there, ...given), over = () => release();
+    then.call(promise, over, over);
+    return promise;
+  };
+  for (const name of ["compileStreaming", "instantiateStreaming"]) kit.wrap(globalThis.WebAssembly, name, streamed);
   const until = (target, types) => {
     const release = kit.hold();
     for (const type of types) kit.add.call(target, type, release);
