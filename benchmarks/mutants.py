@@ -111,10 +111,10 @@ def mutants(file: str) -> list[Mutant]:
 def lives(mutant: Mutant) -> bool:
     """True if no test notices the mutant."""
     with tempfile.TemporaryDirectory(prefix="webgym-mutant-") as folder:
-        top = mutant.file.partition("/")[0]
+        copied = ("webgym", mutant.file.partition("/")[0])  # webgym finds the tasks that lie beside itself
         for path in ROOT.iterdir():
-            if path.name == top:
-                shutil.copytree(path, Path(folder, top), ignore=shutil.ignore_patterns("__pycache__", "web", "node_modules"))
+            if path.name in copied:
+                shutil.copytree(path, Path(folder, path.name), ignore=shutil.ignore_patterns("__pycache__", "web", "node_modules"))
             elif not path.name.startswith(".") and path.name not in ("runs", "demos"):
                 Path(folder, path.name).symlink_to(path)
         Path(folder, mutant.file).write_text(mutant.source, "utf-8")
