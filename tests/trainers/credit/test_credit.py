@@ -222,8 +222,9 @@ def test_values_must_fit_their_turns() -> None:
         c.turn_values(None, many)
     with pytest.raises(ValueError, match=r"values for \[2, 1\] turns, got \[1, 2\]"):
         c.turn_values(c.Values([np.zeros(1), np.zeros(2)]), many)
-    with pytest.raises(ConfigError, match="bootstrap_at_limit"):
-        c.final_values(c.Values([np.zeros(2), np.zeros(1)]), many)
+    for none in (None, c.Values([np.zeros(2), np.zeros(1)])):
+        with pytest.raises(ConfigError, match="bootstrap_at_limit"):
+            c.final_values(none, many)
     assert c.final_values(c.Values([np.zeros(2), np.zeros(1)], final=[0.3, 0.4]), many) == [0.0, 0.4]
 
 
