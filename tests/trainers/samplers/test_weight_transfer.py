@@ -215,7 +215,7 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("stop", [pytest.param(stop, marks=pytest.mark.slow) if stop == "stuck" else stop for stop in STOPS])
+@pytest.mark.parametrize("stop", [pytest.param(stop, marks=pytest.mark.slow) if stop != "killed" else stop for stop in STOPS])
 def test_a_single_server_that_fails_ends_in_one_sentence(running: list[Process], tiny: PolicyModel, tmp_path: Path, stop: str) -> None:
     set_, words = STOPS[stop]
     deadline_s = 3.0 if stop == "more workers than join" else 12.0  # what must happen before it takes a moment

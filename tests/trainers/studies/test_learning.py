@@ -57,6 +57,7 @@ def grid(tmp_path_factory):
     return folder / "small.toml"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # nine short runs and a process of its own
 def test_a_study_that_is_killed_loses_no_finished_cell(grid, tmp_path):
     code = (

@@ -433,7 +433,7 @@ def make():
     return gym.make(CLICK)
 
 
-@pytest.mark.parametrize("kind", ["sync", "async", "async without shared memory"])
+@pytest.mark.parametrize("kind", ["sync", "async", pytest.param("async without shared memory", marks=pytest.mark.slow)])
 def test_vectors_with_default_arguments(kind):
     with warnings.catch_warnings():
         warnings.filterwarnings("error")

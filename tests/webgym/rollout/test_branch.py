@@ -61,7 +61,7 @@ def test_estimates():
 @pytest.mark.parametrize("gamma", [1.0, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_continuations_come_to_the_exact_values(arena, recorded, gamma):
     exact = registry.task(TASK).exact(SEED, lambda asked: [chances_of(*question) for question in asked], gamma)
-    found = truths(arena.collect, Writer(), recorded, 150, gamma)
+    found = truths(arena.collect, Writer(), recorded, 80, gamma)
     gaps = []
     for x, turns in zip(recorded, found, strict=True):
         assert sorted(turns) == list(range(len(x)))

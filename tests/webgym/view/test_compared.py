@@ -137,7 +137,7 @@ def test_a_trainer_that_died_is_said_to_be_gone(viewer, tmp_path: Path) -> None:
 PLACES = ("", "run/a", "run/a?with=b", "run/a/episodes", "run/a/episode/iter-000001/1", "run/a/group/iter-000001/1", "run/a/live")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_nothing_serious_is_wrong_for_readers_of_screens(viewer, tmp_path: Path, scheme: str) -> None:
     for seed, name in enumerate("ab"):
         seeded(tmp_path / name, seed, (0.2, 0.8), iterations=2, pictures=True)
