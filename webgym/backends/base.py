@@ -8,7 +8,7 @@ is given to `AsyncWebEnv(backend=...)` and `Arena(backend=...)` as an object, or
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,6 +55,27 @@ class PageView:
     dialog: str = ""  # the kind of the dialog that waits for an answer: confirm or prompt
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """How an episode begins. What is not told here is told of the field of the same name of :class:`webgym.task.Task`.
+
+    The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there.
+    """
+
+    url: str  # of the first page
+    token: str
+    hosts: tuple[str, ...]
+    seed: int
+    clock_s: float
+    settle_ms: float
+    viewport: tuple[int, int]  # pixels, width and height
+    page_script: str | None = None
+    folder: Path | None = None  # with the files that may be uploaded
+    # There before the page's first script: cookies, and the local storage of the page's site. They may be secret.
+    cookies: Sequence[Mapping[str, Any]] = field(default=(), repr=False)  # :data:`webgym.sites.sign_in.Cookie`
+    storage: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 class Session(Protocol):
     """One agent's place on the web, which plays one episode after another. Every method may raise a Fault.
 
@@ -77,28 +98,8 @@ class Session(Protocol):
         """The address of the current page."""
         ...
 
-    async def begin(
-        self,
-        url: str,
-        *,
-        token: str,
-        hosts: tuple[str, ...],
-        seed: int,
-        clock_s: float,
-        settle_ms: float,
-        viewport: tuple[int, int],
-        page_script: str | None = None,
-        folder: Path | None = None,
-        cookies: Sequence[Mapping[str, Any]] = (),
-        storage: Mapping[str, str] | None = None,
-    ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`, None without one.
-
-        The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there. `folder`
-        holds the files that may be uploaded. `cookies` (:data:`webgym.sites.sign_in.Cookie`) and `storage` (the local storage of the page's
-        site) are there before the page's first script, and are given only where there are some. The other arguments are those of
-        :class:`webgym.task.Task`.
-        """
+    async def begin(self, start: Beginning) -> Mapping[str, object] | None:
+        """Clear all traces of the last episode, open the first page, and return the value of its `page_script`, None without one."""
         ...
 
     async def start_here(self) -> None:

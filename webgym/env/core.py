@@ -18,7 +18,7 @@ import numpy as np
 
 from webgym import backends
 from webgym import types as t
-from webgym.backends.base import Backend, Pool, Session, View
+from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
 from webgym.packs import registry
@@ -137,16 +137,19 @@ class AsyncWebEnv:
     async def _begin(self, session: Session, task: Task, seed: int, start: Start, entry: "entering.Entry") -> str:
         """Begin the episode in the session; the goal."""
         begun = await session.begin(
-            entry.url,
-            token=self._token,
-            hosts=task.hosts,
-            seed=seed,
-            clock_s=task.clock_s,
-            settle_ms=task.settle_ms,
-            viewport=task.viewport,
-            page_script=start.page_script,
-            folder=self._keep(start.files, task.clock_s),
-            **entry.given,
+            Beginning(
+                url=entry.url,
+                token=self._token,
+                hosts=task.hosts,
+                seed=seed,
+                clock_s=task.clock_s,
+                settle_ms=task.settle_ms,
+                viewport=task.viewport,
+                page_script=start.page_script,
+                folder=self._keep(start.files, task.clock_s),
+                cookies=entry.cookies,
+                storage=entry.storage,
+            )
         )
         if entry.steps is not None:
             await entering.walk_in(session, entry.steps, start.url, task)

@@ -20,7 +20,8 @@ class Entry:
     """The page on which a session begins, what it is given there, and the steps that lead to the start."""
 
     url: str
-    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # arguments of Session.begin, where there are any
+    cookies: Sequence[Mapping[str, Any]] = field(repr=False)
+    storage: Mapping[str, str] = field(repr=False)
     steps: Walk | None = None
 
 
@@ -33,9 +34,9 @@ async def enter(sites: Sequence[Site], leases: Mapping[str, Any], start: Start) 
     if way is not None and way.path:
         site, state = _site_of(sites, leases, start.url)
         cookies += await sign_in(site.app, state, start.url, way)
-    given = {**({"cookies": cookies} if cookies else {}), **({"storage": dict(start.storage)} if start.storage else {})}
     steps = way.steps() if way is not None and way.steps is not None else None
-    return Entry(urljoin(start.url, way.page) if way is not None and steps is not None else start.url, given, steps)
+    url = urljoin(start.url, way.page) if way is not None and steps is not None else start.url
+    return Entry(url, cookies, start.storage, steps)
 
 
 async def walk_in(session: Session, steps: Walk, url: str, task: Task) -> None:

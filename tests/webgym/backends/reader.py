@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from html import unescape
-from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx2
 import numpy as np
 
-from webgym.backends.base import Backend, Pool, Session, View
+from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.sites.gateway import Gateway
 from webgym.task import Site, Task
 from webgym.types import Action, Click, Node, Wait
@@ -52,24 +51,10 @@ class Reader:
     def url(self) -> str:
         return self._page.url
 
-    async def begin(
-        self,
-        url: str,
-        *,
-        token: str,
-        hosts: tuple[str, ...],
-        seed: int,
-        clock_s: float,
-        settle_ms: float,
-        viewport: tuple[int, int],
-        page_script: str | None = None,
-        folder: Path | None = None,
-        cookies: Sequence[Mapping[str, object]] = (),
-        storage: Mapping[str, str] | None = None,
-    ) -> Mapping[str, object] | None:
-        sites = httpx2.ASGITransport(app=self._gateway.episode(token), raise_app_exceptions=False)
+    async def begin(self, start: Beginning) -> Mapping[str, object] | None:
+        sites = httpx2.ASGITransport(app=self._gateway.episode(start.token), raise_app_exceptions=False)
         self._client = httpx2.AsyncClient(transport=sites, follow_redirects=True)
-        self._read(await self._client.get(url))
+        self._read(await self._client.get(start.url))
         return None
 
     async def start_here(self) -> None:

@@ -6,10 +6,9 @@ the browser answers does so too; a browser that no longer answers raises Browser
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +17,7 @@ from playwright.async_api import Page
 
 from webgym import types as t
 from webgym.backends import base
-from webgym.backends.base import PageView
+from webgym.backends.base import Beginning, PageView
 from webgym.backends.browser.acting import perform
 from webgym.backends.browser.changeover import Spent
 from webgym.backends.browser.chromium import lost_driver
@@ -44,6 +43,7 @@ MAX_TABS = 10
 MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
 EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
+BEGIN_S = 30.0  # for a first page, real seconds
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 
 
@@ -58,9 +58,7 @@ class Session:
         self._notices: list[str] = []
         self._broken = self._crashed = False
         self._viewport = VIEWPORT
-        self._hosts: tuple[str, ...] = ()
-        self._clock_s, self._seed, self._settle_ms = 0.0, 0, 500.0
-        self._folder: Path | None = None
+        self._start = Beginning(url="", token="", hosts=(), seed=0, clock_s=0.0, settle_ms=500.0, viewport=VIEWPORT)
         self._gifts = Gifts()
         self._played: Episode | None = None
         self._new_pages: list[Page] = []
@@ -145,73 +143,57 @@ class Session:
 
     # --- an episode --------------------------------------------------------------------------------------------------------
 
-    async def begin(
-        self,
-        url: str,
-        *,
-        token: str,
-        hosts: tuple[str, ...],
-        seed: int,
-        clock_s: float,
-        settle_ms: float,
-        viewport: tuple[int, int],
-        page_script: str | None = None,
-        folder: Path | None = None,
-        cookies: Sequence[Mapping[str, Any]] = (),
-        storage: Mapping[str, str] | None = None,
-        timeout_s: float = 30.0,
-    ) -> Mapping[str, object] | None:
-        """Clear all traces of the last episode, open `url`, and return the value of `page_script`. Raises BrowserFault, SiteFault."""
-        if allowed_address(url, hosts) is None:
-            raise SiteFault(f"the task cannot start: {not_allowed(url, hosts)}")
+    async def begin(self, start: Beginning) -> Mapping[str, object] | None:
+        """Clear all traces of the last episode, open the page, and return the value of its script. Raises BrowserFault, SiteFault."""
+        if allowed_address(start.url, start.hosts) is None:
+            raise SiteFault(f"the task cannot start: {not_allowed(start.url, start.hosts)}")
         self._episodes += 1
         await self._answer(None)
-        self._hosts, self._seed, self._clock_s, self._settle_ms, self._folder = hosts, seed, clock_s, settle_ms, folder
-        self._gifts = Gifts(cookies, storage or {})
+        self._start, self._gifts = start, Gifts(start.cookies, start.storage)
         try:
-            return await self._guard(self._begin(url, token, viewport, page_script), timeout_s)
+            return await self._guard(self._begin(start), BEGIN_S)
         except PageError as error:
             self._broken = True  # what keeps a page's time may keep that of the next one
-            raise BrowserFault(f"the start page {url} did not load: {error}") from error
+            raise BrowserFault(f"the start page {start.url} did not load: {error}") from error
 
-    async def _begin(self, url: str, token: str, viewport: tuple[int, int], page_script: str | None) -> Any:
+    async def _begin(self, start: Beginning) -> Any:
         try:
-            self.changeover.begin(url, self._hosts, self._tabs[0].page.url)
-            opening = self._open_page(url, token, viewport)
+            self.changeover.begin(start.url, start.hosts, self._tabs[0].page.url)
+            opening = self._open_page(start)
             await (opening if self.changeover.first else self.changeover.undisturbed(opening))
         except Spent as reason:
             await self._move(reason)
-            if self._gateway.episode(token).asked:
+            if self._gateway.episode(start.token).asked:
                 if self._gifts:
                     raise BrowserFault(
                         "the first page has to be opened anew, and what the browser was given belongs to the old one"
                     ) from reason
-                await self._gateway.renew(token)
-            await self._open_page(url, token, viewport)
+                await self._gateway.renew(start.token)
+            await self._open_page(start)
         tab = self.tab
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(page_script), tab.worlds.bare())
+        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(start.page_script), tab.worlds.bare())
         return begun
 
-    async def _open_page(self, url: str, token: str, viewport: tuple[int, int]) -> None:
+    async def _open_page(self, start: Beginning) -> None:
         """Clear all traces of the last episode and commit the first page of this one, which has not run then. Raises Spent."""
         tab, changeover = self._tabs[0], self.changeover
-        left, found = origin_of_url(tab.page.url), origin_of_url(url)
+        left, found = origin_of_url(tab.page.url), origin_of_url(start.url)
         self._tabs, self._current = [tab], 0
         self._new_pages.clear()
         self._notices.clear()
         self._clipboard.clear()
-        tab.settle_ms = self._settle_ms
-        if viewport != self._viewport:
-            await tab.page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
-            self._viewport = viewport
+        tab.settle_ms = start.settle_ms
+        if start.viewport != self._viewport:
+            await tab.page.set_viewport_size({"width": start.viewport[0], "height": start.viewport[1]})
+            self._viewport = start.viewport
         first = changeover.first
         await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
-        self._played = played = self._gateway.episode(token)
+        self._played = played = self._gateway.episode(start.token)
         played.streams.live = True
-        played.worker_hooks = partial(hook, self._clock_s, self._seed)
+        played.worker_hooks = partial(hook, start.clock_s, start.seed)
         tab.streams = played.streams
-        changeover.admit(played, url, self._gifts.cookies)
+        changeover.admit(played, start.url, self._gifts.cookies)
         tab.choosing, tab.chooser = False, None
         tab.pointer.forget()
         if first:
@@ -221,8 +203,8 @@ class Session:
         elif left != found and not tab.frames.controlled:  # another host's page has another process, whose time is the real one
             await self._go_ahead(f"{found}{BLANK}")
         await self._gifts.before(self._context)
-        await tab.navigate(url)
-        _, self._behind = await asyncio.gather(changeover.arrive(tab, url, self._hosts), tab.behind(AHEAD_MS / 2))
+        await tab.navigate(start.url)
+        _, self._behind = await asyncio.gather(changeover.arrive(tab, start.url, start.hosts), tab.behind(AHEAD_MS / 2))
         await self._gifts.within(tab)
 
     async def start_here(self) -> None:
@@ -236,7 +218,8 @@ class Session:
     async def _replace_hook(self) -> None:
         old = [self._hook.close()] if self._hook else []
         # Of the context, so that it is in place before a popup's first document runs.
-        new = [self._context.add_init_script(hook(self._clock_s, self._seed, self._profile.names))] if self._clock_s else []
+        clock_s, seed = self._start.clock_s, self._start.seed
+        new = [self._context.add_init_script(hook(clock_s, seed, self._profile.names))] if clock_s else []
         made = await asyncio.gather(*new, *old)
         self._hook = made[0] if new else None
 
@@ -413,24 +396,24 @@ class Session:
     # --- files, addresses, history ---------------------------------------------------------------------------------------------
 
     def episode_file(self, name: str) -> str:
-        if self._folder is None:
+        if self._start.folder is None:
             raise PageError(self._files())
-        path = next((path for path in self._folder.iterdir() if path.name == name), None)  # no path is made of an agent's text
+        path = next((path for path in self._start.folder.iterdir() if path.name == name), None)  # no path is made of an agent's text
         if path is None:
             raise PageError(f"there is no file {name[:200]!r}; {self._files()}")
         return str(path.resolve())
 
     def _files(self) -> str:
         """The files that can be uploaded, in words."""
-        if self._folder is None:
+        if self._start.folder is None:
             return "this task has no files to upload"
-        return f"the files are: {', '.join(sorted(path.name for path in self._folder.iterdir()))}"
+        return f"the files are: {', '.join(sorted(path.name for path in self._start.folder.iterdir()))}"
 
     def allowed(self, url: str) -> str:
         """`url` made absolute, if it lies within the task."""
-        address = allowed_address(url, self._hosts)
+        address = allowed_address(url, self._start.hosts)
         if address is None:
-            raise PageError(not_allowed(url, self._hosts))
+            raise PageError(not_allowed(url, self._start.hosts))
         return address
 
     async def history(self, step: int) -> None:
@@ -449,7 +432,7 @@ class Session:
 
     async def _add_tab(self, page: Page) -> None:
         tab = await self._profile.attach(page, self._shown)
-        tab.settle_ms = self._settle_ms
+        tab.settle_ms = self._start.settle_ms
         self._keep_tab(tab)
 
     def _keep_tab(self, tab: Tab) -> None:

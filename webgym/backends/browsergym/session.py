@@ -7,17 +7,16 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from webgym import types as t
 from webgym.actions import render
-from webgym.backends.base import PageView
+from webgym.backends.base import Beginning, PageView
 from webgym.backends.browsergym.place import WORKER, Place
 from webgym.errors import BrowserFault, HangFault, SiteFault
 from webgym.sites.gateway import Gateway
@@ -135,29 +134,15 @@ class BrowserGymSession:
         """The address of the current page."""
         return self._seen["url"]
 
-    async def begin(
-        self,
-        url: str,
-        *,
-        token: str,
-        hosts: tuple[str, ...],
-        seed: int,
-        clock_s: float,
-        settle_ms: float,
-        viewport: tuple[int, int],
-        page_script: str | None = None,
-        folder: Path | None = None,
-        cookies: Sequence[Mapping[str, Any]] = (),
-        storage: Mapping[str, str] | None = None,
-    ) -> Mapping[str, object]:
+    async def begin(self, start: Beginning) -> Mapping[str, object]:
         """Begin the episode of the task that the address names, by BrowserGym's own seed; its goal. Raises Fault."""
-        place = Place.of(url)
+        place = Place.of(start.url)
         if self._process is not None and (place.command, place.environment) != (self._place.command, self._place.environment):
             await self.close()
         if self._process is None:
             self._process = await Process.start(place)
         self._place, self._outcome = place, {}
-        answer = await self._process.ask(RESET_S, ask="reset", name=place.name, seed=seed, headless=self._headless)
+        answer = await self._process.ask(RESET_S, ask="reset", name=place.name, seed=start.seed, headless=self._headless)
         self._take(answer)
         return {"goal": answer["goal"]}
 

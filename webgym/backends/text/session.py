@@ -4,9 +4,8 @@ Requests go to the gateway in this process, without a socket. What an action doe
 the same page; an action that needs a layout, a second tab or a key that moves the focus is refused in words, where Chromium would do it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from webgym import types as t
 from webgym.actions.chords import NoKey, chord
-from webgym.backends.base import PageView
+from webgym.backends.base import Beginning, PageView
 from webgym.backends.text.plain import Control, PlainPage, read
 from webgym.errors import ConfigError, Fault, SiteFault
 from webgym.sites.address import allowed_address, not_allowed
@@ -69,30 +68,16 @@ class TextSession:
         """The address of the page that is shown."""
         return self._history[self._at]
 
-    async def begin(
-        self,
-        url: str,
-        *,
-        token: str,
-        hosts: tuple[str, ...],
-        seed: int,
-        clock_s: float,
-        settle_ms: float,
-        viewport: tuple[int, int],
-        page_script: str | None = None,
-        folder: Path | None = None,
-        cookies: Sequence[Mapping[str, Any]] = (),
-        storage: Mapping[str, str] | None = None,
-    ) -> None:
-        """Forget the last episode and open `url`; clock, seed and settling mean nothing to plain pages. Raises ConfigError, SiteFault."""
-        if page_script is not None:
+    async def begin(self, start: Beginning) -> None:
+        """Forget the last episode and open the page, to which clock, seed and settling mean nothing. Raises ConfigError, SiteFault."""
+        if start.page_script is not None:
             raise ConfigError("a task whose page runs a script has no text twin")
-        if folder is not None:
+        if start.folder is not None:
             raise ConfigError("a task with files to upload has no text twin")
-        if cookies or storage:
+        if start.cookies or start.storage:
             raise ConfigError("a task that begins with cookies or a storage has no text twin")
-        self._token, self._hosts, self._viewport = token, hosts, viewport
-        self._history, self._at = [await self._open(url)], 0
+        self._token, self._hosts, self._viewport = start.token, start.hosts, start.viewport
+        self._history, self._at = [await self._open(start.url)], 0
 
     async def start_here(self) -> None:
         """Let the current page be the first one of the episode."""
