@@ -175,8 +175,14 @@
       const { left, right, x, y } = edges;
       if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
       const beyond = rect.left + x >= right;
-      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n) || (beyond && w.scrollsAside(n))) return false;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n) || (beyond && w.scrollsAside(n)) || this.carriedIn(n, rect, edges)) return false;
       return true;
+    }
+    // Whether a turned box, which can be seen itself, scrolls what is outside into the view.
+    carriedIn(box, rect, { left, right, x, y }) {
+      const moves = w.carries(box), around = moves && w.rectOf(box);
+      if (!moves || around.right + x <= left || around.bottom + y <= 0 || around.left + x >= right) return false;
+      return rect.right + x + moves[1] > left && rect.bottom + y + moves[2] > 0 && rect.left + x + moves[0] < right;
     }
     // Where no scrolling brings what does not scroll.
     offView(rect, { width, height }) {
