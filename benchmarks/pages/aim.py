@@ -4,6 +4,7 @@ In frames that are turned or scaled, Playwright takes the middle of a thing for 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from playwright.async_api import CDPSession, ElementHandle
@@ -22,11 +23,12 @@ BRING = "(element, block) => element.scrollIntoView({ block, inline: block, beha
 
 
 def missed(deed: Deed, theirs: Seen) -> bool:
-    """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element or in it."""
+    """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself."""
     if deed.verb not in VERBS:
         return False
     events = [event for log in theirs.logs.values() for event in normal(log, deed.verb) if event[0] in POINTED]
-    return bool(events) and not any(inside(deed, target) for _, target, *_ in events)
+    others = [replace(deed, element=inner) for inner in deed.apart]
+    return bool(events) and not any(inside(deed, on) and not any(inside(other, on) for other in others) for _, on, *_ in events)
 
 
 async def press(reference: Reference, deed: Deed) -> bool:

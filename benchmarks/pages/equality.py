@@ -23,8 +23,8 @@ NORMALISATION = {
     "two points is no matter of the action. Hovering compares the thing that the pointer is over at the end.",
     "scrolling": "Scroll events, because both bring a thing into view before they act, to other places.",
     "point": "Pointer events in the element that is acted on count as on it, because the two may choose different points of it.",
-    "own point": "The middle of a thing, where another thing in it lies there that has a ref of its own: Playwright is then told a point of "
-    "the thing itself.",
+    "own point": "The middle of a thing, where another thing in it lies there that has a ref of its own. Playwright is then told a point "
+    "of the thing itself.",
     "keys of filling": "Of fill, key events, because Playwright inserts the text at once and WebGym types it. beforeinput and input on one "
     "target are one each, and what they insert is compared as the value that results.",
     "queued events": "toggle and close are compared without their place among the others, because the browser queues them.",

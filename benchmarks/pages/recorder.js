@@ -134,6 +134,7 @@
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1);
     seen.box = boxes.length > 0;
     seen.hit = seen.out = seen.over = 0;
+    const tops = new Set();                                // what lies on top where it shows
     seen.by = seen.middle = "";
     if (boxes.length) seen.middle = name(deepest(globalThis, boxes[0].left + boxes[0].width / 2, boxes[0].top + boxes[0].height / 2));
     for (const r of boxes)
@@ -142,9 +143,10 @@
           const x = r.left + r.width * a, y = r.top + r.height * b;
           if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) { seen.out++; continue; }
           const hit = deepest(globalThis, x, y);
-          if (hit && (holds(el, hit) || (el.labels && [...el.labels].some((l) => holds(l, hit))))) seen.hit++;
+          if (hit && (holds(el, hit) || (el.labels && [...el.labels].some((l) => holds(l, hit))))) { seen.hit++; tops.add(name(hit)); }
           else { seen.over++; if (hit && !holds(hit, el)) { seen.by ||= name(hit); seen.covered = true; } }
         }
+    seen.tops = [...tops];
     for (const [n, left, top] of before) n.scrollTo({ left, top, behavior: "instant" });
     return seen;
   };

@@ -161,7 +161,7 @@ OF_VERDICT = {
     "equal": "both pages saw the same events and have the same state",
     "both refuse": "neither acts: the thing is hidden, covered, disabled or inert",
     "Playwright refuses": "WebGym acts on the thing itself where Playwright does not",
-    "Playwright misses": "Playwright acts on something else, and does not see it; at a point of the thing that the referee finds, all is equal",
+    "Playwright misses": "Playwright acts on something else unawares; at a point of the thing that the referee finds, all is equal",
     "refused": "WebGym says in words why it does not act, where Playwright acts",
     "differs": "both act on the thing, and an event or a state differs",
     "wrong target": "something else was acted on",

@@ -7,7 +7,8 @@
   const ALIGNMENTS = ["center", "end", "start", "nearest"];
   const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
   const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
-  const GRID = [0.5, 0.3, 0.7, 0.1, 0.9], EDGES = [0.02, 0.98];
+  const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98], FINE = [...Array(16).keys()].map((i) => (i + 0.5) / 16);
+  const EDGE = 3;                                          // pixels, so near to whose border a person would hardly aim
   const MOST_BOXES = 20, MOST_POINTS = 12, MOST_TEXTS = 50;
   // What keeps a click to itself in a label (HTML: interactive content), so that the label's field hears nothing of it.
   const KEEPS = "a[href],button,input,select,textarea,label,details,iframe,object,embed,video[controls],audio[controls],img[usemap]";
@@ -87,24 +88,21 @@
     const boxes = boxesOf(el);
     return boxes.length && (tag(el) === "area" || !large(w.rectOf(el))) ? boxes[0] : w.rectOf(el);
   };
-  // Points of a thing, the likeliest first; the last ones lie at its edges, where a person would hardly aim.
+  // A point of a box, and whether it lies at its edge.
+  const spot = ({ left, top, width, height }, a, b) => [left + width * a, top + height * b, width * Math.min(a, 1 - a) < EDGE || height * Math.min(b, 1 - b) < EDGE];
+  // Points of a thing, the likeliest first.
   const pointsOf = function* (el) {
     const view = w.documentOf(el).defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
     const first = boxes[0] ?? w.rectOf(el);
-    for (const [a, b] of SPOTS) yield [first.left + first.width * a, first.top + first.height * b, false];
-    const shown = [];                                      // what shows of each box
-    for (const box of boxes) {
+    for (const [a, b] of SPOTS) yield spot(first, a, b);
+    for (const box of boxes) {                             // what shows of each box
       const left = Math.max(0, box.left), top = Math.max(0, box.top);
       const width = Math.min(view.innerWidth, box.right) - left, height = Math.min(view.innerHeight, box.bottom) - top;
-      if (width > 0 && height > 0) shown.push([left, top, width, height]);
+      if (width > 0 && height > 0) for (const b of GRID) for (const a of GRID) yield spot({ left, top, width, height }, a, b);
     }
-    for (const [left, top, width, height] of shown) for (const b of GRID) for (const a of GRID) yield [left + width * a, top + height * b, false];
-    const all = [...GRID, ...EDGES];
-    for (const [left, top, width, height] of shown)
-      for (const b of all) for (const a of all) if (EDGES.includes(a) || EDGES.includes(b)) yield [left + width * a, top + height * b, true];
   };
-  // Where the words of a thing stand that are not those of another thing in it.
-  const wordsOf = function* (el, things) {
+  // Where the words of a thing stand that are not those of another thing in it, and then points that lie closer to each other.
+  const besides = function* (el, things) {
     const inside = [...w.innerOf(el)];
     for (let looked = 0; inside.length && looked < MOST_TEXTS; looked++) {
       const n = inside.shift();
@@ -114,6 +112,7 @@
       range.selectNodeContents(n);
       for (const box of [...range.getClientRects()].filter(large).slice(0, MOST_BOXES)) yield [box.left + box.width / 2, box.top + box.height / 2, false];
     }
+    for (const box of boxesOf(el).slice(0, 3)) for (const b of FINE) for (const a of FINE) yield spot(box, a, b);
   };
   const within = (view, x, y) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight;
 
@@ -156,7 +155,7 @@
       }
       return null;
     };
-    const found = look(pointsOf(el)) ?? (parts.length && !own.length ? look(wordsOf(el, things)) : null);
+    const found = look(pointsOf(el)) ?? (parts.length && !own.length ? look(besides(el, things)) : null);
     if (found) return found;
     const known = [...own, ...parts, ...edges];
     if (!known.length) return null;
