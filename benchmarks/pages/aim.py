@@ -3,9 +3,9 @@
 In frames that are turned or scaled, Playwright takes the middle of a thing for another place than it is, and does not see that it misses.
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from playwright.async_api import CDPSession, ElementHandle
 from playwright.async_api import Error as PlaywrightError
@@ -18,17 +18,33 @@ Path = Sequence[tree.Step]
 VERBS = frozenset(("click", "double", "right", "hover"))
 """Actions at one point."""
 ALIGNMENTS = ("center", "start", "end")
-STEPS_PX = (32, 12)  # between the points that are tried, first over the whole view and then again
+STEPS_PX = (24, 8)  # between the points that are tried, and then again
+PLACE = """steps => {
+    const box = referee.at(steps).getBoundingClientRect();
+    const left = Math.max(0, box.left), top = Math.max(0, box.top);
+    return { left, top, right: Math.min(innerWidth, box.right), bottom: Math.min(innerHeight, box.bottom), x: scrollX, y: scrollY };
+}"""
 BRING = "(element, block) => element.scrollIntoView({ block, inline: block, behavior: 'instant' })"
 
 
 def missed(deed: Deed, theirs: Seen) -> bool:
     """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself."""
-    if deed.verb not in VERBS:
-        return False
-    events = [event for log in theirs.logs.values() for event in normal(log, deed.verb) if event[0] in POINTED]
     others = [replace(deed, element=inner) for inner in deed.apart]
-    return bool(events) and not any(inside(deed, on) and not any(inside(other, on) for other in others) for _, on, *_ in events)
+    pointed = _pointed(deed, theirs)
+    return bool(pointed) and not any(inside(deed, on) and not any(inside(other, on) for other in others) for on in pointed)
+
+
+def astray(deed: Deed, theirs: Seen) -> bool:
+    """The same, where nothing was on another thing in the element either."""
+    pointed = _pointed(deed, theirs)
+    return bool(pointed) and not any(inside(deed, on) for on in pointed)
+
+
+def _pointed(deed: Deed, theirs: Seen) -> list[str]:
+    """What the pointer was on, of an action at a point."""
+    if deed.verb not in VERBS:
+        return []
+    return [event[1] for log in theirs.logs.values() for event in normal(log, deed.verb) if event[0] in POINTED]
 
 
 async def press(reference: Reference, deed: Deed) -> bool:
@@ -55,12 +71,13 @@ async def _point(reference: Reference, element: ElementHandle, deed: Deed) -> tu
     cdp = await reference.page.context.new_cdp_session(reference.page)
     try:
         apart = [e.path for e in deed.apart]
+        outer = deed.element.path[: deed.element.path.index("F")] if "F" in deed.element.path else deed.element.path
         own = {number for number, e in (await tree.elements(cdp)).items() if _is_own(e.path, deed.element.path, apart)}
         for step in STEPS_PX:
             for alignment in ALIGNMENTS:
                 await element.evaluate(BRING, alignment)
                 await reference.settle()
-                hits = await _hits(reference, cdp, own, step)
+                hits = await _hits(reference, cdp, outer, own, step)
                 if hits:
                     return hits[len(hits) // 2]
     finally:
@@ -81,16 +98,18 @@ def _is_own(path: Path, thing: Path, apart: Collection[Path]) -> bool:
     return within(thing) and "F" not in path[len(thing) :] and not any(within(outer) for outer in apart)
 
 
-async def _hits(reference: Reference, cdp: CDPSession, own: Collection[int], step: int) -> list[tuple[float, float]]:
-    """The points of the view, one each `step` pixels, at which an element of `own` lies on top."""
-    size: dict[str, Any] = await reference.page.evaluate("({ x: scrollX, y: scrollY, width: innerWidth, height: innerHeight })")
-    found: list[tuple[float, float]] = []
-    for y in range(step // 2, size["height"], step):
-        for x in range(step // 2, size["width"], step):
-            try:
-                hit = await cdp.send("DOM.getNodeForLocation", {"x": x + round(size["x"]), "y": y + round(size["y"])})
-            except PlaywrightError:
-                continue  # nothing is drawn there
-            if hit["backendNodeId"] in own:
-                found.append((x, y))
-    return found
+async def _hits(reference: Reference, cdp: CDPSession, outer: Path, own: Collection[int], step: int) -> list[tuple[float, float]]:
+    """The points, one each `step` pixels of what is in view of the element at `outer`, at which an element of `own` lies on top."""
+    seen: dict[str, float] = await reference.page.evaluate(PLACE, list(outer))
+    across = range(round(seen["left"]) + step // 2, round(seen["right"]), step)
+    points = [(float(x), float(y)) for y in range(round(seen["top"]) + step // 2, round(seen["bottom"]), step) for x in across]
+
+    async def top(x: float, y: float) -> int | None:
+        try:
+            hit = await cdp.send("DOM.getNodeForLocation", {"x": round(x + seen["x"]), "y": round(y + seen["y"])})
+        except PlaywrightError:
+            return None  # nothing is drawn there
+        return int(hit["backendNodeId"])
+
+    tops = await asyncio.gather(*(top(x, y) for x, y in points))
+    return [point for point, hit in zip(points, tops, strict=True) if hit in own]

@@ -164,8 +164,9 @@
     el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1), [first] = boxes;
     if (!first || kindAt(first.left + first.width / 2, first.top + first.height / 2) !== "other") return null;
-    const found = [], parts = [...Array(24).keys()].map((i) => (i + 0.5) / 24);
-    for (const r of boxes) for (const b of parts) for (const a of parts) { const point = [r.left + r.width * a, r.top + r.height * b]; if (kindAt(...point) === "own") found.push(point); }
+    const partsOf = (size) => { const n = Math.min(150, Math.max(24, Math.ceil(size / 8))); return [...Array(n).keys()].map((i) => (i + 0.5) / n); };
+    const found = [];
+    for (const r of boxes) for (const b of partsOf(r.height)) for (const a of partsOf(r.width)) { const point = [r.left + r.width * a, r.top + r.height * b]; if (kindAt(...point) === "own") found.push(point); }
     if (!found.length) return null;
     const [x, y] = found[found.length >> 1], around = el.getBoundingClientRect(), style = getComputedStyle(el);
     return { x: x - around.left - parseFloat(style.borderLeftWidth), y: y - around.top - parseFloat(style.borderTopWidth) };

@@ -89,7 +89,8 @@ class Referee:
         sides = self._act(documents, path, deed), self._act_there(documents, path, deed)
         (our_error, ours), (their_error, theirs) = await asyncio.gather(*sides)
         told = equality.compare(deed, our_error, ours, their_error, theirs)
-        if told.verdict in ("wrong target", "differs") and not their_error and aim.missed(deed, theirs):
+        doubtful = aim.astray if told.verdict == "equal" else aim.missed  # both may have missed alike
+        if told.verdict in ("equal", "differs", "wrong target") and doubtful(deed, theirs):
             told = await self._aimed(documents, path, deed, ours, told)
         return of_deed(page.seed, deed, told, kinds(page, key_of(deed.element)))
 
