@@ -58,7 +58,9 @@
   const apart = (el, hit, things) => {
     for (let n = hit; n !== el && n && w.kindOf(n) === 1; n = above(n)) {
       if (things.has(n) || w.isFrame(n)) return true;
-      if (tag(n) === "label" && n.control) return n.control !== el && things.has(n.control);
+      const field = tag(n) === "label" ? n.control : null;
+      if (field === el) return false;
+      if (field && things.has(field)) return true;
     }
     return false;
   };

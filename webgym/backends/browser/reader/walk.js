@@ -219,13 +219,13 @@
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
       const held = this.host ? !w.FIELDS.has(this.host[0]) : this.wide.has(around.inside);
-      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && this.says(el, around.inside) && !w.authored(el) && !has(el, "title")) return null;
+      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && this.says(el, as, around.inside) && !w.authored(el) && !has(el, "title")) return null;
       return { control, as };
     }
-    // Whether a thing says all that the one around it says, which has no other name than that.
-    says(el, around) {
+    // Whether a thing says all that the one around it says. One with a use of its own still does not, where that has another name.
+    says(el, as, around) {
       const text = squash(w.textOf(el));
-      return text !== "" && text === squash(w.textOf(around)) && [text, ""].includes(squash(w.authored(around)));
+      return text !== "" && text === squash(w.textOf(around)) && (!w.alwaysActive(as) || [text, ""].includes(squash(w.authored(around))));
     }
     // A field that is clipped is still the keyboard's; another thing that is not seen is out of reach.
     unseen({ role, away, gone }) { return away || (gone && !(w.FIELDS.has(role) && w.alwaysActive(role))); }
