@@ -23,8 +23,8 @@ NORMALISATION = {
     "two points is no matter of the action. Hovering compares the thing that the pointer is over at the end.",
     "scrolling": "Scroll events, because both bring a thing into view before they act, to other places.",
     "point": "Pointer events in the element that is acted on count as on it, because the two may choose different points of it.",
-    "own point": "The middle of a thing, where another thing in it lies there that has a ref of its own. Playwright is then told a point "
-    "of the thing itself.",
+    "own point": "The middle of a thing, where a frame lies there, or another thing in it that has a ref of its own. Playwright is then "
+    "told a point of the thing itself.",
     "keys of filling": "Of fill, key events, because Playwright inserts the text at once and WebGym types it. beforeinput and input on one "
     "target are one each, and what they insert is compared as the value that results.",
     "queued events": "toggle and close are compared without their place among the others, because the browser queues them.",
@@ -168,13 +168,14 @@ async def _perform(reference: Reference, element: ElementHandle, deed: Deed) -> 
 
 
 async def _place(element: ElementHandle, deed: Deed) -> Position | None:
-    """The place in the element's box to press, where another thing in it that has a ref lies in the middle.
+    """The place in the element's box to press, where another thing in it that has a ref, or a frame, lies in the middle.
 
     None for the middle, also where no point of the element itself was found.
     """
     start = len(deed.element.path)
     inner = [e.path[start:] for e in deed.apart if "F" not in e.path[start:]]
-    return await element.evaluate(OWN, inner) if deed.apart else None
+    framed = any(e.tag in FRAMES for e in deed.element.below)
+    return await element.evaluate(OWN, inner) if inner or framed else None
 
 
 async def _select(element: ElementHandle, deed: Deed) -> None:
@@ -197,6 +198,7 @@ async def _select(element: ElementHandle, deed: Deed) -> None:
 Event = tuple[Any, ...]
 MOVING = frozenset(("mouseover", "scroll", "dragenter", "dragover", "dragleave", "pointercancel", "cancel"))
 QUEUED = frozenset(("toggle", "close"))
+FRAMES = frozenset(("IFRAME", "FRAME", "OBJECT", "EMBED"))
 POINTED = frozenset(("pointerdown", "pointerup", "mousedown", "mouseup", "click", "dblclick", "auxclick", "contextmenu", "over"))
 KEYS = frozenset(("keydown", "keypress", "keyup"))
 HIT = frozenset(("click", "dblclick", "auxclick", "contextmenu", "mousedown", "keydown", "input", "change"))
