@@ -7,7 +7,7 @@
   const ALIGNMENTS = ["center", "end", "start", "nearest"];
   const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
   const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
-  const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98], FINE = [...Array(16).keys()].map((i) => (i + 0.5) / 16);
+  const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98];
   const EDGE = 3;                                          // pixels, so near to whose border a person would hardly aim
   const MOST_BOXES = 20, MOST_POINTS = 12, MOST_TEXTS = 50;
   // What keeps a click to itself in a label (HTML: interactive content), so that the label's field hears nothing of it.
@@ -103,6 +103,10 @@
       if (width > 0 && height > 0) for (const b of GRID) for (const a of GRID) yield spot({ left, top, width, height }, a, b);
     }
   };
+  const finely = (size) => {                               // the middles of equal parts, of 12 pixels or more where these are many
+    const n = Math.min(40, Math.max(8, Math.ceil(size / 12)));
+    return Array.from({ length: n }, (_, i) => (i + 0.5) / n);
+  };
   // Where the words of a thing stand that are not those of another thing in it, and then points that lie closer to each other.
   const besides = function* (el, things) {
     const inside = [...w.innerOf(el)];
@@ -114,7 +118,7 @@
       range.selectNodeContents(n);
       for (const box of [...range.getClientRects()].filter(large).slice(0, MOST_BOXES)) yield [box.left + box.width / 2, box.top + box.height / 2, false];
     }
-    for (const box of boxesOf(el).slice(0, 3)) for (const b of FINE) for (const a of FINE) yield spot(box, a, b);
+    for (const box of boxesOf(el).slice(0, 3)) for (const b of finely(box.height)) for (const a of finely(box.width)) yield spot(box, a, b);
   };
   const within = (view, x, y) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight;
 

@@ -42,6 +42,8 @@ NESTED: dict[str, str] = {
     "a field and its label in a card": f"<div id=o onclick='' {WIDE}>Outer <label id=i><input type=checkbox>Inner {LONG}</label></div>",
     "a thing that fills all but a strip": f"<ul id=o tabindex=0 aria-label=Outer style='width:400px; padding:0'>"
     f"<li id=i tabindex=0 role=option style='width:376px; display:block'>Inner {LONG}</li></ul>",
+    "things in a list, beside whose marks it shows": "<ul id=o role=listbox tabindex=0 aria-label=Outer>"
+    "<li id=i tabindex=0 role=option>Inner<li tabindex=0 role=option>Other</ul>",
     "a thing that fills all but the words": "<div id=o onclick='' style='position:relative; width:400px; height:60px; cursor:pointer'>Outer"
     f"<button id=i style='position:absolute; inset:20px 0 0 0'>Inner {LONG}</button></div>",
     "a thing in a root": f"<a id=o href=#o>Outer {ROOTED.format('open')}</a>",
