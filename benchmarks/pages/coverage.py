@@ -20,7 +20,7 @@ REASONS = {
     "label": "its label has a ref, and a click on that is a click on it",
     "host": "it is the host of a control that has a ref",
     "part": "the browser drew it as a part of a control, which is judged in its stead",
-    "twin": "an element around or inside it has a ref, the same name and nothing else to act on",
+    "twin": "an element around or inside it has a ref, the same name, or the same words where it has none, and nothing else to act on",
     "box": "it has nothing to act on but what it holds: it scrolls, or is a dialog or a composite widget or item whose parts have refs",
     "idle": "only a script can focus it; it has no role of a control, no listener and no words of its own",
     "cut": "the observation was cut at its limit",
@@ -98,10 +98,14 @@ async def _twin(ours: Ours, node: AxNode, element: Element, with_ref: Mapping[in
     if len(inside) == 1 and texts.get(with_ref[inside[0].id]) == node.name and not _own(element):
         return True
     above = next((e for e in element.around if e.id in with_ref), None)
-    if above is None or inside or texts.get(with_ref[above.id]) != node.name:
+    if above is None or inside or texts.get(with_ref[above.id]) != (node.name or element.words):
         return False
-    middle = str((await ours.sight(above.id)).get("middle", ""))
-    return middle == element.name or middle.startswith((f"{element.name}/", f"{element.name}^"))
+    seen = await ours.sight(above.id)
+
+    def on_it(name: str) -> bool:
+        return name == element.name or name.startswith((f"{element.name}/", f"{element.name}^"))
+
+    return on_it(seen.get("middle", "")) or (bool(seen.get("tops")) and all(map(on_it, seen["tops"])))
 
 
 def _own(element: Element) -> bool:
@@ -132,7 +136,7 @@ async def _unseen(ours: Ours, element: Element, node: AxNode) -> tuple[str, str]
     silent = node.role not in ACTED_ON and element.attributes.get("tabindex", "0").startswith("-") and not element.text
     if silent and not await ours.listens(element.id):
         return "idle", ""
-    return "", ", ".join(f"{name} {value}" for name, value in seen.items() if name not in ("name",))
+    return "", ", ".join(f"{name} {value}" for name, value in seen.items() if name not in ("name", "tops"))
 
 
 def _of_sight(seen: Mapping[str, object]) -> str:

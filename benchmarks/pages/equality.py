@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from playwright.async_api import ElementHandle
+from playwright.async_api import ElementHandle, Position
 from playwright.async_api import Error as PlaywrightError
 
 from benchmarks.pages.ours import FILES
@@ -13,13 +13,18 @@ from benchmarks.pages.reference import Reference, Seen, cause
 from benchmarks.pages.tree import Element
 from webgym import types as t
 
-Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "both refuse", "no copy", "unseen"]
+Verdict = Literal["equal", "wrong target", "silent miss", "differs", "refused", "Playwright refuses", "Playwright misses", "both refuse",
+                  "no copy", "unseen"]  # fmt: skip
+
+OWN = "(element, inner) => globalThis.referee ? referee.own(element, inner) : null"
 
 NORMALISATION = {
     "movement": "mouseover, and of drags dragenter, dragover, dragleave and pointercancel on the way. How often the pointer moves between "
     "two points is no matter of the action. Hovering compares the thing that the pointer is over at the end.",
     "scrolling": "Scroll events, because both bring a thing into view before they act, to other places.",
     "point": "Pointer events in the element that is acted on count as on it, because the two may choose different points of it.",
+    "own point": "The middle of a thing, where a frame lies there, or another thing in it that has a ref of its own. Playwright is then "
+    "told a point of the thing itself.",
     "keys of filling": "Of fill, key events, because Playwright inserts the text at once and WebGym types it. beforeinput and input on one "
     "target are one each, and what they insert is compared as the value that results.",
     "queued events": "toggle and close are compared without their place among the others, because the browser queues them.",
@@ -39,6 +44,7 @@ class Deed:
     element: Element
     text: str = ""
     other: tuple[int, Element] | None = None
+    apart: tuple[Element, ...] = ()  # in the element, those that have refs of their own
 
     def action(self) -> t.Action:
         """The action as an agent says it."""
@@ -80,6 +86,12 @@ PRESSED = ("Enter", " ", "a", "Tab", "ArrowDown", "Escape", "Backspace", "Home")
 
 def deeds(rng: random.Random, ref: int, element: Element, refs: Mapping[int, Element]) -> list[Deed]:
     """The actions that make sense on an element, most usual first, drawn by its tag alone."""
+    ids = {other.id for other in refs.values()}
+    apart = tuple(inner for inner in element.below if inner.id in ids)
+    return [replace(deed, apart=apart) for deed in _possible(rng, ref, element, refs)]
+
+
+def _possible(rng: random.Random, ref: int, element: Element, refs: Mapping[int, Element]) -> list[Deed]:
     kind = element.attributes.get("type", "text").lower() if element.tag == "INPUT" else ""
     key = rng.choice(PRESSED).replace(" ", "Space")
     if element.tag == "OPTION":  # Playwright has no action for a suggestion of a datalist
@@ -127,13 +139,13 @@ async def theirs(reference: Reference, deed: Deed) -> str | None:
 async def _perform(reference: Reference, element: ElementHandle, deed: Deed) -> None:
     match deed.verb:
         case "click":
-            await element.click()
+            await element.click(position=await _place(element, deed))
         case "double":
-            await element.dblclick()
+            await element.dblclick(position=await _place(element, deed))
         case "right":
-            await element.click(button="right")
+            await element.click(button="right", position=await _place(element, deed))
         case "hover":
-            await element.hover()
+            await element.hover(position=await _place(element, deed))
         case "fill":
             await element.fill(deed.text)
         case "press":
@@ -153,6 +165,17 @@ async def _perform(reference: Reference, element: ElementHandle, deed: Deed) -> 
             await target.hover()
             await target.hover()  # the first move begins the drag, the second is over the target
             await reference.page.mouse.up()
+
+
+async def _place(element: ElementHandle, deed: Deed) -> Position | None:
+    """The place in the element's box to press, where another thing in it that has a ref, or a frame, lies in the middle.
+
+    None for the middle, also where no point of the element itself was found.
+    """
+    start = len(deed.element.path)
+    inner = [e.path[start:] for e in deed.apart if "F" not in e.path[start:]]
+    framed = any(e.tag in FRAMES for e in deed.element.below)
+    return await element.evaluate(OWN, inner) if inner or framed else None
 
 
 async def _select(element: ElementHandle, deed: Deed) -> None:
@@ -175,6 +198,7 @@ async def _select(element: ElementHandle, deed: Deed) -> None:
 Event = tuple[Any, ...]
 MOVING = frozenset(("mouseover", "scroll", "dragenter", "dragover", "dragleave", "pointercancel", "cancel"))
 QUEUED = frozenset(("toggle", "close"))
+FRAMES = frozenset(("IFRAME", "FRAME", "OBJECT", "EMBED"))
 POINTED = frozenset(("pointerdown", "pointerup", "mousedown", "mouseup", "click", "dblclick", "auxclick", "contextmenu", "over"))
 KEYS = frozenset(("keydown", "keypress", "keyup"))
 HIT = frozenset(("click", "dblclick", "auxclick", "contextmenu", "mousedown", "keydown", "input", "change"))

@@ -91,8 +91,8 @@
     for (;;) { const inner = el && hidden.get(el)?.activeElement; if (!inner) break; el = inner; }
     return name(el);
   };
-  const at = (steps) => {                                  // the element at a path of children's numbers, "S" for a shadow root
-    let node = document.documentElement;
+  const at = (steps, start = document.documentElement) => {  // the element at a path of children's numbers, "S" for a shadow root
+    let node = start;
     for (const step of steps) node = step === "S" ? hidden.get(node) ?? node?.shadowRoot : node?.children?.[step];
     return node ?? null;
   };
@@ -134,6 +134,7 @@
     const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1);
     seen.box = boxes.length > 0;
     seen.hit = seen.out = seen.over = 0;
+    const tops = new Set();                                // what lies on top where it shows
     seen.by = seen.middle = "";
     if (boxes.length) seen.middle = name(deepest(globalThis, boxes[0].left + boxes[0].width / 2, boxes[0].top + boxes[0].height / 2));
     for (const r of boxes)
@@ -142,15 +143,37 @@
           const x = r.left + r.width * a, y = r.top + r.height * b;
           if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) { seen.out++; continue; }
           const hit = deepest(globalThis, x, y);
-          if (hit && (holds(el, hit) || (el.labels && [...el.labels].some((l) => holds(l, hit))))) seen.hit++;
+          if (hit && (holds(el, hit) || (el.labels && [...el.labels].some((l) => holds(l, hit))))) { seen.hit++; tops.add(name(hit)); }
           else { seen.over++; if (hit && !holds(hit, el)) { seen.by ||= name(hit); seen.covered = true; } }
         }
+    seen.tops = [...tops];
     for (const [n, left, top] of before) n.scrollTo({ left, top, behavior: "instant" });
     return seen;
   };
 
+  // The place in a thing's box, as {x, y} inside of its border, of a point at which nothing of `inner` lies on top: paths, from the thing on, to
+  // other things in it. Null where nothing of them lies in the middle, or on all of it that shows.
+  const own = (el, inner) => {
+    const others = inner.map((steps) => at(steps, el));
+    const kindAt = (x, y) => {
+      const hit = deepest(globalThis, x, y);
+      if (!hit || !holds(el, hit)) return "";
+      for (let n = hit; n !== el; n = up(n)) if (others.includes(n) || (n.tagName === "LABEL" && others.includes(n.control)) || /^(IFRAME|FRAME|OBJECT|EMBED)$/.test(n.tagName)) return "other";
+      return "own";
+    };
+    el.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+    const boxes = [...el.getClientRects()].filter((r) => r.width >= 1 && r.height >= 1), [first] = boxes;
+    if (!first || kindAt(first.left + first.width / 2, first.top + first.height / 2) !== "other") return null;
+    const partsOf = (size) => { const n = Math.min(150, Math.max(24, Math.ceil(size / 8))); return [...Array(n).keys()].map((i) => (i + 0.5) / n); };
+    const found = [];
+    for (const r of boxes) for (const b of partsOf(r.height)) for (const a of partsOf(r.width)) { const point = [r.left + r.width * a, r.top + r.height * b]; if (kindAt(...point) === "own") found.push(point); }
+    if (!found.length) return null;
+    const [x, y] = found[found.length >> 1], around = el.getBoundingClientRect(), style = getComputedStyle(el);
+    return { x: x - around.left - parseFloat(style.borderLeftWidth), y: y - around.top - parseFloat(style.borderTopWidth) };
+  };
+
   const note = (what, node) => log.push(["handler", called(node), what, true]);
   const take = () => { const taken = log; log = []; call(); return { log: taken, state: state(), focus: focused(), url: location.pathname + location.hash }; };
-  globalThis.referee = { take, at, sight, note, name, clear: () => { log = []; } };
+  globalThis.referee = { take, at, sight, own, note, name, clear: () => { log = []; } };
   watch(globalThis);
 })();

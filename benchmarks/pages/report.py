@@ -13,8 +13,9 @@ from benchmarks.pages.equality import NORMALISATION
 from benchmarks.pages.referee import Finding
 
 DIMENSIONS = ("control", "label", "listener", "layout", "veil", "frame", "shadow")
-VERDICTS = ("equal", "both refuse", "Playwright refuses", "refused", "differs", "wrong target", "silent miss", "no copy", "unseen")
-GOOD = frozenset((*REASONS, "equal", "both refuse"))
+VERDICTS = ("equal", "both refuse", "Playwright refuses", "Playwright misses", "refused", "differs", "wrong target", "silent miss",
+            "no copy", "unseen")  # fmt: skip
+GOOD = frozenset((*REASONS, "equal", "both refuse", "Playwright misses"))
 FORBIDDEN = ("unexplained", "wrong target", "silent miss")
 MARKS = ("<!-- figures: written by `make bench-pages` -->", "<!-- end of figures -->")
 MOST_ROWS = 12  # of a table of causes
@@ -160,6 +161,7 @@ OF_VERDICT = {
     "equal": "both pages saw the same events and have the same state",
     "both refuse": "neither acts: the thing is hidden, covered, disabled or inert",
     "Playwright refuses": "WebGym acts on the thing itself where Playwright does not",
+    "Playwright misses": "Playwright acts on something else unawares; at a point of the thing that the referee finds, all is equal",
     "refused": "WebGym says in words why it does not act, where Playwright acts",
     "differs": "both act on the thing, and an event or a state differs",
     "wrong target": "something else was acted on",

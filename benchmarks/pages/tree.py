@@ -49,6 +49,11 @@ class Element:
             yield from child.below
 
     @property
+    def words(self) -> str:
+        """All text in it, white space collapsed."""
+        return " ".join(e.text for e in (self, *self.below) if e.text)
+
+    @property
     def label(self) -> "Element | None":
         """The label around it or for it."""
         near = next((above for above in self.around if above.tag == "LABEL"), None)

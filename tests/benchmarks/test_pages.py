@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.pages import components, report
+from benchmarks.pages import aim, components, report
 from benchmarks.pages.equality import Deed, compare, normal
-from benchmarks.pages.generator import HOST, Page, Part, draw, kinds, render, smaller
+from benchmarks.pages.generator import HOST, Page, Part, draw, kinds, render, script, smaller
 from benchmarks.pages.parts import CONTROLS
-from benchmarks.pages.referee import Finding, judge_all
+from benchmarks.pages.referee import Finding, Referee, judge_all, read
 from benchmarks.pages.reference import Seen
 from benchmarks.pages.tree import Element
 from tests.webgym.pages import run
 from webgym.errors import UsageError
+from webgym.types import MouseClick
 
 pytestmark = pytest.mark.slow  # whole pages against a second browser: a minute on two cores
 
@@ -135,6 +136,18 @@ def test_keys_of_filling_are_left_out_and_other_targets_are_not():
     assert compare(fill, "", saw(*[[e[0], "k9", *e[2:]] for e in typed]), "", saw(*inserted)).verdict == "wrong target"
 
 
+def test_playwright_misses_where_nothing_came_to_the_element_itself():
+    outer = Element(1, "A", {"data-k": "k1"}, (1, 0))
+    inner = Element(2, "BUTTON", {"data-k": "k1b"}, (1, 0, 0), outer)
+    outer.children.append(inner)
+    deed = Deed("click", 0, outer, apart=(inner,))
+    for targets, wanted in {("k1",): False, ("k2",): True, ("k1b",): True, ("k1b", "k2"): True, ("k1/b", "k2"): False, (): False}.items():
+        told = saw(*[event("mousedown", target) for target in targets])
+        assert aim.missed(deed, told) is wanted
+        assert aim.astray(deed, told) is (targets == ("k2",))
+    assert not aim.missed(replace(deed, verb="press"), saw(event("keydown", "k2")))
+
+
 def test_refusals_are_told_apart():
     assert compare(CLICK, "element #0 is hidden", saw(), "", saw(event("click"))).verdict == "refused"
     assert compare(CLICK, "", saw(event("click")), "not enabled", saw()).verdict == "Playwright refuses"
@@ -183,6 +196,65 @@ def test_there_are_pages_of_thirty_libraries():
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------------
+
+
+def within(part: Part, *around: tuple[str, str]) -> Page:
+    """A page of one part, in these, from the outside in."""
+    for kind, name in reversed(around):
+        part = Part(kind, name, (part,))
+    return Page(1, (part,))
+
+
+# Plain Playwright presses what covers half of the frame around, and sees no miss.
+ASTRAY = within(
+    Part("control", "div", listener="direct", label="labelledby"),
+    ("frame", "scaled"), ("veil", "half covered"), ("layout", "rtl"), ("frame", "same"),
+)  # fmt: skip
+
+
+async def verdicts(page: Page) -> dict[str, str]:
+    """The verdict on each action on the page's one thing."""
+    referee = await Referee.open(None)
+    try:
+        return {finding.verb: finding.verdict for finding in await referee.judge(page) if finding.sort == "deed"}
+    finally:
+        await referee.close()
+
+
+def test_where_playwright_misses_its_page_is_compared_at_a_point_that_the_browser_finds():
+    found = run(verdicts(ASTRAY))
+    assert found.pop("click") == "Playwright misses" and set(found.values()) <= {"Playwright misses"}
+
+
+def test_a_wrong_target_stays_one_where_playwright_misses_too(monkeypatch):
+    monkeypatch.setattr(Deed, "action", lambda deed: MouseClick(60, 100))  # on what covers the frame
+    assert run(verdicts(ASTRAY))["click"] == "wrong target"
+
+
+def test_playwright_is_told_a_point_of_the_thing_itself():
+    card = within(Part("control", "card", listener="direct"), ("layout", "flow"))
+    assert set(run(verdicts(card)).values()) <= {"equal"}
+
+
+async def reasons(html: str) -> dict[str, str]:
+    """The reason of each control of a page that bears an id."""
+    referee = await Referee.open(None)
+    try:
+        await referee.ours.show({(HOST, "/p"): f"<!doctype html>{script('recorder.js')}{html}"}, "/p")
+        _, controls = await read(referee.ours)
+        return {c.element.attributes["id"]: c.reason for c in controls if "id" in c.element.attributes}
+    finally:
+        await referee.close()
+
+
+def test_a_box_that_a_script_focuses_is_the_twin_of_what_has_its_words():
+    """An entry of a menu, as jQuery UI draws it, and one whose box says less than the entry, or is not what lies in its middle."""
+    entry = "<li id={0} tabindex=0 onclick='' style='width:200px'>{1}</li>"
+    box = "<div id={0} tabindex=-1 style='width:{1}px'>{2}</div>"
+    html = entry.format("e", box.format("a", 190, "Ann")) + entry.format("f", box.format("b", 190, "Ben") + "<i>later</i>")
+    found = run(reasons(html + entry.format("g", box.format("c", 40, "Cat"))))
+    assert found == {"e": "ref", "a": "twin", "f": "ref", "b": found["b"], "g": "ref", "c": found["c"]}
+    assert found["b"] != "twin" and found["c"] != "twin"
 
 
 def test_forty_pages_have_nothing_unexplained_and_no_wrong_target():

@@ -8,7 +8,10 @@
   const PARTS = [0.5, 0.7, 0.3, 0.85, 0.15, 0.6, 0.4, 0.95, 0.05];   // of a scrolling box: where else a thing in it can be brought to
   const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1]];
   const GRID = [0.5, 0.3, 0.7, 0.1, 0.9, 0.02, 0.98];
-  const MOST_BOXES = 20, MOST_POINTS = 12;
+  const EDGE = 3;                                          // pixels, so near to whose border a person would hardly aim
+  const MOST_BOXES = 20, MOST_POINTS = 12, MOST_TEXTS = 50;
+  // What keeps a click to itself in a label (HTML: interactive content), so that the label's field hears nothing of it.
+  const KEEPS = "a[href],button,input,select,textarea,label,details,iframe,object,embed,video[controls],audio[controls],img[usemap]";
 
   const describe = (el) => {
     const text = squash(el.innerText ?? el.textContent);
@@ -35,11 +38,31 @@
   // True where a click on `hit` is a click on `el`.
   const serves = (el, hit) => {
     if (holds(el, hit)) return true;
-    if (w.closest(hit, "label")?.control === el) return true;
+    const label = w.closest(hit, "label");
+    if (label?.control === el) return w.closest(hit, KEEPS) === label;
     if (tag(el) === "label" && el.control && holds(el.control, hit)) return true;
     // What lets clicks through, in a button or a link, is a part of its face.
     const button = getComputedStyle(el).pointerEvents === "none" ? w.closest(el, "button,a,[role=button],[role=link]") : null;
     return !!button && button !== el && holds(button, hit);
+  };
+  // What lies at a point in the shadow roots of `hit`, and of what is found there.
+  const innermost = (hit, x, y) => {
+    for (let root; (root = w.rootIn(hit)); ) {
+      const inner = root.elementFromPoint(x, y);
+      if (!inner || inner === hit) break;
+      hit = inner;
+    }
+    return hit;
+  };
+  // True where what lies in a thing at a point is another thing, which has a ref of its own, or its label, or a frame.
+  const apart = (el, hit, things) => {
+    for (let n = hit; n !== el && n && w.kindOf(n) === 1; n = above(n)) {
+      if (things.has(n) || w.isFrame(n)) return true;
+      const field = tag(n) === "label" ? n.control : null;
+      if (field === el) return false;
+      if (field && things.has(field)) return true;
+    }
+    return false;
   };
 
   // --- boxes and points -----------------------------------------------------------------------------------------------------
@@ -67,15 +90,35 @@
     const boxes = boxesOf(el);
     return boxes.length && (tag(el) === "area" || !large(w.rectOf(el))) ? boxes[0] : w.rectOf(el);
   };
+  // A point of a box, and whether it lies at its edge.
+  const spot = ({ left, top, width, height }, a, b) => [left + width * a, top + height * b, width * Math.min(a, 1 - a) < EDGE || height * Math.min(b, 1 - b) < EDGE];
+  // Points of a thing, the likeliest first.
   const pointsOf = function* (el) {
     const view = w.documentOf(el).defaultView, boxes = boxesOf(el).slice(0, MOST_BOXES);
     const first = boxes[0] ?? w.rectOf(el);
-    for (const [a, b] of SPOTS) yield [first.left + first.width * a, first.top + first.height * b];
+    for (const [a, b] of SPOTS) yield spot(first, a, b);
     for (const box of boxes) {                             // what shows of each box
       const left = Math.max(0, box.left), top = Math.max(0, box.top);
       const width = Math.min(view.innerWidth, box.right) - left, height = Math.min(view.innerHeight, box.bottom) - top;
-      if (width > 0 && height > 0) for (const b of GRID) for (const a of GRID) yield [left + width * a, top + height * b];
+      if (width > 0 && height > 0) for (const b of GRID) for (const a of GRID) yield spot({ left, top, width, height }, a, b);
     }
+  };
+  const finely = (size) => {                               // the middles of equal parts, of 12 pixels or more where these are many
+    const n = Math.min(40, Math.max(8, Math.ceil(size / 12)));
+    return Array.from({ length: n }, (_, i) => (i + 0.5) / n);
+  };
+  // Where the words of a thing stand that are not those of another thing in it, and then points that lie closer to each other.
+  const besides = function* (el, things) {
+    const inside = [...w.innerOf(el)];
+    for (let looked = 0; inside.length && looked < MOST_TEXTS; looked++) {
+      const n = inside.shift();
+      if (n.nodeType === 1 && !things.has(n) && !w.isFrame(n)) inside.unshift(...w.innerOf(n));
+      if (n.nodeType !== 3 || !n.data.trim()) continue;
+      const range = w.documentOf(n).createRange();
+      range.selectNodeContents(n);
+      for (const box of [...range.getClientRects()].filter(large).slice(0, MOST_BOXES)) yield [box.left + box.width / 2, box.top + box.height / 2, false];
+    }
+    for (const box of boxesOf(el).slice(0, 3)) for (const b of finely(box.height)) for (const a of finely(box.width)) yield spot(box, a, b);
   };
   const within = (view, x, y) => x >= 0 && y >= 0 && x < view.innerWidth && y < view.innerHeight;
 
@@ -100,17 +143,30 @@
     const view = w.documentOf(el).defaultView;
     if (!within(view, x, y)) return { away: true };
     const hit = w.rootOf(el).elementFromPoint(x, y);
-    return hit && serves(el, hit) ? outward(view, x, y) : { over: hit };
+    return hit && serves(el, hit) ? { hit, ...outward(view, x, y) } : { over: hit };
   };
   // A point where the thing can be reached: {x, y}, null where there is none. In a frame of another origin, all that this document knows of.
+  // A point of the thing itself comes before one of another thing in it (`part`); `more` says that not all of the thing shows then.
   const free = (el) => {
-    const known = [];
-    for (const [x, y] of pointsOf(el)) {
-      const found = reached(el, x, y);
-      if ("x" in found && !found.beyond) return found;
-      if (found.beyond && known.push([found.x, found.y]) === MOST_POINTS) break;
-    }
-    return known.length ? { points: known } : null;
+    const own = [], parts = [], edges = [], things = new Set(refs());
+    let more = false;
+    const look = (points) => {
+      for (const [x, y, edge] of points) {
+        const found = reached(el, x, y);
+        if (!("x" in found)) { more ||= !edge; continue; }
+        const { x: right, y: down, beyond, hit } = found, kept = apart(el, innermost(hit, x, y), things) ? parts : edge ? edges : own;
+        if (kept === own && !beyond) return { x: right, y: down };
+        kept.push({ x: right, y: down, beyond });
+        if (own.length === MOST_POINTS) return null;
+      }
+      return null;
+    };
+    const found = look(pointsOf(el)) ?? (parts.length && !own.length ? look(besides(el, things)) : null);
+    if (found) return found;
+    const known = [...own, ...parts, ...edges];
+    if (!known.length) return null;
+    if (known[0].beyond) return { points: known.slice(0, MOST_POINTS).map(({ x, y }) => [x, y]) };
+    return { ...known[0], part: parts.length > 0, more };
   };
 
   // --- scrolling until a point is free ---------------------------------------------------------------------------------------
@@ -153,13 +209,16 @@
   const bring = (el, block) => scrollable(el).scrollIntoView({ block, inline: block === "center" ? "nearest" : block, behavior: "instant" });
   const clear = (el, ref) => {                             // a free point, after as much scrolling as it takes
     const rect = boundsOf(el), view = w.documentOf(el).defaultView;
-    let point = rect.left >= 0 && rect.top >= 0 && rect.right <= view.innerWidth && rect.bottom <= view.innerHeight && free(el);
-    for (const block of ALIGNMENTS) {
-      if (point) return point;
-      bring(el, block);
-      point = free(el);
+    const whole = rect.left >= 0 && rect.top >= 0 && rect.right <= view.innerWidth && rect.bottom <= view.innerHeight;
+    let part = null;                                       // the first alignment that shows another thing in it only
+    for (const block of whole ? [null, ...ALIGNMENTS] : ALIGNMENTS) {
+      if (block) bring(el, block);
+      const point = free(el);
+      if (point && !(point.part && point.more)) return point;
+      if (point) part ??= block;
     }
-    point ||= sweep(el, middleOf(el), () => free(el));
+    if (part) bring(el, part);
+    const point = (part && free(el)) || sweep(el, middleOf(el), () => free(el));
     if (point) return point;
     bring(el, "center");
     const { over, bent } = reached(el, ...pointsOf(el).next().value);
@@ -173,14 +232,9 @@
   // A page may move or cover a thing when the pointer comes to it. Then the click is kept from the page, and the agent is told.
   const GUARDED = ["pointerdown", "mousedown", "pointerup", "mouseup", "click", "auxclick", "dblclick", "contextmenu"], guards = new WeakSet();
   let aimed = null;                                        // {el, ok: whether the press came to it, over: what it came to instead}
-  const deepest = (event) => {                             // a closed root keeps its own from those outside
-    let hit = event.composedPath()[0];
-    for (let root; hit?.nodeType === 1 && (root = w.rootIn(hit)) && !w.shadowOf(hit); ) {
-      const inner = root.elementFromPoint(event.clientX, event.clientY);
-      if (!inner || inner === hit) break;
-      hit = inner;
-    }
-    return hit;
+  const deepest = (event) => {                             // a closed root keeps its own from those outside, open roots in it too
+    const hit = event.composedPath()[0];
+    return hit?.nodeType !== 1 || w.shadowOf(hit) ? hit : innermost(hit, event.clientX, event.clientY);
   };
   const guard = (event) => {
     if (!aimed || !event.isTrusted) return;

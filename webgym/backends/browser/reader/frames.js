@@ -39,6 +39,17 @@
     }
     return m;
   };
+  // How far what a turned or mirrored box holds can be moved in the view by its scrolling, as [left, right, down]; null for one that is
+  // neither, or that does not scroll.
+  w.carries = (el) => {
+    const aside = el.scrollWidth - el.clientWidth, down = el.scrollHeight - el.clientHeight;
+    if ((aside <= 1 && down <= 1) || !/auto|scroll/.test(getComputedStyle(el).overflow)) return null;
+    const { a, b, c, d } = linear(el);
+    if (b === 0 && c === 0 && a > 0 && d > 0) return null;
+    const [left, top] = [w.asideOf(el), w.downOf(el)], xs = [], ys = [];
+    for (const dx of [left, left - aside]) for (const dy of [top, top - down]) { xs.push(a * dx + c * dy); ys.push(b * dx + d * dy); }
+    return [Math.min(...xs), Math.max(...xs), Math.max(...ys)];
+  };
   // [a, b, c, d, e, f] from the viewport of the frame in an element to that of the element's own document. Whatever the transforms are,
   // the middle of the element's box is the middle of the rectangle around it.
   w.matrixOf = (el) => {

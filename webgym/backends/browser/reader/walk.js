@@ -175,8 +175,14 @@
       const { left, right, x, y } = edges;
       if (rect.right + x > left && rect.bottom + y > 0 && rect.left + x < right) return false;
       const beyond = rect.left + x >= right;
-      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n) || (beyond && w.scrollsAside(n))) return false;
+      for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) if (w.downOf(n) > 0 || w.asideOf(n) !== 0 || w.scrollsBack(n) || (beyond && w.scrollsAside(n)) || this.carriedIn(n, rect, edges)) return false;
       return true;
+    }
+    // Whether a turned box, which can be seen itself, scrolls what is outside into the view.
+    carriedIn(box, rect, { left, right, x, y }) {
+      const moves = w.carries(box), around = moves && w.rectOf(box);
+      if (!moves || around.right + x <= left || around.bottom + y <= 0 || around.left + x >= right) return false;
+      return rect.right + x + moves[1] > left && rect.bottom + y + moves[2] > 0 && rect.left + x + moves[0] < right;
     }
     // Where no scrolling brings what does not scroll.
     offView(rect, { width, height }) {
@@ -213,8 +219,13 @@
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
       const held = this.host ? !w.FIELDS.has(this.host[0]) : this.wide.has(around.inside);
-      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && squash(w.textOf(el)) && squash(w.textOf(el)) === squash(w.textOf(around.inside)) && !w.authored(el) && !has(el, "title")) return null;
+      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && this.says(el, as, around.inside) && !w.authored(el) && !has(el, "title")) return null;
       return { control, as };
+    }
+    // Whether a thing says all that the one around it says. One with a use of its own still does not, where that has another name.
+    says(el, as, around) {
+      const text = squash(w.textOf(el));
+      return text !== "" && text === squash(w.textOf(around)) && (!w.alwaysActive(as) || [text, ""].includes(squash(w.authored(around))));
     }
     // A field that is clipped is still the keyboard's; another thing that is not seen is out of reach.
     unseen({ role, away, gone }) { return away || (gone && !(w.FIELDS.has(role) && w.alwaysActive(role))); }

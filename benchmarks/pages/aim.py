@@ -1,0 +1,115 @@
+"""Aim of the reference: where plain Playwright misses a thing, the referee presses at a point that the browser's own hit test has found.
+
+In frames that are turned or scaled, Playwright takes the middle of a thing for another place than it is, and does not see that it misses.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from playwright.async_api import CDPSession, ElementHandle
+from playwright.async_api import Error as PlaywrightError
+
+from benchmarks.pages import tree
+from benchmarks.pages.equality import POINTED, Deed, inside, normal
+from benchmarks.pages.reference import Reference, Seen
+
+Path = Sequence[tree.Step]
+VERBS = frozenset(("click", "double", "right", "hover"))
+"""Actions at one point."""
+ALIGNMENTS = ("center", "start", "end")
+STEPS_PX = (24, 8)  # between the points that are tried, and then again
+PLACE = """steps => {
+    const box = referee.at(steps).getBoundingClientRect();
+    const left = Math.max(0, box.left), top = Math.max(0, box.top);
+    return { left, top, right: Math.min(innerWidth, box.right), bottom: Math.min(innerHeight, box.bottom), x: scrollX, y: scrollY };
+}"""
+BRING = "(element, block) => element.scrollIntoView({ block, inline: block, behavior: 'instant' })"
+
+
+def missed(deed: Deed, theirs: Seen) -> bool:
+    """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself."""
+    others = [replace(deed, element=inner) for inner in deed.apart]
+    pointed = _pointed(deed, theirs)
+    return bool(pointed) and not any(inside(deed, on) and not any(inside(other, on) for other in others) for on in pointed)
+
+
+def astray(deed: Deed, theirs: Seen) -> bool:
+    """The same, where nothing was on another thing in the element either."""
+    pointed = _pointed(deed, theirs)
+    return bool(pointed) and not any(inside(deed, on) for on in pointed)
+
+
+def _pointed(deed: Deed, theirs: Seen) -> list[str]:
+    """What the pointer was on, of an action at a point."""
+    if deed.verb not in VERBS:
+        return []
+    return [event[1] for log in theirs.logs.values() for event in normal(log, deed.verb) if event[0] in POINTED]
+
+
+async def press(reference: Reference, deed: Deed) -> bool:
+    """Perform a deed at a point of its element that the browser's own hit test has found; False where there is none.
+
+    The page is a fresh copy.
+    """
+    element = await reference.element(deed.element.path)
+    point = None if element is None else await _point(reference, element, deed)
+    if point is None:
+        return False
+    mouse = reference.page.mouse
+    match deed.verb:
+        case "double":
+            await mouse.dblclick(*point)
+        case "hover":
+            await mouse.move(*point)
+        case _:
+            await mouse.click(*point, button="right" if deed.verb == "right" else "left")
+    return True
+
+
+async def _point(reference: Reference, element: ElementHandle, deed: Deed) -> tuple[float, float] | None:
+    cdp = await reference.page.context.new_cdp_session(reference.page)
+    try:
+        apart = [e.path for e in deed.apart]
+        outer = deed.element.path[: deed.element.path.index("F")] if "F" in deed.element.path else deed.element.path
+        own = {number for number, e in (await tree.elements(cdp)).items() if _is_own(e.path, deed.element.path, apart)}
+        for step in STEPS_PX:
+            for alignment in ALIGNMENTS:
+                await element.evaluate(BRING, alignment)
+                await reference.settle()
+                hits = await _hits(reference, cdp, outer, own, step)
+                if hits:
+                    return hits[len(hits) // 2]
+    finally:
+        await cdp.detach()
+    return None
+
+
+def _is_own(path: Path, thing: Path, apart: Collection[Path]) -> bool:
+    """True for the path of a thing, or of what is in it, but in none of those apart and in no frame.
+
+    >>> [_is_own(path, (1, 0), [(1, 0, 2)]) for path in [(1, 0), (1, 0, 1), (1, 0, 2), (1, 0, 2, 0), (1, 1), (1, 0, "F", 0)]]
+    [True, True, False, False, False, False]
+    """
+
+    def within(outer: Path) -> bool:
+        return list(path[: len(outer)]) == list(outer)
+
+    return within(thing) and "F" not in path[len(thing) :] and not any(within(outer) for outer in apart)
+
+
+async def _hits(reference: Reference, cdp: CDPSession, outer: Path, own: Collection[int], step: int) -> list[tuple[float, float]]:
+    """The points, one each `step` pixels of what is in view of the element at `outer`, at which an element of `own` lies on top."""
+    seen: dict[str, float] = await reference.page.evaluate(PLACE, list(outer))
+    across = range(round(seen["left"]) + step // 2, round(seen["right"]), step)
+    points = [(float(x), float(y)) for y in range(round(seen["top"]) + step // 2, round(seen["bottom"]), step) for x in across]
+
+    async def top(x: float, y: float) -> int | None:
+        try:
+            hit = await cdp.send("DOM.getNodeForLocation", {"x": round(x + seen["x"]), "y": round(y + seen["y"])})
+        except PlaywrightError:
+            return None  # nothing is drawn there
+        return int(hit["backendNodeId"])
+
+    tops = await asyncio.gather(*(top(x, y) for x, y in points))
+    return [point for point, hit in zip(points, tops, strict=True) if hit in own]
