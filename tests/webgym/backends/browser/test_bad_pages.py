@@ -3,6 +3,7 @@
 import pytest
 
 from tests.webgym.pages import HOST, lines
+from webgym.backends.browser import session
 from webgym.errors import BrowserFault
 from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
 
@@ -17,8 +18,7 @@ def at(shared):
 
 def test_start_page_that_never_loads_is_a_fault(at, monkeypatch):
     at.open()
-    begin = at.env.session.begin
-    monkeypatch.setattr(at.env.session, "begin", lambda *given, **named: begin(*given, **named, timeout_s=2.0))
+    monkeypatch.setattr(session, "BEGIN_S", 2.0)
     with pytest.raises(BrowserFault, match=r"the start page http://pages\.localhost/hang did not load: .* within 2 s"):
         at.open(path="/hang")
 

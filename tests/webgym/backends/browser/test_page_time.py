@@ -154,6 +154,11 @@ IN_THE_TURN = {
         "<script>act = () => { navigator.locks.request('l', () => new Promise(r => setTimeout(r, 100))); "
         "navigator.locks.request('l', () => say('locked')) }</script>"
     ),
+    "a lock that is free": "<script>act = () => navigator.locks.request('l', {mode: 'shared'}, async () => say('locked'))</script>",
+    "a lock of a worker": (
+        "<script>act = () => new Worker(URL.createObjectURL(new Blob(['navigator.locks.request(`l`, () => postMessage(1))'])))"
+        ".onmessage = e => say(e.data)</script>"
+    ),
     "a folder that is listed": (
         "<script>act = async () => { const d = await navigator.storage.getDirectory(); await d.getFileHandle('f', {create: true}); "
         "for await (const n of d.keys()) say(n) }</script>"

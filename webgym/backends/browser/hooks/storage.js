@@ -56,9 +56,27 @@
     RTCPeerConnection: ["createOffer", "createAnswer"],
     Navigator: ["getBattery"],
     LockManager: ["query"],
+    Worklet: ["addModule"],
     ServiceWorkerContainer: ["register", "getRegistration", "getRegistrations"],
     ServiceWorkerRegistration: ["update", "unregister"],
   };
+  // A lock that is free is given at once, and one that another gives back at the same moment. The browser answers in the order in which it
+  // is asked, so that once it has said which locks there are, the lock has come, or somebody holds it.
+  const query = globalThis.LockManager?.prototype.query;
+  kit.wrap(globalThis.LockManager?.prototype, "request", (native) => function (...given) {
+    const hear = given.at(-1), answered = () => { const release = kit.hold(); then.call(query.call(this), release, release); };
+    const soon = () => then.call(then.call(resolved(), () => {}), answered);  // the browser has heard by then that the lock is given back
+    if (typeof hear === "function")
+      given.splice(-1, 1, (...lock) => {
+        let told;
+        try { told = hear(...lock); } catch (error) { soon(); throw error; }
+        then.call(resolved(told), soon, soon);
+        return told;
+      });
+    const promise = native.apply(this, given);
+    answered();
+    return promise;
+  });
   for (const [owner, names] of Object.entries(METHODS)) for (const name of names) kit.wrap(globalThis[owner]?.prototype, name, kept);
   kit.wrap(globalThis, "createImageBitmap", kept);
   for (const name of ["compile", "instantiate"]) kit.wrap(globalThis.WebAssembly, name, kept);
