@@ -226,6 +226,10 @@ test: browser  ## all tests but the slow ones
 test-slow: browser  ## the tests that take minutes
 	$(PY) -m pytest -q -m slow $(ARGS)
 
+coverage: browser  ## branch coverage of webgym/ and trainers/ by the tests but the slow ones, processes that they start included
+	$(PY) -m pip install -qq --disable-pip-version-check 'pytest-cov>=7'
+	$(PY) -m pytest -q -m 'not slow' -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+
 trust: browser  ## every task of every pack: its oracle and all adversaries on 20 seeds (hours; goes on where it was cut off)
 	$(WEBGYM) tasks validate '*' --seeds 20 --sessions 4 --ledger docs/trust.jsonl $(ARGS)
 

@@ -122,7 +122,7 @@ def final_rows(trajectories: Sequence[Trajectory]) -> tuple[list[Row], list[int]
     s_T counts as one more turn, of no sampled token: trajectory i has T_i + 1 of them here. One without a prompt has no row.
     """
     after = [Turn(Completion("", prompt_ids=x.final_prompt_ids), "", "", 0.0, False, False, "", "") for x in trajectories]
-    longer = [replace(x, turns=(*x.turns, turn) if x.final_prompt_ids else x.turns) for x, turn in zip(trajectories, after, strict=True)]
+    longer = [replace(x, turns=(*x.turns, turn)) for x, turn in zip(trajectories, after, strict=True)]
     last = [rows_of(x, i)[-1:] if x.final_prompt_ids else [] for i, x in enumerate(longer)]
     starts = np.concatenate([[0], np.cumsum([len(x) + 1 for x in trajectories], dtype=np.int64)])
     rows = [replace(row, first_turn=int(starts[row.trajectory])) for found in last for row in found]

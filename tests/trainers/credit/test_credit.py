@@ -199,6 +199,7 @@ def test_folds_are_balanced_fixed_and_keep_a_task_group_together() -> None:
     twice = c.cross_fit_folds([*groups, *groups], 3, seed=5)
     np.testing.assert_array_equal(twice[:10], twice[10:])
     np.testing.assert_array_equal(twice[:10], found)  # a task's fold does not depend on the order or number of its groups
+    assert sorted(c.cross_fit_folds([groups[0], []], 2).tolist()) == [0, 1]  # one without members has a fold, too
 
 
 def test_penalties_change_rewards_and_not_what_the_environment_said() -> None:

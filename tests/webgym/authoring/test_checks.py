@@ -44,6 +44,7 @@ ORDERS = {"orders": [{"name": "Ann", "cups": "3", "tags": ["hot", "big"]}, {"nam
         ({"path": "orders", "count": 2}, ""),
         ({"path": "orders", "count": "{n}"}, "expected 3 entries"),
         ({"path": "nothing", "count": 0}, ""),
+        ({"path": "nothing", "count": 2}, "site state 'nothing': "),
         ({"path": "nothing", "exists": False}, ""),
         ({"path": "note", "exists": False}, "expected nothing there"),
         ({"path": "empty", "exists": True}, ""),
