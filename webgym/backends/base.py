@@ -57,7 +57,7 @@ class PageView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """How an episode begins. What is not told here is told of the field of the same name of :class:`webgym.task.Task`.
+    """The beginning of an episode. What is not told here is told of the field of the same name of :class:`webgym.task.Task`.
 
     The gateway has the episode under its `token` (`gateway.episode(token)`, an ASGI application), and all requests go there.
     """
