@@ -185,6 +185,7 @@ def test_combinations():
     ("check", "words"),
     [
         ({"answr": {"exact": "x"}}, "got answr; did you mean 'answer'"),
+        ({"url": "/", "answr": {"exact": "x"}}, "got answr; did you mean 'answer'"),
         ({"url": "/", "page": "x"}, "got url and page; combine several with all or any"),
         ({}, "got none"),
         ("url", "expected a check, a mapping with one of the keys site, url"),
