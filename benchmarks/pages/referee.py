@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,12 @@ from typing import Any
 from playwright.async_api import Error as PlaywrightError
 
 from benchmarks.pages import aim, coverage, equality
-from benchmarks.pages.cost import cpu_s
 from benchmarks.pages.equality import Deed
 from benchmarks.pages.generator import Documents, Page, draw, kinds, render, smaller
 from benchmarks.pages.ours import Ours
 from benchmarks.pages.reference import TIMEOUTS_MS, Reference, seen
 from benchmarks.pages.tree import Element
+from webgym.commands.processes import tree_cpu_s
 from webgym.errors import Fault
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Result:
     pages: int = 0
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    cpu_s: float | None = None  # of both browsers and their drivers
+    cpu_s: float | None = None  # of both browsers and their drivers; None where there is no /proc
 
 
 class Referee:
@@ -189,7 +190,7 @@ async def judge_all(seeds: Sequence[int], sample: int, tell: Callable[[str], Non
     referee = await Referee.open(sample)
     if seeds:
         await referee.judge(draw(seeds[0]))  # both browsers are there
-    result, begun, spent = Result(), time.monotonic(), cpu_s()
+    result, begun, spent = Result(), time.monotonic(), tree_cpu_s(os.getpid())
     try:
         for i, seed in enumerate(seeds):
             try:
@@ -202,8 +203,7 @@ async def judge_all(seeds: Sequence[int], sample: int, tell: Callable[[str], Non
                 break
             if i % 20 == 19:
                 tell(f"{i + 1} of {len(seeds)} pages, {result.pages / result.seconds:.1f} a second")
-        now = cpu_s()
-        result.cpu_s = None if now is None or spent is None else now - spent
+        result.cpu_s = tree_cpu_s(os.getpid()) - spent or None
     finally:
         await referee.close()
     return result
