@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,10 +53,9 @@ SIGNS: Mapping[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file: the `number`-th of those that the file allows."""
+    """One change of one file."""
 
     file: str
-    number: int
     line: int
     words: str
     source: str
@@ -108,7 +108,7 @@ def mutants(file: str) -> list[Mutant]:
             fresh = ast.parse(text)
             old = next(itertools.islice(ast.walk(fresh), place, None))
             source = ast.unparse(ast.fix_missing_locations(_Put(old, changed).visit(fresh)))
-            found.append(Mutant(file, len(found), getattr(node, "lineno", 0), words, source))
+            found.append(Mutant(file, getattr(node, "lineno", 0), words, source))
     return found
 
 
@@ -126,7 +126,8 @@ def lives(mutant: Mutant) -> bool:
         process.start()
         process.join(LIMIT_S)
         if process.is_alive():
-            process.kill()
+            assert process.pid is not None
+            os.killpg(process.pid, signal.SIGKILL)  # with what the tests started
             process.join()
             return False  # a mutant that never ends is noticed
         told = Path(folder, OUTPUT).read_text("utf-8")

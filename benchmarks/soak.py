@@ -50,7 +50,10 @@ from webgym.types import seed_from
 
 EVERY = 500  # turns between two figures
 TASKS = ("default", "mail.*", "shop.*", "travel.*", "wizard.*")
-STEADY = {"contexts": 0, "pages": 0, "episodes": 0, "documents": 2, "nodes": 500, "listeners": 100, "scripts": 2, "handles": 4}
+STEADY = {
+    "contexts": 0, "pages": 0, "episodes": 0, "documents": 2, "nodes": 500, "listeners": 100, "heap_mb": 5, "scripts": 2, "handles": 4,
+    "driver_objects": 4 * EPISODES,
+}  # fmt: skip
 """What may be added from the first figures to the last, for a session. Memory and time have bars of their own."""
 BARS = {"memory_mb": 1.0, "step_ms": 0.01, "cpu_ms": 0.01}
 """What the upper end of the slope may be for every 1,000 turns: MB, and shares of the mean."""

@@ -11,6 +11,7 @@ from webgym.errors import ConfigError
 
 CALM: dict[str, float] = {
     "contexts": 2, "pages": 2, "episodes": 2, "documents": 4, "nodes": 90, "listeners": 4, "scripts": 6, "handles": 30, "memory_mb": 400.0,
+    "heap_mb": 20.0, "driver_objects": 900,
 }  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def test_what_stays_as_it_is_passes():
         (rows(time=0.02), {"step_ms", "cpu_ms"}),
         (rows(contexts=3), {"contexts"}),
         (rows(documents=9, handles=39), {"documents", "handles"}),
+        (rows(heap_mb=31.0, driver_objects=9900), {"heap_mb", "driver_objects"}),
     ],
 )
 def test_growth_beyond_its_bar_is_told(found: list[dict[str, float]], grown: set[str]):

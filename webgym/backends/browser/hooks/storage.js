@@ -62,9 +62,9 @@
   };
   // A lock that is free is given at once, and one that another gives back at the same moment. The browser answers in the order in which it
   // is asked, so that once it has said which locks there are, the lock has come, or somebody holds it.
-  const query = globalThis.LockManager?.prototype.query;
+  const query = kept(globalThis.LockManager?.prototype.query);
   kit.wrap(globalThis.LockManager?.prototype, "request", (native) => function (...given) {
-    const hear = given.at(-1), answered = () => { const release = kit.hold(); then.call(query.call(this), release, release); };
+    const hear = given.at(-1), answered = () => { query.call(this); };
     const soon = () => then.call(then.call(resolved(), () => {}), answered);  // the browser has heard by then that the lock is given back
     if (typeof hear === "function")
       given.splice(-1, 1, (...lock) => {
