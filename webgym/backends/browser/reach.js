@@ -148,13 +148,14 @@
   // A point where the thing can be reached: {x, y}, null where there is none. In a frame of another origin, all that this document knows of.
   // A point of the thing itself comes before one of another thing in it (`part`); `more` says that not all of the thing shows then.
   const free = (el) => {
-    const own = [], parts = [], edges = [], things = new Set(refs());
-    let more = false;
+    const own = [], parts = [], edges = [];
+    let more = false, things = null;                       // those that have refs; most have no other thing in them
     const look = (points) => {
       for (const [x, y, edge] of points) {
         const found = reached(el, x, y);
         if (!("x" in found)) { more ||= !edge; continue; }
-        const { x: right, y: down, beyond, hit } = found, kept = apart(el, innermost(hit, x, y), things) ? parts : edge ? edges : own;
+        const { x: right, y: down, beyond, hit } = found, top = innermost(hit, x, y);
+        const kept = top !== el && apart(el, top, things ??= new Set(refs())) ? parts : edge ? edges : own;
         if (kept === own && !beyond) return { x: right, y: down };
         kept.push({ x: right, y: down, beyond });
         if (own.length === MOST_POINTS) return null;
@@ -163,7 +164,7 @@
     };
     const found = look(pointsOf(el)) ?? (parts.length && !own.length ? look(besides(el, things)) : null);
     if (found) return found;
-    const known = [...own, ...parts, ...edges];
+    const known = [...own, ...edges, ...parts];
     if (!known.length) return null;
     if (known[0].beyond) return { points: known.slice(0, MOST_POINTS).map(({ x, y }) => [x, y]) };
     return { ...known[0], part: parts.length > 0, more };

@@ -44,6 +44,8 @@ NESTED: dict[str, str] = {
     f"<li id=i tabindex=0 role=option style='width:376px; display:block'>Inner {LONG}</li></ul>",
     "things in a list, beside whose marks it shows": "<ul id=o role=listbox tabindex=0 aria-label=Outer>"
     "<li id=i tabindex=0 role=option>Inner<li tabindex=0 role=option>Other</ul>",
+    "things that fill all but a strip that is thin": "<div id=o role=listbox tabindex=0 aria-label=Outer style='width:300px; padding:2px 0'>"
+    "<div id=i tabindex=0 role=option>Inner</div><div tabindex=0 role=option>Other</div></div>",
     "a thing that fills all but the words": "<div id=o onclick='' style='position:relative; width:400px; height:60px; cursor:pointer'>Outer"
     f"<button id=i style='position:absolute; inset:20px 0 0 0'>Inner {LONG}</button></div>",
     "a thing in a root": f"<a id=o href=#o>Outer {ROOTED.format('open')}</a>",
@@ -62,6 +64,31 @@ def test_what_is_pressed_is_the_thing_itself_and_nothing_in_it(at, kind):
     if "frame" not in kind:
         at.do(Click(next(n.ref for n in at.observation.nodes if n.ref is not None and n.text.startswith("Inner"))))
         assert pressed(at) == "i"
+
+
+TALL = "style='width:500px; height:300px'"
+SAME: dict[str, tuple[str, list[str], str]] = {  # the page, its things, and what a press on the last one comes to
+    "a link that lies in the middle of a box": (f"<div id=o onclick='' {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["link Read"], "i"),
+    "a button in an item": ("<ul><li id=o onclick='' style='width:60px'><button id=i>Open up</button></ul>", ["button Open up"], "i"),
+    "a role in a box": (f"<p id=o onclick='' {WIDE}><b id=i role=button tabindex=0 {WIDE}>Go</b></p>", ["button Go"], "i"),
+    "a link in a corner of a box": (f"<div id=o onclick='' {TALL}><a id=i href=#i>Read</a></div>", ["clickable o", "link Read"], "i"),
+    "a link in a corner of an item": (
+        f"<div role=menu><div id=o role=menuitem tabindex=0 {TALL}><a id=i href=#i>Read</a></div></div>", ["menuitem Read", "link Read"], "i",
+    ),
+    "a link in a box that is dragged": (f"<div id=o draggable=true {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["clickable Read"], "i"),
+    "a link in a box that takes keys": (f"<div id=o tabindex=0 onclick='' {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["clickable Read"], "i"),
+    "words in a box": (f"<div id=o onclick='' {TALL}><b id=i onclick=''>Read</b></div>", ["clickable Read"], "o"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_a_thing_with_the_words_of_the_box_around_it(at, kind):
+    page, things, target = SAME[kind]
+    at.open(NOTE + page)
+    found = [node for node in at.observation.nodes if node.ref is not None]
+    assert [f"{node.role} {node.text}" for node in found] == things
+    at.do(Click(found[-1].ref))
+    assert pressed(at) == target
 
 
 def test_what_is_pointed_at_is_the_thing_itself_too(at):

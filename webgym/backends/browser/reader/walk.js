@@ -219,8 +219,21 @@
       if (delegated && !look.always && !listens && !hand && !drags && !drops && this.speaksFor(el)) return null;
       look.always ||= drags || drops || delegated;
       const held = this.host ? !w.FIELDS.has(this.host[0]) : this.wide.has(around.inside);
-      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && this.says(el, as, around.inside) && !w.authored(el) && !has(el, "title")) return null;
+      if (held && !w.FIELDS.has(as) && as !== "checkbox" && as !== "radio" && this.says(el, as, around.inside) && !w.authored(el) && !has(el, "title") && this.folds(look, as, around.inside)) return null;
       return { control, as };
+    }
+    // Whether a thing needs no line beside that of the one around it, since a press in the middle of that is one on it. One with a use of its
+    // own then takes the line over from a box that only listens.
+    folds({ el, tag }, as, around) {
+      if (!w.alwaysActive(as)) return true;
+      const { left, top, width, height } = w.boxOf(around), x = left + width / 2, y = top + height / 2;
+      if (!w.boxesOf(el).some((b) => b.left <= x && x <= b.right && b.top <= y && y <= b.bottom)) return false;
+      const line = this.host;
+      if (line?.[0] !== "clickable" || attr(around, "draggable") === "true" || w.takesDrops(around) || tabbable(around)) return true;
+      this.refs[line[2]] = el;
+      [line[0], line[6]] = [as, this.box(el, w.boxOf(el))];
+      line[4] = [...new Set([...line[4], ...w.statesOf(el, as, focused.has(el))])];
+      return true;
     }
     // Whether a thing says all that the one around it says. One with a use of its own still does not, where that has another name.
     says(el, as, around) {
