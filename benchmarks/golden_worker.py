@@ -46,10 +46,18 @@ def why_no_twin() -> Any:
         return importlib.import_module("webgym.text.session").why_no_twin
 
 
+def installed(task_ids: list[str]) -> list[str]:
+    """Those that can be played here: the applications of the others are not installed."""
+    try:
+        return list(importlib.import_module("webgym.packs.applications").playable(task_ids)[0])
+    except ModuleNotFoundError:
+        return task_ids  # the tree has no applications
+
+
 def play(folder: Path) -> None:
     """One file of trajectories for each backend and policy."""
     task, key = found("task"), found("EpisodeKey")
-    tasks = [task(task_id) for task_id in found("task_ids")()]
+    tasks = [task(task_id) for task_id in installed(found("task_ids")())]
     with_oracle = [x.id for x in tasks if x.oracle is not None]
     others = [x.id for x in tasks if x.oracle is None]
     reason = why_no_twin()

@@ -54,6 +54,10 @@ READ: dict[str, tuple[str, list[str]]] = {
         "<table><tr><th>A<th>B<tr onclick=1><td>1<td>2<tr onclick=1><td>3<td>4</table>",
         ["row A | B", "clickable 1 | 2", "clickable 3 | 4"],
     ),
+    "boxes that the keyboard reaches": (
+        "<div tabindex=0>Words <button>Go</button></div><div tabindex=0 onkeydown=1><p>A</p><p>B</p></div><p tabindex=0>C</p>",
+        ["region ", "text Words", "button Go", "region ", "text A", "text B", "clickable C"],
+    ),
     "made flat": (
         "<div style='transform:scale(0)'>a<button>A</button></div><div style='transform:scaleY(0)'>b<a href=/>B</a></div>c",
         ["text c"],

@@ -276,9 +276,9 @@
       const { el, tag, rect, hand, role, listens } = look, { control, as } = found;
       if (!look.always && !hand && !this.host && !w.FIELDS.has(as)) {
         const things = this.inThings(look);
-        if (things && listens && tabbable(el)) this.keyed(look, around);
-        if (things === "leaves") return this.leaves(look, around, here);
-        if (things === "many") return false;
+        if (things && tabbable(el)) this.keyed(look, around);
+        if (things === "leaves" && (listens || !tabbable(el))) return this.leaves(look, around, here);
+        if (things) return false;
       }
       this.flush(around.role, around.depth, "thing");
       const states = w.statesOf(control, as, focused.has(el) || focused.has(control));
@@ -297,7 +297,7 @@
       this.beginHost(look, around, here, item, as);
       return true;
     }
-    // What takes clicks and keys beside the things in it, such as a map, has a line before them.
+    // What takes keys, and maybe clicks, beside the things in it, such as a map, has a line before them.
     keyed({ el, role, rect }, around) {
       this.flush(around.role, around.depth, "thing");
       const item = this.thing("region", el, null, w.statesOf(el, role, focused.has(el)), around.depth, rect);
