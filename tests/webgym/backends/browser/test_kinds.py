@@ -54,6 +54,11 @@ READ: dict[str, tuple[str, list[str]]] = {
         "<table><tr><th>A<th>B<tr onclick=1><td>1<td>2<tr onclick=1><td>3<td>4</table>",
         ["row A | B", "clickable 1 | 2", "clickable 3 | 4"],
     ),
+    "groups of options with a legend": (
+        "<select aria-label=S><option>A<optgroup><legend>More</legend><option>B</optgroup><optgroup><option>C</optgroup></select>",
+        ["combobox S = A", "option A (selected)", "group More", "option B", "group ", "option C"],
+    ),
+    "fields that show discs": ("<input aria-label=F value=abc style='-webkit-text-security:disc'>", ["textbox F = •••"]),
     "boxes that the keyboard reaches": (
         "<div tabindex=0>Words <button>Go</button></div><div tabindex=0 onkeydown=1><p>A</p><p>B</p></div><p tabindex=0>C</p>",
         ["region ", "text Words", "button Go", "region ", "text A", "text B", "clickable C"],

@@ -106,8 +106,10 @@
     const tag = w.nameOfTag(el), html = w.isHtml(el);
     if (html && tag === "select") return role === "listbox" ? [...el.selectedOptions].map((o) => squash(o.label)).join(", ") : squash(el.selectedOptions[0]?.label ?? "");
     if (role === "file") return [...(el.files ?? [])].map((f) => f.name).join(", ");
-    if (html && tag === "input" && el.type === "password") return "•".repeat(Math.min(LONG, el.value.length));
-    if (html && (tag === "input" || tag === "textarea") && w.FIELDS.has(role)) return w.clip(el.value, LONG);
+    if (html && (tag === "input" || tag === "textarea") && w.FIELDS.has(role)) {
+      const secret = el.type === "password" || getComputedStyle(el).webkitTextSecurity !== "none";
+      return secret ? "•".repeat(Math.min(LONG, el.value.length)) : w.clip(el.value, LONG);
+    }
     if (!w.FIELDS.has(role)) return role === "separator" ? attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow") : null;
     if (role === "listbox") return [...w.all(el, "[aria-selected=true]")].map((o) => squash(w.textOf(o))).join(", ");
     const told = attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow");

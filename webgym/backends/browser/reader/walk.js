@@ -392,7 +392,7 @@
         if (this.cut) return;
         const own = w.closest(option, "optgroup");
         if (option.hidden || this.unlisted(option) || (own && this.unlisted(own))) continue;
-        if (own !== group && own) this.line("group", squash(own.label), null, depth, select);
+        if (own !== group && own) this.line("group", squash(own.label || [...w.all(own, "legend")].slice(0, 1).map(w.textOf).join("")), null, depth, select);
         group = own;
         const item = this.thing("option", option, null, w.statesOf(option, "option", false), depth + (own ? 1 : 0), rect);
         if (item) item[1] = clip(squash(option.label), NAME);
