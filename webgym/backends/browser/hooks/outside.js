@@ -70,42 +70,35 @@
   const named = (own) => MARK + JSON.stringify(kit.inherited(own));
 
   if (globalThis.Worker) {
-    const Native = Worker, keepers = new WeakMap(), post = Native.prototype.postMessage;
-    kit.wrap(Native.prototype, "postMessage", (native) => function (...given) { native.apply(this, given); keepers.get(this)?.expect(); });
-    kit.wrap(Native.prototype, "terminate", (native) => function () { keepers.get(this)?.end(); return native.call(this); });
-    globalThis.Worker = new Proxy(Native, {
-      construct(target, [url, how, ...rest], self) {
-        const name = String(how?.name ?? ""), own = { born: kit.epoch, seed: (settings.seed + 0x9e3779b9 * ++count) >>> 0, name };
-        const inside = hooked(url, own);
-        const worker = Reflect.construct(target, [inside ?? url, inside ? how : { ...how, name: named(own) }, ...rest], self === globalThis.Worker ? target : self);
-        const keeper = keep(worker, (message) => post.call(worker, message));
-        add.call(worker, "error", (event) => { if (!(event instanceof ErrorEvent)) keeper.end(); });  // it could not be loaded
-        keepers.set(worker, keeper);
-        keeper.expect();
-        return worker;
-      },
+    const keepers = new WeakMap(), post = Worker.prototype.postMessage;
+    kit.wrap(Worker.prototype, "postMessage", (native) => function (...given) { native.apply(this, given); keepers.get(this)?.expect(); });
+    kit.wrap(Worker.prototype, "terminate", (native) => function () { keepers.get(this)?.end(); return native.call(this); });
+    kit.constructs("Worker", ([url, how, ...rest], create) => {
+      const name = String(how?.name ?? ""), own = { born: kit.epoch, seed: (settings.seed + 0x9e3779b9 * ++count) >>> 0, name };
+      const inside = hooked(url, own), worker = create(inside ?? url, inside ? how : { ...how, name: named(own) }, ...rest);
+      const keeper = keep(worker, (message) => post.call(worker, message));
+      add.call(worker, "error", (event) => { if (!(event instanceof ErrorEvent)) keeper.end(); });  // it could not be loaded
+      keepers.set(worker, keeper);
+      keeper.expect();
+      return worker;
     });
-    Native.prototype.constructor = globalThis.Worker;
   }
 
   if (globalThis.SharedWorker) {
-    const Native = SharedWorker, post = MessagePort.prototype.postMessage;
-    globalThis.SharedWorker = new Proxy(Native, {
-      construct(target, [url, how, ...rest], self) {
-        const given = typeof how === "object" ? how : { name: how }, name = String(given?.name ?? ""), own = { name };
-        const known = rewritten.get(String(url)) ?? hooked(url, own);
-        if (known) rewritten.set(String(url), known);
-        const shared = Reflect.construct(target, [known ?? url, known ? { ...given, name } : { ...given, name: named(own) }, ...rest], self === globalThis.SharedWorker ? target : self);
-        const port = shared.port, keeper = keep(port, (message) => post.call(port, message));
-        port.postMessage = function (...message) { post.apply(port, message); keeper.expect(); };
-        add.call(shared, "error", keeper.end);
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => port.start();              // the page's own listener is there by then
-        port2.postMessage(0);
-        keeper.expect();
-        return shared;
-      },
+    const post = MessagePort.prototype.postMessage;
+    kit.constructs("SharedWorker", ([url, how, ...rest], create) => {
+      const given = typeof how === "object" ? how : { name: how }, name = String(given?.name ?? ""), own = { name };
+      const known = rewritten.get(String(url)) ?? hooked(url, own);
+      if (known) rewritten.set(String(url), known);
+      const shared = create(known ?? url, known ? { ...given, name } : { ...given, name: named(own) }, ...rest);
+      const port = shared.port, keeper = keep(port, (message) => post.call(port, message));
+      port.postMessage = function (...message) { post.apply(port, message); keeper.expect(); };
+      add.call(shared, "error", keeper.end);
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => port.start();                // the page's own listener is there by then
+      port2.postMessage(0);
+      keeper.expect();
+      return shared;
     });
-    Native.prototype.constructor = globalThis.SharedWorker;
   }
 }

@@ -8,7 +8,7 @@
   // `uses` says what this document was seen to wait for: frames, of any kind, or those of transitions or of smooth scrolling; and for servers.
   const kit = { settings, page, MARK, uses: { frames: false, transitions: false, smooth: false, streams: false }, add: EventTarget.prototype.addEventListener };
   // What answers the session is kept, since a page may replace what the language offers, and must not learn the names of these events.
-  const emit = EventTarget.prototype.dispatchEvent, Told = globalThis.CustomEvent, { apply } = Reflect;
+  const emit = EventTarget.prototype.dispatchEvent, Told = globalThis.CustomEvent, { apply, construct } = Reflect;
   kit.apply = apply;
   kit.tell = (what, detail) => apply(emit, global, [new Told(settings.answer + what, { __proto__: null, detail })]);
   kit.later = setTimeout.bind(global);
@@ -20,6 +20,13 @@
     while (given === global && owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
     const slot = owner ? Object.getOwnPropertyDescriptor(owner, name) : undefined;
     if (typeof slot?.value === "function") Object.defineProperty(owner, name, { ...slot, value: make(slot.value) });
+  };
+  // Put `make` before a constructor of the global object: it gets what was given, and the function that constructs.
+  kit.constructs = (name, make) => {
+    const Native = global[name];
+    if (!Native) return;
+    const Own = new Proxy(Native, { construct: (target, given, self) => make(given, (...args) => construct(target, args, self === Own ? target : self)) });
+    Native.prototype.constructor = global[name] = Own;
   };
   kit.getter = (owner, name, make) => {
     const slot = owner && Object.getOwnPropertyDescriptor(owner, name);

@@ -68,12 +68,7 @@
   kit.wrap(own, "mark", (native) => function (...given) {
     return kit.apply(native, this, given.length ? [given[0], dated(given[1])] : []);
   });
-  if (Mark) {
-    globalThis.PerformanceMark = new Proxy(Mark, {
-      construct: (target, given, self) => Reflect.construct(target, given.length ? [given[0], dated(given[1])] : [], self === globalThis.PerformanceMark ? target : self),
-    });
-    Mark.prototype.constructor = globalThis.PerformanceMark;
-  }
+  kit.constructs("PerformanceMark", (given, create) => (given.length ? create(given[0], dated(given[1])) : create()));
   kit.wrap(own, "measure", (native) => function (...given) {
     const [name, from, to] = given;
     if (!given.length || (from !== null && typeof from === "object" && to !== undefined)) return kit.apply(native, this, given);
@@ -84,14 +79,7 @@
   });
 
   // Files that a page makes, and documents whose server does not say when they were changed, are from now.
-  const Native = globalThis.File;
-  if (Native) {
-    globalThis.File = new Proxy(Native, {
-      construct: (target, [bits, name, how, ...rest], self) =>
-        Reflect.construct(target, [bits, name, { ...how, lastModified: how?.lastModified ?? now() }, ...rest], self === globalThis.File ? target : self),
-    });
-    Native.prototype.constructor = globalThis.File;
-  }
+  kit.constructs("File", ([bits, name, how, ...rest], create) => create(bits, name, { ...how, lastModified: how?.lastModified ?? now() }, ...rest));
   if (!kit.page) return;
   const two = (number) => String(number).padStart(2, "0");
   getter(Document.prototype, "lastModified", (native) => function () {

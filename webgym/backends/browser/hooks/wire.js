@@ -32,20 +32,14 @@
     kit.add.call(this, "loadend", () => { more(pending, url, -1); kit.gets(url, 1); }, { once: true });
     return native.apply(this, given);
   });
-  if (globalThis.WebSocket) {
-    const Native = WebSocket;
-    kit.wrap(Native.prototype, "send", (native) => function (...given) { const answer = native.apply(this, given); kit.sends(this.url); return answer; });
-    globalThis.WebSocket = new Proxy(Native, {
-      construct(target, given, self) {
-        const socket = Reflect.construct(target, given, self === globalThis.WebSocket ? target : self);
-        kit.uses.streams = true;
-        kit.sends(socket.url);
-        for (const type of ["open", "message", "close"]) kit.add.call(socket, type, () => kit.gets(socket.url, 1));
-        return socket;
-      },
-    });
-    Native.prototype.constructor = globalThis.WebSocket;
-  }
+  kit.wrap(globalThis.WebSocket?.prototype, "send", (native) => function (...given) { const answer = native.apply(this, given); kit.sends(this.url); return answer; });
+  kit.constructs("WebSocket", (given, create) => {
+    const socket = create(...given);
+    kit.uses.streams = true;
+    kit.sends(socket.url);
+    for (const type of ["open", "message", "close"]) kit.add.call(socket, type, () => kit.gets(socket.url, 1));
+    return socket;
+  });
   if (!kit.page) return;
   const { ask } = kit.settings;
   kit.add.call(globalThis, ask + "-sent", () => {
