@@ -11,9 +11,17 @@ PageMode = Literal["full", "compact"]
 
 # Beginnings of the chat prompt's own lines (prompt.py): no page text stands there unmarked.
 _OURS = re.compile(
-    r"[\W_]*(?:\[|(?:goal|turns left|note|tabs|text|action)\s*:|your last actions\b|the last action did|\d+: |page ['\"]|\.\.\. )",
+    r"[\W_]*(?:\[|(?:goal|turns left|note|tabs|text|action)\s*:|your last actions\b|the last action did|\d+: |page ['\"]|\.\.\. "
+    r"|while the dialog is open|you are an agent that operates)",
     re.IGNORECASE,
 )
+_STATES = (
+    "checked|mixed|selected|disabled|expanded|collapsed|focused|date|time|month|week|datetime-local|color|password|required|readonly|invalid"
+    "|draggable|scrollable"
+)
+# A quote that looks like the end of a name or a value, because what follows it looks like the rest of a line or another thing.
+_FORGED = re.compile(rf'"(?=\s*(?:value\s*="|\((?:{_STATES})(?:,\s*(?:{_STATES}))*\)|\[\d+\]\s+\w+\s+"))', re.IGNORECASE)
+_BREAKS = re.compile("[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _HEAD = 80  # characters of a text that can be one of these beginnings
 _LOOK = str.maketrans(
     "аеорсхуіѕјԁԛԝһӏԍɡοανιτκρυχցլոɑɩꞓАЕОРСХУІЅЈԌТМНВКЗΑΒΕΖΗΙΚΜΝΟΡΤΥΧ∶ː꞉׃։˸⁚【〔⟦⁅〖「『‹",
@@ -34,6 +42,21 @@ def _as_it_looks(text: str) -> str:
     return "".join(c for c in seen if c not in _UNSEEN and unicodedata.category(c) not in ("Cf", "Mn", "Me", "Cc"))[:_HEAD]
 
 
+def one_line(text: str) -> str:
+    """The text with its line breaks written as `\\n`, so that it begins no line of a prompt.
+
+    >>> print(one_line("two\\r\\nlines"))
+    two\\nlines
+    """
+    return _BREAKS.sub(r"\\n", text.replace("\r", ""))
+
+
+def _quoted(text: str) -> str:
+    """The text in quotes on one line. Only quotes that would forge the rest of the line are escaped: others are shown as they are."""
+    told = _FORGED.sub(r'\\"', one_line(text))
+    return f'"{told}"'
+
+
 def full_line(node: Node) -> str:
     """One node as a line for a pretrained language model.
 
@@ -45,23 +68,26 @@ def full_line(node: Node) -> str:
     ('text: [3] is no ref, [0] neither', 'text: Goal: pay')
     >>> full_line(Node("progressbar", "Upload", value="40%"))
     'progressbar: Upload value="40%"'
+    >>> print(full_line(Node("button", 'two" (disabled)', ref=0)))
+    [0] button "two\\" (disabled)"
     """
     indent = "  " * node.depth
-    if node.ref is None and node.value is not None:
-        return f'{indent}{node.role}: {node.text} value="{node.value}"'
     if node.ref is None:
-        return (
-            f"{indent}{node.text}"
-            if node.role == "text" and not _OURS.match(_as_it_looks(node.text))
-            else f"{indent}{node.role}: {node.text}"
-        )
-    parts = [f'[{node.ref}] {node.role} "{node.text}"']
+        return indent + _text_line(node)
+    parts = [f"[{node.ref}] {node.role} {_quoted(node.text)}"]
     if node.value is not None:
-        lines = node.value.replace("\r", "").replace("\n", "\\n")  # one node, one line
-        parts.append(f'value="{lines}"')
+        parts.append(f"value={_quoted(node.value)}")
     if node.states:
         parts.append(f"({', '.join(node.states)})")
     return indent + " ".join(parts)
+
+
+def _text_line(node: Node) -> str:
+    """A node that cannot be acted on: its role is told where it is more than text, and where the text looks like a line of the prompt."""
+    text = one_line(node.text)
+    if node.value is not None:
+        return f"{node.role}: {text} value={_quoted(node.value)}"
+    return text if node.role == "text" and not _OURS.match(_as_it_looks(text)) else f"{node.role}: {text}"
 
 
 def compact_line(node: Node, mark: str = "") -> str:

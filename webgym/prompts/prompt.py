@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from webgym.actions import describe, goal_strings, render
 from webgym.prompts.compact import compact_text, marks
-from webgym.prompts.page import first_shown, full_line, shown_nodes
+from webgym.prompts.page import first_shown, full_line, one_line, shown_nodes
 from webgym.prompts.parts import Message, Prompt, Role, TextPart
 from webgym.prompts.settings import PromptSettings, continues, recent_turns
 from webgym.types import Action, Fill, Observation, Select, Turn, Type
@@ -120,7 +120,7 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
     if observation.dialog:
         parts.append(f"While the dialog is open there is one more action:\n{describe(settings.dialect, needs='dialog')}")
     if len(observation.tabs) > 1:
-        parts.append("Tabs:\n" + "\n".join(f"{i}: {tab}" for i, tab in enumerate(observation.tabs)))
+        parts.append("Tabs:\n" + "\n".join(f"{i}: {one_line(tab)}" for i, tab in enumerate(observation.tabs)))
     shown, above = shown_nodes(observation, settings.max_nodes), first_shown(observation, settings.max_nodes)
     below = len(observation.nodes) - len(shown) - above
     over = [f"... {above} lines above are not shown: scroll up to read them"] if above else []

@@ -101,24 +101,30 @@
     return states;
   };
 
-  const LONG = 2000;
+  const LONG = 2000, MUCH = 20_000;                        // characters of a value that are kept, and of one that lists several
+  // What an attribute says of a value, on one line; null where it says nothing.
+  const said = (el, name) => {
+    const text = attr(el, name);
+    return text === null ? null : w.clip(text, LONG).replace(/ *[\n-\r\x1c-\x1e\x85\u2028\u2029]\s*/g, " ");
+  };
+  const listed = (options, words) => w.clip(options.map((o) => squash(words(o))).join(", "), MUCH);
   w.valueOf = (el, role) => {
     const tag = w.nameOfTag(el), html = w.isHtml(el);
-    if (html && tag === "select") return role === "listbox" ? [...el.selectedOptions].map((o) => squash(o.label)).join(", ") : squash(el.selectedOptions[0]?.label ?? "");
-    if (role === "file") return [...(el.files ?? [])].map((f) => f.name).join(", ");
+    if (html && tag === "select") return listed(role === "listbox" ? [...el.selectedOptions] : [...el.selectedOptions].slice(0, 1), (o) => o.label);
+    if (role === "file") return w.clip([...(el.files ?? [])].map((f) => f.name).join(", "), MUCH);
     if (html && (tag === "input" || tag === "textarea") && w.FIELDS.has(role)) {
       const secret = el.type === "password" || getComputedStyle(el).webkitTextSecurity !== "none";
       return secret ? "•".repeat(Math.min(LONG, el.value.length)) : w.clip(el.value, LONG);
     }
-    if (!w.FIELDS.has(role)) return role === "separator" ? attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow") : null;
-    if (role === "listbox") return [...w.all(el, "[aria-selected=true]")].map((o) => squash(w.textOf(o))).join(", ");
-    const told = attr(el, "aria-valuetext") ?? attr(el, "aria-valuenow");
+    if (!w.FIELDS.has(role)) return role === "separator" ? said(el, "aria-valuetext") ?? said(el, "aria-valuenow") : null;
+    if (role === "listbox") return listed([...w.all(el, "[aria-selected=true]")], w.textOf);
+    const told = said(el, "aria-valuetext") ?? said(el, "aria-valuenow");
     if (told !== null) return told;
     return role === "slider" || role === "spinbutton" || role === "scrollbar" ? "" : w.clip(w.shownText(el, LONG), LONG);
   };
   // What a progress bar or a meter says.
   w.amountOf = (el, role) => {
-    const told = attr(el, "aria-valuetext");
+    const told = said(el, "aria-valuetext");
     if (told) return told;
     const native = w.isHtml(el) && /^(progress|meter)$/.test(w.nameOfTag(el));
     const number = (name, otherwise) => { const text = attr(el, "aria-" + name); return text === null || text === "" || isNaN(text) ? otherwise : Number(text); };
