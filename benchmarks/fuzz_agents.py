@@ -28,7 +28,7 @@ ODD = (
     "", " ", "0", "-1", "1e999", "NaN", "inf", "9" * 30, "9" * 5000, "1.5", "true", "null", "None", "\0", "a\0b", "\ud800", "\udfff", "\u202e", "é" * 300,
     "漢字", "😀", "\x1b[2J", "\r\nset-cookie: a=b", "a\nb", "<script>alert(1)</script>", "<b>", "&amp;", "'", '"', "\\", "%", "%00", "%ff", "%2f..%2f", "../..",
     "..", "/", "//", "/etc/passwd", "file:///etc/passwd", "javascript:alert(1)", "{{7*7}}", "${7*7}", "; drop table x", "' or '1'='1", "a" * 256,
-    "a" * 100_000, "[" * 3000, "2026-02-31", "0000-00-00", "9999999999-01-01", "99:99", "-0", "0x10", "1_000", "\u0661\u0662", "½", "a@b", "a@@b", "@",
+    "a" * 100_000, "[" * 3000, "2026-02-31", "0000-00-00", "9999999999-01-01", "99:99", "-0", "0x10", "1_000", "\u0661\u0662", "½", "²", "①", "a@b", "a@@b", "@",
     "+", "*", "?", "#", "..;/", "__proto__", "constructor", "con", "%u0041", "\ufffe", "\U0010ffff",
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def odd_address(url: str, rng: random.Random) -> str:
         at = rng.randrange(len(query))
         query[at] = (query[at][0], odd)
     elif kind in (3, 4):
-        query.append((rng.choice(("page", "q", "sort", "id", "order", "from", "to", "date", "seats", odd)), odd))
+        query.append((rng.choice(("page", "q", "sort", "highest", "id", "order", "from", "to", "date", "seats", odd)), odd))
     text = urlencode(query, errors="surrogatepass") if rng.random() < 0.7 else "&".join(f"{name}={value}" for name, value in query)
     return urlunsplit((parts.scheme, parts.netloc, path or "/", text, odd if kind == 5 else parts.fragment))
 

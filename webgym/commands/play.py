@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -338,7 +339,7 @@ def create_app(person: Person, go_on: threading.Event, token: str) -> Any:
 
     def state(request: Request) -> Response:
         after = request.query_params.get("after", "0")
-        return JSONResponse(person.state(int(after) if after.isdigit() else 0))
+        return JSONResponse(person.state(int(after) if re.fullmatch(r"\d{1,9}", after, re.ASCII) else 0))
 
     async def act(request: Request) -> Response:
         try:

@@ -38,18 +38,18 @@ class Wish:
     brand: str = ""
     colour: str = ""
     rating: str = ""
-    highest: str = ""  # dollars
+    highest: str = ""  # whole dollars
     sort: str = "featured"
     number: int = 1
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Wish":
-        sort = query.get("sort", "")
+        sort, highest = query.get("sort", ""), number(query.get("highest", ""), -1)
         return cls(
             query.get("brand", ""),
             query.get("colour", ""),
             query.get("rating", "") if query.get("rating") in RATINGS else "",
-            query.get("highest", "").strip(),
+            str(highest) if highest >= 0 else "",
             sort if sort in SORTS else "featured",
             max(1, number(query.get("page", ""), 1)),
         )
@@ -59,7 +59,7 @@ class Wish:
             self.brand in ("", product.brand)
             and (not self.colour or self.colour in product.colours)
             and (not self.rating or product.rating >= float(self.rating))
-            and (not self.highest.isdigit() or product.price <= 100 * int(self.highest))
+            and (not self.highest or product.price <= 100 * int(self.highest))
         )
 
     @property

@@ -48,9 +48,10 @@ async def step(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """Choose an option. A form of another page than the one that is due changes nothing."""
     state, form = state_of(request), await request.form()
-    option = str(form.get("option", ""))
-    if _is_due(state, form) and option.isdecimal() and int(option) < state.workflow.wizard.choices:
-        state.progress = chosen(state.workflow, state.progress, int(option))
+    options = {str(option): option for option in range(state.workflow.wizard.choices)}  # no other text is read as a number
+    option = options.get(str(form.get("option")))
+    if option is not None and _is_due(state, form):
+        state.progress = chosen(state.workflow, state.progress, option)
     return see_other(address(state.progress))
 
 
@@ -76,7 +77,7 @@ async def end(request: Request) -> Response:
 
 
 ROUTES = (
-    Route("/step/{number:int}", step),
+    Route("/step/{number}", step),
     Route("/answer", answer, methods=["POST"]),
     Route("/back", back, methods=["POST"]),
     Route("/done", end),

@@ -119,9 +119,26 @@ def test_filters_orders_and_pages_of_a_shelf():
     assert prices == sorted(prices, reverse=True)
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=-3", "page=99", "page=x", "sort=x", "rating=x", "highest=x", "brand=%22%3E%3Cb%3E"])
-def test_a_strange_query_is_no_failure(query):
-    assert Visitor().get(f"/c/kettles?{query}").status_code == 200
+STRANGE = ("", "0", "-3", "99", "x", "²", "①", "½", "٣", "1.5", "1e9", "9" * 5000, "%22%3E%3Cb%3E", "%00")
+
+
+@pytest.mark.parametrize("name", ["page", "sort", "rating", "highest", "brand", "colour", "q"])
+def test_a_strange_query_is_no_failure(name):
+    for value in STRANGE:
+        assert Visitor().get(f"/c/kettles?{name}={value}").status_code == 200
+        assert Visitor().get(f"/p/{BOOTS.id}/reviews?{name}={value}").status_code == 200
+
+
+@pytest.mark.parametrize("value", STRANGE)
+def test_a_strange_field_is_no_failure(value):
+    visitor = Visitor()
+    assert visitor.post(f"/p/{BOOTS.id}/add", colour=value, size=value, quantity=value).status_code == 422
+    assert visitor.world.cart == {}
+
+
+def test_only_a_price_that_is_a_number_filters():
+    assert Visitor().get("/c/kettles?highest=²").text.count("Remove filter") == 0
+    assert Visitor().get("/c/kettles?highest=40").text.count("Remove filter: up to $40") == 1
 
 
 def test_what_people_write_is_shown_as_text():

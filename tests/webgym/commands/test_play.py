@@ -1,16 +1,18 @@
 """A person plays in the page; the test is the person."""
 
+import asyncio
 import json
 import re
 import threading
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import sync_playwright
 
 from webgym.backends.browser import executable
-from webgym.commands.play import Deed, Person, play, save
+from webgym.commands.play import Deed, Person, create_app, play, save
 from webgym.commands.replay import replay
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
@@ -30,6 +32,19 @@ def test_deeds_are_actions() -> None:
 
 def test_a_deed_on_a_page_that_is_gone_is_refused() -> None:
     assert "look again" in Person(COMPACT).do(Deed(page=3, verb="click"))
+
+
+@pytest.mark.parametrize("after", ["", "x", "²", "①", "9" * 5000])
+def test_a_page_number_that_is_none_is_the_first(after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = Person(COMPACT)
+    monkeypatch.setattr(person, "state", lambda after: {"after": after})
+    app = create_app(person, threading.Event(), "token")
+
+    async def asked() -> dict:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            return (await client.get("/token/state", params={"after": after})).json()
+
+    assert asyncio.run(asked()) == {"after": 0}
 
 
 def test_demonstrations_of_other_prompts_are_not_mixed(tmp_path: Path) -> None:
