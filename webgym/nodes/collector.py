@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FACTORIES = (
-    "trainers.rollouts.remote_policy:remote_policy",
+    wire.REMOTE_POLICY,
     "webgym.evaluation.assessment:model_free",
     "webgym.policies.scripted:RandomPolicy",
 )

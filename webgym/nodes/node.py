@@ -13,6 +13,7 @@ from webgym.errors import Fault, UsageError
 from webgym.nodes import wire
 from webgym.nodes.batch import Part
 from webgym.nodes.client import Lost, Refused
+from webgym.nodes.doubt import doubt
 from webgym.nodes.link import Link
 from webgym.record.store import decode
 from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
@@ -103,7 +104,7 @@ class Node:
                     case "ended":
                         if line.number != ended:
                             raise Lied(f"{self.address} ended an episode that it was not asked for: it is not asked any more")
-                        trajectory = self._trajectory(await anext(lines, b""))
+                        trajectory = self._trajectory(await anext(lines, b""), asked)
                         ended += 1
                         yield Ended(line.number, trajectory)
                     case "busy":
@@ -126,13 +127,16 @@ class Node:
         except ValidationError as error:
             raise Lied(f"{self.address} said what is no line of the protocol, and is not asked any more: {wire.problem(error)}") from None
 
-    def _trajectory(self, content: bytes) -> Trajectory:
+    def _trajectory(self, content: bytes, asked: wire.Asked) -> Trajectory:
         if not content:
             raise Lost(f"{self.address} broke off before a trajectory")
         try:
-            return decode(content)
+            trajectory = decode(content)
         except (ValueError, KeyError, TypeError) as error:
             raise Lied(f"{self.address} gave no trajectory, and is not asked any more: {type(error).__name__}: {error}") from None
+        if found := doubt(trajectory, asked):
+            raise Lied(f"{self.address} gave a trajectory that no honest collector gives, and is not asked any more: {found}")
+        return trajectory
 
     async def pictured(self, trajectory: Trajectory, on_picture: PictureTaker) -> Trajectory:
         """The trajectory with its pictures fetched and kept. Raises Lost, Lied."""
@@ -154,8 +158,11 @@ class Node:
             raise Lost(str(error)) from error
         if wire.picture_name(content) != name:
             raise Lied(f"{self.address} gave another picture than it named: it is not asked any more")
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            return np.asarray(image.convert("RGB"))
+        try:
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises for a damaged or huge file
+            raise Lied(f"{self.address} gave a picture that cannot be read, and is not asked any more: {type(error).__name__}") from None
 
     async def close(self) -> None:
         """Close the link."""

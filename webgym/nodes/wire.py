@@ -27,6 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 PROTOCOL = 1
 TOKEN = "WEBGYM_TOKEN"
 """The environment variable with the secret that a trainer and its collectors share."""
+REMOTE_POLICY = "trainers.rollouts.remote_policy:remote_policy"
+"""The factory of the policy whose completions come from a trainer's gateway; its settings name a sampling and the weights' version."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MOST_BYTES = 1 << 24  # of a request
 MOST_KEYS = 64  # of a request

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from io import SEEK_END, FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from webgym.errors import UsageError
-from webgym.types import Completion, EpisodeKey, Mention, Node, Outcome, Sampling, Times, Trajectory, Turn
+from webgym.types import Completion, EpisodeKey, Mention, Node, Outcome, OutcomeKind, Sampling, Times, Trajectory, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
 
+KINDS = get_args(OutcomeKind)
 FORMAT = 1  # stands in every line; raised when older readers would misread
 
 
@@ -185,6 +186,8 @@ def _decoded(record: dict[str, Any]) -> Trajectory:
         raise ValueError(f"format {record['format']} is not known, this version reads {FORMAT}")
     outcome = record["outcome"]
     _all_of(str, record["goal"], outcome["kind"], outcome["message"], record["final_hash"])
+    if outcome["kind"] not in KINDS:
+        raise ValueError(f"expected an outcome of the kinds {', '.join(KINDS)}, got {outcome['kind']!r:.80}")
     faults = tuple(outcome.get("faults", ()))  # older files have none
     _all_of(str, *faults)
     _all_of(int, outcome["retries"], *record.get("final_prompt_ids", ()))
@@ -275,14 +278,17 @@ def _turn(record: dict[str, Any]) -> Turn:
     completion = dict(record["completion"])
     completion["prompt_ids"] = tuple(completion["prompt_ids"])
     completion["action_ids"] = tuple(completion["action_ids"])
-    _all_of(int, *completion["prompt_ids"], *completion["action_ids"])
+    _all_of(int, *completion["prompt_ids"], *completion["action_ids"], completion.get("policy_version", 0))
     _all_of(str, completion["text"], completion["prompt"], completion.get("key", ""))
     if "origin" in completion:
         completion["origin"] = _key(completion["origin"])
     completion["behaviour_logprobs"] = tuple(_float(x) for x in completion["behaviour_logprobs"])
     if completion["sampling"] is not None:
-        temperature, top_p, *limits = completion["sampling"]
-        completion["sampling"] = Sampling(_float(temperature), _float(top_p), *limits)
+        temperature, top_p, top_k, max_tokens, greedy, *grammar = completion["sampling"]  # without grammar in most
+        _all_of(int, top_k, max_tokens)
+        _all_of(bool, greedy)
+        _all_of(str, *grammar)
+        completion["sampling"] = Sampling(_float(temperature), _float(top_p), top_k, max_tokens, greedy, *grammar)
     policy_s, browser_s = record["times"]
     fields["box"] = box = _box(record.get("box"))
     if "target" in record:  # older files have none
