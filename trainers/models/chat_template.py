@@ -6,8 +6,9 @@ contents as text or as parts, a beginning-of-sequence token or none, `<|im_end|>
 
 Control tokens that a page or a goal spells (`<|im_end|>`) are encoded as letters: the text is cut inside each of them, and each piece is
 encoded by itself. So the text stays as it is, and no piece holds the token. Markup that a template writes in plain letters (`[INST]` of
-Llama-2) has no token of its own; it gets a space inside. transformers' `sanitize_control_tokens` does the first of the two, but ends with
-an error where a tokenizer rebuilds the token, and a page must not be able to end a run.
+Llama-2, `USER:` of Vicuna, `### Response:` of Alpaca) has no token of its own; it gets a space inside. transformers'
+`sanitize_control_tokens` does the first of the two, but ends with an error where a tokenizer rebuilds the token, and a page must not be
+able to end a run.
 """
 
 import datetime
@@ -33,6 +34,7 @@ TODAY = datetime.date(2025, 1, 1)
 
 _BREAK = "\ufdd0"  # a character that no text may hold (Unicode calls it a noncharacter): texts are cut here before they are encoded
 _SYSTEM, _USER = "system-77c0", "user-3a9e"
+_TEXTS = re.compile("|".join((_SYSTEM, _USER, ANSWER)))
 _TAG = re.compile(r"<[^\s<>]+>|\[(?!\d+\])[^\s\[\]]+\]|\{[^\s{}]+\}")
 _DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 _FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -95,8 +97,38 @@ class ChatTemplate:
 
     @cached_property
     def end(self) -> int | None:
-        """The token that ends an answer: the first control token that the template writes behind one, else `eos_token`; None for none."""
-        return self._tokenizer.eos_token_id if not self._end else int(self._tokenizer.convert_tokens_to_ids(self._end))
+        """The token that ends an answer: the first control token that the template writes behind the last one, else behind an earlier one.
+
+        `eos_token` where the template writes neither; None where the tokenizer has none.
+        """
+        return self._tokenizer.eos_token_id if not self._ends else int(self._tokenizer.convert_tokens_to_ids(self._ends[0]))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tokens that may end an answer: what the template writes behind one (gpt-oss ends the last one otherwise), and `eos_token`."""
+        known = [] if self._tokenizer.eos_token_id is None else [int(self._tokenizer.eos_token_id)]
+        return frozenset([*known, *self._tokenizer.convert_tokens_to_ids(list(self._ends))])
+
+    @cached_property
+    def header(self) -> tuple[int, ...]:
+        """The ids that the template writes between a prompt and an answer, such as gpt-oss's channel.
+
+        None for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
+        """
+        if not self:
+            return ()
+        try:
+            prompt = self._rendered([("user", "?")])
+            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[0]
+        except _FAILURES:
+            return ()
+        header = text[len(prompt) :] if text.startswith(prompt) else ""
+        return self._pieces(header) if header.strip() and "think>" not in header else ()
+
+    @cached_property
+    def thinking_begins(self) -> int | None:
+        """The token that opens a block of thinking; None where the tokenizer has none."""
+        return self._tokenizer.get_added_vocab().get("<think>")
 
     @cached_property
     def thinking_ends(self) -> int | None:
@@ -111,20 +143,34 @@ class ChatTemplate:
         except _FAILURES:
             return False
 
+    @cached_property
+    def asks_thinking(self) -> bool:
+        """True if the template writes another prompt where it is asked for thinking than where it is not."""
+        other = ChatTemplate(self._tokenizer, thinking=not self._thinking)
+        try:
+            return bool(self) and self._rendered([("user", _USER)]) != other._rendered([("user", _USER)])
+        except _FAILURES:
+            return False
+
+    def is_blank(self, ids: Sequence[int]) -> bool:
+        """True for ids that spell nothing but space."""
+        return not self._tokenizer.decode(list(ids), skip_special_tokens=False).strip()
+
     # --- texts ---------------------------------------------------------------------------------------------------------
 
     def _rendered(self, messages: Sequence[Said], generation: bool = True) -> str:
         return self._apply(messages, self._form, generation)
 
     def _behind(self, messages: Sequence[Said]) -> str:
-        """The text behind an answer's end token, before the next answer."""
+        """The text behind an answer's end token, whichever of them stands there, before the next answer."""
         _, found, text = self._rendered([("user", "?"), ("assistant", ANSWER), *messages]).partition(ANSWER)
         if not found:
             raise UsageError(
                 "the model's chat template drops earlier answers, so that no conversation can go on: set prompts.context=window"
             )
-        space, end, rest = text.partition(self._end or self._tokenizer.eos_token or _BREAK)
-        return rest if end and not space.strip() else text
+        behind = text.lstrip()
+        ends = sorted(self._ends or [self._tokenizer.eos_token or _BREAK], key=len, reverse=True)
+        return next((behind.removeprefix(end) for end in ends if behind.startswith(end)), text)
 
     def _apply(self, messages: Sequence[Said], form: _Form, generation: bool) -> str:
         said = list(messages)
@@ -159,16 +205,37 @@ class ChatTemplate:
         raise UsageError(f"the model's chat template takes no system and user message ({failure}): take a model with another template")
 
     @cached_property
-    def _end(self) -> str:
-        """The control token that the template writes behind an answer; "" where it writes none."""
+    def _ends(self) -> tuple[str, ...]:
+        """The control tokens that the template writes behind the last answer and behind an earlier one, each once."""
         if not self:
-            return ""
+            return ()
+        return tuple(dict.fromkeys(end for end in (self._last_end(), self._earlier_end()) if end))
+
+    def _last_end(self) -> str:
         try:
-            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[2]
+            behind = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[2]
         except _FAILURES:
             return ""
-        found = [(text.index(token), -len(token), token) for token in self._tokens if token in text]
-        return min(found)[2] if found else ""
+        return next(iter(self._controls(behind)), "")
+
+    def _earlier_end(self) -> str:
+        """The end of an answer with a message behind it; "" where what stands there only begins that message."""
+        try:
+            text = self._rendered([("user", "?"), ("assistant", ANSWER), ("user", _USER)])
+            before, _, behind = self._rendered([("user", _USER)]).partition(_USER)
+            opening = self._rendered([("system", _SYSTEM), ("user", _USER)]).partition(_SYSTEM)[0]
+        except _FAILURES:
+            return ""
+        found = self._controls(text.partition(ANSWER)[2].partition(_USER)[0])
+        if not found or self._controls(before)[-len(found) :] != found:
+            return found[0] if found else ""
+        # All of it stands before a first message too: it begins one, or ends the system text that a template brings along.
+        return found[0] if found[0] not in opening and self._controls(behind)[:1] == found[:1] else ""
+
+    def _controls(self, text: str) -> list[str]:
+        """The control tokens in a text that a template wrote, in order."""
+        tokens = [re.escape(token) for token in self._tokens if token in text]
+        return re.findall("|".join(tokens), text) if tokens else []
 
     # --- control tokens ------------------------------------------------------------------------------------------------
 
@@ -227,7 +294,7 @@ class ChatTemplate:
 
     @cached_property
     def _markup(self) -> tuple[str, ...]:
-        """Tags that the template writes in plain letters."""
+        """Tags that the template writes in plain letters, and its words around texts (`USER:`) where one text ends with them alone."""
         if not self:
             return ()
         said = [("system", _SYSTEM), ("user", _USER), ("assistant", ANSWER), ("user", _USER)]
@@ -235,7 +302,21 @@ class ChatTemplate:
             text = self._rendered(said)
         except _FAILURES:
             text = self._rendered(said[:2])
-        return tuple(tag for tag in dict.fromkeys(_TAG.findall(text)) if tag not in self._tokens)
+        tags = [tag for tag in dict.fromkeys(_TAG.findall(text)) if tag not in self._tokens]
+        return (*tags, *_words(_TEXTS.split(text), [*(token for token in self._tokens if token in text), *tags]))
+
+
+def _words(around: Sequence[str], signs: Sequence[str]) -> tuple[str, ...]:
+    """Lines of what a template writes before, between and behind texts, cut at its signs (control tokens and tags).
+
+    None where a sign stands behind each text: then no page can end its message, and the words beside the signs are everyday ones (`user`).
+    A line without two letters and a mark (`:`, `###`) is everyday too.
+    """
+    sign = re.compile("|".join(map(re.escape, signs)) or r"(?!)")
+    lines = [[line.strip() for piece in sign.split(text) for line in piece.splitlines()] for text in around]
+    words = [[line for line in some if sum(map(str.isalpha, line)) > 1 and re.search(r"[^\w\s]", line)] for some in lines]
+    plain = any(found and not sign.search(text) for text, found in zip(around[1:], words[1:], strict=True))
+    return tuple(dict.fromkeys(word for found in words for word in found)) if plain else ()
 
 
 def _apart(text: str, word: str, between: str) -> str:

@@ -86,7 +86,7 @@ class Rollouts:
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
         """The episodes in TRL's form: prompt_ids, completion_ids, logprobs, env_mask, and the reward of each. Raises UsageError."""
         tokenizer = getattr(trainer.processing_class, "tokenizer", trainer.processing_class)
-        context = Context(tokenizer, self._settings)
+        context = Context(tokenizer, self._settings, _ends(trainer))
         most = trainer.args.max_completion_length or (1 << 30)
         while len(self._sessions) < len(prompts):
             self._sessions.append(self._connect())
@@ -191,6 +191,13 @@ class _Episode:
 
 def _user(words: str) -> Prompt:
     return Prompt((Message("user", (TextPart(words),)),))
+
+
+def _ends(trainer: Any) -> set[int]:
+    """The tokens at which TRL's generation ends an answer: those of the trainer's own settings, and of the model's."""
+    settings = [getattr(holder, "generation_config", None) for holder in (trainer, getattr(trainer, "model", None))]
+    ends = [getattr(each, "eos_token_id", None) for each in settings]
+    return {end for each in ends for end in (each if isinstance(each, list) else [each]) if end is not None}
 
 
 def _all(threads: ThreadPoolExecutor, calls: Iterable[Callable[[], T]]) -> list[T]:

@@ -167,7 +167,44 @@ def test_thinking_stays_in_a_conversation_or_is_forgotten(opens, mode):
     assert ("Is it" in later) == (mode == "on")
     assert "click('0')<|im_end|>\n<|im_start|>user" in later
     assert later.count("<think>") - later.count("</think>") == (1 if opens else 0), "only the new prompt has an open block"
-    assert context.thinking(answer[:3]) == (3 if opens else 0), "a block that was cut is all thinking"
+    assert context.thinking(answer[:3]) == 3, "a block that was cut is all thinking"
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_thinking_that_was_cut_is_forgotten_and_its_turn_ends(opens):
+    tokenizer = thinking_tokenizer(opens)
+    prompts = PromptSettings(context="conversation", thinking="forget")
+    context = Context(tokenizer, prompts)
+    first = context.first(prompt_of(page_of(1), (), PromptSettings()))
+    for tail in ((), (256,)):  # cut by max_tokens, or ended by the model inside its block
+        answer = (*tokenizer(f"{'' if opens else '<think>'}a thought")["input_ids"], *tail)
+        history = (turn_of(Completion("", "", first, answer, (0.0,) * len(answer))),)
+        later = tokenizer.decode(context.ids(prompt_of(page_of(1), history, prompts), history))
+        kept = "<think>\n</think>" if opens else ""
+        assert "a thought" not in later and f"assistant\n{kept}<|im_end|>\n<|im_start|>user" in later
+
+
+def test_a_block_of_thinking_is_opened_before_an_action_and_not_behind_one():
+    tokenizer = thinking_tokenizer(False)
+    context = Context(tokenizer, PromptSettings(thinking="on"))
+    texts = {"<think>cut": 1.0, " \n<think>cut": 1.0, "<think>a</think>\n<think>cut": 1.0, "click('0') <think>cut": 0.0, "go": 0.0, "": 0.0}
+    for text, part in texts.items():
+        ids = tokenizer(text)["input_ids"]
+        assert context.thinking(ids) == part * len(ids), text
+
+
+def test_thinking_that_cannot_be_told_is_refused():
+    tokenizer = chat_tokenizer()
+    for mode in ("on", "forget"):
+        with pytest.raises(UsageError, match=rf"prompts.thinking={mode}: expected a tokenizer with the token </think>"):
+            Context(tokenizer, PromptSettings(thinking=mode))
+    with pytest.raises(UsageError, match=r"update.thinking=false: expected .* set it to true"):
+        Context(tokenizer, PromptSettings()).check_thinking("update.thinking=false", "set it to true")
+    Context(thinking_tokenizer(False), PromptSettings(thinking="on")).check_thinking("update.thinking=false", "set it to true")
+    tokenizer.chat_template = tokenizer.chat_template.replace("Be kind.", "{{ 'Reason first.' if thinking else 'Be kind.' }}")
+    Context(tokenizer, PromptSettings(thinking="on"))  # the template asks for it in words
+    with pytest.raises(UsageError, match=r"thinking=forget"):
+        Context(tokenizer, PromptSettings(thinking="forget"))
 
 
 def test_thinking_is_left_out_of_the_loss():

@@ -6,9 +6,12 @@ import pytest
 
 from tests.trainers.chat_model import chat_tokenizer
 from tests.webgym.serve.test_conformance import TASK, oracle
+from trainers.models.prompt_ids import Context
+from trainers.rollouts import trl_rollouts
 from trainers.rollouts.trl_rollouts import Rollouts, episode_reward, rollout_rows, with_trl
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import BrowserFault, UsageError
+from webgym.prompts.parts import Message, Prompt, TextPart
 
 TOKENIZER = chat_tokenizer()
 END = TOKENIZER.eos_token_id
@@ -84,6 +87,19 @@ def test_a_long_answer_is_cut_and_ended():
     found = played(["I think " * 90], [f"{TASK}#5"], turn_tokens=32)
     ids, mask = found["completion_ids"][0], found["env_mask"][0]
     assert sum(mask[:33]) == 32 and ids[32] == END and mask[32] == 0
+
+
+def test_an_answer_that_ends_with_another_token_of_the_model_is_not_ended_twice(monkeypatch):
+    other = TOKENIZER.convert_tokens_to_ids("<|im_start|>")  # stands for a token of the model's own list, such as <eot>
+    settings = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=[END, other]))
+    made = []
+    monkeypatch.setattr(trl_rollouts, "Context", lambda *given: made.append(Context(*given)) or made[0])
+    for trainer in (SimpleNamespace(model=settings), SimpleNamespace(generation_config=settings.generation_config, model=None)):
+        made.clear()
+        trainer.processing_class, trainer.args = TOKENIZER, SimpleNamespace(max_completion_length=100)
+        trl_rollouts.Rollouts(backend="text")([], trainer)
+        page = Prompt((Message("user", (TextPart("two"),)),))
+        assert made[0].following(page, (65, other)) == made[0].following(page, (65, END)) != made[0].following(page, (65,))
 
 
 @pytest.mark.parametrize("prompt", ["wizard.h3", "wizard.h3#x", "wizard.h3#²", [{"role": "user", "content": "wizard.h3#5"}]])
