@@ -15,6 +15,7 @@ from ..application.content import PURCHASES, SUPPLIERS, Transaction
 
 PATH = "/bakery/income_statement/"
 FIRST_DAY = date(2026, 1, 1)
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")  # it never goes back, so that an answer of any length is read at once
 
 
 def holds(instance: Instance, evidence: Evidence) -> bool:
@@ -24,8 +25,8 @@ def holds(instance: Instance, evidence: Evidence) -> bool:
 
 def answered(instance: Instance, evidence: Evidence) -> bool:
     """True if the answer is the number that the instance expects, and nothing was changed."""
-    found = re.fullmatch(r"\D*?(-?\d[\d,]*(?:\.\d+)?)\D*", evidence.answer.strip())
-    return not evidence.site_state["changes"] and found is not None and Decimal(found[1].replace(",", "")) == instance.expected
+    found = NUMBER.findall(evidence.answer)
+    return not evidence.site_state["changes"] and len(found) == 1 and Decimal(found[0].replace(",", "")) == instance.expected
 
 
 def goal(name: str, draw: Callable[[random.Random], Instance]) -> Goal:
