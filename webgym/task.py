@@ -69,7 +69,7 @@ class Start:
     """Beginning of one episode.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
-    return `{goal: "..."}`. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
+    return `{goal: "..."}`, and the task's probe is read in that document only, since the episode is about it. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
     the agent may upload, by their plain names.
 
     `cookies` and `storage` (local storage) are there for the start's site before its first script runs. `headers` go with every request to

@@ -7,14 +7,17 @@ HOST = "miniwob.localhost"
 PROBE = "typeof WEBGYM_EPISODE === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
 """`Evidence.page_state` of every task: true if the page's episode is over, its score (no time discount), and the reason.
 
-None on every page but the one that the start script began: an easier task's page, or this page loaded again, which draws another instance.
+It is asked in the document that the start script began only. None on any other: an easier task's page, or this page loaded again.
 """
 
 # The page's own START cover, clock, score board and click marker are made for people (and the marker writes into the page at each
 # click), so they are removed. The goal is text of the observation. Its box keeps its place, because some pages compute positions
 # from it, but it is not shown where it has only text. Pictures in it (an icon, a colour) are named, for agents that read text.
+# Some pages write what was typed as markup. The policy keeps that from being a script; all scripts of the page itself are there by now.
 _START = """(async () => {
   Object.defineProperty(window, 'WEBGYM_EPISODE', {value: %(seed)d});  // of this load of this page, and of no other
+  const policy = {httpEquiv: 'Content-Security-Policy', content: "script-src 'self' 'unsafe-eval'"};
+  document.head.append(Object.assign(document.createElement('meta'), policy));
   Math.seedrandom(%(seed)d);
   core.EPISODE_MAX_TIME = 2147483647;  // the longest timer there is: 24 days
   core.countdownTimer = () => {};

@@ -70,6 +70,7 @@ class Beginning:
     settle_ms: float
     viewport: tuple[int, int]  # pixels, width and height
     page_script: str | None = None
+    one_document: bool = False  # the probe is read in the document that `page_script` began, and in no other
     folder: Path | None = None  # with the files that may be uploaded
     # There before the page's first script: cookies, and the local storage of the page's site. They may be secret.
     cookies: Sequence[Mapping[str, Any]] = field(default=(), repr=False)  # :data:`webgym.sites.sign_in.Cookie`

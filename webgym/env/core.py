@@ -146,6 +146,7 @@ class AsyncWebEnv:
                 settle_ms=task.settle_ms,
                 viewport=task.viewport,
                 page_script=start.page_script,
+                one_document=start.goal is None,
                 folder=self._keep(start.files, task.clock_s),
                 cookies=entry.cookies,
                 storage=entry.storage,

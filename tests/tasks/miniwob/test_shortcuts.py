@@ -65,3 +65,20 @@ def test_the_instance_of_the_episode_is_paid(played):
     wanted = re.search(r'"([^"]*)"', seen["goal"])[1]
     seen, _, _ = step(f"fill('{ref(seen['page'], 'textbox')}', '{wanted}')")
     assert step(f"click('{ref(seen['page'], 'button .*Submit')}')")[1:] == (1.0, "success")
+
+
+PAID = "WEBGYM_EPISODE=WOB_DONE_GLOBAL=WOB_RAW_REWARD_GLOBAL=1"
+
+
+@pytest.mark.parametrize("task", ["terminal", "enter-text"])
+def test_typed_markup_is_no_script_and_another_page_has_no_word(played, task):
+    """The terminal's page writes what is typed as markup, and there a page that no episode began on runs it."""
+    seen, step = played(task, 3)
+    wins = "core.endEpisode(1)" if task == "terminal" else PAID
+    if task != "terminal":
+        seen = cover_removed(step("goto('http://miniwob.localhost/miniwob/terminal.html')")[0], step)
+    step(f"click('{ref(seen['page'], 'textbox')}')")
+    step(f"type('<img src=x onerror={wins}>')")
+    assert step("press('Enter')")[1:] == (0.0, "")
+    assert step("wait()")[1:] == (0.0, "")
+    assert step("stop('done')")[1:] == (0.0, "failure")

@@ -224,7 +224,11 @@ class Session:
         self._hook = made[0] if new else None
 
     async def _run_page_script(self, script: str | None) -> Any:
-        return await self.tab.page_promise(script) if script else None
+        begun = await self.tab.page_promise(script) if script else None
+        self._document = None
+        if self._start.one_document:
+            self._document = self.tab, (await self.tab.send("Runtime.evaluate", {"expression": "globalThis"}))["result"]["objectId"]
+        return begun
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
@@ -328,12 +332,13 @@ class Session:
 
     async def page_state(self, probe: str) -> object:
         """The value of a task's probe in the own world of the page that the agent looks at, as the address is that page's; None where the
-        page is broken, or a dialog is open. Raises BrowserFault.
+        page is broken or not the one that the episode is about, or a dialog is open. Raises BrowserFault.
         """
-        if self._dialogs.open is not None:
+        if self._dialogs.open is not None or (self._document and self._document[0] is not self.tab):
             return None
+        asked = self.tab.value_in(self._document[1], probe) if self._document else self.tab.page_value(probe)
         try:
-            return await self._guard(self.tab.page_value(probe), self.action_timeout_s)
+            return await self._guard(asked, self.action_timeout_s)
         except PageError:
             return None  # nothing can be solved on such a page
 

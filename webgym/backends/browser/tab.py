@@ -26,7 +26,7 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.flow import Flow
 from webgym.backends.browser.frames import Clock, FrameLost, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
-from webgym.backends.browser.worlds import PageError, Worlds, ahead, value_of
+from webgym.backends.browser.worlds import LOST, PageError, Worlds, ahead, value_of
 from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
@@ -502,6 +502,15 @@ class Tab:
     async def page_value(self, expression: str) -> Any:
         """The JSON value of an expression in the page's own world. Raises PageError with the page's own message."""
         return value_of(await self.send("Runtime.evaluate", {"expression": expression, "returnByValue": True}))
+
+    async def value_in(self, document: str, expression: str) -> Any:
+        """The same in the document that has this handle (of Runtime.evaluate); None where that is gone."""
+        asked = {"functionDeclaration": f"() => ({expression})", "objectId": document, "returnByValue": True}
+        try:
+            return value_of(await self.send("Runtime.callFunctionOn", asked))
+        except PlaywrightError as error:
+            if not any(words in str(error) for words in LOST):
+                raise
 
     async def page_promise(self, expression: str) -> Any:
         """Like :meth:`page_value` for a promise, with time passing until it is kept."""

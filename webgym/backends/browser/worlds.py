@@ -19,7 +19,12 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.scripts import script
 
 PARTS = ("dom", "frames", "listening", "looks", "counters", "sheets", "roles", "names", "walk")
-LOST = ("Cannot find context", "context was destroyed", "uniqueContextId")  # words of errors that tell that a world is gone
+LOST = (
+    "Cannot find context",
+    "context was destroyed",
+    "uniqueContextId",
+    "Could not find object",
+)  # words of errors that tell that a world is gone
 
 
 READER = f"""((ask, answer) => {{
