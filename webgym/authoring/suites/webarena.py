@@ -22,6 +22,7 @@ from webgym.authoring.suites import verdicts
 from webgym.authoring.suites.suite import Found, Settings, json_of
 from webgym.errors import TaskFileError
 from webgym.sites.apps import Server
+from webgym.sites.apps.files import inside
 from webgym.sites.apps.server import LOOPBACK
 from webgym.task import Start, Task
 
@@ -80,9 +81,11 @@ def _known(settings: Settings) -> dict[str, str]:
 
 
 def _entries(folder: Path) -> Iterator[Entry]:
-    """The tasks of all JSON files below the folder, each once. Raises TaskFileError."""
+    """The tasks of all JSON files below the folder, each once; a link out of it is no such file. Raises TaskFileError."""
     seen = set()
     for file in sorted(folder.rglob("*.json")):
+        if _within(folder, str(file.relative_to(folder))) is None:
+            continue
         data = json_of(file)
         for row in data if isinstance(data, list) else [data]:
             if not isinstance(row, dict) or not {"task_id", "sites", "intent", "eval"} <= row.keys():
@@ -102,16 +105,25 @@ def _cannot(entry: Entry, folder: Path, known: Mapping[str, str]) -> str:
         return f"on a site whose address is not known (set {', '.join(name.upper() for name in unknown)})"
     if len(entry.starts) > 1 and len(set(entry.starts)) > 1:
         return "with more than one start page"
-    if entry.require_login and entry.storage_state and not (folder / entry.storage_state).is_file():
+    if entry.require_login and entry.storage_state and _within(folder, entry.storage_state) is None:
         return "signed in by a storage state that is not in the folder"
     return ""
+
+
+def _within(folder: Path, path: str) -> Path | None:
+    """The file at a path below the folder; None where there is none, and where a name or a link leads out of the folder."""
+    try:
+        found = inside(folder, path)
+        return found if found.is_file() else None
+    except (ValueError, OSError):  # OSError: a name that is too long
+        return None
 
 
 def _task(
     task_id: str, entry: Entry, judge: verdicts.Judge, hosts: tuple[str, ...], folder: Path, known: Mapping[str, str], settings: Settings
 ) -> Task:
     url = verdicts.with_addresses(entry.starts[0], known)
-    held = _held(folder / entry.storage_state, url) if entry.require_login and entry.storage_state else {}
+    held = _held(inside(folder, entry.storage_state), url) if entry.require_login and entry.storage_state else {}
     goal = entry.intent + (f"\n\n{judge.advice}" if judge.advice else "")
     return Task(
         id=task_id,

@@ -125,6 +125,28 @@ def test_a_suite_is_played_on_servers_that_run(write, play, shop):
     assert play(none, Infeasible("there is none"))[0].kind == "success" and play(none, Stop("Ann"))[0].kind == "failure"
 
 
+@pytest.mark.parametrize("form", ["../outside.json", "{absolute}", "link.json", "linked/outside.json", "n" * 5000, "a\0b"])
+def test_a_storage_state_outside_of_the_folder_is_not_read(write, shop, form, tmp_path):
+    outside = tmp_path / "outside.json"
+    outside.write_text(json.dumps({"cookies": [{"name": "session", "value": "s1", "domain": "127.0.0.1"}], "origins": []}))
+    state = form.format(absolute=outside)
+    tasks = [entry(0, by_answer(exact_match="x")), entry(1, by_answer(exact_match="x"), require_login=True, storage_state=state)]
+    folder = write("arena", tasks_dot_json=json.dumps(tasks))
+    (folder / "link.json").symlink_to(outside)
+    (folder / "linked").symlink_to(tmp_path)
+    assert "left out: 1 signed in by a storage state that is not in the folder" in imported("webarena", folder, trust=False)
+    assert registry.load(folder) == ["webarena.0"]
+
+
+def test_tasks_behind_a_link_out_of_the_folder_are_not_read(write, shop, tmp_path):
+    (tmp_path / "outside.json").write_text(json.dumps([entry(1, by_answer(exact_match="x"))]))
+    folder = write("arena", tasks_dot_json=json.dumps([entry(0, by_answer(exact_match="x"))]))
+    (folder / "more.json").symlink_to(tmp_path / "outside.json")
+    (folder / "same.json").symlink_to(folder / "tasks.json")
+    imported("webarena", folder, trust=False)
+    assert registry.load(folder) == ["webarena.0"]
+
+
 def test_a_server_elsewhere_needs_consent(write, shop, monkeypatch):
     monkeypatch.setenv("SHOPPING", "http://shop.example.org")
     folder = write("arena", tasks_dot_json=json.dumps([entry(0, by_answer(exact_match="x"))]))
