@@ -19,6 +19,7 @@ from webgym.actions import render
 from webgym.backends.base import Beginning, PageView
 from webgym.backends.browsergym.place import WORKER, Place
 from webgym.errors import BrowserFault, HangFault, SiteFault
+from webgym.sites.apps.secrets import public, redacted, with_secrets
 from webgym.sites.gateway import Gateway
 from webgym.task import Site
 
@@ -35,8 +36,9 @@ class Process:
 
     @staticmethod
     async def start(place: Place) -> "Process":
-        """A new one. Raises BrowserFault where its command cannot be run."""
-        environment, log = {**os.environ, **place.environment}, tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
+        """A new one, which gets of secrets what its place names. Raises BrowserFault where its command cannot be run, UsageError."""
+        environment = {**public(os.environ), **with_secrets(place.environment)}
+        log = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
         try:
             return Process(
                 await asyncio.create_subprocess_exec(
@@ -77,7 +79,7 @@ class Process:
             raise BrowserFault(f"BrowserGym's process is gone (exit status {self._process.returncode}): {said}")
         answer = json.loads(line)
         if "broken" in answer:
-            raise SiteFault(f"BrowserGym failed: {answer['broken']}")
+            raise SiteFault(f"BrowserGym failed: {redacted(str(answer['broken']))}")
         return answer
 
     async def stop(self) -> None:
@@ -89,7 +91,7 @@ class Process:
 
     def _last_words(self) -> str:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 500))
-        return " ".join(self._log.read().decode("utf-8", "replace").split()) or "it said nothing"
+        return redacted(" ".join(self._log.read().decode("utf-8", "replace").split())) or "it said nothing"
 
 
 class BrowserGymPool:

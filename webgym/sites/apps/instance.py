@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import time
@@ -16,7 +17,7 @@ from webgym.sites.apps.exchange import AWAY_S, Address
 from webgym.sites.apps.files import inside
 from webgym.sites.apps.logs import without_escapes
 from webgym.sites.apps.requests import Request
-from webgym.sites.apps.secrets import redacted, with_secrets
+from webgym.sites.apps.secrets import public, redacted, with_secrets
 from webgym.sites.encodings import decoded
 
 ASK_S = 20.0  # for one request or one command
@@ -113,7 +114,7 @@ class PlainInstance:
             done = subprocess.run(
                 filled,
                 cwd=self._folder,
-                env=None if self._environment is None else dict(self._environment),
+                env=public(os.environ) if self._environment is None else dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=ASK_S,

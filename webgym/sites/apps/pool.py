@@ -18,7 +18,7 @@ from webgym.sites.apps.calls import in_thread
 from webgym.sites.apps.exchange import Address, Broken, Exchange, Refused
 from webgym.sites.apps.instance import PlainInstance
 from webgym.sites.apps.process import Process
-from webgym.sites.apps.secrets import with_secrets
+from webgym.sites.apps.secrets import public, with_secrets
 
 START_S = 40.0  # until an application must answer; a site's lease must be over in 45 s
 AT_ONCE = max(2, os.cpu_count() or 2)  # starts at a time: more would only make each slower
@@ -47,12 +47,12 @@ class Command:
         return [_filled(word, port, folder) for word in words]
 
     def variables(self, port: int, folder: Path, clock_file: Path) -> dict[str, str]:
-        """The environment of the process: that of this one, what makes runs alike, and what the author says."""
+        """The environment of the process: that of this one without secrets, what makes runs alike, and what the author says."""
         temporary = str(clock_file.with_name("tmp"))
         alike = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "PORT": str(port), "TMPDIR": temporary}
         faked = clock.environment(clock_file) if self.clock_s is not None else {}
         own = {name: _filled(value, port, folder) for name, value in self.environment.items()}
-        return {**os.environ, **alike, **faked, **own}
+        return {**public(os.environ), **alike, **faked, **own}
 
     @property
     def of_a_shell(self) -> str:

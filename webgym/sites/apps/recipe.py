@@ -22,6 +22,7 @@ from typing import Any
 
 from webgym.errors import UsageError
 from webgym.sites.apps.logs import without_escapes
+from webgym.sites.apps.secrets import public
 from webgym.sites.apps.server import Lease, Server
 
 STARTER = Path(__file__).with_name("serve_wsgi.py")
@@ -160,12 +161,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _run(command: Sequence[str], folder: Path, timeout_s: float) -> None:
     """Run a command of a recipe. Raises UsageError."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"}
+    own = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower().endswith("_proxy")}  # pip's way out
+    kept = {name: value for name, value in public(os.environ).items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"}
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**kept, "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**kept, **own, "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout_s,

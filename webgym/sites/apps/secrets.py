@@ -1,4 +1,7 @@
-"""Secrets: values of environment variables that a task file names as `${NAME}`, and that no log or record may show."""
+"""Secrets: values of environment variables that a task file names as `${NAME}`, and that no log or record may show.
+
+A process that an agent plays with gets the variables of this one without the secrets (:func:`public`), and those that its task file names.
+"""
 
 import os
 import re
@@ -9,6 +12,10 @@ from webgym.errors import UsageError
 
 _NAME = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _used: dict[str, str] = {}  # value: name
+_SECRET = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|COOKIE)S?(_|$)|(^|_)(PASS|PW|PAT|AUTH|DSN)(_|$)", re.IGNORECASE
+)
+_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 SHORTEST = 4  # characters of a value that is hidden in texts; a shorter one would hide half of the words
 
 
@@ -34,6 +41,20 @@ def with_secrets(thing: Any) -> Any:
         case list() | tuple():
             return [with_secrets(value) for value in thing]
     return thing
+
+
+def public(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are no secrets: neither by their name, nor as an address with a password, nor because a task has named them.
+
+    >>> public({"PATH": "/bin", "OPENAI_API_KEY": "sk-1", "AWS_ACCESS_KEY_ID": "A", "DB": "pg://ann:pw@db/x", "TOKENIZERS": "0"})
+    {'PATH': '/bin', 'TOKENIZERS': '0'}
+    """
+    named = set(_used.values())
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in named and not _SECRET.search(name) and not _WITH_PASSWORD.search(value)
+    }
 
 
 def redacted(text: str) -> str:

@@ -207,3 +207,21 @@ def test_a_worker_goes_when_nobody_asks_any_more():
     worker.stdin.close()
     assert worker.wait(20) == 0
     worker.stdout.close()
+
+
+def test_a_worker_gets_of_secrets_what_its_suite_names(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "hush-hush")
+    monkeypatch.setenv("HF_TOKEN", "hush-hush")
+    monkeypatch.setenv("PLAIN_WORD", "spoken")
+    show = (sys.executable, "-c", "import json, os; print(json.dumps({'seen': dict(os.environ)}), flush=True); input()")
+
+    async def seen(**environment):
+        process = await session.Process.start(Place("fakes.form", show, environment))
+        try:
+            return (await process.ask(20.0, ask="list"))["seen"]
+        finally:
+            await process.stop()
+
+    found = asyncio.run(seen())
+    assert "hush-hush" not in found.values() and found["PLAIN_WORD"] == "spoken"
+    assert asyncio.run(seen(OPENAI_API_KEY="${OPENAI_API_KEY}"))["OPENAI_API_KEY"] == "hush-hush"

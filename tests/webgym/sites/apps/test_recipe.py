@@ -1,6 +1,7 @@
 """Applications that are installed apart: environments and snapshots made once, sites that say what is missing, frozen clocks."""
 
 import asyncio
+import json
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 from tests.webgym.sites.apps.asking import ask
 from webgym.errors import UsageError
 from webgym.sites import Copy
-from webgym.sites.apps import serve_wsgi
+from webgym.sites.apps import PlainInstance, secrets, serve_wsgi
+from webgym.sites.apps.exchange import Address
 from webgym.sites.apps.recipe import Recipe, applications_folder
 
 PREPARE = """
@@ -90,6 +92,35 @@ def test_an_application_has_its_own_packages_and_no_others(recipe, monkeypatch, 
     site = recipe.site("http://own.localhost/", ["{python}", "serve.py", "{port}"], environment={"MORE": "1"})
     variables = site._pool.command.variables(81, tmp_path, tmp_path / "clock")
     assert (variables["PYTHONPATH"], variables["PYTHONHOME"], variables["MORE"]) == ("", "", "1")
+
+
+def test_an_application_and_its_installation_get_no_secrets(recipe, monkeypatch, tmp_path):
+    for name in ("OPENAI_API_KEY", "WEBGYM_TOKEN", "HF_TOKEN", "APP_PW", "DB_PASSWORD", "SHOP_SECRETS", "PIP_TOKEN"):
+        monkeypatch.setenv(name, "hush-hush")
+    monkeypatch.setenv("DATABASE_URL", "postgres://ann:hush-hush@db/books")
+    monkeypatch.setenv("PLAIN_WORD", "spoken")
+    site = recipe.site("http://own.localhost/", ["{python}", "serve.py", "{port}"], environment={"WORD": "${APP_PW}"})
+    variables = site._pool.command.variables(81, tmp_path, tmp_path / "clock")
+    assert "hush-hush" not in str(variables) and (variables["PLAIN_WORD"], variables["WORD"]) == ("spoken", "${APP_PW}")
+    (recipe.folder / "prepare.py").write_text("import json, os\njson.dump(dict(os.environ), open('seen.json', 'w'))\n")
+    recipe.install()
+    seen = json.loads((recipe.snapshot / "seen.json").read_text())
+    assert [name for name, value in seen.items() if "hush-hush" in value] == ["PIP_TOKEN"] and seen["PLAIN_WORD"] == "spoken"
+
+
+def test_a_secret_that_a_task_has_named_is_one_for_all_others(monkeypatch):
+    monkeypatch.setenv("ODDLY_CALLED", "hush-hush")
+    monkeypatch.setattr(secrets, "_used", {})
+    assert secrets.public({"ODDLY_CALLED": "hush-hush"}) and secrets.with_secrets("${ODDLY_CALLED}") == "hush-hush"
+    assert secrets.public({"ODDLY_CALLED": "hush-hush"}) == {}
+
+
+def test_a_command_beside_an_application_that_runs_elsewhere_gets_no_secrets(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "hush-hush")
+    plain = PlainInstance(Address("http", "127.0.0.1", 81), None)
+    show = [sys.executable, "-c", "import os, sys; print(os.environ.get('SHOP_TOKEN'), sys.argv[1:])"]
+    assert plain.command(show).split()[0] == "None"
+    assert "hush-hush" in plain.command([*show, "${SHOP_TOKEN}"])
 
 
 def test_the_clock_of_a_wsgi_application_stands_still_but_for_requests_that_write(tmp_path, monkeypatch):
