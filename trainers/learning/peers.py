@@ -7,15 +7,19 @@ The divisor counts the whole step (:class:`trainers.batches.packing.Counts`), so
 rounding. The first process (rank 0) leads: it collects, plans, writes checkpoints, and tells the others what to do. What goes between them
 is pickled: they are one program, started together by torchrun.
 
+A process that fails in the middle of a step tells nobody: the others stand in a call that all make together, and hear nothing else. It
+closes its connections when it ends, and that ends them. One that stands still closes none: then the others end after STEP.
+
 A :class:`Group` holds the same weights and the same optimiser in each process, and takes the same step. :class:`Shards` hold a part of each
 weight, and a forward pass gathers them (:mod:`trainers.learning.shards`), so that all processes need the same number of passes.
 """
 
+import contextlib
 import datetime
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -23,11 +27,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainers.batches.packing import PackedBatch, idle
-from webgym.errors import Fault
+from webgym.errors import ConfigError, Fault
 
 T = TypeVar("T")
 
-LONGEST = datetime.timedelta(days=7)  # that the others wait for rank 0 to collect a batch
+LONGEST = datetime.timedelta(days=7)
+"""How long the others wait for rank 0 to collect a batch."""
+STEP = datetime.timedelta(minutes=30)
+"""How long a process waits for another one in a call that all make together."""
+TOGETHER = "start all processes together with torchrun, or unset WORLD_SIZE for one"
 
 
 class Peers(Protocol):
@@ -54,6 +62,10 @@ class Peers(Protocol):
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank; each must call this."""
+        ...
+
+    def in_step(self) -> AbstractContextManager[None]:
+        """Around calls that all processes make together. One that fails there leaves the others in the middle of them."""
         ...
 
     def tell(self, message: Any) -> None:
@@ -85,15 +97,24 @@ class Alone(Peers):
         """The one value."""
         return [value]
 
+    def in_step(self) -> AbstractContextManager[None]:
+        """Nothing: it leaves nobody."""
+        return contextlib.nullcontext()
+
     def tell(self, message: Any) -> None:
         """Nothing."""
 
 
 class Group(Peers):
-    """The processes of torch's default process group."""
+    """The processes of torch's default process group. In the group `waiting` the others wait for rank 0's next message."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: dist.ProcessGroup) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._waiting, self._left = waiting, False
+
+    def sharded(self) -> "Shards":
+        """The same processes, for a model of which each holds a part."""
+        return Shards(self._waiting)
 
     def share(self, batches: Sequence[T]) -> Sequence[T | None]:
         """Every P-th, from this process's rank on."""
@@ -126,26 +147,6 @@ class Group(Peers):
             dist.all_gather_object(found, value)
         return found
 
-    def tell(self, message: Any) -> None:
-        """Send a message to all others."""
-        with lost():
-            dist.broadcast_object_list([message], src=0)
-
-    def hear(self) -> Any:
-        """The next message of rank 0."""
-        found: list[Any] = [None]
-        with lost():
-            dist.broadcast_object_list(found, src=0)
-        return found[0]
-
-
-class Shards(Group):
-    """The same processes where each holds a part of every weight, gradient and moment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._left = False
-
     @contextmanager
     def in_step(self) -> Iterator[None]:
         """A call that all processes make together. One that fails here leaves the others in the middle of it."""
@@ -157,8 +158,23 @@ class Shards(Group):
 
     def tell(self, message: Any) -> None:
         """Send a message to all others, unless they were left in the middle of a call: they end when this process does."""
-        if not self._left:
-            super().tell(message)
+        if self._left:
+            return
+        with self.in_step(), lost():  # one message is two calls and more
+            dist.broadcast(torch.zeros(1), src=0, group=self._waiting)
+            dist.broadcast_object_list([message], src=0)
+
+    def hear(self) -> Any:
+        """The next message of rank 0."""
+        found: list[Any] = [None]
+        with lost():
+            dist.broadcast(torch.zeros(1), src=0, group=self._waiting)  # it may take as long as a batch; what follows may not
+            dist.broadcast_object_list(found, src=0)
+        return found[0]
+
+
+class Shards(Group):
+    """The same processes where each holds a part of every weight, gradient and moment."""
 
     def share(self, batches: Sequence[T]) -> Sequence[T | None]:
         """Every P-th, and a pass without a batch where others have one more."""
@@ -204,24 +220,52 @@ def lost() -> Iterator[None]:
     """Raises Fault where a message between the processes fails, because then one of them is gone."""
     try:
         yield
+    except torch.OutOfMemoryError:  # of this process
+        raise
     except RuntimeError as error:  # as torch says that a connection broke
-        raise Fault(f"another process of the update was lost ({str(error)[:200]}): go on from the last checkpoint with --resume") from error
+        raise Fault(f"another process of the update was lost ({_said(error)}): go on from the last checkpoint with --resume") from error
 
 
 @contextmanager
 def peers(environ: Mapping[str, str] | None = None) -> Iterator[Alone | Group]:
-    """The processes that torchrun started together with this one (WORLD_SIZE), else this process alone."""
+    """The processes that torchrun started together with this one (WORLD_SIZE), else this process alone.
+
+    Raises ConfigError where torchrun's variables say no place among them, and Fault where they do not meet.
+    """
     environ = os.environ if environ is None else environ
-    if int(environ.get("WORLD_SIZE", "1")) == 1:
+    size = _number(environ, "WORLD_SIZE", "1", range(1, 1 << 16))
+    if size == 1:
         yield Alone()
         return
+    _number(environ, "RANK", "", range(size))
+    address, port = environ.get("MASTER_ADDR", ""), _number(environ, "MASTER_PORT", "", range(1 << 16))
+    if not address:
+        raise ConfigError(f"expected MASTER_ADDR to be the address of the first process, got {address!r}: {TOGETHER}")
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST)
+        torch.cuda.set_device(_number(environ, "LOCAL_RANK", "0", range(torch.cuda.device_count())))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        yield Group()
+        dist.init_process_group(backend, timeout=STEP)
+        waiting = dist.new_group(backend="gloo", timeout=LONGEST)
+    except RuntimeError as error:
+        raise Fault(f"the {size} processes of the update did not meet at {address}:{port} ({_said(error)}): {TOGETHER}") from error
+    assert isinstance(waiting, dist.ProcessGroup)  # all processes are members
+    try:
+        yield Group(waiting)
     finally:
         dist.destroy_process_group()
+
+
+def _number(environ: Mapping[str, str], name: str, default: str, allowed: range) -> int:
+    """The number in one of torchrun's variables. Raises ConfigError for none, or one that is not allowed."""
+    given = environ.get(name, default)
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) in allowed):
+        raise ConfigError(f"expected {name} to be a number from {allowed[0]} to {allowed[-1]}, got {given!r}: {TOGETHER}")
+    return int(given)
+
+
+def _said(error: RuntimeError) -> str:
+    return str(error).strip().partition("\n")[0][:200]
 
 
 def summed(found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from trainers.config import TrainConfig, resolve
+from trainers.config import TrainConfig, remedy, resolve
 from trainers.learning.learner import Learner
 from trainers.learning.peers import Group
 from trainers.models.token_grammar import TokenGrammar
+from trainers.runs.memory import memory_errors
 from trainers.training.begin import load_policy
 from trainers.training.messages import Begin, End, State, Update, forward_of
 from trainers.training.sharded import follow_shards
@@ -23,7 +24,8 @@ from trainers.training.sharded import follow_shards
 def follow(group: Group) -> None:
     """Take part in the updates of the first process until its run is over.
 
-    Raises Fault where that process is lost, and DivergenceError where it does. Ctrl-C is the first process's to hear.
+    Raises Fault where that process is lost, DivergenceError where it does, and UsageError where this one's memory is full. Ctrl-C is the
+    first process's to hear.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -32,9 +34,14 @@ def follow(group: Group) -> None:
         return
     config: TrainConfig = resolve(begin.config)[0]
     torch.set_num_threads(config.machine.threads)
+    with memory_errors(config.machine.device, remedy(config)):
+        _follow(group, begin, config)
+
+
+def _follow(group: Group, begin: Begin, config: TrainConfig) -> None:
     source = load_policy(config.model, config)
     if config.machine.shard:
-        follow_shards(begin, config, source)
+        follow_shards(group.sharded(), begin, config, source)
         return
     grammar = TokenGrammar.of(source.model, source.tokenizer) if config.rollout.grammar else None
     forward = forward_of(source.model, config.rollout.temperature, grammar)

@@ -25,6 +25,7 @@ from trainers.config import TrainConfig, resolve
 from trainers.critics.valuer import Best, Draw, Through, Valued, Valuer
 from trainers.learning.learner import Forward
 from trainers.learning.losses import LossSpec
+from trainers.learning.peers import Group as Processes
 from trainers.learning.peers import Peers, Shards, computed
 from trainers.learning.shards import (
     dealt_state,
@@ -92,7 +93,7 @@ def check_shards(config: TrainConfig, peers: Peers) -> None:
 def update_kind(config: TrainConfig, peers: Peers) -> tuple[type[PolicyUpdate], Peers]:
     """The class of a run's update, with whole weights or sharded ones, and its peers. Raises ConfigError where they cannot be sharded."""
     check_shards(config, peers)
-    return (ShardedUpdate, Shards()) if config.machine.shard else (PolicyUpdate, peers)
+    return (ShardedUpdate, cast(Processes, peers).sharded()) if config.machine.shard else (PolicyUpdate, peers)
 
 
 class ShardedUpdate(PolicyUpdate):
@@ -253,9 +254,9 @@ class SharedValuer(Valuer):
             return getattr(self._own, method)(*arguments)
 
 
-def follow_shards(begin: Begin, config: TrainConfig, source: PolicyModel) -> None:
+def follow_shards(peers: Shards, begin: Begin, config: TrainConfig, source: PolicyModel) -> None:
     """Call with the first process what it calls, until its run is over. Raises Fault where that process is lost."""
-    peers, algorithm = Shards(), algorithms.get(config.algo)
+    algorithm = algorithms.get(config.algo)
     algorithm_config = resolve(config.model_dump())[1]
     source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **config.prompts}))
     failed, imitates = Path(begin.failed_batch).with_suffix(f".{peers.rank}.pt"), algorithm.practice(algorithm_config).imitates

@@ -144,7 +144,8 @@ class PolicyUpdate:
             self._peers.tell(State(trainable(self._source.model), self.learner.state_dict()))
             self._told = True
         self._peers.tell(Update(steps, self._spec, done))
-        return self.learner.update(steps, self._spec, done)
+        with self._peers.in_step():
+            return self.learner.update(steps, self._spec, done)
 
     @property
     def _epochs(self) -> int:

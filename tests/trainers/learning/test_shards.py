@@ -26,7 +26,7 @@ from trainers.learning import shards
 from trainers.learning.learner import Learner, OptimConfig
 from trainers.learning.losses import LossSpec
 from trainers.learning.masters import held, pieces
-from trainers.learning.peers import Alone, Peers, Shards, computed, peers
+from trainers.learning.peers import Alone, Group, Peers, Shards, computed, peers
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.training.messages import forward_of
 from webgym.errors import ConfigError, DivergenceError, Fault
@@ -261,8 +261,9 @@ def in_processes(size: int, work: Any, out: Path) -> list[Any]:
 
     def run(rank: int) -> None:
         os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        with peers():
-            torch.save(work(Shards(), out), out / f"of-{rank}")
+        with peers() as group:
+            assert isinstance(group, Group)
+            torch.save(work(group.sharded(), out), out / f"of-{rank}")
 
     running = [multiprocessing.get_context("fork").Process(target=run, args=(rank,)) for rank in range(size)]
     for process in running:
@@ -274,12 +275,11 @@ def in_processes(size: int, work: Any, out: Path) -> list[Any]:
 
 
 def everything(group: Peers, out: Path) -> dict[str, Any]:
-    fresh = Shards if isinstance(group, Shards) else Alone
-    return {case: taken(CASES[case], fresh(), out) for case in CASES} | {name: fitted(name, fresh(), out) for name in CRITICS}
+    return {case: taken(CASES[case], group, out) for case in CASES} | {name: fitted(name, group, out) for name in CRITICS}
 
 
 def everything_of_two(group: Shards, out: Path) -> dict[str, Any]:
-    return everything(group, out) | {"published": published(Shards()), "diverging": diverging(Shards(), out)}
+    return everything(group, out) | {"published": published(group), "diverging": diverging(group, out)}
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,21 @@ import torch
 
 from tests.trainers.text_runs import SMALL, write_model
 from trainers.config import merged, resolve
+from trainers.learning import learner
 from trainers.learning.peers import Group, peers
 from trainers.models.policy_model import PolicyModel
 from trainers.runs.run_folder import open_checkpoint
 from trainers.training.followers import follow
 from trainers.training.trainer import Trainer
+from webgym.errors import WebGymError
 from webgym.record.store import load
 
 
 def worker(rank: int, size: int, port: int, what: dict[str, Any]) -> None:
     """One process of a run: the first one trains, the others follow."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if rank == what.get("fails"):
+        learner.token_losses = full_memory  # type: ignore[assignment]
     with peers() as group:
         if isinstance(group, Group) and group.rank:
             follow(group)
@@ -36,14 +40,34 @@ def worker(rank: int, size: int, port: int, what: dict[str, Any]) -> None:
             trainer.train()
 
 
-def run(size: int, **what: Any) -> None:
-    """Train in so many processes."""
+def full_memory(*_: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def ending(rank: int, size: int, port: int, what: dict[str, Any]) -> None:
+    """A process of a run that writes down how it ends."""
+    try:
+        worker(rank, size, port, what)
+        words = "well"
+    except WebGymError as error:
+        words = str(error)
+    Path(what["parent"], f"end-{rank}").write_text(words, "utf-8")
+
+
+def started(size: int, work: Any, what: dict[str, Any]) -> list[multiprocessing.context.ForkProcess]:
+    """So many processes of a run."""
     torch.set_num_threads(1)  # a process that has threads cannot be forked
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    running = [multiprocessing.get_context("fork").Process(target=worker, args=(rank, size, port, what)) for rank in range(size)]
+    running = [multiprocessing.get_context("fork").Process(target=work, args=(rank, size, port, what)) for rank in range(size)]
     for process in running:
         process.start()
+    return running
+
+
+def run(size: int, **what: Any) -> None:
+    """Train in so many processes."""
+    running = started(size, worker, what)
     for process in running:
         process.join()
     assert [process.exitcode for process in running] == [0] * size
@@ -69,3 +93,23 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     run(1, resume=str(tmp_path / "both"), iterations=3)
     run(2, resume=str(tmp_path / "both"), iterations=4)
     assert open_checkpoint(tmp_path / "both").iteration == 4
+
+
+@pytest.mark.parametrize("shard", [False, True])
+@pytest.mark.parametrize("fails", [0, 1])
+def test_a_process_that_fails_in_the_middle_of_a_step_leaves_no_other_waiting(tmp_path: Path, fails: int, shard: bool) -> None:
+    changes = {"length": {"iterations": 1}, "update": {"token_budget": 64}, "machine": {"shard": shard}}
+    learned = {"algo": "reinforce", "algorithm": {"loss": {"entropy_coef": 0.01}}}
+    config = merged(SMALL, {"model": str(write_model(tmp_path / "model")), **learned, **changes})
+    running = started(2, ending, {"config": config, "parent": str(tmp_path), "name": "run", "fails": fails})
+    try:
+        for process in running:
+            process.join(60)
+        assert [process.exitcode for process in running] == [0, 0], "both ended"
+    finally:
+        for process in running:
+            process.kill()
+    words = [(tmp_path / f"end-{rank}").read_text("utf-8") for rank in range(2)]
+    assert words[fails].startswith("the memory of cpu is full (CUDA out of memory. Tried to allocate 2.00 GiB): go on with --resume and")
+    assert words[1 - fails].startswith("another process of the update was lost (")
+    assert words[1 - fails].endswith("): go on from the last checkpoint with --resume")

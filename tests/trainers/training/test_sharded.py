@@ -99,7 +99,7 @@ def saved(peers: Shards, out: Path) -> dict[str, Any]:
         for folder in (out / f"{name}-whole", out / f"{name}-sharded"):
             folder.mkdir(exist_ok=True)
         source.save(out / f"{name}-whole")
-        update = ShardedUpdate(settings, LossSpec(), source, out / "failed", peers=Shards())
+        update = ShardedUpdate(settings, LossSpec(), source, out / "failed", peers=peers)
         update.all_shard(None)
         served = update.all_served()
         update.all_save(str(out / f"{name}-sharded"))
