@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,15 +20,15 @@ LOOK_S = 0.25  # between two looks of an idle node for slow ones
 
 @dataclass(eq=False)
 class Part:
-    """One episode. `nodes` are the addresses that play it; `losses` counts those that were lost while it played alone there."""
+    """One episode. `nodes` are the addresses that play it; `losses` counts those that were lost while they played it alone."""
 
     key: EpisodeKey
     nodes: list[str] = field(default_factory=list)
     since: float = 0.0
     ended: bool = False
-    lost: int = 0
+    lost: Counter[str] = field(default_factory=Counter)  # how often each node was lost while it played it
     losses: int = 0
-    faulted: list[str] = field(default_factory=list)  # nodes on which it ended as a fault of the machinery
+    faulted: Counter[str] = field(default_factory=Counter)  # how often it ended as a fault of the machinery on each node
     waits_since: float = 0.0
     teller: object = None  # the run whose events are told
     running: dict[str, int] = field(default_factory=dict)  # its share of the counts of what runs
@@ -37,7 +37,11 @@ class Part:
     @property
     def suspect(self) -> bool:
         """True where it may be what brings nodes down."""
-        return self.lost >= SUSPECT
+        return self.lost.total() >= SUSPECT
+
+    def failed(self, node: str) -> int:
+        """How often the node failed at it."""
+        return self.lost[node] + self.faulted[node]
 
 
 class Batch:
@@ -68,6 +72,11 @@ class Batch:
         except TimeoutError:
             return
 
+    @property
+    def held(self) -> bool:
+        """True while trajectories that the caller has not read hold it back."""
+        return self._unread >= self._most_unread
+
     def wake(self) -> None:
         """Let those who wait look again."""
         self._changed.set()
@@ -79,14 +88,15 @@ class Batch:
         if self._unread == self._most_unread - 1:
             self.wake()
 
-    def take(self, node: str, playing: Collection[Part], pace_s: float, lanes: int) -> list[Part]:
+    def take(self, node: str, playing: Collection[Part], pace_s: float, lanes: int, others: Collection[str] = ()) -> list[Part]:
         """Episodes for a node that plays `playing`; none where there are none for it now.
 
-        `pace_s` is what one took there, and `lanes` how many sessions there are on all nodes: short episodes come several at once.
+        `pace_s` is what one took there, and `lanes` how many sessions there are on all nodes: short episodes come several at once. `others`
+        are the other nodes that can play: an episode waits for the one that failed at it least often.
         """
-        if self._unread >= self._most_unread or any(part.suspect for part in playing):
+        if self.held or any(part.suspect for part in playing):
             return []
-        found = self._next(node, alone=not playing)
+        found = self._next(node, others, alone=not playing)
         if found is None:
             slow = self._slow(node)
             return [] if slow is None else self._begun([slow], node)
@@ -95,13 +105,14 @@ class Batch:
             most = min(MOST_AT_ONCE, int(CHUNK_S / pace_s) if pace_s > 0 else 1)
             if self._left is not None:
                 most = min(most, self._left // max(1, 2 * lanes))
-            while len(parts) < most and (more := self._next(node, alone=False)) is not None:
+            while len(parts) < most and (more := self._next(node, others, alone=False)) is not None:
                 parts.append(more)
         return self._begun(parts, node)
 
-    def _next(self, node: str, alone: bool) -> Part | None:
+    def _next(self, node: str, others: Collection[str], alone: bool) -> Part | None:
         for part in self._again:
-            elsewhere = node in part.faulted and time.monotonic() - part.waits_since < ELSEWHERE_S
+            elsewhere = part.faulted[node] and time.monotonic() - part.waits_since < ELSEWHERE_S
+            elsewhere = elsewhere or any(part.failed(other) < part.failed(node) for other in others)
             if (alone or not part.suspect) and not elsewhere:
                 self._again.remove(part)
                 return part
@@ -118,6 +129,7 @@ class Batch:
             return None
         before = time.monotonic() - max(SLOW_S, SLOW * statistics.median(self._durations))
         late = [p for p in self._open if len(p.nodes) == 1 and p.nodes[0] != node and not p.suspect and p.since < before]
+        late = [part for part in late if not part.failed(node)]
         return min(late, key=lambda part: part.since, default=None)
 
     def _begun(self, parts: list[Part], node: str) -> list[Part]:

@@ -295,6 +295,8 @@ class Playing:
         try:
             policy = await self._collector.policy(request.policy)
             must_read_prompts(policy, request.record)
+            self._ready.append(Line(kind="told").encoded())
+            self._urgent.set()
             for number, key in enumerate(request.keys):
                 self._teller.number = number
                 taker = self._taker() if request.pictures else None

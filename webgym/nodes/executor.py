@@ -2,9 +2,10 @@
 
 Each node is asked to play by one request per free session, whose answer streams events and trajectories. What a node had when its
 connection broke, or when it was silent for too long, is given to another; so is what it plays far more slowly than usual, and the first
-trajectory counts, which is the same one. Where an episode was under way on several nodes that were lost, it is played alone; one that
-brings down more nodes than may be tried again ends as a fault. Nodes may come and go: those that were lost are asked again and again,
-and a file with addresses is read again when it changes.
+trajectory counts, which is the same one. An episode goes to the node that failed at it least often. Where one was under way on several
+nodes that were lost, it is played alone; one that brings down more nodes than may be tried again ends as a fault. A node that answers
+greetings and fails at each episode rests longer and longer. Nodes may come and go: those that were lost are asked again and again, and a
+file with addresses is read again when it changes.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from webgym.nodes import wire
 from webgym.nodes.batch import LOOK_S, Batch, Part
 from webgym.nodes.client import Lost, Refused, Unreached
 from webgym.nodes.link import HttpLink, Link
-from webgym.nodes.node import Busy, Ended, Failed, Lied, Node, Told
+from webgym.nodes.node import AGAIN_S, Busy, Ended, Failed, Lied, Node, Told, Unable
 from webgym.policies.policy import Policy
 from webgym.rollout.contract import (
     Deadlines,
@@ -46,7 +47,6 @@ from webgym.types import EpisodeKey, Outcome, Trajectory
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = (0.5, 1.0, 2.0, 4.0, 5.0)  # pauses before a node that was lost is asked again
 FAULTS = 2  # nodes on which an episode may end as a fault before that is its outcome
 STOP_S = 10.0
 FILE_S = 2.0  # between two looks at the file of addresses
@@ -113,7 +113,7 @@ class NodesExecutor(ABC):
             return iter(())
         terms = wire.Terms.here(self._backend, tuple(dict.fromkeys(key.task_id for key in keys)))
         request = Request((), policy, record, deadlines, retries, pictures=on_picture is not None)
-        return self._play(_Play(terms, request, keys, Board(on_event), on_event is not None, on_picture))
+        return self._play(_Play(self._nodes, terms, request, keys, Board(on_event), on_event is not None, on_picture))
 
     def _play(self, play: "_Play") -> Iterator[Played]:
         if self._busy:
@@ -171,7 +171,7 @@ class NodesExecutor(ABC):
                     task.result()
             now = time.monotonic()
             states = {node.state for node in self._nodes.values()}
-            if "well" in states:
+            if play.batch.held or any(node.serves for node in self._nodes.values()):
                 well_at = now
             elif states and states <= {"refused", "expelled"}:
                 raise UsageError("; ".join(node.reason for node in self._nodes.values()))
@@ -199,14 +199,14 @@ class NodesExecutor(ABC):
             else:
                 tries = 0
                 self._seat(node, hello.sessions)
-                node.change("well", "")
+                node.change("well", node.reason if node.failures else "")
                 self._tell()
                 await _together(self._lane(node, lane, play) for lane in range(hello.sessions))
             self._tell()
             play.batch.wake()
             if play.batch.over or node.state == "expelled":
                 return
-            await asyncio.sleep(AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+            await asyncio.sleep(max(node.pause_s, AGAIN_S[min(tries, len(AGAIN_S) - 1)]))
             tries += 1
 
     def _same_machinery(self, node: Node, machinery: dict[str, str]) -> None:
@@ -226,13 +226,13 @@ class NodesExecutor(ABC):
     async def _lane(self, node: Node, lane: int, play: "_Play") -> None:
         """Play in one of the node's sessions, one request after the other."""
         while node.state == "well" and not play.batch.over:
-            lanes = sum(other.sessions for other in self._nodes.values() if other.state == "well")
-            parts = play.batch.take(node.address, node.playing, node.pace_s, lanes)
+            parts = self._parts(node, play) if node.ready else []
             if not parts:
                 await play.batch.wait(LOOK_S)
                 continue
             run = _Run(node, lane, parts, play, self._limits)
             node.playing.update(parts)
+            lost: Lost | None = None
             try:
                 await run.play()
             except Busy:
@@ -242,22 +242,29 @@ class NodesExecutor(ABC):
                 log.warning("%s", error)
             except Lost as error:
                 log.warning("episodes are given to another collector: %s", error)
-                if not isinstance(error, Unreached):
-                    run.count_losses()
-                await self._probe(node, play, error)
+                lost = error
             finally:
                 node.playing.difference_update(parts)
-                run.give_back()
+                run.give_back(lost)
                 self._tell()
+            if lost is not None:
+                await self._probe(node, play, lost, run.begun)
 
-    async def _probe(self, node: Node, play: "_Play", error: Lost) -> None:
-        """Ask the node how it does after a connection was lost; it is given up where it does not answer well."""
+    def _parts(self, node: Node, play: "_Play") -> list[Part]:
+        """Episodes for a node; one that failed at its last is asked for a single one."""
+        lanes = sum(other.sessions for other in self._nodes.values() if other.state == "well")
+        return play.batch.take(node.address, node.playing, 0.0 if node.failures else node.pace_s, lanes, play.others(node))
+
+    async def _probe(self, node: Node, play: "_Play", error: Lost, begun: float) -> None:
+        """Ask the node how it does after a request was lost; it is given up where it does not answer well, else it rests."""
         try:
             await node.greet(play.terms)
         except Refused as refused:
             node.change("refused", str(refused))
         except Lost:
             node.change("lost", str(error))
+        else:
+            node.fail(str(error), begun)
 
     def _tell(self) -> None:
         if self._on_nodes is not None:
@@ -338,11 +345,23 @@ class _Play:
     """One call: what is asked for, what has ended, and who hears of it."""
 
     def __init__(
-        self, terms: wire.Terms, request: Request, keys: list[EpisodeKey], board: Board, events: bool, on_picture: PictureTaker | None
+        self,
+        nodes: Mapping[str, Node],
+        terms: wire.Terms,
+        request: Request,
+        keys: list[EpisodeKey],
+        board: Board,
+        events: bool,
+        on_picture: PictureTaker | None,
     ) -> None:
+        self._nodes = nodes
         self.terms, self.request, self.board, self.events, self.on_picture = terms, request, board, events, on_picture
         self.batch = Batch(keys)
         self.ended: queue.SimpleQueue[Trajectory | None] = queue.SimpleQueue()
+
+    def others(self, node: Node) -> list[str]:
+        """The other nodes that can play."""
+        return [address for address, other in self._nodes.items() if other is not node and other.serves]
 
     def end(self, part: Part, trajectory: Trajectory, took_s: float) -> None:
         """Give the trajectory of an episode to the caller, and tell its end."""
@@ -361,7 +380,8 @@ class _Run:
     def __init__(self, node: Node, lane: int, parts: Sequence[Part], play: _Play, limits: Limits) -> None:
         self._node, self._parts, self._play, self._limits = node, parts, play, limits
         self._session = node.base + lane
-        self._begun = time.monotonic()
+        self.begun = self._since = time.monotonic()  # of the request, and of the present episode
+        self._under_way = False
         self._left = list(parts)  # those that this node still has to play
         for part in parts:
             if part.teller is None:
@@ -374,6 +394,8 @@ class _Run:
         try:
             async with asyncio.timeout(self._limits.episode_s), contextlib.aclosing(self._node.play(asked)) as messages:
                 async for message in messages:
+                    if message is not None:  # a sign of life alone does not say that episodes are under way
+                        self._note(True)
                     match message:
                         case Told(number, kind, words, changes):
                             self._hear(self._parts[number], kind, words, changes)
@@ -385,6 +407,13 @@ class _Run:
                         return
         except TimeoutError:
             raise Lost(f"{self._node.address} did not end an episode within {self._limits.episode_s:g} s") from None
+        finally:
+            self._note(False)
+
+    def _note(self, begun: bool) -> None:
+        """Note whether episodes of this request are under way."""
+        self._node.under_way += begun - self._under_way
+        self._under_way = begun
 
     def _hear(self, part: Part, kind: EventKind, message: str, changes: Mapping[wire.Count, int]) -> None:
         if part.ended or part.teller is not self:
@@ -397,10 +426,10 @@ class _Run:
         """An episode has ended on the node. Raises Lied where it is another one."""
         if trajectory.key != part.key:
             raise Lied(f"{self._node.address} gave an episode of {trajectory.key} for {part.key}: it is not asked any more")
-        took_s, self._begun = time.monotonic() - self._begun, time.monotonic()
-        self._node.played(took_s)
-        if trajectory.outcome.kind == "fault" and not part.ended and len(part.faulted) + 1 < FAULTS:
-            part.faulted.append(self._node.address)
+        took_s, self._since = time.monotonic() - self._since, time.monotonic()
+        fault = trajectory.outcome.kind == "fault"
+        self._node.played(took_s, fault=fault)
+        if fault and not part.ended and self._is_tried_again(part):
             self._drop(part, f"it ended as a fault on {self._node.address}: {trajectory.outcome.message}")
         elif not part.ended:
             if self._play.on_picture is not None:
@@ -410,23 +439,32 @@ class _Run:
         if part in self._left:
             self._left.remove(part)
 
-    def count_losses(self) -> None:
-        """The node was lost: the episode that it played may be to blame, and is where it played nothing else."""
-        if self._left and not self._left[0].ended:
-            self._left[0].losses += self._left[0].suspect
-            self._left[0].lost += 1
+    def _is_tried_again(self, part: Part) -> bool:
+        """Count the fault. False where it is the outcome: two nodes had it, or one had it twice and no other is there to try."""
+        part.faulted[self._node.address] += 1
+        if len(part.nodes) > 1:
+            return True  # another plays it still
+        left = any(other not in part.faulted for other in self._play.others(self._node))
+        return len(part.faulted) < FAULTS and (left or part.faulted.total() < FAULTS)
 
-    def give_back(self) -> None:
+    def give_back(self, lost: Lost | None) -> None:
         """Let others play what did not end here. What brought down too many nodes ends as a fault."""
+        blamed = self._left[0] if self._left and lost is not None and not isinstance(lost, Unreached | Unable) else None
         for part in list(self._left):
             if part.ended:
                 continue
-            if part.losses > self._play.request.retries.limit:
-                message = f"{part.losses} collectors in a row were lost while they played it alone, the last one: {self._node.reason}"
+            if part is blamed and self._brought_down(part):
+                message = f"{part.losses} collectors in a row were lost while they played it alone, the last one: {lost}"
                 self._play.end(part, Trajectory(part.key, "", (), Outcome("fault", nan, 0.0, message, part.losses - 1)), 0.0)
             else:
-                self._drop(part, f"it left {self._node.address}")
+                self._drop(part, f"it left {self._node.address}" if lost is None else str(lost))
         self._left.clear()
+
+    def _brought_down(self, part: Part) -> bool:
+        """Count the loss, for which the episode may be to blame, and is where it was played alone. True where that is its end."""
+        part.losses += part.suspect
+        part.lost[self._node.address] += 1
+        return part.losses > self._play.request.retries.limit and len(part.nodes) == 1
 
     def _drop(self, part: Part, reason: str) -> None:
         """Give an episode back, and tell that it begins again where this run told of it."""

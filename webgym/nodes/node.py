@@ -19,13 +19,25 @@ from webgym.record.store import decode
 from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
 from webgym.types import Trajectory
 
+AGAIN_S = (0.5, 1.0, 2.0, 4.0, 5.0)  # pauses before a node that was lost, or failed, is asked again
+SEVERAL = 3  # failures in a row after which a node is taken for lost, though it answers a greeting
+
 
 class Busy(Fault):
     """No session of the node is free: others play there too."""
 
 
+class Unable(Lost):
+    """A node says that it cannot play, so that nothing was under way there."""
+
+
 class Lied(Refused):
     """A node answered what no honest one says; it is not asked any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The node has the policy, and plays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,11 @@ class Failed:
 
 
 class Node:
-    """A collector at the end of a link. `playing` are the episodes that it has, `base` the number of its first session."""
+    """A collector at the end of a link. `playing` are the episodes that it has, `base` the number of its first session.
+
+    `failures` counts requests in a row that failed though it answers greetings, as where it cannot reach the gateway. Such a node rests,
+    longer and longer, and is asked for one episode at a time until it has played one. `under_way` counts requests whose episodes began.
+    """
 
     def __init__(self, address: str, link: Link) -> None:
         self.address = address
@@ -64,19 +80,50 @@ class Node:
         self.playing: set[Part] = set()
         self.pace_s = 0.0
         self.machinery: dict[str, str] | None = None
+        self.failures = self.under_way = 0
+        self._rests_until = self._failed_at = 0.0
         self._since, self._episodes, self._losses = time.time(), 0, 0
         self._link = link
 
     def change(self, state: NodeState, reason: str) -> None:
-        """Note how it does, and since when."""
+        """Note how it does, and since when. One that lied stays expelled."""
+        if self.state == "expelled":
+            return
         self._losses += state == "lost" and self.state == "well"
         if state != self.state:
             self._since = time.time()
         self.state, self.reason = state, reason
 
-    def played(self, took_s: float) -> None:
-        """Note that an episode ended there."""
+    @property
+    def serves(self) -> bool:
+        """True where it can be expected to play: it plays now, or did not fail when it was asked last."""
+        return self.state == "well" and (self.under_way > 0 or self.failures < SEVERAL)
+
+    @property
+    def ready(self) -> bool:
+        """True where it may be asked now."""
+        return time.monotonic() >= self._rests_until and not (self.failures and self.playing)
+
+    def fail(self, reason: str, begun: float) -> None:
+        """Note that a request of that moment failed. One that began before the last failure says nothing new about the node."""
+        if begun >= self._failed_at:
+            self.failures += 1
+        self._failed_at = time.monotonic()
+        self._rests_until = self._failed_at + self.pause_s
+        if self.state == "well":
+            self.change("lost" if self.failures >= SEVERAL else "well", reason)
+
+    @property
+    def pause_s(self) -> float:
+        """Pause after so many failures in a row."""
+        return AGAIN_S[min(max(self.failures - 1, 0), len(AGAIN_S) - 1)]
+
+    def played(self, took_s: float, *, fault: bool) -> None:
+        """Note that an episode ended there, and whether as a fault, which says nothing good about the node."""
         self._episodes += 1
+        if not fault and self.failures:
+            self.failures = 0
+            self.reason = "" if self.state == "well" else self.reason
         self.pace_s = took_s if self.pace_s == 0 else 0.8 * self.pace_s + 0.2 * took_s
 
     def health(self) -> NodeHealth:
@@ -89,14 +136,16 @@ class Node:
         """Its answer to the terms. Raises Lost, Refused."""
         return await self._link.hello(terms)
 
-    async def play(self, asked: wire.Asked) -> AsyncGenerator[Told | Ended | Failed | None, None]:
-        """Its messages while it plays; None where it says that it lives. Raises Lost, Refused, Busy."""
+    async def play(self, asked: wire.Asked) -> AsyncGenerator[Begun | Told | Ended | Failed | None, None]:
+        """Its messages while it plays; None where it says that it lives. Raises Lost, Unable, Refused, Busy."""
         ended = 0
         async with contextlib.aclosing(self._link.play(asked)) as lines:
             async for content in lines:
                 line = self._line(content)
                 match line.kind:
                     case "told":
+                        if not line.told:
+                            yield Begun()
                         for told in line.told:
                             if not 0 <= told.number < len(asked.keys):
                                 raise Lied(f"{self.address} told of an episode that it was not asked for: it is not asked any more")
@@ -113,7 +162,7 @@ class Node:
                         if line.reason == "refused":
                             raise Refused(f"{self.address} refused: {line.message}")
                         if line.reason == "fault":
-                            raise Lost(f"{self.address} cannot play: {line.message}")
+                            raise Unable(f"{self.address} cannot play: {line.message}")
                         error = UsageError(line.message) if line.reason == "usage" else RuntimeError(f"on {self.address}: {line.message}")
                         yield Failed(error)
                     case "beat":

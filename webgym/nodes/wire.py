@@ -127,8 +127,8 @@ class Told(_Message):
 class Line(_Message):
     """One message of a collector. `number` is the place of the episode that ended among the keys.
 
-    `busy`: no session is free. `failed`: `usage` is the caller's to mend, `error` is a bug, `fault` is this machine's trouble, `refused` is
-    a request that was not taken (HTTP says that by its status).
+    `told` with no event: the policy is made, and the episodes begin. `busy`: no session is free. `failed`: `usage` is the caller's to mend,
+    `error` is a bug, `fault` is this machine's trouble, `refused` is a request that was not taken (HTTP says that by its status).
     """
 
     kind: Literal["beat", "told", "ended", "busy", "failed"]

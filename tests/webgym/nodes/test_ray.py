@@ -60,13 +60,13 @@ def asked(count: int, **changes: Any) -> str:
 
 
 async def lines(actor: CollectorActor, message: str, *, leave_after: int | None = None) -> list[bytes]:
-    """The lines that an actor streams; the request is left after so many pieces."""
+    """The lines that an actor streams; the request is left after so many episodes."""
     found: list[bytes] = []
     number = 0
     async for piece in actor.play("run", message):
         assert piece.endswith(b"\n")
         found += piece.removesuffix(b"\n").split(b"\n")
-        number += 1
+        number += piece.count(b'"kind":"ended"')
         if number == leave_after:
             await actor.leave("run")
     return found
@@ -82,6 +82,7 @@ def test_an_actor_streams_what_a_collector_says(alone: list[Trajectory]) -> None
         return found
 
     found = [line for line in asyncio.run(played()) if json.loads(line) != {"kind": "beat"}]
+    assert json.loads(found.pop(0)) == {"kind": "told"}, "the episodes begin"
     assert [json.loads(line) for line in found[::2]] == [{"kind": "ended"}, {"kind": "ended", "number": 1}]
     assert plain([decode(line) for line in found[1::2]]) == alone[:2]
 
