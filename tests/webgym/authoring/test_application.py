@@ -142,6 +142,8 @@ def test_mistakes_are_told_with_their_place(written, site, tasks, words):
 
 CODE = {
     "serve": SERVE,
+    "at": "  {url: http://f.localhost/, at: http://localhost:1, state: {topics: {get: /}}}",
+    "reset post": "  {url: http://f.localhost/, at: http://localhost:1, reset: {post: /make, json: {}}, state: {topics: {get: /}}}",
     "reset command": "  {url: http://f.localhost/, at: http://localhost:1, reset: {command: rm x}, state: {topics: {get: /}}}",
     "reset python": "  {url: http://f.localhost/, at: http://localhost:1, reset: {python: 'p:f'}, state: {topics: {get: /}}}",
     "state command": "  {url: http://f.localhost/, at: http://localhost:1, state: {topics: {command: id}}}",
@@ -164,12 +166,21 @@ def test_a_file_that_runs_programs_is_refused_until_its_folder_is_trusted(writte
 def test_a_verifier_and_a_secret_of_signing_in_make_a_file_code(written):
     at = "  {url: http://f.localhost/, at: http://localhost:1, state: {topics: {get: /}}}"
     verify = TASK.replace(CHECKED, "{all: [{not: {verify: v.py}}]}")
-    with pytest.raises(TaskFileError, match=r"runs programs \(tasks\.0\.verify\)"):
+    with pytest.raises(TaskFileError, match=r"runs programs \(.*, tasks\.0\.verify\)"):
         read(written(at, verify, v__py="def verify(instance, answer): return True"))
     secret = TASK.replace("goal: Do", "signed_in: {cookies: {a: '${FORUM_SECRET}'}}, goal: Do")
-    with pytest.raises(TaskFileError, match=r"runs programs \(a secret from the environment\)"):
+    with pytest.raises(TaskFileError, match=r"runs programs \(.*, a secret from the environment\)"):
         read(written(at, secret))
-    read(written(at))  # an application of this machine, asked and nothing more
+
+
+def test_an_application_that_runs_already_is_agreed_to_by_its_address(written):
+    at = "  {{url: http://f.localhost/, at: 'http://localhost:{}', reset: {{post: /reset}}, state: {{topics: {{get: /}}}}}}"
+    with pytest.raises(TaskFileError, match=r"runs programs \(tasks that act on http://localhost:8000\)"):
+        read(written(at.format(8000)))
+    read(written(at.format(8000)), trust=True)
+    read(written(at.format(8000)))
+    with pytest.raises(TaskFileError, match=r"tasks that act on http://localhost:2375\) and its folder is not trusted"):
+        read(written(at.format(2375)))
 
 
 def test_trust_is_kept_until_a_program_changes(written, tmp_path):

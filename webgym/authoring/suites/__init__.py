@@ -5,8 +5,8 @@ A file with the key `suite` stands beside a suite's folders and says of which fo
     suite: infinity
     max_turns: 40
 
-Each form is one module with `programs(folder)`, what of it runs programs, and `read(folder, settings)`, its tasks and sites. What cannot be
-played or judged is left out, and counted by reason.
+Each form is one module with `programs(folder, settings)`, what of it needs consent, and `read(folder, settings)`, its tasks and sites. What
+cannot be played or judged is left out, and counted by reason.
 """
 
 import re
@@ -31,8 +31,8 @@ class Form(Protocol):
 
     TITLE: str
 
-    def programs(self, folder: Path) -> list[str]:
-        """Parts of the suite that run programs, in words."""
+    def programs(self, folder: Path, settings: Settings) -> list[str]:
+        """Parts of the suite that run programs or act on servers that its file names, in words."""
         ...
 
     def read(self, folder: Path, settings: Settings) -> Found:
@@ -67,7 +67,7 @@ def read(file: Path, *, trust: bool = False) -> Found:
     except ValidationError as error:
         raise Source(file, data, [], [], root).errors(error, ()) from error
     form, folder = FORMS[settings.suite], file.resolve().parent
-    consent.require(file, form.programs(folder), trust=trust)
+    consent.require(file, form.programs(folder, settings), trust=trust)
     found = form.read(folder, settings)
     wanted = [x for x in found.tasks if any(fnmatchcase(x.id.partition(".")[2], pattern) for pattern in settings.only)]
     if len(wanted) < len(found.tasks):

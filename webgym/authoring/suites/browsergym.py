@@ -30,7 +30,7 @@ LIST = "tasks.txt"
 LIST_S = 120.0
 
 
-def programs(folder: Path) -> list[str]:
+def programs(folder: Path, settings: Settings) -> list[str]:
     """Parts of the suite that run programs: BrowserGym."""
     return ["the Python of BrowserGym"]
 

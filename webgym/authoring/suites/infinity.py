@@ -37,7 +37,7 @@ class Row(BaseModel):
     difficulty: str = ""
 
 
-def programs(folder: Path) -> list[str]:
+def programs(folder: Path, settings: Settings) -> list[str]:
     """Parts of the suite that run programs: the servers, and the verifiers."""
     return [f"{app.name}/server.py and its verifiers" for app in applications(folder)]
 

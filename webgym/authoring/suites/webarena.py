@@ -49,9 +49,11 @@ class Entry(BaseModel):
         return self.start_urls or self.start_url.split(MORE_THAN_ONE)
 
 
-def programs(folder: Path) -> list[str]:
-    """Parts of the suite that run programs: nothing, but tasks act on servers elsewhere."""
-    return [f"tasks that act on {url}" for url in _known(Settings()).values() if urlsplit(url).hostname not in LOOPBACK]
+def programs(folder: Path, settings: Settings) -> list[str]:
+    """Parts of the suite that run programs: nothing, but tasks act on servers elsewhere, and on those that the suite's own file names."""
+    of_environment = set(_known(Settings()).values())
+    wanted = [url for url in _known(settings).values() if url not in of_environment or urlsplit(url).hostname not in LOOPBACK]
+    return [f"tasks that act on {url}" for url in wanted]
 
 
 def read(folder: Path, settings: Settings) -> Found:

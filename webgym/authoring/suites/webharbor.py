@@ -44,7 +44,7 @@ class Row(BaseModel):
     verifier_path: str = ""
 
 
-def programs(folder: Path) -> list[str]:
+def programs(folder: Path, settings: Settings) -> list[str]:
     """Parts of the suite that run programs: the applications, and the verifiers."""
     return [f"{site.name}/app.py and its verifiers" for site in applications(folder)]
 

@@ -188,9 +188,11 @@ class Application(Entry):
         return None if self.clock is None else moment(self.clock)
 
     def runs(self) -> Iterator[str]:
-        """The keys that make the file code."""
+        """The keys that make the file code. An application that runs already counts by its address: episodes act on it."""
         if self.serve is not None:
             yield "site.serve"
+        if self.at is not None:
+            yield f"tasks that act on {' '.join(self.at.split())}"
         if self.remote:
             yield "site.remote"
         for number, step in enumerate(self.reset):

@@ -10,6 +10,11 @@ from urllib.parse import quote
 
 BUSY_S = 10.0  # that a file may be locked by its application
 QUERY_S = 20.0  # that a query may take
+READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+TELLS = (
+    "data_version", "foreign_key_list", "index_info", "index_list", "index_xinfo", "page_size", "table_info", "table_list", "table_xinfo",
+)  # fmt: skip
+"""Pragmas that change nothing; full-text search needs the first and the page size."""
 
 
 def _opened(path: Path, *modes: str) -> sqlite3.Connection:
@@ -51,15 +56,38 @@ def copy_database(source: Path, target: Path) -> None:
         good.backup(live, pages=4096, progress=watch, sleep=0.005)
 
 
-def rows(path: Path, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """The rows that a query finds, as mappings by column. Raises sqlite3.Error, FileNotFoundError; nothing can be written.
+class _Asked:
+    """The parts of a query, asked of one by one: reading this file is allowed, and nothing else. `refused` tells whether one was not."""
 
-    A query that does not end is interrupted after QUERY_S, because nothing else would end the thread in which it runs.
+    def __init__(self) -> None:
+        self.refused = False
+
+    def __call__(self, deed: int, first: str | None, second: str | None, database: str | None, inner: str | None) -> int:
+        telling = deed == sqlite3.SQLITE_PRAGMA and first in TELLS
+        # How a virtual table (full text, JSON) is declared. SQLite itself refuses a query that writes there.
+        declaring = deed == sqlite3.SQLITE_UPDATE and first == "sqlite_master"
+        if deed in READS or telling or declaring:
+            return sqlite3.SQLITE_OK
+        self.refused = True
+        return sqlite3.SQLITE_DENY
+
+
+def rows(path: Path, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """The rows that a query finds, as mappings by column. Raises sqlite3.Error, FileNotFoundError.
+
+    Nothing can be written, and no other file opened or made. A query that does not end is interrupted after QUERY_S, because nothing else
+    would end the thread in which it runs.
     """
-    until = time.monotonic() + QUERY_S
+    until, asked = time.monotonic() + QUERY_S, _Asked()
     with closing(_to_read(path)) as live:
         live.set_progress_handler(lambda: time.monotonic() > until, 100_000)
-        found = live.execute(query, tuple(values))
+        live.set_authorizer(asked)
+        try:
+            found = live.execute(query, tuple(values))
+        except sqlite3.DatabaseError as error:
+            if asked.refused:
+                raise sqlite3.DatabaseError("expected a query that only reads this file, got one that does more: write a select") from error
+            raise
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, map(_plain, row), strict=True)) for row in found]
 

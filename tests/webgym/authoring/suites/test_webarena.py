@@ -155,6 +155,16 @@ def test_a_server_elsewhere_needs_consent(write, shop, monkeypatch):
     assert "1 tasks: 1 of webarena" in imported("webarena", folder, trust=True)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:2375", "http://staging.example.org"])
+def test_a_server_that_the_suites_own_file_names_needs_consent(write, shop, url):
+    more = entry(1, by_answer(exact_match="x"), sites=["reddit"], start_url="__REDDIT__")
+    tasks = json.dumps([entry(0, by_answer(exact_match="x")), more])
+    folder = write("arena", tasks_dot_json=tasks, tasks_dot_yaml=f"suite: webarena\nsites: {{reddit: '{url}', shopping: '{shop}'}}\n")
+    with pytest.raises(TaskFileError, match=rf"runs programs \(tasks that act on {re.escape(url)}\)"):
+        imported("webarena", folder, trust=False)
+    assert "2 tasks: 2 of webarena" in imported("webarena", folder, trust=True)
+
+
 @pytest.mark.parametrize(
     ("wanted", "answer", "right"),
     [  # as WebArena's own evaluator decides

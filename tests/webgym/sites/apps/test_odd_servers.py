@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,59 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path, monkeyp
     monkeypatch.setattr("webgym.sites.apps.instance.WRITING_S", 0.05)
     with pytest.raises(Wrong, match=r"the file state\.json could not be read: Expecting property name"):
         instance.read("state.json")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "attach database '{other}' as z",
+        "vacuum into '{other}'",
+        "vacuum",
+        "pragma query_only = 0",
+        "pragma journal_mode = delete",
+        "pragma user_version = 7",
+        "pragma wal_checkpoint",
+        "create temp table z (a)",
+        "begin immediate",
+        "update sqlite_master set name = 'x'",
+        "with a as (select 1) delete from t",
+    ],
+)
+def test_a_query_reads_its_own_file_and_does_nothing_else(tmp_path, query):
+    import sqlite3
+
+    from webgym.sites.apps import sqlite
+
+    file, other = tmp_path / "a.db", tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as live:
+        live.execute("create table t (x)")
+    before = file.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError, match=r"only reads this file|may not be modified"):
+        sqlite.rows(file, query.format(other=other))
+    assert not other.exists() and file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("select * from v", [{"y": 2}]),
+        ("with recursive n(i) as (values (1) union all select i + 1 from n where i < 2) select i from n", [{"i": 1}, {"i": 2}]),
+        ("select a from words where words match 'hello'", [{"a": "hello world"}]),
+        ("select value from json_each('[5]')", [{"value": 5}]),
+        ("select name from pragma_table_info('t')", [{"name": "x"}]),
+        ("select name from sqlite_master where type = 'view'", [{"name": "v"}]),
+        ("select date('2026-01-05', '+1 day') as day", [{"day": "2026-01-06"}]),
+    ],
+)
+def test_whatever_reads_is_a_query(tmp_path, query, found):
+    import sqlite3
+
+    from webgym.sites.apps import sqlite
+
+    with closing(sqlite3.connect(tmp_path / "a.db")) as live:
+        live.executescript("""create table t (x); insert into t values (1); create view v as select x + 1 as y from t;
+            create virtual table words using fts5 (a); insert into words values ('hello world')""")
+    assert sqlite.rows(tmp_path / "a.db", query) == found
 
 
 def test_a_query_that_does_not_end_is_interrupted(tmp_path, monkeypatch):

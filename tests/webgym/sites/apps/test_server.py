@@ -287,7 +287,7 @@ def test_readers_by_decorator():
 
 def test_a_query_cannot_write():
     async def test(site, lease):
-        with pytest.raises(SiteFault, match="readonly"):
+        with pytest.raises(SiteFault, match="expected a query that only reads this file"):
             await site.snapshot(lease)
         assert await lease.instance.sqlite("books.db", "select title from book") == [{"title": "Emma"}]
 
