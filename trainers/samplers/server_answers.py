@@ -1,15 +1,19 @@
 """Checks of a server's answers: those that cannot be right, and a distribution that is not the model's.
 
-An answer that cannot be right (ids out of the vocabulary, a log-probability above 0, no end token behind a finished text) is refused at
-once, because training on it spoils the model and says nothing. Whether the server has the weights that it was told to load, and gives
-log-probabilities of what it samples from, is tried by a short completion (:class:`Probe`): the same model in this process must give its
-tokens about the same log-probabilities, before and after new weights.
+An answer that cannot be right (ids out of the vocabulary, a log-probability above 0, no end token behind a finished text, ids that spell
+another text) is refused at once, because training on it spoils the model and says nothing. What answers say of the request itself (model,
+prompt, counts) is compared by :meth:`webgym.policies.openai_client.OpenAIClient.complete`.
+
+Whether the server has the weights that it was told to load, and gives log-probabilities of what it samples from, is tried by a short
+completion (:class:`Probe`): the same model in this process must give its tokens about the same log-probabilities, before and after new
+weights. So must the learner, for the tokens of each iteration (:func:`check_drift`). Log-probabilities of exactly 0 are left to these
+two: a model that is sure of all tokens of a short action has them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -21,16 +25,15 @@ from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
 from trainers.models.model import logits_of, packed_hidden
 from webgym.errors import PolicyFault, UsageError
-from webgym.policies.openai_client import Reply
+from webgym.policies.openai_client import Reply, wrong_logprobs
 from webgym.types import Sampling
 
-LEAST_LOGPROB = -100.0
-"""A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
 MOST_DRIFT = 0.2
 """Mean distance in nats a token beyond which a server samples from another distribution. 16-bit arithmetic makes some 0.01."""
 UNLIKELY = math.log(1e6)
 """A server whose tokens come by chance less than once in so many runs samples from another distribution than it says."""
-TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
+LEAST_TOKENS = 16
+"""Tokens from which on their mean distance is judged: a rare one alone is more than MOST_DRIFT off in 16 bits."""
 
 
 def check(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase, where: str) -> None:
@@ -46,53 +49,103 @@ def check(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int
 
 def _wrong(reply: Reply, sampling: Sampling, vocabulary: int, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase) -> str:
     """The reason why the answer cannot be right, or ""."""
+    return (
+        _wrong_ids(reply, sampling, vocabulary)
+        or wrong_logprobs(reply.logprobs)
+        or _wrong_end(reply, sampling, ends)
+        or _wrong_pads(reply, ends, cast(int | None, cast(Any, tokenizer).pad_token_id))
+        or _wrong_text(reply, ends, tokenizer)
+        or _wrong_pieces(reply, tokenizer)
+    )
+
+
+def _wrong_ids(reply: Reply, sampling: Sampling, vocabulary: int) -> str:
     if not reply.ids:
         return "no token at all: expected at least the end token"
     if strange := [i for i in reply.ids if not 0 <= i < vocabulary]:
         return f"the token id {strange[0]}: expected 0 to {vocabulary - 1}, the ids of the model's vocabulary"
     if len(reply.ids) > sampling.max_tokens:
         return f"{len(reply.ids)} tokens: expected at most max_tokens, which is {sampling.max_tokens}"
-    if nonsense := [p for p in reply.logprobs if not math.isfinite(p) or p > TOLERANCE]:
-        return f"the log-probability {nonsense[0]:g}: expected a number of at most 0"
-    if never := [p for p in reply.logprobs if p < LEAST_LOGPROB]:
-        return f"the log-probability {never[0]:g} of a token that it sampled: expected the distribution that is sampled from"
-    if reply.finish == "stop" and reply.ids[-1] not in ends:
-        return f"a finished text whose last token id is {reply.ids[-1]}: expected the end token among the ids ({_listed(ends)})"
+    return ""
+
+
+def _wrong_end(reply: Reply, sampling: Sampling, ends: frozenset[int]) -> str:
+    """An end token that is also the last of max_tokens is "stop" or "length": vLLM and SGLang have counted before they look at it."""
+    said, ended, count = f"finish_reason {reply.finish or 'null'}", reply.ids[-1] in ends, len(reply.ids)
     if early := [i for i in reply.ids[:-1] if i in ends]:
         return f"more tokens behind the end token {early[0]}: expected a server that stops there (stop_token_ids)"
-    letters = _letters(reply.text)
-    if not (
-        any(letters == _letters(text) for text in _texts(reply.ids, tokenizer)) or letters == _letters(_streamed(reply.ids, tokenizer))
-    ):
-        spelled = _texts(reply.ids, tokenizer)[0]
-        return f"token ids that spell {spelled[:60]!r} beside the text {reply.text[:60]!r}: expected the text's own ids"
-    return ""
+    if reply.finish == "stop" and not ended:
+        return f"a finished text whose last token id is {reply.ids[-1]}: expected the end token among the ids ({_listed(ends)})"
+    if count == sampling.max_tokens or (ended and reply.finish != "length"):
+        return ""
+    if ended:
+        return f"the end token {reply.ids[-1]} after {count} of {sampling.max_tokens} tokens with {said}: expected finish_reason stop"
+    return (
+        f"a text that is cut after {count} of {sampling.max_tokens} tokens ({said}): expected an end token ({_listed(ends)}) or max_tokens "
+        "from a server with no lower limit of its own (such as max_new_tokens in its generation_config.json)"
+    )
 
 
 def _listed(ends: frozenset[int]) -> str:
     return " or ".join(map(str, sorted(ends)))
 
 
+def _wrong_pads(reply: Reply, ends: frozenset[int], pad: int | None) -> str:
+    """A model may sample one pad token, above all an untrained one, but no answer of several and nothing else."""
+    written = [i for i in reply.ids if i not in ends]
+    if len(written) > 1 and all(i == pad for i in written):
+        return f"{len(written)} pad tokens ({pad}) and no text: expected the tokens that it sampled"
+    return ""
+
+
+def _wrong_text(reply: Reply, ends: frozenset[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    marks = _marks(reply.text)
+    if any(marks == _marks(text) for text in _spellings(reply.ids, ends, tokenizer)):
+        return ""
+    spelled = next(_spellings(reply.ids, ends, tokenizer))
+    return f"token ids that spell {spelled[:60]!r} beside the text {reply.text[:60]!r}: expected the text's own ids"
+
+
+def _wrong_pieces(reply: Reply, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Pieces are taken as they come where they, or the token, are a part of a character: servers write them in different ways."""
+    for i, piece in zip(reply.ids, reply.pieces, strict=False):
+        texts = [*_texts([i], tokenizer), str(tokenizer.convert_ids_to_tokens(i))]
+        whole = _marks(piece) and not any("\ufffd" in text for text in (piece, *texts))
+        if whole and all(_marks(text) not in ("", _marks(piece)) for text in texts[1:]):
+            return f"the log-probability of the token {piece[:60]!r} beside the id {i} of {texts[1][:60]!r}: expected those of its ids"
+    return ""
+
+
+def _spellings(ids: Sequence[int], ends: frozenset[int], tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """The texts as which a server may write the ids: at once or token by token, with the special tokens and the end or without."""
+    for some in (ids, ids[:-1]) if ids[-1] in ends else (ids,):
+        yield from _texts(some, tokenizer)
+        yield from (_streamed(some, tokenizer, skip) for skip in (True, False))
+
+
 def _texts(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The text of the ids with and without special tokens."""
+    """The text of the ids without special tokens and with them."""
     return [str(tokenizer.decode(list(ids), skip_special_tokens=skip)) for skip in (True, False)]
 
 
-def _streamed(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
+def _streamed(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, skip: bool) -> str:
     """The text as vLLM writes it, token by token: it lacks letters where a token changes what stood before, as webgym-tiny's `⌁▁` do."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return ""
-    stream = DecodeStream(skip_special_tokens=True)
-    try:
-        return "".join(stream.step(backend, i) or "" for i in ids)
-    except Exception:  # an invalid prefix, which the library raises as no narrower class
-        return ""
+        return str(tokenizer.decode(list(ids), skip_special_tokens=skip))
+    stream, written = DecodeStream(skip_special_tokens=skip), ""
+    for i in ids:
+        try:
+            written += stream.step(backend, i) or ""
+        except Exception:  # an invalid prefix, which the library raises as no narrower class: vLLM begins anew there
+            stream = DecodeStream(skip_special_tokens=skip)
+            written += stream.step(backend, i) or ""
+    return written
 
 
-def _letters(text: str) -> str:
-    """Letters and digits alone: servers differ in spaces, and in characters that are cut."""
-    return "".join(c for c in text if c.isalnum() and c != "\ufffd")
+def _marks(text: str) -> str:
+    """All but spaces, and characters that are cut: servers differ in these."""
+    return "".join(c for c in text if not c.isspace() and c != "\ufffd")
 
 
 @dataclass(frozen=True)
@@ -161,6 +214,20 @@ def check_probe(probe: Probe, where: str) -> None:
             f"{where} and the learner disagree by {probe.drift:.2f} nats a token (most is {MOST_DRIFT:g}): expected a server that has "
             "the weights that were published, samples without changing the distribution, and gives the log-probabilities of what it "
             "samples from (sampler.logprobs)"
+        )
+
+
+def check_drift(apart: Sequence[float], where: str) -> None:
+    """Raises UsageError, with the figure, where the learner gives the tokens that its very weights sampled other log-probabilities.
+
+    `apart` are the distances of the tokens of an iteration, in nats. They stay far below the bound of a probe in 16 bits.
+    """
+    drift = sum(apart) / max(1, len(apart))
+    if len(apart) >= LEAST_TOKENS and not drift <= MOST_DRIFT:
+        raise UsageError(
+            f"{where} and the learner disagree by {drift:.2f} nats a token over {len(apart):,} tokens of this iteration (most is "
+            f"{MOST_DRIFT:g}), which were not learned from: expected log-probabilities of the distribution that is sampled from "
+            "(sampler.logprobs), by the weights that were published last"
         )
 
 

@@ -11,14 +11,15 @@ import asyncio
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictInt, ValidationError, field_validator
 
 from webgym.errors import ConfigError, PolicyFault, UsageError, did_you_mean
 from webgym.types import Sampling, seed_from, well_formed
@@ -26,6 +27,9 @@ from webgym.types import Sampling, seed_from, well_formed
 BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses that may be gone at the next try
 MAX_SEED = 2**31
+LEAST_LOGPROB = -100.0
+"""A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
+TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
 
 Logprobs = Literal["raw", "processed"]
 """Distribution of a server's log-probabilities: the model's distribution at temperature 1 (`raw`; vLLM's and OpenAI's default), or the
@@ -101,7 +105,8 @@ class Reply:
 
     Where the server gives token ids: `prompt_ids` are those that the model read, `ids` those that were sampled, the end token
     included. `logprobs` are one per sampled id, of the full distribution at the sampling temperature; empty where the server's
-    are of another one (see :func:`usable_logprobs`).
+    are of another one (see :func:`usable_logprobs`). `pieces` are the texts that the server gives beside the log-probabilities, one per
+    sampled id; empty where it gives none.
     """
 
     text: str
@@ -111,6 +116,7 @@ class Reply:
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     call: str = ""
+    pieces: tuple[str, ...] = ()
 
 
 JSON_HEADERS = {"content-type": "application/json"}
@@ -132,7 +138,23 @@ def usable_logprobs(sampling: Sampling, meaning: Logprobs) -> bool:
     return sampling.temperature == 1.0 if meaning == "raw" else not sampling.truncated_support
 
 
+def wrong_logprobs(logprobs: Sequence[float]) -> str:
+    """Which of the log-probabilities of sampled tokens cannot be one, and what was expected; "" where all can.
+
+    >>> wrong_logprobs([-0.5, 0.7])
+    'the log-probability 0.7: expected a number of at most 0'
+    """
+    if nonsense := [p for p in logprobs if not math.isfinite(p) or p > TOLERANCE]:
+        return f"the log-probability {nonsense[0]:g}: expected a number of at most 0"
+    if never := [p for p in logprobs if p < LEAST_LOGPROB]:
+        return f"the log-probability {never[0]:g} of a token that it sampled: expected the distribution that is sampled from"
+    return ""
+
+
 # --- what servers answer; unknown fields are theirs --------------------------------------------------------------------------
+
+Ids = tuple[StrictInt, ...]  # "7", 7.0 and true are no token ids
+Logprob = Annotated[float, Strict()]
 
 
 class _Answer(BaseModel):
@@ -171,7 +193,7 @@ class _Message(_Answer):
 
 
 class _TokenLogprob(_Answer):
-    logprob: float
+    logprob: Logprob
 
 
 class _ChatLogprobs(_Answer):
@@ -181,29 +203,50 @@ class _ChatLogprobs(_Answer):
 class _ChatChoice(_Answer):
     message: _Message
     finish_reason: str | None = None
-    token_ids: tuple[int, ...] | None = None
+    token_ids: Ids | None = None
     logprobs: _ChatLogprobs | None = None
 
 
 class _Chat(_Answer):
     choices: tuple[_ChatChoice, ...] = Field(min_length=1)
-    prompt_token_ids: tuple[int, ...] | None = None
+    prompt_token_ids: Ids | None = None
 
 
 class _TextLogprobs(_Answer):
-    token_logprobs: tuple[float | None, ...] | None = None
+    token_logprobs: tuple[Logprob | None, ...] | None = None
+    tokens: tuple[str | None, ...] | None = None  # pieces of text, or token_id:7
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids that stand in place of pieces (vLLM's return_tokens_as_token_ids); none where pieces do."""
+        found = [re.fullmatch(r"token_id:(\d+)", piece or "") for piece in self.tokens or ()]
+        return tuple(int(each[1]) for each in found if each) if all(found) else ()
 
 
 class _TextChoice(_Answer):
     text: str
+    index: int | None = None
     finish_reason: str | None = None
-    token_ids: tuple[int, ...] | None = None
-    prompt_token_ids: tuple[int, ...] | None = None
+    token_ids: Ids | None = None
+    prompt_token_ids: Ids | None = None
     logprobs: _TextLogprobs | None = None
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The texts beside the log-probabilities, "" for one that is missing; none where the server gives none or ids."""
+        return tuple(piece or "" for piece in self.logprobs.tokens or ()) if self.logprobs and not self.logprobs.ids else ()
+
+
+class _Usage(_Answer):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 class _Text(_Answer):
     choices: tuple[_TextChoice, ...] = Field(min_length=1)
+    model: str | None = None
+    prompt_token_ids: Ids | None = None  # here or in the choice
+    usage: _Usage | None = None
 
 
 class _Listed(_Answer):
@@ -300,30 +343,29 @@ class OpenAIClient:
         self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
         body |= self._extra
-        choice = (await self._post("/completions", body, extra, _Text)).choices[0]
+        answer = await self._post("/completions", body, extra, _Text)
+        choice = answer.choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
         if choice.token_ids is None or given is None:
             missing = "log-probabilities" if given is None else "token ids"
             url = self.server.shown
             raise ConfigError(f"{url} gives no {missing}: expected a server that knows return_token_ids, such as vLLM from 0.10.2")
-        if choice.prompt_token_ids is not None and choice.prompt_token_ids != tuple(prompt_ids):
-            raise UsageError(
-                f"{self.server.shown} read another prompt than it was sent ({len(choice.prompt_token_ids)} token ids in place of "
-                f"{len(prompt_ids)}): expected a server that adds none"
-            )
-        if None in given or len(given) != len(choice.token_ids):
-            counts = f"{len(choice.token_ids)} token ids and {sum(p is not None for p in given)} log-probabilities"
-            raise UsageError(f"{self.server.shown} gave {counts}: expected one each")
+        if wrong := _of_another(answer, model, prompt_ids) or _uneven(answer):
+            raise UsageError(f"{self.server.shown} {wrong}")
         found = tuple(p for p in given if p is not None)
-        return Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, found)
+        return Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, found, pieces=choice.pieces)
 
     def _reply(self, reply: Reply, sampling: Sampling) -> Reply:
-        """The reply, with log-probabilities only where they are one per id and mean what is promised."""
+        """The reply, with log-probabilities only where they are one per id and mean what is promised. Raises PolicyFault."""
+        if strange := [i for i in (*reply.prompt_ids, *reply.ids) if i < 0]:
+            raise PolicyFault(f"{self.server.shown} gave the token id {strange[0]}: expected 0 or more")
         if not reply.ids or not usable_logprobs(sampling, self.server.logprobs):
             return replace(reply, logprobs=())
         if reply.logprobs and len(reply.logprobs) != len(reply.ids):
             counts = f"{len(reply.ids)} token ids and {len(reply.logprobs)} log-probabilities"
             raise PolicyFault(f"{self.server.shown} gave {counts}, not one each")
+        if wrong := wrong_logprobs(reply.logprobs):
+            raise PolicyFault(f"{self.server.shown} gave {wrong}")
         return reply
 
     async def models(self) -> tuple[str, ...]:
@@ -472,6 +514,44 @@ def _sampling(sampling: Sampling, seed: int, exact: bool) -> dict[str, Any]:
     if sampling.top_k:
         body["top_k"] = sampling.top_k
     return body
+
+
+def _of_another(answer: _Text, model: str, prompt: Sequence[int]) -> str:
+    """Why the answer is that to another request, as the server's doing; "" where nothing says so. Fields may be missing."""
+    choice, usage = answer.choices[0], answer.usage or _Usage()
+    if answer.model and answer.model != model:
+        return (
+            f"answered by the model {answer.model!r}: expected {model!r}, which was asked for (a server whose model has several names "
+            "answers by the first: ask for that one)"
+        )
+    if len(answer.choices) > 1 or choice.index:
+        numbers = ", ".join(str(each.index) for each in answer.choices)
+        return f"gave {len(answer.choices)} choices, numbered {numbers}: expected the one that was asked for, number 0"
+    for read in (choice.prompt_token_ids, answer.prompt_token_ids):
+        if read is not None and read != tuple(prompt):
+            return (
+                f"read another prompt than it was sent ({len(read)} token ids in place of {len(prompt)}): expected a server that adds none "
+                "and changes none"
+            )
+    if usage.prompt_tokens is not None and usage.prompt_tokens != len(prompt):
+        return f"counts {usage.prompt_tokens} tokens of a prompt of {len(prompt)} (usage.prompt_tokens): expected a server that adds none"
+    return ""
+
+
+def _uneven(answer: _Text) -> str:
+    """Which parts of the answer are of other tokens than its ids, as the server's doing; "" where all fit. Fields may be missing."""
+    choice, usage = answer.choices[0], answer.usage or _Usage()
+    ids, given = choice.token_ids or (), (choice.logprobs and choice.logprobs.token_logprobs) or ()
+    if None in given or len(given) != len(ids):
+        return f"gave {len(ids)} token ids and {sum(p is not None for p in given)} log-probabilities: expected one each"
+    if usage.completion_tokens is not None and usage.completion_tokens != len(ids):
+        return f"counts {usage.completion_tokens} sampled tokens and gave {len(ids)} token ids (usage.completion_tokens): expected all ids"
+    tokens, written = (choice.logprobs.tokens or (), choice.logprobs.ids) if choice.logprobs else ((), ())
+    if tokens and len(tokens) != len(ids):
+        return f"gave {len(ids)} token ids and {len(tokens)} tokens with log-probabilities (logprobs.tokens): expected one each"
+    if other := [(one, i) for one, i in zip(written, ids, strict=False) if one != i]:
+        return f"gave the log-probability of the token {other[0][0]} beside the token id {other[0][1]}: expected those of its ids"
+    return ""
 
 
 def _passing(response: httpx2.Response) -> bool:

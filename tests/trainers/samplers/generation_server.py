@@ -156,8 +156,17 @@ class GenerationServer:
         self.salts.append(body["cache_salt"])
         found = await sampler.generate(body["prompt"], body["seed"], Sampling(body["temperature"], max_tokens=body["max_tokens"]))
         read = [1, *body["prompt"]] if self.other_ids else body["prompt"]
-        logprobs = {"token_logprobs": found.logprobs}
-        answer = {"choices": [{"text": found.text, "token_ids": found.ids, "prompt_token_ids": read, "logprobs": logprobs}]}
+        ended = found.ids[-1] == self._tokenizer.eos_token_id and len(found.ids) < body["max_tokens"]  # vLLM has counted before it looks
+        choice = {
+            "index": 0,
+            "text": found.text,
+            "finish_reason": "stop" if ended else "length",
+            "token_ids": found.ids,
+            "prompt_token_ids": read,
+            "logprobs": {"token_logprobs": found.logprobs, "tokens": [self._tokenizer.decode([i]) for i in found.ids]},
+        }
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": len(found.ids)}
+        answer = {"object": "text_completion", "model": body["model"], "choices": [choice], "usage": usage}
         if self.breaks_off:
             self.breaks_off -= 1
             return Half(answer)

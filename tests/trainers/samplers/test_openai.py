@@ -1,6 +1,7 @@
 """A sampler on a server: the samples and log-probabilities of the same model in this process, weights published by file."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
-from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, check_sampled, scored
+from trainers.samplers.server_answers import Probe, check, check_drift, check_probe, check_renewed, check_sampled, scored
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Patience, Reply
 from webgym.types import Sampling
@@ -48,7 +49,8 @@ class Backend:
         sampling = Sampling(body["temperature"], max_tokens=body["max_tokens"])
         found = await self.sampler.generate(body["prompt"], body["seed"], sampling)
         logprobs = {"token_logprobs": found.logprobs}
-        return {"choices": [{"text": found.text, "token_ids": found.ids, "prompt_token_ids": body["prompt"], "logprobs": logprobs}]}
+        choice = {"text": found.text, "token_ids": found.ids, "prompt_token_ids": body["prompt"], "logprobs": logprobs}
+        return {"model": body["model"], "choices": [choice]}
 
 
 def drawn(sampler):
@@ -147,6 +149,16 @@ def with_ids(change):
     return lambda choice: {**choice, "token_ids": [change(i) for i in choice["token_ids"]]}
 
 
+def cut_to(finish):
+    """The first two tokens as if they were all."""
+
+    def twist(choice):
+        ids, logprobs = [97, 98], {"token_logprobs": choice["logprobs"]["token_logprobs"][:2]}
+        return {**choice, "text": chat_tokenizer().decode(ids), "token_ids": ids, "logprobs": logprobs, "finish_reason": finish}
+
+    return twist
+
+
 def endless(choice):
     """A finished text without its end token."""
     kept = sum(i != 256 for i in choice["token_ids"])
@@ -176,6 +188,12 @@ WRONG = {
     "no text": (lambda c: {**c, "text": ""}, "token ids that spell .* beside the text ''"),
     "no tokens": (lambda c: {**c, "token_ids": [], "logprobs": {"token_logprobs": []}}, "no token at all"),
     "another prompt": (lambda c: {**c, "prompt_token_ids": [1, *c["prompt_token_ids"]]}, "read another prompt than it was sent"),
+    "cut early": (cut_to("length"), r"a text that is cut after 2 of 16 tokens \(finish_reason length\)"),
+    "cut early without a word": (cut_to(None), r"a text that is cut after 2 of 16 tokens \(finish_reason null\)"),
+    "tokens of others": (
+        lambda c: {**c, "logprobs": {**c["logprobs"], "tokens": ["b"] * len(c["token_ids"])}},
+        "the log-probability of the token 'b' beside the id",
+    ),
     "drift": (with_logprobs(lambda p: 0.5 * p), r"and the learner disagree by \d\.\d\d nats a token"),
 }
 
@@ -197,10 +215,106 @@ def test_an_answer_that_cannot_be_right_is_refused_in_one_sentence(kind, tmp_pat
 @pytest.mark.parametrize(("text", "words"), [("text 0,-300", ""), (" text 0,-⌁", ""), (" text 0,-3", "spell 'text 0,-300' beside")])
 def test_text_that_a_server_writes_token_by_token_may_lack_what_a_later_token_changes(text: str, words: str):
     """vLLM gave the second one for the sampled tokens ▁text ▁0 ,-⌁ ▁300 of webgym-tiny, whose decoder joins ⌁ and ▁."""
-    tokenizer = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "trainers/pretrained/webgym-tiny")
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
     ids = tuple(tokenizer("text 0,-300")["input_ids"])
     with pytest.raises(UsageError, match=words) if words else nullcontext():
-        check(Reply(text, ids=ids, logprobs=(-1.0,) * len(ids)), Sampling(), 1535, frozenset({1}), tokenizer, "it")
+        check(
+            Reply(text, ids=ids, logprobs=(-1.0,) * len(ids)), Sampling(max_tokens=len(ids)), 1535, frozenset({TINY_END}), tokenizer, "it"
+        )
+
+
+TINY = Path(__file__).parents[3] / "trainers/pretrained/webgym-tiny"
+TINY_END, TINY_PAD = 1, 0
+
+
+def tiny_ids(text: str, end: bool = True) -> tuple[int, ...]:
+    return (*AutoTokenizer.from_pretrained(TINY)(text)["input_ids"], *([TINY_END] if end else []))
+
+
+def judged(reply: Reply, words: str, max_tokens: int = 16, ends: frozenset[int] = frozenset({TINY_END})) -> None:
+    """Check that webgym-tiny's reply is refused in these words, or taken where they are empty; log-probabilities are made up."""
+    filled = replace(reply, logprobs=reply.logprobs or (-1.0,) * len(reply.ids))
+    with pytest.raises(UsageError, match=words) if words else nullcontext():
+        check(filled, Sampling(max_tokens=max_tokens), 1535, ends, AutoTokenizer.from_pretrained(TINY), "it")
+
+
+@pytest.mark.parametrize(
+    ("finish", "end", "left", "words"),
+    [
+        ("stop", True, 9, ""),
+        ("", True, 9, ""),
+        ("stop", True, 0, ""),
+        ("length", True, 0, ""),  # vLLM and SGLang look at the number of tokens first
+        ("length", False, 0, ""),
+        ("", False, 0, ""),
+        ("stop", False, 0, "a finished text whose last token id is"),
+        ("length", False, 9, r"is cut after \d+ of \d+ tokens \(finish_reason length\): expected an end token \(1\) or max_tokens"),
+        ("", False, 9, r"is cut after \d+ of \d+ tokens \(finish_reason null\)"),
+        ("length", True, 9, r"the end token 1 after \d+ of \d+ tokens with finish_reason length: expected finish_reason stop"),
+    ],
+)
+def test_how_an_answer_ends_must_fit_its_tokens(finish: str, end: bool, left: int, words: str):
+    ids = tiny_ids("click #3", end)
+    judged(Reply("click #3", finish=finish, ids=ids), words, max_tokens=len(ids) + left)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "text"),
+    [("click *3", "click #3"), ("type #3 -5", "type #3 5"), ("type #3 5", "type #3 -5"), ("click #3", "click #3!"), ("a", "")],
+)
+def test_each_character_of_the_text_must_be_that_of_the_ids(spelled: str, text: str):
+    judged(Reply(text, ids=tiny_ids(spelled)), "token ids that spell .* beside the text")
+    judged(Reply(spelled, ids=tiny_ids(spelled)), "")
+
+
+@pytest.mark.parametrize("text", ["click #3", "click #3<|end|>", " click  #3 ", "click#3"])
+def test_special_tokens_and_spaces_may_stand_in_the_text_or_not(text: str):
+    judged(Reply(text, ids=tiny_ids("click #3")), "")
+
+
+def test_a_character_that_was_cut_may_be_left_out():
+    ids = tiny_ids("click é", end=False)[:-1]  # é is two byte tokens
+    for text in ("click", "click \ufffd"):
+        judged(Reply(text, ids=ids), "", max_tokens=len(ids))
+    judged(Reply("click é", ids=ids), "token ids that spell", max_tokens=len(ids))
+
+
+def test_an_end_that_is_no_special_token_may_be_left_out():
+    ids = tiny_ids("click #3", end=False)
+    end = frozenset({ids[-1]})
+    judged(Reply("click #3", ids=ids), "", ends=end)
+    judged(Reply(AutoTokenizer.from_pretrained(TINY).decode(ids[:-1]), ids=ids), "", ends=end)
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"), [((0, 0, 0, 1), r"3 pad tokens \(0\) and no text"), ((0, 0), "pad tokens"), ((0, 1), ""), ((1,), "")]
+)
+def test_an_answer_of_pads_is_none(ids: tuple[int, ...], words: str):
+    judged(Reply("", ids=ids), words, max_tokens=max(2, len(ids)))
+
+
+def test_the_pieces_beside_log_probabilities_are_those_of_the_ids():
+    tokenizer, ids = AutoTokenizer.from_pretrained(TINY), tiny_ids("click é #3")
+    whole, raw = tuple(tokenizer.decode([i]) for i in ids), tuple(tokenizer.convert_ids_to_tokens(ids))
+    joined = tuple("é" if "\ufffd" in piece else piece for piece in whole)  # as vLLM writes the last part of a character
+    for pieces in ((), whole, raw, joined, (*whole[:-1], "")):
+        judged(Reply("click é #3", ids=ids, pieces=pieces), "")
+    judged(Reply("click é #3", ids=ids, pieces=("type", *whole[1:])), "the log-probability of the token 'type' beside the id")
+
+
+def test_log_probabilities_of_exactly_zero_are_left_to_the_drift_check():
+    """A model that is sure of a short action has them in 32 bits too."""
+    ids = tiny_ids("click #3")
+    judged(Reply("click #3", ids=ids, logprobs=(0.0,) * len(ids)), "")
+    with pytest.raises(UsageError, match=r"disagree by 1\.00 nats"):
+        check_probe(Probe(Reply("", ids=ids, logprobs=(0.0,) * len(ids)), (-1.0,) * len(ids)), "it")
+
+
+def test_drift_on_the_tokens_of_an_iteration_is_refused_by_its_mean():
+    check_drift([0.02] * 99 + [9.0], "it")  # 16 bits, and one token that hardly ever comes
+    check_drift([3.0] * 15, "it")  # too few to say
+    with pytest.raises(UsageError, match=r"it and the learner disagree by 3\.00 nats a token over 16 tokens of this iteration"):
+        check_drift([3.0] * 16, "it")
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,85 @@ def completion(**choice):
 
 def test_completion_takes_and_gives_token_ids():
     with model_server(scripted(completion())) as server:
-        assert complete(server.url) == Reply("ab", "", "stop", (1, 2, 3), (7, 2), (-0.5, -0.25))
+        assert complete(server.url) == Reply("ab", "", "stop", (1, 2, 3), (7, 2), (-0.5, -0.25), pieces=("a", "b"))
     (asked,) = server.asked
     assert asked.path == "/v1/completions" and asked.body["prompt"] == [1, 2, 3] and asked.body["return_token_ids"] is True
+
+
+def vllm(**fields):
+    """A completion with all fields of vLLM's, some of them changed; `choice` changes those of the choice."""
+    found = completion(**fields.pop("choice", {}))
+    return {
+        **found,
+        "id": "cmpl-1",
+        "created": 1,
+        "model": "m",
+        "usage": {"prompt_tokens": 3, "total_tokens": 5, "completion_tokens": 2},
+        **fields,
+    }
+
+
+def with_words(*tokens):
+    return {"choice": {"logprobs": {"token_logprobs": [-0.5, -0.25], "tokens": list(tokens), "text_offset": [0, 1]}}}
+
+
+TAKEN = {
+    "all fields": {},
+    "no usage": {"usage": None},
+    "no count": {"usage": {"prompt_tokens": 3}},
+    "no model": {"model": None},
+    "the prompt beside the choices": {"choice": {"prompt_token_ids": None}, "prompt_token_ids": [1, 2, 3]},
+    "ids in place of tokens": with_words("token_id:7", "token_id:2"),
+    "one piece is missing": with_words(None, "b"),
+    "a whole number": {"choice": {"logprobs": {"token_logprobs": [-1, 0]}}},
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_what_a_right_server_answers_is_taken(kind):
+    with model_server(scripted(vllm(**TAKEN[kind]))) as server:
+        assert complete(server.url).ids == (7, 2)
+
+
+REFUSED = {
+    "another model": ({"model": "base-model"}, "answered by the model 'base-model': expected 'm', which was asked for"),
+    "two choices": (
+        {"choices": [*completion(index=1)["choices"], *completion()["choices"]]},
+        "gave 2 choices, numbered 1, 0: expected the one",
+    ),
+    "another choice": ({"choice": {"index": 1}}, "gave 1 choices, numbered 1: expected the one"),
+    "a longer prompt": ({"usage": {"prompt_tokens": 99}}, r"counts 99 tokens of a prompt of 3 \(usage.prompt_tokens\)"),
+    "more tokens": ({"usage": {"completion_tokens": 9}}, "counts 9 sampled tokens and gave 2 token ids"),
+    "another prompt beside the choices": (
+        {"choice": {"prompt_token_ids": None}, "prompt_token_ids": [4, 5, 6]},
+        "read another prompt than it was sent",
+    ),
+    "another prompt in one of two places": ({"prompt_token_ids": [4, 5, 6]}, "read another prompt than it was sent"),
+    "tokens of other ids": (with_words("token_id:7", "token_id:3"), "the log-probability of the token 3 beside the token id 2"),
+    "one token too few": (with_words("a"), "2 token ids and 1 tokens with log-probabilities"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_an_answer_to_another_request_is_refused(kind):
+    fields, words = REFUSED[kind]
+    with model_server(scripted(vllm(**fields))) as server, pytest.raises(UsageError, match=words):
+        complete(server.url)
+
+
+@pytest.mark.parametrize("strange", ["7", 7.0, True])
+@pytest.mark.parametrize("where", ["token_ids", "prompt_token_ids"])
+def test_ids_are_whole_numbers(where, strange):
+    ids = [strange, 2] if where == "token_ids" else [strange, 2, 3]
+    with model_server(scripted(vllm(choice={where: ids}))) as server, pytest.raises(PolicyFault, match="should be a valid integer"):
+        complete(server.url)
+    assert "should be a valid integer" in said(chat("a", token_ids=[strange]), PolicyFault, tokens=True)
+
+
+def test_log_probabilities_are_numbers():
+    answer = completion(logprobs={"token_logprobs": ["-0.5", -0.25]})
+    with model_server(scripted(answer)) as server, pytest.raises(PolicyFault, match="should be a valid number"):
+        complete(server.url)
 
 
 @pytest.mark.parametrize(("missing", "words"), [("token_ids", "gives no token ids"), ("logprobs", "gives no log-probabilities")])
@@ -165,6 +241,25 @@ def test_completion_refuses_logprobs_that_a_loss_could_not_use():
 
 def test_ids_and_logprobs_must_be_as_many():
     assert "3 token ids and 2 log-probabilities" in said(with_tokens([7, 8, 2], [-0.1, -0.2]), PolicyFault, tokens=True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "logprobs", "words"),
+    [
+        ([-3, 2], [-0.1, -0.2], "gave the token id -3: expected 0 or more"),
+        ([7, 2], [0.7, -0.2], "gave the log-probability 0.7: expected a number of at most 0"),
+        ([7, 2], [-0.1, float("nan")], "gave the log-probability nan"),
+        ([7, 2], [-0.1, float("-inf")], "gave the log-probability -inf"),
+        ([7, 2], [-0.1, -9999.0], "gave the log-probability -9999 of a token that it sampled"),
+    ],
+)
+def test_tokens_of_a_chat_that_cannot_be_right_are_a_fault(ids, logprobs, words):
+    assert words in said(with_tokens(ids, logprobs), PolicyFault, tokens=True)
+
+
+def test_log_probabilities_that_are_left_out_are_not_judged():
+    with model_server(scripted(with_tokens([7, 2], [0.7, -0.2]))) as server:
+        assert ask(server.url, Sampling(temperature=0.5), tokens=True).logprobs == ()
 
 
 # --- trying again ------------------------------------------------------------------------------------------------------------
