@@ -85,12 +85,17 @@ def _found(library: Library, answer: Callable[[Run, Request], Response]) -> Call
 
 
 def answered(data: Any, status: int = 200) -> Response:
+    """The answer with `data` as JSON."""
+    return Response(as_json(data), status, media_type="application/json")
+
+
+def as_json(data: Any) -> bytes:
     """`data` as JSON; half a surrogate pair, which an agent can write and UTF-8 cannot, as a question mark."""
     try:
         text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError):  # a number or a thing that JSON does not know, from a file that another program wrote
         text = json.dumps(plain(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
+    return text.encode("utf-8", "replace")
 
 
 def _library(library: Library) -> dict[str, Any]:

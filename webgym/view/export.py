@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 import io
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from webgym.errors import UsageError
 from webgym.record.episodes import Episode
 from webgym.record.whole import replace_bytes
-from webgym.view.app import STATIC
+from webgym.view.app import STATIC, as_json
 from webgym.view.runs import Library, Run
 
 LIMIT = 20_000_000  # bytes of a report, which a mail or a chat still takes
@@ -57,7 +56,10 @@ def export(path: Path, file: Path, episodes: int = 100, say: Callable[[str], Non
 
 
 def choose(run: Run, episodes: int) -> list[Episode]:
-    """Whole groups: first those that a critic was probed on, then those with pictures, the newest first; in the run's order."""
+    """Whole groups: first those that a critic was probed on, then those with pictures, the newest first; in the run's order.
+
+    Episodes whose lines are damaged are left out.
+    """
     everything = list(run.episodes)
     probed = {row["id"] for row in run.probed()}
     groups: dict[tuple[Any, ...], list[Episode]] = {}
@@ -71,7 +73,7 @@ def choose(run: Run, episodes: int) -> list[Episode]:
     chosen: list[Episode] = []
     for group in order:
         if len(chosen) + len(group) <= episodes or not chosen:
-            chosen += group
+            chosen += run.readable(group)
     kept = {x.id for x in chosen}
     return [x for x in everything if x.id in kept]
 
@@ -150,7 +152,7 @@ def page(data: dict[str, Any]) -> bytes:
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    packed = gzip.compress(json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"), 6)
+    packed = gzip.compress(as_json(data), 6)
     html = STATIC.joinpath("index.html").read_text("utf-8")
     html = html.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n<meta http-equiv="content-security-policy" content="{policy}">')
     html = html.replace('<link rel="stylesheet" href="app.css">', f"<style>{style}</style>")

@@ -6,7 +6,7 @@ are listed in `problems` and the rest is shown.
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from webgym.record import layout, live, notes
 from webgym.record.episodes import Episode, Episodes
 from webgym.record.lines import Records
 from webgym.record.whole import plain, read_json, read_small
-from webgym.types import Turn, digest
+from webgym.types import Trajectory, Turn, digest
 from webgym.view.tokens import Tokens
 
 TEXT = 60_000  # characters of a page or a prompt that the episode page is sent; the rest can be had as plain text
@@ -147,8 +147,8 @@ class Run:
         before, after = self.episodes.neighbours(episode)
         algorithm = _table(self.config.get("algorithm"))
         return {
-            **self._whole(episode, text_limit),
-            "siblings": [self._brief(x) for x in self.episodes.siblings(episode)],
+            **self._whole(episode, self.episodes.load(episode), text_limit),
+            "siblings": [_brief(x, whole) for x, whole in self._loaded(self.episodes.siblings(episode))],
             "values": self._of_probe(self._values.refresh(), episode),
             "truth": self._of_probe(self._truth.refresh(), episode),
             "used": self._used(episode),
@@ -160,12 +160,26 @@ class Run:
         }
 
     def group(self, name: str, number: int) -> dict[str, Any]:
-        """The group page: every sibling of the episode, turn by turn. Raises KeyError."""
+        """The group page: every sibling of the episode that can be read, turn by turn. Raises KeyError."""
         episode = self._find(name, number)
-        siblings = self.episodes.siblings(episode)
         values = self._values.refresh()
-        members = [{**self._whole(x, text_limit=0), "values": self._of_probe(values, x)[-1:]} for x in siblings]
+        members = [
+            {**self._whole(x, whole, text_limit=0), "values": self._of_probe(values, x)[-1:]}
+            for x, whole in self._loaded(self.episodes.siblings(episode))
+        ]
         return {"id": episode.id, "members": members}
+
+    def readable(self, episodes: Iterable[Episode]) -> list[Episode]:
+        """Those of the episodes whose lines are whole: the list reads no more of a line than its beginning."""
+        return [episode for episode, _ in self._loaded(episodes)]
+
+    def _loaded(self, episodes: Iterable[Episode]) -> Iterator[tuple[Episode, Trajectory]]:
+        """The episodes with their trajectories, without those whose lines are damaged: such a line costs itself."""
+        for episode in episodes:
+            try:
+                yield episode, self.episodes.load(episode)
+            except KeyError:
+                continue
 
     def text(self, name: str, number: int, turn: int, part: str) -> str:
         """The whole text of a turn: page, prompt or text (the completion). Raises KeyError."""
@@ -180,9 +194,8 @@ class Run:
         self.episodes.refresh()
         return self.episodes.find(name, number)
 
-    def _whole(self, episode: Episode, text_limit: int) -> dict[str, Any]:
+    def _whole(self, episode: Episode, trajectory: Trajectory, text_limit: int) -> dict[str, Any]:
         """A trajectory as the pages want it; long texts are cut to `text_limit`, with their whole length beside them."""
-        trajectory = self.episodes.load(episode)
         turns = []
         for turn in trajectory.turns:
             completion = turn.completion
@@ -220,10 +233,6 @@ class Run:
             "final": trajectory.final_hash,
             "turns": turns,
         }
-
-    def _brief(self, episode: Episode) -> dict[str, Any]:
-        rewards = [_finite(turn.reward) for turn in self.episodes.load(episode).turns]
-        return {"id": episode.id, "member": episode.member, "kind": episode.kind, "rewards": rewards}
 
     def _of_probe(self, rows: Iterable[dict[str, Any]], episode: Episode) -> list[dict[str, Any]]:
         """The rows that speak of this episode, by iteration of the checkpoint."""
@@ -365,6 +374,11 @@ def thing(turn: Turn) -> str:
     ref = _REF.match(turn.action)
     line = ref and re.search(rf"^ *\[{ref[1]}\] (.{{0,120}})", turn.page, re.MULTILINE)
     return re.sub(r'(?<=") (?:value=|\().*', "", line[1]) if line else ""
+
+
+def _brief(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
+    rewards = [_finite(turn.reward) for turn in trajectory.turns]
+    return {"id": episode.id, "member": episode.member, "kind": episode.kind, "rewards": rewards}
 
 
 def _probe(row: dict[str, Any]) -> Probe | None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from webgym.record import layout
 
+BEFORE = 16  # ids that are decoded with each one: more than one character of any alphabet takes
+LARGEST = 2**32  # no tokenizer has as many ids
+
 
 class Tokens:
     """Writes token ids as the pieces of text that they stand for."""
@@ -26,11 +29,18 @@ class Tokens:
         return cls()
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """One text per id; together they are the completion with its special tokens."""
-        if self._tokenizer is None:
-            return [f"‹{i}›" for i in ids]
-        texts = [self._tokenizer.decode(list(ids[: n + 1]), skip_special_tokens=False) for n in range(len(ids))]
-        return [text[_shared(before, text) :] for before, text in zip(["", *texts], texts, strict=False)]
+        """One text per id; together they are the completion with its special tokens. An id that is no token's is shown as it is."""
+        known = [self._tokenizer is not None and 0 <= i < LARGEST and self._tokenizer.id_to_token(i) is not None for i in ids]
+        return [self._piece(ids, known, n) if known[n] else f"‹{ids[n]}›" for n in range(len(ids))]
+
+    def _piece(self, ids: Sequence[int], known: Sequence[bool], n: int) -> str:
+        """What the n-th id adds to the text of those shortly before it."""
+        before = [i for i, is_token in zip(ids[max(0, n - BEFORE) : n], known[max(0, n - BEFORE) : n], strict=True) if is_token]
+        text = self._text([*before, ids[n]])
+        return text[_shared(self._text(before), text) :]
+
+    def _text(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
 
 
 def _shared(before: str, text: str) -> int:
