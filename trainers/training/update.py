@@ -4,6 +4,7 @@ PPO's ratio is π_θ/π_old, with π_old the learner's own policy at the start o
 only where that is the same up to rounding: a sampler of our own (`AS_LEARNER` of its file) with float32 weights. A server, 16-bit weights
 and a batch that was collected beside the update before give other numbers. Then clips would act on the difference (GSPO's on nearly
 everything), so the learner scores the tokens itself, and the difference is weighed by min(π_old/μ, loss.importance_cap), 2 unless given.
+A difference that rounding cannot make, on tokens that the present weights sampled, ends the run.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from trainers.learning.peers import Alone, Peers
 from trainers.models.lora import served_state
 from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
+from trainers.samplers.server_answers import check_drift
 from trainers.training.messages import Begin, End, State, Update, forward_of, trainable
 from webgym.errors import Fault
 from webgym.types import Trajectory, seed_from
@@ -56,6 +58,7 @@ class PolicyUpdate:
         self._config, self._source = config, source
         apart = not scored_by_sampler(config) and not imitates
         self._spec = spec.model_copy(update={"importance_cap": spec.importance_cap or IMPORTANCE_CAP}) if apart else spec
+        self._apart = apart
         self._rescored = spec.policy == "clip" and (apart or spec.importance_cap is not None)
         self._grammar = TokenGrammar.of(source.model, source.tokenizer) if config.rollout.grammar else None  # replayed over the action ids
         self._forward = self._forward_of(source.model)
@@ -133,8 +136,11 @@ class PolicyUpdate:
         if self._spec.kl in ("k2", "k3"):  # of the actions that are learned from, which need not be the recorded ones
             streams = replace(streams, reference_logprob=self._reference_logprobs(rows, len(trajectories)))
         self._source.model.train()
-        if self._rescored:
-            streams = replace(streams, old_logprob=self._old_logprobs(rows, streams, iteration))
+        if self._rescored or self._apart:
+            old = self._old_logprobs(rows, streams, iteration)
+            if self._apart:
+                self._check_drift(trajectories, streams, old, iteration)
+            streams = replace(streams, old_logprob=old) if self._rescored else streams
         steps = [step for epoch in range(self._epochs) for step in self._planned(rows, streams, iteration, epoch)]
         return self._taken(steps, done)
 
@@ -169,10 +175,20 @@ class PolicyUpdate:
     def _old_logprobs(self, rows: Sequence[Row], streams: Streams, iteration: int) -> list[np.ndarray]:
         """log π_old of the tokens that can move the loss, NaN of the others, read in the very batches of the first pass.
 
-        So rounding is that of the loss, and the ratio of the first step is 1.
+        So rounding is that of the loss, and the ratio of the first step is 1. Where the loss has no π_old, the first batch is enough.
         """
         batches = [batch for step in self._planned(rows, streams, iteration, 0) for batch in step.batches]
+        batches = batches if self._rescored else batches[:1]
         return laid_out(rows, batches, self._scored(batches), [len(x) for x in streams.weight])
+
+    def _check_drift(self, trajectories: Sequence[Trajectory], streams: Streams, old: Sequence[np.ndarray], iteration: int) -> None:
+        """Raises UsageError where log-probabilities of the sampler are far from `old`, on tokens of no older weights than the learner's."""
+        apart: list[float] = []
+        for x, mine, given in zip(trajectories, old, streams.behaviour_logprob, strict=True):
+            sizes = [len(turn.completion.action_ids) for turn in x.turns]
+            fresh = np.repeat([turn.completion.policy_version == iteration - 1 for turn in x.turns], sizes).astype(bool)
+            apart += np.abs(mine - given)[fresh & ~np.isnan(mine)].tolist()
+        check_drift(apart, f"the sampler (sampler.kind={self._config.sampler.kind})")
 
     def _reference_logprobs(self, rows: Sequence[Row], trajectories: int) -> list[np.ndarray]:
         """log π_ref of every sampled token, one array per trajectory."""

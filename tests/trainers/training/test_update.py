@@ -22,6 +22,7 @@ from trainers.runs.run_folder import RunFolder
 from trainers.training.progress import Display
 from trainers.training.trainer import Trainer
 from trainers.training.update import PolicyUpdate
+from webgym.errors import UsageError
 from webgym.types import Group
 
 
@@ -59,8 +60,8 @@ ELSEWHERE = {
 }
 
 
-def noisy(update: PolicyUpdate, noise: float) -> list[Group]:
-    """Groups whose recorded log-probabilities are the learner's own, with noise as rounding elsewhere makes it."""
+def noisy(update: PolicyUpdate, noise: float, shift: float = 0.0) -> list[Group]:
+    """Groups whose recorded log-probabilities are the learner's own, with noise as rounding elsewhere makes it, and so much lower."""
     rng = np.random.default_rng(0)
     groups = []
     for g in range(4):
@@ -74,7 +75,7 @@ def noisy(update: PolicyUpdate, noise: float) -> list[Group]:
     true = iter(score(update._forward, pack(rows_of_all(every), 4096), len(every)))
     for group in groups:
         for m, x in enumerate(group):
-            given = next(true) + noise * rng.normal(size=15)
+            given = next(true) + noise * rng.normal(size=15) - shift
             turns = [
                 replace(t, completion=replace(t.completion, behaviour_logprobs=tuple(given[5 * k : 5 * k + 5].tolist())))
                 for k, t in enumerate(x.turns)
@@ -83,15 +84,18 @@ def noisy(update: PolicyUpdate, noise: float) -> list[Group]:
     return groups
 
 
-def one_step(algo: str, model: Path, tmp_path: Path, settings: dict, own: dict, noise: float) -> dict[str, float]:
+def one_step(
+    algo: str, model: Path, tmp_path: Path, settings: dict, own: dict, noise: float = 0.0, *, shift: float = 0.0, iteration: int = 1
+) -> dict[str, float]:
+    """Metrics of a step on episodes that the weights of version 0 have sampled."""
     optim, update = {"lr": 1e-12, "warmup_steps": 0}, {"epochs": 1, "minibatches": 1, "token_budget": 128}
     config, algorithm_config = resolve({"algo": algo, "algorithm": own, "optim": optim, "update": update, **settings})
     source = PolicyModel.load(model, dtype=config.machine.dtype)
     learning = PolicyUpdate(config, algorithm_config.loss, source, tmp_path / "failed.pt")
-    groups = noisy(learning, noise)
+    groups = noisy(learning, noise, shift)
     every = [x for group in groups for x in group]
     credit = algorithms.get(algo).credit(groups, None, algorithm_config)
-    return learning(every, rows_of_all(every), credit, iteration=1, done=0.0)
+    return learning(every, rows_of_all(every), credit, iteration=iteration, done=0.0)
 
 
 @pytest.mark.parametrize("settings", ELSEWHERE.values(), ids=ELSEWHERE)
@@ -102,13 +106,30 @@ def test_the_first_step_clips_nothing_wherever_the_tokens_were_sampled(settings:
 
 
 def test_a_cap_weighs_the_sampler_s_distance(model: Path, tmp_path: Path) -> None:
-    """π_old/μ is far from 1 here, so that the gradient depends on the cap; without it, a sampler of our own is believed."""
+    """π_old/μ is far from 1 here, as that of older weights may be, so that the gradient depends on the cap; without it, a sampler of our
+    own is believed.
+    """
     caps: list[dict] = [{}, {"importance_cap": 1.0}, {"importance_cap": 4.0}]
     norms = [one_step("grpo", model, tmp_path, {}, {"loss": cap}, noise=0.5)["optim/grad_norm"] for cap in caps]
     assert len({round(x, 4) for x in norms}) == 3
-    server = one_step("grpo", model, tmp_path, ELSEWHERE["a server"], {}, noise=0.5)
-    capped = one_step("grpo", model, tmp_path, {}, {"loss": {"importance_cap": 2.0}}, noise=0.5)
+    server = one_step("grpo", model, tmp_path, ELSEWHERE["a server"], {}, noise=0.5, iteration=2)
+    capped = one_step("grpo", model, tmp_path, {}, {"loss": {"importance_cap": 2.0}}, noise=0.5, iteration=2)
     assert server["optim/grad_norm"] == capped["optim/grad_norm"], "2 where the sampler may differ and nothing else is asked for"
+
+
+@pytest.mark.parametrize("algo", ["grpo", "gspo", "rloo"])
+def test_a_sampler_far_from_the_learner_ends_the_run(algo: str, model: Path, tmp_path: Path) -> None:
+    """By the mean over tokens of the present weights, with π_old in the loss or without."""
+    words = r"the sampler \(sampler.kind=openai\) and the learner disagree by 3\.00 nats a token over \d+ tokens of this iteration"
+    with pytest.raises(UsageError, match=words):
+        one_step(algo, model, tmp_path, ELSEWHERE["a server"], {}, shift=3.0)
+    near = one_step(algo, model, tmp_path, ELSEWHERE["a server"], {}, noise=0.1)
+    assert near["optim/steps"] == 1
+
+
+@pytest.mark.parametrize("settings", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_tokens_of_older_weights_may_be_far_from_the_learner(settings: dict, model: Path, tmp_path: Path) -> None:
+    assert one_step("grpo", model, tmp_path, settings, {}, shift=3.0, iteration=2)["optim/steps"] == 1
 
 
 def test_imitation_is_not_weighed(model: Path, tmp_path: Path) -> None:
