@@ -329,7 +329,7 @@ def _run_folders(folder: Path) -> list[Path]:
 
 
 def _task_row(task: str, episodes: list[Episode], iterations: list[int], first: set[int], last: set[int]) -> dict[str, Any]:
-    counted = [x for x in episodes if x.kind not in ("fault", "agent_caused")]
+    counted = [x for x in episodes if x.kind != "fault"]  # a crash that the agent caused is no success, as in every evaluation
     wins = sum(x.kind == "success" for x in counted)
     interval = wilson(wins, len(counted))
     early, late = _rate(x for x in counted if x.iteration in first), _rate(x for x in counted if x.iteration in last)

@@ -110,3 +110,11 @@ def test_pieces_of_a_long_completion_take_no_longer_each() -> None:
     whole = [tokenizer.inner.decode(ids[: n + 1], skip_special_tokens=False) for n in range(60)]
     grown = zip(["", *whole], whole, strict=False)
     assert pieces[:60] == [after[_shared(before, after) :] for before, after in grown]
+
+
+@pytest.mark.parametrize(("kind", "success", "faults"), [("fault", 1.0, 1), ("agent_caused", 2 / 3, 0), ("failure", 2 / 3, 0)])
+def test_a_crash_that_the_agent_caused_counts_as_no_success(tmp_path: Path, kind: str, success: float, faults: int) -> None:
+    run = run_with(tmp_path / "run", lambda record: record["outcome"].update(kind=kind, reward=None))
+    (row,) = run.tasks()
+    assert (row["episodes"], row["faults"]) == (3, faults)
+    assert row["success"] == pytest.approx(success) and row["first"] == pytest.approx(success) and row["trend"] == [pytest.approx(success)]
