@@ -151,9 +151,9 @@ class Collector:
             if pack not in asked.terms.packs:
                 raise Refusing(409, f"the request names a task of the pack {pack!r} and no version of that pack")
         factory = asked.policy.factory
-        if factory not in self._factories:
-            near = did_you_mean(factory, self._factories)
-            raise Refusing(422, f"this collector makes no policy by the factory {factory!r}{near}: start it with --allow {factory}")
+        self._check_factory(factory)
+        if factory != asked.terms.factory and digests.policy_of(factory):
+            raise Refusing(409, f"the request names a policy of {factory!r} and no version of what plays it")
         return Playing(self, asked)
 
     def picture(self, name: str) -> bytes:
@@ -163,9 +163,20 @@ class Collector:
         return self._pictures[name]
 
     def _compare(self, terms: Terms) -> None:
-        ours = Terms(protocol=wire.PROTOCOL, backend=self.backend, code=digests.code(), packs=digests.known(terms.packs))
+        code, packs = digests.code(), digests.known(terms.packs)
+        ours = Terms(protocol=wire.PROTOCOL, backend=self.backend, code=code, packs=packs)
+        if found := wire.difference(ours, terms.model_copy(update={"policy": {}})):
+            raise Refusing(409, found)
+        if terms.factory:
+            self._check_factory(terms.factory)  # before a file of it is read
+            ours = ours.model_copy(update={"policy": digests.policy_of(terms.factory)})
         if found := wire.difference(ours, terms):
             raise Refusing(409, found)
+
+    def _check_factory(self, factory: str) -> None:
+        if factory not in self._factories:
+            near = did_you_mean(factory, self._factories)
+            raise Refusing(422, f"this collector makes no policy by the factory {factory!r}{near}: start it with --allow {factory}")
 
     # --- what a request uses -----------------------------------------------------------------------------------------------
 

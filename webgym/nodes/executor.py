@@ -111,7 +111,7 @@ class NodesExecutor(ABC):
         keys = list(keys)
         if not keys:
             return iter(())
-        terms = wire.Terms.here(self._backend, tuple(dict.fromkeys(key.task_id for key in keys)))
+        terms = wire.Terms.here(self._backend, tuple(dict.fromkeys(key.task_id for key in keys)), policy.factory)
         request = Request((), policy, record, deadlines, retries, pictures=on_picture is not None)
         return self._play(_Play(self._nodes, terms, request, keys, Board(on_event), on_event is not None, on_picture))
 

@@ -46,11 +46,15 @@ class Terms(_Message):
     backend: str
     code: str  # digest of the environment's code
     packs: dict[str, str]  # digest by name
+    factory: str = ""  # of the policy that is played
+    policy: dict[str, str] = {}  # version by name, of what the factory runs beside the environment's code
 
     @classmethod
-    def here(cls, backend: str, task_ids: tuple[str, ...]) -> "Terms":
-        """The terms of this process for these tasks."""
-        return cls(protocol=PROTOCOL, backend=backend, code=digests.code(), packs=digests.packs_of(task_ids))
+    def here(cls, backend: str, task_ids: tuple[str, ...], factory: str = "") -> "Terms":
+        """The terms of this process for these tasks and a policy of this factory."""
+        policy = digests.policy_of(factory) if factory else {}
+        packs = digests.packs_of(task_ids)
+        return cls(protocol=PROTOCOL, backend=backend, code=digests.code(), packs=packs, factory=factory, policy=policy)
 
 
 class Hello(_Message):
@@ -240,6 +244,9 @@ def difference(ours: Terms, theirs: Terms) -> str:
             return f"the collector has no pack {name!r}: start it with --tasks, or install the pack there"
         if ours.packs[name] != digest:
             return f"the collector has the pack {name!r} as {ours.packs[name]}, the trainer as {digest}: give both the same files"
+    for name, version in theirs.policy.items():
+        if (found := ours.policy.get(name, "none")) != version:
+            return f"the collector plays the policy with {name} {found}, the trainer with {version}: install the same one on both"
     return ""
 
 

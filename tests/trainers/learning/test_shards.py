@@ -279,7 +279,7 @@ def everything(group: Peers, out: Path) -> dict[str, Any]:
 
 
 def everything_of_two(group: Shards, out: Path) -> dict[str, Any]:
-    return everything(group, out) | {"published": published(group), "diverging": diverging(group, out)}
+    return everything(group, out) | {"published": published(group.sharded()), "diverging": diverging(group, out)}
 
 
 @pytest.fixture(scope="module")

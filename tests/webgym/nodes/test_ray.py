@@ -54,9 +54,9 @@ class Once(RandomPolicy):
 
 def asked(count: int, **changes: Any) -> str:
     """A request for the first episodes."""
-    terms = wire.Terms.here("text", (TASK,))
-    found = wire.Asked.of(terms, Request(tuple(KEYS[:count]), RANDOM), events=False)
-    return found.model_copy(update=changes).model_dump_json()
+    found = wire.Asked.of(wire.Terms.here("text", (TASK,)), Request(tuple(KEYS[:count]), RANDOM), events=False).model_copy(update=changes)
+    terms = wire.Terms.here("text", (TASK,), found.policy.factory)
+    return found.model_copy(update={"terms": terms}).model_dump_json()
 
 
 async def lines(actor: CollectorActor, message: str, *, leave_after: int | None = None) -> list[bytes]:
