@@ -13,11 +13,12 @@ It remembers nothing between two requests but what it can lose: sessions, polici
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -35,7 +36,7 @@ from webgym.policies.policy import Policy
 from webgym.record.store import encode, png
 from webgym.rollout.collector import must_read_prompts
 from webgym.rollout.contract import EventKind, PictureTaker, PolicyHandle
-from webgym.rollout.episode import Board, Episode
+from webgym.rollout.episode import Board, Episode, within
 from webgym.types import EpisodeKey, Trajectory
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ FACTORIES = (
 """Factories of policies that a request may name; they make policies from plain data and run nothing that it brings."""
 TOLD_S = 0.1  # between two lines of events
 POLICIES = 4  # that are kept
+END_S = 10.0  # longest wait for an episode to end that nobody wants any more
 PICTURES_MB = 256  # of pictures that are kept
 
 
@@ -81,7 +83,8 @@ class Collector:
         self.machinery = wire.machinery(self.backend)
         self._token, self._factories = token, tuple(factories)
         self._count = sessions
-        self._free = [AsyncWebEnv(backend=self.backend, headless=headless) for _ in range(sessions)]
+        self._session = functools.partial(AsyncWebEnv, backend=self.backend, headless=headless)
+        self._free = [self._session() for _ in range(sessions)]
         self._policies: list[tuple[PolicyHandle, Policy]] = []
         self._making = asyncio.Lock()
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
@@ -184,18 +187,20 @@ class Collector:
         """A session that nobody plays on; None where there is none."""
         return self._free.pop() if self._free else None
 
-    def give_back(self, env: AsyncWebEnv, playing: "asyncio.Task[Any]") -> None:
-        """Let others have the session; first end what still plays on it, and the session with it."""
+    def give_back(self, env: AsyncWebEnv, playing: "asyncio.Task[Any]", close_s: float) -> None:
+        """Let others have the session; first end what still plays on it, and the session with it. One that does not end is left aside."""
         if playing.done():
             self._free.append(env)
             return
 
         async def end() -> None:
-            playing.cancel()
-            await asyncio.wait({playing}, timeout=10.0)
-            with contextlib.suppress(Fault):
-                await env.close()
-            self._free.append(env)
+            ended = False
+            try:
+                playing.cancel()
+                await asyncio.wait({playing}, timeout=END_S)
+                ended = await _ended(env.close(), close_s, "a session") and playing.done()
+            finally:
+                self._free.append(env if ended else self._session())
 
         task = asyncio.ensure_future(end())
         self._closing.add(task)
@@ -229,14 +234,23 @@ class Collector:
     async def close(self) -> None:
         """End all sessions that are free, those that are being ended, and the connections of policies."""
         if self._closing:
-            await asyncio.wait(self._closing, timeout=10.0)
+            await asyncio.wait(self._closing, timeout=END_S)
         for env in self._free:
-            with contextlib.suppress(Fault):
-                await env.close()
+            await _ended(env.close(), END_S, "a session")
         for _, policy in self._policies:
             if isinstance(policy, Closable):
-                await policy.aclose()
+                await _ended(policy.aclose(), END_S, "a policy")
         self._policies = []
+
+
+async def _ended(closing: Coroutine[Any, Any, None], seconds: float, what: str) -> bool:
+    """True where something was closed in this time. An error is noted only, because nobody waits for it and others are to be closed."""
+    try:
+        await within(closing, seconds, f"closing {what}")
+    except Exception as error:
+        log.warning("%s could not be closed: %s", what, error or type(error).__name__)
+        return False
+    return True
 
 
 class _Teller(Board):
@@ -292,7 +306,7 @@ class Playing:
                 if over:
                     return
         finally:
-            self._collector.give_back(env, playing)
+            self._collector.give_back(env, playing, self._asked.deadlines.close_s)
 
     def _flush(self) -> None:
         """Put the events so far into a line."""

@@ -235,8 +235,8 @@ class NodesExecutor(ABC):
             lost: Lost | None = None
             try:
                 await run.play()
-            except Busy:
-                await asyncio.sleep(LOOK_S)  # others play there too
+            except Busy as error:
+                node.took(False, str(error))
             except Refused as error:
                 node.change("expelled" if isinstance(error, Lied) else "refused", str(error))
                 log.warning("%s", error)
@@ -249,6 +249,8 @@ class NodesExecutor(ABC):
                 self._tell()
             if lost is not None:
                 await self._probe(node, play, lost, run.begun)
+            elif node.busy:
+                await asyncio.sleep(LOOK_S)
 
     def _parts(self, node: Node, play: "_Play") -> list[Part]:
         """Episodes for a node; one that failed at its last is asked for a single one."""
@@ -394,6 +396,7 @@ class _Run:
         try:
             async with asyncio.timeout(self._limits.episode_s), contextlib.aclosing(self._node.play(asked)) as messages:
                 async for message in messages:
+                    self._node.took(True)
                     if message is not None:  # a sign of life alone does not say that episodes are under way
                         self._note(True)
                     match message:

@@ -1,5 +1,6 @@
 """A collector as its trainer sees it: its state, and its messages while it plays."""
 
+import asyncio
 import contextlib
 import io
 import time
@@ -14,12 +15,13 @@ from webgym.nodes import wire
 from webgym.nodes.batch import Part
 from webgym.nodes.client import Lost, Refused
 from webgym.nodes.doubt import doubt
-from webgym.nodes.link import Link
+from webgym.nodes.link import GREET_S, Link
 from webgym.record.store import decode
 from webgym.rollout.contract import EventKind, NodeHealth, NodeState, PictureTaker
 from webgym.types import Trajectory
 
 AGAIN_S = (0.5, 1.0, 2.0, 4.0, 5.0)  # pauses before a node that was lost, or failed, is asked again
+PICTURE_S = 30.0  # longest time of one picture
 SEVERAL = 3  # failures in a row after which a node is taken for lost, though it answers a greeting
 
 
@@ -69,7 +71,8 @@ class Node:
     """A collector at the end of a link. `playing` are the episodes that it has, `base` the number of its first session.
 
     `failures` counts requests in a row that failed though it answers greetings, as where it cannot reach the gateway. Such a node rests,
-    longer and longer, and is asked for one episode at a time until it has played one. `under_way` counts requests whose episodes began.
+    longer and longer, and is asked for one episode at a time until it has played one. `under_way` counts requests whose episodes began,
+    and `busy` is true where it did not take the last one.
     """
 
     def __init__(self, address: str, link: Link) -> None:
@@ -81,6 +84,7 @@ class Node:
         self.pace_s = 0.0
         self.machinery: dict[str, str] | None = None
         self.failures = self.under_way = 0
+        self.busy = False
         self._rests_until = self._failed_at = 0.0
         self._since, self._episodes, self._losses = time.time(), 0, 0
         self._link = link
@@ -96,13 +100,19 @@ class Node:
 
     @property
     def serves(self) -> bool:
-        """True where it can be expected to play: it plays now, or did not fail when it was asked last."""
-        return self.state == "well" and (self.under_way > 0 or self.failures < SEVERAL)
+        """True where it can be expected to play: it plays now, or neither was busy nor failed several times when it was asked last."""
+        return self.state == "well" and (self.under_way > 0 or (not self.busy and self.failures < SEVERAL))
 
     @property
     def ready(self) -> bool:
         """True where it may be asked now."""
         return time.monotonic() >= self._rests_until and not (self.failures and self.playing)
+
+    def took(self, taken: bool, reason: str = "") -> None:
+        """Note whether it took a request, or others play there."""
+        if self.busy == taken:
+            self.busy = not taken
+            self.reason = self.reason if self.failures else reason
 
     def fail(self, reason: str, begun: float) -> None:
         """Note that a request of that moment failed. One that began before the last failure says nothing new about the node."""
@@ -134,7 +144,11 @@ class Node:
 
     async def greet(self, terms: wire.Terms) -> wire.Hello:
         """Its answer to the terms. Raises Lost, Refused."""
-        return await self._link.hello(terms)
+        try:
+            async with asyncio.timeout(GREET_S):  # a link's own limit is on the time without a byte
+                return await self._link.hello(terms)
+        except TimeoutError:
+            raise Lost(f"{self.address} did not answer a greeting within {GREET_S:g} s") from None
 
     async def play(self, asked: wire.Asked) -> AsyncGenerator[Begun | Told | Ended | Failed | None, None]:
         """Its messages while it plays; None where it says that it lives. Raises Lost, Unable, Refused, Busy."""
@@ -157,7 +171,7 @@ class Node:
                         ended += 1
                         yield Ended(line.number, trajectory)
                     case "busy":
-                        raise Busy(f"{self.address} is busy")
+                        raise Busy(f"{self.address} is busy: others play in all of its sessions")
                     case "failed":
                         if line.reason == "refused":
                             raise Refused(f"{self.address} refused: {line.message}")
@@ -202,7 +216,10 @@ class Node:
         if not name.isalnum():
             raise Lied(f"{self.address} named a picture that is none: it is not asked any more")
         try:
-            content = await self._link.picture(name)
+            async with asyncio.timeout(PICTURE_S):
+                content = await self._link.picture(name)
+        except TimeoutError:
+            raise Lost(f"{self.address} did not give a picture within {PICTURE_S:g} s") from None
         except Refused as error:  # it had too many, or was started anew
             raise Lost(str(error)) from error
         if wire.picture_name(content) != name:
