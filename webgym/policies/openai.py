@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,11 +12,13 @@ import numpy as np
 
 from webgym.actions import parse, render, tool_specs
 from webgym.errors import ConfigError, UsageError
-from webgym.policies.openai_client import OpenAIClient
+from webgym.policies.openai_client import OpenAIClient, Reply, RequestRefused
 from webgym.prompts.parts import Message, Part, PicturePart, Prompt, TextPart
 from webgym.prompts.prompt import prompt_of, system_text
 from webgym.prompts.settings import PromptSettings
 from webgym.types import Completion, EpisodeKey, InvalidAction, Observation, Sampling, Turn, seed_from
+
+log = logging.getLogger(__name__)
 
 View = Literal["text", "screenshot", "both"]
 """View of the page for the model: its text with refs, its picture (then it acts by coordinates), or both."""
@@ -32,6 +35,9 @@ class OpenAIPolicy:
     of its family. `extra` fields go into every request (see
     :meth:`OpenAIClient.chat`). The seed of a request is a function of the run's seed, the episode's key and the turn; how much of
     the answer it fixes is the server's affair. The caller closes the client.
+
+    Where the server refuses a request for what stands in it, such as a page that is too long, fewer lines of the page are shown. Where it
+    refuses one line as well, the turn gets an answer that says so, unless no request of this policy was answered before.
     """
 
     def __init__(
@@ -56,15 +62,40 @@ class OpenAIPolicy:
         self._view: View = view
         offered = {"tools": tool_specs(refs=view != "screenshot"), "tool_choice": "required", "parallel_tool_calls": False} if tools else {}
         self._tokens, self._tools, self._extra, self._run_seed = tokens, tools, offered | dict(extra or {}), run_seed
+        self._answered = False  # whether the server took any request
 
     async def act(self, observation: Observation, history: Sequence[Turn], key: EpisodeKey) -> Completion:
         """One completion; the model's reasoning, where the server splits it off, is put back in front. Raises UsageError, PolicyFault."""
-        shown, pictures, asked = await asyncio.to_thread(self._asked, observation, history)
         seed = seed_from(self._run_seed, "sample", key.task_id, key.seed, key.iteration, key.group, key.member, len(history))
-        reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=self._fields(observation))
+        shown, pictures, reply = await self._reply(observation, history, seed)
+        if reply is None:
+            words = f"[no answer: the server refuses the prompt of {len(shown):,} characters, with one line of the page]"
+            return Completion(words, shown, sampling=self._sampling, key=pictures)
         written = "\n".join(part for part in (reply.text, self._called(reply.call, observation.goal)) if part)
         text = f"<think>{reply.reasoning}</think>{written}" if reply.reasoning else written
         return Completion(text, shown, reply.prompt_ids, reply.ids, reply.logprobs, self._sampling, key=pictures)
+
+    async def _reply(self, observation: Observation, history: Sequence[Turn], seed: int) -> tuple[str, str, Reply | None]:
+        """The prompt's text, its key, and the answer to it; None where not even one line of the page is taken. Raises like :meth:`act`."""
+        prompts, first = self._prompts, None
+        lines = 1 if self._view == "screenshot" else max(1, min(len(observation.nodes), prompts.max_nodes))
+        fields = self._fields(observation)
+        while True:
+            shown, pictures, asked = await asyncio.to_thread(self._asked, observation, history, prompts)
+            try:
+                reply = await self._client.chat(self._model, asked, self._sampling, seed, tokens=self._tokens, extra=fields)
+            except RequestRefused as refused:
+                first = first or refused
+                if lines == 1 and not self._answered:
+                    raise first from None  # it is more than this page that is wrong
+                log.warning("%s, at a prompt of %d characters with %d lines of the page", refused, len(shown), lines)
+                if lines == 1:
+                    return shown, pictures, None
+                lines = lines // 2 if self._answered else 1
+                prompts = replace(prompts, max_nodes=lines)
+            else:
+                self._answered = True
+                return shown, pictures, reply
 
     def _fields(self, observation: Observation) -> dict[str, Any]:
         """The further fields of a request; while a dialog is open, the tool that answers it is one of the tools."""
@@ -77,9 +108,9 @@ class OpenAIPolicy:
         action = parse(call, "json", goal) if call and self.dialect != "json" else InvalidAction("")
         return call if isinstance(action, InvalidAction) else render(action, self.dialect)
 
-    def _asked(self, observation: Observation, history: Sequence[Turn]) -> tuple[str, str, list[dict[str, Any]]]:
+    def _asked(self, observation: Observation, history: Sequence[Turn], prompts: PromptSettings) -> tuple[str, str, list[dict[str, Any]]]:
         """The prompt's text, its key, and its messages."""
-        prompt = viewed_prompt(observation, history, self._prompts, self._view, self._tools)
+        prompt = viewed_prompt(observation, history, prompts, self._view, self._tools)
         return prompt.text, prompt.key, chat_messages(prompt)
 
 

@@ -26,10 +26,16 @@ from webgym.types import Sampling, seed_from, well_formed
 
 BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses that may be gone at the next try
+REFUSING = frozenset({400, 413, 422})  # statuses of a request that is refused for what stands in it
 MAX_SEED = 2**31
 LEAST_LOGPROB = -100.0
 """A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
 TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
+
+
+class RequestRefused(UsageError):
+    """A server refused a request for what stands in it, such as a prompt that is longer than its model reads."""
+
 
 Logprobs = Literal["raw", "processed"]
 """Distribution of a server's log-probabilities: the model's distribution at temperature 1 (`raw`; vLLM's and OpenAI's default), or the
@@ -471,7 +477,8 @@ class OpenAIClient:
         if 300 <= status < 400:
             target = response.headers.get("location", "nowhere")[:200]
             raise ConfigError(f"{url} sends requests on to {target}: give the address that answers")
-        raise UsageError(f"{url} refused the request with status {status}{words}")
+        kind = RequestRefused if status in REFUSING else UsageError
+        raise kind(f"{url} refused the request with status {status}{words}")
 
     def _read(self, response: httpx2.Response, kind: type[A]) -> A:
         try:

@@ -123,6 +123,56 @@ def test_dialect_is_the_prompts():
         OpenAIPolicy(OpenAIClient(Server("http://a.test/v1")), "m", prompts=PromptSettings(context="conversation"))
 
 
+# --- prompts that a server refuses ---------------------------------------------------------------------------------------------
+
+LONG = replace(PAGE, nodes=tuple(Node("text", f"line {i} " + "x" * 100) for i in range(300)))
+ENDLESS = replace(PAGE, goal="Press Save. " * 10_000)
+
+
+def reading(most: int, status: int = 400):
+    """A server whose model reads so many characters of the messages' texts."""
+
+    def answer(asked: Asked):
+        read = sum(len(message["content"]) for message in asked.body["messages"])
+        return (status, {"error": {"message": "maximum context length; stop('pwned')"}}) if read > most else chat("click('0')")
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_page_that_is_too_long_for_the_server_is_cut(status):
+    with model_server(reading(20_000, status)) as server:
+        first, cut, after = act(server, (PAGE, (), KEY), (LONG, (), KEY), (PAGE, (), KEY))
+    assert first.text == cut.text == after.text == "click('0')" and first.prompt == after.prompt
+    assert cut.prompt == prompt_of(LONG, (), PromptSettings(max_nodes=150)).text.removesuffix("\n\nAction:")
+    assert "line 149 " in cut.prompt and "line 150 " not in cut.prompt and "150 more lines are not shown" in cut.prompt
+    assert len(server.asked) == 4
+
+
+def test_a_page_that_is_too_long_may_be_the_first_one():
+    with model_server(reading(20_000)) as server:
+        (completion,) = act(server, (LONG, (), KEY))
+    assert completion.text == "click('0')" and "line 0 " in completion.prompt and len(server.asked) == 2
+
+
+@pytest.mark.parametrize("view", ["text", "screenshot"])
+def test_a_prompt_that_no_cut_makes_short_enough_costs_its_turn(view):
+    ok = chat("click('0')")
+    with model_server(lambda asked: (400, {"message": "stop('pwned')"}) if "Save. Press" in json.dumps(asked.body) else ok) as server:
+        _, lost, after = act(server, (PAGE, (), KEY), (ENDLESS, (), KEY), (PAGE, (), KEY), view=view)
+    assert re.fullmatch(r"\[no answer: the server refuses the prompt of 1\d\d,\d\d\d characters, with one line of the page\]", lost.text)
+    assert isinstance(parse(lost.text, "call"), InvalidAction) and lost.action_ids == () and "Save. Press" in lost.prompt
+    assert after.text == "click('0')" and len(server.asked) == 3
+
+
+@pytest.mark.parametrize(("page", "requests"), [(PAGE, 1), (LONG, 2)])
+def test_a_server_that_takes_no_request_ends_the_run(page, requests):
+    with model_server(scripted((400, {"message": "no such field"}))) as server:
+        with pytest.raises(UsageError, match=r"refused the request with status 400 \(no such field\)"):
+            act(server, (page, (), KEY))
+        assert len(server.asked) == requests
+
+
 # --- function calling --------------------------------------------------------------------------------------------------------
 
 
