@@ -453,7 +453,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
 ) -> None:
-    """Train a policy with reinforcement learning; `torchrun --nproc-per-node N -m cli train ...` shares the update among N processes."""
+    """Train a policy with reinforcement learning; `torchrun --nproc-per-node N -m webgym train ...` shares the update among N processes."""
     from trainers import config as configuration
     from trainers.learning.peers import Group, peers
     from trainers.models.model import no_progress_bars

@@ -30,6 +30,13 @@ SPREAD = 0.35
 """Standard deviation of the logarithm of an episode's number of turns."""
 ITERATIONS = 8
 """Iterations that are simulated; the mean of the second half counts."""
+MOST_TURNS = 10_000_000
+"""Turns that are simulated at most, which take a minute or two."""
+MOST = {
+    "parameters": 1e14, "generators": 1e5, "learners": 1e5, "cores": 1e7, "sessions": 1e7, "groups": 1e6, "group_size": 1e6, "turns": 1e4,
+    "prompt": 1e7, "answer": 1e7,
+}  # fmt: skip
+"""The largest figures of a fleet."""
 PAGE_S, CPU_S, SESSION_MB = 0.0196, 0.031, 22.4
 """Wall and processor seconds of a turn with one session, and memory of one of 32 (docs/lab-notes/environment-speed.md, 27 November)."""
 
@@ -87,6 +94,13 @@ class Fleet:
     epochs: int = 2
     staleness: int = 0
     rates: Rates = field(default_factory=Rates)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a figure that no fleet has."""
+        for name, most in MOST.items():
+            value, least = getattr(self, name), 0 if name in ("generators", "learners") else 1
+            if not least <= value <= most:
+                raise ConfigError(f"expected {name} to be a number from {least} to {most:,.0f}, got {value!r:.40}")
 
     @property
     def generation(self) -> tuple[float, float]:
@@ -197,7 +211,8 @@ def collected(fleet: Fleet, turns: Sequence[int]) -> tuple[float, float, float]:
 
 
 def forecast(fleet: Fleet, seed: int = 0) -> Forecast:
-    """The figures of an iteration, by simulation of some."""
+    """The figures of an iteration, by simulation of some. Raises ConfigError where these are too large to be simulated."""
+    _check_turns(fleet, 1)
     drawn, episodes = random.Random(seed), fleet.groups * fleet.group_size
     mean = math.log(fleet.turns) - SPREAD**2 / 2
     batches = [[max(1, round(drawn.lognormvariate(mean, SPREAD))) for _ in range(episodes)] for _ in range(ITERATIONS)]
@@ -234,12 +249,26 @@ def _pipelined(collect_s: Sequence[float], update_s: float, publish_s: float, st
 def split(fleet: Fleet, gpus: int) -> Fleet:
     """The fleet with this number of GPUs shared between generators and learners so that an iteration is shortest.
 
-    Raises ConfigError for fewer than two: one GPU that does both in turn is a run on one machine (docs/gpu.md).
+    Raises ConfigError for fewer than two, because one GPU that does both in turn is a run on one machine (docs/gpu.md), and where there are
+    too many shares to be simulated.
     """
     if gpus < 2:
         raise ConfigError(f"expected at least two GPUs, one that generates and one that learns, got {gpus}: for one see docs/gpu.md")
+    _check_turns(fleet, gpus - 1)
     choices = [replace(fleet, generators=n, learners=gpus - n) for n in range(1, gpus)]
     return min(choices, key=lambda choice: forecast(choice).iteration_s)
+
+
+def _check_turns(fleet: Fleet, shares: int) -> None:
+    """Raises ConfigError where the simulation for so many shares of the GPUs takes too long."""
+    turns = ITERATIONS * fleet.groups * fleet.group_size * fleet.turns * shares
+    if turns > MOST_TURNS:
+        ways = f", for {shares:,} ways to share the GPUs" if shares > 1 else ""
+        raise ConfigError(
+            f"expected at most {MOST_TURNS:,} turns to simulate, got {turns:,.0f} ({ITERATIONS} iterations of {fleet.groups:,} × "
+            f"{fleet.group_size:,} episodes of {fleet.turns:g} turns{ways}): take a part of the fleet, with as much less of groups, gpus, "
+            "cores and sessions"
+        )
 
 
 def parameters(model: str) -> float:

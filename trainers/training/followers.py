@@ -1,4 +1,4 @@
-"""The processes beside the first one where several share the update (`torchrun --nproc-per-node 2 -m cli train ...`).
+"""The processes beside the first one where several share the update (`torchrun --nproc-per-node 2 -m webgym train ...`).
 
 The first process is the run: it collects, values and writes. The others hold the same policy and optimiser and take the same steps, each
 on its part of the micro-batches. A checkpoint does not depend on their number. Where weights are sharded, :mod:`trainers.training.sharded`

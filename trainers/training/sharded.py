@@ -59,7 +59,7 @@ def check_shards(config: TrainConfig, peers: Peers) -> None:
     if peers.size == 1:
         raise ConfigError(
             "machine.shard=true shares the weights out among processes, and there is one: start several with `torchrun --nproc-per-node 2 "
-            "-m cli train ...`, or set machine.shard=false"
+            "-m webgym train ...`, or set machine.shard=false"
         )
     algorithm, algorithm_config = algorithms.get(config.algo), resolve(config.model_dump())[1]
     if algorithm.practice(algorithm_config).best_of > 1:

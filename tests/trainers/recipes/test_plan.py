@@ -4,7 +4,9 @@ import math
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import app
 from trainers.recipes.plan import Fleet, Rates, _pipelined, collected, forecast, parameters, split
 from webgym.errors import ConfigError
 
@@ -67,6 +69,30 @@ def test_rates_of_a_run_give_the_run_back() -> None:
     assert seconds(fleet, 4, 4, 4, 4, 4) == pytest.approx(8.0)
     with pytest.raises(ConfigError, match=r"machine\.sessions=1"):
         Rates.of_run([row], prompt=1.0, answer=1.0, sessions=8, cores=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("turns", math.inf), ("turns", math.nan), ("turns", 0.0), ("turns", 1e6), ("prompt", math.inf), ("answer", math.nan),
+     ("cores", 10**400), ("sessions", 10**9), ("groups", 10**7), ("parameters", 1e300)],
+)  # fmt: skip
+def test_figures_that_no_fleet_has_are_refused_in_one_sentence(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^expected {name} to be a number from 1 to [\d,]+, got "):
+        replace(FLEET, **{name: value})
+
+
+def test_what_would_be_simulated_for_hours_is_refused() -> None:
+    large = replace(FLEET, groups=1000, group_size=100, turns=15.0)
+    with pytest.raises(ConfigError, match=r"^expected at most 10,000,000 turns to simulate, got 12,000,000 \(8 iterations of 1,000 × 100"):
+        forecast(large)
+    with pytest.raises(ConfigError, match=r"got 13,200,000 .* for 110 ways to share the GPUs\): take a part of the fleet"):
+        split(replace(large, groups=10), 111)
+
+
+def test_the_command_refuses_them_too() -> None:
+    for given, words in (("inf", "expected turns to be"), ("1e6", "expected turns to be"), ("9e3", "expected at most")):
+        result = CliRunner().invoke(app, ["plan", "--turns", given, "--groups", "100"])
+        assert isinstance(result.exception, ConfigError) and str(result.exception).startswith(words)
 
 
 def test_sizes_of_models() -> None:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     run(1, resume=str(tmp_path / "both"), iterations=3)
     run(2, resume=str(tmp_path / "both"), iterations=4)
     assert open_checkpoint(tmp_path / "both").iteration == 4
+
+
+def test_the_command_that_is_told_works_in_an_installation_too() -> None:
+    """There the command line lies in the package, and no module `cli` at the top."""
+    root = Path(__file__).parents[3]
+    files = [root / "cli.py", *root.glob("docs/*.md"), *root.glob("trainers/**/*.py"), *root.glob("webgym/**/*.py")]
+    told = [x for file in files for x in re.findall(r"torchrun[^`]*?-m (\w+)", file.read_text("utf-8"))]
+    assert len(told) >= 5 and set(told) == {"webgym"}
 
 
 @pytest.mark.parametrize("shard", [False, True])

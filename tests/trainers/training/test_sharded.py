@@ -124,7 +124,7 @@ def test_samplers_and_checkpoints_get_what_they_get_without_shards(model: Path, 
 
 
 REFUSED: dict[str, tuple[Config, int, str]] = {
-    "one process": ({}, 1, "there is one: start several with `torchrun"),
+    "one process": ({}, 1, "there is one: start several with `torchrun --nproc-per-node 2 -m webgym train"),
     "values on demand": ({"algo": "q_learning"}, 2, "whose sessions ask the critic for values at any time"),
     "cross-fitting": ({"algo": "ppo", "critic": {"values_from": "cross_fit"}}, 2, "copies the whole critic for each fold"),
     "a critic inside the policy": ({"algo": "ppo", "critic": {"head": {"backbone": "adapter"}}}, 2, "inside the policy's layers"),
