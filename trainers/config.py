@@ -13,6 +13,7 @@ from trainers import algorithms
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig, NeedsValues
 from trainers.critics.settings import CriticConfig
 from trainers.learning.learner import OptimConfig
+from trainers.learning.losses import KEPT
 from trainers.models.lora import LoraSettings
 from trainers.rollouts.curriculum import CurriculumConfig
 from trainers.rollouts.executor_settings import ExecutorConfig
@@ -145,7 +146,7 @@ class TrainConfig(_Group):
     """Task sets (tasks/sets.toml), task ids or patterns such as "miniwob.click-*"."""
     prompts: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's prompt settings, such as {"history": 0, "errors": false} for a policy without memory."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the run: sampling, task choice, minibatches."""
 
     # from which episodes, and how
@@ -198,6 +199,12 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     return config, algorithm_config
 
 
+def as_kept(config: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
+    """The configuration of a run and its algorithm's, as they were: what is refused of a new run was no problem then."""
+    kept = validated(TrainConfig, moved(config), kept=True)
+    return kept, validated(algorithms.get(kept.algo).Config, kept.algorithm, f"algorithm {kept.algo}: ", kept=True)
+
+
 def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> UpdateConfig:
     """The update with its number of optimiser steps: one a batch for a plain policy gradient, two passes of two for any other loss."""
     default = 1 if _plain_gradient(algorithm, algorithm_config) else 2
@@ -205,9 +212,13 @@ def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: Algor
 
 
 def scored_by_sampler(config: TrainConfig) -> bool:
-    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding."""
+    """True where log-probabilities that the sampler recorded are those of the learner, up to rounding.
+
+    A critic that trains the policy's trunk moves the policy before its update.
+    """
     own = samplers.get(config.sampler.kind).as_learner and config.machine.dtype == "float32"
-    return own and not config.rollout.overlap
+    head = config.critic.head
+    return own and not config.rollout.overlap and not (head.backbone == "trunk" and head.trunk_lr > 0)
 
 
 def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> None:
@@ -239,6 +250,8 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"{name} as it is set compares the episodes of an iteration, so it learns nothing with rollout.groups={rollout.groups} and "
             f"rollout.group_size={rollout.group_size}: set rollout.groups to {practice.episodes} or more"
         )
+    if not config.tasks:
+        raise ConfigError("tasks is empty, so there is nothing to practise: give task sets, task ids or patterns, such as default")
     if rollout.staleness > 1 and algorithm.needs_values(algorithm_config) == "action":
         raise ConfigError(
             f"rollout.staleness={rollout.staleness} cannot go with {name}, whose critic asks the policy for proposals beside the update, "
@@ -305,6 +318,8 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
         found = dict.fromkeys((*of_states, "folds"), f"{name}, which values actions")
     elif needs:
         found = {"head.tail": "prompts whose end a run finds out itself"}
+        if needs == "token":
+            found["head.readout"] = f"{name} as it is set, which values every token"
         if critic.values_from != "cross_fit":
             found["folds"] = f"critic.values_from={critic.values_from}"
         parts = {"bigrams": ("buckets",), "adapter": ("rank",), "trunk": ("trunk_lr",)}
@@ -323,25 +338,32 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
         idle |= dict.fromkeys(("evaluation.every", "evaluation.temperature"), "evaluation.seeds=0")
     if config.machine.backend == "text":
         idle["rollout.screenshots"] = "machine.backend=text, which draws no page"
-    if config.executor.kind == "local":
-        others = (name for name in type(config.executor).model_fields if name != "kind")
-        idle |= dict.fromkeys((f"executor.{name}" for name in others), "executor.kind=local")
+    of_kinds = {"http": ("nodes", "nodes_file"), "ray": ("collectors", "address", "cpus", "labels")}
+    for key in type(config.executor).model_fields:
+        whose = next((kind for kind, keys in of_kinds.items() if key in keys), "")
+        if key != "kind" and (config.executor.kind == "local" or whose not in ("", config.executor.kind)):
+            idle[f"executor.{key}"] = f"executor.kind={config.executor.kind}"
     return idle
 
 
 def without_idle(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a run without keys that have no effect in it, which an earlier version did not refuse."""
-    config, found = validated(TrainConfig, kept), json.loads(json.dumps(kept))
+    config, found = validated(TrainConfig, kept, kept=True), json.loads(json.dumps(kept))
     algorithm = algorithms.get(config.algo)
-    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: "))
+    algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ", kept=True)
+    needs = algorithm.needs_values(algorithm_config)
     keys = samplers.get(config.sampler.kind).Config.model_fields if config.sampler.kind in samplers.names() else samplers.SHARED_KEYS
     of_others = {f"sampler.{name}" for name in samplers.SHARED_KEYS if name not in keys}  # which every run of an early version has
-    for key in (*_idle(config, algorithm.name, needs), *of_others):
+    of_algorithm = (f"algorithm.{name}" for name in algorithm_config.all_idle())
+    for key in (*_idle(config, algorithm.name, needs), *of_others, *of_algorithm):
         *groups, name = key.split(".")
         place = found
         for group in groups:
             place = place.get(group, {})
         place.pop(name, None)
+    loss = algorithm_config.loss
+    if loss.kl == "none" and loss.kl_coef:
+        found["algorithm"]["loss"]["kl_coef"] = 0.0  # it weighed no KL
     return found
 
 
@@ -371,7 +393,8 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     {'seed': 1, 'sampler': {'kind': 'local'}}
     """
     sampler = dict(kept.get("sampler", {}))
-    kind = changes.get("sampler", {}).get("kind")
+    asked = changes.get("sampler", {})
+    kind = asked.get("kind") if isinstance(asked, Mapping) else None
     if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
         kept = {**kept, "sampler": {}}
     return merged(kept, changes)
@@ -384,8 +407,10 @@ def listed_keys(algo: str) -> list[tuple[str, Any, str]]:
     return [*keys, *options(algorithm_config)]
 
 
-def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
+def validated(model: type[M], data: Mapping[str, Any], where: str = "", *, kept: bool = False) -> M:
     """`data` as a `model`. Raises ConfigError with the first problem in one sentence, `where` before it.
+
+    Settings that were `kept` with a run are taken as they are, also where they contradict each other or do nothing.
 
     A group of keys that `data` gives in part keeps the model's own defaults for the others, not those of the group's class.
     """
@@ -393,7 +418,8 @@ def validated(model: type[M], data: Mapping[str, Any], where: str = "") -> M:
         raise ConfigError(f"{where}expected keys with their values, got {data!r}")
     defaults = {name: field.default.model_dump() for name, field in model.model_fields.items() if isinstance(field.default, BaseModel)}
     try:
-        return model.model_validate({**data, **merged({name: x for name, x in defaults.items() if name in data}, data)})
+        given = {**data, **merged({name: x for name, x in defaults.items() if name in data}, data)}
+        return model.model_validate(given, context={KEPT: kept})
     except ValidationError as error:
         raise ConfigError(_explain(error, model, where)) from None
 

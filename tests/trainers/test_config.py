@@ -1,16 +1,19 @@
 """Configurations: groups of keys given in part, and mistakes told in one sentence."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 
 import cli
 from trainers import studies
-from trainers.config import read_train, remarks, resolve, with_settings, without_idle
+from trainers.config import as_kept, merged, read_train, remarks, resolve, scored_by_sampler, with_settings, without_idle
 from trainers.credit.algorithm import discount
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
+from trainers.studies.truth import own_discount
+from trainers.training.begin import _changed
 from webgym.errors import ConfigError
 from webgym.prompts.settings import PromptSettings
 
@@ -79,6 +82,7 @@ def test_targets_of_a_critic_are_discounted_as_the_algorithm_is() -> None:
         ("grpo", {}, 1.0),
     ):
         assert discount(resolve({"algo": algo, "algorithm": options})[1]) == gamma
+    assert [own_discount(resolve({"algo": algo})[1]) for algo in ("archer_q", "archer", "grpo")] == [0.95, 0.99, 1.0]
 
 
 def test_what_a_run_had_and_has_no_effect_is_left_out_when_it_goes_on() -> None:
@@ -86,6 +90,48 @@ def test_what_a_run_had_and_has_no_effect_is_left_out_when_it_goes_on() -> None:
     found = without_idle(kept)
     assert found == {"algo": "archer", "critic": {"head": {"loss": "mse"}}, "evaluation": {"seeds": 0}, "seed": 3}
     assert resolve(found)[0].seed == 3
+
+
+@pytest.mark.parametrize(
+    ("algo", "kept", "change"),
+    [
+        ("grpo_positive", {"algorithm": {"loss": {"dual_clip": 3.0}}}, {"algorithm": {"loss": {"dual_clip": None}}}),
+        ("grpo_positive", {"algorithm": {"loss": {"kl_coef": 0.04}}}, {}),
+        ("grpo_published", {"algorithm": {"loss": {"kl": "none", "kl_coef": 0.1}}}, {}),
+        ("reinforce", {"algorithm": {"loss": {"clip_high": 0.3}}}, {}),
+        ("grpo_positive", {"rollout": {"group_size": 1}}, {"rollout": {"group_size": 4}}),
+    ],
+)
+def test_a_run_goes_on_with_settings_that_are_refused_by_now(algo: str, kept: dict, change: dict) -> None:
+    """What does nothing is dropped, and what contradicts itself can be changed: only what the run becomes is judged."""
+    whole = merged(resolve({"algo": algo})[0].model_dump(mode="json"), kept)
+    with pytest.raises(ConfigError):
+        resolve(whole)
+    assert as_kept(whole)[0].algo == algo
+    assert _changed(whole, change).algo == algo
+
+
+def test_settings_that_do_nothing_are_refused() -> None:
+    for data, words in (
+        ({"algo": "archer", "rollout": {"groups": 1, "group_size": 1}}, "rollout.groups to 2 or more"),
+        ({"algo": "ppo", "critic": {"head": {"readout": "mean"}}}, "which values every token"),
+        ({"algo": "taught", "algorithm": {"lam": 0.5, "low": 0.1}}, "for which there is no judge"),
+        ({"algo": "archer_q", "algorithm": {"q": {"backup": "optimality"}}}, "makes V the best action's"),
+        ({"executor": {"kind": "ray", "nodes": ["http://127.0.0.1:8400"]}}, "executor.kind=ray"),
+        ({"tasks": []}, "tasks is empty"),
+        ({"length": 5, "iterations": 3}, "expected the keys of a group"),
+        ({"seed": 2**64}, "seed"),
+    ):
+        with pytest.raises(ConfigError, match=words), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            resolve(data)
+
+
+def test_a_critic_that_trains_the_policy_s_trunk_has_the_learner_score_the_batch() -> None:
+    def scored(rate: float) -> bool:
+        return scored_by_sampler(resolve({"algo": "archer", "critic": {"head": {"backbone": "trunk", "trunk_lr": rate}}})[0])
+
+    assert scored(0.0) and not scored(0.1)
 
 
 def test_a_run_that_learns_less_than_it_looks_is_told() -> None:

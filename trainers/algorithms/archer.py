@@ -30,7 +30,7 @@ import numpy as np
 from pydantic import Field
 
 from trainers.credit import credit as c
-from trainers.credit.algorithm import Bootstrapped, Discounted
+from trainers.credit.algorithm import Bootstrapped, Discounted, Practice
 from webgym.types import Group
 
 
@@ -54,6 +54,11 @@ class Config(Discounted, Bootstrapped):
 def needs_values(config: Config) -> Literal["turn"]:
     """V(s_t), read at the last prompt token of each turn."""
     return "turn"
+
+
+def practice(config: Config) -> Practice:
+    """The group mean, or the gate, compares episodes."""
+    return Practice(episodes=2 if config.gate else 1)
 
 
 def targets(groups: Sequence[Group], config: Config) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainers.credit import credit as c
 from trainers.credit.algorithm import Practice
@@ -39,6 +39,15 @@ class Config(ActionValueConfig):
     """Divide advantages by their standard deviation over turns, without centring (not published; it frees the step from Q's scale)."""
     loss: LossSpec = LossSpec(policy="reinforce", importance_cap=2.0)
     """Loss of the policy."""
+
+    @model_validator(mode="after")
+    def _the_value_is_that_of_the_policy(self) -> "Config":
+        if self.q.backup == "optimality":
+            raise ValueError(
+                "q.backup=optimality makes V the best action's, not the policy's own, and the actor's advantages are those of Q − V: "
+                "leave it out, or take q_learning"
+            )
+        return self
 
 
 def needs_values(config: Config) -> Literal["action"]:

@@ -53,6 +53,11 @@ class Config(AlgorithmConfig):
     whiten: bool = True
     """Divide advantages by their standard deviation over turns, without centring."""
 
+    def idle(self) -> dict[str, str]:
+        """A λ that is set needs no judge."""
+        of_the_judge = ("low", "high", "prior", "doubt", "memory")
+        return {} if self.lam is None else dict.fromkeys(of_the_judge, f"lam={self.lam:g}, for which there is no judge")
+
     @model_validator(mode="after")
     def _the_judge_needs_forks(self) -> "Config":
         if not self.chance and self.lam is None:

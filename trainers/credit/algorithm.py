@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainers.credit.credit import Credit, Values
-from trainers.learning.losses import LossSpec
+from trainers.learning.losses import LossSpec, was_kept
 from webgym.rollout.branch import Branch
 from webgym.types import Group, Trajectory
 
@@ -43,10 +43,14 @@ class AlgorithmConfig(BaseModel):
         """
         return {}
 
-    @model_validator(mode="after")
-    def _refuse_idle_options(self) -> "AlgorithmConfig":
+    def all_idle(self) -> dict[str, str]:
+        """The same with those of the loss."""
         theirs = self.loss.idle() if isinstance(self.loss, LossSpec) else {}
-        for name, why in {**{f"loss.{key}": x for key, x in theirs.items()}, **self.idle()}.items():
+        return {**{f"loss.{key}": x for key, x in theirs.items()}, **self.idle()}
+
+    @model_validator(mode="after")
+    def _refuse_idle_options(self, info: Any) -> "AlgorithmConfig":
+        for name, why in {} if was_kept(info.context) else self.all_idle().items():
             value, default = attrgetter(name)(self), self._default(name)
             if value != default:
                 raise ValueError(f"{name}={value} has no effect with {why}: leave {name} out (it is {default} by default)")
@@ -91,7 +95,7 @@ class Practice:
     imitates: bool = False  # the actions with credit are examples to repeat, whoever wrote them; else they are a sample of the policy's own
     members: int = 1  # fewest episodes of a group by which it can give credit
     episodes: int = 1  # fewest episodes of an iteration by which it can give credit
-    fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (of several, the best by Q), not to the recorded
+    fresh: bool = False  # credit is given to actions drawn anew in every turn of the batch (imitating, the best of several by Q)
     best_of: int = 1  # actions drawn in every turn of a training episode, of which the one with the highest Q is performed
     explore: float = 0.0  # chance that a turn of a training episode performs the first of them instead
     resample: int = 0  # rounds in which further groups are played, one for each group of the round before whose episodes all did the same

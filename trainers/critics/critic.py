@@ -184,6 +184,10 @@ class Critic(nn.Module):
             return twin
         return deepcopy(self, {id(p): p for p in self.parameters() if not p.requires_grad})
 
+    def weights(self) -> list[nn.Parameter]:
+        """All parameters that it computes with, those of a borrowed decoder too."""
+        return [*self.parameters(), *(p for decoder in self._borrowed for p in decoder.parameters())]
+
     def trained(self) -> list[nn.Parameter]:
         """The parameters that a fit may move."""
         own = self.own()

@@ -20,7 +20,7 @@ from trainers.batches.rows import Row
 from trainers.credit.calibration import explained_variance
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.learning.learner import load_moments
-from trainers.learning.masters import Masters
+from trainers.learning.masters import Masters, loss_scale, unscale
 from trainers.learning.peers import Alone, Peers, computed
 from webgym.errors import DivergenceError, UsageError
 from webgym.types import Trajectory, seed_from
@@ -82,6 +82,7 @@ class CriticOptimizer:
         self.config = config
         self.steps = 0
         self.masters = Masters(critic.trained())
+        self.loss_scale = loss_scale(critic.weights())
         moved = iter(self.masters.parameters)
         groups = [{**group, "params": [next(moved) for _ in group["params"]]} for group in critic.parameter_groups(config.lr)]
         self.adamw = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
@@ -213,10 +214,11 @@ def _step(
             known = ~target.isnan()
             count = counts.to(target.device)[batch.value_turn][known]
             loss = (count * critic.losses(critic(batch)[known], target[known])).sum()
-        (loss / turns).backward()
+        (loss / turns * optimizer.loss_scale).backward()
         optimizer.masters.gather()
         total += float(loss.detach())
     total = sum(peers.gather(total))
+    unscale(optimizer.masters.parameters, optimizer.loss_scale)
     norm = peers.clip(optimizer.masters.parameters, optimizer.config.grad_clip)
     if not torch.isfinite(norm):
         raise DivergenceError(

@@ -30,7 +30,7 @@ from trainers.batches.rows import Row
 from trainers.credit.algorithm import AlgorithmConfig
 from trainers.critics import backbone as backbones
 from trainers.critics.fit import Packer, dealt
-from trainers.learning.masters import Masters, assign, held
+from trainers.learning.masters import Masters, assign, held, loss_scale, unscale
 from trainers.learning.peers import Alone, Peers, computed
 from trainers.models.model import packed_hidden
 from webgym.errors import CheckpointError, DivergenceError
@@ -204,20 +204,22 @@ def fit_pass(
         if not known:
             continue
         optimizer.zero_grad(set_to_none=True)
-        found = []
+        found, scale = [], loss_scale(critic.parameters())
         for batch in peers.share(batches):
             if batch is None:
                 loss = 0 * torch.cat(critic(idle().to(batches[0].ids.device))).sum()
             else:
                 loss = _squared_errors(critic, batch, targets)
-            (loss / known).backward()
+            (loss / known * scale).backward()
             if masters is not None:
                 masters.gather()
             found.append(float(loss.detach()))
         for own in peers.gather(found):
             for loss in own:
                 losses += loss
-        norm = peers.clip(masters.parameters if masters is not None else list(critic.parameters()), grad_clip)
+        moved = masters.parameters if masters is not None else list(critic.parameters())
+        unscale(moved, scale)
+        norm = peers.clip(moved, grad_clip)
         if not torch.isfinite(norm):
             raise DivergenceError(
                 f"the gradient of the critic has no finite norm ({float(norm)}); its weights were left as they are, and the episodes are "

@@ -78,7 +78,8 @@ class QValuation:
         """`home`: the device of models on disk, which a critic that is sharded leaves later; `device` unless given."""
         self._home, self._peers = home or device, cast(Alone | Shards, Alone())
         self._spec = algorithm_config.q
-        self._fresh = algorithm.practice(algorithm_config).fresh
+        practice = algorithm.practice(algorithm_config)
+        self._fresh, self._best = practice.fresh, practice.imitates
         self._config, self._source, self._seed, self._budget, self._device = config, source, seed, token_budget, device
         self._set(QCritic.of(source.model), None)
 
@@ -116,7 +117,8 @@ class QValuation:
         if self._fresh:
             anew = Proposals.draw(turns, self._spec.candidates, draw, seed_from(seed, "actor"))
             found = self._read(self.critic, self._batches(anew.rows), len(anew.rows))[0].min(1)[anew.place]  # [turns, n]
-            best = found.argmax(1) if len(turns) else np.zeros(0, dtype=np.int64)
+            first = np.zeros(len(turns), dtype=np.int64)  # one of the policy's own, of which the mean advantage is 0
+            best = found.argmax(1) if self._best and len(turns) else first
             q = found[np.arange(len(turns)), best]
             chosen = [anew.drawn[turn * self._spec.candidates + int(n)] for turn, n in enumerate(best)]
             groups = _with_actions(groups, chosen)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainers.batches.packing import Counts, PackedBatch, Step, idle, unpack
 from trainers.learning.losses import LossSpec, TokenLosses, kl_estimate, token_losses, token_scale
-from trainers.learning.masters import Masters
+from trainers.learning.masters import Masters, loss_scale, unscale
 from trainers.learning.peers import Alone, Peers, summed
 from webgym.errors import DivergenceError
 
@@ -47,8 +47,6 @@ METRICS: Mapping[str, str] = {
 
 _SUMS = ("optim/steps", "optim/tokens", "optim/tokens_learned", "optim/tokens_read", "optim/tokens_skipped")
 _MOST_HALVINGS = 10
-LOSS_SCALE = 1024.0
-"""Factor on the loss below an adapter on float16 weights, whose small gradients would become 0 on their way; it is taken off again."""
 
 
 @runtime_checkable
@@ -116,7 +114,7 @@ class Learner:
         self._peers = peers
         parameters = list(parameters)
         self._masters = Masters(p for p in parameters if p.requires_grad)
-        self._loss_scale = LOSS_SCALE if any(p.dtype == torch.float16 for p in parameters) else 1.0
+        self._loss_scale = loss_scale(parameters)
         self._parameters = self._masters.parameters
         self._optimiser = torch.optim.AdamW(
             self._parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
@@ -162,9 +160,7 @@ class Learner:
             batch, logprobs = refused or (None, None)
             self._refuse("the loss is no finite number", [batch] if batch is not None else [], spec, logprobs)
         self._peers.sum_gradients(self._parameters)
-        for parameter in self._parameters if self._loss_scale != 1 else ():
-            if parameter.grad is not None:
-                parameter.grad /= self._loss_scale
+        unscale(self._parameters, self._loss_scale)
         norm = self._peers.clip(self._parameters, self.config.grad_clip)
         if not torch.isfinite(norm):
             self._refuse("the gradient has no finite norm", step.batches, spec, None)
@@ -183,7 +179,7 @@ class Learner:
 
         Returns its metrics, and the number of passes over the batches that it took.
         """
-        most, first = self.config.max_step_kl, self.config.first_step_kl if self.steps == 0 else None
+        most, first = self.config.max_step_kl, self.config.first_step_kl if self.steps == 0 and self._rate(0) > 0 else None
         start = [] if most is None and first is None else [p.clone() for p in self._parameters]
         self._optimiser.step()
         metrics, passes = ({}, 0) if first is None else (self._measured(batches, before, start, first), 1)

@@ -8,8 +8,9 @@ Notation: π_θ the policy that learns, π_old the one the update started from, 
 Where the learner is not given π_old, the sampler's own μ stands for it; that holds where sampler and learner agree to rounding.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,6 +26,15 @@ Divisor = Literal["constant", "tokens", "turns", "trajectories"]
 
 LOG_RATIO_LIMIT = 20.0
 """Log-ratios are clamped to ±20 before `exp`: e^20 is far outside any clip range and still finite in fp32."""
+
+
+KEPT = "kept"
+"""Key of pydantic's context that says whether settings were kept with a run."""
+
+
+def was_kept(context: Mapping[str, Any] | None) -> bool:
+    """True in pydantic's context of settings that were kept with a run: what a later version refuses was no problem then."""
+    return bool(context and context.get(KEPT))
 
 
 class LossSpec(BaseModel):
@@ -81,7 +91,9 @@ class LossSpec(BaseModel):
         return found
 
     @model_validator(mode="after")
-    def _weight_and_kind_of_the_kl(self) -> "LossSpec":
+    def _weight_and_kind_of_the_kl(self, info: Any) -> "LossSpec":
+        if was_kept(info.context):
+            return self
         if self.kl == "none" and self.kl_coef:
             raise ValueError(
                 f"loss.kl_coef={self.kl_coef:g} weighs no KL while loss.kl=none: set loss.kl to k1, k2 or k3, or loss.kl_coef=0"

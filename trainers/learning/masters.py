@@ -14,6 +14,20 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 HALF = (torch.bfloat16, torch.float16)
+LOSS_SCALE = 1024.0
+"""Factor on a loss above float16 weights, whose small gradients would become 0 on their way; it is taken off again."""
+
+
+def loss_scale(weights: Iterable[Tensor]) -> float:
+    """The factor on a loss that is computed with these weights; see :func:`unscale`."""
+    return LOSS_SCALE if any(weight.dtype == torch.float16 for weight in weights) else 1.0
+
+
+def unscale(parameters: Iterable[nn.Parameter], scale: float) -> None:
+    """Takes the factor off the gradients."""
+    for parameter in parameters if scale != 1 else ():
+        if parameter.grad is not None:
+            parameter.grad /= scale
 
 
 def held(tensor: Tensor) -> Tensor:

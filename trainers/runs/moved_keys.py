@@ -56,6 +56,8 @@ def moved(config: Mapping[str, Any], *, warn: bool = False) -> dict[str, Any]:
     for name, value in old.items():
         group, _, key = MOVED[name].partition(".")
         place = new.setdefault(group, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{group} is {place!r}: expected the keys of a group, such as {MOVED[name]} = {value!r}")
         if place.setdefault(key, value) != value:
             raise ConfigError(f"{MOVED[name]} is {place[key]!r} and by its old name {name} {value!r}: leave {name} out")
     if old and warn:
@@ -76,7 +78,8 @@ def as_meant(config: Mapping[str, Any], where: object, *, warn: bool = False) ->
     """
     options = config.get("algorithm", {})
     negative = isinstance(options, Mapping) and options.get("negative") == 1
-    if config.get("algo") != "grpo" or negative or config.get("format", 1) >= FORMAT:
+    written = config.get("format", 1)
+    if config.get("algo") != "grpo" or negative or not isinstance(written, int) or written >= FORMAT:
         return dict(config)
     if warn:
         warnings.warn(

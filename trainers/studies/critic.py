@@ -30,7 +30,7 @@ from rich.table import Table
 from trainers.batches.distinct_turns import Distinct
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row
-from trainers.config import read, resolve, validated
+from trainers.config import as_kept, read, validated
 from trainers.credit.algorithm import discount
 from trainers.credit.calibration import explained_variance
 from trainers.credit.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
@@ -139,7 +139,7 @@ class CriticStudy:
         self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
-            self.config, algorithm_config = resolve(run.config)
+            self.config, algorithm_config = as_kept(run.config)
         self.gamma = discount(algorithm_config)
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:

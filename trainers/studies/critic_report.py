@@ -16,7 +16,7 @@ from rich.table import Table
 from trainers import algorithms
 from trainers.batches.packing import pack
 from trainers.batches.rows import rows_of_all
-from trainers.config import resolve
+from trainers.config import as_kept
 from trainers.credit.algorithm import discount
 from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
@@ -60,8 +60,7 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     """The report as plain data. Raises CheckpointError where the checkpoint has no critic of states, UsageError."""
     torch.set_num_threads(1)
     with RunFolder.open(path, write=False) as run:
-        checkpoint, config = run.latest(), resolve(run.config)
-        settings, algorithm_config = config
+        checkpoint, (settings, algorithm_config) = run.latest(), as_kept(run.config)
         needs = algorithms.get(settings.algo).needs_values(algorithm_config)
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"
@@ -83,7 +82,8 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
         Arena(wanted.sessions, backend=backend) as arena,
     ):
         sampling = Sampling(settings.rollout.temperature, max_tokens=settings.rollout.max_tokens)
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed), grammar=settings.rollout.grammar)
+        limits = {"grammar": settings.rollout.grammar, "episode_tokens": settings.rollout.episode_tokens}
+        policy = LanguagePolicy(source, sampler, sampling, seed_from(run_seed, "critic", wanted.seed), **limits)
         for name, names, held_out in sets:
             played = [x for x in arena.collect(policy, _keys(names, held_out, wanted)) if learnable(x)]
             values = values_of(critic, played)

@@ -23,7 +23,10 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from trainers.config import as_kept
+from trainers.credit.algorithm import AlgorithmConfig, discount
 from trainers.credit.credit import learnable
+from trainers.critics.q_critic import ActionValueConfig
 from trainers.models.model import end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
@@ -61,23 +64,29 @@ class Wanted:
     seed: int = 0
 
 
+def own_discount(config: AlgorithmConfig) -> float:
+    """γ per turn of the values that a run's own critic fits, of actions or of states."""
+    return config.q.gamma if isinstance(config, ActionValueConfig) else discount(config)
+
+
 def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda words: None) -> list[dict[str, Any]]:
     """The rows that were added to the run's truth.jsonl. Raises UsageError, CheckpointError."""
     with RunFolder.open(path, write=False) as run:
         checkpoint = run.latest()
-        config = run.config
+        settings, algorithm_config = as_kept(run.config)
         source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
-    gamma = config["algorithm"].get("gamma", 1.0) if wanted.gamma is None else wanted.gamma
-    sampling = Sampling(config["rollout"]["temperature"], max_tokens=config["rollout"]["max_tokens"])
+    gamma = own_discount(algorithm_config) if wanted.gamma is None else wanted.gamma
+    rollout = settings.rollout
+    sampling = Sampling(rollout.temperature, max_tokens=rollout.max_tokens)
     states = sum(len(set(wanted.turns) & set(range(len(x)))) if wanted.turns else len(x) for x in chosen)
     say(f"{len(chosen)} episodes, {states} turns, {wanted.continuations} continuations a state, policy of iteration {checkpoint.iteration}")
     with (
         LocalSampler(source.model, source.tokenizer, block=source.read_in_blocks_of) as sampler,
-        Arena(wanted.sessions, backend=wanted.backend or config["machine"].get("backend", "browser")) as arena,
+        Arena(wanted.sessions, backend=wanted.backend or settings.machine.backend) as arena,
     ):
-        held = bool(config["rollout"].get("grammar"))
-        policy = LanguagePolicy(source, sampler, sampling, seed_from(run.seed, "truth", wanted.seed), grammar=held)
+        held, seed = rollout.grammar, seed_from(run.seed, "truth", wanted.seed)
+        policy = LanguagePolicy(source, sampler, sampling, seed, grammar=held, episode_tokens=rollout.episode_tokens)
         found = truths(arena.collect, policy, chosen, wanted.continuations, gamma, wanted.turns)
     rows = []
     journal = Journal(run.path / layout.TRUTH)

@@ -22,6 +22,7 @@ from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
 from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
+from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import FORMAT, moved
@@ -60,6 +61,8 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
         log.warning(remark)
     source = load_policy(resolved.model, resolved)
     source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
+    if not resolved.update.thinking:
+        Context(source.tokenizer, source.prompts).check_thinking("update.thinking=false", "set it to true")
     checkpoint = _critic_checkpoint(resolved)
     if checkpoint is not None:  # `latest` is another run tomorrow
         start = str(checkpoint.path.resolve())
@@ -147,7 +150,7 @@ def _changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig
         _check_same(name, kept.get(name), changes.get(name, kept.get(name)))
     kept = without_idle(_with_nones(kept))
     new = resolve(changed(kept, changes))[0]
-    old = resolve({**kept, "sampler": {}})[0]  # its sampler may be a file that is gone
+    old = validated(TrainConfig, kept, kept=True)
     for name in ("lora", "critic.head"):
         _check_same(name, *(attrgetter(name)(config).model_dump() for config in (old, new)))
     _check_same("prompts", old.prompts, new.prompts)  # they are part of the model
@@ -187,7 +190,7 @@ def _nones(model: type[BaseModel]) -> dict[str, Any]:
 def _critic_in_words(config: TrainConfig) -> str:
     """The kind of critic that the algorithm has as it is set."""
     algorithm = algorithms.get(config.algo)
-    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm))
+    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm, kept=True))
     return f"one of {needs}s" if needs else "none"
 
 

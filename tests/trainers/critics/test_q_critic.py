@@ -122,6 +122,19 @@ def test_a_step_is_a_number_of_turns_whatever_the_memory(source: PolicyModel) ->
     torch.testing.assert_close(*found, atol=2e-4, rtol=0)  # Adam's first steps amplify rounding where a gradient is near 0
 
 
+@pytest.mark.parametrize(("algo", "taken"), [("archer_q", {20}), ("q_learning", {21})])
+def test_only_imitation_takes_the_best_of_several_actions(algo: str, taken: set[int], source: PolicyModel) -> None:
+    """The actions of an actor are a sample of its own, whose mean advantage is 0; here the first of each pair is 20, and Q prefers 21."""
+    q = {**get(algo).Config().q.model_dump(), "candidates": 2, "backup": "expectation"}
+    own = get(algo).Config.model_validate({"q": q, **({"form": "digiq"} if algo == "q_learning" else {})})
+    valuation = QValuation(get(algo), own, CriticConfig(), source, seed=0, token_budget=4096, device="cpu")
+    groups = [[played(a, b) for a in ACTIONS for b in ACTIONS]]
+    with torch.no_grad():
+        valuation.critic.heads["q"].weight.normal_(generator=torch.Generator().manual_seed(1))
+    valued = valuation.values_and_fit(groups, groups[0], rows_of_all(groups[0]), 1, uniform)
+    assert {t.completion.action_ids[0] for x in valued.trajectories for t in x.turns} == taken
+
+
 @pytest.mark.parametrize("algo", ["archer_q", "q_learning"])
 def test_the_actor_s_actions_are_not_those_that_v_was_fitted_to(algo: str, source: PolicyModel) -> None:
     own = get(algo).Config.model_validate({} if algo == "archer_q" else {"form": "digiq"})
