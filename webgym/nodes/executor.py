@@ -71,6 +71,7 @@ class NodesExecutor(ABC):
         self._backend, self._limits, self._on_nodes = backend, limits, on_nodes
         self._nodes: dict[str, Node] = {}
         self._sessions = 0  # numbers given to sessions so far
+        self._machinery: tuple[str, dict[str, str]] | None = None  # of the first node, which all others must have
         self._busy = False
 
     @abstractmethod
@@ -190,8 +191,7 @@ class NodesExecutor(ABC):
         tries = 0
         while not play.batch.over:
             try:
-                hello = await node.greet(play.terms)
-                self._same_machinery(node, hello.machinery)
+                hello = await self._greet(node, play)
             except Refused as error:
                 node.change("refused", str(error))
             except Lost as error:
@@ -209,13 +209,15 @@ class NodesExecutor(ABC):
             await asyncio.sleep(max(node.pause_s, AGAIN_S[min(tries, len(AGAIN_S) - 1)]))
             tries += 1
 
-    def _same_machinery(self, node: Node, machinery: dict[str, str]) -> None:
-        """Raises Refused where the node plays on another browser than the first: pages may differ."""
-        others = [other for other in self._nodes.values() if other is not node and other.state == "well"]
-        if others and others[0].machinery != machinery:
-            first = others[0]
-            raise Refused(f"{node.address} plays on {machinery}, {first.address} on {first.machinery}: install the same browser on all")
-        node.machinery = machinery
+    async def _greet(self, node: Node, play: "_Play") -> wire.Hello:
+        """The node's answer to the terms. Raises Lost, and Refused also where it plays on another browser than the first one did."""
+        hello = await node.greet(play.terms)
+        first, machinery = self._machinery = self._machinery or (node.address, hello.machinery)
+        if hello.machinery != machinery:
+            raise Refused(
+                f"{node.address} plays on {hello.machinery}, and {first}, which came first, on {machinery}: install the same browser on all"
+            )
+        return hello
 
     def _seat(self, node: Node, sessions: int) -> None:
         """Number the node's sessions behind those of the others."""
@@ -260,7 +262,7 @@ class NodesExecutor(ABC):
     async def _probe(self, node: Node, play: "_Play", error: Lost, begun: float) -> None:
         """Ask the node how it does after a request was lost; it is given up where it does not answer well, else it rests."""
         try:
-            await node.greet(play.terms)
+            await self._greet(node, play)
         except Refused as refused:
             node.change("refused", str(refused))
         except Lost:

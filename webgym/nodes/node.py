@@ -82,7 +82,6 @@ class Node:
         self.sessions = self.base = 0
         self.playing: set[Part] = set()
         self.pace_s = 0.0
-        self.machinery: dict[str, str] | None = None
         self.failures = self.under_way = 0
         self.busy = False
         self._rests_until = self._failed_at = 0.0
