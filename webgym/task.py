@@ -69,8 +69,10 @@ class Start:
     """Beginning of one episode.
 
     `goal` may be None when the page itself draws it: then `page_script`, evaluated in the page's own world after it loaded, must
-    return `{goal: "..."}`, and the task's probe is read in that document only, since the episode is about it. `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that
-    the agent may upload, by their plain names.
+    return `{goal: "..."}`, and the task's probe is read in that document only, since the episode is about it.
+
+    `site_state` is handed to the site for this episode and comes back in the evidence. `files` are those that the agent may upload, by
+    their plain names.
 
     `cookies` and `storage` (local storage) are there for the start's site before its first script runs. `headers` go with every request to
     a site in another process. `signed_in` says how the episode signs in first. None of the four is ever shown or recorded.

@@ -44,7 +44,7 @@ NESTED: dict[str, str] = {
     f"<li id=i tabindex=0 role=option style='width:376px; display:block'>Inner {LONG}</li></ul>",
     "things in a list, beside whose marks it shows": "<ul id=o role=listbox tabindex=0 aria-label=Outer>"
     "<li id=i tabindex=0 role=option>Inner<li tabindex=0 role=option>Other</ul>",
-    "things that fill all but a strip that is thin": "<div id=o role=listbox tabindex=0 aria-label=Outer style='width:300px; padding:2px 0'>"
+    "things that fill all but a strip": "<div id=o role=listbox tabindex=0 aria-label=Outer style='width:300px; padding:2px 0'>"
     "<div id=i tabindex=0 role=option>Inner</div><div tabindex=0 role=option>Other</div></div>",
     "a thing that fills all but the words": "<div id=o onclick='' style='position:relative; width:400px; height:60px; cursor:pointer'>Outer"
     f"<button id=i style='position:absolute; inset:20px 0 0 0'>Inner {LONG}</button></div>",
@@ -73,10 +73,12 @@ SAME: dict[str, tuple[str, list[str], str]] = {  # the page, its things, and wha
     "a role in a box": (f"<p id=o onclick='' {WIDE}><b id=i role=button tabindex=0 {WIDE}>Go</b></p>", ["button Go"], "i"),
     "a link in a corner of a box": (f"<div id=o onclick='' {TALL}><a id=i href=#i>Read</a></div>", ["clickable o", "link Read"], "i"),
     "a link in a corner of an item": (
-        f"<div role=menu><div id=o role=menuitem tabindex=0 {TALL}><a id=i href=#i>Read</a></div></div>", ["menuitem Read", "link Read"], "i",
+        f"<div role=menu><div id=o role=menuitem tabindex=0 {TALL}><a id=i href=#i>Read</a></div></div>",
+        ["menuitem Read", "link Read"],
+        "i",
     ),
     "a link in a box that is dragged": (f"<div id=o draggable=true {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["clickable Read"], "i"),
-    "a link in a box that takes keys": (f"<div id=o tabindex=0 onclick='' {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["clickable Read"], "i"),
+    "a link in a box of keys": (f"<div id=o tabindex=0 onclick='' {WIDE}><a id=i href=#i {WIDE}>Read</a></div>", ["clickable Read"], "i"),
     "words in a box": (f"<div id=o onclick='' {TALL}><b id=i onclick=''>Read</b></div>", ["clickable Read"], "o"),
 }  # fmt: skip
 
