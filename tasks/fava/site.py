@@ -16,7 +16,7 @@ RECIPE = Recipe("fava", Path(__file__).with_name("application"))
 
 def changes(instance: PlainInstance) -> dict[str, Any]:
     """All that differs from the first state, by kind, as Beancount reads the ledger. Raises Wrong."""
-    printed = instance.command([str(RECIPE.python), "project/state.py"])
+    printed = instance.command([str(RECIPE.python), "-m", "project.state"])
     try:
         after = json.loads(printed)
     except ValueError as error:
@@ -37,7 +37,7 @@ def site() -> InstalledServer:
         f"http://{HOST}/",
         ["{python}", "{wsgi}", "project.wsgi:application", "{port}"],
         ready="/bakery/income_statement/",
-        reset=[Copy(LEDGER), Copy("documents"), Copy("incoming"), Copy("clock.txt")],
+        reset=[Copy("project"), Copy(LEDGER), Copy("documents"), Copy("incoming"), Copy("clock.txt")],
         readers={"changes": changes},
         same_for_all=["/static/*"],
     )

@@ -1,4 +1,4 @@
-"""State of the books as data: `python project/state.py` prints every entry of the ledger, and the files beside it."""
+"""State of the books as data: `python -m project.state` prints every entry of the ledger, and the files beside it."""
 
 import json
 import os
@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .guard import FOLDERS, guard_ledgers
+
 LEDGER = Path("ledger.beancount")
-FOLDERS = ("documents", "incoming")
 MOST = 2_000  # characters of a file's content
 
 
@@ -16,10 +17,15 @@ def state() -> dict[str, Any]:
     os.environ["BEANCOUNT_DISABLE_LOAD_CACHE"] = "1"
     from beancount import loader
 
-    entries, errors, options = loader.load_file(str(LEDGER.absolute()))
-    rows = [_row(entry) for entry in entries if not _found_by_folder(entry)]
-    rows += [{"type": "Option", "name": name, "value": str(options[name])} for name in ("title", "operating_currency")]
-    return {"entries": _keyed(rows), "files": _files(), "errors": _keyed([{"message": error.message} for error in errors])}
+    guard_ledgers()
+    try:
+        entries, errors, options = loader.load_file(str(LEDGER.absolute()))
+        rows = [_row(entry) for entry in entries if not _found_by_folder(entry)]
+        rows += [{"type": "Option", "name": name, "value": str(options[name])} for name in ("title", "operating_currency")]
+        told = [{"message": error.message} for error in errors]
+    except Exception as error:  # what was written is no ledger, and the episode is lost by it
+        rows, told = [], [{"message": f"the ledger cannot be read: {error!r}"}]
+    return {"entries": _keyed(rows), "files": _files(), "errors": _keyed(told)}
 
 
 def _row(entry: Any) -> dict[str, Any]:

@@ -10,8 +10,12 @@ from typing import Any
 
 from fava.application import create_app
 
+from .guard import guard_ledgers, guard_queries
+
 OWN = os.getcwd()
 FOLDER = "/proc/self/cwd" if os.path.isdir("/proc/self/cwd") else OWN
+guard_ledgers()
+guard_queries()
 fava = create_app([f"{FOLDER}/ledger.beancount"], load=True, poll_watcher=True)
 
 
