@@ -25,7 +25,8 @@ from trainers.batches.packing import pack
 from trainers.batches.rows import Row, Span
 from trainers.models.model import logits_of, packed_hidden
 from webgym.errors import PolicyFault, UsageError
-from webgym.policies.openai_client import Reply, wrong_logprobs
+from webgym.policies.openai_answers import wrong_logprobs
+from webgym.policies.openai_client import Reply
 from webgym.types import Sampling
 
 MOST_DRIFT = 0.2

@@ -11,26 +11,23 @@ import asyncio
 import json
 import math
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, Strict, StrictInt, ValidationError, field_validator
+from pydantic import ValidationError
 
 from webgym.errors import ConfigError, PolicyFault, UsageError, did_you_mean
+from webgym.policies.openai_answers import Answer, Chat, Models, Text, of_another, uneven, wrong_logprobs
 from webgym.types import Sampling, seed_from, well_formed
 
 BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses that may be gone at the next try
 REFUSING = frozenset({400, 413, 422})  # statuses of a request that is refused for what stands in it
 MAX_SEED = 2**31
-LEAST_LOGPROB = -100.0
-"""A token of e⁻¹⁰⁰ is never sampled; vLLM writes −9999 for the logarithm of 0."""
-TOLERANCE = 1e-3  # of a log-probability of 0, in a server's 16 bits
 
 
 class RequestRefused(UsageError):
@@ -144,126 +141,7 @@ def usable_logprobs(sampling: Sampling, meaning: Logprobs) -> bool:
     return sampling.temperature == 1.0 if meaning == "raw" else not sampling.truncated_support
 
 
-def wrong_logprobs(logprobs: Sequence[float]) -> str:
-    """Which of the log-probabilities of sampled tokens cannot be one, and what was expected; "" where all can.
-
-    >>> wrong_logprobs([-0.5, 0.7])
-    'the log-probability 0.7: expected a number of at most 0'
-    """
-    if nonsense := [p for p in logprobs if not math.isfinite(p) or p > TOLERANCE]:
-        return f"the log-probability {nonsense[0]:g}: expected a number of at most 0"
-    if never := [p for p in logprobs if p < LEAST_LOGPROB]:
-        return f"the log-probability {never[0]:g} of a token that it sampled: expected the distribution that is sampled from"
-    return ""
-
-
-# --- what servers answer; unknown fields are theirs --------------------------------------------------------------------------
-
-Ids = tuple[StrictInt, ...]  # "7", 7.0 and true are no token ids
-Logprob = Annotated[float, Strict()]
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Function(_Answer):
-    name: str = ""
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolCall(_Answer):
-    function: _Function | None = None
-
-
-class _Message(_Answer):
-    content: str | None = None
-    tool_calls: tuple[_ToolCall, ...] | None = None
-    function_call: _Function | None = None  # the older form
-    reasoning_content: str | None = None  # vLLM, SGLang, DeepSeek
-    reasoning: str | None = None  # OpenRouter, newer vLLM
-
-    @field_validator("content", mode="before")
-    @classmethod
-    def _joined(cls, content: object) -> object:
-        """The text of a content in parts, as some servers give it."""
-        if isinstance(content, list) and all(isinstance(part, dict) and isinstance(part.get("text", ""), str) for part in content):
-            return "".join(part.get("text", "") for part in content)
-        return content
-
-    @property
-    def call(self) -> str:
-        """The first tool call in the `json` dialect's form: later ones were written without having seen what the first does."""
-        called = [each.function for each in self.tool_calls or () if each.function] or ([self.function_call] if self.function_call else [])
-        return json.dumps({"name": called[0].name, "arguments": called[0].arguments or {}}, ensure_ascii=False) if called else ""
-
-
-class _TokenLogprob(_Answer):
-    logprob: Logprob
-
-
-class _ChatLogprobs(_Answer):
-    content: tuple[_TokenLogprob, ...] | None = None
-
-
-class _ChatChoice(_Answer):
-    message: _Message
-    finish_reason: str | None = None
-    token_ids: Ids | None = None
-    logprobs: _ChatLogprobs | None = None
-
-
-class _Chat(_Answer):
-    choices: tuple[_ChatChoice, ...] = Field(min_length=1)
-    prompt_token_ids: Ids | None = None
-
-
-class _TextLogprobs(_Answer):
-    token_logprobs: tuple[Logprob | None, ...] | None = None
-    tokens: tuple[str | None, ...] | None = None  # pieces of text, or token_id:7
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The ids that stand in place of pieces (vLLM's return_tokens_as_token_ids); none where pieces do."""
-        found = [re.fullmatch(r"token_id:(\d+)", piece or "") for piece in self.tokens or ()]
-        return tuple(int(each[1]) for each in found if each) if all(found) else ()
-
-
-class _TextChoice(_Answer):
-    text: str
-    index: int | None = None
-    finish_reason: str | None = None
-    token_ids: Ids | None = None
-    prompt_token_ids: Ids | None = None
-    logprobs: _TextLogprobs | None = None
-
-    @property
-    def pieces(self) -> tuple[str, ...]:
-        """The texts beside the log-probabilities, "" for one that is missing; none where the server gives none or ids."""
-        return tuple(piece or "" for piece in self.logprobs.tokens or ()) if self.logprobs and not self.logprobs.ids else ()
-
-
-class _Usage(_Answer):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Text(_Answer):
-    choices: tuple[_TextChoice, ...] = Field(min_length=1)
-    model: str | None = None
-    prompt_token_ids: Ids | None = None  # here or in the choice
-    usage: _Usage | None = None
-
-
-class _Listed(_Answer):
-    id: str
-
-
-class _Models(_Answer):
-    data: tuple[_Listed, ...]
-
-
-A = TypeVar("A", bound=_Answer)
+A = TypeVar("A", bound=Answer)
 
 
 # --- the client --------------------------------------------------------------------------------------------------------------
@@ -317,7 +195,7 @@ class OpenAIClient:
         body = {"model": model, "messages": list(messages), **_sampling(sampling, seed, tokens)}
         if tokens:
             body |= {"logprobs": True, "return_token_ids": True}
-        answer = await self._post("/chat/completions", body, extra, _Chat)
+        answer = await self._post("/chat/completions", body, extra, Chat)
         choice = answer.choices[0]
         logprobs = choice.logprobs.content if choice.logprobs else None
         return self._reply(
@@ -349,14 +227,14 @@ class OpenAIClient:
         self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
         body |= self._extra
-        answer = await self._post("/completions", body, extra, _Text)
+        answer = await self._post("/completions", body, extra, Text)
         choice = answer.choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
         if choice.token_ids is None or given is None:
             missing = "log-probabilities" if given is None else "token ids"
             url = self.server.shown
             raise ConfigError(f"{url} gives no {missing}: expected a server that knows return_token_ids, such as vLLM from 0.10.2")
-        if wrong := _of_another(answer, model, prompt_ids) or _uneven(answer):
+        if wrong := of_another(answer, model, prompt_ids) or uneven(answer):
             raise UsageError(f"{self.server.shown} {wrong}")
         found = tuple(p for p in given if p is not None)
         return Reply(choice.text, "", choice.finish_reason or "", tuple(prompt_ids), choice.token_ids, found, pieces=choice.pieces)
@@ -379,7 +257,7 @@ class OpenAIClient:
         response = await self._answered("GET", "/models", None)
         if response.status_code in (404, 405):
             return ()
-        return tuple(listed.id for listed in self._read(self._accepted(response, "/models"), _Models).data)
+        return tuple(listed.id for listed in self._read(self._accepted(response, "/models"), Models).data)
 
     async def check(self, model: str) -> None:
         """Raises ConfigError where no server answers, or none of its models has this name."""
@@ -521,44 +399,6 @@ def _sampling(sampling: Sampling, seed: int, exact: bool) -> dict[str, Any]:
     if sampling.top_k:
         body["top_k"] = sampling.top_k
     return body
-
-
-def _of_another(answer: _Text, model: str, prompt: Sequence[int]) -> str:
-    """Why the answer is that to another request, as the server's doing; "" where nothing says so. Fields may be missing."""
-    choice, usage = answer.choices[0], answer.usage or _Usage()
-    if answer.model and answer.model != model:
-        return (
-            f"answered by the model {answer.model!r}: expected {model!r}, which was asked for (a server whose model has several names "
-            "answers by the first: ask for that one)"
-        )
-    if len(answer.choices) > 1 or choice.index:
-        numbers = ", ".join(str(each.index) for each in answer.choices)
-        return f"gave {len(answer.choices)} choices, numbered {numbers}: expected the one that was asked for, number 0"
-    for read in (choice.prompt_token_ids, answer.prompt_token_ids):
-        if read is not None and read != tuple(prompt):
-            return (
-                f"read another prompt than it was sent ({len(read)} token ids in place of {len(prompt)}): expected a server that adds none "
-                "and changes none"
-            )
-    if usage.prompt_tokens is not None and usage.prompt_tokens != len(prompt):
-        return f"counts {usage.prompt_tokens} tokens of a prompt of {len(prompt)} (usage.prompt_tokens): expected a server that adds none"
-    return ""
-
-
-def _uneven(answer: _Text) -> str:
-    """Which parts of the answer are of other tokens than its ids, as the server's doing; "" where all fit. Fields may be missing."""
-    choice, usage = answer.choices[0], answer.usage or _Usage()
-    ids, given = choice.token_ids or (), (choice.logprobs and choice.logprobs.token_logprobs) or ()
-    if None in given or len(given) != len(ids):
-        return f"gave {len(ids)} token ids and {sum(p is not None for p in given)} log-probabilities: expected one each"
-    if usage.completion_tokens is not None and usage.completion_tokens != len(ids):
-        return f"counts {usage.completion_tokens} sampled tokens and gave {len(ids)} token ids (usage.completion_tokens): expected all ids"
-    tokens, written = (choice.logprobs.tokens or (), choice.logprobs.ids) if choice.logprobs else ((), ())
-    if tokens and len(tokens) != len(ids):
-        return f"gave {len(ids)} token ids and {len(tokens)} tokens with log-probabilities (logprobs.tokens): expected one each"
-    if other := [(one, i) for one, i in zip(written, ids, strict=False) if one != i]:
-        return f"gave the log-probability of the token {other[0][0]} beside the token id {other[0][1]}: expected those of its ids"
-    return ""
 
 
 def _passing(response: httpx2.Response) -> bool:

@@ -183,9 +183,9 @@ REFUSED = {
     "another model": ({"model": "base-model"}, "answered by the model 'base-model': expected 'm', which was asked for"),
     "two choices": (
         {"choices": [*completion(index=1)["choices"], *completion()["choices"]]},
-        "gave 2 choices, numbered 1, 0: expected the one",
+        "gave choices that are numbered 1 and 0: expected one",
     ),
-    "another choice": ({"choice": {"index": 1}}, "gave 1 choices, numbered 1: expected the one"),
+    "another choice": ({"choice": {"index": 1}}, "gave choices that are numbered 1: expected one"),
     "a longer prompt": ({"usage": {"prompt_tokens": 99}}, r"counts 99 tokens of a prompt of 3 \(usage.prompt_tokens\)"),
     "more tokens": ({"usage": {"completion_tokens": 9}}, "counts 9 sampled tokens and gave 2 token ids"),
     "another prompt beside the choices": (
