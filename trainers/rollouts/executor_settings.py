@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from webgym.errors import ConfigError
 from webgym.nodes import wire
+from webgym.nodes.nodes_file import NodesFile
 
 
 class ExecutorConfig(BaseModel):
@@ -41,20 +44,46 @@ class ExecutorConfig(BaseModel):
 
     @model_validator(mode="after")
     def _reachable(self) -> "ExecutorConfig":
-        if self.kind != "http":
+        if self.kind == "local":
+            return self
+        self._check_gateway()
+        if self.kind == "ray":
             return self
         if not self.nodes and not self.nodes_file:
             raise ValueError(
                 "kind=http needs executor.nodes or executor.nodes_file: start collectors with `webgym collector --listen HOST:PORT`"
             )
-        for address in self.nodes:
-            wire.address(address)
-        away = [x for x in self.nodes if not any(f"//{host}" in wire.address(x).replace("[", "") for host in wire.LOOPBACK)]
-        if away and not self.gateway_url and self.gateway.rpartition(":")[0] in wire.LOOPBACK:
-            raise ValueError(f"the collector {away[0]} cannot reach a gateway at {self.gateway}: set executor.gateway=THIS_HOST:PORT")
+        away = [address for address in map(wire.address, self.nodes) if not wire.is_here(address)]
+        if away and self._away_cannot:
+            raise ValueError(f"the collector {away[0]} {self._away_cannot}")
         return self
 
+    def _check_gateway(self) -> None:
+        """Raises ValueError for a gateway that no collector can ask, on whatever machine it is."""
+        if self.gateway_url:
+            try:
+                url = wire.address(self.gateway_url)
+            except ConfigError as error:
+                raise ValueError(
+                    f"gateway_url: expected http://HOST:PORT such as http://10.0.0.1:8500, got {self.gateway_url!r}"
+                ) from error
+            if wire.is_every(urlsplit(url).hostname or ""):
+                raise ValueError(f"gateway_url: {self.gateway_url} stands for every address of a machine: set http://THIS_HOST:PORT")
+        elif wire.is_every(wire.host_of(self.gateway)):
+            port = self.gateway.rpartition(":")[2]
+            raise ValueError(
+                f"gateway={self.gateway} listens at every address and names none that collectors can ask: set "
+                f"executor.gateway_url=http://THIS_HOST:{port} too, or executor.gateway=THIS_HOST:{port}"
+            )
+
     @property
-    def file(self) -> Path | None:
-        """The file of addresses, if there is one."""
-        return Path(self.nodes_file) if self.nodes_file else None
+    def _away_cannot(self) -> str:
+        """What collectors on other machines cannot do, and how to mend it; "" where they can do all."""
+        if self.gateway_url or wire.host_of(self.gateway) not in wire.LOOPBACK:
+            return ""
+        return f"cannot reach a gateway at {self.gateway}: set executor.gateway=THIS_HOST:PORT"
+
+    @property
+    def file(self) -> NodesFile | None:
+        """The file of addresses, if there is one; it is read when the run begins, and again when it changes."""
+        return NodesFile(Path(self.nodes_file), self._away_cannot) if self.nodes_file else None

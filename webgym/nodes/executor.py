@@ -28,6 +28,7 @@ from webgym.nodes.batch import LOOK_S, Batch, Part
 from webgym.nodes.client import Lost, Refused, Unreached
 from webgym.nodes.link import HttpLink, Link
 from webgym.nodes.node import AGAIN_S, Busy, Ended, Failed, Lied, Node, Told, Unable
+from webgym.nodes.nodes_file import NodesFile
 from webgym.policies.policy import Policy
 from webgym.rollout.contract import (
     Deadlines,
@@ -298,7 +299,7 @@ class HttpExecutor(NodesExecutor):
         self,
         addresses: Sequence[str] = (),
         *,
-        file: Path | None = None,
+        file: NodesFile | Path | None = None,
         backend: str = "browser",
         token: str = "",
         limits: Limits = Limits(),
@@ -306,7 +307,8 @@ class HttpExecutor(NodesExecutor):
     ) -> None:
         super().__init__(backend, limits, on_nodes)
         self._given = tuple(dict.fromkeys(map(wire.address, addresses)))
-        self._file, self._read_at, self._listed = file, 0.0, tuple[str, ...]()
+        self._file = NodesFile(file) if isinstance(file, Path) else file
+        self._read_at, self._listed = 0.0, tuple[str, ...]()
         self._token = token
         if not self._given and file is None:
             raise ConfigError("expected the address of at least one collector, such as http://10.0.0.2:8400")
@@ -320,14 +322,11 @@ class HttpExecutor(NodesExecutor):
         now = time.monotonic()
         if self._file is not None and now - self._read_at >= FILE_S:
             try:
-                lines = self._file.read_text("utf-8").splitlines()
-                listed = [wire.address(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
-            except (OSError, ConfigError) as error:
+                self._listed = self._file.addresses()
+            except ConfigError as error:
                 if not self._read_at:
-                    raise ConfigError(f"expected a file with the address of a collector on each line: {self._file}: {error}") from error
-                log.warning("%s cannot be read, so the nodes stay as they are: %s", self._file, error)
-            else:
-                self._listed = tuple(dict.fromkeys(listed))
+                    raise
+                log.warning("the nodes stay as they are: %s", error)
             self._read_at = now
         return tuple(dict.fromkeys([*self._given, *self._listed]))
 

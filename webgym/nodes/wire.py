@@ -5,6 +5,7 @@ trajectory's own line, as :mod:`webgym.record.store` writes it.
 """
 
 import hashlib
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -164,13 +165,43 @@ def headers(secret: str) -> dict[str, str]:
 
 def place(listen: str, secret: str, what: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`. Raises ConfigError for another form, and for a host that others reach where there is no token."""
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    _, colon, port = listen.rpartition(":")
+    host = host_of(listen)
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"{what}: expected HOST:PORT such as 127.0.0.1:8400, got {listen!r}")
     if host not in LOOPBACK and not secret:
         raise ConfigError(f"{what}: {host} can be reached from elsewhere, so it needs a token: set {TOKEN}, the same on all machines")
     return host, int(port)
+
+
+def host_of(listen: str) -> str:
+    """The host of `HOST:PORT`, an IPv6 address without its brackets.
+
+    >>> host_of("10.0.0.1:8500"), host_of("[::1]:0")
+    ('10.0.0.1', '::1')
+    """
+    return listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+
+def is_here(address: str) -> bool:
+    """True for the address of a program on this machine, or of a tunnel's end here.
+
+    >>> is_here("http://127.0.0.1:8400"), is_here("http://127.0.0.1.example:8400")
+    (True, False)
+    """
+    return urlsplit(address).hostname in LOOPBACK
+
+
+def is_every(host: str) -> bool:
+    """True for an address that stands for all of a machine: one can listen there, and nobody can ask it.
+
+    >>> is_every("0.0.0.0"), is_every("::"), is_every("10.0.0.1"), is_every("trainer")
+    (True, True, False, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def address(url: str) -> str:
