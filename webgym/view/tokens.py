@@ -34,7 +34,7 @@ class Tokens:
         return [self._piece(ids, known, n) if known[n] else f"‹{ids[n]}›" for n in range(len(ids))]
 
     def _piece(self, ids: Sequence[int], known: Sequence[bool], n: int) -> str:
-        """What the n-th id adds to the text of those shortly before it."""
+        """The text that the n-th id adds to that of those shortly before it."""
         before = [i for i, is_token in zip(ids[max(0, n - BEFORE) : n], known[max(0, n - BEFORE) : n], strict=True) if is_token]
         text = self._text([*before, ids[n]])
         return text[_shared(self._text(before), text) :]
