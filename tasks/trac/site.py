@@ -45,6 +45,7 @@ def site() -> InstalledServer:
         ["{python}", "{wsgi}", "trac.web.main:dispatch_request", "{port}"],
         environment={"TRAC_ENV": "{folder}"},
         ready="/about",
+        private=["/admin/general/*", "/admin/versioncontrol/*"],  # they write files and load programs; no goal needs them
         reset=[Sqlite(DATABASE), Copy("clock.txt"), Copy("conf"), Copy("files"), forget_caches],
         readers={"changes": Changes(DATABASE, RECIPE.snapshot / DATABASE, QUERIES)},
         same_for_all=["/chrome/*"],

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 CLOCK_S = 1_767_600_000  # 2026-01-05 08:00 UTC, when episodes begin
 DAY_S = 86_400
 ME, TOKEN = "ann", "9d4c1f0ab27e4d53a1c6b8e07f3d2590"
+RIGHTS = ("EMAIL_VIEW", "MILESTONE_ADMIN", "ROADMAP_ADMIN", "TICKET_ADMIN", "TICKET_BATCH_MODIFY", "WIKI_ADMIN")
+"""What the signed-in one may do beside what all may: all that the goals need, and nothing that writes files, loads programs or asks SQL."""
 PEOPLE = ("ann", "bert", "cora", "dilip", "eve", "farid")
 COMPONENTS = {"berths": "bert", "crane": "cora", "fuel": "dilip", "guests": "eve", "invoices": "farid", "weather": "bert"}
 MILESTONES = {"Spring opening": 60, "Regatta week": 130, "Summer fleet": 170, "Winter storage": 290}  # due, in days after the clock

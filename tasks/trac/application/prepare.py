@@ -51,7 +51,8 @@ def main() -> None:
             written = WikiPage(env, page.name)
             written.text = page.text
             written.save(page.author, "", moment(FIRST_S))
-        PermissionSystem(env).grant_permission(content.ME, "TRAC_ADMIN")
+        for right in content.RIGHTS:
+            PermissionSystem(env).grant_permission(content.ME, right)
         with env.db_transaction as db:
             db("insert into auth_cookie (cookie, name, ipnr, time) values (%s, %s, '127.0.0.1', %s)", (content.TOKEN, content.ME, FIRST_S))
     for entry in content.TICKETS:
