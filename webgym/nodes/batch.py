@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from webgym.types import EpisodeKey
@@ -50,9 +50,9 @@ class Batch:
     Trajectories that the caller has not read yet hold it back: with `most_unread` of them, nothing is handed out.
     """
 
-    def __init__(self, keys: Iterable[EpisodeKey], most_unread: int = 256) -> None:
+    def __init__(self, keys: Collection[EpisodeKey], most_unread: int = 256) -> None:
         self._fresh: Iterator[EpisodeKey] = iter(keys)
-        self._left = len(keys) if isinstance(keys, Collection) else None
+        self._left = len(keys)  # of those
         self._again: deque[Part] = deque()
         self._open: set[Part] = set()
         self._exhausted = False
@@ -64,6 +64,11 @@ class Batch:
     def over(self) -> bool:
         """True if every episode has ended."""
         return self._exhausted and not self._again and not self._open
+
+    @property
+    def left(self) -> int:
+        """The number of episodes that have not ended."""
+        return self._left + len(self._again) + len(self._open)
 
     async def wait(self, timeout_s: float) -> None:
         """Return when something has changed, or so much later."""
@@ -103,8 +108,7 @@ class Batch:
         parts = [found]
         if not found.suspect:
             most = min(MOST_AT_ONCE, int(CHUNK_S / pace_s) if pace_s > 0 else 1)
-            if self._left is not None:
-                most = min(most, self._left // max(1, 2 * lanes))
+            most = min(most, self._left // max(1, 2 * lanes))
             while len(parts) < most and (more := self._next(node, others, alone=False)) is not None:
                 parts.append(more)
         return self._begun(parts, node)
@@ -118,7 +122,7 @@ class Batch:
                 return part
         if not self._exhausted:
             for key in self._fresh:
-                self._left = None if self._left is None else self._left - 1
+                self._left -= 1
                 return Part(key)
             self._exhausted = True
         return None

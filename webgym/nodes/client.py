@@ -15,6 +15,7 @@ from webgym.nodes import wire
 M = TypeVar("M", bound=BaseModel)
 
 CONNECT_S = 5.0
+MOST_BYTES = 1 << 28  # of a file or a line
 
 
 class Lost(Fault):
@@ -47,7 +48,7 @@ class Client:
     async def post(self, path: str, body: BaseModel, kind: type[M]) -> M:
         """The answer to a message. Raises Lost, Refused."""
         async with self.stream("POST", path, body) as response:
-            content = await self._read(response)
+            content = await self._read(response, wire.MOST_BYTES)
         try:
             return kind.model_validate_json(content)
         except ValidationError as error:
@@ -56,7 +57,7 @@ class Client:
     async def get(self, path: str) -> bytes:
         """The bytes at a path. Raises Lost, Refused."""
         async with self.stream("GET", path) as response:
-            return await self._read(response)
+            return await self._read(response, MOST_BYTES)
 
     @asynccontextmanager
     async def stream(self, method: str, path: str, body: BaseModel | None = None) -> AsyncIterator[httpx2.Response]:
@@ -65,7 +66,7 @@ class Client:
         try:
             async with self._http.stream(method, path, content=content) as response:
                 if response.status_code != 200:
-                    words = _words(await self._read(response))
+                    words = _words(await self._read(response, wire.MOST_BYTES))
                     if response.status_code >= 500:
                         raise Lost(f"{self.address} answered with status {response.status_code}{words}")
                     raise Refused(f"{self.address} refused (status {response.status_code}){words}")
@@ -76,23 +77,35 @@ class Client:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
 
     async def lines(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        """The lines of an answer, without their ends. Raises Lost where it breaks off, as one that is half written does."""
-        rest = b""
+        """The lines of an answer, without their ends. Raises Lost where it breaks off, as one that is half written does, and Refused."""
+        rest = bytearray()
         try:
             async for part in response.aiter_bytes():
-                *whole, rest = (rest + part).split(b"\n")
-                for line in whole:
-                    yield line
+                head, *others = part.split(b"\n")
+                rest += head
+                for other in others:
+                    yield bytes(rest)
+                    rest = bytearray(other)
+                self._bound(rest, MOST_BYTES)
         except httpx2.RequestError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
         if rest:
             raise Lost(f"{self.address} broke off in the middle of a line")
 
-    async def _read(self, response: httpx2.Response) -> bytes:
+    async def _read(self, response: httpx2.Response, most: int) -> bytes:
+        """The content of an answer. Raises Lost, and Refused where it is too long."""
+        content = bytearray()
         try:
-            return await response.aread()
+            async for part in response.aiter_bytes():
+                content += part
+                self._bound(content, most)
+            return bytes(content)
         except httpx2.RequestError as error:
             raise Lost(f"{self.address}: {type(error).__name__} {error}".rstrip()) from error
+
+    def _bound(self, content: bytearray, most: int) -> None:
+        if len(content) > most:
+            raise Refused(f"{self.address} answered with more than {most:,} bytes at once, which no message of the protocol has")
 
     async def close(self) -> None:
         """Close the connections."""

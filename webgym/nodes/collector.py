@@ -77,8 +77,8 @@ class Collector:
     def __init__(
         self, sessions: int, *, backend: str = "browser", headless: bool = True, token: str = "", factories: Sequence[str] = FACTORIES
     ) -> None:
-        if sessions < 1:
-            raise UsageError(f"expected at least one session, got {sessions}")
+        if not 1 <= sessions <= wire.MOST_SESSIONS:
+            raise UsageError(f"expected 1 to {wire.MOST_SESSIONS:,} sessions, got {sessions:,}: start more collectors for more")
         self.backend = known_backend(backend)
         self.machinery = wire.machinery(self.backend)
         self._token, self._factories = token, tuple(factories)

@@ -14,7 +14,7 @@ import logging
 import queue
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
@@ -141,11 +141,11 @@ class NodesExecutor(ABC):
 
     async def _all(self, play: "_Play") -> None:
         """Play the batch to its end."""
-        for node in self._nodes.values():
-            if node.state != "expelled":
-                node.change("new", "")
         attending: dict[str, asyncio.Task[None]] = {}
         try:
+            await self._forget(self._wanted())
+            for node in self._nodes.values():
+                node.change("new", "")
             await self._watch(play, attending)
         finally:
             for task in attending.values():
@@ -167,7 +167,7 @@ class NodesExecutor(ABC):
                 task = attending.pop(address)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                await self._nodes.pop(address).close()
+            await self._forget(wanted)
             for task in attending.values():
                 if task.done():
                     task.result()
@@ -181,6 +181,11 @@ class NodesExecutor(ABC):
                 reasons = "; ".join(node.reason or node.address for node in self._nodes.values()) or "no address is listed"
                 raise Fault(f"no collector could be reached for {self._limits.wait_s:g} s: {reasons}")
             await play.batch.wait(LOOK_S)
+
+    async def _forget(self, wanted: Collection[str]) -> None:
+        """Close the nodes that are listed no longer, so that they count neither as well nor as lost."""
+        for address in [address for address in self._nodes if address not in wanted]:
+            await self._nodes.pop(address).close()
 
     def _node(self, address: str) -> Node:
         if address not in self._nodes:
@@ -202,7 +207,7 @@ class NodesExecutor(ABC):
                 self._seat(node, hello.sessions)
                 node.change("well", node.reason if node.failures else "")
                 self._tell()
-                await _together(self._lane(node, lane, play) for lane in range(hello.sessions))
+                await _together(self._lane(node, lane, play) for lane in range(min(hello.sessions, play.batch.left)))
             self._tell()
             play.batch.wake()
             if play.batch.over or node.state == "expelled":

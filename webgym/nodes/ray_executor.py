@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from webgym.errors import ConfigError, Fault, UsageError
 from webgym.nodes import wire
 from webgym.nodes.client import Lost, Refused
@@ -101,7 +103,10 @@ class RayLink:
         """The collector's answer to the terms."""
         status, content = await self._heard(self._actor.hello.remote(terms.model_dump_json()), min(self._silence_s, GREET_S))
         if status == 200:
-            return wire.Hello.model_validate_json(content)
+            try:
+                return wire.Hello.model_validate_json(content)
+            except ValidationError as error:
+                raise Refused(f"{self._name} answered in another form than the protocol's: {wire.problem(error)}") from None
         raise Refused(f"{self._name} refused (status {status}): {wire.Refusal.model_validate_json(content).error}")
 
     async def play(self, asked: wire.Asked) -> AsyncGenerator[bytes, None]:

@@ -33,6 +33,7 @@ REMOTE_POLICY = "trainers.rollouts.remote_policy:remote_policy"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MOST_BYTES = 1 << 24  # of a request
 MOST_KEYS = 64  # of a request
+MOST_SESSIONS = 4096  # of a collector
 BEAT_S = 1.0  # longest silence of a collector that is well
 
 
@@ -61,7 +62,7 @@ class Terms(_Message):
 class Hello(_Message):
     """A collector's answer to terms that it can keep. `machinery` says the browser's version, which collectors must share too."""
 
-    sessions: int = Field(ge=1)
+    sessions: int = Field(ge=1, le=MOST_SESSIONS)
     free: int = Field(ge=0)
     machinery: dict[str, str]
 
