@@ -207,7 +207,7 @@ class NodesExecutor(ABC):
                 self._seat(node, hello.sessions)
                 node.change("well", node.reason if node.failures else "")
                 self._tell()
-                await _together(self._lane(node, lane, play) for lane in range(min(hello.sessions, play.batch.left)))
+                await _together(self._lane(node, lane, play) for lane in range(max(1, min(hello.sessions, play.batch.left))))
             self._tell()
             play.batch.wake()
             if play.batch.over or node.state == "expelled":

@@ -88,3 +88,17 @@ def test_lines_are_put_together_from_pieces() -> None:
         return [line async for line in node.lines(Response())]  # type: ignore[arg-type]
 
     assert asyncio.run(read()) == [b"one", b"two", b"three", b""]
+
+
+def test_a_node_that_answers_when_the_batch_is_over_plays_nothing() -> None:
+    class Late(Honest):
+        async def hello(self, terms: Terms) -> Hello:
+            while good.requests < 2:
+                await asyncio.sleep(0.001)
+            return await super().hello(terms)
+
+    good, late = Honest(), Late()
+    with LinkExecutor({"good": good, "late": late}) as nodes:
+        for _ in range(20):
+            good.requests = 0
+            assert played(nodes, keys(2)) == [episode(key) for key in keys(2)]
