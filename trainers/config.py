@@ -20,7 +20,7 @@ from trainers.rollouts.executor_settings import ExecutorConfig
 from trainers.runs.memory import settings_in_words
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.samplers import registry as samplers
-from trainers.samplers.settings import SamplerConfig, Several
+from trainers.samplers.settings import SHARED_KEYS, SamplerConfig, Several
 from webgym.backends import known_backend
 from webgym.errors import ConfigError, did_you_mean
 from webgym.prompts.settings import PromptSettings
@@ -199,12 +199,6 @@ def resolve(data: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
     return config, algorithm_config
 
 
-def as_kept(config: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
-    """The configuration of a run and its algorithm's, as they were: what is refused of a new run was no problem then."""
-    kept = validated(TrainConfig, moved(config), kept=True)
-    return kept, validated(algorithms.get(kept.algo).Config, kept.algorithm, f"algorithm {kept.algo}: ", kept=True)
-
-
 def steps_of(update: UpdateConfig, algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> UpdateConfig:
     """The update with its number of optimiser steps: one a batch for a plain policy gradient, two passes of two for any other loss."""
     default = 1 if _plain_gradient(algorithm, algorithm_config) else 2
@@ -284,7 +278,7 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
         )
     if needs in ("turn", "token") and config.critic.fit.epochs == 0 and not config.critic.start:
         raise ConfigError("critic.fit.epochs=0 never fits the critic: set it to 1 or more, or critic.start to one that was fitted before")
-    _refuse_idle(config, _idle(config, name, needs))
+    _refuse_idle(config, idle_keys(config, name, needs))
 
 
 def remarks(config: TrainConfig) -> list[str]:
@@ -309,7 +303,7 @@ def _plain_gradient(algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> 
     return algorithm_config.loss.policy == "reinforce" and not algorithm.practice(algorithm_config).imitates
 
 
-def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
+def idle_keys(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     """Keys that have no effect as the others are set: key → the reason."""
     critic, head = config.critic, config.critic.head
     of_states = ("values_from", "target_lam", "fit.epochs", "fit.average", *(f"head.{x}" for x in type(head).model_fields))
@@ -346,27 +340,6 @@ def _idle(config: TrainConfig, name: str, needs: NeedsValues) -> dict[str, str]:
     return idle
 
 
-def without_idle(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a run without keys that have no effect in it, which an earlier version did not refuse."""
-    config, found = validated(TrainConfig, kept, kept=True), json.loads(json.dumps(kept))
-    algorithm = algorithms.get(config.algo)
-    algorithm_config = validated(algorithm.Config, config.algorithm, f"algorithm {algorithm.name}: ", kept=True)
-    needs = algorithm.needs_values(algorithm_config)
-    keys = samplers.get(config.sampler.kind).Config.model_fields if config.sampler.kind in samplers.names() else samplers.SHARED_KEYS
-    of_others = {f"sampler.{name}" for name in samplers.SHARED_KEYS if name not in keys}  # which every run of an early version has
-    of_algorithm = (f"algorithm.{name}" for name in algorithm_config.all_idle())
-    for key in (*_idle(config, algorithm.name, needs), *of_others, *of_algorithm):
-        *groups, name = key.split(".")
-        place = found
-        for group in groups:
-            place = place.get(group, {})
-        place.pop(name, None)
-    loss = algorithm_config.loss
-    if loss.kl == "none" and loss.kl_coef:
-        found["algorithm"]["loss"]["kl_coef"] = 0.0  # it weighed no KL
-    return found
-
-
 def _refuse_idle(config: TrainConfig, idle: Mapping[str, str]) -> None:
     defaults = TrainConfig()
     for key, why in idle.items():
@@ -386,25 +359,20 @@ def resolve_sampler(config: SamplerConfig, *, grammar: bool = False) -> SamplerC
     return kind.resolved(config, validated(kind.Config, kind.keys(config), f"sampler {config.kind}: "))
 
 
-def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a run with `changes`; a sampler of another kind begins without the options of the one before.
-
-    >>> changed({"seed": 1, "sampler": {"kind": "./a.py", "options": {"port": 9}}}, {"sampler": {"kind": "local"}})
-    {'seed': 1, 'sampler': {'kind': 'local'}}
-    """
-    sampler = dict(kept.get("sampler", {}))
-    asked = changes.get("sampler", {})
-    kind = asked.get("kind") if isinstance(asked, Mapping) else None
-    if kind is not None and samplers.absolute(str(kind)) != sampler.get("kind"):
-        kept = {**kept, "sampler": {}}
-    return merged(kept, changes)
-
-
 def listed_keys(algo: str) -> list[tuple[str, Any, str]]:
     """(key, default, meaning) of each configuration key, then of each option of the algorithm. Raises ConfigError."""
     config, algorithm_config = resolve({"algo": algo})
     keys = [(key, value, words) for key, value, words in options(config) if key != "algorithm"]
-    return [*keys, *options(algorithm_config)]
+    return [*keys, *_sampler_keys(), *options(algorithm_config)]
+
+
+def _sampler_keys() -> Iterator[tuple[str, Any, str]]:
+    """Key, default and doc line of each key that only one sampler has, whose name stands before the words."""
+    for kind in map(samplers.get, samplers.names()):
+        for name, field in kind.Config.model_fields.items():
+            if name not in SHARED_KEYS:
+                default = None if field.is_required() else field.get_default(call_default_factory=True)
+                yield f"sampler.{name}", default, f"{kind.name}: {field.description or ''}"
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str = "", *, kept: bool = False) -> M:

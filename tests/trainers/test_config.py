@@ -8,8 +8,9 @@ import pytest
 
 import cli
 from trainers import studies
-from trainers.config import as_kept, merged, read_train, remarks, resolve, scored_by_sampler, with_settings, without_idle
+from trainers.config import merged, read_train, remarks, resolve, scored_by_sampler, with_settings
 from trainers.credit.algorithm import discount
+from trainers.kept import as_kept, without_idle
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
 from trainers.studies.truth import own_discount

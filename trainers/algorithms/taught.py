@@ -55,8 +55,7 @@ class Config(AlgorithmConfig):
 
     def idle(self) -> dict[str, str]:
         """A λ that is set needs no judge."""
-        of_the_judge = ("low", "high", "prior", "doubt", "memory")
-        return {} if self.lam is None else dict.fromkeys(of_the_judge, f"lam={self.lam:g}, for which there is no judge")
+        return {} if self.lam is None else dict.fromkeys(("low", "high", "prior", "doubt", "memory"), "lam, for which there is no judge")
 
     @model_validator(mode="after")
     def _the_judge_needs_forks(self) -> "Config":

@@ -16,12 +16,12 @@ from rich.table import Table
 from trainers import algorithms
 from trainers.batches.packing import pack
 from trainers.batches.rows import rows_of_all
-from trainers.config import as_kept
 from trainers.credit.algorithm import discount
 from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
 from trainers.critics.fit import predict
 from trainers.critics.valuation import split
+from trainers.kept import as_kept
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.run_folder import RunFolder

@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from trainers.config import as_kept
 from trainers.credit.algorithm import AlgorithmConfig, discount
 from trainers.credit.credit import learnable
 from trainers.critics.q_critic import ActionValueConfig
+from trainers.kept import as_kept
 from trainers.models.model import end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context

@@ -13,13 +13,14 @@ import torch
 from pydantic import BaseModel
 
 from trainers import algorithms
-from trainers.config import LengthConfig, TrainConfig, changed, merged, remarks, resolve, validated, without_idle
+from trainers.config import LengthConfig, TrainConfig, merged, remarks, resolve, validated
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
 from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
+from trainers.kept import changed, without_idle
 from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context

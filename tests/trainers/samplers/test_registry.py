@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.trainers.text_runs import SMALL, finish, start, state, write_model
-from trainers.config import resolve, with_settings, without_idle
+from trainers.config import resolve, with_settings
+from trainers.kept import without_idle
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers import registry
 from trainers.samplers.settings import SamplerConfig
