@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import jinja2
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
@@ -16,6 +17,15 @@ from webgym.sites.synchronous import SynchronousMethods
 from webgym.task import AsgiApp
 
 State = TypeVar("State")
+
+
+class Number(IntegerConvertor):
+    """The numbers of addresses, such as `/thread/{id:int}`: Python reads no number of thousands of digits, and no page has one."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("int", Number())
 
 
 class RenderedSite(SynchronousMethods, Generic[State]):

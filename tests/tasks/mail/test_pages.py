@@ -69,3 +69,8 @@ def test_64_episodes_at_once_do_not_meet():
     tasks = [task_id for task_id in registry.task_ids() if task_id.startswith("mail.")]
     keys = [EpisodeKey(tasks[number % len(tasks)], number, group=number) for number in range(64)]
     assert played(keys, 64) == played(keys, 2)
+
+
+def test_a_number_of_thousands_of_digits_is_an_address_of_no_page(env):
+    *_, info = env.step(f"goto('http://mail.localhost/thread/{'9' * 5000}')")
+    assert info["outcome"] == ""
