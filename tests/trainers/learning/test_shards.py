@@ -269,7 +269,7 @@ def in_processes(size: int, work: Any, out: Path) -> list[Any]:
     for process in running:
         process.start()
     for process in running:
-        process.join(150)
+        process.join(500)
     assert [process.exitcode for process in running] == [0] * size
     return [torch.load(out / f"of-{rank}", weights_only=False) for rank in range(size)]
 
