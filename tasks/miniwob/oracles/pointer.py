@@ -88,7 +88,8 @@ def drag_shape(page: Observation) -> Memory:
     way = wanted(page, r"Drag the \w+ (\w+) then")[0]
     x, y, width, height = things(page)[0].box  # type: ignore[misc]
     dx, dy = {"up": (0, -40), "down": (0, 40), "left": (-40, 0), "right": (40, 0)}[way]
-    page = yield MouseDrag(x + width / 2, y + height / 2, x + width / 2 + dx, y + height / 2 + dy)
+    middle = x + width / 2, y + height / 2
+    page = yield MouseDrag(*middle, max(0, middle[0] + dx), max(0, middle[1] + dy))  # the pointer stays in the view
     while True:
         page = yield press(page, "Submit", "button")
 
