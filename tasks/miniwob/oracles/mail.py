@@ -98,7 +98,8 @@ def _forward(said: str, senders: list[str]) -> Request:
             rf"{first} (?:wants|needs|is waiting|should|would|must)",
         )
         owns = rf"{first} wants his|(?:mail|message|information) {first} sent"
-        towards = any(re.search(pattern, said) for pattern in receives) and not re.search(owns, said)
+        swapped = said.startswith("Find yesterday's emails from")  # in the package's own wording, which the page judges by
+        towards = swapped or (any(re.search(pattern, said) for pattern in receives) and not re.search(owns, said))
         return Request("forward", second, first) if towards else Request("forward", first, second)
     sender = senders[0]
     others = [w for w in re.findall(NAME, said.replace(sender, " ")) if w.casefold() not in PLAIN]
