@@ -10,11 +10,11 @@ import cli
 from trainers import studies
 from trainers.config import merged, read_train, remarks, resolve, scored_by_sampler, with_settings
 from trainers.credit.algorithm import discount
-from trainers.kept import as_kept, without_idle
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
 from trainers.studies.truth import own_discount
 from trainers.training.begin import _changed
+from trainers.training.kept import as_kept, without_idle
 from webgym.errors import ConfigError
 from webgym.prompts.settings import PromptSettings
 

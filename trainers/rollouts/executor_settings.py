@@ -78,7 +78,7 @@ class ExecutorConfig(BaseModel):
 
     @property
     def _away_cannot(self) -> str:
-        """What collectors on other machines cannot do, and how to mend it; "" where they can do all."""
+        """Things that collectors on other machines cannot do, and how to mend it; "" where they can do all."""
         if self.gateway_url or wire.host_of(self.gateway) not in wire.LOOPBACK:
             return ""
         return f"cannot reach a gateway at {self.gateway}: set executor.gateway=THIS_HOST:PORT"

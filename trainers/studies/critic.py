@@ -37,7 +37,6 @@ from trainers.credit.credit import discounts, gae, lambda_returns, learnable, mo
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.critics.fit import CriticOptimizer, FitConfig, fit, predict
 from trainers.critics.valuation import prompt_tail
-from trainers.kept import as_kept
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.run_folder import RunFolder
@@ -47,6 +46,7 @@ from trainers.studies.cells import CellFolder
 from trainers.studies.critic_figures import Judged, figures
 from trainers.studies.intervals import interval, said
 from trainers.studies.truth import ExactTruth
+from trainers.training.kept import as_kept
 from webgym.errors import ConfigError
 from webgym.packs import registry
 from webgym.packs import sets as task_sets

@@ -21,7 +21,6 @@ from trainers.credit.credit import learnable
 from trainers.critics.critic import Critic
 from trainers.critics.fit import predict
 from trainers.critics.valuation import split
-from trainers.kept import as_kept
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.run_folder import RunFolder
@@ -29,6 +28,7 @@ from trainers.samplers.local import LocalSampler
 from trainers.studies.critic_figures import FIGURES, Judged, quality
 from trainers.studies.intervals import said
 from trainers.studies.truth import ExactTruth
+from trainers.training.kept import as_kept
 from webgym.errors import CheckpointError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse

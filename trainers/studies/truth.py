@@ -26,7 +26,6 @@ from rich.table import Table
 from trainers.credit.algorithm import AlgorithmConfig, discount
 from trainers.credit.credit import learnable
 from trainers.critics.q_critic import ActionValueConfig
-from trainers.kept import as_kept
 from trainers.models.model import end_ids
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
@@ -35,6 +34,7 @@ from trainers.rollouts.language_policy import LanguagePolicy
 from trainers.runs.journal import Journal
 from trainers.runs.run_folder import RunFolder
 from trainers.samplers.local import LocalSampler
+from trainers.training.kept import as_kept
 from webgym.actions import render
 from webgym.errors import UsageError
 from webgym.packs import registry

@@ -20,7 +20,6 @@ from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
 from trainers.critics.valuation import Valuation, critic_of
 from trainers.critics.valuer import Valuer
-from trainers.kept import changed, without_idle
 from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
@@ -29,6 +28,7 @@ from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers
+from trainers.training.kept import changed, without_idle
 from trainers.training.metrics import explanations
 from webgym import backends
 from webgym.actions.grammar import grammar_name

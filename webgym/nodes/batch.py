@@ -40,7 +40,7 @@ class Part:
         return self.lost.total() >= SUSPECT
 
     def failed(self, node: str) -> int:
-        """How often the node failed at it."""
+        """Number of times that the node failed at it."""
         return self.lost[node] + self.faulted[node]
 
 

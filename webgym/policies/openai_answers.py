@@ -1,4 +1,4 @@
-"""What servers of the OpenAI protocol answer, and which answers to a completion of token ids cannot be right.
+"""Answers of servers of the OpenAI protocol, and which answers to a completion of token ids cannot be right.
 
 Unknown fields are the server's own. A field that a server leaves out is not missed.
 """
@@ -20,7 +20,7 @@ Logprob = Annotated[float, Strict()]
 
 
 class Answer(BaseModel):
-    """What an answer may hold."""
+    """Contents that an answer may have."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -151,7 +151,7 @@ class Models(Answer):
 
 
 def wrong_logprobs(logprobs: Sequence[float]) -> str:
-    """Which of the log-probabilities of sampled tokens cannot be one, and what was expected; "" where all can.
+    """The log-probability of a sampled token that cannot be one, and what was expected; "" where all can.
 
     >>> wrong_logprobs([-0.5, 0.7])
     'the log-probability 0.7: expected a number of at most 0'
@@ -164,7 +164,7 @@ def wrong_logprobs(logprobs: Sequence[float]) -> str:
 
 
 def of_another(answer: Text, model: str, prompt: Sequence[int]) -> str:
-    """Why the answer is that to another request, as the server's doing; "" where nothing says so. Fields may be missing."""
+    """The reason why the answer is that to another request, as the server's doing; "" where nothing says so. Fields may be missing."""
     choice, usage = answer.choices[0], answer.usage or Usage()
     if answer.model and answer.model != model:
         return (
@@ -186,7 +186,7 @@ def of_another(answer: Text, model: str, prompt: Sequence[int]) -> str:
 
 
 def uneven(answer: Text) -> str:
-    """Which parts of the answer are of other tokens than its ids, as the server's doing; "" where all fit. Fields may be missing."""
+    """Parts of the answer that are of other tokens than its ids, as the server's doing; "" where all fit. Fields may be missing."""
     choice, usage = answer.choices[0], answer.usage or Usage()
     ids, given = choice.token_ids or (), (choice.logprobs and choice.logprobs.token_logprobs) or ()
     if None in given or len(given) != len(ids):

@@ -10,11 +10,11 @@ import torch
 
 from tests.trainers.text_runs import SMALL, finish, start, state, write_model
 from trainers.config import resolve, with_settings
-from trainers.kept import without_idle
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers import registry
 from trainers.samplers.settings import SamplerConfig
 from trainers.training.evaluation import assess_checkpoints, play, sampler_of
+from trainers.training.kept import without_idle
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
 from webgym.evaluation.assessment import Assessment
