@@ -116,7 +116,7 @@ def test_settings_that_do_nothing_are_refused() -> None:
     for data, words in (
         ({"algo": "archer", "rollout": {"groups": 1, "group_size": 1}}, "rollout.groups to 2 or more"),
         ({"algo": "ppo", "critic": {"head": {"readout": "mean"}}}, "which values every token"),
-        ({"algo": "taught", "algorithm": {"lam": 0.5, "low": 0.1}}, "for which there is no judge"),
+        ({"algo": "taught", "algorithm": {"lam": 0.5, "low": 0.1}}, "not chosen by the judge"),
         ({"algo": "archer_q", "algorithm": {"q": {"backup": "optimality"}}}, "makes V the best action's"),
         ({"executor": {"kind": "ray", "nodes": ["http://127.0.0.1:8400"]}}, "executor.kind=ray"),
         ({"tasks": []}, "tasks is empty"),

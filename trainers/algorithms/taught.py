@@ -54,8 +54,8 @@ class Config(AlgorithmConfig):
     """Divide advantages by their standard deviation over turns, without centring."""
 
     def idle(self) -> dict[str, str]:
-        """A λ that is set needs no judge."""
-        return {} if self.lam is None else dict.fromkeys(("low", "high", "prior", "doubt", "memory"), "lam, for which there is no judge")
+        """A λ that is set has no thresholds; the judge's slope is still measured."""
+        return {} if self.lam is None else dict.fromkeys(("low", "high"), "lam, which is then not chosen by the judge's slope")
 
     @model_validator(mode="after")
     def _the_judge_needs_forks(self) -> "Config":
