@@ -8,17 +8,15 @@ judge that reads the episode against a rubric fits in the same way, because it n
 import asyncio
 import inspect
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from webgym.authoring.placeholders import MONTHS, Values, fill, lookup
+from webgym.authoring.answers import composed, read_date, read_items, read_number, squash
+from webgym.authoring.placeholders import Values, fill, lookup
 from webgym.errors import JudgeFault, did_you_mean
 from webgym.task import Evidence
 
@@ -257,11 +255,6 @@ def probe(checks: Iterable[Check]) -> str | None:
     return _PROBE % json.dumps(selectors) if pages else None
 
 
-def squash(text: str) -> str:
-    """Text with white space collapsed."""
-    return " ".join(text.split())
-
-
 # --- answer ----------------------------------------------------------------------------------------------------------------
 
 
@@ -321,7 +314,7 @@ class AnswerCheck(Check):
 
 
 def _alike(text: str, ignore_case: bool) -> str:
-    text = squash(unicodedata.normalize("NFC", text))
+    text = squash(composed(text))
     return text.casefold() if ignore_case else text
 
 
@@ -335,45 +328,6 @@ def _number_unmet(given: str, expected: Any, tolerance: float) -> str:
     return "" if near else f"the answer is {found:g}, expected {wanted:g}" + (f" within {tolerance:g}" if tolerance else "")
 
 
-_NUMBER = re.compile(r"(?<![\w.,])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w]|[.,]\d)")
-
-
-def read_number(text: str) -> float | None:
-    """The only number in a text, or None.
-
-    >>> read_number("It costs $1,204.50."), read_number("3 or 4"), read_number("-2"), read_number("B52"), read_number("1.2.3")
-    (1204.5, None, -2.0, None, None)
-    """
-    found = [match[0] for match in _NUMBER.finditer(text)]
-    others = re.findall(r"\d", _NUMBER.sub(" ", text))
-    return float(found[0].replace(",", "").replace("−", "-")) if len(found) == 1 and not others else None
-
-
-_NAMES = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in MONTHS)
-_DATES = (
-    re.compile(r"(?<!\d)(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?!\d)"),
-    re.compile(rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?\s+(?P<m>{_NAMES})\.?,?\s+(?P<y>\d{{4}})(?!\d)", re.IGNORECASE),
-    re.compile(rf"(?<![a-z])(?P<m>{_NAMES})\.?\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y>\d{{4}})(?!\d)", re.IGNORECASE),
-)
-
-
-def read_date(text: str) -> date | None:
-    """The only date in a text, or None. Dates in figures alone are read as year-month-day, because the others mean two things.
-
-    >>> read_date("due on 5 January 2026"), read_date("Jan 5th, 2026"), read_date("2026-01-05"), read_date("5/1/2026")
-    (datetime.date(2026, 1, 5), datetime.date(2026, 1, 5), datetime.date(2026, 1, 5), None)
-    """
-    found = [match for pattern in _DATES for match in pattern.finditer(text)]
-    if len(found) != 1:
-        return None
-    month = found[0]["m"]
-    number = int(month) if month.isdigit() else next(i for i, name in enumerate(MONTHS, 1) if name.lower().startswith(month[:3].lower()))
-    try:
-        return date(int(found[0]["y"]), number, int(found[0]["d"]))
-    except ValueError:  # 2026-02-31
-        return None
-
-
 def _set_unmet(given: str, expected: Any, ignore_case: bool) -> str:
     if not isinstance(expected, list):
         raise ValueError(f"expected a list to compare the answer with, got {expected!r}")
@@ -382,22 +336,6 @@ def _set_unmet(given: str, expected: Any, ignore_case: bool) -> str:
     if not missing and not wrong:
         return "" if len(found) == len(set(found)) else f"the answer {shown(given)} names an item twice"
     return f"the answer {shown(given)} lacks {missing} and has {wrong} too many" if wrong else f"the answer {shown(given)} lacks {missing}"
-
-
-def read_items(text: str) -> list[str]:
-    """The items of an answer.
-
-    >>> read_items("Ann, Bob and Cleo"), read_items('["a, b", "c"]'), read_items("Ann; Bob"), read_items(" ")
-    (['Ann', 'Bob', 'Cleo'], ['a, b', 'c'], ['Ann', 'Bob'], [])
-    """
-    try:
-        listed = json.loads(text)
-    except (ValueError, RecursionError):  # the second for an answer of some thousand brackets
-        listed = None
-    if isinstance(listed, list):
-        return [str(item) for item in listed]
-    separator = r"[;\n]" if re.search(r"[;\n]", text) else r",\s*and\s|,|\sand\s"
-    return [item.strip() for item in re.split(separator, text) if item.strip()]
 
 
 class InfeasibleCheck(Check):

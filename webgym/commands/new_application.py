@@ -78,8 +78,7 @@ def create(name: str, app: str, folder: Path) -> tuple[Path, list[str]]:
         raise UsageError(f"{folder} has {size >> 20} MiB, which each process would copy: run this in the application's own folder")
     loop_thread().run(_looked(look, folder.resolve()))
     file.write_text(_written(look), "utf-8")
-    if not look.at:
-        consent.remember(folder)
+    consent.remember(folder)
     return file, look.notes
 
 

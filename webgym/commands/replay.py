@@ -79,7 +79,7 @@ def find(address: str) -> Trajectory:
     path, mark, number = address.rpartition("#")
     if not mark:
         path, _, number = address.rpartition("/")
-    if not path or not (number.isascii() and number.isdigit()):
+    if not path or not (number.isascii() and number.isdigit() and len(number) < 16):
         raise UsageError(f"{address!r} names no episode: expected RUN/iter-000003/7 or FILE.jsonl#7, as `webgym view` shows them")
     try:
         if mark:

@@ -43,6 +43,15 @@ def origin(host: str) -> str:
     return origin_of(parts.scheme, parts.hostname, port)
 
 
+def port_of(text: str) -> int | None:
+    """The port that a text from outside names; None for what is none, in odd digits or in too many.
+
+    >>> port_of("8001"), port_of("8²"), port_of("99999999")
+    (8001, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None
+
+
 def origin_of(scheme: str, host: str, port: int | None = None) -> str:
     """The origin that these three make; the scheme of a WebSocket is that of the page's requests beside it."""
     scheme, host = SOCKETS.get(scheme, scheme), f"[{host}]" if ":" in host else host.lower()

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Literal
 
 from webgym.errors import SiteFault
-from webgym.sites.address import origin, origin_of
+from webgym.sites.address import origin, origin_of, port_of
 from webgym.sites.immutable import Immutables
 from webgym.sites.streams import Streams
 from webgym.sites.workers import HOOKS, asks_for_worker, plainly, with_hooks
@@ -230,9 +230,8 @@ class Episode:
 def _origin_of(scope: Scope) -> str:
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
     name, colon, port = host.rpartition(":")
-    if not colon or not port.isdigit():
-        name, port = host, ""
-    return origin_of(scope.get("scheme", "http"), name.strip("[]"), int(port) if port else None)
+    number = port_of(port) if colon else None
+    return origin_of(scope.get("scheme", "http"), (host if number is None else name).strip("[]"), number)
 
 
 async def _refuse(scope: Scope, send: Any) -> None:

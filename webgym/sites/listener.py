@@ -26,7 +26,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from webgym.errors import SiteFault
-from webgym.sites.address import SCHEMES, origin_of
+from webgym.sites.address import SCHEMES, origin_of, port_of
 from webgym.sites.certificates import Certificate
 from webgym.sites.episode import BLANK, Episode, reply
 from webgym.sites.gate import Gate, address
@@ -147,7 +147,7 @@ class Listener:
         if self.episode is None or self._gate is not None:
             self.refused.set()
             return ""
-        schemes = ("https", "http") if authority.rpartition(":")[2].isdigit() else ()
+        schemes = () if port_of(authority.rpartition(":")[2]) is None else ("https", "http")
         found = (_origin(scheme, authority) for scheme in schemes)
         return next((one for one in found if self.episode is not None and self.episode.serves(one)), "")
 
@@ -275,4 +275,5 @@ def _origin(scheme: str, authority: str) -> str:
     name, colon, port = authority.rpartition(":")
     if not colon or port.endswith("]"):
         name, port = authority, str(SCHEMES.get(scheme, 0))
-    return origin_of(scheme, name.strip("[]"), int(port)) if scheme in SCHEMES and name and port.isdigit() else ""
+    number = port_of(port)
+    return origin_of(scheme, name.strip("[]"), number) if scheme in SCHEMES and name and number is not None else ""

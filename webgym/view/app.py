@@ -121,7 +121,7 @@ def _episodes(run: Run, request: Request) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _text(run: Run, request: Request) -> Response:

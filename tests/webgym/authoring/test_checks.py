@@ -1,11 +1,13 @@
 """Checks that are written down: what they accept, and the words with which they do not."""
 
+import unicodedata
 from datetime import date
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from webgym.authoring.checks import AnswerCheck, AnyCheck, probe, read_date, read_items, read_number
+from webgym.authoring.answers import composed, read_date, read_items, read_number
+from webgym.authoring.checks import AnswerCheck, AnyCheck, probe
 from webgym.authoring.placeholders import fill, names_in
 from webgym.task import Evidence
 from webgym.types import Node
@@ -268,3 +270,19 @@ def test_an_answer_from_elsewhere_does_not_count():
         assert found == words
     assert Evidence(0, "u", pages=pages).showed("no 17") and Evidence(0, "u", pages=pages).showed(" Keys \n Bob's")
     assert not Evidence(0, "u", pages=()).showed("x") and Evidence(0, "u", pages=()).showed("")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", "Zoe\u0308", "한국", "q\u0307\u0323", "\u0301alone", "a\u0316\u0301" * 40, "e" + "\u0316\u0301" * 14]
+)
+def test_words_are_compared_as_they_are_seen(text):
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+def test_an_answer_of_endless_marks_is_read_in_pieces(monkeypatch):
+    """To put the marks of one letter in order takes the square of their number: 40,000 of them held a step up for seconds."""
+    whole, pieces = unicodedata.normalize, []
+    monkeypatch.setattr(unicodedata, "normalize", lambda form, text: pieces.append(text) or whole(form, text))
+    marks = "e" + "\u0301\u0316" * 20_000
+    assert unmet({"answer": {"exact": "{name}"}}, ended="stop", answer=marks).endswith("expected 'Ann'")
+    assert max(map(len, pieces)) <= 32 and "".join(pieces).startswith(marks)

@@ -22,6 +22,7 @@ from webgym.authoring.suites.suite import Found, Settings, name_of
 from webgym.backends.browsergym import SCHEME
 from webgym.backends.browsergym.place import PROBE, WORKER, Place
 from webgym.errors import TaskFileError
+from webgym.sites.apps.secrets import public
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Start, Task, Verdict
 
 TITLE: str = "BrowserGym's benchmarks"
@@ -49,10 +50,8 @@ def _names(folder: Path, command: tuple[str, ...], settings: Settings) -> list[s
     if kept.is_file():
         return kept.read_text("utf-8").split()
     try:
-        asked = json.dumps({"ask": "list"}) + "\n"
-        done = subprocess.run(
-            [*command, str(WORKER)], input=asked, capture_output=True, text=True, timeout=LIST_S, env={**os.environ, **settings.sites}
-        )
+        asked, variables = json.dumps({"ask": "list"}) + "\n", {**public(os.environ), **settings.sites}
+        done = subprocess.run([*command, str(WORKER)], input=asked, capture_output=True, text=True, timeout=LIST_S, env=variables)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TaskFileError(f"BrowserGym could not be asked for its tasks: {error}; say its Python with `serve: [PATH]`") from error
     try:

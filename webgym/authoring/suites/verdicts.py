@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
-from webgym.authoring.checks import read_date, read_number, shown, squash
+from webgym.authoring.answers import read_date, read_number, squash
+from webgym.authoring.checks import shown
 from webgym.sites.apps.requests import Request
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Verdict
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from webgym import types as t
-from webgym.authoring.checks import Entry, exactly_one, squash
+from webgym.authoring.answers import squash
+from webgym.authoring.checks import Entry, exactly_one
 from webgym.authoring.placeholders import fill_text
 from webgym.authoring.task_file.parameters import Parameter, read_goal
 from webgym.task import OracleEnded
