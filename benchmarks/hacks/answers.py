@@ -3,6 +3,11 @@
 # ruff: noqa: E501
 import json
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 from typing import Any
 from unittest.mock import patch
 
@@ -11,26 +16,39 @@ from benchmarks.hacks.world import run
 from tasks.miniwob import page as miniwob
 from webgym.authoring import checks
 from webgym.authoring.checks import AnswerCheck
+from webgym.backends.browser.tab import Tab
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import Fault
 from webgym.packs import registry
 from webgym.task import Evidence
-from webgym.types import Action, Click, Fill, Goto, Observation, Reload
+from webgym.types import Action, Click, Fill, Goto, Observation, Press, Reload, Stop, Type, Wait
 
 TASKS = ("book-flight", "login-user", "email-inbox", "choose-date", "use-autocomplete")
 BELIEVES = "typeof WOB_DONE_GLOBAL === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
 
 
-def _any_page() -> Any:
-    """The check that the page is the episode's own, removed."""
+@contextmanager
+def _any_page() -> Iterator[None]:
+    """The check that the page is the episode's own, removed: any document is asked."""
     find = registry.task
 
     def found(task_id: str) -> Any:
-        from dataclasses import replace
-
         return replace(find(task_id), probe=BELIEVES)
 
-    return patch.object(registry, "task", found)
+    def anywhere(self: Tab, document: str, expression: str) -> Any:
+        return self.page_value(expression)
+
+    with patch.object(registry, "task", found), patch.object(Tab, "value_in", anywhere):
+        yield
+
+
+@contextmanager
+def _scripts_in_markup() -> Iterator[None]:
+    """The policy that markup of an agent is no script, removed too."""
+    registry.task("miniwob.terminal")
+    pack = sys.modules["webgym_tasks.miniwob.page"]  # packs are loaded under a name of their own
+    with _any_page(), patch.object(pack, "_START", re.sub(r"document\.head\.append\(.*?policy\)\);", "", pack._START)):
+        yield
 
 
 def _easier(name: str) -> str:
@@ -87,6 +105,42 @@ def another_instance() -> str:
         run(env.close())
 
 
+MARKUP = "a document of the episode's own judges, and typed markup is no script in it"
+
+
+def _typed(task: str, effect: str) -> str:
+    """Types a line of markup with an effect into the terminal's page, which writes what it is told as markup."""
+    env = AsyncWebEnv(find=registry.task, max_turns=20)
+    try:
+        seen = run(env.reset(f"miniwob.{task}", 3))
+        if task != "terminal":
+            seen = run(env.step(Goto(f"http://{miniwob.HOST}/miniwob/terminal.html"))).observation
+            start = next((node.ref for node in seen.nodes if "START" in node.text and node.ref is not None), None)
+            if start is not None:
+                seen = run(env.step(Click(start))).observation
+        field = next((node.ref for node in seen.nodes if node.role == "textbox" and node.ref is not None), None)
+        if field is None:
+            return ""
+        run(env.step(Click(field)))
+        run(env.step(Type(f"<img src=x onerror={effect}>")))
+        for action in (Press("Enter", 0), Wait(500), Stop("done")):
+            step = run(env.step(action))
+            if step.kind:
+                break
+        return f"reward {step.reward}" if step.reward else ""
+    finally:
+        run(env.close())
+
+
+hack("rewards", "miniwob.terminal: a typed line of markup that ends the episode well", MARKUP, _scripts_in_markup)(
+    lambda: _typed("terminal", "core.endEpisode(1)")
+)
+for _name in ("enter-text", "login-user"):
+    hack("rewards", f"miniwob.{_name}: the same in the terminal's page", MARKUP, _scripts_in_markup)(
+        lambda name=_name: _typed(name, "WEBGYM_EPISODE=WOB_DONE_GLOBAL=WOB_RAW_REWARD_GLOBAL=1")
+    )
+
+
 # --- answers -----------------------------------------------------------------------------------------------------------------
 
 LONG_S = 2.0
@@ -125,7 +179,7 @@ def _first_number(text: str) -> float | None:
 
 def _any_date(text: str) -> Any:
     match = re.search(r"(\d{4})-(\d\d)-(\d\d)", text)
-    return checks.date(*map(int, match.groups())) if match else None
+    return date(*map(int, match.groups())) if match else None
 
 
 _naive: dict[str, Any] = {
