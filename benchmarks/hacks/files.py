@@ -17,10 +17,11 @@ from benchmarks.hacks.matrix import hack, without
 from trainers.runs import checkpoint
 from trainers.runs import run_folder as run_folder_module
 from trainers.samplers import settings
-from webgym.authoring import task_file
+from webgym.authoring import consent, task_file
 from webgym.authoring.task_file import source
 from webgym.errors import CheckpointError, TaskFileError, UsageError
 from webgym.record import episodes, layout, lines, store, whole
+from webgym.sites.apps import pool
 from webgym.sites.static import StaticSite
 from webgym.view import app, runs
 
@@ -446,3 +447,43 @@ def password() -> str:
             run_folder_module.RunFolder.create("archer", {"algo": "archer", "sampler": sampler}, 0, parent=Path(top), name="run").close()
         found = [path.name for path in Path(top).rglob("*") if path.is_file() and CANARY in path.read_text("utf-8", "replace")]
         return f"the password is in {', '.join(sorted(found))}" if found else ""
+
+
+@hack(
+    "secrets", "a provider's key, in the environment of an application's process", "processes get the variables that are no secrets",
+    without((pool, "public", dict)), quick=True,
+)  # fmt: skip
+def inherited() -> str:
+    """An application that prints its environment, from which a page could serve it."""
+    names = ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "HF_TOKEN", "DATABASE_URL")
+    values = {name: f"postgres://me:{CANARY}@db/x" if name.endswith("URL") else CANARY for name in names}
+    with patch.dict(os.environ, values):
+        command = pool.Command(["env"], None, [], None, {}, "/")
+        shown = command.variables(1, Path("/nowhere"), Path("/nowhere/clock"))
+    return ", ".join(name for name, value in shown.items() if CANARY in value)
+
+
+RUNS = {
+    "a command": "serve: [python, app.py]",
+    "a request to a service of this machine, between episodes": 'at: "http://127.0.0.1:9"\n  reset: [{post: /delete-all}]',
+    "a query of a file": 'at: "http://127.0.0.1:9"\n  state: {rows: {sqlite: /etc/passwd, query: "select 1"}}',
+}
+
+
+@hack(
+    "task files",
+    f"a file that nobody trusts, with {', '.join(RUNS)}",
+    "what a file runs is asked for first",
+    without((consent, "fingerprint", lambda folder: "known"), (consent, "_known", lambda: {"known": ""})),
+    quick=True,
+)
+def untrusted() -> str:
+    """Loads each."""
+    found = []
+    for words, site in RUNS.items():
+        with folder() as pack, suppress(TaskFileError, UsageError):
+            (pack / "app.py").write_text("")
+            name = f"hacks-{next(_numbers)}"
+            (pack / "tasks.yaml").write_text(f"pack: {name}\nsite:\n  url: http://{name}.localhost/\n  {site}\n{TASK}")
+            found += [words] if task_file.read(pack / "tasks.yaml") else []
+    return "; ".join(found)
