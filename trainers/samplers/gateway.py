@@ -50,6 +50,12 @@ class Answer(_Message):
     version: int
 
 
+async def _gone(request: Request) -> None:
+    """Return when nobody waits for the answer any more."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 class Gateway(Sampler):
     """The sampler `inner`, which it closes with itself, and a server at `listen` (HOST:PORT) through which others use it.
 
@@ -103,8 +109,14 @@ class Gateway(Sampler):
         if question.version != self.version:
             return wire.said(409, f"the weights are of version {self.version} now, version {question.version} was asked for")
         try:
-            waiting = self.submit(question.prompt_ids, question.seed, question.sampling, question.key)
-            drawn = await asyncio.wrap_future(waiting)
+            asking = asyncio.wrap_future(self.submit(question.prompt_ids, question.seed, question.sampling, question.key))
+            gone = asyncio.ensure_future(_gone(request))
+            await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            if not asking.done():  # else it would go on while the weights change, for nobody
+                asking.cancel()
+                return wire.said(400, "the request was cut off")
+            drawn = asking.result()
         except Fault as fault:
             return wire.said(503, str(fault))
         except WebGymError as error:

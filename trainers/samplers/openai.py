@@ -105,7 +105,8 @@ class OpenAISampler(Sampler):
             raise ConfigError("sampler.base_url has no effect with sampler.servers: leave one of the two out")
         found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
         if len(found) > 1:  # another server answers sooner than one that is asked again and again
-            patience = replace(patience, tries=1, timeout_s=min(patience.timeout_s, SEVERAL_S))
+            patience = replace(patience, tries=1)
+        of_completions = replace(patience, timeout_s=min(patience.timeout_s, SEVERAL_S)) if len(found) > 1 else patience
         self.counters = Counters()
         self.context = context_of(model)
         self._config = config
@@ -114,7 +115,7 @@ class OpenAISampler(Sampler):
         self._ends = frozenset(end_ids(model, tokenizer))
         stops = {"stop_token_ids": sorted(self._ends)}  # a server knows those of its own model's generation_config only
         clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience, stops) for server in found]
-        self._replicas = Replicas(clients, self._transport, give_up_s=patience.give_up_s, check=self._check, prove=self._prove)
+        self._replicas = Replicas(clients, self._transport, patience=of_completions, check=self._check, prove=self._prove)
         self._plain = plain_copy(model).eval()  # what the servers should have: its weights are replaced each time
         self._adapted = sharing_copy(model) if has_lora(model) else None  # takes adapters that come by themselves
         self._tokenizer = tokenizer
@@ -216,7 +217,9 @@ class OpenAISampler(Sampler):
             return {}
         well = [replica for replica in self._replicas.replicas if replica.state == "well"]
         found = await asyncio.gather(*(self._probe(replica.client, published) for replica in well), return_exceptions=True)
-        for result in found:
+        for replica, result in zip(well, found, strict=True):
+            if isinstance(result, ConfigError) and await self._replicas.forgot(replica, published):
+                continue  # it was started anew, and has no weights to tell from the next ones
             if isinstance(result, BaseException) and (len(well) == 1 or not isinstance(result, PolicyFault)):
                 raise result
         return {replica: probe for replica, probe in zip(well, found, strict=True) if isinstance(probe, Probe)}

@@ -3,7 +3,8 @@
 A completion goes to the server that has read the longest part of its prompt, unless that one has far more to do than the least busy.
 A server that fails is asked no more; what it had is asked elsewhere. It is let in again once it has loaded the present weights and says
 their version, since one that was started anew holds old ones. Where servers say a version (`GET /weight_info`), every completion is
-confirmed afterwards: one that a server wrote before it was started anew is thrown away.
+confirmed afterwards: one that a server wrote after it was started anew is thrown away. Where they say none, so is one beside which a
+connection failed.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Literal
 
 from trainers.samplers.transport import Published, Transport
 from webgym.errors import ConfigError, Fault, PolicyFault, UsageError, WebGymError
-from webgym.policies.openai_client import OpenAIClient, Reply
+from webgym.policies.openai_client import OpenAIClient, Patience, Reply
 from webgym.types import Sampling
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ def blocks_of(prompt: Sequence[int], salt: str) -> list[bytes]:
 
 
 class Replicas:
-    """Servers that hold the same weights; for one event loop. `give_up_s` is the longest wait of a request while no server is well.
+    """Servers that hold the same weights; for one event loop. `patience` is that of a completion, and its `give_up_s` the longest wait of
+    one while no server is well.
 
     `check(reply, sampling, address)` raises UsageError for an answer that cannot be right, which ends the run. `prove(replica, published)`
     raises where a server that has just loaded weights does not have them; it is then left out.
@@ -90,13 +92,13 @@ class Replicas:
         clients: Sequence[OpenAIClient],
         transport: Transport,
         *,
-        give_up_s: float,
+        patience: Patience,
         check: Callable[[Reply, Sampling, str], None],
         prove: Callable[[Replica, Published], Awaitable[None]],
     ) -> None:
         self.replicas = [Replica(client) for client in clients]
         self.published: Published | None = None
-        self._transport, self._give_up_s, self._check, self._prove = transport, give_up_s, check, prove
+        self._transport, self._patience, self._check, self._prove = transport, patience, check, prove
         self._changed = asyncio.Event()
         self._recoveries: dict[Replica, asyncio.Task[None]] = {}
         self._settled = False
@@ -113,7 +115,7 @@ class Replicas:
     async def complete(self, prompt: tuple[int, ...], sampling: Sampling, seed: int) -> tuple[Reply, int]:
         """A completion and the version of the weights that wrote it. Raises UsageError, PolicyFault."""
         self.replicas[0].client.check_sampling(sampling)
-        until = time.monotonic() + self._give_up_s
+        until = time.monotonic() + self._patience.give_up_s
         while True:
             published = self.published
             assert published is not None, "no weights were published"
@@ -143,8 +145,9 @@ class Replicas:
         """The server's completion; None where it failed or holds other weights, so that another one must be asked."""
         replica.outstanding += 1
         replica.remember(blocks)
-        epoch, client = replica.epoch, replica.client
-        asking = asyncio.ensure_future(client.complete(published.model, prompt, sampling, seed, extra={"cache_salt": published.name}))
+        epoch, client, unreached = replica.epoch, replica.client, replica.client.unreached
+        salted = {"cache_salt": published.name}
+        asking = asyncio.ensure_future(client.complete(published.model, prompt, sampling, seed, extra=salted, patience=self._patience))
         broken = asyncio.ensure_future(replica.broken.wait())
         try:
             await asyncio.wait({asking, broken}, return_when=asyncio.FIRST_COMPLETED)
@@ -156,13 +159,17 @@ class Replicas:
                 replica.discarded += 1
                 self._lose(replica, f"{client.server.shown} holds other weights than version {published.version}")
                 return None
+            if client.unreached != unreached and not (self._transport.named or replica.says_version or published.assumed):
+                replica.discarded += 1
+                self._lose(replica, f"{client.server.shown} was not there for a while and does not say which weights it has now")
+                return None
         except PolicyFault as fault:
             if len(self.replicas) == 1:
                 raise
             self._lose(replica, str(fault))
             return None
         except ConfigError as error:  # with an adapter of its own for each version: a server started anew does not know the name
-            if not (self._transport.named and await self._forgot(replica, published)):
+            if not await self.forgot(replica, published):
                 raise
             self._lose(replica, str(error))
             return None
@@ -174,8 +181,10 @@ class Replicas:
         replica.completions += 1
         return reply
 
-    async def _forgot(self, replica: Replica, published: Published) -> bool:
-        """True if the server answers, and no longer knows the weights."""
+    async def forgot(self, replica: Replica, published: Published) -> bool:
+        """True for a server that no longer knows the name of these weights, as one that was started anew."""
+        if not self._transport.named:
+            return False
         with contextlib.suppress(WebGymError):
             return await self._transport.version(replica.client, published) != published.name
         return True

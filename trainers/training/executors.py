@@ -45,7 +45,7 @@ def _over_ray(config: TrainConfig, limits: Limits, on_nodes: NodeListener) -> No
         limits=limits,
         on_nodes=on_nodes,
     )
-    if executor.spread and not settings.gateway_url and settings.gateway.rpartition(":")[0] in wire.LOOPBACK:
+    if executor.spread and not settings.gateway_url and wire.host_of(settings.gateway) in wire.LOOPBACK:
         executor.close()
         raise ConfigError(
             f"the Ray cluster has other machines, whose collectors cannot reach a gateway at {settings.gateway}: set "

@@ -168,7 +168,7 @@ def place(listen: str, secret: str, what: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`. Raises ConfigError for another form, and for a host that others reach where there is no token."""
     _, colon, port = listen.rpartition(":")
     host = host_of(listen)
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise ConfigError(f"{what}: expected HOST:PORT such as 127.0.0.1:8400, got {listen!r}")
     if host not in LOOPBACK and not secret:
         raise ConfigError(f"{what}: {host} can be reached from elsewhere, so it needs a token: set {TOKEN}, the same on all machines")

@@ -163,6 +163,8 @@ class OpenAIClient:
         self._http: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sent = 0
+        self.unreached = 0
+        """Tries of requests whose connection failed: between them the server may have been started anew."""
 
     async def __aenter__(self) -> "OpenAIClient":
         return self
@@ -221,13 +223,20 @@ class OpenAIClient:
             )
 
     async def complete(
-        self, model: str, prompt_ids: Sequence[int], sampling: Sampling, seed: int, *, extra: Mapping[str, Any] | None = None
+        self,
+        model: str,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        patience: Patience | None = None,
     ) -> Reply:
         """The continuation of a prompt of token ids; its ids and log-probabilities are always there. Raises UsageError, PolicyFault."""
         self.check_sampling(sampling)
         body = {"model": model, "prompt": list(prompt_ids), **_sampling(sampling, seed, True), "logprobs": 1, "return_token_ids": True}
         body |= self._extra
-        answer = await self._post("/completions", body, extra, Text)
+        answer = await self._post("/completions", body, extra, Text, patience)
         choice = answer.choices[0]
         given = choice.logprobs.token_logprobs if choice.logprobs else None
         if choice.token_ids is None or given is None:
@@ -302,9 +311,11 @@ class OpenAIClient:
 
     # --- requests ------------------------------------------------------------------------------------------------------------
 
-    async def _post(self, path: str, body: Mapping[str, Any], extra: Mapping[str, Any] | None, kind: type[A]) -> A:
+    async def _post(
+        self, path: str, body: Mapping[str, Any], extra: Mapping[str, Any] | None, kind: type[A], patience: Patience | None = None
+    ) -> A:
         merged = {name: value for name, value in {**body, **(extra or {})}.items() if value is not None}
-        return self._read(self._accepted(await self._answered("POST", path, merged), path), kind)
+        return self._read(self._accepted(await self._answered("POST", path, merged, patience), path), kind)
 
     async def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, patience: Patience | None = None) -> httpx2.Response:
         """The first answer that is no passing failure. Raises PolicyFault after the last try."""
@@ -321,6 +332,7 @@ class OpenAIClient:
             except TimeoutError:
                 failure = f"did not answer within {min(patience.timeout_s, left_s):g} s"
             except httpx2.RequestError as error:  # also an answer that is packed in another way than it says
+                self.unreached += 1
                 failure = f"cannot be reached ({type(error).__name__}: {str(error)[:200] or 'no further words'})"
             else:
                 if not _passing(response):

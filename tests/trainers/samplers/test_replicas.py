@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,34 @@ def test_servers_that_say_no_version_are_used_without(tmp_path: Path, expected: 
         assert drawn(sampler) == expected
 
 
+def test_one_server_that_says_no_version_is_loaded_again_after_its_connections_failed(
+    tmp_path: Path, expected: list[tuple]
+) -> None:
+    with generation_servers(1, says_version=False) as ((server, where),):
+        config = Config(base_url=where.url, model="m")
+        with OpenAISampler(config, chat_model(1), chat_tokenizer(), tmp_path, patience=replace(QUICK, tries=6)) as sampler:
+            sampler.set_weights(chat_model(1), 1)
+            assert drawn(sampler) == expected
+            loads = server.calls.count("/collective_rpc")
+            server.restart()
+            server.dies = 1  # as a connection of its that was under way
+            assert drawn(sampler) == expected, "what it wrote by the weights that it began with was thrown away"
+            assert server.calls.count("/collective_rpc") > loads
+            assert sampler._replicas.replicas[0].discarded > 0
+
+
+def test_an_adapter_is_published_to_a_server_that_was_started_anew_before(tmp_path: Path) -> None:
+    model = adapted()
+    with generation_servers(1) as ((server, where),):
+        config = Config(base_url=where.url, model="m", transport="adapter")
+        with OpenAISampler(config, model, chat_tokenizer(), tmp_path, patience=QUICK) as sampler:
+            sampler.set_weights(model, 1)
+            written = drawn(sampler)
+            server.restart()
+            sampler.set_weights(model, 2)
+            assert server.adapters == ["m-v2"] and [x[:2] for x in drawn(sampler)] == [x[:2] for x in written]
+
+
 def test_a_server_that_reads_other_token_ids_ends_the_run_in_one_sentence(tmp_path: Path) -> None:
     with pair(tmp_path) as (one, two, sampler):
         one.other_ids = two.other_ids = True
@@ -145,7 +174,7 @@ def test_what_cannot_work_is_said(tmp_path: Path) -> None:
         pass
     with pair(tmp_path) as (one, two, sampler):
         one.deaf = two.deaf = True
-        sampler._replicas._give_up_s = 1.0
+        sampler._replicas._patience = replace(QUICK, give_up_s=1.0)
         with pytest.raises(PolicyFault, match=r"no generation server holds the present weights: .*; http"):
             sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
 
@@ -156,7 +185,7 @@ def test_what_cannot_work_is_said(tmp_path: Path) -> None:
 def test_a_prompt_goes_where_its_beginning_was_read_until_that_server_has_far_more_to_do() -> None:
     async def routed() -> None:
         one, two = Replica(client=None), Replica(client=None)  # type: ignore[arg-type]
-        servers = Replicas([], None, give_up_s=1.0, check=None, prove=None)  # type: ignore[arg-type]
+        servers = Replicas([], None, patience=Patience(give_up_s=1.0), check=None, prove=None)  # type: ignore[arg-type]
         servers.replicas = [one, two]
         one.state = two.state = "well"
         first = list(range(100, 164))

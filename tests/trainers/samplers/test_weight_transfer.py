@@ -354,7 +354,7 @@ def test_a_lost_server_that_hangs_does_not_hold_up_the_next_version() -> None:
     async def proven(replica, published): ...
 
     async def scenario() -> list[tuple[str, int]]:
-        replicas = Replicas([Client("good"), Client("bad")], Hanging(), give_up_s=1.0, check=None, prove=proven)  # type: ignore
+        replicas = Replicas([Client("good"), Client("bad")], Hanging(), patience=Patience(give_up_s=1.0), check=None, prove=proven)  # type: ignore
         replicas.assume(Published(0, "", "m", assumed=True), replicas.replicas)
         replicas.published = Published(1, "", "m")
         replicas._lose(replicas.replicas[1], "it hangs")

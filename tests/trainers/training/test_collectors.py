@@ -3,6 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,9 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.reader import Reader, name_of
 from trainers.rollouts import remote_policy
 from trainers.rollouts.remote_policy import RemoteSampler
-from trainers.samplers.gateway import Gateway
+from trainers.samplers.gateway import Gateway, Question
 from trainers.samplers.local import LocalSampler
+from trainers.samplers.sampler import Generated
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.loop_thread import loop_thread
@@ -167,6 +171,28 @@ def test_a_gateway_gives_exact_completions_of_its_own_version_only(model: Path) 
             loop_thread().run(asked(3))
         with pytest.raises(UsageError, match="max_tokens"):
             loop_thread().run(asked(4, tokens=0))
+
+
+def test_a_completion_that_nobody_waits_for_any_more_is_cancelled(model: Path) -> None:
+    """Else it would go on while the weights change."""
+    source, asked, patience = PolicyModel.load(model), [], 20.0
+
+    class Endless(LocalSampler):
+        def submit(self, prompt_ids: Sequence[int], seed: int, sampling: Sampling, key: str = "") -> "Future[Generated]":
+            asked.append(Future())
+            return asked[-1]
+
+    with Gateway(Endless(source.model, source.tokenizer), source, "127.0.0.1:0", version=0) as gateway:
+        question = Question(prompt_ids=(5, 6), seed=3, sampling=Sampling(), key="", version=0).model_dump_json().encode()
+        with closing(HTTPConnection(gateway.url.partition("//")[2], timeout=patience)) as client:
+            client.request("POST", "/generate", question, {"content-type": "application/json"})
+            until = time.monotonic() + patience
+            while not asked and time.monotonic() < until:
+                time.sleep(0.01)
+            assert asked and not asked[0].cancelled()
+        while not asked[0].cancelled() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert asked[0].cancelled()
 
 
 def test_what_cannot_work_is_said_before_the_run(model: Path) -> None:
