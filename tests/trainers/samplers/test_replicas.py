@@ -132,9 +132,7 @@ def test_servers_that_say_no_version_are_used_without(tmp_path: Path, expected: 
         assert drawn(sampler) == expected
 
 
-def test_one_server_that_says_no_version_is_loaded_again_after_its_connections_failed(
-    tmp_path: Path, expected: list[tuple]
-) -> None:
+def test_one_server_that_says_no_version_is_loaded_again_after_its_connections_failed(tmp_path: Path, expected: list[tuple]) -> None:
     with generation_servers(1, says_version=False) as ((server, where),):
         config = Config(base_url=where.url, model="m")
         with OpenAISampler(config, chat_model(1), chat_tokenizer(), tmp_path, patience=replace(QUICK, tries=6)) as sampler:
