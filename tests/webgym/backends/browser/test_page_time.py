@@ -163,6 +163,15 @@ IN_THE_TURN = {
         "<script>act = async () => { const d = await navigator.storage.getDirectory(); await d.getFileHandle('f', {create: true}); "
         "for await (const n of d.keys()) say(n) }</script>"
     ),
+    "a folder that is listed with its files": (
+        "<script>act = async () => { const d = await navigator.storage.getDirectory(); for (const n of ['g', 'h']) "
+        "await d.getFileHandle(n, {create: true}); for await (const [n, f] of d) say(n + (await f.getFile()).size); "
+        "say(d.entries === d[Symbol.asyncIterator]) }</script>"
+    ),
+    "a blob that is streamed": (
+        "<script>act = async () => { let n = 0; for await (const part of new Blob(['x'.repeat(300000)]).stream()) n += part.length; "
+        "say(n); const read = new Blob([]).stream().getReader(); say((await read.read()).done) }</script>"
+    ),
     "a worklet": (
         "<script>act = async () => { const c = new OfflineAudioContext(1, 9, 44100); "
         "await c.audioWorklet.addModule(URL.createObjectURL(new Blob(['1'], {type: 'text/javascript'}))); say('there') }</script>"

@@ -79,6 +79,27 @@
   });
   for (const [owner, names] of Object.entries(METHODS)) for (const name of names) kit.wrap(globalThis[owner]?.prototype, name, kept);
   kit.wrap(globalThis, "createImageBitmap", kept);
+  // Each step through a folder asks anew. What steps has a prototype that no name leads to.
+  const Folder = globalThis.FileSystemDirectoryHandle?.prototype, steps = new WeakSet();
+  const stepped = (native) => function (...given) {
+    const walk = native.apply(this, given), proto = Object.getPrototypeOf(walk);
+    if (!steps.has(proto)) { steps.add(proto); kit.wrap(proto, "next", kept); }
+    return walk;
+  };
+  for (const name of ["keys", "values", "entries"]) kit.wrap(Folder, name, stepped);
+  if (Folder) kit.wrap(Folder, Symbol.asyncIterator, () => Folder.entries);
+  // The parts of a blob come from outside one by one.
+  const PART = 65536, { slice, arrayBuffer } = globalThis.Blob.prototype, Bytes = Uint8Array;
+  kit.wrap(globalThis.Blob.prototype, "stream", () => function stream() {
+    const size = this.size;
+    let at = 0;
+    const pull = async (sink) => {
+      sink.enqueue(new Bytes(await kit.apply(arrayBuffer, kit.apply(slice, this, [at, at + PART]), [])));
+      at += PART;
+      if (at >= size) sink.close();
+    };
+    return new ReadableStream({ type: "bytes", pull, start: (sink) => { if (!size) sink.close(); } });
+  });
   for (const name of ["compile", "instantiate"]) kit.wrap(globalThis.WebAssembly, name, kept);
   // Until the answer of a site is there, the browser's own waiting for it holds the time.
   const streamed = (native) => function (source, ...given) {
