@@ -1,4 +1,7 @@
-"""Every task of every pack, found by discovery: its oracle earns 1, and whoever wants the reward without the work does not."""
+"""Every task of every pack, found by discovery: its oracle earns 1, and whoever wants the reward without the work does not.
+
+One seed each, of the first split and of the second in turn; `make trust` plays 20 of all splits.
+"""
 
 import pytest
 
@@ -21,7 +24,8 @@ def arena():
 def problems(task_id, arena, adversaries, oracle=False):
     if reason := applications.missing(task_id):
         pytest.skip(reason)
-    return trust.audit(task_id, arena, SEEDS, adversaries, oracle=oracle).problems
+    seed = SEEDS[TASKS.index(task_id) % len(SEEDS)]
+    return trust.audit(task_id, arena, [seed], adversaries, oracle=oracle).problems
 
 
 @pytest.mark.parametrize("task_id", [pytest.param(x, marks=pytest.mark.slow) if x == LONG else x for x in TASKS])
@@ -31,7 +35,7 @@ def test_the_oracle_earns_one_and_doing_nothing_nothing(arena, task_id):
     assert problems(task_id, arena, (idle,), oracle=task.oracle is not None) == ()
 
 
-@pytest.mark.parametrize("task_id", [x for x in TASKS[::8] if x != LONG])
+@pytest.mark.parametrize("task_id", [x for x in TASKS[::9] if x != LONG])
 def test_saying_so_earns_nothing(arena, task_id):
     """The oracle plays too, since it says where giving up is right."""
     assert problems(task_id, arena, AT_ONCE, oracle=registry.task(task_id).oracle is not None) == ()

@@ -355,7 +355,11 @@ def test_solves_a_bandit(name: str, tmp_path) -> None:
     assert bandit_solved(name, tmp_path) > 0.9
 
 
-@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x == "archer_q" else x for x in ALL])
+LONG = {"archer_q", "filtered_bc", "q_learning", "digirl", "dapo", "dr_grpo", "grpo_published", "gspo", "vine"}
+"""Algorithms that take long, or are near relatives of one that does not; each of them solves the bandit."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in LONG else x for x in ALL])
 def test_solves_a_two_step_credit_problem(name: str, tmp_path) -> None:
     chooser = train(name, two_steps, 60, tmp_path)
     assert chooser.solved((FIRST,), 1) > 0.9 and chooser.solved((GOOD,), 2) > 0.9

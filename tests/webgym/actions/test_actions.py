@@ -117,7 +117,7 @@ def test_reasoning_before_an_action_changes_nothing(dialect: str, action: Action
 def test_the_strategy_covers_every_action() -> None:
     kinds = set()
 
-    @settings(max_examples=3000, deadline=None, database=None)
+    @settings(max_examples=1000, deadline=None, database=None)
     @given(actions)
     def look(action: Action) -> None:
         kinds.add(type(action))
