@@ -29,6 +29,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TARGETS: Mapping[str, Sequence[str]] = {
+    "webgym/authoring/answers.py": ("tests/webgym/authoring/test_checks.py", "tests/webgym/authoring"),
     "webgym/authoring/checks.py": ("tests/webgym/authoring/test_checks.py", "tests/webgym/authoring"),
     "tasks/miniwob/checks.py": ("tests/tasks/miniwob",),
     "trainers/credit/credit.py": ("tests/trainers/credit/test_credit.py", "tests/trainers/credit", "tests/trainers/algorithms"),
