@@ -34,8 +34,8 @@ def no_changeover(silent: bool = False) -> Iterator[None]:
         if silent:
             await self._silence(tab)
 
-    async def arrive(self: Any, tab: Any, url: str, hosts: Any, asked: str) -> Any:
-        return await tab.page_value(asked)
+    async def arrive(self: Any, tab: Any, url: str, hosts: Any) -> None:
+        return
 
     async def undisturbed(self: Any, work: Any) -> None:
         await work
