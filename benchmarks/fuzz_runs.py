@@ -11,6 +11,7 @@ import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def spoiled(seeds: Sequence[str], rng: random.Random) -> str:
         if not places:
             break
         inside, key = rng.choice(places)
-        inside[key] = rng.choice(VALUES)
+        inside[key] = deepcopy(rng.choice(VALUES))  # a list among them may be spoiled next
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=rng.random() < 0.5)
     deep = rng.choice((60, 900, 5000))
     text = text.replace(f'"{DEEP}"', "[" * deep + "]" * deep)
