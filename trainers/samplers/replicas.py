@@ -159,14 +159,15 @@ class Replicas:
                 replica.discarded += 1
                 self._lose(replica, f"{client.server.shown} holds other weights than version {published.version}")
                 return None
-            if client.unreached != unreached and not (self._transport.named or replica.says_version or published.assumed):
+            if client.unreached != unreached and self._silent(replica, published):
                 replica.discarded += 1
                 self._lose(replica, f"{client.server.shown} was not there for a while and does not say which weights it has now")
                 return None
         except PolicyFault as fault:
+            if len(self.replicas) > 1 or (client.unreached != unreached and self._silent(replica, published)):
+                self._lose(replica, str(fault))
             if len(self.replicas) == 1:
                 raise
-            self._lose(replica, str(fault))
             return None
         except ConfigError as error:  # with an adapter of its own for each version: a server started anew does not know the name
             if not await self.forgot(replica, published):
@@ -180,6 +181,10 @@ class Replicas:
             await asyncio.gather(asking, broken, return_exceptions=True)
         replica.completions += 1
         return reply
+
+    def _silent(self, replica: Replica, published: Published) -> bool:
+        """True for a server that does not say which of our weights it has."""
+        return not (self._transport.named or replica.says_version or published.assumed)
 
     async def forgot(self, replica: Replica, published: Published) -> bool:
         """True for a server that no longer knows the name of these weights, as one that was started anew."""

@@ -135,7 +135,7 @@ def test_servers_that_say_no_version_are_used_without(tmp_path: Path, expected: 
 def test_one_server_that_says_no_version_is_loaded_again_after_its_connections_failed(tmp_path: Path, expected: list[tuple]) -> None:
     with generation_servers(1, says_version=False) as ((server, where),):
         config = Config(base_url=where.url, model="m")
-        with OpenAISampler(config, chat_model(1), chat_tokenizer(), tmp_path, patience=replace(QUICK, tries=6)) as sampler:
+        with OpenAISampler(config, chat_model(1), chat_tokenizer(), tmp_path, patience=replace(QUICK, tries=6, base_s=0.01)) as sampler:
             sampler.set_weights(chat_model(1), 1)
             assert drawn(sampler) == expected
             loads = server.calls.count("/collective_rpc")
@@ -144,6 +144,11 @@ def test_one_server_that_says_no_version_is_loaded_again_after_its_connections_f
             assert drawn(sampler) == expected, "what it wrote by the weights that it began with was thrown away"
             assert server.calls.count("/collective_rpc") > loads
             assert sampler._replicas.replicas[0].discarded > 0
+            loads, server.dies = server.calls.count("/collective_rpc"), 6  # as often as it is asked
+            with pytest.raises(PolicyFault, match="cannot be reached"):
+                sampler.submit(PROMPTS[0], 0, SAMPLING).result(60)
+            server.restart()
+            assert drawn(sampler) == expected and server.calls.count("/collective_rpc") > loads
 
 
 def test_an_adapter_is_published_to_a_server_that_was_started_anew_before(tmp_path: Path) -> None:
