@@ -41,11 +41,14 @@ class Exchange(Protocol):
 
 @dataclass(eq=False)
 class Parcel:
-    """Next piece that one exchange says: `amount` is how much of it a page counts (hooks/streams.js)."""
+    """Next piece that one exchange says: `amount` is how much of it a page counts (hooks/streams.js). One that `opens` is the first of a
+    WebSocket.
+    """
 
     exchange: Exchange
     sends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     amount: int = 0
+    opens: bool = False
 
 
 class Late:
@@ -73,6 +76,7 @@ class Streams:
         self.found: set[str] = set()  # the addresses of those that were found to be answered late
         self._held: list[Parcel] = []
         self._leaving: list[Parcel] = []  # what was taken and is not delivered yet
+        self._opened: list[Exchange] = []  # those that a piece was held of
         self._left = asyncio.Event()
         self._since = time.monotonic()  # when this wait began
         self._held_up: Counter[str] = Counter()  # in this wait, for how many ticks requests for each address were open
@@ -125,7 +129,9 @@ class Streams:
         if not self.live or not (self.holding or mine or self.is_stream(exchange)):
             return await send()
         if not self._held or self._held[-1].exchange is not exchange:
-            self._held.append(Parcel(exchange))
+            self._held.append(Parcel(exchange, opens=exchange.kind == "websocket" and exchange not in self._opened))
+            if self._held[-1].opens:
+                self._opened.append(exchange)
         self._held[-1].sends.append(send)
         self._held[-1].amount += amount
 

@@ -5,6 +5,7 @@ The same pieces, and the same words between them, make the same page, however fa
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -14,9 +15,12 @@ PIECES_MS = (1.0, 49.0, 150.0)  # and what is left: replies to what an action se
 REPLY_MS = 1.0  # of time that a reply gets which comes at the end of a turn
 REPLIES = 4  # at the end of a turn, that are waited for
 MOMENT_S = 0.002  # real time in which bytes reach a page at best
-ARRIVES_TICKS = 100  # that a page which counts them is waited for at most
-ARRIVES_S = 0.02  # real time in which bytes reach what does not count them: a worker
-TAKEN_TICKS = 20  # that a site may take to hear what the page sent
+ARRIVES_TICKS = 300  # that a page which counts them is waited for at most
+OPENS_TICKS = 10  # the same for the opening of a WebSocket, which a page hears of when its time passes
+ARRIVES_S = 0.02  # real time in which bytes reach what does not count them, a worker; longer where a question to the page takes long
+TRIPS = 2.0  # times a question to the page, that such bytes may take
+TAKEN_TICKS = 100  # that a site may take to hear what the page sent, on a busy machine
+AGAIN_TICKS = 20  # the same for an address of which something was not heard: the browser holds it back, or answers it itself
 MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 
 
@@ -36,11 +40,14 @@ class Flow:
         self._page = page
         self._sent: dict[str, int] = {}  # by the page so far, by address
         self._heard: dict[str, int] = {}  # by sites
+        self._unheard: set[str] = set()  # addresses of which something did not reach a site
+        self._trip_s = 0.0  # of the last question to the page
         self.runs = False
 
     def forget(self) -> None:
         """Say that the document is another one now, which has sent nothing yet."""
         self._sent = {}
+        self._unheard.clear()
 
     async def run(self, streams: Streams, budget_ms: float) -> None:
         """Let time pass in pieces, with what is held handed on before each of them."""
@@ -83,13 +90,19 @@ class Flow:
 
     async def _catch_up(self, streams: Streams) -> None:
         """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
+        begun = time.monotonic()
         told: dict[str, tuple[int, int]] = await self._page.ask("webgym.sent()")
+        self._trip_s = time.monotonic() - begun
         sent = {url: amount for url, (amount, _) in told.items()}
         on_the_way = {url: sent[url] - self._sent.get(url, 0) for url, (_, unanswered) in told.items() if unanswered}
-        for _ in range(TAKEN_TICKS):
-            if all(streams.heard[url] - self._heard.get(url, 0) >= amount for url, amount in on_the_way.items()):
+        missing: set[str] = set()
+        for tick in range(TAKEN_TICKS):
+            missing = {url for url, amount in on_the_way.items() if streams.heard[url] - self._heard.get(url, 0) < amount}
+            if not missing or (tick >= AGAIN_TICKS and missing <= self._unheard):
                 break
             await asyncio.sleep(TICK_S)
+        else:
+            self._unheard |= missing
         self._sent, self._heard = sent, dict(streams.heard)
         await streams.calm()
 
@@ -104,11 +117,15 @@ class Flow:
                 f"(webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount}), webgym.due())"
             )
             await streams.deliver(parcel)
-            await (self._arrived() if counted else asyncio.sleep(ARRIVES_S))
+            await (
+                self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
+                if counted
+                else asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
+            )
 
-    async def _arrived(self) -> None:
+    async def _arrived(self, ticks: int) -> None:
         """Wait until the page has heard what was handed on: an answer that comes while time passes moves that by 10 ms."""
-        for tick in range(ARRIVES_TICKS):
+        for tick in range(ticks):
             await asyncio.sleep(TICK_S if tick else MOMENT_S)
             if not await self._page.ask("webgym.due()"):
                 break
