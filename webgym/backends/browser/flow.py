@@ -117,11 +117,10 @@ class Flow:
                 f"(webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount}), webgym.due())"
             )
             await streams.deliver(parcel)
-            await (
-                self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
-                if counted
-                else asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
-            )
+            if counted:
+                await self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
+            else:
+                await asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
 
     async def _arrived(self, ticks: int) -> None:
         """Wait until the page has heard what was handed on: an answer that comes while time passes moves that by 10 ms."""
