@@ -3,23 +3,30 @@
   // Transitions that change colours and the like change nothing that is read.
   const PAINT = /color|^background|^border-.*(radius|image)|^outline|shadow|^text-decoration|^fill|^stroke|filter|^cursor|^border-(top|right|bottom|left)-color/;
   const WAITING = ["transitionend", "transitionstart", "animationend", "animationstart", "animationiteration", "scroll", "scrollend", "close", "begin", "end", "repeat"].map((type) => `[on${type}]`).join();
-  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8, CUT = 32;          // what a document waits for, as bits (drawing.js)
+  const FRAMES = 1, TRANSITIONS = 2, SMOOTH = 4, ONCE = 8, CUT = 32, MOVING = 64;  // what a document waits for, as bits (drawing.js)
   const windows = () => {
     const found = [globalThis];
     for (let i = 0; i < found.length; i++)
       for (const frame of found[i].document.querySelectorAll("iframe,frame")) { try { if (frame.contentDocument) found.push(frame.contentWindow); } catch { /* another origin */ } }
     return found;
   };
-  const rootsOf = (root, deep) => {
+  const rootsOf = (root) => {
     const found = [root];
-    if (deep) for (const el of root.querySelectorAll("*")) if (el.shadowRoot) found.push(...rootsOf(el.shadowRoot, true));
+    for (const el of root.querySelectorAll("*")) { const inner = webgym.rootIn(el); if (inner) found.push(...rootsOf(inner)); }
     return found;
   };
-  // Milliseconds until an animation is over, 0 for one that is over or never will be, or that changes nothing.
+  // Whether the frames of an animation differ in what is read. A thing that turns, or changes colours only, is a sign of waiting.
+  const UNREAD = new RegExp(`${PAINT.source}|^(offset|computedOffset|easing|composite|rotate)$`, "i");
+  const shows = (animation) => {
+    const unread = ([name, value]) => UNREAD.test(name) || (name === "transform" && /^(none|(rotate\w*\([^)]*\)\s*)+)$/.test(value));
+    return animation.effect.getKeyframes().some((frame) => !Object.entries(frame).every(unread));
+  };
+  // Milliseconds until an animation is over, 0 for one that is over or changes nothing, Infinity for one that never will be.
   const leftOf = (animation, all) => {
     if (animation.playState !== "running" || (animation.transitionProperty && !all && PAINT.test(animation.transitionProperty))) return 0;
     const { endTime } = animation.effect?.getComputedTiming() ?? {}, rate = animation.playbackRate;
-    if (!Number.isFinite(endTime) || rate === 0 || (animation.timeline && !(animation.timeline instanceof DocumentTimeline) && animation.timeline.constructor.name !== "DocumentTimeline")) return 0;
+    if (endTime === undefined || rate === 0 || (animation.timeline && !(animation.timeline instanceof DocumentTimeline) && animation.timeline.constructor.name !== "DocumentTimeline")) return 0;
+    if (endTime === Infinity && rate > 0) return shows(animation) ? Infinity : 0;
     const at = Number(animation.currentTime ?? 0);
     return Math.max(0, (rate > 0 ? endTime - at : at) / Math.abs(rate));
   };
@@ -55,12 +62,13 @@
     if (!seen.has(document) && document.querySelector("[autofocus]")) { seen.add(document); return ONCE; }
     return Number(document.querySelector(WAITING) !== null || [...document.querySelectorAll("[loading=lazy]")].some((el) => el.complete !== true));
   };
-  // The nearest end of what moves in any document of the page; with `finish`, all of it is ended at once, where no frame can be asked for.
+  // The nearest end of what moves in any document of the page, Infinity where nothing has an end, 0 where nothing moves. With `finish`, all
+  // of it is ended at once, where no frame can be asked for.
   const moving = (bits, finish) => {
     let nearest = 0;
     for (const { document } of windows()) {
       for (const left of declared(document).map(declaredLeft)) if (left && (!nearest || left < nearest)) nearest = left;
-      for (const root of rootsOf(document, bits & TRANSITIONS))
+      for (const root of rootsOf(document))
         for (const animation of root.getAnimations()) {
           const left = leftOf(animation, bits & TRANSITIONS);
           if (!left) continue;
@@ -70,17 +78,19 @@
     }
     return nearest;
   };
+  const finite = (left) => (left === Infinity ? 0 : left);
   const rendering = () => {
     let bits = 0;
     for (const window of windows()) bits |= uses(window) | waits(window);
-    return [bits, moving(bits, false)];
+    const nearest = moving(bits, false);
+    return [bits | (nearest && MOVING), finite(nearest)];
   };
   // For the time between two frames: the nearest end, and whether the next one comes soon, because something was scrolled since the last
   // question, or because the document hears of motion that is cut short, which a frame must see on its way.
   addEventListener("scroll", scrolling, true);
   let moved = 0;
   const progress = (bits, finish) => {
-    const nearest = moving(bits, finish), soon = scrolled || Boolean(bits & CUT && (nearest || moved));
+    const nearest = finite(moving(bits, finish)), soon = scrolled || Boolean(bits & CUT && (nearest || moved));
     scrolled = false;
     moved = nearest;
     return [nearest, soon];

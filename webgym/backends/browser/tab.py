@@ -36,7 +36,7 @@ ROUNDS = 20  # navigations that one settling follows: longer chains of redirects
 LOST_MS = 250.0  # for a frame that does not come
 CLOSED_S = 2.0  # until a page is known to be closed, after a command that says so
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
-FRAMES, SMOOTH, ONCE, STREAMS = 1, 4, 8, 16  # what a document waits for, as bits (rendering.js)
+FRAMES, SMOOTH, ONCE, STREAMS, MOVING = 1, 4, 8, 16, 64  # what a document waits for, as bits (rendering.js)
 FRAME_MS = 17.0  # from one frame to the next, in whole milliseconds
 BEGINNING = 2  # frames that smooth scrolling takes to begin: from the next one on it shows
 STEP_MS = 50.0  # between two frames while something is scrolled, or may be cut short
@@ -357,15 +357,15 @@ class Tab:
         value: Any = None
         for _ in range(READINGS):
             value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
-            kept = (self._uses | uses) & ~ONCE
-            fresh = uses & ~self._uses
-            wait = _whole(ends) if ends else left - LAST_MS if fresh & SMOOTH else FIRST_MS if fresh else 0.0
+            fresh, kept = uses & ~self._uses, (self._uses & ~MOVING | uses) & ~ONCE
+            wait = _whole(ends) if ends else left - LAST_MS if fresh & SMOOTH else FIRST_MS if fresh & ~MOVING else 0.0
             self._uses = kept
             if not wait or wait > left:
+                if fresh & MOVING:  # what takes longer begins now
+                    await self.frame()
                 break
             left -= wait
-            drawn = bool(ends) or bool(uses & ~STREAMS)
-            self._uses = kept | (FRAMES if drawn else 0)
+            self._uses = kept | (FRAMES if ends or uses & ~STREAMS else 0)
             await self._pass(wait + LAST_MS)
             if self._uses and not ends:  # the document is the same
                 self._uses = kept
