@@ -615,7 +615,7 @@ def evaluate(
     tasks: TasksOption = [],  # noqa: B006
     trust: TrustOption = [],  # noqa: B006
     split: Annotated[Split, typer.Option(help="Which seeds.")] = Split.test,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds per task.")] = 40,
+    seeds: Annotated[int, typer.Option(min=1, max=100_000, help="Seeds per task.")] = 40,
     greedy: Annotated[bool, typer.Option(help="Take the likeliest token instead of sampling.")] = False,
     temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is --greedy.")] = 1.0,
     grammar: Annotated[
@@ -639,6 +639,8 @@ def evaluate(
     from webgym.evaluation.assessment import Assessment
     from webgym.rollout.progress import shown
 
+    if greedy and temperature not in (0.0, 1.0):
+        raise WebGymError(f"--temperature {temperature:g} has no effect with --greedy: leave one of the two out")
     greedy = greedy or temperature == 0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")

@@ -55,6 +55,7 @@ MISTAKES = [
     ("taks", "No such command 'taks'. Did you mean 'tasks'?"),
     # options that would do nothing
     ("eval --policy oracle --against empty", "--against: expected --checkpoint beside it; with --policy oracle it would do nothing"),
+    ("eval --checkpoint x --greedy --temperature 0.5", "--temperature 0.5 has no effect with --greedy"),
     ("eval --policy oracle --greedy", "--greedy: expected --checkpoint or --policy openai beside it; with --policy oracle it would"),
     ("eval --policy openai --model x --device cpu", "--device: expected --checkpoint beside it; with --policy openai it would do nothing"),
     ("eval --checkpoint empty --model x", "--model: expected --policy openai beside it; with --checkpoint it would do nothing"),

@@ -7,7 +7,17 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from trainers import algorithms
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig, NeedsValues
@@ -30,6 +40,14 @@ M = TypeVar("M", bound=BaseModel)
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """True and false are no numbers, though Python counts with them."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in (int, float, int | None, float | None):
+            raise ValueError("expected a number")
+        return value
 
 
 class LengthConfig(_Group):
@@ -276,6 +294,10 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"loss.kl=k1 takes the KL off the rewards, and critic.head.loss={config.critic.head.loss} wants returns in [0, 1]: "
             "set critic.head.loss=mse, or loss.kl=k3"
         )
+    prompts = PromptSettings.from_json(config.prompts)
+    for key, where, why in (("history", "context", "conversation"), ("marks", "style", "chat")):
+        if config.prompts.get(key) and getattr(prompts, where) == why:
+            raise ConfigError(f"prompts.{key}={config.prompts[key]!r} has no effect with prompts.{where}={why}: leave one of the two out")
     if needs in ("turn", "token") and config.critic.fit.epochs == 0 and not config.critic.start:
         raise ConfigError("critic.fit.epochs=0 never fits the critic: set it to 1 or more, or critic.start to one that was fitted before")
     _refuse_idle(config, idle_keys(config, name, needs))
@@ -291,6 +313,8 @@ def remarks(config: TrainConfig) -> list[str]:
     if not needs and (given := [key for key, value, _ in options(config.critic) if value != attrgetter(key)(CriticConfig())]):
         idle = ", ".join(f"critic.{key}" for key in given if key != "warmup_iterations")
         found += [f"{algorithm.name} has no critic as it is set, so these keys have no effect: {idle}"] if idle else []
+    if (every := config.evaluation.every) and every > rounds:
+        found.append(f"no evaluation falls into the run: evaluation.every={every}, and it has {rounds} iterations")
     if warming >= rounds:
         found.append(f"the policy learns nothing: all {rounds} iterations warm the critic up (critic.warmup_iterations={warming})")
     elif config.optim.warmup_steps > steps:

@@ -122,10 +122,25 @@ def test_settings_that_do_nothing_are_refused() -> None:
         ({"tasks": []}, "tasks is empty"),
         ({"length": 5, "iterations": 3}, "expected the keys of a group"),
         ({"seed": 2**64}, "seed"),
+        ({"seed": True}, "seed: .*expected a number, got True"),
+        ({"rollout": {"groups": True}}, r"rollout\.groups: .*expected a number"),
+        ({"length": {"minutes": False}}, r"length\.minutes: .*expected a number"),
+        ({"prompts": {"context": "conversation", "history": 3}}, r"prompts\.history=3 has no effect with prompts\.context=conversation"),
+        ({"prompts": {"style": "chat", "marks": True}}, r"prompts\.marks=True has no effect with prompts\.style=chat"),
     ):
         with pytest.raises(ConfigError, match=words), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             resolve(data)
+
+
+def test_overlap_is_also_called_async_in_its_group() -> None:
+    assert resolve(with_settings({}, ["rollout.async=true"]))[0].rollout.overlap
+    assert resolve({"rollout": {"async": True, "groups": 3}})[0].rollout.overlap
+
+
+def test_an_evaluation_that_never_comes_is_remarked_on() -> None:
+    found = remarks(resolve({"length": {"iterations": 10}, "evaluation": {"every": 50}})[0])
+    assert any("no evaluation falls into the run" in line for line in found)
 
 
 def test_a_critic_that_trains_the_policy_s_trunk_has_the_learner_score_the_batch() -> None:

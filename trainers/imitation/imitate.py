@@ -146,7 +146,7 @@ def sft(
     if not train:
         raise UsageError("expected at least one demonstration to imitate, got none")
     held_batches = [batch for batch in pack(held_out, 2 * config.batch_tokens)] if held_out else []
-    steps = max(1, round(config.epochs * sum(map(len, train)) / config.batch_tokens))
+    steps = _steps(train, config)
     masters = Masters(p for p in model.parameters() if p.requires_grad)
     optimizers = _optimizers(model, masters, config)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -237,6 +237,17 @@ def _split(rows: list[Row], episodes: list[str], config: Config) -> tuple[list[R
         [row for row, name in zip(rows, episodes, strict=True) if name not in held],
         [row for row, name in zip(rows, episodes, strict=True) if name in held],
     )
+
+
+def _steps(rows: list[Row], config: Config) -> int:
+    """The number of steps whose rows come nearest to `epochs` passes: a step has whole rows, so that few are as long as `batch_tokens`."""
+    whole, done = config.epochs * sum(map(len, rows)), 0
+    for number, step in enumerate(_deal(rows, config), start=1):
+        size = sum(map(len, step))
+        if done + size >= whole:
+            return number if number == 1 or done + size - whole <= whole - done else number - 1
+        done += size
+    raise AssertionError("rows are dealt without end")
 
 
 def _deal(rows: list[Row], config: Config) -> Iterator[list[Row]]:

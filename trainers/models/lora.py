@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from webgym.errors import UsageError
+from webgym.errors import UsageError, did_you_mean
 
 MORE = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias", "layer_replication")
 """Options of peft that make more of an adapter than W + BA; transformers loads some of them without their weights."""
@@ -49,6 +49,7 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
 
         targets = _all_linear(model) if settings.targets == "all-linear" else settings.targets
         targets = targets if isinstance(targets, str) else list(targets)
+        _check_names(model, targets)
         config = LoraConfig(r=settings.rank, lora_alpha=cast(int, settings.alpha or 2 * settings.rank), target_modules=targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -69,6 +70,16 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
         parameter.requires_grad_("lora_" in name)
         if "lora_" in name:
             parameter.data = parameter.data.float()
+
+
+def _check_names(model: PreTrainedModel, targets: str | list[str]) -> None:
+    """Raises UsageError for a name in a list that no layer has; peft would leave it out without a word."""
+    layers = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    for name in [] if isinstance(targets, str) else targets:
+        if not any(f".{layer}".endswith(f".{name}") for layer, _ in model.named_modules()):
+            known = list(dict.fromkeys(layer.rpartition(".")[2] for layer in layers))
+            there = f"{did_you_mean(name, known)} (there: {', '.join(known)})"
+            raise UsageError(f"lora.targets: no layer of {type(model).__name__} is called {name!r}{there}")
 
 
 def check_kind(model: PreTrainedModel) -> None:

@@ -192,7 +192,8 @@ def _table(model: Any, prompt: Sequence[int], ids: Sequence[int], temperature: f
 
 
 def check_sampled(probes: Sequence[Probe], where: str) -> None:
-    """Raises UsageError, with the figure, where tokens were not sampled at the temperature asked for, or from a cut distribution.
+    """Raises UsageError, with the figure, where tokens were not sampled at the temperature asked for, or from a cut distribution, or where
+    all seeds give one answer that is too unlikely for that.
 
     With x the distance of a token's log-probability from the mean of what could have been sampled, the sum S of the x has mean 0 and a
     known variance V, and P(S ≥ s) ≤ exp(−s² / 2(V + bs/3)) for x ≤ b (Bernstein's inequality).
@@ -205,6 +206,11 @@ def check_sampled(probes: Sequence[Probe], where: str) -> None:
         raise UsageError(
             f"{where} does not sample as it was asked to: {len(apart)} tokens are {total / len(apart):.2f} nats a token {more} than the "
             "model's at this temperature; expected a server that takes temperature, top_p, top_k, min_p and penalties from the request"
+        )
+    if len({probe.reply.ids for probe in probes}) == 1 and -sum(sum(probe.expected) for probe in probes[1:]) > UNLIKELY:
+        raise UsageError(
+            f"{where} gives the same answer to {len(probes)} seeds: expected a sample of its own for each; perhaps a cache answers in its "
+            "place, or it ignores the seed of a request"
         )
 
 

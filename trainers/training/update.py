@@ -97,7 +97,8 @@ class PolicyUpdate:
         self._resumed = True
         if self._reference is not None:
             config = self._config
-            reference = PolicyModel.load(config.model, device=config.machine.home, dtype=config.machine.dtype)
+            machine = config.machine  # with an adapter of zeros where the first process had one: else it rounds in another way
+            reference = PolicyModel.load(config.model, device=machine.home, dtype=machine.dtype, lora=config.lora, seed=config.seed)
             self._reference = reference.model.requires_grad_(False)
 
     def shard(self, valuer: Valuer | None) -> Valuer | None:

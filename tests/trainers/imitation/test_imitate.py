@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
 
 from trainers.batches.packing import pack
-from trainers.imitation.imitate import Config, Example, _deal, _rows, _scale, _split, examples_of, measure, sft
+from trainers.imitation.imitate import Config, Example, _deal, _rows, _scale, _split, _steps, examples_of, measure, sft
 from trainers.models.model import prepare
 from trainers.models.prompt_ids import Context
 from trainers.models.tiny import Shape, build_model, build_tokenizer
@@ -116,6 +117,16 @@ def test_every_epoch_shows_every_row_once_within_the_budget(tokenizer):
         assert sum(map(len, step)) <= 64
         dealt += [row.trajectory for row in step]
     assert sorted(dealt[:30]) == sorted(dealt[30:60]) == list(range(30)) and dealt[:30] != dealt[30:60]
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 40, 64, 250, 4096])
+@pytest.mark.parametrize("epochs", [1.0, 2.0, 3.5])
+def test_epochs_are_passes_however_long_rows_are(tokenizer, batch_tokens, epochs):
+    """A step has whole rows: where two do not fit in one, or one is longer than a step, the number of steps is another."""
+    rows = _rows(fresh(tokenizer), Context(tokenizer, COMPACT), some_examples(40))
+    config = Config(batch_tokens=batch_tokens, epochs=epochs)
+    dealt = [sum(map(len, step)) for step in islice(_deal(rows, config), _steps(rows, config))]
+    assert abs(sum(dealt) - epochs * sum(map(len, rows))) <= max(dealt) / 2 or len(dealt) == 1
 
 
 def test_episodes_are_held_out_whole(tokenizer):

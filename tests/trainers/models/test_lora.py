@@ -105,9 +105,10 @@ def test_an_adapter_of_a_bf16_model_is_fp32():
     assert torch.isfinite(logprobs(model)).all()
 
 
-def test_targets_that_fit_nothing_are_named():
-    with pytest.raises(UsageError, match="q_prog"):
-        add_lora(chat_model(), LoraSettings(rank=2, targets=("q_prog",)))
+@pytest.mark.parametrize("targets", [("q_prog",), ("v_proj", "q_prog"), ("self_attn.q_proj", "mlp.q_prog")])
+def test_targets_that_fit_nothing_are_named(targets):
+    with pytest.raises(UsageError, match=r"no layer of LlamaForCausalLM is called '(mlp\.)?q_prog'.*there: .*q_proj"):
+        add_lora(chat_model(), LoraSettings(rank=2, targets=targets))
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(tmp_path):

@@ -402,6 +402,24 @@ def test_a_server_that_samples_otherwise_than_asked_is_found_out_by_its_tokens(f
         sampler.set_weights(model, 0)
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_server_that_gives_every_seed_the_same_sample_is_found_out(seed: int, tmp_path: Path):
+    """A group of equal episodes teaches nothing, and no figure of the run would say why."""
+
+    class Deaf(Sharper):
+        async def answer(self, asked: Asked):
+            return await super().answer(replace(asked, body={**asked.body, "seed": seed}) if asked.path == "/v1/completions" else asked)
+
+    model, tokenizer = chat_model(3), chat_tokenizer()
+    with (
+        LocalSampler(model, tokenizer) as behind,
+        model_server(Deaf(behind, model, 1.0).answer) as server,
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path, patience=HASTY) as sampler,
+        pytest.raises(UsageError, match="gives the same answer to 16 seeds: expected a sample of its own for each"),
+    ):
+        sampler.set_weights(model, 0)
+
+
 def sharp():
     """A model that is sure of some tokens."""
     model = chat_model()

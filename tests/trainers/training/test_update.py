@@ -19,6 +19,7 @@ from trainers.config import resolve
 from trainers.learning.learner import score
 from trainers.models.policy_model import PolicyModel
 from trainers.runs.run_folder import RunFolder
+from trainers.training.begin import load_policy
 from trainers.training.progress import Display
 from trainers.training.trainer import Trainer
 from trainers.training.update import PolicyUpdate
@@ -52,6 +53,20 @@ def test_the_reference_reads_the_actions_that_are_learned_from(algo: str, own: d
 
 
 # --- π_old -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_of_a_resumed_run_computes_as_the_first_one_did(model: Path, tmp_path: Path) -> None:
+    """With an adapter of zeros where the policy began with one: a model without rounds in another way."""
+    own = {"loss": {"kl": "k3", "kl_coef": 0.1}}
+    config, algorithm_config = resolve({"algo": "grpo", "algorithm": own, "model": str(model), "lora": {"rank": 2}, "seed": 5})
+    update = PolicyUpdate(config, algorithm_config.loss, load_policy(model, config), tmp_path / "failed.pt")
+    assert update._reference is not None
+    first = dict(update._reference.state_dict())
+    update.restore_reference()
+    again = dict(update._reference.state_dict())
+    assert list(first) == list(again) and any("lora_" in name for name in first)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
 
 ELSEWHERE = {
     "a server": {"sampler": {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}},
