@@ -24,7 +24,7 @@ ARGUMENTS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before
 box) may never end a frame, so animations are the main thread's."""
 INTERVAL_MS = 1000 / 60  # of frames, as pages are told
 TICK_MS = 0.01  # by which a frame is later than the last one at least: the browser counts microseconds, and drops one that is not later
-FRAME_S = 5.0  # that a frame may take on a busy machine; a document that is on its way out draws none
+FRAME_S = 10.0  # that a frame may take on a busy machine; a document that is on its way out draws none
 LATE_S = 4.0  # that others wait for it after that
 
 Rescue = Callable[[], Awaitable[None]]
