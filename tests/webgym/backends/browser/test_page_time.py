@@ -231,6 +231,24 @@ def play(at: Visitor, html: str, pause_s: float, turns: int = 3) -> list[str]:
     return hashes
 
 
+BUSY = {
+    "dates": "const end = Date.now() + 20; while (Date.now() < end);",
+    "new dates": "const end = +new Date() + 20; while (+new Date() < end);",
+    "performance": "const end = performance.now() + 20; while (performance.now() < end);",
+    "two seconds": "const end = Date.now() + 2000; while (Date.now() < end);",
+}
+
+
+@pytest.mark.parametrize("loop", BUSY.values(), ids=BUSY)
+def test_a_script_that_waits_for_time_to_pass_comes_to_its_end(at, loop):
+    html = f"{SAY}<button onclick='const from = Date.now(); {loop} say(Date.now() - from); setTimeout(() => say(at() > 0), 30)'>Go</button>"
+    hashes = []
+    for _ in range(2):
+        at.open(html)
+        hashes.append(at.do(Click(at.ref("Go"))).hash)
+    assert log(at) in ("text log 20 true", "text log 2000 true") and len(set(hashes)) == 1
+
+
 @pytest.mark.parametrize("kind", IN_THE_TURN)
 def test_it_comes_in_the_turn_and_is_the_same_for_a_slow_policy(at, kind):
     fast = play(at, IN_THE_TURN[kind], 0.0)
