@@ -99,6 +99,12 @@
   };
   // Whether a transform leaves nothing of a box that has a size.
   w.flattened = (el, rect) => (rect.width < 0.5 || rect.height < 0.5) && w.isHtml(el) && w.wideOf(el) > 1 && w.tallOf(el) > 1;
+  // Whether what has words or things in it has no room, or no place on the page, until the pointer makes it one.
+  w.veiled = (el, style) => {
+    if (!w.squash(w.textOf(el)) && !w.all(el, "img,svg,input,button")[0]) return false;
+    const rect = w.rectOf(el), small = rect.width <= NARROW || rect.height <= NARROW;
+    return (small && /hidden|clip/.test(style.overflow)) || w.flattened(el, rect) || rect.right + scrollX <= 0 || rect.bottom + scrollY <= 0 || w.clipsItself(style);
+  };
 
   // --- places ---------------------------------------------------------------------------------------------------------------
 

@@ -18,15 +18,22 @@
   const nothing = () => ({ pseudo: [], odd: [], counts: [], reveals: [], pictures: [] });
   // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
   const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])([^\s>+~:]*)(?:(\s*[>+~\s]\s*\S.*)|::?(?:before|after))$/;
-  const shows = ({ display, visibility, opacity, content }) => (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content));
+  // The same in other words: `.menu:is(:hover, :focus-within) .list`, `.list:is(.menu:hover *)`, and what hides while it is `:not(:hover)`.
+  const plainly = (part) => part.replace(/:(?:is|where)\((?:[^()]*, *)?:hover(?:,[^()]*)?\)|:not\(:hover\)/g, ":hover").replace(/^(.*):is\((.+):hover \*\)(.*)$/, "$2:hover $1$3");
+  const PLACES = ["transform", "translate", "rotate", "scale", "height", "maxHeight", "width", "maxWidth", "left", "right", "top", "bottom", "clip", "clipPath"];
+  const shows = (style) => {
+    const { display, visibility, opacity, content } = style;
+    return (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content)) || PLACES.some((name) => style[name] !== "");
+  };
+  const hides = ({ display, visibility, opacity }) => display === "none" || visibility === "hidden" || parseFloat(opacity) === 0;
   const gather = (rules, parent, found, base, scope = "*") => {
     for (const rule of rules) {
       const own = rule.selectorText?.replaceAll(/:scope\b/g, `:is(${scope})`), mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
-      if (own !== undefined) {
+      if (own !== undefined || (parent && rule.style)) {   // declarations may stand by themselves in a rule in another
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
         if (isOdd(style)) found.odd.push(mine);
-        if (mine.includes(":hover") && shows(style)) for (const part of split(mine)) { const told = HOVERED.exec(part); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
+        if (mine.includes(":hover")) for (const part of split(mine)) { const told = (part.includes(":not(:hover)") ? hides : shows)(style) && HOVERED.exec(plainly(part)); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
         if (/counters?\(/.test(content) || style.counterReset || style.counterIncrement || style.counterSet) found.counts.push(...split(mine).filter((part) => !/::?(?!before|after)[a-z-]*(marker|letter|line)/.test(part)));
         if (content && mine.includes(":hover"))
           for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
@@ -50,13 +57,17 @@
     for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
     return found;
   };
-  let known = new Map();                                   // root -> {pseudo, odd, reveals}: the elements there, and what their sheets count
+  let known = new Map();                                   // root -> {pseudo, odd, reveals, veiled}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
   // Those that a rule shows something for which is there and does not show now.
   const revealing = (root, pairs) => {
-    const found = new Set();
-    const hidden = (el) => { const style = getComputedStyle(el); return w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0"; };
+    const found = new Set(), veiled = new Set();
+    const hidden = (el) => {
+      const style = getComputedStyle(el);
+      if (w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0") return true;
+      return w.veiled(el, style) && !!veiled.add(el);
+    };
     for (const [holder, inside] of pairs) {
       if (!inside) { for (const el of all(root, [holder])) found.add(el); continue; }
       for (const shown of all(root, [holder + inside])) {
@@ -66,7 +77,7 @@
         for (let el = shown.previousElementSibling; el; el = el.previousElementSibling) if (w.matches(el, holder)) { found.add(el); break; }
       }
     }
-    return found;
+    return { reveals: found, veiled };
   };
   const counted = (root, selectors) => {
     if (!selectors.some((part) => PSEUDO.test(part))) return new Map();  // what is counted is not written anywhere
@@ -75,7 +86,7 @@
   };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), reveals: revealing(root, reveals), counters: counted(root, counts) };
+      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), ...revealing(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
       known.set(root, found);
     }
