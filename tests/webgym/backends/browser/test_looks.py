@@ -60,3 +60,124 @@ def test_items_of_a_list_that_hears_the_pointer_can_be_pointed_at(at):
 def test_a_row_in_which_something_can_be_pointed_at_has_no_ref_of_its_own(at):
     html = f"<style>.x{{display:none}} .d:hover .x{{display:inline}}</style><div class=d><a href=/>Row</a> and {DEL}</div>"
     assert seen(at, html) == ["link Row", "text and"]
+
+
+CARD = "<style>.c{position:relative; height:90px; transform-style:preserve-3d} .f, .b{position:absolute; inset:0; "
+CARD += "backface-visibility:hidden} .b{transform:rotateY(180deg)} .t{transform:rotateY(180deg)} .k:hover .c{rotate:y 180deg}</style>"
+FRONT = "<div class=f>Front <button>F</button></div>"
+BACK = "<div class=b>Back <button onclick=say('gone')>Del</button><p><input aria-label=Pin></p></div>"
+FACES: dict[str, tuple[str, bool]] = {
+    "as it lies": (f"<div class=c>{FRONT}{BACK}</div>", True),
+    "turned": (f"<div class='c t'>{FRONT}{BACK}</div>", False),
+    "turned by a property": (f"<div class=c style='rotate:x 180deg'>{FRONT}{BACK}</div>", False),
+    "turned by what is around it": (f"<div class=t style='transform-style:preserve-3d'><div class=c>{FRONT}{BACK}</div></div>", False),
+    "turned as a picture": (f"<div class='c t' style='transform-style:flat'>{FRONT}{BACK}</div>", True),
+    "turned and cut": (f"<div class='c t' style='overflow:hidden'>{FRONT}{BACK}</div>", True),
+    "twice": (f"<div class=c style='transform:rotateY(180deg) rotateY(180deg)'>{FRONT}{BACK}</div>", True),
+}
+
+
+@pytest.mark.parametrize("how", FACES)
+def test_the_face_that_is_turned_away_is_not_read(at, how):
+    html, front = FACES[how]
+    assert seen(at, CARD + html) == (["text Front", "button F"] if front else ["text Back", "button Del", "textbox Pin = "])
+    face = "document.elementFromPoint(50, document.querySelector('.c').getBoundingClientRect().top + 60).closest('.f,.b').className"
+    assert at.js(face) == ("f" if front else "b")
+
+
+def test_a_card_that_the_pointer_turns_is_reached_by_its_front(at):
+    seen(at, f"{CARD}<div class=k><div class=c><div class=f>Front</div>{BACK}</div></div>")
+    at.do(Hover(at.ref("Front")))
+    at.do(Click(at.ref("Del")))
+    assert said(at) == "gone"
+
+
+MEMORY = (
+    "<div class=c {0}><div class=f>?</div><div class=b>7</div></div><div class='c t' {0}><div class=f>?</div><div class=b>8</div></div>"
+)
+CARDS = {
+    "each hears": MEMORY.format("onclick=1"),
+    "their board hears": f"<div onclick=1>{MEMORY.format('')}</div>",
+    "buttons": MEMORY.format("")
+    .replace("<div class=c", "<button class=c")
+    .replace("<div class='c", "<button class='c")
+    .replace("</div></div>", "</div></button>"),
+}
+
+
+@pytest.mark.parametrize("how", CARDS)
+def test_what_lies_face_down_is_not_told(at, how):
+    seen(at, CARD + CARDS[how])
+    assert [node.text for node in at.observation.nodes if node.ref is not None] == ["?", "8"]
+
+
+DRAWINGS: dict[str, str] = {
+    "see-through": "<text y=20 opacity=0>no</text><g opacity=1e-6><text y=20>no</text></g><text y=20>yes</text>",
+    "without colour": "<text y=20 fill=none>no</text><text y=20 fill=transparent>no</text><text y=20 fill-opacity=0>no</text><text>yes",
+    "without colour by a sheet": "<style>.q{fill:none}</style><text class=q y=20>no</text><text y=20 style='fill:transparent'>no</text>"
+    "<text y=20 style='color:transparent'>yes</text>",
+    "outlines": "<text y=20 fill=none stroke=red>yes</text>",
+    "in a group without colour": "<g fill=none><text y=20>no<tspan fill=red>yes</tspan></text></g>",
+    "without size": "<text y=20 font-size=0>no</text><text y=20 font-size=9>yes</text>",
+    "clipped to nothing": "<clipPath id=c /><mask id=m /><text y=20 clip-path=url(#c)>no</text><g mask=url(#m)><text y=20>no</text></g>"
+    "<clipPath id=d><rect width=99 height=99 /></clipPath><text y=20 clip-path=url(#d)>yes</text>",
+    "for readers of a language": "<switch><g systemLanguage=zz><text y=20 opacity=.5>no</text></g><text y=20>yes</text><text y=20>no</text>"
+    "</switch><text y=20 systemLanguage=zz>no</text>",
+}
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+def test_text_of_drawings_is_read_where_it_is_drawn(at, kind):
+    assert seen(at, f"<svg width=99 height=99>{DRAWINGS[kind]}</svg>") == ["text yes"]
+
+
+HIDDEN = (
+    "text-indent:100%; white-space:nowrap; overflow:hidden; display:block",
+    "text-indent:-490px; overflow:hidden; display:block",
+    "clip-path:ellipse(0 0)",
+    "clip-path:circle(0% at 9px 9px)",
+    "clip-path:inset(500px)",
+    "clip-path:inset(0 calc(100% - 0px) 0 0)",
+    "clip-path:polygon(0 0, 100% 0, 100% 0, 0 0)",
+    'clip-path:path("M0 0")',
+    "mask-image:linear-gradient(transparent, transparent)",
+    "color:oklch(50% 0 0 / 0)",
+    "color:color(srgb 0 0 0 / 0)",
+    "font-size:.1px",
+    "zoom:.0001",
+    "opacity:.001",
+    "contain:paint; height:0; display:block",
+)
+SHOWN = (
+    "text-indent:2em; display:block",
+    "text-indent:60px; overflow:hidden; display:block",
+    "clip-path:ellipse(50% 50%)",
+    "clip-path:circle()",
+    "clip-path:inset(0)",
+    "clip-path:inset(10% round 5px)",
+    "clip-path:polygon(0 0, 100% 100%, 100% 0, 0 100%)",
+    "clip-path:path('M0 0H999V99H0z')",
+    "clip-path:url(#none)",
+    "mask-image:linear-gradient(black, transparent)",
+    "color:oklch(50% .1 0)",
+    "font-size:9px",
+    "zoom:.5",
+    "opacity:.1",
+    "contain:paint; display:block",
+    "backface-visibility:hidden; transform:scaleX(-1); display:block",
+)
+
+
+@pytest.mark.parametrize("where", ["a sheet", "the element"])
+def test_text_is_read_where_it_is_drawn(at, where):
+    sheet, spans = "", ""
+    for i, look in enumerate((*HIDDEN, *SHOWN)):
+        sheet += f"#i{i}{{{look}}}"
+        spans += f"<p><span id=i{i}>" if where == "a sheet" else f"<p><span style='{look.replace(chr(39), '&#39;')}'>"
+        spans += f"{look}<b></b></span>"
+    assert seen(at, (f"<style>{sheet}</style>" if where == "a sheet" else "") + spans) == [f"text {look}" for look in SHOWN]
+
+
+def test_a_clip_cuts_all_that_stands_in_it(at):
+    inside = "<p>a <button>A</button></p><b style='position:fixed'>b</b>"
+    assert seen(at, f"<div style='clip-path:inset(100%)'>{inside}</div><div style='contain:paint; height:0'>{inside}</div>c") == ["text c"]

@@ -12,10 +12,15 @@
     return [...parts, part];
   };
   const bare = (selector) => selector.replace(PSEUDO, "").trim().replace(/(^|[\s>+~])$/, "$1*");
-  const isOdd = (style) => (style.opacity !== "" && !(parseFloat(style.opacity) > 0)) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden" || /opacity\(0/.test(style.filter)
-    || (style.textIndent !== "" && !(parseFloat(style.textIndent) > -500)) || (style.fontSize !== "" && /^(0|var)/.test(style.fontSize))
-    || /transparent|, 0\)|\/ 0/.test(style.color) || style.webkitTextFillColor !== "";
-  const nothing = () => ({ pseudo: [], odd: [], counts: [], reveals: [], pictures: [] });
+  const little = (value, least) => value !== "" && !(parseFloat(value) > least), BLANK = /transparent|, 0\)|\/ 0/;
+  const isOdd = (style) => little(style.opacity, 0.02) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden" || /opacity\(0/.test(style.filter)
+    || (style.textIndent !== "" && !/^(\d|[1-4]\d)(\.\d+)?[a-z%]*$/.test(style.textIndent)) || (style.fontSize !== "" && /^(0|1(\.\d+)?px|var|calc)/.test(style.fontSize)) || little(style.zoom, 0.2)
+    || BLANK.test(style.color) || style.webkitTextFillColor !== "" || /none/.test(style.fill) || BLANK.test(style.fill) || little(style.fillOpacity, 0.02)
+    || /gradient|url\("?#/.test(style.maskImage) || /paint|strict|content/.test(style.contain);
+  // The attributes of drawings that say the same; and what is drawn for readers of some language only.
+  const DRAWN = ":is(svg,g,a,text,tspan,textPath,foreignObject,switch)", SMALL = ["opacity", "fill-opacity", "font-size"].flatMap((name) => [`[${name}^="0"]`, `[${name}^="1e-"]`, `[${name}^="."]`]);
+  const ODD_DRAWN = [`${DRAWN}:is(${SMALL},[fill=none],[fill=transparent],[fill$="0)"],[clip-path],[mask],[filter^=opacity])`, "switch > *", "[systemLanguage]"];
+  const nothing = () => ({ pseudo: [], odd: [], backs: [], counts: [], reveals: [], pictures: [] });
   // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
   const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])([^\s>+~:]*)(?:(\s*[>+~\s]\s*\S.*)|::?(?:before|after))$/;
   // The same in other words: `.menu:is(:hover, :focus-within) .list`, `.list:is(.menu:hover *)`, and what hides while it is `:not(:hover)`.
@@ -33,6 +38,7 @@
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
         if (isOdd(style)) found.odd.push(mine);
+        if (style.backfaceVisibility === "hidden") found.backs.push(mine);
         if (mine.includes(":hover")) for (const part of split(mine)) { const told = (part.includes(":not(:hover)") ? hides : shows)(style) && HOVERED.exec(plainly(part)); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
         if (/counters?\(/.test(content) || style.counterReset || style.counterIncrement || style.counterSet) found.counts.push(...split(mine).filter((part) => !/::?(?!before|after)[a-z-]*(marker|letter|line)/.test(part)));
         if (content && mine.includes(":hover"))
@@ -44,7 +50,7 @@
   };
   const inSheet = (sheet, found, base) => {
     let rules;
-    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); found.counts.push("*", "*::before", "*::after"); return; }  // of another origin
+    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); found.backs.push("*"); found.counts.push("*", "*::before", "*::after"); return; }  // of another origin
     if (!read.has(sheet) || read.get(sheet).rules !== rules.length) {
       const own = { rules: rules.length, ...nothing() };
       read.set(sheet, own);
@@ -57,7 +63,7 @@
     for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
     return found;
   };
-  let known = new Map();                                   // root -> {pseudo, odd, reveals, veiled}: the elements there, and what their sheets count
+  let known = new Map();                                   // root -> {pseudo, odd, backs, reveals, veiled}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
   // Those that a rule shows something for which is there and does not show now.
@@ -66,6 +72,9 @@
     const hidden = (el) => {
       const style = getComputedStyle(el);
       if (w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0") return true;
+      const backs = style.transformStyle === "preserve-3d" ? [...w.childrenOf(el)].filter((child) => w.kindOf(child) === 1 && w.facesAway(child, getComputedStyle(child))) : [];
+      for (const back of backs) veiled.add(back);
+      if (backs.length) return true;
       return w.veiled(el, style) && !!veiled.add(el);
     };
     for (const [holder, inside] of pairs) {
@@ -86,14 +95,15 @@
   };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), ...revealing(root, reveals), counters: counted(root, counts) };
+      const { pseudo, odd, backs, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, [...odd, ...ODD_DRAWN]), backs: all(root, [...backs, "[style*=backface]"]), ...revealing(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
+      for (const el of found.backs) found.odd.add(el);
       known.set(root, found);
     }
     return known.get(root);
   };
-  // Whether an element may look odd: see-through, clipped by itself, without size.
-  w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis/.test(attr(el, "style")));
+  // Whether an element may look odd: see-through, clipped by itself, without size, turned away.
+  w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis|mask|fill|zoom|contain:/.test(attr(el, "style")));
 
   const PRIVATE = /[\ue000-\uf8ff\u{f0000}-\u{10ffff}]/gu;  // glyphs of icon fonts
   const PART = /"((?:[^"\\]|\\.)*)"|attr\(([\w-]+)[^)]*\)|counters?\(([\w-]+)(?:, "((?:[^"\\]|\\.)*)")?(?:, ([\w-]+))?\)|(open|close)-quote/gs;

@@ -92,7 +92,7 @@
 
     run(doc, inert) {
       const root = w.drawnOf(doc);
-      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, delegate: false, map: false }));
+      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, indented: false, lost: 0, delegate: false, map: false }));
       for (;;) {
         if (this.much) this.unfold();
         if (!this.todo.length || this.cut) break;
@@ -127,9 +127,16 @@
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
       if (around.faint && !this.host) return;
+      if (around.indented && !this.host && this.pushedOut(node, around.clips[1])) return;
       const data = node.data;
       if (this.buffer === "") this.from = node;
       this.buffer += data.length > MUCH ? data.slice(0, MUCH) : data;
+    }
+    // Whether the indent of its line takes a text out of the box that cuts it.
+    pushedOut(node, clip) {
+      const range = w.documentOf(node).createRange();
+      range.selectNodeContents(node);
+      return w.clippedAway(range.getBoundingClientRect(), clip);
     }
     // Walk these nodes next, then do what is to be done after them.
     inner(nodes, around, after) {
@@ -148,14 +155,14 @@
       if (around.level > DEEP) { if (around.text) this.write(w.textOf(el).slice(0, MUCH), el); return; }
       const role = w.roleOf(el), shown = style.visibility === "visible", body = tag === "body" || tag === "html", odd = w.odd(el, around.said), hand = style.cursor === "pointer";
       const look = { el, tag, style, display, overflow: "visible", odd, role, rect: null, shown, away: around.away, gone: around.gone, clips: around.clips, inert: around.modal !== el && (around.inert || has(el, "inert")),
-        hand, body, listens: w.listens(el), always: false, label: false, revealed: "", fixed: around.fixed };
+        hand, body, listens: w.listens(el), always: false, label: false, revealed: "", fixed: around.fixed, lost: around.lost, indented: around.indented && style.textIndent !== "0px" };
       // What flows in its line stands where its block does; to ask where costs more than all else.
       if (display !== "inline" || REPLACED.has(tag) || odd || tag.includes("-")) this.place(look, around);
-      const { gone, clips } = look, opaque = around.opaque && !(odd && (style.opacity === "0" || /opacity\(0\)/.test(style.filter))), visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const { gone, clips } = look, opaque = around.opaque && !(odd && w.faded(el, style)), visible = shown && !gone && opaque && !w.narrow(clips[1]);
       const mute = around.mute || (around.said.veiled.size > 0 && around.said.veiled.has(el));
       const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role,
         inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !mute, mute, away: look.away, gone, inert: look.inert, native: around.native, clips, fixed: look.fixed, said: around.said,
-        edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(style), modal: around.modal, delegate: false, map: false, listed: false };
+        edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(el, style), indented: look.indented, lost: look.lost, modal: around.modal, delegate: false, map: false, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
     }
     // Take in where an element is, and whether that can be seen.
@@ -163,11 +170,16 @@
       const { el, tag, style, display, odd, body } = look, rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el), across = style.overflowX;
       look.rect = rect;
       if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
-      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips);
+      const paint = odd && display !== "inline" && /paint|strict|content/.test(style.contain);
+      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips, paint);
+      if (odd && !body) {
+        look.lost ||= w.lost(el, style, around.said);
+        look.indented ||= /hidden|clip/.test(across) && style.textIndent !== "0px";
+      }
       if (!body && style.position === "fixed" && w.holdsStill(el)) look.fixed = FIXED;
-      look.away = !body && (look.fixed === FLOWS ? this.outside(el, rect, around.edges) : look.fixed === LOST || this.offView(rect, around.edges));
+      look.away = !body && (look.lost === w.TURNED || (look.fixed === FLOWS ? this.outside(el, rect, around.edges) : look.fixed === LOST || this.offView(rect, around.edges)));
       if (look.fixed === FIXED && w.scrollsOn(el, style)) look.fixed = look.away ? LOST : FLOWS;
-      look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0]) || w.flattened(el, rect)));
+      look.gone = look.away || look.lost > 0 || (!body && ((odd && w.clipsItself(el, style)) || w.clippedAway(rect, look.clips[0]) || w.flattened(el, rect)));
       if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
     }
     // Left of or above all that can be scrolled to.
@@ -486,7 +498,7 @@
       if (tag === "details" && w.isHtml(el) && !el.open) { const summary = this.summaryOf(el); return summary ? [summary] : []; }
       if (w.isFrame(el, tag)) {
         const doc = w.documentIn(el), root = doc && w.drawnOf(doc);
-        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS }));
+        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, lost: 0, indented: false, clips: w.NO_CLIPS, fixed: FLOWS }));
         if (doc) return root ? [root] : [];
       }
       if (tag === "slot") {
