@@ -181,3 +181,42 @@ def test_text_is_read_where_it_is_drawn(at, where):
 def test_a_clip_cuts_all_that_stands_in_it(at):
     inside = "<p>a <button>A</button></p><b style='position:fixed'>b</b>"
     assert seen(at, f"<div style='clip-path:inset(100%)'>{inside}</div><div style='contain:paint; height:0'>{inside}</div>c") == ["text c"]
+
+
+IMAGE = "<img usemap=#m width=100 height=50 alt=plan style='padding:30px; border:5px solid'>"
+AREAS = "<area coords=0,0,9,9 href=#a alt=A><area shape=circle coords=90,60,9 href=#b alt=B><area shape=default href=#d alt=D>"
+MAPS = {
+    "called by its name": f"{IMAGE}<map name=m>{AREAS}</map>",
+    "called by its id": f"{IMAGE}<map id=m>{AREAS}</map>",
+    "called by its id beside a name": f"{IMAGE}<map id=m name=n>{AREAS}</map>",
+    "zoomed": f"<div style='zoom:1.5'>{IMAGE}<map id=m>{AREAS}</map></div>",
+    "scaled": f"<div style='transform:scale(.8)'>{IMAGE}<map id=m>{AREAS}</map></div>",
+}
+
+
+@pytest.mark.parametrize("how", MAPS)
+def test_areas_lie_where_the_browser_has_them(at, how):
+    seen(at, MAPS[how])
+    for name in "ABD":
+        left, top, width, height = at.node(name).box or (0, 0, 0, 0)
+        spot = f"{left + width / 2}, {top + height / 2}" if name != "D" else f"{left + width - 2}, {top + height - 2}"
+        assert at.js(f"document.elementFromPoint({spot}).alt") == name
+        at.do(Click(at.ref(name)))
+        assert at.js("location.hash") == f"#{name.lower()}"
+
+
+BESIDE = {
+    "floats": "<div style='overflow:auto'><a href=#f><b style='float:right'>Go</b></a> text</div>",
+    "floats out of a box without height": "<a href=#f style='display:block'><b style='float:left'>Go</b></a>",
+    "is wider than its box": "<a href=#f style='display:block; width:0'>Go</a>",
+    "stands elsewhere": "<p>text <a href=#f><b style='position:absolute; left:300px; top:200px'>Go</b></a>",
+}
+
+
+@pytest.mark.parametrize("how", BESIDE)
+def test_a_link_is_where_what_stands_in_it_is(at, how):
+    seen(at, BESIDE[how])
+    box = at.node("Go").box
+    assert box and box[2] > 5 and box[3] > 5
+    at.do(Click(at.ref("Go")))
+    assert at.js("location.hash") == "#f"

@@ -180,15 +180,23 @@
     const left = Math.min(...rects.map((r) => r.left)), top = Math.min(...rects.map((r) => r.top));
     return new DOMRect(left, top, Math.max(...rects.map((r) => r.right)) - left, Math.max(...rects.map((r) => r.bottom)) - top);
   };
+  const mapNamed = (image) => /#(.+)$/s.exec(attr(image, "usemap") ?? "")?.[1] ?? "";
+  // The map of a picture, and the picture of an area: a map is called by its name or its id.
+  w.mapOf = (image) => { const name = mapNamed(image); return name ? [...w.all(w.rootOf(image), "map")].find((map) => attr(map, "name") === name || attr(map, "id") === name) ?? null : null; };
+  w.imageOf = (area) => {
+    const map = w.parentOf(area) && w.closest(area, "map");
+    return (map && [...w.all(w.rootOf(area), "img[usemap],object[usemap]")].find((image) => w.mapOf(image) === map)) ?? null;
+  };
+  // Where an area lies: the browser counts from the picture's border.
   const ofArea = (el) => {
-    const map = w.parentOf(el) && w.closest(el, "map"), name = map && (map.name || map.id);
-    const image = name && [...w.all(w.rootOf(el), "img[usemap],object[usemap]")].find((img) => w.attr(img, "usemap").replace(/^#/, "") === name);
+    const image = w.imageOf(el);
     if (!image) return [];
-    const at = (left, top, right, bottom) => [new DOMRect(...w.mappedBox(w.matrixOf(image), { left, top, right, bottom }))];
-    const shape = (w.attr(el, "shape") ?? "rect").toLowerCase(), n = (w.attr(el, "coords") ?? "").split(",").map(Number);
+    const shape = (attr(el, "shape") ?? "rect").toLowerCase(), n = (attr(el, "coords") ?? "").match(/-?[\d.]+(?:e-?\d+)?/gi)?.map(Number) ?? [];
     if (shape.startsWith("def")) return [w.rectOf(image)];
+    const style = getComputedStyle(image), aside = image.clientLeft + parseFloat(style.paddingLeft), down = image.clientTop + parseFloat(style.paddingTop);
+    const at = (left, top, right, bottom) => [new DOMRect(...w.mappedBox(w.matrixOf(image), { left: left - aside, top: top - down, right: right - aside, bottom: bottom - down }))];
     if (shape.startsWith("c") && n.length >= 3) return at(n[0] - n[2], n[1] - n[2], n[0] + n[2], n[1] + n[2]);
-    if (n.length < 4 || n.some(isNaN)) return [];
+    if (n.length < 4) return [];
     const xs = n.filter((_, i) => i % 2 === 0), ys = n.filter((_, i) => i % 2);
     return at(Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys));
   };
@@ -202,20 +210,20 @@
       const left = box.left + el.clientLeft + parseFloat(style.paddingLeft), top = box.top + el.clientTop + parseFloat(style.paddingTop);
       return [new DOMRect(left, top, Math.min(box.width, 60), Math.min(line, box.height))];
     }
-    const own = [...w.rectsOf(el)].filter(has);
+    const boxes = [...w.rectsOf(el)].filter(has), own = boxes.filter((r) => r.width > 0 && r.height > 0);
     if (own.length) return own;
     const found = [], inside = [el];                       // it has no box of its own: those of what stands in it
     for (let n, looked = 0; (n = inside.shift()) && found.length < 50 && looked++ < 200; ) {
       for (const child of w.innerOf(n)) {
         if (child.nodeType === 3 && child.data.trim()) { const range = w.documentOf(child).createRange(); range.selectNodeContents(child); found.push(...[...range.getClientRects()].filter(has)); }
-        else if (child.nodeType === 1) { const boxes = [...w.rectsOf(child)].filter(has); if (boxes.length) found.push(...boxes); else inside.push(child); }
+        else if (child.nodeType === 1) { const boxes = [...w.rectsOf(child)].filter((r) => r.width > 0 && r.height > 0); if (boxes.length) found.push(...boxes); else inside.push(child); }
       }
     }
-    return found;
+    return found.length ? found : boxes;
   };
   w.boxOf = (el) => {
     const rect = w.rectOf(el);
-    if (rect.width > 0 || rect.height > 0) return rect;
+    if (rect.width > 0 && rect.height > 0) return rect;
     const boxes = w.boxesOf(el);
     return boxes.length ? around(boxes) : rect;
   };

@@ -314,7 +314,7 @@
       }
       this.flush(around.role, around.depth, "thing");
       const states = w.statesOf(control, as, focused.has(el) || focused.has(control));
-      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, rect.width || rect.height ? rect : w.boxOf(el));
+      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, rect.width && rect.height ? rect : w.boxOf(el));
       if (!item) return true;
       if (tag === "select" && w.isHtml(el)) { item[1] = clip(w.fieldName(el, as), NAME); this.options(el, around.depth + 1, rect); this.complain(el, around.depth); return true; }
       if (tag === "input" || tag === "textarea") { item[1] = clip(this.nameOfInput(el, as), NAME); this.suggestions(el, around.depth + 1); this.complain(el, around.depth); return true; }
@@ -558,7 +558,7 @@
       this.line(role, clip(name, NAME), w.amountOf(el, role), around.depth, el);
     }
     areas(el, around, here) {
-      const name = attr(el, "usemap")?.replace(/^#/, ""), map = name && [...w.all(w.rootOf(el), "map")].find((m) => m.name === name || m.id === name);
+      const map = w.mapOf(el);
       const heard = map && (w.listens(map) || w.listens(el));
       if (map && here.text) this.inner([...w.all(map, "area")].filter((area) => heard || has(area, "href") || w.listens(area) || w.delegatedTo(area)), { ...around, map: true });
     }
