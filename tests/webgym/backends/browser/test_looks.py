@@ -220,3 +220,9 @@ def test_a_link_is_where_what_stands_in_it_is(at, how):
     assert box and box[2] > 5 and box[3] > 5
     at.do(Click(at.ref("Go")))
     assert at.js("location.hash") == "#f"
+
+
+def test_marks_that_sheets_write_are_read(at):
+    sheet = "<style>.z::marker{content:'Z: '} .n::marker{content:none} .c::marker{color:red}</style>"
+    html = f"{sheet}<ol><li class=z>A<li>B<li class=n>C<li class=c>D</ol><ul class=z><li>E<li class=z>F</ul>"
+    assert seen(at, html) == ["text Z: A", "text 2. B", "text C", "text 4. D", "text E", "text Z: F"]

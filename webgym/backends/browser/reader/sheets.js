@@ -20,7 +20,7 @@
   // The attributes of drawings that say the same; and what is drawn for readers of some language only.
   const DRAWN = ":is(svg,g,a,text,tspan,textPath,foreignObject,switch)", SMALL = ["opacity", "fill-opacity", "font-size"].flatMap((name) => [`[${name}^="0"]`, `[${name}^="1e-"]`, `[${name}^="."]`]);
   const ODD_DRAWN = [`${DRAWN}:is(${SMALL},[fill=none],[fill=transparent],[fill$="0)"],[clip-path],[mask],[filter^=opacity])`, "switch > *", "[systemLanguage]"];
-  const nothing = () => ({ pseudo: [], odd: [], backs: [], counts: [], reveals: [], pictures: [] });
+  const nothing = () => ({ pseudo: [], odd: [], backs: [], marks: [], counts: [], reveals: [], pictures: [] });
   // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
   const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])([^\s>+~:]*)(?:(\s*[>+~\s]\s*\S.*)|::?(?:before|after))$/;
   // The same in other words: `.menu:is(:hover, :focus-within) .list`, `.list:is(.menu:hover *)`, and what hides while it is `:not(:hover)`.
@@ -37,6 +37,7 @@
       if (own !== undefined || (parent && rule.style)) {   // declarations may stand by themselves in a rule in another
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
+        if (content && mine.includes("::marker")) found.marks.push(...split(mine).filter((part) => part.includes("::marker")).map((part) => bare(part.replace("::marker", ""))));
         if (isOdd(style)) found.odd.push(mine);
         if (style.backfaceVisibility === "hidden") found.backs.push(mine);
         if (mine.includes(":hover")) for (const part of split(mine)) { const told = (part.includes(":not(:hover)") ? hides : shows)(style) && HOVERED.exec(plainly(part)); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
@@ -63,7 +64,7 @@
     for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
     return found;
   };
-  let known = new Map();                                   // root -> {pseudo, odd, backs, reveals, veiled}: the elements there, and what their sheets count
+  let known = new Map();                                   // root -> {pseudo, odd, backs, marks, reveals, veiled}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
   // Those that a rule shows something for which is there and does not show now.
@@ -95,7 +96,7 @@
   };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd, backs, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, [...odd, ...ODD_DRAWN]), backs: all(root, [...backs, "[style*=backface]"]), ...revealing(root, reveals), counters: counted(root, counts) };
+      const { pseudo, odd, backs, marks, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, [...odd, ...ODD_DRAWN]), backs: all(root, [...backs, "[style*=backface]"]), marks: all(root, marks), ...revealing(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
       for (const el of found.backs) found.odd.add(el);
       known.set(root, found);
@@ -122,6 +123,12 @@
     if (style.display === "none" || style.visibility !== "visible") return "";
     const text = words(el, style.content, said.counters.get(el)?.[where.slice(2)]);
     return text && !/^inline/.test(style.display) && style.position === "static" ? ` ${text} ` : text;
+  };
+
+  // The mark of an item of a list: what a sheet writes there, or its number.
+  w.markText = (el, style, said) => {
+    const content = said.marks.has(el) ? getComputedStyle(el, "::marker").content : "normal";
+    return content === "normal" || /counters?\(/.test(content) ? w.markOf(el, style) : words(el, content, undefined);
   };
 
   // --- pictures that show under the pointer only, kept so that they stay in the browser's memory ---------------------------------

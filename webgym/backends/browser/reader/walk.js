@@ -475,7 +475,7 @@
       if (cell) this.borders(this.columns.at(el, this.column + 1));
       if (!inline) this.flush(around.role, around.depth);
       const pseudo = here.said.pseudo.has(el), at = this.out.length, refsBefore = this.refs.length;
-      if (here.text && style.display === "list-item") this.write(w.markOf(el, style), el);
+      if (here.text && style.display === "list-item") this.write(w.markText(el, style, here.said), el);
       if (pseudo && here.text) this.write(w.pseudoText(el, "::before", here.said), el);
       const box = /auto|scroll/.test(look.overflow) && !look.body ? this.goesOn(look) : false;
       const next = w.nextOf(el);
