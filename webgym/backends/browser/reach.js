@@ -66,26 +66,13 @@
   };
 
   // --- boxes and points -----------------------------------------------------------------------------------------------------
-  const shape = (area) => {                                // an area of an image map: its box and a few points, in the viewport
-    const name = area.closest("map")?.name, image = name && [...area.getRootNode().querySelectorAll("img[usemap]")].find((i) => i.useMap === `#${name}`);
-    if (!image) return null;
-    const numbers = (area.coords.match(/-?[\d.]+/g) ?? []).map(Number), kind = area.shape.toLowerCase();
-    let [x0, y0, x1, y1] = [0, 0, image.clientWidth, image.clientHeight];
-    if (kind.startsWith("circ")) { const [x, y, r] = numbers; [x0, y0, x1, y1] = [x - r, y - r, x + r, y + r]; }
-    else if (kind !== "default") {
-      const xs = numbers.filter((_, i) => i % 2 === 0), ys = numbers.filter((_, i) => i % 2);
-      [x0, y0, x1, y1] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-    }
-    return { image, rect: new DOMRect(...w.mappedBox(w.matrixOf(image), { left: x0, top: y0, right: x1, bottom: y1 })) };
-  };
   const large = (r) => r.width >= 1 && r.height >= 1;
   const boxesOf = (el) => {
-    if (tag(el) === "area") { const found = shape(el); return found ? [found.rect] : []; }
-    if (tag(el) === "details") return w.boxesOf(el);       // one without a summary: the browser's own line
+    if (/^(area|details)$/.test(tag(el))) return w.boxesOf(el);  // of details without a summary, the browser's own line
     const own = [...w.rectsOf(el)].filter(large);
     return own.length ? own : w.boxesOf(el).filter(large);
   };
-  const scrollable = (el) => (tag(el) === "area" ? shape(el)?.image ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
+  const scrollable = (el) => (tag(el) === "area" ? w.imageOf(el) ?? el : getComputedStyle(el).display === "contents" ? el.firstElementChild ?? el : el);
   const boundsOf = (el) => {
     const boxes = boxesOf(el);
     return boxes.length && (tag(el) === "area" || !large(w.rectOf(el))) ? boxes[0] : w.rectOf(el);

@@ -2,20 +2,87 @@
 (w) => {
   const { attr } = w;
 
-  const alpha = (colour) => { const m = /^rgba\([^)]*[,/]\s*([\d.]+)\)$/.exec(colour); return m ? Number(m[1]) : 1; };
+  const SVG = "http://www.w3.org/2000/svg";
+  const alpha = (colour) => { const m = /^rgba\([^)]*,\s*([\d.e-]+)\)$|\/\s*([\d.e-]+)\)$/.exec(colour); return m ? Number(m[1] ?? m[2]) : 1; };
+  const FAINT = 0.02, UNREAD = 2;                          // what is less is not seen, and pixels: what is smaller is not read
+  const painted = (paint, opacity) => paint !== "none" && alpha(paint) > 0 && parseFloat(opacity) > FAINT;
   // Text that is drawn in no colour, or in no size; one that a picture shines through is seen. Asked of what a sheet makes odd only.
-  w.seeThrough = (style) => style.fontSize === "0px" || parseFloat(style.textIndent) < -500
-    || (alpha(style.webkitTextFillColor) === 0 && style.backgroundClip !== "text" && style.textShadow === "none");
+  w.seeThrough = (el, style) => {
+    if (parseFloat(style.fontSize) * (el.currentCSSZoom ?? 1) < UNREAD || parseFloat(style.textIndent) < -500) return true;
+    if (w.spaceOf(el) === SVG) return !painted(style.fill, style.fillOpacity) && !(painted(style.stroke, style.strokeOpacity) && parseFloat(style.strokeWidth) > 0);
+    return alpha(style.webkitTextFillColor) === 0 && style.backgroundClip !== "text" && style.textShadow === "none";
+  };
+  // What a clip or a mask refers to, and which holds nothing that could be seen.
+  const hollow = (el, value) => {
+    const id = /^url\("#(.+)"\)$/.exec(value)?.[1], found = id ? w.byId(w.rootOf(el), id) : null;
+    return found !== null && /^(clipPath|mask)$/.test(w.nameOfTag(found)) && ![...w.childrenOf(found)].some((n) => w.kindOf(n) === 1 && !/^(title|desc|metadata|script)$/.test(w.nameOfTag(n)));
+  };
+  const COLOURS = /\b(?:rgba?|hsla?|color|(?:ok)?l(?:ab|ch))\([^()]*\)/g;
+  // Drawn so faintly, with all that is in it, that nothing is seen; it is there for the mouse all the same.
+  w.faded = (el, style) => {
+    if (parseFloat(style.opacity) < FAINT || parseFloat(/opacity\(([\d.e-]+)/.exec(style.filter)?.[1] ?? 1) < FAINT) return true;
+    const mask = style.maskImage;
+    if (mask === "none") return false;
+    return hollow(el, mask) || (/gradient/.test(mask) && !/url\(/.test(mask) && mask.match(COLOURS)?.every((colour) => alpha(colour) === 0));
+  };
+  // A length of a clip in pixels, where all of it is `size`: "12px", "50%", "calc(100% - 12px)".
+  const pixels = (length, size) => [...length.replace(/ *([+-]) +/g, " $1").matchAll(/([+-]?[\d.]+(?:e-?\d+)?)(px|%)/g)].reduce((sum, [, n, unit]) => sum + (unit === "%" ? (Number(n) * size) / 100 : Number(n)), 0);
+  const parts = (text) => text.match(/(?:[^\s()]|\((?:[^()]|\([^()]*\))*\))+/g) ?? [];
+  const flat = (points) => {                               // points of a line
+    const [x, y] = points[0] ?? [0, 0], [a, b] = points.find((p) => Math.abs(p[0] - x) + Math.abs(p[1] - y) > 0.01) ?? [x, y];
+    return points.every((p) => Math.abs((a - x) * (p[1] - y) - (b - y) * (p[0] - x)) < 0.01);
+  };
   // A clip of its own that leaves nothing.
-  w.clipsItself = (style) => {
+  w.clipsItself = (el, style) => {
     if (style.clip !== "auto" && /^rect\(/.test(style.clip)) {
       const [top, right, bottom, left] = style.clip.slice(5, -1).split(/[ ,]+/).map(parseFloat);
       if (right - left <= 1 || bottom - top <= 1) return true;
     }
-    if (style.clipPath === "none") return false;
-    const inset = /^inset\(([^)]*)\)/.exec(style.clipPath);
-    if (inset) { const sides = inset[1].split(" round ")[0].split(" "), [t, r = t, b = t, l = r] = sides.map((s) => (s.endsWith("%") ? parseFloat(s) : 0)); return t + b >= 100 || l + r >= 100; }
-    return /^circle\(0(px|%)?[ )]/.test(style.clipPath) || /^polygon\(0(px|%)? 0(px|%)?(, 0(px|%)? 0(px|%)?)*\)$/.test(style.clipPath);
+    return w.cutOut(el, style);
+  };
+  w.cutOut = (el, style) => {
+    const path = style.clipPath;
+    if (path === "none") return false;
+    const [, kind, inner] = /^([a-z]+)\((.*?)\)(?: [a-z-]+)?$/s.exec(path) ?? [];
+    if (kind === "url") return hollow(el, path);
+    if (kind === "path") return !/[lhvcsqta]/i.test(/"(.*)"/s.exec(inner)?.[1] ?? "l");
+    const html = w.isHtml(el), rect = html ? null : w.rectOf(el), wide = html ? w.wideOf(el) : rect?.width, tall = html ? w.tallOf(el) : rect?.height;
+    if (kind === "inset") {
+      const [t, r = t, b = t, l = r] = parts(inner.split(" round ")[0]);
+      return pixels(t, tall) + pixels(b, tall) >= tall || pixels(l, wide) + pixels(r, wide) >= wide;
+    }
+    if (kind === "circle" || kind === "ellipse") return parts(inner.split(/(?:^| )at /)[0]).some((radius) => /\d/.test(radius) && pixels(radius, 100) <= 0);
+    return kind === "polygon" && flat(inner.replace(/^(evenodd|nonzero), /, "").split(", ").map((point) => { const [x, y = "0px"] = parts(point); return [pixels(x, wide), pixels(y, tall)]; }));
+  };
+  // --- faces ----------------------------------------------------------------------------------------------------------------
+
+  const turn = ({ rotate, scale, transform }) => {
+    if (rotate === "none" && scale === "none") return transform === "none" ? null : new DOMMatrix(transform);
+    const [a, b, c, d] = rotate.split(" "), [x, y = x, z = 1] = scale.split(" "), axis = d ? [a, b, c] : { x: [1, 0, 0], y: [0, 1, 0] }[a] ?? [0, 0, 1];
+    return new DOMMatrix(`${rotate === "none" ? "" : `rotate3d(${axis},${d ?? b ?? a})`} ${scale === "none" ? "" : `scale3d(${x},${y},${z})`} ${transform === "none" ? "" : transform}`);
+  };
+  const keepsDepth = (style) => style.transformStyle === "preserve-3d" && style.overflow === "visible" && style.opacity === "1" && style.filter === "none" && style.clipPath === "none"
+    && style.maskImage === "none" && style.mixBlendMode === "normal" && style.isolation === "auto" && style.display !== "inline" && !/paint|strict|content/.test(style.contain);
+  // Whether the back of what shows its front only is turned to the one who looks.
+  w.facesAway = (el, style) => {
+    if (style.backfaceVisibility !== "hidden" || style.display === "inline") return false;
+    let turned = turn(style);
+    for (let n = w.above(el); n && w.kindOf(n) === 1; n = w.above(n)) {
+      const around = getComputedStyle(n);
+      if (!keepsDepth(around)) break;
+      const outer = turn(around);
+      if (outer) turned = turned ? outer.multiply(turned) : outer;
+    }
+    return turned !== null && turned.inverse().m33 < -1e-6;
+  };
+  // --- what cuts ------------------------------------------------------------------------------------------------------------
+
+  w.CUT = 1;
+  w.TURNED = 2;
+  // Whether an element is not seen, whatever stands in it: cut off, turned away, or left out of its drawing; 0 where it is.
+  w.lost = (el, style, said) => {
+    if (said.backs.has(el) && w.facesAway(el, style)) return w.TURNED;
+    return w.cutOut(el, style) || (w.spaceOf(el) === SVG && w.rectsOf(el).length === 0) ? w.CUT : 0;
   };
   const NARROW = 1.5;                                      // pixels: what is clipped to less is there for screen readers only
   const meet = (a, b) => (a ? { left: Math.max(a.left, b.left), top: Math.max(a.top, b.top), right: Math.min(a.right, b.right), bottom: Math.min(a.bottom, b.bottom) } : b);
@@ -27,11 +94,12 @@
     const aside = /auto|scroll/.test(x) && el.scrollWidth > el.clientWidth, down = /auto|scroll/.test(y) && el.scrollHeight > el.clientHeight;
     return { left: aside ? -BOUNDLESS : clip.left, right: aside ? BOUNDLESS : clip.right, top: down ? -BOUNDLESS : clip.top, bottom: down ? BOUNDLESS : clip.bottom };
   };
-  w.clipsOf = (el, style, overflow, display, rect, around) => {
+  w.clipsOf = (el, style, overflow, display, rect, around, paint) => {
+    if (paint && overflow === "visible") overflow = "clip clip";
     if (overflow === "visible" && around === w.NO_CLIPS) return around;
     const [, flow, absolute, fixed] = around, position = style.position;
     const own = position === "fixed" ? fixed : position === "absolute" ? absolute : flow;
-    const holds = position !== "static", turned = holds && style.transform !== "none";
+    const turned = paint || style.transform !== "none", holds = turned || position !== "static";
     const [x, y = x] = overflow.split(" "), cutX = x === "hidden" || x === "clip", cutY = y === "hidden" || y === "clip";
     const inner = (cutX || cutY) && display !== "inline" && display !== "contents"
       ? { left: cutX ? rect.left : -BOUNDLESS, right: cutX ? rect.right : BOUNDLESS, top: cutY ? rect.top : -BOUNDLESS, bottom: cutY ? rect.bottom : BOUNDLESS } : null;
@@ -48,7 +116,7 @@
     for (let n = field, up = 0; n && w.kindOf(n) === 1 && up < 3; n = w.above(n), up++) {
       const style = getComputedStyle(n), rect = w.rectOf(n), small = rect.width <= NARROW || rect.height <= NARROW;
       if (n === field && (style.visibility !== "visible" || style.display === "none" || small)) return false;
-      if (w.clipsItself(style) || (small && /hidden|clip/.test(style.overflow))) return false;
+      if (w.clipsItself(n, style) || (small && /hidden|clip/.test(style.overflow))) return false;
     }
     return true;
   };
@@ -99,6 +167,12 @@
   };
   // Whether a transform leaves nothing of a box that has a size.
   w.flattened = (el, rect) => (rect.width < 0.5 || rect.height < 0.5) && w.isHtml(el) && w.wideOf(el) > 1 && w.tallOf(el) > 1;
+  // Whether what has words or things in it has no room, or no place on the page, until the pointer makes it one.
+  w.veiled = (el, style) => {
+    if (!w.squash(w.textOf(el)) && !w.all(el, "img,svg,input,button")[0]) return false;
+    const rect = w.rectOf(el), small = rect.width <= NARROW || rect.height <= NARROW;
+    return (small && /hidden|clip/.test(style.overflow)) || w.flattened(el, rect) || rect.right + scrollX <= 0 || rect.bottom + scrollY <= 0 || w.clipsItself(el, style);
+  };
 
   // --- places ---------------------------------------------------------------------------------------------------------------
 
@@ -106,15 +180,23 @@
     const left = Math.min(...rects.map((r) => r.left)), top = Math.min(...rects.map((r) => r.top));
     return new DOMRect(left, top, Math.max(...rects.map((r) => r.right)) - left, Math.max(...rects.map((r) => r.bottom)) - top);
   };
+  const mapNamed = (image) => /#(.+)$/s.exec(attr(image, "usemap") ?? "")?.[1] ?? "";
+  // The map of a picture, and the picture of an area: a map is called by its name or its id.
+  w.mapOf = (image) => { const name = mapNamed(image); return name ? [...w.all(w.rootOf(image), "map")].find((map) => attr(map, "name") === name || attr(map, "id") === name) ?? null : null; };
+  w.imageOf = (area) => {
+    const map = w.parentOf(area) && w.closest(area, "map");
+    return (map && [...w.all(w.rootOf(area), "img[usemap],object[usemap]")].find((image) => w.mapOf(image) === map)) ?? null;
+  };
+  // Where an area lies: the browser counts from the picture's border.
   const ofArea = (el) => {
-    const map = w.parentOf(el) && w.closest(el, "map"), name = map && (map.name || map.id);
-    const image = name && [...w.all(w.rootOf(el), "img[usemap],object[usemap]")].find((img) => w.attr(img, "usemap").replace(/^#/, "") === name);
+    const image = w.imageOf(el);
     if (!image) return [];
-    const at = (left, top, right, bottom) => [new DOMRect(...w.mappedBox(w.matrixOf(image), { left, top, right, bottom }))];
-    const shape = (w.attr(el, "shape") ?? "rect").toLowerCase(), n = (w.attr(el, "coords") ?? "").split(",").map(Number);
+    const shape = (attr(el, "shape") ?? "rect").toLowerCase(), n = (attr(el, "coords") ?? "").match(/-?[\d.]+(?:e-?\d+)?/gi)?.map(Number) ?? [];
     if (shape.startsWith("def")) return [w.rectOf(image)];
+    const style = getComputedStyle(image), aside = image.clientLeft + parseFloat(style.paddingLeft), down = image.clientTop + parseFloat(style.paddingTop);
+    const at = (left, top, right, bottom) => [new DOMRect(...w.mappedBox(w.matrixOf(image), { left: left - aside, top: top - down, right: right - aside, bottom: bottom - down }))];
     if (shape.startsWith("c") && n.length >= 3) return at(n[0] - n[2], n[1] - n[2], n[0] + n[2], n[1] + n[2]);
-    if (n.length < 4 || n.some(isNaN)) return [];
+    if (n.length < 4) return [];
     const xs = n.filter((_, i) => i % 2 === 0), ys = n.filter((_, i) => i % 2);
     return at(Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys));
   };
@@ -128,20 +210,20 @@
       const left = box.left + el.clientLeft + parseFloat(style.paddingLeft), top = box.top + el.clientTop + parseFloat(style.paddingTop);
       return [new DOMRect(left, top, Math.min(box.width, 60), Math.min(line, box.height))];
     }
-    const own = [...w.rectsOf(el)].filter(has);
+    const boxes = [...w.rectsOf(el)].filter(has), own = boxes.filter((r) => r.width > 0 && r.height > 0);
     if (own.length) return own;
     const found = [], inside = [el];                       // it has no box of its own: those of what stands in it
     for (let n, looked = 0; (n = inside.shift()) && found.length < 50 && looked++ < 200; ) {
       for (const child of w.innerOf(n)) {
         if (child.nodeType === 3 && child.data.trim()) { const range = w.documentOf(child).createRange(); range.selectNodeContents(child); found.push(...[...range.getClientRects()].filter(has)); }
-        else if (child.nodeType === 1) { const boxes = [...w.rectsOf(child)].filter(has); if (boxes.length) found.push(...boxes); else inside.push(child); }
+        else if (child.nodeType === 1) { const boxes = [...w.rectsOf(child)].filter((r) => r.width > 0 && r.height > 0); if (boxes.length) found.push(...boxes); else inside.push(child); }
       }
     }
-    return found;
+    return found.length ? found : boxes;
   };
   w.boxOf = (el) => {
     const rect = w.rectOf(el);
-    if (rect.width > 0 || rect.height > 0) return rect;
+    if (rect.width > 0 && rect.height > 0) return rect;
     const boxes = w.boxesOf(el);
     return boxes.length ? around(boxes) : rect;
   };

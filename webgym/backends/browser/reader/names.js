@@ -82,6 +82,7 @@
       if (w.nameOfTag(node) === "br") { add(" "); continue; }
       const style = getComputedStyle(node), { display } = style;
       if (hidden(node, style, display) && !(state.hidden && display !== "none")) { if (!/^(inline|none)/.test(display)) add(" "); continue; }
+      if (said.backs.has(node) && w.facesAway(node, style)) continue;
       const block = !/^(inline$|contents|none)/.test(display);
       if (branch && w.nameOfTag(node) !== "li" && attr(node, "role") === "group") continue;  // the branches of a tree have names of their own
       const part = depth > DEEP ? squash(w.textOf(node)).slice(0, MUCH) : ofChild(node, state, depth + 1);
@@ -201,6 +202,8 @@
   };
   // The text that a thing shows, without what does not show.
   w.shownText = (el, most) => {
+    const { backs } = w.sheetsOf(w.rootOf(el));
+    if (backs.size && [...w.all(el, "*")].some((n) => backs.has(n) && w.facesAway(n, getComputedStyle(n)))) return inside(el, { seen: new Set([el]), top: el, referenced: false, hidden: false, left: MUCH }, 0);
     const text = el.innerText ?? w.textOf(el);
     return text.length > 10 * most ? text.slice(0, 10 * most) : text;
   };

@@ -12,21 +12,35 @@
     return [...parts, part];
   };
   const bare = (selector) => selector.replace(PSEUDO, "").trim().replace(/(^|[\s>+~])$/, "$1*");
-  const isOdd = (style) => (style.opacity !== "" && !(parseFloat(style.opacity) > 0)) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden" || /opacity\(0/.test(style.filter)
-    || (style.textIndent !== "" && !(parseFloat(style.textIndent) > -500)) || (style.fontSize !== "" && /^(0|var)/.test(style.fontSize))
-    || /transparent|, 0\)|\/ 0/.test(style.color) || style.webkitTextFillColor !== "";
-  const nothing = () => ({ pseudo: [], odd: [], counts: [], reveals: [], pictures: [] });
+  const little = (value, least) => value !== "" && !(parseFloat(value) > least), BLANK = /transparent|, 0\)|\/ 0/;
+  const isOdd = (style) => little(style.opacity, 0.02) || style.clip !== "" || (style.clipPath !== "" && style.clipPath !== "none") || style.contentVisibility === "hidden" || /opacity\(0/.test(style.filter)
+    || (style.textIndent !== "" && !/^(\d|[1-4]\d)(\.\d+)?[a-z%]*$/.test(style.textIndent)) || (style.fontSize !== "" && /^(0|1(\.\d+)?px|var|calc)/.test(style.fontSize)) || little(style.zoom, 0.2)
+    || BLANK.test(style.color) || style.webkitTextFillColor !== "" || /none/.test(style.fill) || BLANK.test(style.fill) || little(style.fillOpacity, 0.02)
+    || /gradient|url\("?#/.test(style.maskImage) || /paint|strict|content/.test(style.contain);
+  // The attributes of drawings that say the same; and what is drawn for readers of some language only.
+  const DRAWN = ":is(svg,g,a,text,tspan,textPath,foreignObject,switch)", SMALL = ["opacity", "fill-opacity", "font-size"].flatMap((name) => [`[${name}^="0"]`, `[${name}^="1e-"]`, `[${name}^="."]`]);
+  const ODD_DRAWN = [`${DRAWN}:is(${SMALL},[fill=none],[fill=transparent],[fill$="0)"],[clip-path],[mask],[filter^=opacity])`, "switch > *", "[systemLanguage]"];
+  const nothing = () => ({ pseudo: [], odd: [], backs: [], marks: [], counts: [], reveals: [], pictures: [] });
   // Those under whose pointer something else shows: `.menu:hover .list`, `.info:hover::after`.
   const HOVERED = /^(.*[^\s>+~(,]):hover(?![\w-])([^\s>+~:]*)(?:(\s*[>+~\s]\s*\S.*)|::?(?:before|after))$/;
-  const shows = ({ display, visibility, opacity, content }) => (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content));
+  // The same in other words: `.menu:is(:hover, :focus-within) .list`, `.list:is(.menu:hover *)`, and what hides while it is `:not(:hover)`.
+  const plainly = (part) => part.replace(/:(?:is|where)\((?:[^()]*, *)?:hover(?:,[^()]*)?\)|:not\(:hover\)/g, ":hover").replace(/^(.*):is\((.+):hover \*\)(.*)$/, "$2:hover $1$3");
+  const PLACES = ["transform", "translate", "rotate", "scale", "height", "maxHeight", "width", "maxWidth", "left", "right", "top", "bottom", "clip", "clipPath"];
+  const shows = (style) => {
+    const { display, visibility, opacity, content } = style;
+    return (display !== "" && display !== "none") || visibility === "visible" || parseFloat(opacity) > 0 || (content !== "" && !/^(none|normal)$/.test(content)) || PLACES.some((name) => style[name] !== "");
+  };
+  const hides = ({ display, visibility, opacity }) => display === "none" || visibility === "hidden" || parseFloat(opacity) === 0;
   const gather = (rules, parent, found, base, scope = "*") => {
     for (const rule of rules) {
       const own = rule.selectorText?.replaceAll(/:scope\b/g, `:is(${scope})`), mine = own === undefined ? parent : parent ? own.replaceAll("&", `:is(${parent})`) : own;
-      if (own !== undefined) {
+      if (own !== undefined || (parent && rule.style)) {   // declarations may stand by themselves in a rule in another
         const { style } = rule, { content } = style;
         if (content && PSEUDO.test(mine) && !/^(normal|none|""|'')$|\/ ""$/.test(content)) found.pseudo.push(...split(mine).filter((part) => PSEUDO.test(part)).map(bare));
+        if (content && mine.includes("::marker")) found.marks.push(...split(mine).filter((part) => part.includes("::marker")).map((part) => bare(part.replace("::marker", ""))));
         if (isOdd(style)) found.odd.push(mine);
-        if (mine.includes(":hover") && shows(style)) for (const part of split(mine)) { const told = HOVERED.exec(part); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
+        if (style.backfaceVisibility === "hidden") found.backs.push(mine);
+        if (mine.includes(":hover")) for (const part of split(mine)) { const told = (part.includes(":not(:hover)") ? hides : shows)(style) && HOVERED.exec(plainly(part)); if (told) found.reveals.push([(told[1] + told[2]).trim(), told[3] ? " " + bare(told[3]) : ""]); }
         if (/counters?\(/.test(content) || style.counterReset || style.counterIncrement || style.counterSet) found.counts.push(...split(mine).filter((part) => !/::?(?!before|after)[a-z-]*(marker|letter|line)/.test(part)));
         if (content && mine.includes(":hover"))
           for (const [, url] of content.matchAll(/url\("([^"]+)"\)/g)) { const address = URL.parse(url, base)?.href; if (address) found.pictures.push(address); }  // what is no address shows nothing
@@ -37,7 +51,7 @@
   };
   const inSheet = (sheet, found, base) => {
     let rules;
-    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); found.counts.push("*", "*::before", "*::after"); return; }  // of another origin
+    try { rules = sheet.cssRules; } catch { found.pseudo.push("*"); found.odd.push("*"); found.backs.push("*"); found.counts.push("*", "*::before", "*::after"); return; }  // of another origin
     if (!read.has(sheet) || read.get(sheet).rules !== rules.length) {
       const own = { rules: rules.length, ...nothing() };
       read.set(sheet, own);
@@ -50,13 +64,20 @@
     for (const sheet of [...(root.styleSheets ?? []), ...(root.adoptedStyleSheets ?? [])]) if (!sheet.disabled) inSheet(sheet, found, base);
     return found;
   };
-  let known = new Map();                                   // root -> {pseudo, odd, reveals}: the elements there, and what their sheets count
+  let known = new Map();                                   // root -> {pseudo, odd, backs, marks, reveals, veiled}: the elements there, and what their sheets count
   w.beginSheets = () => { known = new Map(); };
   const all = (root, selectors) => new Set(selectors.length ? w.all(root, `:is(${[...new Set(selectors)].join(",")})`) : []);  // which forgives what is no selector
   // Those that a rule shows something for which is there and does not show now.
   const revealing = (root, pairs) => {
-    const found = new Set();
-    const hidden = (el) => { const style = getComputedStyle(el); return w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0"; };
+    const found = new Set(), veiled = new Set();
+    const hidden = (el) => {
+      const style = getComputedStyle(el);
+      if (w.rectsOf(el).length === 0 || style.visibility !== "visible" || style.opacity === "0") return true;
+      const backs = style.transformStyle === "preserve-3d" ? [...w.childrenOf(el)].filter((child) => w.kindOf(child) === 1 && w.facesAway(child, getComputedStyle(child))) : [];
+      for (const back of backs) veiled.add(back);
+      if (backs.length) return true;
+      return w.veiled(el, style) && !!veiled.add(el);
+    };
     for (const [holder, inside] of pairs) {
       if (!inside) { for (const el of all(root, [holder])) found.add(el); continue; }
       for (const shown of all(root, [holder + inside])) {
@@ -66,7 +87,7 @@
         for (let el = shown.previousElementSibling; el; el = el.previousElementSibling) if (w.matches(el, holder)) { found.add(el); break; }
       }
     }
-    return found;
+    return { reveals: found, veiled };
   };
   const counted = (root, selectors) => {
     if (!selectors.some((part) => PSEUDO.test(part))) return new Map();  // what is counted is not written anywhere
@@ -75,14 +96,15 @@
   };
   w.sheetsOf = (root) => {
     if (!known.has(root)) {
-      const { pseudo, odd, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, odd), reveals: revealing(root, reveals), counters: counted(root, counts) };
+      const { pseudo, odd, backs, marks, counts, reveals } = saidIn(root), found = { pseudo: all(root, [...pseudo, "q"]), odd: all(root, [...odd, ...ODD_DRAWN]), backs: all(root, [...backs, "[style*=backface]"]), marks: all(root, marks), ...revealing(root, reveals), counters: counted(root, counts) };
       for (const animation of root.getAnimations?.() ?? []) if (animation.effect?.target) found.odd.add(animation.effect.target);
+      for (const el of found.backs) found.odd.add(el);
       known.set(root, found);
     }
     return known.get(root);
   };
-  // Whether an element may look odd: see-through, clipped by itself, without size.
-  w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis/.test(attr(el, "style")));
+  // Whether an element may look odd: see-through, clipped by itself, without size, turned away.
+  w.odd = (el, said) => said.odd.has(el) || w.has(el, "hidden") || (w.has(el, "style") && /opacity|clip|indent|font|color|content-vis|mask|fill|zoom|contain:/.test(attr(el, "style")));
 
   const PRIVATE = /[\ue000-\uf8ff\u{f0000}-\u{10ffff}]/gu;  // glyphs of icon fonts
   const PART = /"((?:[^"\\]|\\.)*)"|attr\(([\w-]+)[^)]*\)|counters?\(([\w-]+)(?:, "((?:[^"\\]|\\.)*)")?(?:, ([\w-]+))?\)|(open|close)-quote/gs;
@@ -101,6 +123,12 @@
     if (style.display === "none" || style.visibility !== "visible") return "";
     const text = words(el, style.content, said.counters.get(el)?.[where.slice(2)]);
     return text && !/^inline/.test(style.display) && style.position === "static" ? ` ${text} ` : text;
+  };
+
+  // The mark of an item of a list: what a sheet writes there, or its number.
+  w.markText = (el, style, said) => {
+    const content = said.marks.has(el) ? getComputedStyle(el, "::marker").content : "normal";
+    return content === "normal" || /counters?\(/.test(content) ? w.markOf(el, style) : words(el, content, undefined);
   };
 
   // --- pictures that show under the pointer only, kept so that they stay in the browser's memory ---------------------------------

@@ -92,7 +92,7 @@
 
     run(doc, inert) {
       const root = w.drawnOf(doc);
-      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, delegate: false, map: false }));
+      if (root) this.todo.push(root, this.begin(doc, { pointer: false, split: false, depth: 0, role: "text", inside: root, shown: true, opaque: true, visible: true, text: true, mute: false, inert, native: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS, level: 0, faint: false, indented: false, lost: 0, delegate: false, map: false }));
       for (;;) {
         if (this.much) this.unfold();
         if (!this.todo.length || this.cut) break;
@@ -127,9 +127,16 @@
     text(node, around) {
       if (!around.text || this.buffer.length > MUCH) return;
       if (around.faint && !this.host) return;
+      if (around.indented && !this.host && this.pushedOut(node, around.clips[1])) return;
       const data = node.data;
       if (this.buffer === "") this.from = node;
       this.buffer += data.length > MUCH ? data.slice(0, MUCH) : data;
+    }
+    // Whether the indent of its line takes a text out of the box that cuts it.
+    pushedOut(node, clip) {
+      const range = w.documentOf(node).createRange();
+      range.selectNodeContents(node);
+      return w.clippedAway(range.getBoundingClientRect(), clip);
     }
     // Walk these nodes next, then do what is to be done after them.
     inner(nodes, around, after) {
@@ -148,13 +155,14 @@
       if (around.level > DEEP) { if (around.text) this.write(w.textOf(el).slice(0, MUCH), el); return; }
       const role = w.roleOf(el), shown = style.visibility === "visible", body = tag === "body" || tag === "html", odd = w.odd(el, around.said), hand = style.cursor === "pointer";
       const look = { el, tag, style, display, overflow: "visible", odd, role, rect: null, shown, away: around.away, gone: around.gone, clips: around.clips, inert: around.modal !== el && (around.inert || has(el, "inert")),
-        hand, body, listens: w.listens(el), always: false, label: false, fixed: around.fixed };
+        hand, body, listens: w.listens(el), always: false, label: false, revealed: "", fixed: around.fixed, lost: around.lost, indented: around.indented && style.textIndent !== "0px" };
       // What flows in its line stands where its block does; to ask where costs more than all else.
       if (display !== "inline" || REPLACED.has(tag) || odd || tag.includes("-")) this.place(look, around);
-      const { gone, clips } = look, opaque = around.opaque && !(odd && (style.opacity === "0" || /opacity\(0\)/.test(style.filter))), visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const { gone, clips } = look, opaque = around.opaque && !(odd && w.faded(el, style)), visible = shown && !gone && opaque && !w.narrow(clips[1]);
+      const mute = around.mute || (around.said.veiled.size > 0 && around.said.veiled.has(el));
       const here = { pointer: hand, split: around.split, depth: around.depth + (tag === "ul" || tag === "ol" || (role === "group" && has(el, "role")) ? 1 : 0), role: role === "heading" ? "heading" : around.role,
-        inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !around.mute, mute: around.mute, away: look.away, gone, inert: look.inert, native: around.native, clips, fixed: look.fixed, said: around.said,
-        edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(style), modal: around.modal, delegate: false, map: false, listed: false };
+        inside: around.inside, shown, opaque, visible, text: (this.host ? shown && !look.away : visible) && !mute, mute, away: look.away, gone, inert: look.inert, native: around.native, clips, fixed: look.fixed, said: around.said,
+        edges: around.edges, level: around.level + 1, faint: (odd || around.faint) && w.seeThrough(el, style), indented: look.indented, lost: look.lost, modal: around.modal, delegate: false, map: false, listed: false };
       this.act(look, around, here) || this.read(look, around, here);
     }
     // Take in where an element is, and whether that can be seen.
@@ -162,11 +170,16 @@
       const { el, tag, style, display, odd, body } = look, rect = display === "contents" || tag === "area" ? w.boxOf(el) : w.rectOf(el), across = style.overflowX;
       look.rect = rect;
       if (across !== "visible") look.overflow = `${across} ${style.overflowY}`;
-      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips);
+      const paint = odd && display !== "inline" && /paint|strict|content/.test(style.contain);
+      if (!body) look.clips = w.clipsOf(el, style, look.overflow, display, rect, around.clips, paint);
+      if (odd && !body) {
+        look.lost ||= w.lost(el, style, around.said);
+        look.indented ||= /hidden|clip/.test(across) && style.textIndent !== "0px";
+      }
       if (!body && style.position === "fixed" && w.holdsStill(el)) look.fixed = FIXED;
-      look.away = !body && (look.fixed === FLOWS ? this.outside(el, rect, around.edges) : look.fixed === LOST || this.offView(rect, around.edges));
+      look.away = !body && (look.lost === w.TURNED || (look.fixed === FLOWS ? this.outside(el, rect, around.edges) : look.fixed === LOST || this.offView(rect, around.edges)));
       if (look.fixed === FIXED && w.scrollsOn(el, style)) look.fixed = look.away ? LOST : FLOWS;
-      look.gone = look.away || (!body && ((odd && w.clipsItself(style)) || w.clippedAway(rect, look.clips[0]) || w.flattened(el, rect)));
+      look.gone = look.away || look.lost > 0 || (!body && ((odd && w.clipsItself(el, style)) || w.clippedAway(rect, look.clips[0]) || w.flattened(el, rect)));
       if (w.mayHide(el, tag, display, rect)) w.askRoot(el);
     }
     // Left of or above all that can be scrolled to.
@@ -200,7 +213,7 @@
       const delegated = w.delegatedTo(el), drags = attr(el, "draggable") === "true", drops = w.takesDrops(el), tab = tabbable(el);
       look.own = look.always || listens || drags || drops || tab || delegated;
       const plain = w.isHtml(el) && tag === "details" && !this.summaryOf(el), media = tag === "video" || tag === "audio" ? el.controls === true : tag === "canvas" && this.heard(el, around);
-      let active = look.own || plain || media || this.reveals(look, around) || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
+      let active = look.own || plain || media || (look.revealed = this.reveals(look, around)) !== "" || (hand && this.handed(look, around)) || (w.sometimesActive(role) && (has(el, "tabindex") || has(el, "aria-selected") || has(el, "aria-sort")));
       let control = el, as = plain ? "button" : role;
       if (tag === "label" && el.control) {
         if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
@@ -254,11 +267,30 @@
       for (let n = el; n; n = w.above(n)) if (n.nodeType === 9 ? w.documentHears(n) : w.nameOfTag(n) !== "body" && w.listens(n)) return true;
       return false;
     }
-    // Something shows when the pointer is on it, and nothing in it can be pointed at for that.
+    // Something shows when the pointer is on it, and nothing in it can be pointed at for that: as a sheet says ("told"), or by what it hears
+    // ("heard"); "list" for one whose items it can tell apart then.
     reveals({ el, tag }, around) {
-      if (this.host || around.mute || !(around.said.reveals.has(el) || w.hovered(el)) || /^(tr|td|th|tbody|table|ul|ol|form|main|nav|header|footer)$/.test(tag)) return false;
+      const { said } = around;
+      if (this.host || around.mute) return "";
+      if (said.reveals.has(el)) return this.pointedFor(el, said, MOST_FOLDED) ? "told" : "";
+      if (!w.hovered(el) || /^(td|th|form|main|nav|header|footer)$/.test(tag)) return "";
+      return /^(ul|ol|table|tbody)$/.test(tag) ? "list" : this.pointedFor(el, said, MOST_HOVERED) ? "heard" : "";
+    }
+    pointedFor(el, said, most) {
       const text = squash(w.textOf(el)), rect = w.rectOf(el);
-      return text.length <= MOST_HOVERED && (text !== "" || rect.width * rect.height < MOST_PATCH) && ![...w.all(el, `${CONTROL},[tabindex],[role]`)].some((inner) => w.rectsOf(inner).length > 0);
+      return text.length <= most && (text !== "" || rect.width * rect.height < MOST_PATCH) && ![...w.all(el, `${CONTROL},[tabindex],[role]`)].some((inner) => this.pointable(inner, el, said));
+    }
+    meets(el, selector, said) {
+      const met = (inner) => this.pointable(inner, el, said);
+      return [...w.all(el, selector)].some((inner) => met(inner) || w.labelsOf(inner).some(met));
+    }
+    // Whether the pointer can be brought to what stands in an element, before anything else shows there.
+    pointable(inner, el, said) {
+      if (!w.rectsOf(inner).length) return false;
+      const style = getComputedStyle(inner);
+      if (style.visibility !== "visible" || style.pointerEvents === "none") return false;
+      if (said.veiled.size) for (let n = inner; n && n !== el; n = w.above(n)) if (said.veiled.has(n)) return false;
+      return true;
     }
     // The hand of the pointer shows here first; or a delegate that shows it over all can tell this from others like it.
     handed({ el, tag }, around) {
@@ -275,14 +307,14 @@
       if (!found) return false;
       const { el, tag, rect, hand, role, listens } = look, { control, as } = found;
       if (!look.always && !hand && !this.host && !w.FIELDS.has(as)) {
-        const things = this.inThings(look);
+        const things = this.inThings(look, around.said);
         if (things && tabbable(el)) this.keyed(look, around);
         if (things === "leaves" && (listens || !tabbable(el))) return this.leaves(look, around, here);
         if (things) return false;
       }
       this.flush(around.role, around.depth, "thing");
       const states = w.statesOf(control, as, focused.has(el) || focused.has(control));
-      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, rect.width || rect.height ? rect : w.boxOf(el));
+      const item = this.thing(this.shownRole(as, tag, look), el, w.valueOf(control, as), states, around.depth, rect.width && rect.height ? rect : w.boxOf(el));
       if (!item) return true;
       if (tag === "select" && w.isHtml(el)) { item[1] = clip(w.fieldName(el, as), NAME); this.options(el, around.depth + 1, rect); this.complain(el, around.depth); return true; }
       if (tag === "input" || tag === "textarea") { item[1] = clip(this.nameOfInput(el, as), NAME); this.suggestions(el, around.depth + 1); this.complain(el, around.depth); return true; }
@@ -352,9 +384,11 @@
       return w.authored(el) || w.spelled(squash(text), el) || w.accname(el, as) || w.lastName(el, as);
     }
     // Where a listener is not for what it hears of itself: "leaves" for blocks that it can tell apart, "many" for things that speak for themselves.
-    inThings({ el, tag, role }) {
+    inThings({ el, tag, role, revealed }, said) {
       if (tag === "tr") return "";
-      const things = this.thingsIn(el), several = things.length > 1 || (things.length === 1 && this.standsFor(things[0], el));
+      if (revealed === "list") return "leaves";
+      const things = this.thingsIn(el, said), several = things.length > 1 || (things.length === 1 && this.standsFor(things[0], el));
+      if (revealed === "told") return several ? "many" : "";
       if (/^(table|tbody|thead|tfoot)$/.test(tag)) return several ? "many" : "leaves";
       let holder = el, blocks = [];
       for (let i = 0; i < 4; i++) {
@@ -362,14 +396,14 @@
         if (blocks.length !== 1 || squash(w.textOf(blocks[0])) !== squash(w.textOf(holder))) break;
         holder = blocks[0];
       }
-      if (w.all(el, "input,select,textarea,button")[0]) return blocks.length >= 2 && role !== "form" && tag !== "form" ? "leaves" : "many";
+      if (this.meets(el, "input,select,textarea,button", said)) return blocks.length >= 2 && role !== "form" && tag !== "form" ? "leaves" : "many";
       if (several) return "many";
       return blocks.length >= 2 ? (role === "form" || tag === "form" ? "many" : "leaves") : "";
     }
-    thingsIn(el) {
+    thingsIn(el, said) {
       const found = [];
       const inside = w.all(el, "*");
-      for (let i = 0; i < inside.length && i < 300 && found.length < 2; i++) if ((w.delegatedTo(inside[i]) || w.listens(inside[i])) && !w.closest(inside[i], CONTROL) && !w.all(inside[i], CONTROL)[0]) found.push(inside[i]);
+      for (let i = 0; i < inside.length && i < 300 && found.length < 2; i++) if ((w.delegatedTo(inside[i]) || w.listens(inside[i])) && !w.closest(inside[i], CONTROL) && !w.all(inside[i], CONTROL)[0] && this.pointable(inside[i], el, said)) found.push(inside[i]);
       return found;
     }
     // One thing for which another listens, with all that this says, is what is clicked.
@@ -441,7 +475,7 @@
       if (cell) this.borders(this.columns.at(el, this.column + 1));
       if (!inline) this.flush(around.role, around.depth);
       const pseudo = here.said.pseudo.has(el), at = this.out.length, refsBefore = this.refs.length;
-      if (here.text && style.display === "list-item") this.write(w.markOf(el, style), el);
+      if (here.text && style.display === "list-item") this.write(w.markText(el, style, here.said), el);
       if (pseudo && here.text) this.write(w.pseudoText(el, "::before", here.said), el);
       const box = /auto|scroll/.test(look.overflow) && !look.body ? this.goesOn(look) : false;
       const next = w.nextOf(el);
@@ -464,7 +498,7 @@
       if (tag === "details" && w.isHtml(el) && !el.open) { const summary = this.summaryOf(el); return summary ? [summary] : []; }
       if (w.isFrame(el, tag)) {
         const doc = w.documentIn(el), root = doc && w.drawnOf(doc);
-        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, clips: w.NO_CLIPS, fixed: FLOWS }));
+        if (root) Object.assign(here, this.begin(doc, { ...here, pointer: false, away: false, gone: false, lost: 0, indented: false, clips: w.NO_CLIPS, fixed: FLOWS }));
         if (doc) return root ? [root] : [];
       }
       if (tag === "slot") {
@@ -497,8 +531,8 @@
       const { el, tag, shown, gone, inert } = look;
       if (!around.delegate || !shown || gone || inert) return false;
       if (/^(table|tbody|thead|tfoot|colgroup|caption)$/.test(tag)) { if (tag === "caption") return false; here.delegate = true; return false; }
-      if (!squash(w.textOf(el)) || w.all(el, "a,button,input,select,textarea,[role],[tabindex]")[0]) {
-        if (!w.all(el, "a,button,input,select,textarea")[0] && blocky(look.style)) here.delegate = true;
+      if (!squash(w.textOf(el)) || this.meets(el, "a,button,input,select,textarea,[role],[tabindex]", around.said)) {
+        if (!this.meets(el, "a,button,input,select,textarea", around.said) && blocky(look.style)) here.delegate = true;
         return false;
       }
       if (this.onlyHolds(el, tag)) { here.delegate = true; return false; }
@@ -524,7 +558,7 @@
       this.line(role, clip(name, NAME), w.amountOf(el, role), around.depth, el);
     }
     areas(el, around, here) {
-      const name = attr(el, "usemap")?.replace(/^#/, ""), map = name && [...w.all(w.rootOf(el), "map")].find((m) => m.name === name || m.id === name);
+      const map = w.mapOf(el);
       const heard = map && (w.listens(map) || w.listens(el));
       if (map && here.text) this.inner([...w.all(map, "area")].filter((area) => heard || has(area, "href") || w.listens(area) || w.delegatedTo(area)), { ...around, map: true });
     }
