@@ -3,12 +3,16 @@
 // Keys go where the focus is, so the focus is checked before any key is sent. It counts as the thing's own where it lies in the thing,
 // in something inside of it (an editor's own field, a shadow root that delegates), or in a helper: a field that nobody can see and that
 // shares with the thing the nearest box around both that holds no other field. Editors type through such a field. Anything else is
-// another field, and no text of the agent goes there.
+// another field, and no text of the agent goes there. A thing that can have the focus itself gets it from what stands in it.
+//
+// Fields and buttons in an edited text are things of their own: they inherit that they can be edited, but take their own keys.
 (() => {
   const w = globalThis.webgym, { squash, clip, refs, roleOf, FIELDS, tag, find, describe, holds, around, inertAround } = w;
   if (w.focusOn) return;
   const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
   const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
+  const OWN_KEYS = new Set(["input", "textarea", "select", "button", "iframe", "embed", "object", "audio", "video", "summary"]);
+  const WRAPPERS = new Set(["textbox", "searchbox", "combobox", "spinbutton"]);   // roles of boxes around the field that takes their keys
 
   // --- the focus ------------------------------------------------------------------------------------------------------------
   const activeOf = (doc) => {                              // what the keyboard reaches in this document, inside of open roots and frames too
@@ -40,10 +44,16 @@
     }
     return false;
   };
-  const focused = (el) => {
+  const rich = (el) => el.isContentEditable && !OWN_KEYS.has(tag(el));
+  // True where keys come to the thing as it is. What stands in it can have the focus for it; one that takes it itself is asked first.
+  const focused = (el, asked) => {
     if (!el.ownerDocument.hasFocus()) return false;
     const active = el.getRootNode().activeElement;
-    return !!active && (active === el || holds(el, active) || helps(activeOf(el.ownerDocument), el));
+    if (!active) return false;
+    if (active === el || helps(activeOf(el.ownerDocument), el)) return true;
+    if (!holds(el, active)) return false;
+    const field = !asked && WRAPPERS.has(roleOf(el)) ? fieldOf(el) : null;
+    return asked || (!!field && field !== el && holds(field, activeOf(el.ownerDocument)));
   };
   const modalOver = (el) => {
     const doc = w.documentOf(el), top = w.topModal(w.modalsOf(doc), activeOf(doc));
@@ -53,8 +63,9 @@
   const keeperOf = (el) => {
     if (tag(el) === "label" && el.control) return el.control;
     if (tag(el) === "option") return el.closest("select") ?? el;
+    if (!rich(el) || (w.has(el, "tabindex") && !w.has(el, "contenteditable"))) return el;
     let host = el;
-    while (host.isContentEditable && host.parentElement?.isContentEditable) host = host.parentElement;
+    while (host.parentElement?.isContentEditable) host = host.parentElement;
     return host;
   };
   const take = (el, ref) => {                              // "" where the keyboard reaches the thing now, else why it does not
@@ -68,10 +79,10 @@
     const got = () => { had = true; };
     el.addEventListener("focus", got, true);
     el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
-    if (!focused(el)) el.focus({ preventScroll: true });
-    if (!focused(el) && (tag(el) === "body" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
+    if (!focused(el, false)) el.focus({ preventScroll: true });
+    if (!focused(el, true) && (tag(el) === "body" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
     el.removeEventListener("focus", got, true);
-    if (focused(el)) return "";
+    if (focused(el, true)) return "";
     const after = activeOf(el.ownerDocument);
     return barred(!had ? "it takes none" : after && tag(after) !== "body" ? `the page moved it to ${describe(after)}` : "the page took it away");
   };
@@ -152,7 +163,7 @@
   };
 
   // --- fields ---------------------------------------------------------------------------------------------------------------
-  const writable = (el) => (tag(el) === "input" ? TYPED.has(el.type) || el.type in SPELLINGS : tag(el) === "textarea" || el.isContentEditable);
+  const writable = (el) => (tag(el) === "input" ? TYPED.has(el.type) || el.type in SPELLINGS : tag(el) === "textarea" || rich(el));
   const fieldOf = (el) => {                                // the thing itself, the field of a label, or the only field inside
     const keeper = tag(el) === "label" && el.control ? el.control : el;
     if (writable(keeper) || tag(keeper) === "select") return keeper;
@@ -164,7 +175,7 @@
   };
   const numberFor = (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? text.trim().replace(/^\+/, "") : null);
   const selectAll = (el) => {
-    if (!el.isContentEditable) { if (el.value || el.validity?.badInput) el.select?.(); return; }
+    if (!rich(el)) { if (el.value || el.validity?.badInput) el.select?.(); return; }
     el.ownerDocument.getSelection().selectAllChildren(el);
   };
   // Makes a field ready for `text`: it has the focus, and all that it holds is selected. {done} where the text is in it already.
@@ -193,7 +204,7 @@
       return { done: true };
     }
     selectAll(el);
-    const kind = el.isContentEditable ? "rich" : tag(el) === "textarea" ? "text" : "line";
+    const kind = rich(el) ? "rich" : tag(el) === "textarea" ? "text" : "line";
     const most = el.maxLength >= 0 && wanted.length > el.maxLength ? el.maxLength : null;
     return { text: wanted, kind, most, empty: !(el.value ?? el.textContent) && !el.validity?.badInput };
   };
