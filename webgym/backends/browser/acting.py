@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WHEEL_FRAMES = 3
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+WRITTEN_MS = 40  # of a page's time, for what it does with a text
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 
 
@@ -204,10 +205,21 @@ async def _fill(session: "Session", ref: int, text: str) -> None:
     kind: Kind = ready["kind"]
     if text:
         await _write(session, written(ready["text"], kind), ready["text"], kind)
+        await _tell_of_text(session, ref)
     elif not ready["empty"]:
         await _press(session, "Delete")
-    if ready["most"] is not None:
-        session.tell(f"the field takes {ready['most']} characters at most: the rest of the text was left out")
+
+
+async def _tell_of_text(session: "Session", ref: int) -> None:
+    """Say in words where a text that was typed is not all in its field; a page has a little of its time to write it anew."""
+    place = session.tab.worlds.at(ref)
+    try:
+        if await place.ask("webgym.written(false)"):
+            await session.tab.grant(WRITTEN_MS)
+            for words in await place.ask("webgym.written(true)"):
+                session.tell(words)
+    except (PageError, PlaywrightError):
+        return  # the text led elsewhere
 
 
 async def _write(session: "Session", events: list[tuple[str, dict[str, Any]]], text: str, kind: Kind | None = None) -> None:

@@ -12,6 +12,7 @@
   const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
   const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
   const OWN_KEYS = new Set(["input", "textarea", "select", "button", "iframe", "embed", "object", "audio", "video", "summary"]);
+  const HELD = ":not(br,p,div,span),[contenteditable=false]";                     // what an edited text can hold beside words
   const WRAPPERS = new Set(["textbox", "searchbox", "combobox", "spinbutton"]);   // roles of boxes around the field that takes their keys
 
   // --- the focus ------------------------------------------------------------------------------------------------------------
@@ -204,9 +205,56 @@
       return { done: true };
     }
     selectAll(el);
-    const kind = rich(el) ? "rich" : tag(el) === "textarea" ? "text" : "line";
-    const most = el.maxLength >= 0 && wanted.length > el.maxLength ? el.maxLength : null;
-    return { text: wanted, kind, most, empty: !(el.value ?? el.textContent) && !el.validity?.badInput };
+    if (wanted) watch(el, wanted);
+    return { text: wanted, kind: rich(el) ? "rich" : tag(el) === "textarea" ? "text" : "line", empty: !holdsAny(el) && !el.validity?.badInput };
+  };
+  const holdsAny = (el) => !!(rich(el) ? el.textContent || w.all(el, HELD)[0] : el.value ?? el.textContent);
+
+  // --- whether a text arrived -----------------------------------------------------------------------------------------------
+  // Keys go where the focus is, as a person's do, so that a page can spread a text over several fields, or stop it: each field that hears
+  // of input meanwhile is kept, with what it held then.
+  let writing = null;
+  const textIn = (el) => (rich(el) ? el.innerText ?? el.textContent : el.value);
+  const watch = (el, text) => {
+    writing?.end();
+    const heard = new Map(), view = w.documentOf(el).defaultView;
+    const hear = (event) => { const at = event.composedPath()[0]; if (event.isTrusted && w.kindOf(at) === 1) heard.set(at, textIn(at)); };
+    view.addEventListener("input", hear, { capture: true, passive: true });
+    writing = { el, text, heard, end: () => { try { view.removeEventListener("input", hear, { capture: true }); } catch { /* it left */ } } };
+  };
+  // Pages write a text anew, with signs of their own: it is all there where its letters and digits go on as far as those of the text.
+  const letters = (text) => text.normalize("NFKC").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  const starts = (held, text) => text.startsWith(held) && held !== text;
+  const lacks = (held, text) => starts(squash(held), squash(text)) || (letters(held) !== "" && starts(letters(held), letters(text)));
+  const called = (el) => {                                 // its name, as the page is read to the agent
+    w.beginSheets();
+    w.beginNames();
+    return clip(squash(w.fieldName(el, roleOf(el))), 60);
+  };
+  const quoted = (el) => { const name = called(el); return name ? `"${name}"` : describe(el); };
+  const whyNot = (el) => {
+    if (!el.isConnected) return "; the field is gone";
+    if (el.matches(":disabled")) return "; it is disabled now";
+    if (el.readOnly) return "; it is read-only now";
+    if (focused(el, true)) return "";
+    const active = activeOf(w.documentOf(el));
+    return !active || tag(active) === "body" ? "; the page took the focus away" : `; the page moved the focus to ${describe(active)}`;
+  };
+  // What became of a text after its keys, in words where it is not all in its field. Only the `last` look ends the watch then, as a page
+  // may take some time over it.
+  const written = (last) => {
+    if (!writing) return [];                               // the document is another one
+    const { el, text, heard, end } = writing, words = [];
+    end();
+    const others = [...heard.keys()].filter((other) => other !== el && other.isConnected && !holds(other, el) && !holds(el, other));
+    const there = el.isConnected ? [el, ...others] : others;
+    const held = there.length ? there.map((field) => textIn(field) ?? "").join("") : [...heard.values()].at(-1) ?? "";
+    const judged = !el.isConnected || (!unseen(el) && typeof textIn(el) === "string");
+    if (el.isConnected && others.length) words.push(`the page moved the focus while the text was typed: it went into ${there.map(quoted).join(", ")}`);
+    if (!others.length && el.maxLength >= 0 && text.length > el.maxLength) words.push(`the field takes ${el.maxLength} characters at most: the rest of the text was left out`);
+    else if (judged && lacks(held, text)) words.push(`not all of the text arrived: expected "${clip(squash(text), 60)}", ${others.length && el.isConnected ? "these fields hold" : "the field holds"} "${clip(squash(held), 60)}"${others.length ? "" : whyNot(el)}`);
+    if (last || !words.length) writing = null;
+    return words;
   };
 
   // --- select boxes ---------------------------------------------------------------------------------------------------------
@@ -258,5 +306,5 @@
     changed(select);
     return {};
   };
-  Object.assign(w, { prepareFill, focusOn, choose, activeOf, modalOver });
+  Object.assign(w, { prepareFill, written, called, focusOn, choose, activeOf, modalOver });
 })

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.webgym.backends.browser.test_acting import log_of
-from webgym.types import Clear, Click, Fill, Focus, Press, Type
+from webgym.types import Clear, Click, Dialog, Fill, Focus, Press, Type
 
 EDITED = {
     "a part of the page": """<div contenteditable aria-label=Ed id=ed>text {}</div>""",
@@ -47,7 +47,7 @@ OUTER = {
     "an option": "<div role=option tabindex=0 id=o>Outer <button id=i>In</button></div>",
     "a panel": "<div role=tabpanel tabindex=0 aria-label=Outer id=o>Outer <button id=i>In</button></div>",
     "an application": "<div role=application tabindex=0 aria-label=Outer id=o>Outer <button id=i>In</button></div>",
-    "a row with a field": "<div role=row tabindex=0 aria-label=Outer id=o>Outer <button id=i onclick=f.focus()>In</button><input id=f></div>",
+    "a row with a field": "<div role=row tabindex=0 aria-label=Outer id=o>Outer <button onclick=f.focus()>In</button><input id=f></div>",
     "a thing in a root": """<div role=button tabindex=0 aria-label=Outer id=o>Outer <x-b id=i><template shadowrootmode=open>
         <button>In</button></template></x-b></div>""",
 }
@@ -66,8 +66,8 @@ def test_a_thing_takes_the_focus_from_what_stands_in_it(at, page):
 INNER = {
     "a box that takes none": "<div onclick='' id=o>Outer <input id=i aria-label=In></div>",
     "the box of a field": "<div role=combobox tabindex=0 id=o aria-label=Outer><input id=i aria-label=In></div>",
-    "a list that moves it on": "<div role=listbox tabindex=0 id=o aria-label=Outer onfocus=i.focus()><p role=option tabindex=-1 id=i>In</div>",
-    "an editor's hidden field": "<div role=application tabindex=0 aria-label=Outer id=o>Outer<textarea id=i style='opacity:0'></textarea></div>",
+    "a list that moves it on": "<div role=listbox tabindex=0 aria-label=Outer onfocus=i.focus()><p role=option tabindex=-1 id=i>In</div>",
+    "an editor's hidden field": "<div role=application tabindex=0 aria-label=Outer>Outer<textarea id=i style='opacity:0'></textarea></div>",
 }
 
 
@@ -77,3 +77,99 @@ def test_what_stands_in_a_thing_keeps_the_focus_for_it(at, page):
     at.js("i.focus()")
     at.do(Press("ArrowDown", 0))
     assert at.js("heard") == ["keydown i"]
+
+
+# --- whether a text arrived -------------------------------------------------------------------------------------------------
+
+BOXES = (
+    "<div oninput='event.target.nextElementSibling?.focus()'><input aria-label=A {0}><input aria-label=B {0}><input aria-label=C {0}></div>"
+)
+MOVED = 'the page moved the focus while the text was typed: it went into "A", "B"'
+
+
+@pytest.mark.parametrize(
+    "text, held, told",
+    [
+        ("1", "1||", ()),
+        ("12", "1|2|", (MOVED,)),
+        ("123", "1|2|3", (f'{MOVED}, "C"',)),
+        ("1234", "1|2|3", (f'{MOVED}, "C"', 'not all of the text arrived: expected "1234", these fields hold "123"')),
+    ],
+)
+def test_boxes_that_move_on_take_a_text_together(at, text, held, told):
+    at.open(BOXES.format("maxlength=1"))
+    assert at.do(Fill(at.ref("A"), text)).notices == told
+    assert at.js("[...document.querySelectorAll('input')].map(i => i.value).join('|')") == held
+
+
+STOPPED = {
+    "moved to another field": ("if (value.length === 2) b.focus()", "", MOVED),
+    "moved to a button": ("if (value.length === 2) c.focus()", "he", '; the page moved the focus to <button id=c> "Go"'),
+    "blurred": ("if (value.length === 2) blur()", "he", "; the page took the focus away"),
+    "disabled": ("disabled = value.length === 2", "he", "; it is disabled now"),
+    "read-only": ("readOnly = value.length === 2", "he", "; it is read-only now"),
+    "gone": ("if (value.length === 2) this.remove()", "he", "; the field is gone"),
+    "another one": ("if (value.length === 1) this.replaceWith(cloneNode())", "h", "; the field is gone"),
+    "cut": ("value = value.slice(0, 3)", "hel", ""),
+    "emptied": ("value = ''", "", ""),
+}
+
+
+@pytest.mark.parametrize("script, held, why", STOPPED.values(), ids=STOPPED)
+def test_a_text_that_does_not_arrive_is_told(at, script, held, why):
+    at.open(f'<input aria-label=A oninput="{script}"><input aria-label=B id=b><button id=c>Go</button>')
+    told = at.do(Fill(at.ref("A"), "hello")).notices
+    assert told == ((why,) if why == MOVED else (f'not all of the text arrived: expected "hello", the field holds "{held}"{why}',))
+
+
+def test_a_text_that_a_dialog_breaks_off_is_told(at):
+    """How many keys are lost depends on how long the dialog is open."""
+    at.open("<input aria-label=A oninput=\"if (value.length === 2) confirm('so?')\">")
+    at.do(Fill(at.ref("A"), "hello"))
+    told, held = at.do(Dialog(True)).notices, at.node("A").value
+    lost = f'not all of the text arrived: expected "hello", the field holds "{held}"'
+    assert (lost in told) == (held != "hello")
+
+
+ARRIVED = {
+    "a phone number": ("value = value.replace(/\\D/g, '').replace(/^(...)(.+)/, '($1) $2')", "5551234", "(555) 1234"),
+    "an amount": ("value = '$' + value.replace(/[^0-9]/g, '').replace(/(?<=.)(?=(...)+$)/g, ',')", "98765", "$98,765"),
+    "in capitals": ("value = value.toUpperCase()", "ab cd", "AB CD"),
+    "a completed word": ("value = 'hello world'", "hello", "hello world"),
+    "with what comes before": ("value = '+1 ' + value.replace('+1 ', '')", "23", "+1 23"),
+    "without spaces": ("value = value.trim()", "a b ", "ab"),
+    "with a slow page": ("const v = value; value = v.slice(1); requestAnimationFrame(() => value = v)", "a", "a"),
+    "and the focus goes on": ("if (value.length === 3) b.focus()", "abc", "abc"),
+    "and another field is told so": ("b.value = value; b.dispatchEvent(new Event('input', {bubbles: true}))", "abc", "abc"),
+}
+
+
+@pytest.mark.parametrize("script, text, held", ARRIVED.values(), ids=ARRIVED)
+def test_a_text_that_the_page_writes_anew_is_not_told_of(at, script, text, held):
+    at.open(f'<input aria-label=A oninput="{script}"><input aria-label=B id=b>')
+    assert at.do(Fill(at.ref("A"), text)).notices == ()
+    assert at.node("A").value == held
+
+
+def test_a_field_that_is_drawn_anew_with_each_letter(at):
+    at.open("""<div id=w><input aria-label=A></div><script>w.oninput = e => { const old = e.target.value;
+        w.innerHTML = '<input aria-label=A>'; w.firstChild.focus(); w.firstChild.setRangeText(old, 0, 0, 'end') }</script>""")
+    assert at.do(Fill(at.ref("A"), "hello")).notices == () and at.node("A").value == "hello"
+
+
+# --- what is emptied --------------------------------------------------------------------------------------------------------
+
+PICTURE = "<img width=20 height=20 src=data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7>"
+
+
+@pytest.mark.parametrize("inner", [PICTURE, f"<p>{PICTURE}</p>", "<hr>", "<input>", "<span contenteditable=false></span>"])
+def test_an_edited_text_without_words_is_emptied(at, inner):
+    at.open(f"<div contenteditable aria-label=Ed id=ed>{inner}</div>")
+    at.do(Clear(at.ref("Ed")))
+    assert at.js("ed.querySelector('img, hr, input, span')") is None
+
+
+def test_an_edited_text_that_is_empty_hears_of_no_key(at):
+    at.open(f"<div contenteditable aria-label=Ed><p><br></p></div>{log_of('keydown')}")
+    at.do(Clear(at.ref("Ed")))
+    assert at.js("heard") == []
