@@ -187,7 +187,7 @@
     if (tag(found) === "select" || tag(el) === "select") return { error: `element #${ref} is a select box: choose one of its options instead` };
     if (found.type === "file") return { error: `element #${ref} is a file field: give it a file with upload_file` };
     if (!el) return { error: `element #${ref} is a ${role || tag(found)}, text cannot be put into it` };
-    if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (w.isDisabled(el)) return { error: `element #${ref} is disabled` };
     if (el.readOnly) return { error: `element #${ref} is read-only` };
     if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
     let wanted = text;
@@ -268,11 +268,11 @@
   const suggest = (el, ref, list, wanted) => {
     const field = tag(el) === "option" ? refs().slice(0, ref).findLast((other) => tag(other) === "input" && other.list === list) : el;
     if (!field?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
-    if (field.matches(":disabled") || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
+    if (w.isDisabled(field) || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
     if (tag(el) !== "option" && wanted.length !== 1) return { error: `element #${ref} takes one suggestion, ${wanted.length} were given` };
     const options = [...list.options], option = tag(el) === "option" ? el : meant(options, wanted[0]);
     if (!option) return { error: `field #${ref} has no suggestion "${wanted[0]}"; it has: ${told(options)}` };
-    if (option.disabled) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
+    if (w.isDisabled(option)) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
     const why = take(field, ref);
     if (why) return { error: why };
     setter.call(field, option.value);
@@ -286,7 +286,7 @@
     if (list) return suggest(el, ref, list, wanted);
     const select = tag(el) === "option" ? el.closest("select") : el;
     if (tag(select) !== "select") return { error: `element #${ref} is no select box` };
-    if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (w.isDisabled(select)) return { error: `element #${ref} is disabled` };
     if (inertAround(select)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
     const modal = modalOver(select);
     if (modal) return { error: `element #${ref} lies behind ${describe(modal)}` };
@@ -299,7 +299,7 @@
         picked.push(option);
       }
     if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };
-    const off = picked.find((option) => option.matches(":disabled") && !option.selected);
+    const off = picked.find((option) => w.isDisabled(option) && !option.selected);
     if (off) return { error: `option "${clip(squash(off.label), 60)}" is disabled` };
     select.focus({ preventScroll: true });
     for (const option of select.options) option.selected = picked.includes(option);

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.webgym.backends.browser.test_acting import log_of
-from webgym.types import Clear, Click, Dialog, Fill, Focus, Press, Type
+from tests.webgym.pages import HOST, OTHER, run
+from webgym.types import Clear, Click, Dialog, Fill, Focus, Press, Select, Type, Upload
 
 EDITED = {
     "a part of the page": """<div contenteditable aria-label=Ed id=ed>text {}</div>""",
@@ -173,3 +174,77 @@ def test_an_edited_text_that_is_empty_hears_of_no_key(at):
     at.open(f"<div contenteditable aria-label=Ed><p><br></p></div>{log_of('keydown')}")
     at.do(Clear(at.ref("Ed")))
     assert at.js("heard") == []
+
+
+# --- what is shown as disabled, and files -----------------------------------------------------------------------------------
+
+OFF = {
+    "a select box": ("<select aria-label=A aria-disabled=true><option>x<option>y</select>", Select(0, ("y",))),
+    "one in a group": ("<div aria-disabled=true><select aria-label=A><option>x<option>y</select></div>", Select(0, ("y",))),
+    "an option": ("<select aria-label=A><option>x<option aria-disabled=true>y</select>", Select(0, ("y",))),
+    "a suggestion": ("<input aria-label=A aria-disabled=true list=d><datalist id=d><option>y</datalist>", Select(0, ("y",))),
+    "a field": ("<input aria-label=A aria-disabled=true>", Fill(0, "y")),
+    "what a field holds": ("<input aria-label=A aria-disabled=true value=x>", Clear(0)),
+    "a file field": ("<input type=file aria-label=A aria-disabled=true>", Upload(0, ("a.txt",))),
+}
+
+
+@pytest.mark.parametrize("page, action", OFF.values(), ids=OFF)
+def test_what_is_shown_as_disabled_is_not_used(at, page, action):
+    at.open(page, files={"a.txt": "a"})
+    before = at.js("document.querySelector('select, input').value")
+    assert "is disabled" in at.fails(action)
+    assert at.js("document.querySelector('select, input').value") == before
+
+
+@pytest.mark.parametrize("host", [HOST, OTHER])
+def test_a_folder_is_no_file(at, host):
+    field = "<input type=file webkitdirectory aria-label=D id=d><button onclick=d.click()>Ask</button>"
+    at.open(f"<iframe src='http://{host}/f'></iframe>", {"/f": field}, files={"a.txt": "a"}, hosts=(HOST, OTHER))
+    assert at.fails(Upload(at.ref("D"), ("a.txt",))) == f"element #{at.ref('D')} takes a whole folder: files cannot be given to it"
+    at.do(Click(at.ref("Ask")))
+    assert at.fails(Upload(at.ref("Ask"), ("a.txt",))) == "the page asks for a whole folder: files cannot be given to it"
+
+
+@pytest.mark.parametrize("host", [HOST, OTHER])
+@pytest.mark.parametrize("use", ["D", "Ask"])
+@pytest.mark.parametrize("then", ["d.value = ''", "d.remove()", "location = '/two'", ""])
+def test_files_arrive_whatever_the_page_does_with_them(at, host, use, then):
+    field = f"""<input type=file multiple aria-label=D id=d><button onclick=d.click()>Ask</button><p id=o></p><script>
+        d.onchange = () => {{ o.textContent = [...d.files].map(f => f.name); {then} }}</script>"""
+    pages = {"/f": field, "/two": "<p>two"}
+    at.open(f"<iframe src='http://{host}/f'></iframe>", pages, files={"a.txt": "a", "b.txt": "b"}, hosts=(HOST, OTHER))
+    if use == "Ask":
+        at.do(Click(at.ref("Ask")))
+    for _ in range(1 if "remove" in then or "location" in then or use == "Ask" else 2):  # those that it has already, too
+        at.do(Upload(at.ref(use), ("a.txt", "b.txt")))
+    assert any(n.text == ("two" if "location" in then else "a.txt,b.txt") for n in at.observation.nodes)
+
+
+def test_files_that_do_not_arrive_are_an_error(at):
+    at.open("<input type=file aria-label=D>", files={"a.txt": "a"})
+    run(
+        at.env.session.tab.worlds.ask(
+            "webgym.fileFacts = () => ({ field: true }), webgym.awaitGift = (awaits => field => "
+            "(awaits(field), field.webkitdirectory = true, { folder: false }))(webgym.awaitGift), 0"
+        )
+    )
+    assert at.fails(Upload(at.ref("D"), ("a.txt",))) == "the field took no file: 1 were given"
+
+
+# --- the field that holds a form back ---------------------------------------------------------------------------------------
+
+NAMED = {
+    "words elsewhere": "<span id=q>Your name</span><input required aria-labelledby=q>",
+    "a label that holds more": "<label>Your <b>name</b> <input required></label>",
+    "a label of its own": "<label aria-label='Your name'>* <input required></label>",
+    "a title": "<input required title='Your name'>",
+    "words before it": "Your name: <input required>",
+}
+
+
+@pytest.mark.parametrize("page", NAMED.values(), ids=NAMED)
+def test_the_field_that_holds_a_form_back_has_the_name_that_is_read(at, page):
+    at.open(f"<form action=/sent>{page}<button>Send</button></form>")
+    assert at.node("Your name", "textbox")
+    assert at.do(Click(at.ref("Send"))).notices == ('the field "Your name" holds the form back: Please fill out this field.',)
