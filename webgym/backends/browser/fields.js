@@ -229,7 +229,8 @@
   const called = (el) => {                                 // its name, as the page is read to the agent
     w.beginSheets();
     w.beginNames();
-    return clip(squash(w.fieldName(el, roleOf(el))), 60);
+    const name = clip(squash(w.fieldName(el, roleOf(el))), 60);
+    return name === tag(el) && name.includes("-") ? "" : name;   // what a page's own element says of itself begins with its tag
   };
   const quoted = (el) => { const name = called(el); return name ? `"${name}"` : describe(el); };
   const whyNot = (el) => {
