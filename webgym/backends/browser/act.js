@@ -149,13 +149,28 @@
     if (error) return { error };
     const field = fileField(ref);
     if (!field) return { field: false, asks: asks(el), drops: [...around(el), w.documentOf(el)].some(w.hearsDrops) };
-    if (field.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (w.isDisabled(field)) return { error: `element #${ref} is disabled` };
+    if (field.webkitdirectory) return { error: `element #${ref} takes a whole folder: files cannot be given to it` };
     if (count > 1 && !field.multiple) return { error: `element #${ref} takes one file, ${count} were given` };
     return { field: true, asks: false };
   };
 
+  // Whether a field took what it was given: pages empty it when they hear of files, and hear of nothing where it holds the same already.
+  let given = null;
+  const awaitGift = (field) => {
+    const gift = { heard: false, hear: () => { gift.heard = true; } };
+    given = gift;
+    field.addEventListener("input", gift.hear, { capture: true });
+    return { folder: field.webkitdirectory };
+  };
+  const giftCame = (field) => {
+    const { heard, hear } = given;
+    given = null;
+    field.removeEventListener("input", hear, { capture: true });
+    return heard || field.files.length > 0;
+  };
+
   // --- what the browser says ------------------------------------------------------------------------------------------------
-  const nameOf = (el) => squash(el.labels?.[0]?.textContent) || squash(el.getAttribute("aria-label")) || squash(el.placeholder) || squash(el.name);
   // The words that a browser shows at the field which holds a form back, once.
   const refusals = () => [...w.missed(), ...heldBack()];
   const heldBack = () => {
@@ -164,9 +179,9 @@
     invalid = [];
     const words = field && (field.validationMessage || w.saysOf(field));
     if (!words || field.form?.noValidate) return [];
-    if (field.form && !field.checkVisibility({ visibilityProperty: true })) return [`the field "${clip(nameOf(field), 60)}", which is not shown, holds the form back: ${clip(squash(words), 200)}`];
+    if (field.form && !field.checkVisibility({ visibilityProperty: true })) return [`the field "${w.called(field)}", which is not shown, holds the form back: ${clip(squash(words), 200)}`];
     if (!holds(field, activeOf(document))) return [];
-    return [`the field "${clip(nameOf(field), 60)}" holds the form back: ${clip(squash(words), 200)}`];
+    return [`the field "${w.called(field)}" holds the form back: ${clip(squash(words), 200)}`];
   };
-  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, awaitFiles, filesWelcome, filesOver, dropRefused, fileField, fileFacts, refusals });
+  Object.assign(w, { rest, wheelPoint, wheelOver, wheelAround, wheeled, dragBegun, awaitFiles, filesWelcome, filesOver, dropRefused, awaitGift, giftCame, fileField, fileFacts, refusals });
 })

@@ -14,13 +14,14 @@ from webgym import types as t
 from webgym.actions.chords import NoKey, chord
 from webgym.backends.browser.keys import KEYS, Kind, typed, written
 from webgym.backends.browser.pointer import Point
-from webgym.backends.browser.worlds import PageError
+from webgym.backends.browser.worlds import PageError, value_of
 
 if TYPE_CHECKING:
     from webgym.backends.browser.session import Session
 
 WHEEL_FRAMES = 3
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+WRITTEN_MS = 40  # of a page's time, for what it does with a text
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 
 
@@ -204,10 +205,21 @@ async def _fill(session: "Session", ref: int, text: str) -> None:
     kind: Kind = ready["kind"]
     if text:
         await _write(session, written(ready["text"], kind), ready["text"], kind)
+        await _tell_of_text(session, ref)
     elif not ready["empty"]:
         await _press(session, "Delete")
-    if ready["most"] is not None:
-        session.tell(f"the field takes {ready['most']} characters at most: the rest of the text was left out")
+
+
+async def _tell_of_text(session: "Session", ref: int) -> None:
+    """Say in words where a text that was typed is not all in its field; a page has a little of its time to write it anew."""
+    place = session.tab.worlds.at(ref)
+    try:
+        if await place.ask("webgym.written(false)"):
+            await session.tab.grant(WRITTEN_MS)
+            for words in await place.ask("webgym.written(true)"):
+                session.tell(words)
+    except (PageError, PlaywrightError):
+        return  # the text led elsewhere
 
 
 async def _write(session: "Session", events: list[tuple[str, dict[str, Any]]], text: str, kind: Kind | None = None) -> None:
@@ -241,16 +253,46 @@ async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
     facts = await _ask(session, ref, f"fileFacts({ref}, {len(paths)})")
     chooser = session.tab.chooser
     if facts["field"]:
-        where: dict[str, Any] = {"objectId": await session.tab.worlds.at(ref).world.object_id(f"webgym.fileField({ref})")}
+        field = await session.tab.worlds.at(ref).world.object_id(f"webgym.fileField({ref})")
     elif chooser is not None and facts["asks"]:
         if chooser.get("mode") != "selectMultiple" and len(paths) > 1:
             raise PageError(f"the page asks for one file, {len(paths)} were given")
-        where = {"backendNodeId": chooser["backendNodeId"]}
+        field = await _handle(session, chooser["backendNodeId"])
     elif facts["drops"]:
         if not await session.tab.pointer.drop_files(*await _point(session, ref), paths):
             session.tell("nothing on the page took what was dropped")
         return
     else:
         raise PageError(f"element #{ref} is no file field: it takes no files")
-    await session.tab.send("DOM.setFileInputFiles", {"files": paths, **where})
+    await _give(session, field, paths)
     session.tab.chooser = None
+
+
+async def _handle(session: "Session", node: int) -> str | None:
+    """A handle on a node of any document that was read, in the world of that document."""
+    for world in session.tab.worlds.all:
+        await world.ask("void 0")  # the world is there
+        found = await session.tab.send("DOM.resolveNode", {"backendNodeId": node, "executionContextId": await world.bare()})
+        if handle := found["object"].get("objectId"):
+            return str(handle)
+    return None
+
+
+async def _give(session: "Session", field: str | None, paths: list[str]) -> None:
+    """Give files to the field of a handle. Raises PageError where they do not arrive."""
+    if field is None:
+        raise PageError("the page does not ask for a file any more")
+
+    async def ask(function: str) -> Any:
+        declared = {"functionDeclaration": f"function() {{ return webgym.{function}(this) }}", "returnByValue": True}
+        return value_of(await session.tab.send("Runtime.callFunctionOn", {"objectId": field, **declared}))
+
+    if (await ask("awaitGift"))["folder"]:
+        raise PageError("the page asks for a whole folder: files cannot be given to it")
+    await session.tab.send("DOM.setFileInputFiles", {"files": paths, "objectId": field})
+    try:
+        came = await ask("giftCame")
+    except (PageError, PlaywrightError):
+        return  # the files led elsewhere
+    if not came:
+        raise PageError(f"the field took no file: {len(paths)} were given")

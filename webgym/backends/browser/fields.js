@@ -3,12 +3,17 @@
 // Keys go where the focus is, so the focus is checked before any key is sent. It counts as the thing's own where it lies in the thing,
 // in something inside of it (an editor's own field, a shadow root that delegates), or in a helper: a field that nobody can see and that
 // shares with the thing the nearest box around both that holds no other field. Editors type through such a field. Anything else is
-// another field, and no text of the agent goes there.
+// another field, and no text of the agent goes there. A thing that can have the focus itself gets it from what stands in it.
+//
+// Fields and buttons in an edited text are things of their own: they inherit that they can be edited, but take their own keys.
 (() => {
   const w = globalThis.webgym, { squash, clip, refs, roleOf, FIELDS, tag, find, describe, holds, around, inertAround } = w;
   if (w.focusOn) return;
   const TYPED = new Set(["text", "search", "email", "url", "tel", "password", "number"]);
   const EDITABLE = "input,textarea,select,[contenteditable]:not([contenteditable=false])";
+  const OWN_KEYS = new Set(["input", "textarea", "select", "button", "iframe", "embed", "object", "audio", "video", "summary"]);
+  const HELD = ":not(br,p,div,span),[contenteditable=false]";                     // what an edited text can hold beside words
+  const WRAPPERS = new Set(["textbox", "searchbox", "combobox", "spinbutton"]);   // roles of boxes around the field that takes their keys
 
   // --- the focus ------------------------------------------------------------------------------------------------------------
   const activeOf = (doc) => {                              // what the keyboard reaches in this document, inside of open roots and frames too
@@ -40,10 +45,16 @@
     }
     return false;
   };
-  const focused = (el) => {
+  const rich = (el) => el.isContentEditable && !OWN_KEYS.has(tag(el));
+  // True where keys come to the thing as it is. What stands in it can have the focus for it; one that takes it itself is asked first.
+  const focused = (el, asked) => {
     if (!el.ownerDocument.hasFocus()) return false;
     const active = el.getRootNode().activeElement;
-    return !!active && (active === el || holds(el, active) || helps(activeOf(el.ownerDocument), el));
+    if (!active) return false;
+    if (active === el || helps(activeOf(el.ownerDocument), el)) return true;
+    if (!holds(el, active)) return false;
+    const field = !asked && WRAPPERS.has(roleOf(el)) ? fieldOf(el) : null;
+    return asked || (!!field && field !== el && holds(field, activeOf(el.ownerDocument)));
   };
   const modalOver = (el) => {
     const doc = w.documentOf(el), top = w.topModal(w.modalsOf(doc), activeOf(doc));
@@ -53,8 +64,9 @@
   const keeperOf = (el) => {
     if (tag(el) === "label" && el.control) return el.control;
     if (tag(el) === "option") return el.closest("select") ?? el;
+    if (!rich(el) || (w.has(el, "tabindex") && !w.has(el, "contenteditable"))) return el;
     let host = el;
-    while (host.isContentEditable && host.parentElement?.isContentEditable) host = host.parentElement;
+    while (host.parentElement?.isContentEditable) host = host.parentElement;
     return host;
   };
   const take = (el, ref) => {                              // "" where the keyboard reaches the thing now, else why it does not
@@ -68,10 +80,10 @@
     const got = () => { had = true; };
     el.addEventListener("focus", got, true);
     el.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
-    if (!focused(el)) el.focus({ preventScroll: true });
-    if (!focused(el) && (tag(el) === "body" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
+    if (!focused(el, false)) el.focus({ preventScroll: true });
+    if (!focused(el, true) && (tag(el) === "body" || el.ownerDocument.designMode === "on")) el.ownerDocument.defaultView.focus();
     el.removeEventListener("focus", got, true);
-    if (focused(el)) return "";
+    if (focused(el, true)) return "";
     const after = activeOf(el.ownerDocument);
     return barred(!had ? "it takes none" : after && tag(after) !== "body" ? `the page moved it to ${describe(after)}` : "the page took it away");
   };
@@ -152,7 +164,7 @@
   };
 
   // --- fields ---------------------------------------------------------------------------------------------------------------
-  const writable = (el) => (tag(el) === "input" ? TYPED.has(el.type) || el.type in SPELLINGS : tag(el) === "textarea" || el.isContentEditable);
+  const writable = (el) => (tag(el) === "input" ? TYPED.has(el.type) || el.type in SPELLINGS : tag(el) === "textarea" || rich(el));
   const fieldOf = (el) => {                                // the thing itself, the field of a label, or the only field inside
     const keeper = tag(el) === "label" && el.control ? el.control : el;
     if (writable(keeper) || tag(keeper) === "select") return keeper;
@@ -164,7 +176,7 @@
   };
   const numberFor = (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? text.trim().replace(/^\+/, "") : null);
   const selectAll = (el) => {
-    if (!el.isContentEditable) { if (el.value || el.validity?.badInput) el.select?.(); return; }
+    if (!rich(el)) { if (el.value || el.validity?.badInput) el.select?.(); return; }
     el.ownerDocument.getSelection().selectAllChildren(el);
   };
   // Makes a field ready for `text`: it has the focus, and all that it holds is selected. {done} where the text is in it already.
@@ -175,7 +187,7 @@
     if (tag(found) === "select" || tag(el) === "select") return { error: `element #${ref} is a select box: choose one of its options instead` };
     if (found.type === "file") return { error: `element #${ref} is a file field: give it a file with upload_file` };
     if (!el) return { error: `element #${ref} is a ${role || tag(found)}, text cannot be put into it` };
-    if (el.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (w.isDisabled(el)) return { error: `element #${ref} is disabled` };
     if (el.readOnly) return { error: `element #${ref} is read-only` };
     if (!el.checkVisibility({ visibilityProperty: true })) return { error: `element #${ref} is hidden now` };
     let wanted = text;
@@ -193,9 +205,57 @@
       return { done: true };
     }
     selectAll(el);
-    const kind = el.isContentEditable ? "rich" : tag(el) === "textarea" ? "text" : "line";
-    const most = el.maxLength >= 0 && wanted.length > el.maxLength ? el.maxLength : null;
-    return { text: wanted, kind, most, empty: !(el.value ?? el.textContent) && !el.validity?.badInput };
+    if (wanted) watch(el, wanted);
+    return { text: wanted, kind: rich(el) ? "rich" : tag(el) === "textarea" ? "text" : "line", empty: !holdsAny(el) && !el.validity?.badInput };
+  };
+  const holdsAny = (el) => !!(rich(el) ? el.textContent || w.all(el, HELD)[0] : el.value ?? el.textContent);
+
+  // --- whether a text arrived -----------------------------------------------------------------------------------------------
+  // Keys go where the focus is, as a person's do, so that a page can spread a text over several fields, or stop it: each field that hears
+  // of input meanwhile is kept, with what it held then.
+  let writing = null;
+  const textIn = (el) => (rich(el) ? el.innerText ?? el.textContent : el.value);
+  const watch = (el, text) => {
+    writing?.end();
+    const heard = new Map(), view = w.documentOf(el).defaultView;
+    const hear = (event) => { const at = event.composedPath()[0]; if (event.isTrusted && w.kindOf(at) === 1) heard.set(at, textIn(at)); };
+    view.addEventListener("input", hear, { capture: true, passive: true });
+    writing = { el, text, heard, end: () => { try { view.removeEventListener("input", hear, { capture: true }); } catch { /* it left */ } } };
+  };
+  // Pages write a text anew, with signs of their own: it is all there where its letters and digits go on as far as those of the text.
+  const letters = (text) => text.normalize("NFKC").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  const starts = (held, text) => text.startsWith(held) && held !== text;
+  const lacks = (held, text) => starts(squash(held), squash(text)) || (letters(held) !== "" && starts(letters(held), letters(text)));
+  const called = (el) => {                                 // its name, as the page is read to the agent
+    w.beginSheets();
+    w.beginNames();
+    const name = clip(squash(w.fieldName(el, roleOf(el))), 60);
+    return name === tag(el) && name.includes("-") ? "" : name;   // what a page's own element says of itself begins with its tag
+  };
+  const quoted = (el) => { const name = called(el); return name ? `"${name}"` : describe(el); };
+  const whyNot = (el) => {
+    if (!el.isConnected) return "; the field is gone";
+    if (el.matches(":disabled")) return "; it is disabled now";
+    if (el.readOnly) return "; it is read-only now";
+    if (focused(el, true)) return "";
+    const active = activeOf(w.documentOf(el));
+    return !active || tag(active) === "body" ? "; the page took the focus away" : `; the page moved the focus to ${describe(active)}`;
+  };
+  // What became of a text after its keys, in words where it is not all in its field. Only the `last` look ends the watch then, as a page
+  // may take some time over it.
+  const written = (last) => {
+    if (!writing) return [];                               // the document is another one
+    const { el, text, heard, end } = writing, words = [];
+    end();
+    const others = [...heard.keys()].filter((other) => other !== el && other.isConnected && !holds(other, el) && !holds(el, other));
+    const there = el.isConnected ? [el, ...others] : others;
+    const held = there.length ? there.map((field) => textIn(field) ?? "").join("") : [...heard.values()].at(-1) ?? "";
+    const judged = !el.isConnected || (!unseen(el) && typeof textIn(el) === "string");
+    if (el.isConnected && others.length) words.push(`the page moved the focus while the text was typed: it went into ${there.map(quoted).join(", ")}`);
+    if (!others.length && el.maxLength >= 0 && text.length > el.maxLength) words.push(`the field takes ${el.maxLength} characters at most: the rest of the text was left out`);
+    else if (judged && lacks(held, text)) words.push(`not all of the text arrived: expected "${clip(squash(text), 60)}", ${others.length && el.isConnected ? "these fields hold" : "the field holds"} "${clip(squash(held), 60)}"${others.length ? "" : whyNot(el)}`);
+    if (last || !words.length) writing = null;
+    return words;
   };
 
   // --- select boxes ---------------------------------------------------------------------------------------------------------
@@ -209,11 +269,11 @@
   const suggest = (el, ref, list, wanted) => {
     const field = tag(el) === "option" ? refs().slice(0, ref).findLast((other) => tag(other) === "input" && other.list === list) : el;
     if (!field?.isConnected) return { error: `element #${ref} is gone: the page has changed since it was shown` };
-    if (field.matches(":disabled") || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
+    if (w.isDisabled(field) || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
     if (tag(el) !== "option" && wanted.length !== 1) return { error: `element #${ref} takes one suggestion, ${wanted.length} were given` };
     const options = [...list.options], option = tag(el) === "option" ? el : meant(options, wanted[0]);
     if (!option) return { error: `field #${ref} has no suggestion "${wanted[0]}"; it has: ${told(options)}` };
-    if (option.disabled) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
+    if (w.isDisabled(option)) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
     const why = take(field, ref);
     if (why) return { error: why };
     setter.call(field, option.value);
@@ -227,7 +287,7 @@
     if (list) return suggest(el, ref, list, wanted);
     const select = tag(el) === "option" ? el.closest("select") : el;
     if (tag(select) !== "select") return { error: `element #${ref} is no select box` };
-    if (select.matches(":disabled")) return { error: `element #${ref} is disabled` };
+    if (w.isDisabled(select)) return { error: `element #${ref} is disabled` };
     if (inertAround(select)) return { error: `element #${ref} is inert: the page lets nobody use it now` };
     const modal = modalOver(select);
     if (modal) return { error: `element #${ref} lies behind ${describe(modal)}` };
@@ -240,12 +300,12 @@
         picked.push(option);
       }
     if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };
-    const off = picked.find((option) => option.matches(":disabled") && !option.selected);
+    const off = picked.find((option) => w.isDisabled(option) && !option.selected);
     if (off) return { error: `option "${clip(squash(off.label), 60)}" is disabled` };
     select.focus({ preventScroll: true });
     for (const option of select.options) option.selected = picked.includes(option);
     changed(select);
     return {};
   };
-  Object.assign(w, { prepareFill, focusOn, choose, activeOf, modalOver });
+  Object.assign(w, { prepareFill, written, called, focusOn, choose, activeOf, modalOver });
 })
