@@ -271,8 +271,11 @@ async def _upload(session: "Session", ref: int, files: tuple[str, ...]) -> None:
 async def _handle(session: "Session", node: int) -> str | None:
     """A handle on a node of any document that was read, in the world of that document."""
     for world in session.tab.worlds.all:
-        await world.ask("void 0")  # the world is there
-        found = await session.tab.send("DOM.resolveNode", {"backendNodeId": node, "executionContextId": await world.bare()})
+        try:
+            await world.ask("void 0")  # the world is there
+            found = await session.tab.send("DOM.resolveNode", {"backendNodeId": node, "executionContextId": await world.bare()})
+        except (PageError, PlaywrightError):
+            continue  # of a frame that is gone
         if handle := found["object"].get("objectId"):
             return str(handle)
     return None

@@ -221,6 +221,16 @@ def test_files_arrive_whatever_the_page_does_with_them(at, host, use, then):
     assert any(n.text == ("two" if "location" in then else "a.txt,b.txt") for n in at.observation.nodes)
 
 
+def test_a_frame_that_is_gone_keeps_no_file_back(at):
+    frames = f"<iframe src='http://{OTHER}/g' id=g></iframe><iframe src='http://{OTHER}/f'></iframe>"
+    field = "<input type=file id=d hidden onchange='this.replaceWith(files[0].name)'><button onclick=d.click()>Ask</button>"
+    at.open(frames, {"/f": field, "/g": "<p>gone"}, files={"a.txt": "a"}, hosts=(HOST, OTHER))
+    at.js("g.remove()")
+    at.do(Click(at.ref("Ask")))
+    at.do(Upload(at.ref("Ask"), ("a.txt",)))
+    assert any("a.txt" in n.text for n in at.observation.nodes)
+
+
 def test_files_that_do_not_arrive_are_an_error(at):
     at.open("<input type=file aria-label=D>", files={"a.txt": "a"})
     run(
