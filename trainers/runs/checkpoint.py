@@ -37,7 +37,7 @@ class Checkpoint:
     def open(cls, path: Path) -> "Checkpoint":
         """The checkpoint in this folder. Raises CheckpointError when its manifest is missing, cut or changed."""
         manifest = _manifest(path)
-        return cls(path, manifest["iteration"], manifest["score"])
+        return cls(path, manifest["iteration"], manifest.get("score"))
 
     def folder(self, name: str) -> Path:
         """The HF folder of this name (`policy`, `critic`). Raises CheckpointError when this checkpoint has none."""

@@ -505,3 +505,11 @@ def test_a_manifest_with_a_right_digest_of_another_program_is_damage(run, change
     (path / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoint_module._digest_of_json(manifest)}))
     with pytest.raises(CheckpointError):
         Checkpoint.open(path)
+
+
+def test_a_manifest_may_say_no_score(run):
+    path = run.save(1, {}).path
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest = {name: value for name, value in manifest.items() if name not in ("digest", "score")}
+    (path / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoint_module._digest_of_json(manifest)}))
+    assert Checkpoint.open(path).score is None

@@ -305,7 +305,9 @@ class Session:
         if page.url.startswith("chrome-error:"):
             self._notices.append("the page could not be opened: it lies outside of this task, or does not exist")
         if self.tab.choosing:
-            self._notices.append(f"the page asks for a file: give it one with upload_file; {self._files()}")
+            given = f"the page asks for a file: give it one with upload_file; {self._files()}"
+            none = "the page asked for a file by a picker that takes none here: it heard that none was chosen"
+            self._notices.append(none if self.tab.chooser is None else given)
             self.tab.choosing = False
         told = self._take_notices()
         notices = (*told, *([page.notice] if page.cut else []))

@@ -255,6 +255,15 @@ def test_files_of_the_episode_are_uploaded(at):
     assert at.fails(Upload(at.ref("CV"), ("cv.txt",))) == "this task has no files to upload"
 
 
+@pytest.mark.parametrize("picker", ["showOpenFilePicker", "showDirectoryPicker"])
+def test_a_picker_that_takes_no_file_is_told_as_such(at, picker):
+    """It hears at once that none was chosen, and no field is there to take one later."""
+    at.open(f"<p id=p>none</p><button onclick='{picker}().catch(e => p.append(e.name))'>Pick</button>", files={"cv.txt": "Ann"})
+    seen = at.do(Click(at.ref("Pick")))
+    assert lines(seen)[0] == "text noneAbortError"
+    assert seen.notices == ("the page asked for a file by a picker that takes none here: it heard that none was chosen",)
+
+
 def test_mouse(at):
     at.open("""<style>#h:hover::after{content:' over'} div{width:100px;height:40px}</style>
         <div id=h onclick="" onmouseenter="document.title='hover'">hover</div>
