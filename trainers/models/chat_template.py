@@ -14,6 +14,7 @@ able to end a run.
 import datetime
 import json
 import re
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +37,18 @@ _BREAK = "\ufdd0"  # a character that no text may hold (Unicode calls it a nonch
 _SYSTEM, _USER = "system-77c0", "user-3a9e"
 _TEXTS = re.compile("|".join((_SYSTEM, _USER, ANSWER)))
 _TAG = re.compile(r"<[^\s<>]+>|\[(?!\d+\])[^\s\[\]]+\]|\{[^\s{}]+\}")
-_DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+_CODES = {f"%{how}{what}": TODAY.strftime(f"%{how}{what}") for how in ("", *"-_0^#") for what in f"%{string.ascii_letters}"}
+_CALENDAR = (
+    "{%- macro strftime_now(format) -%}{%- set at = namespace(code='') -%}{%- for letter in format -%}"
+    "{%- set at.code = at.code ~ letter -%}{%- set codes = " + json.dumps(_CODES) + " -%}"
+    "{%- if at.code in codes -%}{{ codes[at.code] }}{%- set at.code = '' -%}"
+    "{%- elif at.code[0] != '%' or at.code|length > 2 -%}{{ at.code }}{%- set at.code = '' -%}{%- endif -%}"
+    "{%- endfor -%}{{ at.code }}{%- endmacro %}\n"
+)
+"""A macro that stands before a template in place of transformers' own `strftime_now`, which reads the clock.
+
+transformers hands templates no functions of a caller's. The line break at its end is not rendered.
+"""
 _FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """Errors of code in a template that was written elsewhere."""
 
@@ -67,14 +79,24 @@ class ChatTemplate:
 
     def first(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of the first messages of a conversation, up to where an answer begins. Raises UsageError for a template that fails."""
-        return self._encoded("first", messages, self._rendered)
+        return self._encoded("first", messages, lambda said: self._pieces(self._rendered(said)))
 
     def following(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of messages behind an answer and its end token, up to where the next answer begins.
 
         Raises UsageError for a template that drops earlier answers.
         """
-        return self._encoded("following", messages, self._behind)
+        return self._encoded("following", messages, lambda said: self._pieces(self._behind(said)))
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        """The ids of a demonstrated answer behind a prompt, with what the template writes before it; its end is another token.
+
+        A block of thinking that the prompt has opened is closed first, by the tokenizer's own token where it has one.
+        """
+        if not self:
+            return self.plain(text)
+        header = "\n</think>\n\n" if self.opens_thinking else self._header
+        return self._encoded("answer", [("assistant", text)], lambda said: self._pieces(header + said[0][1]))
 
     def plain(self, text: str) -> tuple[int, ...]:
         """The ids of a text without a template: no part of it is read as a control token."""
@@ -108,22 +130,6 @@ class ChatTemplate:
         """The tokens that may end an answer: what the template writes behind one (gpt-oss ends the last one otherwise), and `eos_token`."""
         known = [] if self._tokenizer.eos_token_id is None else [int(self._tokenizer.eos_token_id)]
         return frozenset([*known, *self._tokenizer.convert_tokens_to_ids(list(self._ends))])
-
-    @cached_property
-    def header(self) -> tuple[int, ...]:
-        """The ids that the template writes between a prompt and an answer, such as gpt-oss's channel.
-
-        None for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
-        """
-        if not self:
-            return ()
-        try:
-            prompt = self._rendered([("user", "?")])
-            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[0]
-        except _FAILURES:
-            return ()
-        header = text[len(prompt) :] if text.startswith(prompt) else ""
-        return self._pieces(header) if header.strip() and "think>" not in header else ()
 
     @cached_property
     def thinking_begins(self) -> int | None:
@@ -172,6 +178,20 @@ class ChatTemplate:
         ends = sorted(self._ends or [self._tokenizer.eos_token or _BREAK], key=len, reverse=True)
         return next((behind.removeprefix(end) for end in ends if behind.startswith(end)), text)
 
+    @cached_property
+    def _header(self) -> str:
+        """What the template writes between a prompt and an answer, such as gpt-oss's channel.
+
+        "" for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
+        """
+        try:
+            prompt = self._rendered([("user", "?")])
+            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[0]
+        except _FAILURES:
+            return ""
+        header = text[len(prompt) :] if text.startswith(prompt) else ""
+        return header if header.strip() and "think>" not in header else ""
+
     def _apply(self, messages: Sequence[Said], form: _Form, generation: bool) -> str:
         said = list(messages)
         while not form.system and len(said) > 1 and said[0][0] == "system":
@@ -183,13 +203,8 @@ class ChatTemplate:
             tokenize=False,
             enable_thinking=self._thinking,
             thinking=self._thinking,
-            chat_template=self._source,
+            chat_template=_CALENDAR + self._tokenizer.get_chat_template(),
         )
-
-    @cached_property
-    def _source(self) -> str:
-        """The template, at a fixed date."""
-        return _DATE.sub(lambda call: json.dumps(TODAY.strftime(call[2])), self._tokenizer.get_chat_template())
 
     @cached_property
     def _form(self) -> _Form:
@@ -239,10 +254,10 @@ class ChatTemplate:
 
     # --- control tokens ------------------------------------------------------------------------------------------------
 
-    def _encoded(self, kind: str, messages: Sequence[Said], render: Callable[[Sequence[Said]], str]) -> tuple[int, ...]:
+    def _encoded(self, kind: str, messages: Sequence[Said], encode: Callable[[Sequence[Said]], tuple[int, ...]]) -> tuple[int, ...]:
         """The ids of messages; their texts add no control token to those that the template writes."""
         try:
-            ids = self._pieces(render([(role, self._cut(text)) for role, text in messages]))
+            ids = encode([(role, self._cut(text)) for role, text in messages])
         except _FAILURES as error:
             roles = ", ".join(role for role, _ in messages)
             words = " ".join(str(error).split())[:200] or type(error).__name__
@@ -251,9 +266,9 @@ class ChatTemplate:
             ) from error
         name = (kind, *(role for role, _ in messages))
         if name not in self._counted:
-            self._counted[name] = self._controls_in(self._pieces(render([(role, "x") for role, _ in messages])))
+            self._counted[name] = self._controls_in(encode([(role, "x") for role, _ in messages]))
         if self._controls_in(ids) > self._counted[name]:  # a tokenizer that builds its control tokens from other letters: cut everywhere
-            ids = self._pieces(render([(role, _BREAK.join(self._cut(text))) for role, text in messages]))
+            ids = encode([(role, _BREAK.join(self._cut(text))) for role, text in messages])
         return ids
 
     def _pieces(self, text: str, **options: bool) -> tuple[int, ...]:

@@ -93,8 +93,7 @@ class Context:
 
     def completion(self, text: str) -> tuple[int, ...]:
         """The ids of a demonstrated answer, with its end and what the template writes before it; a sampled one has its ids already."""
-        said = self._template.plain(f"\n</think>\n\n{text}" if self._template.opens_thinking else text)
-        return (*self._template.header, *said, self._end)
+        return (*self._template.answer(text), self._end)
 
     @property
     def _end(self) -> int:

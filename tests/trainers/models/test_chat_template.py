@@ -1,5 +1,7 @@
 """What is found out from a template: the end of an answer, the beginning of a text, roles and parts; and text that forges nothing."""
 
+from datetime import datetime
+
 import pytest
 from tokenizers import processors
 
@@ -166,11 +168,31 @@ def test_a_template_that_fails_on_these_messages_says_so():
         template.following([("user", "two")])
 
 
-def test_a_date_in_a_template_is_the_same_every_day():
+@pytest.mark.parametrize(
+    "date",
+    [
+        "{% set day = strftime_now( '%d %b %Y' ) %}{{ day }}",
+        "{% set form = '%d %b %Y' %}{{ strftime_now(form) }}",
+        "{{ strftime_now('%d %b ' ~ '%Y') }}",
+        "{% if strftime_now is defined %}{% set now = strftime_now %}{{ now(format='%d %b %Y') }}{% endif %}",
+        "{% macro day() %}{{ strftime_now('%d') }} {{ strftime_now('%b %Y') }}{% endmacro %}{{ day() }}",
+        "{% block day %}{{ strftime_now('%d %b %Y') }}{% endblock %}",
+        "{% set space = namespace(day=strftime_now) %}{% for m in messages[:1] %}{{ space.day('%d %b %Y') }}{% endfor %}",
+    ],
+)
+def test_a_date_in_a_template_is_the_same_every_day(date):
+    tokenizer, template = templated(date + " {% for m in messages %}{{ m.content }}{% endfor %}")
+    assert tokenizer.decode(template.first(SAID)) == "01 Jan 2025 Be brief.Press OK."
+
+
+def test_a_date_is_written_as_python_writes_it():
+    """Every directive and what is none; a template keeps the space that it begins with."""
+    form = "%A %B %-d, %%d %j %I:%M %p %_H %y-%m %q %-! %D 100%"
     tokenizer, template = templated(
-        "{% set day = strftime_now( '%d %b %Y' ) %}{{ day }} {% for m in messages %}{{ m.content }}{% endfor %}"
+        "\n  {% if true %}\n" + f"{{{{ strftime_now('{form}') }}}}{{% endif %}}|{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}"
     )
-    assert tokenizer.decode(template.first(SAID)).startswith("01 Jan 2025 ")
+    wanted = datetime(2025, 1, 1).strftime(form)
+    assert tokenizer.decode(template.first(SAID)) == f"\n{wanted}|Be brief.Press OK."
 
 
 def test_thinking_is_asked_for_or_not():
