@@ -92,7 +92,7 @@ class Context:
         return (*closing, *action_ids[self.thinking(action_ids) :])
 
     def completion(self, text: str) -> tuple[int, ...]:
-        """The ids of a demonstrated answer, with its end and what the template writes before it; a sampled one has its ids already."""
+        """The ids of a demonstrated answer, with its end and what the template writes around it; a sampled one has its ids already."""
         return (*self._template.answer(text), self._end)
 
     @property
