@@ -212,7 +212,7 @@ class ChatTemplate:
 
     @cached_property
     def _header(self) -> str:
-        """What the template writes between a prompt and an answer, such as gpt-oss's channel.
+        """The text that the template writes between a prompt and an answer, such as gpt-oss's channel.
 
         "" for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
         """
