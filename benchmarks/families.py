@@ -77,6 +77,7 @@ class Family:
     bos: str = ""
     begins: bool = False  # the tokenizer puts the beginning before any text
     pieces: bool = False  # SentencePiece's kind: spaces are ▁, unknown letters are bytes
+    strips: bool = False  # control tokens of turns take the space behind them
     system: bool = True  # the template has a role for it
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,6 +105,7 @@ FAMILIES: Mapping[str, Family] = {
     "Mistral": Family("mistral", "</s>", "mistral", ("[INST]", "[/INST]"), bos="<s>", begins=True, pieces=True, system=False,
                       settings={"sliding_window": 16}),
     "Phi-3.5": Family("phi3", "<|end|>", "phi3_5", ("<|system|>", "<|user|>", "<|assistant|>"), eos="<|endoftext|>", bos="<s>", pieces=True,
+                      strips=True,
                       settings={"rope_parameters": _LONG, "original_max_position_embeddings": 1024, "pad_token_id": 0, "resid_pdrop": 0.1}),
     "Phi-4-mini": Family("phi3", "<|end|>", "phi4_mini", ("<|system|>", "<|user|>", "<|assistant|>"), eos="<|endoftext|>",
                          settings={"rope_parameters": {**_LONG, "partial_rotary_factor": 0.75, "short_factor": [1.0] * 3,
@@ -146,7 +148,8 @@ def tokenizer_of(family: Family) -> PreTrainedTokenizerFast:
         settings = json.loads(inner.to_str())
         settings["added_tokens"] = []
         inner = Tokenizer.from_str(json.dumps(settings))
-    inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in named])
+    turns = (family.end, *family.special) if family.strips else ()
+    inner.add_special_tokens([AddedToken(token, special=True, normalized=False, rstrip=token in turns) for token in named])
     inner.add_tokens([AddedToken(token, special=False, normalized=False) for token in family.tags])
     if family.begins:
         ids = [(family.bos, inner.token_to_id(family.bos))]
@@ -330,6 +333,7 @@ def conversation(source: PolicyModel, family: Family, folder: Path) -> None:
         head = [{"role": "user", "content": f"{WORDS[0]}\n\n{WORDS[1]}"}]
     chat = [*head, {"role": "assistant", "content": "click('0')"}, {"role": "user", "content": "Turns left: 2"}]
     wanted = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, enable_thinking=False)
+    wanted = tokenizer.decode(tokenizer(wanted, add_special_tokens=False)["input_ids"])
     thought = "<think>\n\n</think>\n\n"  # an empty block stands before an answer that was asked for without thinking, and stays there
     same = [_dateless(text.replace(thought, "")) for text in (found, wanted)]
     if family.kind == "mistral":  # the template writes a space before an answer, and a model writes its own

@@ -14,9 +14,11 @@ able to end a run.
 import datetime
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import jinja2
@@ -36,7 +38,18 @@ _BREAK = "\ufdd0"  # a character that no text may hold (Unicode calls it a nonch
 _SYSTEM, _USER = "system-77c0", "user-3a9e"
 _TEXTS = re.compile("|".join((_SYSTEM, _USER, ANSWER)))
 _TAG = re.compile(r"<[^\s<>]+>|\[(?!\d+\])[^\s\[\]]+\]|\{[^\s{}]+\}")
-_DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+_CODES = {f"%{how}{what}": TODAY.strftime(f"%{how}{what}") for how in ("", *"-_0^#") for what in f"%{string.ascii_letters}"}
+_CALENDAR = (
+    "{%- macro strftime_now(format) -%}{%- set at = namespace(code='') -%}{%- for letter in format -%}"
+    "{%- set at.code = at.code ~ letter -%}{%- set codes = " + json.dumps(_CODES) + " -%}"
+    "{%- if at.code in codes -%}{{ codes[at.code] }}{%- set at.code = '' -%}"
+    "{%- elif at.code[0] != '%' or at.code|length > 2 -%}{{ at.code }}{%- set at.code = '' -%}{%- endif -%}"
+    "{%- endfor -%}{{ at.code }}{%- endmacro %}\n"
+)
+"""A macro that stands before a template in place of transformers' own `strftime_now`, which reads the clock.
+
+transformers hands templates no functions of a caller's. The line break at its end is not rendered.
+"""
 _FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """Errors of code in a template that was written elsewhere."""
 
@@ -67,14 +80,28 @@ class ChatTemplate:
 
     def first(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of the first messages of a conversation, up to where an answer begins. Raises UsageError for a template that fails."""
-        return self._encoded("first", messages, self._rendered)
+        return self._encoded("first", messages, lambda said: self._pieces(self._rendered(said)))
 
     def following(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of messages behind an answer and its end token, up to where the next answer begins.
 
-        Raises UsageError for a template that drops earlier answers.
+        Raises UsageError for a template that drops earlier answers, or that writes a turn in another way where a conversation is longer.
         """
-        return self._encoded("following", messages, self._behind)
+        return self._encoded("following", messages, lambda said: self._between(*self._behind(said)))
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        """The ids of a demonstrated answer behind a prompt, with what the template writes around it, up to its end token.
+
+        A block of thinking that the prompt has opened is closed first, by the tokenizer's own token where it has one.
+        """
+        if not self:
+            return self.plain(text)
+        header = "\n</think>\n\n" if self.opens_thinking else self._header
+        end = "" if self.end is None else self._tokenizer.convert_ids_to_tokens(self.end)
+        footer = self._ends.get(end, "")
+        return self._encoded(
+            "answer", [("assistant", text)], lambda said: self._between(self._opening, f"{header}{said[0][1]}{footer}", end)
+        )
 
     def plain(self, text: str) -> tuple[int, ...]:
         """The ids of a text without a template: no part of it is read as a control token."""
@@ -101,29 +128,13 @@ class ChatTemplate:
 
         `eos_token` where the template writes neither; None where the tokenizer has none.
         """
-        return self._tokenizer.eos_token_id if not self._ends else int(self._tokenizer.convert_tokens_to_ids(self._ends[0]))
+        return self._tokenizer.eos_token_id if not self._ends else int(self._tokenizer.convert_tokens_to_ids(next(iter(self._ends))))
 
     @cached_property
     def ends(self) -> frozenset[int]:
         """The tokens that may end an answer: what the template writes behind one (gpt-oss ends the last one otherwise), and `eos_token`."""
         known = [] if self._tokenizer.eos_token_id is None else [int(self._tokenizer.eos_token_id)]
         return frozenset([*known, *self._tokenizer.convert_tokens_to_ids(list(self._ends))])
-
-    @cached_property
-    def header(self) -> tuple[int, ...]:
-        """The ids that the template writes between a prompt and an answer, such as gpt-oss's channel.
-
-        None for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
-        """
-        if not self:
-            return ()
-        try:
-            prompt = self._rendered([("user", "?")])
-            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[0]
-        except _FAILURES:
-            return ()
-        header = text[len(prompt) :] if text.startswith(prompt) else ""
-        return self._pieces(header) if header.strip() and "think>" not in header else ()
 
     @cached_property
     def thinking_begins(self) -> int | None:
@@ -161,16 +172,57 @@ class ChatTemplate:
     def _rendered(self, messages: Sequence[Said], generation: bool = True) -> str:
         return self._apply(messages, self._form, generation)
 
-    def _behind(self, messages: Sequence[Said]) -> str:
-        """The text behind an answer's end token, whichever of them stands there, before the next answer."""
+    def _behind(self, messages: Sequence[Said]) -> tuple[str, str]:
+        """An answer's end token, whichever the template writes, and the text behind it, before the next answer; "" for no end."""
         _, found, text = self._rendered([("user", "?"), ("assistant", ANSWER), *messages]).partition(ANSWER)
         if not found:
             raise UsageError(
                 "the model's chat template drops earlier answers, so that no conversation can go on: set prompts.context=window"
             )
-        behind = text.lstrip()
-        ends = sorted(self._ends or [self._tokenizer.eos_token or _BREAK], key=len, reverse=True)
-        return next((behind.removeprefix(end) for end in ends if behind.startswith(end)), text)
+        if not self._steady:
+            raise UsageError(
+                "the model's chat template writes a turn in another way where the conversation is longer (it counts turns, or moves the "
+                "system text), so that no conversation can go on: set prompts.context=window"
+            )
+        ends = self._ends or {self._tokenizer.eos_token or _BREAK: ""}
+        for end in sorted(ends, key=len, reverse=True):
+            behind = text.lstrip().removeprefix(ends[end].strip()).lstrip()
+            if behind.startswith(end):
+                return end, behind.removeprefix(end)
+        return "", text
+
+    @cached_property
+    def _steady(self) -> bool:
+        """True if the texts of a conversation stay as they are where it goes on; also for a template that takes no longer ones."""
+        turn = [("assistant", ANSWER), ("user", _USER)]
+        try:
+            texts = [self._rendered([("system", _SYSTEM), ("user", _USER), *turn * turns]) for turns in (0, 1, 2, 3)]
+            lone = self._rendered([("user", _USER), *turn])
+        except _FAILURES:
+            return True
+        heads = [text[: text.rfind(_USER)] for text in texts]
+        tails = {text.rpartition(ANSWER)[2] for text in (lone, *texts[1:])}
+        return len(tails) == 1 and all(later.startswith(head) for head, later in pairwise(heads))
+
+    @cached_property
+    def _opening(self) -> str:
+        """The control token that a prompt ends with; "" where it ends with other text."""
+        last = self._pieces(self._rendered([("user", "?")]))[-1:]
+        return self._tokenizer.convert_ids_to_tokens(last[0]) if self._controls_in(last) else ""
+
+    @cached_property
+    def _header(self) -> str:
+        """The text that the template writes between a prompt and an answer, such as gpt-oss's channel.
+
+        "" for space, which a model writes as it likes, and for a block of thinking, which is no part of an answer that was demonstrated.
+        """
+        try:
+            prompt = self._rendered([("user", "?")])
+            text = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[0]
+        except _FAILURES:
+            return ""
+        header = text[len(prompt) :] if text.startswith(prompt) else ""
+        return header if header.strip() and "think>" not in header else ""
 
     def _apply(self, messages: Sequence[Said], form: _Form, generation: bool) -> str:
         said = list(messages)
@@ -183,13 +235,8 @@ class ChatTemplate:
             tokenize=False,
             enable_thinking=self._thinking,
             thinking=self._thinking,
-            chat_template=self._source,
+            chat_template=_CALENDAR + self._tokenizer.get_chat_template(),
         )
-
-    @cached_property
-    def _source(self) -> str:
-        """The template, at a fixed date."""
-        return _DATE.sub(lambda call: json.dumps(TODAY.strftime(call[2])), self._tokenizer.get_chat_template())
 
     @cached_property
     def _form(self) -> _Form:
@@ -205,32 +252,39 @@ class ChatTemplate:
         raise UsageError(f"the model's chat template takes no system and user message ({failure}): take a model with another template")
 
     @cached_property
-    def _ends(self) -> tuple[str, ...]:
-        """The control tokens that the template writes behind the last answer and behind an earlier one, each once."""
-        if not self:
-            return ()
-        return tuple(dict.fromkeys(end for end in (self._last_end(), self._earlier_end()) if end))
+    def _ends(self) -> Mapping[str, str]:
+        """The control tokens that the template writes behind the last answer and behind an earlier one, each once.
 
-    def _last_end(self) -> str:
+        With each the letters between an answer and it, such as a closing tag; "" for space, which a model writes as it likes.
+        """
+        found: dict[str, str] = {}
+        for closing in (self._last_closing(), self._earlier_closing()) if self else ():
+            for end in self._controls(closing)[:1]:
+                footer = closing.partition(end)[0]
+                found.setdefault(end, footer if footer.strip() else "")
+        return found
+
+    def _last_closing(self) -> str:
+        """The text behind an answer that no message follows."""
         try:
-            behind = self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[2]
+            return self._rendered([("user", "?"), ("assistant", ANSWER)], generation=False).partition(ANSWER)[2]
         except _FAILURES:
             return ""
-        return next(iter(self._controls(behind)), "")
 
-    def _earlier_end(self) -> str:
-        """The end of an answer with a message behind it; "" where what stands there only begins that message."""
+    def _earlier_closing(self) -> str:
+        """The text between an answer and a message behind it; "" where what stands there only begins that message."""
         try:
             text = self._rendered([("user", "?"), ("assistant", ANSWER), ("user", _USER)])
             before, _, behind = self._rendered([("user", _USER)]).partition(_USER)
             opening = self._rendered([("system", _SYSTEM), ("user", _USER)]).partition(_SYSTEM)[0]
         except _FAILURES:
             return ""
-        found = self._controls(text.partition(ANSWER)[2].partition(_USER)[0])
+        between = text.partition(ANSWER)[2].partition(_USER)[0]
+        found = self._controls(between)
         if not found or self._controls(before)[-len(found) :] != found:
-            return found[0] if found else ""
+            return between
         # All of it stands before a first message too: it begins one, or ends the system text that a template brings along.
-        return found[0] if found[0] not in opening and self._controls(behind)[:1] == found[:1] else ""
+        return between if found[0] not in opening and self._controls(behind)[:1] == found[:1] else ""
 
     def _controls(self, text: str) -> list[str]:
         """The control tokens in a text that a template wrote, in order."""
@@ -239,10 +293,10 @@ class ChatTemplate:
 
     # --- control tokens ------------------------------------------------------------------------------------------------
 
-    def _encoded(self, kind: str, messages: Sequence[Said], render: Callable[[Sequence[Said]], str]) -> tuple[int, ...]:
+    def _encoded(self, kind: str, messages: Sequence[Said], encode: Callable[[Sequence[Said]], tuple[int, ...]]) -> tuple[int, ...]:
         """The ids of messages; their texts add no control token to those that the template writes."""
         try:
-            ids = self._pieces(render([(role, self._cut(text)) for role, text in messages]))
+            ids = encode([(role, self._cut(text)) for role, text in messages])
         except _FAILURES as error:
             roles = ", ".join(role for role, _ in messages)
             words = " ".join(str(error).split())[:200] or type(error).__name__
@@ -251,14 +305,22 @@ class ChatTemplate:
             ) from error
         name = (kind, *(role for role, _ in messages))
         if name not in self._counted:
-            self._counted[name] = self._controls_in(self._pieces(render([(role, "x") for role, _ in messages])))
+            self._counted[name] = self._controls_in(encode([(role, "x") for role, _ in messages]))
         if self._controls_in(ids) > self._counted[name]:  # a tokenizer that builds its control tokens from other letters: cut everywhere
-            ids = self._pieces(render([(role, _BREAK.join(self._cut(text))) for role, text in messages]))
+            ids = encode([(role, _BREAK.join(self._cut(text))) for role, text in messages])
         return ids
 
     def _pieces(self, text: str, **options: bool) -> tuple[int, ...]:
         pieces = [piece for piece in text.split(_BREAK) if piece]
         return tuple(i for piece in pieces for i in self._tokenizer(well_formed(piece), add_special_tokens=False, **options)["input_ids"])
+
+    def _between(self, before: str, text: str, behind: str = "") -> tuple[int, ...]:
+        """The ids of a text between two control tokens ("" for none), which may take the space beside them."""
+        ids = self._pieces(f"{before}{text}{behind}")
+        first, last = (self._tokenizer.convert_tokens_to_ids([token]) if token else [] for token in (before, behind))
+        if [*ids[: len(first)]] != first or [*ids[len(ids) - len(last) :]] != last:
+            return self._pieces(text)
+        return ids[len(first) : len(ids) - len(last)]
 
     def _cut(self, text: str) -> str:
         """The text with a break inside each control token that it spells, and a space inside the template's plain markup."""

@@ -92,9 +92,8 @@ class Context:
         return (*closing, *action_ids[self.thinking(action_ids) :])
 
     def completion(self, text: str) -> tuple[int, ...]:
-        """The ids of a demonstrated answer, with its end and what the template writes before it; a sampled one has its ids already."""
-        said = self._template.plain(f"\n</think>\n\n{text}" if self._template.opens_thinking else text)
-        return (*self._template.header, *said, self._end)
+        """The ids of a demonstrated answer, with its end and what the template writes around it; a sampled one has its ids already."""
+        return (*self._template.answer(text), self._end)
 
     @property
     def _end(self) -> int:

@@ -1,7 +1,9 @@
 """What is found out from a template: the end of an answer, the beginning of a text, roles and parts; and text that forges nothing."""
 
+from datetime import datetime
+
 import pytest
-from tokenizers import processors
+from tokenizers import AddedToken, processors
 
 from tests.trainers.chat_model import CHATML, chat_model, chat_tokenizer
 from trainers.models.chat_template import ChatTemplate
@@ -111,6 +113,83 @@ def test_a_demonstrated_answer_has_what_the_template_writes_before_it(text, head
         assert tokenizer.decode(context.first(page) + answer) == tokenizer.apply_chat_template(chat, tokenize=False)
 
 
+ANSWERED = CHATML.replace("{{ m.content | trim }}", "{{ '<answer>' ~ m.content ~ '</answer>' if m.role == 'assistant' else m.content }}")
+
+
+def whole(tokenizer, *texts):
+    """The ids of the template over a conversation of a system text, pages and answers, up to where the next answer begins."""
+    roles = ["system", *["user", "assistant"] * len(texts)]
+    chat = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+    return tuple(tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"])
+
+
+def conversation(tokenizer, *texts):
+    """The ids of the same conversation, built turn by turn; its answers are demonstrated ones."""
+    context = Context(tokenizer, PromptSettings(context="conversation"))
+    ids = context.first(Prompt(tuple(Message(role, (TextPart(text),)) for role, text in zip(("system", "user"), texts, strict=False))))
+    for answer, page in zip(texts[2::2], texts[3::2], strict=True):
+        answered = context.completion(answer)
+        ids += (*answered, *context.following(Prompt((Message("user", (TextPart(page),)),)), answered))
+    return ids
+
+
+CHAT = ("Be brief.", "one", "click('1')", "two", "click('2')", "three")
+
+
+@pytest.mark.parametrize("side", ["rstrip", "lstrip"])
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|im_start|>", "<|assistant|>"])
+@pytest.mark.parametrize("between", ["", "\n", " <x>\n"])
+def test_tokens_that_take_the_space_beside_them_take_it_in_a_conversation_too(token, side, between):
+    tokenizer = chat_tokenizer()
+    taking = [AddedToken(name, special=True, normalized=False, **{side: True}) for name in (token, "<|assistant|>")]
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *taking]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|assistant|>\n' if m.role == 'assistant' else '<|im_start|>' ~ m.role ~ '\n' }}{{ m.content }}"
+        + ("{{ '" + between + "' if m.role == 'assistant' }}" if between.strip() else "")
+        + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+    )
+    assert conversation(tokenizer, *CHAT) == whole(tokenizer, *CHAT)
+
+
+@pytest.mark.parametrize(
+    ("template", "tokens"),
+    [
+        (ANSWERED, ()),
+        (ANSWERED, ("<answer>", "</answer>")),
+        (ANSWERED.replace("<answer>", "\n<answer>\n").replace("</answer>", "\n</answer>\n"), ()),
+    ],
+)
+def test_letters_between_an_answer_and_its_end_are_taught_and_stand_once(template, tokens):
+    tokenizer = chat_tokenizer()
+    tokenizer.add_tokens(list(tokens))
+    tokenizer.chat_template = template
+    assert conversation(tokenizer, *CHAT) == whole(tokenizer, *CHAT)
+    taught = tokenizer.decode(Context(tokenizer, PromptSettings()).completion("</answer><|im_end|> go"))
+    assert taught.startswith(("<answer>", "\n<answer>")) and taught.count("</answer>") == (2 if tokens else 1)
+
+
+def test_space_before_an_end_is_left_to_the_model():
+    tokenizer = templated(CHATML.replace("{{ m.content | trim }}", "{{ m.content }}\n "))[0]
+    assert tokenizer.decode(Context(tokenizer, PromptSettings()).completion("go")) == "go<|im_end|>"
+
+
+ROUNDS = "{% for m in messages %}[Round {{ loop.index0 // 2 + 1 }}]{{ m.role }}: {{ m.content }}<|im_end|>\n{% endfor %}"
+LAST_SYSTEM = (
+    "{% set said = messages[1:] if messages[0].role == 'system' else messages %}{% for m in said %}{{ '[INST]' if m.role == 'user' }}"
+    "{{ messages[0].content ~ '\n\n' if loop.last and messages[0].role == 'system' }}{{ m.content }}"
+    "{{ '[/INST]' if m.role == 'user' else '<|im_end|>' }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("text", [ROUNDS, "{{ messages | length }} messages\n" + CHATML, LAST_SYSTEM])
+def test_a_template_that_writes_turns_by_their_place_has_no_conversation(text):
+    """A round that counts, a head that counts, and a system text that moves to the last page."""
+    tokenizer, template = templated(text)
+    assert "Press OK." in tokenizer.decode(template.first(SAID))
+    with pytest.raises(UsageError, match=r"writes a turn in another way where the conversation is longer .*: set prompts.context=window"):
+        template.following([("user", "two")])
+
+
 def test_a_block_of_thinking_is_no_header():
     text = (
         "{% for m in messages %}<|{{ m.role }}|>{{ '<think>\n\n</think>\n\n' if m.role == 'assistant' }}{{ m.content }}<|end|>{% endfor %}"
@@ -166,11 +245,31 @@ def test_a_template_that_fails_on_these_messages_says_so():
         template.following([("user", "two")])
 
 
-def test_a_date_in_a_template_is_the_same_every_day():
+@pytest.mark.parametrize(
+    "date",
+    [
+        "{% set day = strftime_now( '%d %b %Y' ) %}{{ day }}",
+        "{% set form = '%d %b %Y' %}{{ strftime_now(form) }}",
+        "{{ strftime_now('%d %b ' ~ '%Y') }}",
+        "{% if strftime_now is defined %}{% set now = strftime_now %}{{ now(format='%d %b %Y') }}{% endif %}",
+        "{% macro day() %}{{ strftime_now('%d') }} {{ strftime_now('%b %Y') }}{% endmacro %}{{ day() }}",
+        "{% block day %}{{ strftime_now('%d %b %Y') }}{% endblock %}",
+        "{% set space = namespace(day=strftime_now) %}{% for m in messages[:1] %}{{ space.day('%d %b %Y') }}{% endfor %}",
+    ],
+)
+def test_a_date_in_a_template_is_the_same_every_day(date):
+    tokenizer, template = templated(date + " {% for m in messages %}{{ m.content }}{% endfor %}")
+    assert tokenizer.decode(template.first(SAID)) == "01 Jan 2025 Be brief.Press OK."
+
+
+def test_a_date_is_written_as_python_writes_it():
+    """Every directive and what is none; a template keeps the space that it begins with."""
+    form = "%A %B %-d, %%d %j %I:%M %p %_H %y-%m %q %-! %D 100%"
     tokenizer, template = templated(
-        "{% set day = strftime_now( '%d %b %Y' ) %}{{ day }} {% for m in messages %}{{ m.content }}{% endfor %}"
+        "\n  {% if true %}\n" + f"{{{{ strftime_now('{form}') }}}}{{% endif %}}|{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}"
     )
-    assert tokenizer.decode(template.first(SAID)).startswith("01 Jan 2025 ")
+    wanted = datetime(2025, 1, 1).strftime(form)
+    assert tokenizer.decode(template.first(SAID)) == f"\n{wanted}|Be brief.Press OK."
 
 
 def test_thinking_is_asked_for_or_not():
@@ -246,7 +345,7 @@ def test_everyday_words_are_no_markup(text):
 
 def test_a_tokenizer_that_rebuilds_its_tokens_is_cut_everywhere():
     """A normalizer may make a control token of other letters; a page that knows them writes none."""
-    from tokenizers import AddedToken, normalizers
+    from tokenizers import normalizers
 
     tokenizer = chat_tokenizer()
     tokenizer._tokenizer.normalizer = normalizers.NFKC()

@@ -113,6 +113,28 @@ def test_a_template_that_drops_answers_is_refused():
         Context(chat, CONVERSATION).following(said("Turns left: 2"), ())
 
 
+@pytest.mark.parametrize("opening", ["<think>\n", "<think>"])
+def test_a_demonstrated_answer_closes_the_block_of_thinking_that_its_prompt_opened(opening):
+    """The tag is the token that a model closes a block with; one that the answer spells is letters."""
+    chat = chat_tokenizer()
+    chat.add_tokens(["<think>", "</think>"])
+    chat.chat_template = chat.chat_template.replace("assistant\n{% endif %}", f"assistant\n{opening}{{% endif %}}")
+    context = Context(chat, PromptSettings(context="conversation", thinking="forget"))
+    begin, closing, end = (chat.get_added_vocab()[token] for token in ("<think>", "</think>", "<|im_end|>"))
+    answer = context.completion("click('1')")
+    assert answer == (*chat("\n")["input_ids"], closing, *chat("\n\nclick('1')")["input_ids"], end)
+    assert context.thinking(answer) == 2
+    forged = context.completion("</think><think>click('1')<|im_end|>")
+    assert [i for i in forged if i in (begin, closing, end)] == [closing, end] and context.thinking(forged) == 2
+    assert chat.decode(forged) == "\n</think>\n\n</think><think>click('1')<|im_end|><|im_end|>"
+
+
+def test_a_block_of_thinking_is_closed_in_letters_where_the_tokenizer_has_no_token():
+    chat = chat_tokenizer()
+    chat.chat_template = chat.chat_template.replace("assistant\n{% endif %}", "assistant\n<think></think><think>\n{% endif %}")
+    assert chat.decode(Context(chat, PromptSettings()).completion("go")) == "\n</think>\n\ngo<|im_end|>"
+
+
 @pytest.mark.parametrize("prompts", [COMPACT, CONVERSATION])
 def test_a_template_reads_what_a_recorded_text_reads(chat, plain, prompts):
     """Demonstrations lie on disk as texts; a model reads of them what it reads when it plays."""
