@@ -37,7 +37,7 @@
     return false;
   };
   const helps = (active, el) => {
-    if (!active?.matches?.(EDITABLE) || !unseen(active)) return false;
+    if (!active?.matches?.(EDITABLE) || tag(active) === "select" || (tag(active) === "input" && !TYPED.has(active.type)) || !unseen(active)) return false;
     for (const box of around(active)) {
       if (tag(box) === "body" || tag(box) === "html") return false;
       if (!holds(box, el)) continue;

@@ -258,3 +258,15 @@ def test_the_field_that_holds_a_form_back_has_the_name_that_is_read(at, page):
     at.open(f"<form action=/sent>{page}<button>Send</button></form>")
     assert at.node("Your name", "textbox")
     assert at.do(Click(at.ref("Send"))).notices == ('the field "Your name" holds the form back: Please fill out this field.',)
+
+
+@pytest.mark.parametrize(
+    "unseen", ["<input type=checkbox {}>", "<input type=radio {}>", "<select {}><option>a<option>ab</select>", "<input type=range {}>"]
+)
+def test_an_unseen_field_that_takes_no_words_is_no_helper_of_another(at, unseen):
+    """It has the focus when a dialog opens; the text for the only field beside it is not for it."""
+    hidden = unseen.format("id=one style='position:absolute;opacity:0'")
+    at.open(f"<dialog id=d><label>{hidden}<span>One</span></label><input id=two aria-label=Two></dialog><script>d.showModal()</script>")
+    before = at.js("one.checked + one.value")
+    seen = at.do(Fill(at.ref("Two"), "a b"))
+    assert at.js("two.value") == "a b" and at.js("one.checked + one.value") == before and seen.notices == ()
