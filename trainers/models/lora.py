@@ -74,10 +74,10 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
 
 def _check_names(model: PreTrainedModel, targets: str | list[str]) -> None:
     """Raises UsageError for a name in a list that no layer has; peft would leave it out without a word."""
-    layers = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    layers = dict(model.named_modules())
     for name in [] if isinstance(targets, str) else targets:
-        if not any(f".{layer}".endswith(f".{name}") for layer, _ in model.named_modules()):
-            known = list(dict.fromkeys(layer.rpartition(".")[2] for layer in layers))
+        if not any(f".{layer}".endswith(f".{name}") for layer in layers):
+            known = list(dict.fromkeys(layer.rpartition(".")[2] for layer, module in layers.items() if isinstance(module, nn.Linear)))
             there = f"{did_you_mean(name, known)} (there: {', '.join(known)})"
             raise UsageError(f"lora.targets: no layer of {type(model).__name__} is called {name!r}{there}")
 
