@@ -51,6 +51,12 @@ def _scripts_in_markup() -> Iterator[None]:
         yield
 
 
+def _uncovered(env: AsyncWebEnv, seen: Observation) -> Observation:
+    """The page without the START cover, which one that no episode began on shows."""
+    start = next((node.ref for node in seen.nodes if "START" in node.text and node.ref is not None), None)
+    return seen if start is None else run(env.step(Click(start))).observation
+
+
 def _easier(name: str) -> str:
     """Opens an easier task's page, and solves that."""
     env = AsyncWebEnv(find=registry.task)
@@ -90,12 +96,9 @@ def another_instance() -> str:
     env = AsyncWebEnv(find=registry.task)
     try:
         run(env.reset("miniwob.enter-text", 3_000_005))
-        step = run(env.step(Reload()))
-        start = next((n.ref for n in step.observation.nodes if "START" in n.text and n.ref is not None), None)
-        if start is not None:
-            step = run(env.step(Click(start)))
-        asked = next((m[1] for n in step.observation.nodes if (m := re.search(r'Enter "([^"]*)"', n.text))), None)
-        field = next((n.ref for n in step.observation.nodes if n.role == "textbox" and n.ref is not None), None)
+        fresh = _uncovered(env, run(env.step(Reload())).observation)
+        asked = next((m[1] for n in fresh.nodes if (m := re.search(r'Enter "([^"]*)"', n.text))), None)
+        field = next((n.ref for n in fresh.nodes if n.role == "textbox" and n.ref is not None), None)
         if asked is None or field is None:
             return ""
         seen = run(env.step(Fill(field, asked))).observation
@@ -114,10 +117,7 @@ def _typed(task: str, effect: str) -> str:
     try:
         seen = run(env.reset(f"miniwob.{task}", 3))
         if task != "terminal":
-            seen = run(env.step(Goto(f"http://{miniwob.HOST}/miniwob/terminal.html"))).observation
-            start = next((node.ref for node in seen.nodes if "START" in node.text and node.ref is not None), None)
-            if start is not None:
-                seen = run(env.step(Click(start))).observation
+            seen = _uncovered(env, run(env.step(Goto(f"http://{miniwob.HOST}/miniwob/terminal.html"))).observation)
         field = next((node.ref for node in seen.nodes if node.role == "textbox" and node.ref is not None), None)
         if field is None:
             return ""
