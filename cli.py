@@ -420,7 +420,7 @@ def algos(
         rows = [(x.name, f"{x.summary} ({x.entry_point})" if x.entry_point else x.summary) for x in found]
         show_rows(console, ("algorithm", "summary"), rows)
         return
-    from trainers.config import options
+    from trainers.runs.keys import options
     from trainers.training.metrics import explanations
 
     algorithm = algorithms.get(name)
@@ -459,6 +459,7 @@ def train(
     from trainers.models.model import no_progress_bars
     from trainers.recipes import recipe as recipes
     from trainers.recipes.defaults import chosen
+    from trainers.runs import keys
     from trainers.runs.moved_keys import moved
     from trainers.training.display import display_for
     from trainers.training.followers import follow
@@ -485,12 +486,12 @@ def train(
             trainer = Trainer.resume(resume, display=display, changes=configuration.with_settings(flags, settings), peers=group)
         else:
             data = recipes.get(recipe).config if recipe else {}
-            data = configuration.merged(configuration.merged(data, configuration.read_train(config) if config else {}), flags)
+            data = keys.merged(keys.merged(data, configuration.read_train(config) if config else {}), flags)
             data = moved(configuration.with_settings(data, settings), warn=True)
             defaults, line = chosen(data)
             if line:
                 _say(line)
-            resolved = configuration.resolve(configuration.merged(defaults, data))[0]
+            resolved = configuration.resolve(keys.merged(defaults, data))[0]
             trainer = Trainer.start(resolved, parent=out, name=name, display=display, chosen=line, peers=group)
         with trainer.run:
             try:

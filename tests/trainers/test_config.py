@@ -8,8 +8,9 @@ import pytest
 
 import cli
 from trainers import studies
-from trainers.config import merged, read_train, remarks, resolve, scored_by_sampler, with_settings
+from trainers.config import read_train, remarks, resolve, scored_by_sampler, with_settings
 from trainers.credit.algorithm import discount
+from trainers.runs.keys import merged
 from trainers.runs.moved_keys import MOVED
 from trainers.studies.learning import cells, read_grid, settings_of
 from trainers.studies.truth import own_discount
@@ -136,6 +137,8 @@ def test_settings_that_do_nothing_are_refused() -> None:
 def test_overlap_is_also_called_async_in_its_group() -> None:
     assert resolve(with_settings({}, ["rollout.async=true"]))[0].rollout.overlap
     assert resolve({"rollout": {"async": True, "groups": 3}})[0].rollout.overlap
+    with pytest.raises(ConfigError, match=r"rollout\.async is another name of rollout\.overlap, which stands there too: leave one"):
+        resolve({"rollout": {"async": True, "overlap": False}})
 
 
 def test_an_evaluation_that_never_comes_is_remarked_on() -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from trainers.config import merged, resolve
+from trainers.config import resolve
 from trainers.models.model import prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import Shape, build_model, build_tokenizer
+from trainers.runs.keys import merged
 from trainers.runs.moved_keys import moved
 from trainers.training.trainer import Trainer
 from webgym.prompts.settings import COMPACT

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers.config import merged, validated, with_settings
+from trainers.config import with_settings
 from trainers.imitation import imitate as imitation
 from trainers.models import tiny
 from trainers.models.lora import LoraSettings
@@ -16,6 +16,7 @@ from trainers.models.model import Dtype, check_device, prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.recipes import defaults as recipes
 from trainers.runs.disk import disk_errors, replace_files
+from trainers.runs.keys import merged, validated
 from trainers.runs.memory import memory_errors, settings_in_words
 from webgym.errors import ConfigError, UsageError
 from webgym.prompts.settings import PromptSettings

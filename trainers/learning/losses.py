@@ -8,7 +8,6 @@ Notation: π_θ the policy that learns, π_old the one the update started from, 
 Where the learner is not given π_old, the sampler's own μ stands for it; that holds where sampler and learner agree to rounding.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from trainers.batches.packing import Counts, PackedBatch
 from trainers.batches.rows import Whole
+from trainers.runs.keys import was_kept
 
 RatioLevel = Literal["token", "turn", "sequence"]
 Kl = Literal["none", "k1", "k2", "k3"]
@@ -26,15 +26,6 @@ Divisor = Literal["constant", "tokens", "turns", "trajectories"]
 
 LOG_RATIO_LIMIT = 20.0
 """Log-ratios are clamped to ±20 before `exp`: e^20 is far outside any clip range and still finite in fp32."""
-
-
-KEPT = "kept"
-"""Key of pydantic's context that says whether settings were kept with a run."""
-
-
-def was_kept(context: Mapping[str, Any] | None) -> bool:
-    """True in pydantic's context of settings that were kept with a run: what a later version refuses was no problem then."""
-    return bool(context and context.get(KEPT))
 
 
 class LossSpec(BaseModel):

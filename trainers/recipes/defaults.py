@@ -15,10 +15,11 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from trainers import algorithms
-from trainers.config import TrainConfig, merged, validated
+from trainers.config import TrainConfig
 from trainers.models.lora import LoraSettings
 from trainers.models.model import check_hub, folder_of, in_words
 from trainers.models.policy_model import SETTINGS_FILE
+from trainers.runs.keys import merged, validated
 from webgym.errors import UsageError
 
 SMALL = 20_000_000

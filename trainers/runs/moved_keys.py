@@ -60,8 +60,6 @@ def moved(config: Mapping[str, Any], *, warn: bool = False) -> dict[str, Any]:
             raise ConfigError(f"{group} is {place!r}: expected the keys of a group, such as {MOVED[name]} = {value!r}")
         if place.setdefault(key, value) != value:
             raise ConfigError(f"{MOVED[name]} is {place[key]!r} and by its old name {name} {value!r}: leave {name} out")
-    if isinstance(rollout := new.get("rollout"), dict) and "async" in rollout and "overlap" not in rollout:
-        rollout["overlap"] = rollout.pop("async")  # another name, which stays
     if old and warn:
         names = ", ".join(f"{name} is now {MOVED[name]}" for name in old)
         warnings.warn(

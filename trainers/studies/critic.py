@@ -30,7 +30,6 @@ from rich.table import Table
 from trainers.batches.distinct_turns import Distinct
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Row
-from trainers.config import read, validated
 from trainers.credit.algorithm import discount
 from trainers.credit.calibration import explained_variance
 from trainers.credit.credit import discounts, gae, lambda_returns, learnable, monte_carlo_targets, rewards
@@ -39,6 +38,7 @@ from trainers.critics.fit import CriticOptimizer, FitConfig, fit, predict
 from trainers.critics.valuation import prompt_tail
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.runs.keys import read, validated
 from trainers.runs.run_folder import RunFolder
 from trainers.samplers.local import LocalSampler
 from trainers.studies.advantage_figures import slope

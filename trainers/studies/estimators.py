@@ -26,12 +26,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from trainers import algorithms
-from trainers.config import read, validated
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig, discount
 from trainers.credit.credit import Values, flatten
 from trainers.critics.critic import HeadConfig
 from trainers.critics.fit import FitConfig
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.keys import read, validated
 from trainers.runs.moved_keys import FORMAT, as_meant
 from trainers.studies.advantage_figures import errors, gradient_quality, signs
 from trainers.studies.cells import CellFolder

@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from trainers import algorithms
-from trainers.config import merged, read, validated
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.credit.credit import Values, flatten, gae, monte_carlo_targets, rewards
+from trainers.runs.keys import merged, read, validated
 from trainers.studies.cells import CellFolder
 from trainers.studies.choices import (
     Costs,

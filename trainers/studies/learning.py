@@ -29,7 +29,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers.config import merged, read, resolve, validated, with_settings
+from trainers.config import resolve, with_settings
+from trainers.runs.keys import merged, read, validated
 from trainers.runs.moved_keys import FORMAT, MOVED, as_meant, moved
 from trainers.studies.cells import CellFolder
 from trainers.studies.curves import report, scores

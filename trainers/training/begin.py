@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel
 
 from trainers import algorithms
-from trainers.config import LengthConfig, TrainConfig, merged, remarks, resolve, validated
+from trainers.config import LengthConfig, TrainConfig, remarks, resolve
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
 from trainers.critics.critic import Critic
 from trainers.critics.q_critic import ActionValueConfig
@@ -25,6 +25,7 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import TokenGrammar
 from trainers.runs.checkpoint import Checkpoint
+from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers

@@ -12,13 +12,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from trainers import algorithms
-from trainers.config import resolve_sampler, validated, with_settings
+from trainers.config import resolve_sampler, with_settings
 from trainers.critics.q_critic import HEADS_FILE, QCritic
 from trainers.critics.q_valuation import best_action
 from trainers.models.model import BUILT_IN
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.runs.keys import validated
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.samplers import registry as samplers
 from trainers.samplers.sampler import Sampler

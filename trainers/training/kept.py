@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainers import algorithms
-from trainers.config import TrainConfig, idle_keys, merged, validated
+from trainers.config import TrainConfig, idle_keys
 from trainers.credit.algorithm import AlgorithmConfig
+from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import moved
 from trainers.samplers import registry as samplers
 

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 from cli import app
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.trainers.text_runs import SMALL, write_model
-from trainers.config import merged, resolve, with_settings
+from trainers.config import resolve, with_settings
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.policy_model import SETTINGS_FILE, PolicyModel
 from trainers.recipes import recipe as recipes
 from trainers.recipes.defaults import about, chosen, imitation
 from trainers.recipes.estimate import GIB, Shape, estimate
+from trainers.runs.keys import merged
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError, DivergenceError, UsageError
 from webgym.prompts.settings import PromptSettings

@@ -12,7 +12,7 @@ import cli
 from tests.trainers.stranger import SIGNS
 from tests.trainers.text_runs import SMALL, rows, write_model
 from trainers import algorithms
-from trainers.config import merged
+from trainers.runs.keys import merged
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.trainers.text_runs import SMALL, write_model
-from trainers.config import merged, resolve
+from trainers.config import resolve
 from trainers.learning import learner
 from trainers.learning.peers import Group, peers
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.keys import merged
 from trainers.runs.run_folder import open_checkpoint
 from trainers.training.followers import follow
 from trainers.training.trainer import Trainer

@@ -16,11 +16,12 @@ from tests.trainers.learning.test_shards import in_processes
 from tests.trainers.samplers.generation_server import generation_servers
 from tests.trainers.text_runs import SMALL, timeless, write_model
 from tests.trainers.training.test_followers import run
-from trainers.config import merged, resolve
+from trainers.config import resolve
 from trainers.learning.losses import LossSpec
 from trainers.learning.peers import Alone, Peers, Shards
 from trainers.models.lora import plain_state, served_state
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.keys import merged
 from trainers.runs.run_folder import open_checkpoint
 from trainers.training.begin import load_policy
 from trainers.training.followers import follow

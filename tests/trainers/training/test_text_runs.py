@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import merged, resolve
+from trainers.config import resolve
 from trainers.models.policy_model import PolicyModel
+from trainers.runs.keys import merged
 from trainers.runs.moved_keys import moved
 from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError

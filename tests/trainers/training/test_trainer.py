@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import TrainConfig, merged, resolve
+from trainers.config import TrainConfig, resolve
 from trainers.models.model import prepare
 from trainers.models.policy_model import PolicyModel
 from trainers.models.tiny import Shape, build_model, build_tokenizer
+from trainers.runs.keys import merged
 from trainers.runs.moved_keys import moved
 from trainers.runs.run_folder import RunFolder
 from trainers.training.evaluation import grammar_of
