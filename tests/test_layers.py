@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,28 +66,37 @@ MOST_ENTRIES = {"webgym": 24, "trainers": 16}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 550, 80
 
 
+@cache
 def modules(part: str) -> list[Path]:
     path = ROOT / part
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
     """(line, absolute dotted name) of each import, those inside functions and under TYPE_CHECKING too."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    found = []
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        else:
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*above, node.module) if node.module else above)
             # `from webgym import env` imports the module webgym.env as much as `import webgym.env` does.
-            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+    return found
+
+
+@cache
+def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def relative_imports(path: Path) -> set[int]:
     """The lines that import relatively."""
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-    return {node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.level}
+    return {node.lineno for node in import_statements(path) if isinstance(node, ast.ImportFrom) and node.level}
 
 
 def test_import_reader_sees_every_form(tmp_path, monkeypatch):
@@ -95,7 +104,7 @@ def test_import_reader_sees_every_form(tmp_path, monkeypatch):
     file = tmp_path / "webgym/sub/a.py"
     file.parent.mkdir(parents=True)
     file.write_text("import torch.nn as nn\nfrom . import b\nfrom ..errors import Fault\ndef f():\n    from trainers import batches\n")
-    assert list(imports(file)) == [(1, "torch.nn"), (2, "webgym.sub.b"), (3, "webgym.errors.Fault"), (5, "trainers.batches")]
+    assert imports(file) == [(1, "torch.nn"), (2, "webgym.sub.b"), (3, "webgym.errors.Fault"), (5, "trainers.batches")]
     assert relative_imports(file) == {2, 3}
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -350,16 +351,21 @@ def bandit_solved(name: str, tmp_path) -> float:
     return train(name, bandit, 40, tmp_path).solved((FIRST,), 3)
 
 
-@pytest.mark.parametrize("name", ALL)
+LONG = {"archer_q", "filtered_bc", "q_learning", "digirl", "dapo", "dr_grpo", "grpo_published", "gspo", "vine"}
+"""Algorithms whose problem of two steps takes long, or is near to that of another: these solve the bandit first, the others two steps."""
+
+
+def first_of(first: Sequence[str], names: Sequence[str] = ALL) -> list[Any]:
+    """All `names`, those that are not asked `first` marked slow."""
+    return [name if name in first else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", first_of(sorted(LONG)))
 def test_solves_a_bandit(name: str, tmp_path) -> None:
     assert bandit_solved(name, tmp_path) > 0.9
 
 
-LONG = {"archer_q", "filtered_bc", "q_learning", "digirl", "dapo", "dr_grpo", "grpo_published", "gspo", "vine"}
-"""Algorithms that take long, or are near relatives of one that does not; each of them solves the bandit."""
-
-
-@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in LONG else x for x in ALL])
+@pytest.mark.parametrize("name", first_of(sorted({*ALL} - LONG)))
 def test_solves_a_two_step_credit_problem(name: str, tmp_path) -> None:
     chooser = train(name, two_steps, 60, tmp_path)
     assert chooser.solved((FIRST,), 1) > 0.9 and chooser.solved((GOOD,), 2) > 0.9
