@@ -237,7 +237,7 @@ def _keys(begin: int, count: int) -> list[EpisodeKey]:
     return found
 
 
-def _shape(trajectory: Trajectory) -> tuple[Any, ...]:
+def shape(trajectory: Trajectory) -> tuple[Any, ...]:
     """What must be the same on every day."""
     return (
         trajectory.outcome.kind,
@@ -263,7 +263,7 @@ def collected(wanted: int, sessions: int, field: Field) -> None:
     calm: dict[tuple[str, int], tuple[Any, ...]] = {}
     with Arena(sessions) as arena:
         for found in arena.collect(policy, [key for key in _keys(0, 28) if "hostile" not in key.task_id]):
-            calm[found.key.task_id, found.key.seed] = _shape(found)
+            calm[found.key.task_id, found.key.seed] = shape(found)
         over, done = threading.Event(), deque[tuple[str, bool]]()
         striker = threading.Thread(target=_strike_on, args=(blows(arena, field.rng, field.folder, field.clock), field, over, done))
         striker.start()
@@ -300,7 +300,7 @@ def _judge(one: Trajectory, calm: Mapping[tuple[str, int], tuple[Any, ...]], tal
             tally.wrong.append(f"{one.key.task_id} was won")
         return
     tally.episodes += 1
-    if not one.outcome.faulted and _shape(one) != calm[one.key.task_id, one.key.seed]:
+    if not one.outcome.faulted and shape(one) != calm[one.key.task_id, one.key.seed]:
         tally.wrong.append(
             f"{one.key.task_id} (seed {one.key.seed}) ended as {one.outcome.kind}, not as on a calm day, after {one.outcome.faults}"
         )
@@ -462,6 +462,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
 def _with_clock(library: Path) -> Path:
     """The file of this process's clock. Begins the process again under the library, where it is not yet."""
     if "FAKETIME_TIMESTAMP_FILE" not in os.environ:
@@ -469,7 +473,7 @@ def _with_clock(library: Path) -> Path:
         file.write_text("+0\n")
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.chaos", *sys.argv[1:]], {**os.environ, **environment(file, library)})
     os.environ.pop("LD_PRELOAD", None)  # under libfaketime, the idle threads of a browser never sleep: it would take the whole machine
-    time.sleep = lambda seconds: threading.Event().wait(seconds) and None  # where the clock jumped back, libfaketime refuses a sleep
+    time.sleep = _wait  # type: ignore[assignment]  # where the clock jumped, libfaketime refuses some sleeps
     return Path(os.environ["FAKETIME_TIMESTAMP_FILE"])
 
 

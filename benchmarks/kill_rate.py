@@ -1,0 +1,176 @@
+"""Episodes a second while something is killed once a minute, beside those of calm minutes.
+
+    python -m benchmarks.kill_rate [--pairs 15] [--seconds 60] [--sessions 4] [--seed 0] [--write docs/faults.md] [--json FILE]
+
+Oracles play MiniWoB++, a site with state and an application in a process of its own. A pair plays the same episodes twice, once calmly and
+once with SIGKILL for one process every minute, drawn by seed: the browser, a renderer, its network or graphics process, the driver, the
+application. Which comes first changes from pair to pair. All episodes must end as they do on a calm day. The bar: the lower end of the 95%
+interval of the ratio, over pairs drawn anew, is at least 0.8.
+"""
+
+import argparse
+import json
+import logging
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import marks
+from benchmarks.chaos import CALM_TASKS, PROCESSES, shape, strike, tasks
+from webgym.packs import registry
+from webgym.policies.scripted import OraclePolicy
+from webgym.rollout.arena import Arena
+from webgym.types import EpisodeKey, Trajectory
+
+BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
+MINUTE_S = 60.0
+BAR = 0.8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same episodes, calm and struck."""
+
+    episodes: int
+    calm_s: float
+    struck_s: float
+    kills: int
+    retries: int
+    faults: int
+    """Episodes that came to no end, calm ones too."""
+    other: int
+    """Episodes that came to another end than on a calm day."""
+
+    @property
+    def ratio(self) -> float:
+        """Episodes a second when struck, in units of those when calm."""
+        return self.calm_s / self.struck_s
+
+
+def keys(begin: int, count: int) -> list[EpisodeKey]:
+    """Episodes of all tasks in turn."""
+    return [EpisodeKey(CALM_TASKS[n % len(CALM_TASKS)], 100 + n % 97, group=n) for n in range(begin, begin + count)]
+
+
+@contextmanager
+def struck(rng: random.Random, killed: Counter[str]) -> Iterator[None]:
+    """Kill one process below this one in each minute, at a moment drawn at random."""
+    over = threading.Event()
+
+    def work() -> None:
+        while True:
+            moment = rng.uniform(0.0, MINUTE_S)
+            if over.wait(moment):
+                return
+            for kind in rng.sample(sorted(PROCESSES), len(PROCESSES)):
+                if strike(os.getpid(), kind, signal.SIGKILL, rng):
+                    killed[kind] += 1
+                    break
+            if over.wait(MINUTE_S - moment):
+                return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def pair(arena: Arena, number: int, count: int, rng: random.Random, killed: Counter[str]) -> Pair:
+    """Play the same episodes calmly and struck."""
+    policy, seconds, found = OraclePolicy(registry.task), {}, {}
+    before = killed.total()
+    for calm in (True, False) if number % 2 else (False, True):
+        begun = time.monotonic()
+        if calm:
+            found[calm] = arena.collect(policy, keys(number * count, count))
+        else:
+            with struck(rng, killed):
+                found[calm] = arena.collect(policy, keys(number * count, count))
+        seconds[calm] = time.monotonic() - begun
+    both: list[Sequence[Trajectory]] = [found[True], found[False]]
+    return Pair(
+        episodes=count,
+        calm_s=seconds[True],
+        struck_s=seconds[False],
+        kills=killed.total() - before,
+        retries=sum(one.outcome.retries for one in found[False]),
+        faults=sum(one.outcome.faulted for half in both for one in half),
+        other=sum(not (a.outcome.faulted or b.outcome.faulted) and shape(a) != shape(b) for a, b in zip(*both, strict=True)),
+    )
+
+
+def interval(pairs: Sequence[Pair]) -> tuple[float, float, float]:
+    """The median ratio, and the ends of its 95% interval over pairs drawn anew."""
+    ratios = np.array([one.ratio for one in pairs])
+    drawn = np.random.default_rng(0).integers(0, len(ratios), (10_000, len(ratios)))
+    low, high = np.quantile(np.median(ratios[drawn], axis=1), (0.025, 0.975))
+    return float(np.median(ratios)), float(low), float(high)
+
+
+def table(pairs: Sequence[Pair], killed: Counter[str], sessions: int) -> str:
+    """The figures in Markdown."""
+    median, low, high = interval(pairs)
+    verdict = "met" if low >= BAR else "missed" if high < BAR else "undecided"
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(killed.items()))
+    lines = [
+        "| what | figure |",
+        "|---|---|",
+        f"| pairs, sessions | {len(pairs)}, {sessions} |",
+        f"| episodes of each half | {sum(one.episodes for one in pairs)} |",
+        f"| seconds calm, struck (median of a pair) | {statistics.median(one.calm_s for one in pairs):.0f}, "
+        f"{statistics.median(one.struck_s for one in pairs):.0f} |",
+        f"| processes killed | {killed.total()}: {kinds} |",
+        f"| episodes begun again | {sum(one.retries for one in pairs)} |",
+        f"| faults, other ends than on a calm day | {sum(one.faults for one in pairs)}, {sum(one.other for one in pairs)} |",
+        f"| episodes a second, struck / calm | {median:.2f} [{low:.2f}, {high:.2f}] |",
+        f"| bar: lower end at least {BAR} | {verdict} |",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=60.0, help="about the length of the calm half of a pair")
+    parser.add_argument("--sessions", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", type=Path, help="put the table into this page")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    rng, killed, pairs = random.Random(arguments.seed), Counter[str](), []
+    with tasks(), Arena(arguments.sessions) as arena:
+        policy, warm = OraclePolicy(registry.task), 8 * arguments.sessions
+        arena.collect(policy, keys(0, warm))
+        begun = time.monotonic()
+        arena.collect(policy, keys(0, warm))
+        count = max(warm, round(warm * arguments.seconds / (time.monotonic() - begun)))
+        for number in range(1, arguments.pairs + 1):
+            pairs.append(pair(arena, number, count, rng, killed))
+            print(f"pair {number}: {pairs[-1]}, ratio {pairs[-1].ratio:.2f}", file=sys.stderr, flush=True)
+    print(table(pairs, killed, arguments.sessions))
+    result = {"pairs": [asdict(one) for one in pairs], "killed": dict(killed), "ratio": interval(pairs), "sessions": arguments.sessions}
+    print(json.dumps(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    if arguments.write:
+        marks.put(arguments.write, BEGIN, END, f"\n{table(pairs, killed, arguments.sessions)}\n")
+    raise SystemExit(bool(sum(one.faults + one.other for one in pairs)))
+
+
+if __name__ == "__main__":
+    main()
