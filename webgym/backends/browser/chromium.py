@@ -8,25 +8,41 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
-import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from playwright._impl import _driver, transport
 from playwright.async_api import Browser, CDPSession, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser import executable
+from webgym.sites.apps.leftovers import end_all_of, removed
 
 log = logging.getLogger(__name__)
 
 LAUNCH_S = 60.0  # that a browser may take to start
 ANSWER_S = 10.0  # that it may take to answer the smallest question
 END_S = 5.0  # that it may take to close in order
+STALE_S = 600.0  # after which an empty folder is nobody's any more
+LONGEST_HOME = 58  # letters, where sockets go into it: their paths have at most 104
+
+_home: ContextVar[Path | None] = ContextVar("home", default=None)  # of the driver that is being started
+_plain_environment = _driver.get_driver_env
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a driver, whose temporary files and its browser's go into its own folder."""
+    home = _home.get()
+    return _plain_environment() | ({} if home is None else {"TMPDIR": str(home)})
+
+
+transport.__dict__["get_driver_env"] = _environment  # Playwright has no argument for it
 
 _lost: "WeakKeyDictionary[Browser, asyncio.Future[None]]" = WeakKeyDictionary()  # done when a browser's driver is gone
 
@@ -37,32 +53,32 @@ class Chromium:
     browser: Browser
     process_id = 0
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
         self._manager: Any = async_playwright()
         self._root: CDPSession | None = None  # a session with the whole browser, through which it is asked
-        self._folders: list[Path] = []
+        self._home = home  # of all temporary files of driver and browser
         self._group = 0  # of the browser's processes
-        self._others = drivers()
 
     @classmethod
     async def launch(cls, arguments: Sequence[str], found: executable.Browser, headless: bool) -> "Chromium":
-        """A browser that answers. Raises PlaywrightError, TimeoutError."""
-        self, before = cls(), _artifacts()
+        """A browser that answers. Raises PlaywrightError, TimeoutError, OSError."""
+        self = cls(_made_home(with_sockets=found.kind == "full"))
         try:
             async with asyncio.timeout(LAUNCH_S):
                 await self._launch(arguments, found, headless)
         except BaseException:
             await self.end(orderly=False)
             raise
-        fresh = _artifacts() - before
-        self._folders += fresh if len(fresh) == 1 else ()  # where another driver was started meanwhile, it is not known whose is whose
         return self
 
     async def _launch(self, arguments: Sequence[str], found: executable.Browser, headless: bool) -> None:
+        _home.set(self._home)
         try:
             playwright = await self._manager.start()
         except Exception as error:  # a driver that dies while it starts is no PlaywrightError to Playwright
             raise PlaywrightError(f"its driver did not start: {error}") from error
+        finally:
+            _home.set(None)
         self.browser = await playwright.chromium.launch(
             executable_path=str(found.path),
             args=list(arguments),
@@ -74,7 +90,6 @@ class Chromium:
         )
         _lost[self.browser] = self._manager._client._transport.on_error_future
         self._root = await self.browser.new_browser_cdp_session()
-        self._folders += _profile_of((await self._root.send("SystemInfo.getInfo"))["commandLine"])
         processes = (await self._root.send("SystemInfo.getProcessInfo"))["processInfo"]
         self.process_id = next(process["id"] for process in processes if process["type"] == "browser")
         self._group = os.getpgid(self.process_id)
@@ -97,8 +112,10 @@ class Chromium:
         self._kill_browser()
         await _tried(self._manager.__aexit__())
         self._kill_driver()
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        until = time.monotonic() + END_S
+        while not removed(self._home) and time.monotonic() < until:
+            end_all_of(self._home)
+            await asyncio.sleep(0.02)
 
     def _kill_browser(self) -> None:
         """Kill the browser with all its processes, which are a group apart from ours, if it is there still."""
@@ -107,7 +124,7 @@ class Chromium:
                 os.killpg(self._group, signal.SIGKILL)
 
     def _kill_driver(self) -> None:
-        """Kill the driver if it is there still; Playwright has no call for that."""
+        """Kill the driver if it is there still, and a browser that it has not told of; Playwright has no call for that."""
         wire = getattr(getattr(self._manager, "_client", None), "_transport", None)
         if wire is not None and wire.on_error_future.done():
             wire.on_error_future.exception()  # it is known that the driver is gone
@@ -115,9 +132,8 @@ class Chromium:
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-        for started in () if wire is not None else drivers() - self._others:  # it was given up before Playwright told of it
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(started, signal.SIGKILL)
+        if not self._group:  # it was given up while it started
+            end_all_of(self._home)
 
 
 def lost_driver(browser: Browser) -> "asyncio.Future[None]":
@@ -134,25 +150,14 @@ async def _tried(work: Any) -> None:
         log.debug("a browser did not end in order: %s", error)
 
 
-def drivers() -> set[int]:
-    """The drivers that this process has started, where the system tells (Linux)."""
-    found: set[int] = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == os.getpid() and b"run-driver" in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
-        except (OSError, IndexError):  # it has ended meanwhile
-            continue
-    return found
-
-
-def _artifacts() -> set[Path]:
-    """The temporary folders that drivers of this machine have made for what they write."""
-    return set(Path(tempfile.gettempdir()).glob("playwright-artifacts-*"))
-
-
-def _profile_of(command_line: str) -> list[Path]:
-    """The temporary folder that a driver made for its browser's profile, by the browser's command line."""
-    found = re.search(r"--user-data-dir=\"?(\S*playwright_chromiumdev_profile-\w+)", command_line)
-    return [Path(found[1])] if found else []
+def _made_home(with_sockets: bool) -> Path:
+    """A temporary folder for a driver and its browser. Empty ones of drivers that are gone are taken away."""
+    for old in Path(tempfile.gettempdir()).glob("webgym-browser-*"):
+        with contextlib.suppress(OSError):  # that of a living browser is not empty
+            if old.stat().st_mtime < time.time() - STALE_S:
+                old.rmdir()
+    home = Path(tempfile.mkdtemp(prefix="webgym-browser-"))
+    if not with_sockets or len(str(home)) <= LONGEST_HOME:
+        return home
+    home.rmdir()
+    return Path(tempfile.mkdtemp(prefix="webgym-browser-", dir="/tmp"))

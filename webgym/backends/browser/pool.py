@@ -119,7 +119,7 @@ class BrowserPool:
             try:
                 self._chromium = await Chromium.launch(arguments, found, self.headless)
                 await self._workers.attach(self._chromium.browser)
-            except (PlaywrightError, TimeoutError) as error:
+            except (PlaywrightError, TimeoutError, OSError) as error:
                 raise BrowserFault(f"the browser did not start: {first_line(error)}; `webgym doctor` says more") from error
             self.generation += 1
             return self._chromium

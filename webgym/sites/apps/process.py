@@ -3,19 +3,23 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from webgym.sites.apps.files import copy_folder, tail
+from webgym.sites.apps.leftovers import end_all_of, removed
 from webgym.sites.apps.secrets import redacted
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+REMOVAL_S = 2.0  # that a folder may take to go
 MOST_KEPT = 100  # logs of applications that failed
 MOST_LOG = 8 << 20  # bytes that a log may have when an episode begins; a longer one is emptied
 _living: "set[Process]" = set()
@@ -72,6 +76,7 @@ class Process:
     """Process of an application. `home` is its own folder, which goes with it: `folder`, `born`, `tmp` and `log.txt` are in it."""
 
     def __init__(self, log: str = "") -> None:
+        self.port = Port.free()
         self.home = Path(tempfile.mkdtemp(prefix="webgym-app-"))
         self.folder, self.born, self._output = self.home / "folder", self.home / "born", self.home / "log.txt"
         try:
@@ -80,9 +85,9 @@ class Process:
         except OSError:  # a full disk
             shutil.rmtree(self.home, ignore_errors=True)
             raise
-        self.port = Port.free()
         self._log = self.folder / log if log else self._output
         self._popen: subprocess.Popen[bytes] | None = None
+        self._starting, self._over = threading.Lock(), False
         self._said = ""
 
     def start(
@@ -91,16 +96,20 @@ class Process:
         """Copy the source into the folder, and start the command there or in `cwd`. Raises OSError. It may take its time."""
         if source is not None:
             copy_folder(source, self.folder, withheld)
-        with self._output.open("ab") as output:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(LAUNCHER), str(self.home), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                cwd=cwd or self.folder,
-                env=dict(environment),
-                start_new_session=True,  # Ctrl-C in a terminal is for WebGym, which ends this in order
-            )
+        with self._starting:
+            if self._over:  # nobody waits for it any more
+                self._remove()
+                raise TimeoutError("it was given up while its folder was copied")
+            with self._output.open("ab") as output:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(LAUNCHER), str(self.home), *command],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=output,
+                    cwd=cwd or self.folder,
+                    env=dict(environment),
+                    start_new_session=True,  # Ctrl-C in a terminal is for WebGym, which ends this in order
+                )
         assert self._popen.stdout is not None
         os.set_blocking(self._popen.stdout.fileno(), False)
         _living.add(self)
@@ -149,22 +158,37 @@ class Process:
     def stop(self) -> None:
         """Ask the supervisor to end all of it; its end is awaited elsewhere (:meth:`wait`)."""
         _living.discard(self)
+        with self._starting:
+            self._over = True
         if self._popen is None:
             self.port.let_go()
-            shutil.rmtree(self.home, ignore_errors=True)
+            self._remove()
             return
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None and not pipe.closed:
                 pipe.close()
+        self._popen.send_signal(signal.SIGCONT)  # one that was stopped (SIGSTOP) hears nothing
         threading.Thread(target=self.wait, name="webgym-reap", daemon=True).start()
 
-    def wait(self, timeout_s: float | None = 10.0) -> None:
-        """Wait until the supervisor has ended."""
-        if self._popen is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(timeout_s)
-                self.port.let_go()
-                shutil.rmtree(self.home, ignore_errors=True)  # which a supervisor that was killed has left
+    def wait(self, timeout_s: float = 10.0) -> None:
+        """Wait until the supervisor has ended; one that does not is killed, and its application with it."""
+        if self._popen is None:
+            return
+        try:
+            status = self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            status = self._popen.wait()
+        if status:  # it has not ended its application
+            end_all_of(self.home)
+        self.port.let_go()
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the folder, which a supervisor that was killed has left, and an application that is about to end may write to."""
+        until = time.monotonic() + REMOVAL_S
+        while not removed(self.home) and time.monotonic() < until:
+            time.sleep(0.02)
 
 
 def _forget() -> None:

@@ -52,7 +52,7 @@ def gone(process: int) -> bool:
 @pytest.mark.parametrize("number", STRUCK, ids=["killed", "stopped"])
 @pytest.mark.parametrize("whose", ["browser", "driver"])
 def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number, tmp_path):
-    generation, folders = pool().generation, len(list(tmp_path.glob("playwright*")))
+    generation, [home] = pool().generation, tmp_path.glob("webgym-browser-*")
     browser, driver = run(pool().process_id()), driver_id()
     os.kill(browser if whose == "browser" else driver, number)
     with pytest.raises(BrowserFault):
@@ -60,7 +60,7 @@ def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number,
     assert lines(at.open("<p>again")) == ["text again"]
     assert pool().generation == generation + 1
     assert gone(browser) and gone(driver)
-    assert len(list(tmp_path.glob("playwright*"))) == folders == 2  # those of the new one, in place of the old one's
+    assert not home.exists() and len([*tmp_path.iterdir()]) == 1, "there is the folder of the new one, in place of the old one's"
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ async def stop(listener) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_a_driver_that_goes_while_it_starts_is_a_fault_and_leaves_nothing(at, number, monkeypatch):
+def test_a_driver_that_goes_while_it_starts_is_a_fault_and_leaves_nothing(at, number, monkeypatch, tmp_path):
     run(at.env.close())
     run(pool().close())
     with monkeypatch.context() as changed:
@@ -121,12 +121,44 @@ def test_a_driver_that_goes_while_it_starts_is_a_fault_and_leaves_nothing(at, nu
         struck = run(struck_at_birth(pool(), number))
     run(asyncio.sleep(0.5))  # the system takes a moment
     assert gone(struck)
+    assert list(tmp_path.iterdir()) == []
     assert lines(at.open("<p>again")) == ["text again"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize("whose", ["browser", "driver"])
+def test_what_a_launch_that_fails_has_begun_does_not_stay(at, whose, number, monkeypatch, tmp_path):
+    """The browser is there already, and the driver has not told of it yet."""
+    run(at.env.close())
+    run(pool().close())
+    with monkeypatch.context() as changed:
+        changed.setattr(chromium, "LAUNCH_S", 6.0)
+        browser, driver = run(struck_before_it_is_told(pool(), whose, number))
+    run(asyncio.sleep(0.5))
+    assert gone(browser) and gone(driver)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def struck_before_it_is_told(shared, whose, number) -> tuple[int, int]:
+    starting = asyncio.ensure_future(shared.browser())
+    while not (found := started(b"--remote-debugging-pipe", but=b"/bin/sh")):  # it begins as a script
+        await asyncio.sleep(0.001)
+    [browser], [driver] = found[:1], started(b"run-driver")
+    os.kill(browser if whose == "browser" else driver, number)
+    with pytest.raises(BrowserFault, match="the browser did not start: "):
+        await starting
+    return browser, driver
+
+
+def started(sign: bytes, but: bytes = b"\0\0") -> list[int]:
+    """Processes below this one whose command line holds the sign, and does not begin with the other."""
+    found = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in descendants(os.getpid())[1:]}
+    return [one for one, line in found.items() if sign in line and not line.startswith(but)]
 
 
 async def struck_at_birth(shared, number) -> int:
     starting = asyncio.ensure_future(shared.browser())
-    while not (found := chromium.drivers()):
+    while not (found := started(b"run-driver")):
         await asyncio.sleep(0.001)
     [driver] = found
     os.kill(driver, number)
