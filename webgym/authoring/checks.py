@@ -24,7 +24,7 @@ from webgym.task import Evidence
 class Entry(BaseModel):
     """A mapping in a task file. A key that it does not know is an error that says what was meant."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -285,7 +285,18 @@ class Answer(Entry):
     @model_validator(mode="after")
     def _one(self) -> "Answer":
         exactly_one(self, "exact", "number", "date", "set")
+        for kind, read in (("number", read_number), ("date", read_date)):
+            wanted = getattr(self, kind)
+            if wanted is not None and not _filled_in(wanted) and read(str(wanted)) is None:
+                raise ValueError(f"expected a {kind} or a placeholder; got {shown(wanted)}")
+        if isinstance(self.set, str) and not _filled_in(self.set):
+            raise ValueError(f"expected a list or a placeholder; got {shown(self.set)}")
         return self
+
+
+def _filled_in(wanted: Any) -> bool:
+    """True for what an episode's values decide."""
+    return isinstance(wanted, str) and "{" in wanted
 
 
 class AnswerCheck(Check):

@@ -32,6 +32,7 @@ End = Literal["", "stop", "infeasible"]
 
 RESET_S = 60.0
 CHECK_S = 45.0  # that a check may take which waits
+LONGEST_NAME = 255  # bytes that a file system takes
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
@@ -157,7 +158,7 @@ class AsyncWebEnv:
         goal = start.goal if start.goal is not None else (begun or {}).get("goal")
         if not goal or not isinstance(goal, str):
             raise JudgeFault(f"task {task.id} gave no goal for seed {seed}")
-        return goal
+        return t.well_formed(goal)
 
     async def step(self, action: t.Action | t.InvalidAction) -> Step:
         """Perform one turn. Raises EpisodeStateError, Fault."""
@@ -223,7 +224,7 @@ class AsyncWebEnv:
             error=t.well_formed(error),
             notices=tuple(map(t.well_formed, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
-            dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
+            dialog=t.well_formed(getattr(view, "dialog", "")),  # a backend without dialogs has no such field
             screenshot=page.pixels,
             top=getattr(view, "top", 0),  # a backend whose pages are short need not tell
         )
@@ -274,7 +275,7 @@ class AsyncWebEnv:
         self._folder = tempfile.TemporaryDirectory(prefix="webgym-files-")
         for name, content in files.items():
             path = Path(self._folder.name, name)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.write_bytes(t.well_formed(content).encode() if isinstance(content, str) else content)
             if clock_s:
                 os.utime(path, (clock_s, clock_s))  # which pages can read
         return Path(self._folder.name)
@@ -345,6 +346,6 @@ def _start(task: Task, seed: int) -> Start:
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
     for name in start.files:
-        if not name or name != Path(name).name:
+        if not name or name != Path(name).name or "\0" in name or name != t.well_formed(name) or len(name.encode()) > LONGEST_NAME:
             raise JudgeFault(f"task {task.id} gives a file the name {name!r}: expected a plain name such as 'letter.txt'")
     return start
