@@ -56,6 +56,10 @@ class Check(Entry):
         """The check itself and all that it is made of."""
         yield self
 
+    def unknown(self, evidence: Evidence) -> bool:
+        """True where the check asks a page that cannot be read, as while a dialog is open: that it is not met says nothing then."""
+        return not isinstance(evidence.page_state, Mapping) and any(isinstance(part, PageCheck) for part in self.parts())
+
 
 # --- state of the site -----------------------------------------------------------------------------------------------------
 
@@ -423,6 +427,8 @@ class NotCheck(Check):
     not_: "AnyCheck" = Field(alias="not")
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
+        if self.not_.unknown(evidence):
+            return "the page could not be read"
         return "" if self.not_.unmet(evidence, values) else f"this must not be, but is: {self.not_.model_dump(exclude_unset=True)}"
 
     def parts(self) -> Iterable[Check]:

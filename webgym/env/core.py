@@ -22,6 +22,7 @@ from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
 from webgym.packs import registry
+from webgym.prompts.page import one_line
 from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
 
@@ -32,6 +33,7 @@ End = Literal["", "stop", "infeasible"]
 
 RESET_S = 60.0
 CHECK_S = 45.0  # that a check may take which waits
+LONGEST_URL = 2048  # characters of an address that an agent is shown: a page can make its own as long as it likes
 LONGEST_NAME = 255  # bytes that a file system takes
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
@@ -181,7 +183,7 @@ class AsyncWebEnv:
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
-        return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, verdict.message)
+        return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, t.well_formed(verdict.message))
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
@@ -214,15 +216,15 @@ class AsyncWebEnv:
         nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in shown]
         return t.Observation(
             goal=self._goal,
-            url=view.url,
-            title=t.well_formed(view.title),
+            url=_shortened(_line(view.url)),
+            title=_line(view.title),
             nodes=shown,
-            tabs=tuple(map(t.well_formed, view.tabs)),
+            tabs=tuple(map(_line, view.tabs)),
             focus=view.focus,
             turn=self._turn,
             turns_left=max(0, self._limit - self._turn),
-            error=t.well_formed(error),
-            notices=tuple(map(t.well_formed, view.notices)),
+            error=_line(error),
+            notices=tuple(map(_line, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
             dialog=t.well_formed(getattr(view, "dialog", "")),  # a backend without dialogs has no such field
             screenshot=page.pixels,
@@ -313,6 +315,15 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
         if isinstance(found, BaseException):
             raise found
     return one, other  # type: ignore[return-value]
+
+
+def _line(text: str) -> str:
+    """The text as every encoder takes it, on one line: what a page says here must not begin a line of anybody's prompt."""
+    return one_line(t.well_formed(text))
+
+
+def _shortened(url: str) -> str:
+    return url if len(url) <= LONGEST_URL else f"{url[: LONGEST_URL - 1]}…"
 
 
 def _well_formed(node: t.Node) -> t.Node:

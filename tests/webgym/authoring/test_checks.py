@@ -114,6 +114,12 @@ def test_page_that_could_not_be_read_is_not_met_and_a_bad_selector_is_the_judges
         unmet({"page": {"selector": "li["}}, page_state={"text": "", "found": {"li[": "SyntaxError"}})
 
 
+@pytest.mark.parametrize("check", [{"not": {"page": "x"}}, {"all": [{"not": {"any": [{"page": "x"}, {"url": "/"}]}}]}])
+def test_what_a_page_must_not_say_is_not_met_while_it_cannot_be_read(check):
+    assert unmet(check, page_state=None) == "the page could not be read"
+    assert unmet(check, page_state=PAGE) == ""
+
+
 def test_probe_asks_for_every_selector_once():
     checks = [
         READ.validate_python(c) for c in ({"all": [{"page": {"selector": "li"}}, {"not": {"page": {"selector": "b"}}}]}, {"page": "x"})

@@ -137,6 +137,14 @@ def test_never_and_decided(written):
     assert kind == "failure" and "this must never be" in words and "order.1" in words
 
 
+def test_what_must_never_be_on_a_page_is_not_known_while_it_cannot_be_read(written):
+    task = written(HEAD + ORDER.replace("path: order.0, equals: {name: \"{name}\", count: \"{count}\"}", "path: order, exists: true")
+                   + "    never: {page: oops}\n")["order"]  # fmt: skip
+    done = {"site_state": {"order": [{}]}, "ended": "stop"}
+    assert verdict(task, **done) == ("failure", "the page could not be read")  # while a dialog is open
+    assert verdict(task, **done, page_state={"text": "fine", "found": {}})[0] == "success"
+
+
 def test_files_to_upload(written):
     extra = '    files: {order.txt: "{name}: {count}"}\n'
     before, steps = ORDER.split("    oracle:")[0], "    oracle: [{upload: [List, order.txt]}]\n"

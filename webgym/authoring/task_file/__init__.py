@@ -196,7 +196,8 @@ class _Written:
         entry, values = self.entry, self.values(evidence.seed)
         if entry.never is not None and not entry.never.unmet(evidence, values):
             return Verdict("failure", message=f"this must never be, but is: {_plainly(entry.never)}")
-        why = entry.check.unmet(evidence, values)
+        unseen = entry.never is not None and entry.never.unknown(evidence)
+        why = "the page could not be read" if unseen else entry.check.unmet(evidence, values)
         if not why:
             return SUCCESS
         decided = entry.decided is not None and not entry.decided.unmet(evidence, values)
