@@ -69,7 +69,7 @@ class FormSite(StaticSite):
                     try:
                         page = self._filled(scope["path"], found[1].decode("utf-8", "replace"), state)
                     except LookupError as error:
-                        return await reply(send, 404, b"text/plain; charset=utf-8", str(error).encode(), cut=scope["method"] == "HEAD")
+                        return await self._lacking(scope, send, error)
                     return await _fresh(scope, send, found[0], page.encode())
         await self._serve(scope, receive, send)
 
@@ -87,6 +87,14 @@ class FormSite(StaticSite):
         state.submitted.setdefault(path.strip("/").removesuffix(".html").removesuffix("/index") or "index", []).append(fields)
         await reply(send, 303, b"text/plain; charset=utf-8", b"", extra=((b"location", scope.get("raw_path", path.encode())),))
 
+    def _sends(self, name: str) -> bool:
+        """True if a form of this name may be sent, which the agent decides."""
+        return any(self._read(f"/{name}{ending}") for ending in (".html", ""))
+
+    async def _lacking(self, scope: Scope, send: Any, error: LookupError) -> None:
+        """Answer that a page which shows a value that this episode lacks is none of it."""
+        await reply(send, 404, b"text/plain; charset=utf-8", str(error).encode(), cut=scope["method"] == "HEAD")
+
     def _filled(self, path: str, page: str, state: Episode) -> str:
         values = {**state.submitted, **state.values}
 
@@ -95,7 +103,7 @@ class FormSite(StaticSite):
             try:
                 found = lookup(values, token[1])
             except LookupError as error:
-                if name not in state.values and any(self._read(f"/{name}{ending}") for ending in (".html", "")):  # the agent decides it
+                if name not in state.values and self._sends(name):
                     return ""
                 raise LookupError(f"the page {path} shows {token[0]}, but {error}") from error
             return html.escape(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))

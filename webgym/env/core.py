@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote_plus
 
 import numpy as np
 
@@ -83,6 +84,8 @@ class AsyncWebEnv:
         self._over = True
         self._messages: list[str] = []
         self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
+        self._written: list[tuple[int, str]] = []  # the agent's own texts, with the number of pages before
+        self._keys = ""  # pressed one after the other
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
@@ -110,7 +113,7 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages, self._pages = [], []
+        self._messages, self._pages, self._written, self._keys = [], [], [], ""
         first = self._observation(page, site_state, "")
         self._pages.append(first.nodes)
         return first
@@ -169,6 +172,7 @@ class AsyncWebEnv:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
         with system_errors(f"turn {self._turn} of {task.id}"):
+            self._note(action)
             async with pool.turn():
                 error, ended, answer = await self._perform(session, action)
                 due, url = task.ends == "success" or ended != "", session.url
@@ -176,7 +180,18 @@ class AsyncWebEnv:
             site_state = await pool.gateway.snapshot(self._token, due=due)
         observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
         instance = entering.instance(pool.gateway.leases(self._token)) if due else None
-        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance, tuple(self._pages))
+        evidence = Evidence(
+            self._seed,
+            url,
+            site_state,
+            page.state,
+            ended,
+            answer,
+            tuple(self._messages),
+            instance,
+            tuple(self._pages),
+            tuple(self._written),
+        )
         self._pages.append(observation.nodes)
         verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
@@ -184,6 +199,19 @@ class AsyncWebEnv:
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
         return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, t.well_formed(verdict.message))
+
+    def _note(self, action: t.Action | t.InvalidAction) -> None:
+        """Keep the words of the agent's own that pages can repeat: those that are in the goal are not its own."""
+        self._keys = self._keys + action.keys if isinstance(action, t.Press) and len(action.keys) == 1 else ""
+        match action:
+            case t.Fill(text=str(text)) | t.Type(text=text) | t.Dialog(text=str(text)):
+                words = [text]
+            case t.Goto(url):
+                words = [part for piece in url.replace("?", "/").replace("&", "/").split("/") for part in unquote_plus(piece).split("=")]
+            case _:
+                words = [self._keys]
+        goal = self._goal.casefold()
+        self._written += [(len(self._pages), own) for own in words if own.strip() and own.strip().casefold() not in goal]
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""

@@ -279,6 +279,22 @@ def test_an_answer_from_elsewhere_does_not_count():
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ((), True),
+        (((0, "Ann Lee"),), False),  # it stands in the field, and in "no results for"
+        (((1, "ann  LEE"),), False),
+        (((2, "Ann Lee"),), True),  # a page had shown it before
+        (((0, "Ann"),), True),  # a search for a part of it
+        (((0, "Bob Ray"),), True),
+    ],
+)
+def test_what_a_page_repeats_of_the_agents_words_was_not_shown_by_it(written, shown):
+    pages = ((Node("heading", "Search"),), (Node("textbox", "Find", value="Ann Lee"), Node("text", "No results for Ann Lee")))
+    assert Evidence(0, "u", pages=pages, written=written).showed("Ann Lee") is shown
+
+
+@pytest.mark.parametrize(
     "text", ["", "plain", "Zoe\u0308", "한국", "q\u0307\u0323", "\u0301alone", "a\u0316\u0301" * 40, "e" + "\u0316\u0301" * 14]
 )
 def test_words_are_compared_as_they_are_seen(text):
