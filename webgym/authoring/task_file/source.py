@@ -204,12 +204,11 @@ def _json_lines(path: Path, text: str) -> Source:
         try:
             entry = json.loads(line, object_pairs_hook=_without_doubles, parse_constant=_no_number, parse_float=_finite)
             json.dumps(entry, ensure_ascii=False).encode()  # half a character is no text
-            deep = depth(entry) > MAX_DEPTH
         except ValueError as error:
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line: {error}") from error
         except RecursionError:
-            deep = True
-        if deep:
+            raise TaskFileError(_too_deep(f"{path}:{number}")) from None
+        if depth(entry) > MAX_DEPTH:
             raise TaskFileError(_too_deep(f"{path}:{number}"))
         if not isinstance(entry, dict):
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line, got {type(entry).__name__}")
