@@ -76,7 +76,7 @@ def _entry(found: Any, key: str, above: str) -> Any:
 
 
 def depth(value: Any) -> int:
-    """How many lists and mappings are within each other.
+    """The number of lists and mappings within each other.
 
     >>> depth({"a": [1, []]}), depth("a")
     (3, 0)
