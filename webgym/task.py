@@ -95,7 +95,8 @@ class Evidence:
 
     `instance` is the application of the episode where it runs in another process: a :class:`webgym.sites.Instance`, whose methods are
     awaited, so that a check which asks it is a coroutine function. `pages` are the things on each page that the agent was shown in this
-    episode; None where nobody kept them.
+    episode; None where nobody kept them. `written` are the texts of the agent's own that later pages may repeat, each with the number of
+    pages that it was shown before; texts of the goal are none of its own.
     """
 
     seed: int
@@ -107,14 +108,28 @@ class Evidence:
     messages: tuple[str, ...] = ()
     instance: Any = field(default=None, repr=False, compare=False)
     pages: Sequence[Sequence[Node]] | None = field(default=None, repr=False, compare=False)
+    written: Sequence[tuple[int, str]] = field(default=(), repr=False, compare=False)
 
     def showed(self, text: str) -> bool:
-        """True if a page of this episode had the text, white space and capitals aside: an answer that only visits show is no guess."""
-        wanted = " ".join(text.split()).casefold()
+        """True if a page of this episode had the text, white space and capitals aside: an answer that only visits show is no guess.
+
+        What a page only repeats of the agent's own words, as in a search field, was not shown by it.
+        """
+        wanted = _alike(text)
         if self.pages is None or not wanted:
             return True
-        texts = (" ".join(f"{node.text} {node.value or ''}" for node in page) for page in self.pages)
-        return any(wanted in " ".join(text.split()).casefold() for text in texts)
+        echoes = [(since, echo) for since, own in self.written if wanted in (echo := _alike(own))]
+        for number, page in enumerate(self.pages):
+            found = _alike(" ".join(f"{node.text} {node.value or ''}" for node in page))
+            for since, echo in echoes:
+                found = found.replace(echo, " ") if since <= number else found
+            if wanted in found:
+                return True
+        return False
+
+
+def _alike(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 @dataclass(frozen=True, slots=True)

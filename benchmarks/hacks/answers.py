@@ -11,11 +11,13 @@ from datetime import date
 from typing import Any
 from unittest.mock import patch
 
+from pydantic import TypeAdapter
+
 from benchmarks.hacks.matrix import hack, without
 from benchmarks.hacks.world import run
 from tasks.miniwob import page as miniwob
 from webgym.authoring import checks
-from webgym.authoring.checks import AnswerCheck
+from webgym.authoring.checks import AnswerCheck, AnyCheck
 from webgym.backends.browser.tab import Tab
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import Fault
@@ -213,3 +215,59 @@ def every_value() -> str:
     url = "http://a.localhost/list?" + "&".join(f"colour={one}" for one in ("red", "green", "blue"))
     taken = [one for one in ("red", "green", "blue") if not check.unmet(Evidence(0, url), {"colour": one})]
     return f"right for {', '.join(taken)}" if len(taken) > 1 else ""
+
+
+def _met_by_nothing() -> str:
+    """Leaves a dialog open, so that nobody sees what the page must not say."""
+    check = TypeAdapter(AnyCheck).validate_python({"not": {"page": "3 unread"}})
+    hidden, seen = Evidence(0, "u", page_state=None), Evidence(0, "u", page_state={"text": "3 unread", "found": {}})
+    return "met" if check.unmet(seen, {}) and not check.unmet(hidden, {}) else ""
+
+
+hack(
+    "rewards",
+    "a dialog that hides what a page must not say",
+    "what is not known is not met, nor is its opposite",
+    without((checks.Check, "unknown", lambda self, evidence: False)),
+    quick=True,
+)(_met_by_nothing)
+
+
+@contextmanager
+def _echoes_count() -> Iterator[None]:
+    """The texts of the agent's own, forgotten."""
+    with patch.object(AsyncWebEnv, "_note", lambda self, action: None):
+        yield
+
+
+@hack(
+    "rewards",
+    "the right answer from elsewhere, typed into a search field",
+    "what a page repeats of the agent's own words was not shown by it",
+    _echoes_count,
+)
+def echoed() -> str:
+    """Answers with what another episode found out, which a search field shows."""
+    task_id, seed = "mail.look-up", 3
+    answer = run(_answer(task_id, seed))
+    env = AsyncWebEnv()
+    try:
+        seen = run(env.reset(task_id, seed))
+        field = next(node.ref for node in seen.nodes if node.role in ("searchbox", "textbox") and node.ref is not None)
+        run(env.step(Fill(field, answer)))
+        return "a reward of 1" if run(env.step(Stop(answer))).reward else ""
+    finally:
+        run(env.close())
+
+
+async def _answer(task_id: str, seed: int) -> str:
+    """What the oracle of a task answers."""
+    env, oracle = AsyncWebEnv(), registry.task(task_id).oracle
+    assert oracle is not None
+    try:
+        page, play = await env.reset(task_id, seed), oracle()
+        while not isinstance(action := play(page), Stop):
+            page = (await env.step(action)).observation
+        return action.answer
+    finally:
+        await env.close()

@@ -18,6 +18,7 @@ from trainers.runs import checkpoint
 from trainers.runs import run_folder as run_folder_module
 from trainers.samplers import settings
 from webgym.authoring import consent, task_file
+from webgym.authoring.forms import FormSite
 from webgym.authoring.task_file import source
 from webgym.errors import CheckpointError, TaskFileError, UsageError
 from webgym.record import episodes, layout, lines, store, whole
@@ -156,6 +157,22 @@ hack("task files", "a tag of YAML that makes Python objects", "YAML is read as p
 )
 
 
+async def _raised(self: Any, scope: Any, send: Any, error: LookupError) -> None:
+    raise error
+
+
+def _plain_loader() -> Any:
+    import yaml
+
+    return patch.object(source._Loader, "construct_object", yaml.SafeLoader.construct_object)
+
+
+for _value in ("!!int x", "!!bool maybe", "9" * 5000):
+    hack("task files", f"the value {_value:.20}", "a value that is none of its kind is told with its line", _plain_loader, quick=True)(
+        lambda value=_value: _refused(f"x: {value}\n" + TASK)
+    )
+
+
 @contextmanager
 def _counts_nothing() -> Iterator[None]:
     with patch.object(source, "_refuse_bombs", lambda path, root: None), patch.object(source, "MAX_VALUES", 10**12):
@@ -175,6 +192,21 @@ def _alias_bomb() -> str:
 
 
 hack("task files", "an alias that holds itself", "aliases are counted before they are followed", _counts_nothing, quick=True)(_alias_bomb)
+
+
+@hack(
+    "task files", "a page of what was sent, opened before anything was", "a page shows nothing of what was not sent",
+    without((FormSite, "_sends", lambda self, name: False), (FormSite, "_lacking", _raised)), quick=True,
+)  # fmt: skip
+def opened_early() -> str:
+    """An agent that makes the site of a losing episode fail."""
+    with folder() as pack:
+        (pack / "pages" / "order.html").write_text("thanks {{order.-1.name}}")
+        try:
+            served(FormSite("hacks-form.localhost", pack / "pages"), "/order.html")
+        except LookupError:
+            return "a fault of the site"
+        return ""
 
 
 # --- checkpoints, models, records --------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ trained and saved; the base is found again under the policy that it belongs to, 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +21,8 @@ from transformers import AutoModel, PreTrainedModel
 
 from trainers.models.layered_folder import write_layers
 from trainers.models.lora import has_lora, sharing_copy
-from trainers.models.model import check_whole, prepare
-from webgym.errors import CheckpointError
+from trainers.models.model import check_whole, in_words, prepare
+from webgym.errors import CheckpointError, WebGymError
 
 ADAPTER, ADAPTER_CONFIG = "backbone_adapter.safetensors", "backbone_adapter.json"
 
@@ -58,6 +59,19 @@ def save_layers(decoder: PreTrainedModel, layers: Iterable[Mapping[str, torch.Te
 def below(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights whose names begin so, by the rest of their names."""
     return {name.removeprefix(prefix): x for name, x in weights.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def reading(folder: Path | str) -> Iterator[None]:
+    """Turns what a damaged folder of a critic makes of its readers into a CheckpointError: they are of many packages."""
+    try:
+        yield
+    except (WebGymError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # cut or foreign weights, a configuration that is none, other names or sizes
+        raise CheckpointError(
+            f"the critic in {folder} cannot be read, or is one of another model ({in_words(error)}): take an earlier checkpoint"
+        ) from error
 
 
 def load(folder: Path, policy: nn.Module | None = None) -> PreTrainedModel:

@@ -342,21 +342,21 @@ class Critic(nn.Module):
         Raises CheckpointError where the folder holds none.
         """
         folder = Path(folder)
-        if missing := _missing(folder):
-            raise CheckpointError(f"{folder} is no critic: {', '.join(missing)} missing")
-        config = HeadConfig.model_validate(json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")))
-        if config.backbone == "copy":
-            critic = cls(backbones.load(folder, policy), config)
-        elif policy is not None:
-            critic = cls.of(policy, config)
-        else:
-            raise CheckpointError(f"the critic in {folder} stands on the policy's backbone ({config.backbone}): load it with that policy")
-        try:
+        with backbones.reading(folder):
+            if missing := _missing(folder):
+                raise CheckpointError(f"{folder} is no critic: {', '.join(missing)} missing")
+            config = HeadConfig.model_validate(json.loads((folder / HEAD_CONFIG).read_text(encoding="utf-8")))
+            if config.backbone == "copy":
+                critic = cls(backbones.load(folder, policy), config)
+            elif policy is not None:
+                critic = cls.of(policy, config)
+            else:
+                raise CheckpointError(
+                    f"the critic in {folder} stands on the policy's backbone ({config.backbone}): load it with that policy"
+                )
             critic.head.load_state_dict(load_file(folder / HEAD_FILE))
             if critic.adapter is not None:
                 critic.adapter.load_state_dict(load_file(folder / ADAPTER_FILE))
-        except RuntimeError as error:  # other names or sizes
-            raise CheckpointError(f"the critic in {folder} is one of another model: its {config.backbone} does not fit this one") from error
         return critic.to(device)
 
 

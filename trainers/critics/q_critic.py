@@ -120,8 +120,9 @@ class QCritic(nn.Module):
         """The critic that :meth:`save_pretrained` wrote. Raises CheckpointError where the folder holds none."""
         if not (Path(folder) / HEADS_FILE).is_file():
             raise CheckpointError(f"{folder} is no critic of actions: {HEADS_FILE} missing")
-        critic = cls(backbones.load(Path(folder), policy))
-        critic.heads.load_state_dict(load_file(Path(folder) / HEADS_FILE))
+        with backbones.reading(folder):
+            critic = cls(backbones.load(Path(folder), policy))
+            critic.heads.load_state_dict(load_file(Path(folder) / HEADS_FILE))
         return critic.to(device)
 
 

@@ -274,6 +274,9 @@ def load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> Non
     """Go on from a saved state of an optimiser, with the settings (lr, weight decay, betas, eps) that this one was made with."""
     settings = [{name: x for name, x in group.items() if name != "params"} for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
+    for weight, moments in optimiser.state.items():
+        if any(isinstance(x, Tensor) and x.ndim and x.shape != weight.shape for x in moments.values()):
+            raise ValueError(f"moments of another shape than their weights, which is {tuple(weight.shape)}")
     for group, wanted in zip(optimiser.param_groups, settings, strict=True):
         group.update(wanted)
 

@@ -119,7 +119,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
 
 def check_causal(model: PreTrainedModel, source: object) -> None:
     """Raises UsageError for weights of a model of another purpose (BERT, a classifier), which transformers would put into a causal one."""
-    trained = model.config.architectures or []
+    trained = [str(name) for name in named] if isinstance(named := model.config.architectures, list) else []
     if trained and not any(name == type(model).__name__ or name.endswith(("ForCausalLM", "LMHeadModel")) for name in trained):
         raise UsageError(f"{str(source)!r} holds a {', '.join(trained)}: expected a causal language model, such as {type(model).__name__}")
 

@@ -11,7 +11,8 @@ import os
 import pickle
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -69,6 +70,16 @@ class Checkpoint:
                 f"got something else ({type(error).__name__}). Nothing of it was run."
             ) from error
 
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Turns what the state of another run makes of its readers into a CheckpointError: it may hold any plain values."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.path / STATE} is no state of this run ({type(error).__name__}: {str(error)[:200]}); {REMEDY}."
+            ) from error
+
     def verify(self) -> None:
         """Raises CheckpointError, naming the file, if one is missing, cut or changed since the checkpoint was written."""
         for name, expected in _manifest(self.path)["files"].items():
@@ -82,6 +93,13 @@ class Checkpoint:
             else:
                 continue
             raise CheckpointError(f"The checkpoint {self.path} is damaged: {name} {problem}; {REMEDY}.")
+
+
+def count(value: object) -> int:
+    """A count in a state. Raises TypeError for what is none."""
+    if type(value) is not int or value < 0:
+        raise TypeError(f"expected a count, got {value!r:.40}")
+    return value
 
 
 def check_format(found: object, known: int, path: Path) -> None:

@@ -394,6 +394,18 @@ def rng_state() -> dict[str, Any]:
     return {"torch": torch.get_rng_state(), "cuda": cuda}
 
 
+def known_rng(state: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A result of `rng_state`, or None. Raises TypeError and its kin for what is none."""
+    import torch
+
+    if state is not None:
+        for each in (state["torch"], *state["cuda"]):
+            if not isinstance(each, torch.Tensor) or each.dtype is not torch.uint8:
+                raise TypeError("expected the states of generators")
+        torch.Generator().set_state(state["torch"])
+    return state
+
+
 def restore_rng(state: Mapping[str, Any]) -> None:
     """Put the global generators back to the result of `rng_state`."""
     import torch

@@ -33,10 +33,11 @@ from trainers.training.kept import changed, without_idle
 from trainers.training.metrics import explanations
 from webgym import backends
 from webgym.actions.grammar import grammar_name
-from webgym.errors import ConfigError
+from webgym.errors import CheckpointError, ConfigError
 from webgym.packs import sets as task_sets
 from webgym.packs.rehearsal import rehearse
 from webgym.prompts.settings import PromptSettings
+from webgym.record import layout
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     Raises ConfigError for a change that the checkpoint does not fit, CheckpointError for a checkpoint that is none or damaged.
     """
     with RunFolder.open(path, write=False) as first:
+        if "algo" not in first.config:
+            raise CheckpointError(f"{first.path / layout.CONFIG} is no configuration of a run: it names no algo")
         config = _changed(first.config, changes)
         if other := _other_versions(first.versions, {**package_versions(), **backends.get(config.machine.backend).versions()}):
             log.warning("%s was trained with other versions: %s. It goes on, but not bit for bit as it would have there", first.path, other)

@@ -26,9 +26,10 @@ from trainers.models.prompt_ids import Context
 from trainers.rollouts.collection import check_faults
 from trainers.rollouts.curriculum import Curriculum
 from trainers.rollouts.thinking import spoken
+from trainers.runs.checkpoint import Checkpoint, count
 from trainers.runs.disk import disk_errors
 from trainers.runs.memory import memory_errors
-from trainers.runs.run_folder import RunFolder, restore_rng, rng_state
+from trainers.runs.run_folder import RunFolder, known_rng, restore_rng, rng_state
 from trainers.samplers.registry import open_sampler
 from trainers.samplers.sampler import Sampler
 from trainers.training import begin
@@ -73,7 +74,7 @@ class Trainer:
         self.observers = Observers(config, run, display or Display())
         self.iteration = self.episodes = self.turns = self.replayed = self.tokens = 0
         self._ahead = Ahead(config.rollout.staleness)
-        self._rng: dict[str, Any] | None = None  # of the checkpoint that the run goes on from
+        self._rng: Mapping[str, Any] | None = None  # of the checkpoint that the run goes on from
         self._score: float | None = None  # success on the validation seeds, of the newest evaluation
         self._memory: Mapping[str, float] = {}  # of the algorithm's credit, from one iteration to the next
 
@@ -117,17 +118,24 @@ class Trainer:
         with begin.resumed_run(path, changes or {}) as old:
             trainer = cls(old.config, old.run, old.source, display, peers)
             assert old.checkpoint is not None
-            state = old.checkpoint.state()
-            trainer.iteration, trainer.episodes, trainer.turns = state["iteration"], state["episodes"], state["turns"]
-            trainer.replayed, trainer.tokens, trainer._memory = state.get("replayed", 0), state.get("tokens", 0), state.get("memory", {})
-            trainer.update.restore(state["learner"])
-            trainer.curriculum.load_state_dict(state["curriculum"])
-            trainer._score, trainer._rng = state.get("score"), state.get("rng")
-            if old.config.rollout.overlap:  # else the next batch is collected with the newest weights
-                trainer._ahead.load_state_dict(state.get("behaviour") or {}, trainer.iteration, state["curriculum"])
-            if trainer.valuer is not None:
-                trainer.valuer.restore(old.checkpoint.folder("critic"), state["critic_optimizer"])
+            with old.checkpoint.restoring():
+                trainer._restore(old.checkpoint)
         return trainer
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        state = checkpoint.state()
+        self.iteration, self.episodes, self.turns = (count(state[name]) for name in ("iteration", "episodes", "turns"))
+        self.replayed, self.tokens = (count(state.get(name, 0)) for name in ("replayed", "tokens"))
+        self._memory = dict(state.get("memory", {}))
+        self.update.restore(state["learner"])
+        self.curriculum.load_state_dict(state["curriculum"])
+        self._score = None if state.get("score") is None else float(state["score"])
+        self._rng = known_rng(state.get("rng"))
+        if self.config.rollout.overlap:  # else the next batch is collected with the newest weights
+            self._ahead.load_state_dict(state.get("behaviour") or {}, self.iteration, state["curriculum"])
+        if self.valuer is not None:
+            self.valuer.restore(checkpoint.folder("critic"), state["critic_optimizer"])
 
     def save(self) -> None:
         """Write a checkpoint of this iteration."""

@@ -75,7 +75,9 @@ def _object_end(text: str, start: int) -> int | None:
 def _loaded(text: str) -> dict[str, Any]:
     """A JSON object from agent text, or a sentence on what is wrong with it."""
     deepest = depth = 0
-    for mark in re.findall(r"[\[{\]}]", text):
+    for mark in re.findall(r'[\[{\]}]|"(?:[^"\\]++|\\.)*+"', text, re.DOTALL):
+        if mark[0] == '"':
+            continue  # brackets in a text nest nothing
         depth += 1 if mark in "[{" else -1
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:

@@ -24,7 +24,7 @@ from webgym.task import Evidence
 class Entry(BaseModel):
     """A mapping in a task file. A key that it does not know is an error that says what was meant."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -55,6 +55,10 @@ class Check(Entry):
     def parts(self) -> Iterable["Check"]:
         """The check itself and all that it is made of."""
         yield self
+
+    def unknown(self, evidence: Evidence) -> bool:
+        """True where the check asks a page that cannot be read, as while a dialog is open: that it is not met says nothing then."""
+        return not isinstance(evidence.page_state, Mapping) and any(isinstance(part, PageCheck) for part in self.parts())
 
 
 # --- state of the site -----------------------------------------------------------------------------------------------------
@@ -285,7 +289,18 @@ class Answer(Entry):
     @model_validator(mode="after")
     def _one(self) -> "Answer":
         exactly_one(self, "exact", "number", "date", "set")
+        for kind, read in (("number", read_number), ("date", read_date)):
+            wanted = getattr(self, kind)
+            if wanted is not None and not _filled_in(wanted) and read(str(wanted)) is None:
+                raise ValueError(f"expected a {kind} or a placeholder; got {shown(wanted)}")
+        if isinstance(self.set, str) and not _filled_in(self.set):
+            raise ValueError(f"expected a list or a placeholder; got {shown(self.set)}")
         return self
+
+
+def _filled_in(wanted: Any) -> bool:
+    """True for what an episode's values decide."""
+    return isinstance(wanted, str) and "{" in wanted
 
 
 class AnswerCheck(Check):
@@ -412,6 +427,8 @@ class NotCheck(Check):
     not_: "AnyCheck" = Field(alias="not")
 
     def unmet(self, evidence: Evidence, values: Values) -> str:
+        if self.not_.unknown(evidence):
+            return "the page could not be read"
         return "" if self.not_.unmet(evidence, values) else f"this must not be, but is: {self.not_.model_dump(exclude_unset=True)}"
 
     def parts(self) -> Iterable[Check]:

@@ -75,6 +75,17 @@ def _entry(found: Any, key: str, above: str) -> Any:
     raise LookupError(f"there is no {key!r} {where}: it is {type(found).__name__}, not a mapping or list")
 
 
+def depth(value: Any) -> int:
+    """The number of lists and mappings within each other.
+
+    >>> depth({"a": [1, []]}), depth("a")
+    (3, 0)
+    """
+    if not isinstance(value, (Mapping, list)):
+        return 0
+    return 1 + max(map(depth, value.values() if isinstance(value, Mapping) else value), default=0)
+
+
 def fill(thing: Any, values: Values) -> Any:
     """`thing` (text, or lists and mappings of texts) with every placeholder replaced. Raises LookupError.
 

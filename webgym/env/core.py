@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote_plus
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
 from webgym.packs import registry
+from webgym.prompts.page import one_line
 from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
 
@@ -32,6 +34,8 @@ End = Literal["", "stop", "infeasible"]
 
 RESET_S = 60.0
 CHECK_S = 45.0  # that a check may take which waits
+LONGEST_URL = 2048  # characters of an address that an agent is shown: a page can make its own as long as it likes
+LONGEST_NAME = 255  # bytes that a file system takes
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
@@ -80,6 +84,8 @@ class AsyncWebEnv:
         self._over = True
         self._messages: list[str] = []
         self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
+        self._written: list[tuple[int, str]] = []  # the agent's own texts, with the number of pages before
+        self._keys = ""  # pressed one after the other
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
@@ -107,7 +113,7 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages, self._pages = [], []
+        self._messages, self._pages, self._written, self._keys = [], [], [], ""
         first = self._observation(page, site_state, "")
         self._pages.append(first.nodes)
         return first
@@ -157,7 +163,7 @@ class AsyncWebEnv:
         goal = start.goal if start.goal is not None else (begun or {}).get("goal")
         if not goal or not isinstance(goal, str):
             raise JudgeFault(f"task {task.id} gave no goal for seed {seed}")
-        return goal
+        return t.well_formed(goal)
 
     async def step(self, action: t.Action | t.InvalidAction) -> Step:
         """Perform one turn. Raises EpisodeStateError, Fault."""
@@ -166,6 +172,7 @@ class AsyncWebEnv:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
         with system_errors(f"turn {self._turn} of {task.id}"):
+            self._note(action)
             async with pool.turn():
                 error, ended, answer = await self._perform(session, action)
                 due, url = task.ends == "success" or ended != "", session.url
@@ -173,14 +180,38 @@ class AsyncWebEnv:
             site_state = await pool.gateway.snapshot(self._token, due=due)
         observation = self._observation(page, site_state, error)  # before the check, which could change what it is handed
         instance = entering.instance(pool.gateway.leases(self._token)) if due else None
-        evidence = Evidence(self._seed, url, site_state, page.state, ended, answer, tuple(self._messages), instance, tuple(self._pages))
+        evidence = Evidence(
+            self._seed,
+            url,
+            site_state,
+            page.state,
+            ended,
+            answer,
+            tuple(self._messages),
+            instance,
+            tuple(self._pages),
+            tuple(self._written),
+        )
         self._pages.append(observation.nodes)
         verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
         terminated = kind not in ("", "truncated")
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
-        return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, verdict.message)
+        return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, t.well_formed(verdict.message))
+
+    def _note(self, action: t.Action | t.InvalidAction) -> None:
+        """Keep the words of the agent's own that pages can repeat: those that are in the goal are not its own."""
+        self._keys = self._keys + action.keys if isinstance(action, t.Press) and len(action.keys) == 1 else ""
+        match action:
+            case t.Fill(text=str(text)) | t.Type(text=text) | t.Dialog(text=str(text)):
+                words = [text]
+            case t.Goto(url):
+                words = [part for piece in url.replace("?", "/").replace("&", "/").split("/") for part in unquote_plus(piece).split("=")]
+            case _:
+                words = [self._keys]
+        goal = self._goal.casefold()
+        self._written += [(len(self._pages), own) for own in words if own.strip() and own.strip().casefold() not in goal]
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
@@ -213,17 +244,17 @@ class AsyncWebEnv:
         nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in shown]
         return t.Observation(
             goal=self._goal,
-            url=view.url,
-            title=t.well_formed(view.title),
+            url=_shortened(_line(view.url)),
+            title=_line(view.title),
             nodes=shown,
-            tabs=tuple(map(t.well_formed, view.tabs)),
+            tabs=tuple(map(_line, view.tabs)),
             focus=view.focus,
             turn=self._turn,
             turns_left=max(0, self._limit - self._turn),
-            error=t.well_formed(error),
-            notices=tuple(map(t.well_formed, view.notices)),
+            error=_line(error),
+            notices=tuple(map(_line, view.notices)),
             state_hash=t.digest([view.url, nodes, site_state]),
-            dialog=getattr(view, "dialog", ""),  # a backend without dialogs has no such field
+            dialog=t.well_formed(getattr(view, "dialog", "")),  # a backend without dialogs has no such field
             screenshot=page.pixels,
             top=getattr(view, "top", 0),  # a backend whose pages are short need not tell
         )
@@ -274,7 +305,7 @@ class AsyncWebEnv:
         self._folder = tempfile.TemporaryDirectory(prefix="webgym-files-")
         for name, content in files.items():
             path = Path(self._folder.name, name)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.write_bytes(t.well_formed(content).encode() if isinstance(content, str) else content)
             if clock_s:
                 os.utime(path, (clock_s, clock_s))  # which pages can read
         return Path(self._folder.name)
@@ -314,6 +345,15 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
     return one, other  # type: ignore[return-value]
 
 
+def _line(text: str) -> str:
+    """The text as every encoder takes it, on one line: what a page says here must not begin a line of anybody's prompt."""
+    return one_line(t.well_formed(text))
+
+
+def _shortened(url: str) -> str:
+    return url if len(url) <= LONGEST_URL else f"{url[: LONGEST_URL - 1]}…"
+
+
 def _well_formed(node: t.Node) -> t.Node:
     """The node with texts that every encoder takes; the node itself where they are so already."""
     text, value = t.well_formed(node.text), None if node.value is None else t.well_formed(node.value)
@@ -345,6 +385,6 @@ def _start(task: Task, seed: int) -> Start:
     except Exception as error:
         raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
     for name in start.files:
-        if not name or name != Path(name).name:
+        if not name or name != Path(name).name or "\0" in name or name != t.well_formed(name) or len(name.encode()) > LONGEST_NAME:
             raise JudgeFault(f"task {task.id} gives a file the name {name!r}: expected a plain name such as 'letter.txt'")
     return start

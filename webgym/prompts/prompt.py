@@ -115,8 +115,8 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
     if recent := recent_turns(history, settings):
         parts.append("Your last actions, oldest first:\n" + "\n".join(_past(turn) for turn in recent))
     if settings.errors and observation.error:
-        parts.append(f"The last action did not work: {observation.error}")
-    parts.extend(f"Note: {notice}" for notice in observation.notices if settings.errors)
+        parts.append(f"The last action did not work: {one_line(observation.error)}")
+    parts.extend(f"Note: {one_line(notice)}" for notice in observation.notices if settings.errors)
     if observation.dialog:
         parts.append(f"While the dialog is open there is one more action:\n{describe(settings.dialect, needs='dialog')}")
     if len(observation.tabs) > 1:
@@ -126,13 +126,13 @@ def _full(observation: Observation, history: Sequence[Turn], settings: PromptSet
     over = [f"... {above} lines above are not shown: scroll up to read them"] if above else []
     under = [f"... {below} more lines are not shown: scroll down to read on"] if below else []
     page = "\n".join([*over, *(full_line(node) for node in shown), *under])
-    parts.append(f"Page {observation.title!r} at {observation.url}:\n{page}")
+    parts.append(f"Page {observation.title!r} at {one_line(observation.url)}:\n{page}")
     return "\n\n".join(parts)
 
 
 def _past(turn: Turn) -> str:
     words = turn.action or "(no action)"
-    return f"{words}  -> {turn.error}" if turn.error else words
+    return one_line(f"{words}  -> {turn.error}" if turn.error else words)
 
 
 # --- compact ---------------------------------------------------------------------------------------------------------------

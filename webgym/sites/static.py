@@ -20,8 +20,8 @@ class StaticSite(SynchronousMethods):
     def __init__(self, host: str, directory: Path, withheld: Iterable[Path] = ()) -> None:
         self.host = host
         self.directory = directory.resolve()
-        self._withheld = frozenset(path.resolve() for path in withheld)
-        self._files: dict[str, tuple[bytes, bytes]] = {}  # path in the address: content type, body
+        self._withheld = frozenset(_identity(path) for path in withheld if path.exists())
+        self._files: dict[Path, tuple[bytes, bytes]] = {}  # content type, body; by file, because one has endless addresses
 
     async def lease(self, seed: int, site_state: Any) -> Any:
         """No state; raises SiteFault when the folder is gone."""
@@ -57,20 +57,27 @@ class StaticSite(SynchronousMethods):
 
     def _read(self, path: str) -> tuple[bytes, bytes] | None:
         """Content type and body of the file at this address, or None; nothing outside the folder is ever read."""
-        if path in self._files:
-            return self._files[path]
         if "\0" in path:
             return None
         try:
             file = (self.directory / path.lstrip("/")).resolve()
             if file.is_dir():
                 file = file / "index.html"
-            if not file.is_relative_to(self.directory) or file in self._withheld or not file.is_file():
+            if not file.is_relative_to(self.directory):
                 return None
-            self._files[path] = (_content_type(file), file.read_bytes())
+            if file not in self._files:
+                if not file.is_file() or _identity(file) in self._withheld:
+                    return None
+                self._files[file] = (_content_type(file), file.read_bytes())
         except (OSError, ValueError):  # no file has such a name: too long, a loop of links, half a character
             return None
-        return self._files[path]
+        return self._files[file]
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    """The file itself, whatever name led to it: another case, a second link."""
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def _content_type(file: Path) -> bytes:

@@ -368,3 +368,20 @@ def test_bigrams_read_whole_prompts_only():
     with pytest.raises(ConfigError, match="ppo as it is set values tokens"):
         resolve({**wide, "algorithm": {"level": "token"}})
     assert resolve({**wide, "algorithm": {"level": "trajectory"}})[0].critic.head.backbone == "bigrams"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("value_head.json", b""), ("value_head.json", b"[]"), ("value_head.json", b"[" * 100_000), ("value_head.json", b"9" * 5000),
+        ("value_head.json", b'{"backbone": "zap"}'), ("value_head.json", b'{"bins": 1}'), ("value_head.json", b"\xff"),
+        ("value_head.safetensors", b""), ("value_head.safetensors", b"\xff" * 50), ("value_head.safetensors", b"\2" + bytes(7) + b"{}"),
+        ("model.safetensors", b"x" * 100), ("config.json", b"5"), ("config.json", b"{"),
+    ],
+)  # fmt: skip
+def test_a_damaged_critic_is_told_in_one_sentence(policy, tmp_path, name, content):
+    Critic.of(policy, HeadConfig()).save_pretrained(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot be read, or is one of another model") as told:
+        Critic.load(tmp_path, policy=policy)
+    assert "\n" not in str(told.value)

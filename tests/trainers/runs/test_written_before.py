@@ -4,14 +4,18 @@ written/write.py says how they were made.
 """
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.fuzz_runs import shown
+from trainers.runs.checkpoint import _digest_of_json, digest_of
 from trainers.runs.run_folder import FORMAT, RunFolder, open_checkpoint
 from trainers.training.trainer import Trainer
+from webgym.errors import CheckpointError
 from webgym.record import layout
 from webgym.record.store import decode, encode, load
 
@@ -78,3 +82,54 @@ def test_the_oldest_run_is_gone_on_with(tmp_path):
         packed.extractall(tmp_path, filter="data")
     assert "format" not in json.loads((tmp_path / "run" / layout.ABOUT).read_text()) and FORMAT == 1
     gone_on(tmp_path / "run")
+
+
+# --- runs of strangers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def newest(tmp_path_factory):
+    """A run of a version of today, and its state."""
+    folder = tmp_path_factory.mktemp("newest")
+    with tarfile.open(Path(__file__).with_name("written") / f"{FORMS[-1]}.tar.xz") as packed:
+        packed.extractall(folder, filter="data")
+    return folder / "run", open_checkpoint(folder / "run").state()
+
+
+def resumed_with(run, state):
+    """Go on with the run from another state, which its manifest lists."""
+    folder = open_checkpoint(run).path
+    torch.save(state, folder / layout.STATE)
+    manifest = json.loads((folder / layout.MANIFEST).read_text())
+    del manifest["digest"]
+    file = folder / layout.STATE
+    manifest["files"][layout.STATE] = {"bytes": file.stat().st_size, "blake2b": digest_of(file)}
+    (folder / layout.MANIFEST).write_text(json.dumps({**manifest, "digest": _digest_of_json(manifest)}))
+    Trainer.resume(run, changes={"length": {"iterations": 2}}).run.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iteration": None}, {"episodes": -1}, {"turns": float("nan")}, {"tokens": "9"}, {"learner": {}}, {"curriculum": []}, {"rng": {}},
+        {"rng": {"torch": torch.zeros(3), "cuda": []}}, {"score": "x"}, {"memory": 3}, {"critic_optimizer": torch.zeros(2)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_state_of_another_kind_is_told_in_one_sentence(newest, change):
+    run, state = newest
+    with pytest.raises(CheckpointError, match=r"is no state of this run .*delete that folder"):
+        resumed_with(run, {**state, **change})
+
+
+@pytest.mark.parametrize("state", [[], None, torch.zeros(2), {}], ids=str)
+def test_a_state_that_is_none_is_told_in_one_sentence(newest, state):
+    with pytest.raises(CheckpointError, match="is no state of this run"):
+        resumed_with(newest[0], state)
+
+
+def test_a_configuration_without_an_algorithm_is_told_in_one_sentence(newest, tmp_path):
+    copied = Path(shutil.copytree(newest[0], tmp_path / "run"))
+    (copied / layout.CONFIG).write_text("seed = 1\n")
+    with pytest.raises(CheckpointError, match="it names no algo"):
+        Trainer.resume(copied)

@@ -564,3 +564,9 @@ def test_a_number_is_written_exactly() -> None:
 def test_documentation_examples(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted and not result.failed
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("text", ["[" * 500, "{" * 500, '\\"[' * 50, "]" * 30])
+def test_brackets_in_a_text_nest_nothing(dialect, text):
+    assert parse(render(Stop(text), dialect), dialect) == Stop(text)

@@ -114,6 +114,12 @@ def test_page_that_could_not_be_read_is_not_met_and_a_bad_selector_is_the_judges
         unmet({"page": {"selector": "li["}}, page_state={"text": "", "found": {"li[": "SyntaxError"}})
 
 
+@pytest.mark.parametrize("check", [{"not": {"page": "x"}}, {"all": [{"not": {"any": [{"page": "x"}, {"url": "/"}]}}]}])
+def test_what_a_page_must_not_say_is_not_met_while_it_cannot_be_read(check):
+    assert unmet(check, page_state=None) == "the page could not be read"
+    assert unmet(check, page_state=PAGE) == ""
+
+
 def test_probe_asks_for_every_selector_once():
     checks = [
         READ.validate_python(c) for c in ({"all": [{"page": {"selector": "li"}}, {"not": {"page": {"selector": "b"}}}]}, {"page": "x"})
@@ -270,6 +276,22 @@ def test_an_answer_from_elsewhere_does_not_count():
         assert found == words
     assert Evidence(0, "u", pages=pages).showed("no 17") and Evidence(0, "u", pages=pages).showed(" Keys \n Bob's")
     assert not Evidence(0, "u", pages=()).showed("x") and Evidence(0, "u", pages=()).showed("")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ((), True),
+        (((0, "Ann Lee"),), False),  # it stands in the field, and in "no results for"
+        (((1, "ann  LEE"),), False),
+        (((2, "Ann Lee"),), True),  # a page had shown it before
+        (((0, "Ann"),), True),  # a search for a part of it
+        (((0, "Bob Ray"),), True),
+    ],
+)
+def test_what_a_page_repeats_of_the_agents_words_was_not_shown_by_it(written, shown):
+    pages = ((Node("heading", "Search"),), (Node("textbox", "Find", value="Ann Lee"), Node("text", "No results for Ann Lee")))
+    assert Evidence(0, "u", pages=pages, written=written).showed("Ann Lee") is shown
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,14 @@ def test_never_and_decided(written):
     assert kind == "failure" and "this must never be" in words and "order.1" in words
 
 
+def test_what_must_never_be_on_a_page_is_not_known_while_it_cannot_be_read(written):
+    task = written(HEAD + ORDER.replace("path: order.0, equals: {name: \"{name}\", count: \"{count}\"}", "path: order, exists: true")
+                   + "    never: {page: oops}\n")["order"]  # fmt: skip
+    done = {"site_state": {"order": [{}]}, "ended": "stop"}
+    assert verdict(task, **done) == ("failure", "the page could not be read")  # while a dialog is open
+    assert verdict(task, **done, page_state={"text": "fine", "found": {}})[0] == "success"
+
+
 def test_files_to_upload(written):
     extra = '    files: {order.txt: "{name}: {count}"}\n'
     before, steps = ORDER.split("    oracle:")[0], "    oracle: [{upload: [List, order.txt]}]\n"
@@ -471,3 +479,69 @@ def test_deep_nesting_is_refused_in_words(written, depth):
     assert "lists and mappings within each other" in error(written, f"a: {'[' * depth}{']' * depth}\n" + HEAD + ORDER)
     line = '{"name": "x", "check": ' + '{"all": [' * 50 * depth + "]}" * 50 * depth + "}"
     assert error(written, line, "deep.jsonl").startswith("deep.jsonl:1: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("9" * 5000, "expected a value of the kind int, got '999"),
+        ("1e999", "expected a value of the kind float, got '1e999'"),
+        ("!!int x", "expected a value of the kind int, got 'x'"),
+        ('!!float ""', "expected a value of the kind float, got ''"),
+        ("!!bool maybe", "expected a value of the kind bool, got 'maybe'"),
+        ("!!set {a, b}", "could not determine a constructor for the tag 'tag:yaml.org,2002:set'"),
+        ("!!timestamp 2026-01-05", "could not determine a constructor for the tag"),
+        ("!!binary aGk=", "could not determine a constructor for the tag"),
+        (r'"\ud800"', r"expected a value of the kind str, got '\ud800'"),
+    ],
+)
+def test_a_value_that_json_has_no_word_for_is_refused_with_its_line(written, value, words):
+    said = error(written, HEAD + ORDER.replace('price: "{drink.price}"', f"price: {value}"))
+    assert said.startswith("tasks.yaml:11: not valid YAML: ") and words in said
+
+
+def test_two_escapes_of_json_are_one_character(written):
+    assert r"\ud83d" in json.dumps("😀")
+    assert written(HEAD + ORDER.replace("for {name}.", r"for {name}. \ud83d\ude00").replace("goal: Order", 'goal: "Order').replace(
+        r"\ude00", r'\ude00"'))["order"].start(0).goal.endswith("😀")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("start: /order.html", "start: 'http://['", "tasks.0.start: expected an address: Invalid IPv6 URL"),
+        ("start: /order.html", "viewport: [0, 9]\n    start: /order.html", "tasks.0.viewport.0: expected at least 1, got 0"),
+        ("start: /order.html", 'files: {"a\\0": x}\n    start: /order.html', "expected text of the form"),
+        ("pages: pages", f"pages: {'a' * 5000}", "site.pages: expected a folder of pages beside the file"),
+        ("pages: pages", "pages: pages, host: a..localhost", "site.host: expected text of the form"),
+        ("goal: Order {count} {drink.title} for {name}.", "goal: ['', b]", "tasks.0.goal.0: expected text, got ''"),
+        ("{click: Order}", "{read: {a: '(x{99999999999})'}}", "a: expected a regular expression"),
+        ("check: {site: {path: order.0, equals:", "check: {answer: {number: abc}} #", "expected a number or a placeholder; got 'abc'"),
+        ("check: {site: {path: order.0, equals:", "check: {answer: {date: soon}} #", "expected a date or a placeholder; got 'soon'"),
+        ("check: {site: {path: order.0, equals:", "check: {answer: {set: Ann}} #", "expected a list or a placeholder; got 'Ann'"),
+        ("check: {site: {path: order.0, equals:", "check: {answer: {number: 1, tolerance: nan}} #", "Input should be a finite number"),
+    ],
+)
+def test_what_would_end_an_episode_is_told_when_the_file_is_read(written, old, new, words):
+    assert old in HEAD + ORDER
+    assert words in error(written, (HEAD + ORDER).replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('"chance": NaN', "NaN is no number of JSON"),
+        ('"chance": 1e999', "1e999 is no number of JSON"),
+        ('"name": "two"', "name: this key is there twice in one mapping: keep one of them"),
+        (r'"description": "\ud800"', "surrogates not allowed"),
+        (f'"state": {{"a": {"[" * 300}{"]" * 300}}}', "lists and mappings within each other"),
+    ],
+)
+def test_lines_of_json_are_as_strict(written, more, words):
+    said = error(written, lines({"pack": "x", "site": {"pages": "pages"}}, ENTRY).rstrip()[:-1] + f", {more}}}", "x.jsonl")
+    assert said.startswith("x.jsonl:2: ") and words in said
+
+
+def test_a_line_of_json_may_hold_other_line_breaks(written):
+    text = json.dumps({**ENTRY, "start": "http://miniwob.localhost/", "goal": "a\u2028b"}, ensure_ascii=False)
+    assert written(text, "x.jsonl")[ENTRY["name"]].start(0).goal == "a\u2028b"

@@ -84,3 +84,16 @@ def test_missing_folder_is_a_fault(tmp_path):
 @pytest.mark.parametrize("path", ["/" + "a" * 256, "/" + "a/" * 3000, "/\ud800", "/a\0b"])
 def test_a_name_that_no_file_can_have_is_not_found(site, path):
     assert get(site, path)[0] == 404
+
+
+def test_a_file_is_kept_once_under_all_its_addresses(site):
+    for slashes in range(1, 50):
+        assert get(site, "/" * slashes + "index.html")[0] == 200
+    assert len(site._files) == 1
+
+
+def test_what_is_withheld_is_so_under_every_name(site):
+    folder = site.directory
+    (folder / "again.html").hardlink_to(folder / "index.html")
+    held = StaticSite("files.localhost", folder, withheld=[folder / "index.html", folder / "gone.html"])
+    assert [get(held, path)[0] for path in ("/", "/index.html", "/again.html", "/sub/a.js")] == [404, 404, 404, 200]

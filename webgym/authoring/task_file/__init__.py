@@ -56,14 +56,19 @@ from webgym.types import seed_from
 
 VERIFY_S = 30.0  # that a program may take for its verdict; a step has 60
 NAME = r"^[a-z0-9][a-z0-9-]*$"
+FILE = r"^[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$"
 FILLED = ("start", "goal", "state", "files", "check", "never", "decided", "oracle", "signed_in")  # the fields that may hold placeholders
+
+
+Pixels = Annotated[int, Field(ge=1, le=10_000)]
+Wording = Annotated[str, Field(min_length=1)]
 
 
 class Pages(Entry):
     """The file's own site: a folder of pages beside it, under a host that ends in `.localhost` (`<pack>.localhost` unless given)."""
 
     pages: str
-    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.localhost$")] | None = None
+    host: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+localhost$")] | None = None
 
 
 def _site_kind(value: Any) -> str:
@@ -103,9 +108,9 @@ class Header(Pace):
 class Wordings(Entry):
     """The goal's wordings for each split. A wording belongs to one split, so that none is seen before it is tested."""
 
-    train: tuple[str, ...] = Field(min_length=1)
-    valid: tuple[str, ...] = Field(min_length=1)
-    test: tuple[str, ...] = Field(min_length=1)
+    train: tuple[Wording, ...] = Field(min_length=1)
+    valid: tuple[Wording, ...] = Field(min_length=1)
+    test: tuple[Wording, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _apart(self) -> "Wordings":
@@ -121,7 +126,7 @@ def _tuple(value: Any) -> Any:
 
 
 Goal = Annotated[
-    Annotated[Wordings, Tag("<splits>")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("<all>")],
+    Annotated[Wordings, Tag("<splits>")] | Annotated[tuple[Wording, ...], Field(min_length=1), Tag("<all>")],
     Discriminator(lambda value: "<splits>" if isinstance(value, (Mapping, Wordings)) else "<all>"),
     BeforeValidator(_tuple),
 ]
@@ -138,14 +143,14 @@ class TaskEntry(Pace):
     decided: AnyCheck | None = None  # once this is met, the episode is over: lost, unless the check is met
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], AnyParameter] = Field(default_factory=dict)
     state: dict[str, Any] | None = None  # handed to the site: what its pages may show
-    files: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], str] = Field(default_factory=dict)  # to upload: text by name
+    files: dict[Annotated[str, Field(pattern=FILE)], str] = Field(default_factory=dict)  # to upload: text by name
     signed_in: SignedIn | None = None
     oracle: tuple[Step, ...] = ()
     ends: Literal["success", "stop"] | None = None  # unless given: stop where an answer is asked for or something must never be
     max_turns: int = Field(default=10, ge=1, le=1000)
     chance: float = Field(default=0.0, ge=0, le=1)
     difficulty: int = Field(default=1, ge=1, le=5)
-    viewport: tuple[int, int] = (1280, 720)
+    viewport: tuple[Pixels, Pixels] = (1280, 720)
     description: str = ""
 
     @property
@@ -191,7 +196,8 @@ class _Written:
         entry, values = self.entry, self.values(evidence.seed)
         if entry.never is not None and not entry.never.unmet(evidence, values):
             return Verdict("failure", message=f"this must never be, but is: {_plainly(entry.never)}")
-        why = entry.check.unmet(evidence, values)
+        unseen = entry.never is not None and entry.never.unknown(evidence)
+        why = "the page could not be read" if unseen else entry.check.unmet(evidence, values)
         if not why:
             return SUCCESS
         decided = entry.decided is not None and not entry.decided.unmet(evidence, values)
@@ -295,6 +301,10 @@ def read(path: Path, *, trust: bool = False) -> tuple[tuple[Task, ...], tuple[Si
         if not entry.start.startswith(("/", "http://", "https://")):
             expected = "expected a path that begins with / or an address that begins with http://"
             raise source.error(("tasks", number, "start"), f"{expected}; got {entry.start!r}")
+        try:
+            urlsplit(entry.start)
+        except ValueError as error:
+            raise source.error(("tasks", number, "start"), f"expected an address: {error}; got {entry.start!r}") from error
         _find_programs(source, number, entry, header.site)
         found[entry.name] = _task(entry, pack, root, header, own)
     return tuple(found.values()), tuple(sites)
@@ -354,7 +364,11 @@ def _site(source: Source, pages: Pages | Application, pack: str, withheld: Seque
     if isinstance(pages, Application):
         return pages.server(source, withheld)
     folder = source.path.parent / pages.pages
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError:  # no folder has such a name
+        there = False
+    if not there:
         raise source.error(("site", "pages"), f"expected a folder of pages beside the file, got {pages.pages!r}: there is no {folder}")
     if not folder.resolve().is_relative_to(source.path.resolve().parent):
         raise source.error(("site", "pages"), f"expected a folder in the file's own folder, got {pages.pages!r}, which lies outside of it")

@@ -5,6 +5,7 @@ are texts. A key that comes twice is an error.
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from webgym.authoring.placeholders import depth
 from webgym.errors import TaskFileError
 
 Location = Sequence[str | int]
@@ -26,7 +29,25 @@ MAX_VALUES = 1_000_000  # of a file, where an alias counts as all that it stands
 class _Loader(yaml.SafeLoader):
     """Knows the plain values of YAML 1.2 and no others."""
 
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class attribute
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class attributes
+    yaml_constructors = {  # noqa: RUF012
+        tag: made
+        for tag, made in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+    }
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """The value of a node. Raises ConstructorError, also for a text that is no value of its tag, or none that JSON knows."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str) and not value.isascii():  # two halves that JSON escapes are one character, and one is none
+                value = value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except (ValueError, LookupError) as error:  # !!int abc, a number of thousands of digits
+            value = error
+        if isinstance(value, Exception) or (isinstance(value, float) and not math.isfinite(value)):
+            wrong = f"expected a value of the kind {node.tag.rpartition(':')[2]}, got {_shown(node.value)}"
+            raise ConstructorError(None, None, wrong, node.start_mark)
+        return value
 
 
 for _tag, _pattern, _first in (
@@ -177,15 +198,18 @@ def _json_lines(path: Path, text: str) -> Source:
     """One task a line; a first line without `name` is the header."""
     header: dict[str, Any] = {}
     tasks, lines = [], []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # a text in JSON may hold the other line breaks
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=_without_doubles, parse_constant=_no_number, parse_float=_finite)
+            json.dumps(entry, ensure_ascii=False).encode()  # half a character is no text
         except ValueError as error:
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line: {error}") from error
         except RecursionError:
             raise TaskFileError(_too_deep(f"{path}:{number}")) from None
+        if depth(entry) > MAX_DEPTH:
+            raise TaskFileError(_too_deep(f"{path}:{number}"))
         if not isinstance(entry, dict):
             raise TaskFileError(f"{path}:{number}: expected one JSON object on the line, got {type(entry).__name__}")
         if not tasks and not header and "name" not in entry:
@@ -196,6 +220,25 @@ def _json_lines(path: Path, text: str) -> Source:
     if not tasks:
         raise TaskFileError(f"{path}:1: expected a task on each line, got none")
     return Source(path, header, tasks, lines)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError when it has a key twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice}: this key is there twice in one mapping: keep one of them")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """A number of JSON. Raises ValueError for one beyond all numbers, such as 1e999."""
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
 
 
 # --- pydantic's findings in words ------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Step(Entry):
         for name, pattern in read.items():
             try:
                 groups = re.compile(pattern).groups
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, ((((...
                 raise ValueError(f"{name}: expected a regular expression, got {pattern!r}: {error}") from error
             if groups != 1:
                 raise ValueError(f"{name}: expected a regular expression with one group for the value, got {groups} in {pattern!r}")
