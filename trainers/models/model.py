@@ -96,6 +96,8 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     source = folder_of(name_or_path)
     if isinstance(source, str):
         check_hub(source)
+    elif list(source.glob("*config.json")) and not any(list(source.glob(kind)) for kind in ("tokenizer*", "vocab*", "*.model")):
+        raise UsageError(f"{str(name_or_path)!r} has no tokenizer: copy the files of its base model's there (tokenizer.json and its like)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(

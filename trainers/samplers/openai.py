@@ -19,9 +19,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -71,12 +71,6 @@ class Config(BaseModel):
     logprobs: Logprobs = "raw"
     """The distribution that the server's log-probabilities are of (see above)."""
 
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if not self.model:
-            raise ValueError("sampler.kind=openai needs sampler.model, the model's name on the server")
-        return self
-
 
 def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
     """A sampler on the server, which has loaded the model's weights from `folder`, whatever model it was started with."""
@@ -105,6 +99,8 @@ class OpenAISampler(Sampler):
         version: int = 0,
         patience: Patience = Patience(),  # noqa: B008
     ) -> None:
+        if not config.model:
+            raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
         if config.servers and config.base_url:
             raise ConfigError("sampler.base_url has no effect with sampler.servers: leave one of the two out")
         found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
