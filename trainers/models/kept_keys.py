@@ -36,7 +36,7 @@ class _Seen:
 
 @torch.no_grad()
 def kept_shape(model: nn.Module) -> KeptShape:
-    """What :class:`trainers.samplers.local.LocalSampler` and its like keep of a token.
+    """Keys and values that :class:`trainers.samplers.local.LocalSampler` and its like keep of a token.
 
     Raises UsageError for a model that does not attend once in each layer, or whose layers differ in it.
     """
