@@ -182,7 +182,7 @@ def tasks_list(
             }
             for t in found
         ]
-        print(json.dumps(rows, indent=2))
+        _print_json(rows)
         return
     rows = [(t.id, str(t.difficulty), t.turns, str(t.max_turns), "yes" if t.oracle else "", t.trust, t.description) for t in found]
     show_rows(console, ("id", "level", "turns", "limit", "oracle", "trust", "description"), rows)
@@ -311,7 +311,7 @@ def sites_list(as_json: Annotated[bool, typer.Option("--json", help="JSON on sta
 
     found = listed()
     if as_json:
-        print(json.dumps(found, indent=2))
+        _print_json(found)
         return
     there = {row["name"]: "no" if row["missing"] else f"{row['bytes'] / 1e6:.0f} MB" for row in found}
     rows = [(row["name"], there[row["name"]], str(row["tasks"]), row["licence"], row["title"]) for row in found]
@@ -384,7 +384,7 @@ def sft(
         typer.Option("--set", "-s", help="key=value of imitation, such as lr=1e-4, epochs=2 or lora.rank=16; may be given again."),
     ] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU; the weights depend on it.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads on the CPU; the weights depend on it.")] = 2,
 ) -> None:
     """Teach a model by imitation of demonstrations."""
     from trainers.imitation.demos_to_model import sft as imitate
@@ -439,6 +439,7 @@ def algos(
 
 @app.command()
 def train(
+    context: typer.Context,
     algo: Annotated[str, typer.Option(help="grpo, archer, ppo ... (`webgym algos`), or a file of your own: ./mine.py.")] = "",
     tasks: TasksOption = [],  # noqa: B006
     trust: TrustOption = [],  # noqa: B006
@@ -478,8 +479,8 @@ def train(
         if resume is not None:
             if recipe:
                 raise WebGymError(f"--recipe {recipe}: expected a new run, got --resume: a run goes on with its own configuration")
-            if config or name:
-                what = f"--config {config}" if config else f"--name {name}"
+            elsewhere = f"--out {out}" if _given(context, "out") else ""
+            if what := f"--config {config}" if config else f"--name {name}" if name else elsewhere:
                 raise WebGymError(
                     f"{what}: expected a new run, got --resume: a run goes on in its own folder; --set changes its configuration"
                 )
@@ -642,6 +643,8 @@ def evaluate(
 
     if greedy and temperature not in (0.0, 1.0):
         raise WebGymError(f"--temperature {temperature:g} has no effect with --greedy: leave one of the two out")
+    if not math.isfinite(temperature):
+        raise WebGymError(f"--temperature {temperature:g}: expected a number, such as 1")
     greedy = greedy or temperature == 0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
@@ -687,7 +690,7 @@ def evaluate(
         found = wanted.of_model_free(policy.value, seed)
     result = found.to_json() | ({"comparison": comparison.to_json()} if comparison else {})
     if as_json:
-        print(json.dumps(result, indent=2))
+        _print_json(result)
     else:
         sampled = "" if policy not in (None, ModelFree.openai) else ", greedy" if greedy else ", sampled"
         console.print(found.table(f"{model or policy or checkpoint}, {split} seeds{sampled}"))
@@ -703,12 +706,17 @@ OF_BOTH = ("greedy", "temperature")
 WORKS_ON = {"--checkpoint": {*OF_A_CHECKPOINT, *OF_BOTH}, "--policy openai": {*OF_A_SERVER, *OF_BOTH}}
 
 
+def _given(context: typer.Context, name: str) -> bool:
+    """True for an option that the user gave."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
 def _refuse_idle(context: typer.Context, played: str) -> None:
     """Refuse options of `webgym eval` that were given and would do nothing for what is played. Raises WebGymError."""
     for option in context.command.params:
         name = option.name or ""
-        given = (source := context.get_parameter_source(name)) is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
-        if given and name in {*OF_A_CHECKPOINT, *OF_A_SERVER, *OF_BOTH} - WORKS_ON.get(played, set()):
+        if _given(context, name) and name in {*OF_A_CHECKPOINT, *OF_A_SERVER, *OF_BOTH} - WORKS_ON.get(played, set()):
             beside = " or ".join(each for each, works in WORKS_ON.items() if name in works)
             raise WebGymError(f"{option.opts[0]}: expected {beside} beside it; with {played} it would do nothing")
 
@@ -748,7 +756,7 @@ def truth(
     wanted = Wanted(iteration, episodes, tuple(turns), continuations, gamma, chosen, sessions, seed)
     rows = find_truth(run, wanted, say=(lambda words: None) if as_json else _say)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        _print_json(rows)
         return
     for row in rows:
         console.print(table(row))
@@ -853,10 +861,17 @@ def study_estimators(
         plot_estimators(found, plots)
 
 
+def _print_json(value: Any) -> None:
+    """Print JSON that every reader takes: a number that is none (no episode to tell it from) is null."""
+    from trainers.runs.journal import finite
+
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
+
+
 def _show(found: Any, tables: Any, as_json: bool) -> None:
     """Print a report as JSON, or as its tables."""
     if as_json:
-        print(json.dumps(found, indent=2))
+        _print_json(found)
         return
     for table in tables(found):
         console.print(table)
@@ -960,7 +975,7 @@ def bench_step(
         raise WebGymError(f"--sessions {sessions!r}: expected counts separated by commas, such as 1,2,4")
     result = bench(task_sets.choose(tasks), episodes, [int(n) for n in sessions.split(",")])
     if as_json:
-        print(json.dumps(result, indent=2))
+        _print_json(result)
     else:
         for table in tables(result):
             console.print(table)

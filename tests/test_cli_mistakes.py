@@ -1,6 +1,7 @@
 """Mistakes at the command line: each ends with status 2 and one sentence that says what was expected, never with a traceback."""
 
 import io
+import json
 import logging
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ def webgym(tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bytes").write_bytes(bytes(range(128, 256)) + b"\n")
     (tmp_path / "notes.txt").write_text("hello\n")
+    (tmp_path / "dates.toml").write_text("seed = 2026-01-31\n")
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "console", cli.PlainConsole(file=io.StringIO()))
@@ -50,10 +52,20 @@ MISTAKES = [
     ("eval --checkpoint webgym-tiny --against empty -t wizard.h1 --backend text", "empty is neither a checkpoint"),
     ("train --model ./nowhere --tasks wizard.h1 --backend text", "there is no folder './nowhere': expected one with config.json"),
     ("train --resume runs/latest --name other", "--name other: expected a new run, got --resume"),
+    ("sft --demos notes.txt --out m", "notes.txt is a file: expected the folder that `webgym demos` wrote"),
+    ("train --config dates.toml --backend text", "seed: input should be a valid integer"),
+    ("train --set =5", "--set wants key=value, such as --set rollout.group_size=4; got '=5'"),
+    ("train --set rollout..groups=5", "--set wants key=value, such as --set rollout.group_size=4; got 'rollout..groups=5'"),
+    ("train --set seed=true", "seed: expected a number, got True"),
+    ("train --set machine.threads=100000", "machine.threads: input should be less than or equal to 1024"),
+    ("train --resume runs/latest --out elsewhere", "--out elsewhere: expected a new run, got --resume"),
     # names
+    ("train --algo GRPO", "no algorithm is called 'GRPO'; did you mean 'grpo'"),
+    ("study learning --only zzz/* --out s", "--only zzz/*: no cell is called so; expected patterns such as"),
     ("tasks new miniwob", "there is a pack 'miniwob' already, whose site and ids it would have: give another name"),
     ("taks", "No such command 'taks'. Did you mean 'tasks'?"),
     # options that would do nothing
+    ("eval --checkpoint webgym-tiny --temperature inf", "--temperature inf: expected a number, such as 1"),
     ("eval --policy oracle --against empty", "--against: expected --checkpoint beside it; with --policy oracle it would do nothing"),
     ("eval --checkpoint x --greedy --temperature 0.5", "--temperature 0.5 has no effect with --greedy"),
     ("eval --policy oracle --greedy", "--greedy: expected --checkpoint or --policy openai beside it; with --policy oracle it would"),
@@ -79,3 +91,14 @@ def test_paths_with_spaces_and_accents(webgym, tmp_path: Path):
     place = tmp_path / "my runs é"
     code, said = webgym("demos", "--out", str(place / "demos"), "--episodes", "2", *WIZARD, "--resume")
     assert code == 2 and "my runs é/demos holds no plan.json" in said
+
+
+def test_a_run_that_cannot_begin_leaves_its_name_free(webgym, tmp_path: Path):
+    code, said = webgym("train", *WIZARD, "--name", "mine", "--set", "prompts.thinking=on")
+    assert code == 2 and "expected a tokenizer with the token </think>" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_number_that_is_none_is_null_in_json(capsys):
+    cli._print_json({"r": float("nan"), "rows": [{"auc": float("inf"), "n": 3}]})
+    assert json.loads(capsys.readouterr().out) == {"r": None, "rows": [{"auc": None, "n": 3}]}

@@ -129,7 +129,7 @@ class MachineConfig(_Group):
     """Precision of the policy."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them. It takes less memory and a third more time."""
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=1024)
     """Threads of the update; results depend on it bit by bit. One is safe on a busy machine, because two wait for each other."""
     shard: bool = False
     """With several processes (torchrun): each holds a part of every weight, gradient and moment, and layers are gathered where they
@@ -412,14 +412,14 @@ def with_settings(
     >>> with_settings({}, ["rollout.group_size=4", "optim.lr=1e-3", "lam=0.9"])
     {'rollout': {'group_size': 4}, 'optim': {'lr': 0.001}, 'algorithm': {'lam': 0.9}}
     """
-    changed, settings = json.loads(json.dumps(data)), list(settings)
+    changed, settings = json.loads(json.dumps(data, default=str)), list(settings)  # TOML has dates, and no key takes one
     names = list(known) or [*TrainConfig.model_fields, *MOVED]
     theirs = set() if known else _options_of_algorithms(changed, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         path = key.strip().split(".")
+        if not equals or not all(path):
+            raise ConfigError(f"--set wants key=value, such as --set rollout.group_size=4; got {setting!r}")
         if otherwise and path[0] not in names and (path[0] in theirs or not did_you_mean(path[0], names)):
             path = [otherwise, *path]
         place = changed

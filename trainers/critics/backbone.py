@@ -17,20 +17,28 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import MODEL_MAPPING, AutoModel, PreTrainedModel
 
 from trainers.models.layered_folder import write_layers
 from trainers.models.lora import has_lora, sharing_copy
 from trainers.models.model import check_whole, in_words, prepare
-from webgym.errors import CheckpointError, WebGymError
+from webgym.errors import CheckpointError, UsageError, WebGymError
 
 ADAPTER, ADAPTER_CONFIG = "backbone_adapter.safetensors", "backbone_adapter.json"
 
 
 def copy_of(policy: nn.Module) -> PreTrainedModel:
-    """A copy of the policy's decoder for a critic: fp32, or an adapter of its own on the shared base."""
+    """A copy of the policy's decoder for a critic: fp32, or an adapter of its own on the shared base.
+
+    Raises UsageError for a decoder that is no model of its own on disk (OPT), so that no run could go on from a checkpoint.
+    """
     decoder = cast(Any, policy).get_decoder()
     if not has_lora(decoder):
+        if not isinstance(decoder, MODEL_MAPPING[type(decoder.config)]):
+            raise UsageError(
+                f"{type(policy).__name__} has a decoder that is no model of its own on disk, so a critic that is a copy of it could not be "
+                "loaded again: set critic.head.backbone=adapter"
+            )
         return prepare(deepcopy(decoder).float())
     copied = sharing_copy(decoder)
     copied.peft_config = deepcopy(cast(Any, policy).peft_config)

@@ -134,7 +134,7 @@ class Bigrams(nn.Module):
 
 def _linears(decoder: nn.Module) -> list[nn.Linear | Conv1D]:
     """Its linear layers (GPT-2's, with weights [in, out], too), a policy's own adapters left out."""
-    return [x for name, x in decoder.named_modules() if isinstance(x, nn.Linear | Conv1D) and "lora_" not in name]
+    return [x for name, x in decoder.named_modules() if type(x).forward in (nn.Linear.forward, Conv1D.forward) and "lora_" not in name]
 
 
 def _normal(rows: int, columns: int, like: Tensor) -> Tensor:

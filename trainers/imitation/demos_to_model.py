@@ -63,6 +63,8 @@ def sft(
 
     `settings` are key=value texts over :class:`trainers.imitation.imitate.Config`, and :class:`New` or, with a `model`, :class:`Given`.
     """
+    if demos.is_file():
+        raise UsageError(f"{demos} is a file: expected the folder that `webgym demos` wrote")
     if not (demos / layout.DEMOS).is_file():
         raise UsageError(f"{demos} holds no {layout.DEMOS}: record demonstrations with `webgym demos --out {demos}`")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

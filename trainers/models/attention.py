@@ -167,11 +167,18 @@ def segment_attention(
 ) -> tuple[Tensor, None]:
     """Attention by `layout`; transformers calls this in every layer with the arguments of the forward pass."""
     if layout is None:
-        raise UsageError("this model attends per segment: call packed_hidden, or model.set_attn_implementation('sdpa') first")
+        raise UsageError(
+            f"{type(module).__name__} is told nothing of the rows of a pack, because its model hands no arguments on to it; take one of "
+            "another family (in code: call packed_hidden, or model.set_attn_implementation('sdpa') first)"
+        )
     if unknown := [name for name in ("s_aux", "position_bias") if other.get(name) is not None]:
         raise UsageError(f"{type(module).__name__} needs {', '.join(unknown)} in its attention, which packed rows do not support")
     capping = {"softcap": softcap} if softcap else {}
-    return layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window, **capping), None
+    width = value.shape[-1]
+    if width < key.shape[-1]:  # in latent attention (DeepSeek)
+        value = F.pad(value, (0, key.shape[-1] - width))
+    seen = layout.attend(module, query, key, value, scale=scaling, dropout_p=dropout, window=sliding_window, **capping)
+    return seen[..., :width].contiguous(), None  # models view it as they like
 
 
 AttentionInterface.register(ATTENTION, segment_attention)

@@ -206,9 +206,10 @@ class ChatTemplate:
 
     @cached_property
     def _opening(self) -> str:
-        """The control token that a prompt ends with; "" where it ends with other text."""
-        last = self._pieces(self._rendered([("user", "?")]))[-1:]
-        return self._tokenizer.convert_ids_to_tokens(last[0]) if self._controls_in(last) else ""
+        """The end of a prompt, from its last control token on: some tokenizers put a space before a text of its own."""
+        prompt = self._rendered([("user", "?")])
+        found = self._controls(prompt)
+        return prompt[prompt.rindex(found[-1]) :] if found else ""
 
     @cached_property
     def _header(self) -> str:
@@ -315,10 +316,12 @@ class ChatTemplate:
         return tuple(i for piece in pieces for i in self._tokenizer(well_formed(piece), add_special_tokens=False, **options)["input_ids"])
 
     def _between(self, before: str, text: str, behind: str = "") -> tuple[int, ...]:
-        """The ids of a text between two control tokens ("" for none), which may take the space beside them."""
-        ids = self._pieces(f"{before}{text}{behind}")
-        first, last = (self._tokenizer.convert_tokens_to_ids([token]) if token else [] for token in (before, behind))
-        if [*ids[: len(first)]] != first or [*ids[len(ids) - len(last) :]] != last:
+        """The ids of a text between two others that have control tokens ("" for none), which may take the space beside them.
+
+        Where letters on both sides of the text's beginning or end are one token, they are the ids of the text alone.
+        """
+        ids, first, last = (self._pieces(x) for x in (f"{before}{text}{behind}", before, behind))
+        if ids[: len(first)] != first or ids[len(ids) - len(last) :] != last:
             return self._pieces(text)
         return ids[len(first) : len(ids) - len(last)]
 

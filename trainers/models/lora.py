@@ -24,6 +24,10 @@ MORE = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias", "
 """Options of peft that make more of an adapter than W + BA; transformers loads some of them without their weights."""
 
 
+OF_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
+"""Names of layers that peft takes for the experts of a mixture, wherever it meets them in one."""
+
+
 class LoraSettings(BaseModel):
     """An adapter's size and place."""
 
@@ -135,7 +139,8 @@ def _all_linear(model: PreTrainedModel) -> str | tuple[str, ...]:
     if all(p.ndim < 3 for p in model.parameters()):
         return "all-linear"
     head = model.get_output_embeddings()
-    return tuple(sorted({name.rpartition(".")[2] for name, x in model.named_modules() if isinstance(x, nn.Linear) and x is not head}))
+    linear = [(name, x) for name, x in model.named_modules() if type(x).forward is nn.Linear.forward]  # a router may give something else
+    return tuple(sorted({name.rpartition(".")[2] for name, x in linear if x is not head} - OF_EXPERTS))
 
 
 def has_lora(model: nn.Module) -> bool:

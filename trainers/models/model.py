@@ -31,6 +31,7 @@ from trainers.batches.rows import Held
 from trainers.models import rope, small_llama, smollm2
 from trainers.models.attention import ATTENTION, Segments
 from trainers.models.chat_template import ChatTemplate
+from trainers.models.kept_keys import kept_shape
 from trainers.models.lora import check_kind
 from trainers.models.tiny import FOLDER as TINY_FOLDER
 from trainers.runs.run_folder import open_checkpoint
@@ -95,6 +96,8 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     source = folder_of(name_or_path)
     if isinstance(source, str):
         check_hub(source)
+    elif list(source.glob("*config.json")) and not any(list(source.glob(kind)) for kind in ("tokenizer*", "vocab*", "*.model")):
+        raise UsageError(f"{str(name_or_path)!r} has no tokenizer: copy the files of its base model's there (tokenizer.json and its like)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -225,15 +228,25 @@ def prepare(model: PreTrainedModel) -> PreTrainedModel:
 def check_rows_apart(model: nn.Module) -> None:
     """Raises UsageError for a model whose rows see each other in a pack, because its layers carry state past this attention.
 
-    Also for one that computes otherwise in training, or no numbers.
+    Also for one that computes otherwise in training, or no numbers, and for one whose keys and values no sampler here can keep.
     """
     decoder, device = cast(Any, model).get_decoder(), cast(Any, model).device
+    if decoder is model:
+        raise UsageError(
+            f"{type(model).__name__} has no decoder apart from its head, whose hidden states could be read: take another model"
+        )
     last = []
     for first, training in ((1, False), (2, False), (2, True)):  # two packs that differ in their first row only
         decoder.train(training)
         ids = torch.tensor([[first, first + 1, first, 3, 4, 5]], device=device)
         positions = torch.tensor([[0, 1, 2, 0, 1, 2]], device=device)
-        last.append(decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False).last_hidden_state[0, 3:])
+        try:
+            output = decoder(input_ids=ids, position_ids=positions, layout=Segments([3, 3]), use_cache=False)
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, AttributeError, KeyError, IndexError, ValueError, RuntimeError) as error:  # of code that was written elsewhere
+            raise UsageError(f"{type(model).__name__} cannot read the rows of a pack ({in_words(error)}): take another model") from error
+        last.append(output.last_hidden_state[0, 3:])
     decoder.eval()
     one, other, trained = (x.float() for x in last)
     if not torch.stack((one, other, trained)).isfinite().all():
@@ -251,6 +264,7 @@ def check_rows_apart(model: nn.Module) -> None:
             f"{type(model).__name__} carries state from one row of a pack to the next (a recurrent or convolutional layer, perhaps); "
             "take a model whose layers are attention and feed-forward only"
         )
+    kept_shape(model)
 
 
 def context_of(model: nn.Module) -> int:

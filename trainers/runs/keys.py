@@ -103,7 +103,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str = "") ->
     if problem["type"] == "model_type":
         first = next(iter(_group(model, map(str, problem["loc"])).model_fields))
         return f"{where}{key}: expected a group of keys, such as {key}.{first}, got {problem['input']!r}"
-    expected = "expected a list" if problem["type"] == "tuple_type" else problem["msg"].lower()
+    expected = "expected a list" if problem["type"] == "tuple_type" else problem["msg"].removeprefix("Value error, ").lower()
     return f"{where}{key}: {expected}, got {problem['input']!r}"
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainers.models.attention import capped
+from trainers.models.kept_keys import kept_shape
 from trainers.models.model import logits_of
 from trainers.models.policy_model import PolicyModel
 from trainers.samplers.sampler import draw
@@ -61,6 +62,7 @@ class BatchedSampler(Worker):
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, version: int = 0, slots: int = 64) -> None:
         self._device = model.device
+        self._kept = kept_shape(model)
         self._past: Tensor | None = None  # [layers, 2, slots, kv_heads, columns, d]; the last column is written to and never read
         self._seen = np.zeros((slots, 0), np.int32)  # ids whose keys are known
         self._seen_length = np.zeros(slots, np.int64)
@@ -256,10 +258,7 @@ class BatchedSampler(Worker):
         """Make room for requests of `length` tokens; known keys and values are kept."""
         if self._past is not None and length < self._past.shape[4]:
             return
-        config: Any = cast(Any, self.model).config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 2, len(self.slots), heads, wide(length + 1), d)
+        shape = (self._kept.layers, 2, len(self.slots), self._kept.heads, wide(length + 1), self._kept.width)
         grown = torch.zeros(shape, dtype=self.model.dtype, device=self._device)
         seen = np.zeros((len(self.slots), shape[4]), np.int32)
         if self._past is not None:

@@ -327,15 +327,16 @@ class Study:
         `deciding` chooses those that decide the question, or the others. Raises ConfigError where a contender of these cells is not tuned
         yet; the others may wait.
         """
-        found = [
-            cell
-            for cell in cells(self.grid, stage, dict.fromkeys(self._labels, 0))
-            if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only) and deciding in (None, decides(self.grid, cell))
-        ]
+        found = [cell for cell in self._named(stage, only) if deciding in (None, decides(self.grid, cell))]
         if stage == "measure":
             best = self.best({cell.label for cell in found})
             found = [replace(cell, candidate=best[cell.label]) for cell in found]
         return [cell for cell in found if not self._cells.done(cell.name)]
+
+    def _named(self, stage: Stage, only: Sequence[str]) -> list[Cell]:
+        """The cells of a stage whose name fits one of `only`."""
+        every = cells(self.grid, stage, dict.fromkeys(self._labels, 0))
+        return [cell for cell in every if any(fnmatchcase(cell.name, f"{stage}/{x}") for x in only)]
 
     def run(
         self,
@@ -347,9 +348,12 @@ class Study:
         """Play open cells of the stages whose name fits one of `only`, at most `most`; returns the number played.
 
         With all cells in `only`, deciding cells that can no longer change the verdict are left out, and it ends when there are no others;
-        any other pattern plays what is left.
+        any other pattern plays what is left. Raises ConfigError where none of `only` fits the name of a cell.
         """
         played, whole = 0, tuple(only) == ("*",)
+        if not any(self._named(stage, only) for stage in stages):
+            example = cells(self.grid, stages[-1], dict.fromkeys(self._labels, 0))[0].name.partition("/")[2]
+            raise ConfigError(f"--only {' '.join(only)}: no cell is called so; expected patterns such as {example!r} or '*/*'")
         for deciding in (True, False) if self.grid.question else (False,):
             for stage in stages:
                 answer = self.answer() if whole else {}

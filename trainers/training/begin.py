@@ -64,8 +64,9 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
         log.warning(remark)
     source = load_policy(resolved.model, resolved)
     source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
+    context = Context(source.tokenizer, source.prompts)
     if not resolved.update.thinking:
-        Context(source.tokenizer, source.prompts).check_thinking("update.thinking=false", "set it to true")
+        context.check_thinking("update.thinking=false", "set it to true")
     checkpoint = _critic_checkpoint(resolved)
     if checkpoint is not None:  # `latest` is another run tomorrow
         start = str(checkpoint.path.resolve())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.families import CHECKS, FAMILIES, source_of, tokenizer_of, tried
+from benchmarks.families import CHECKS, FAMILIES, Family, source_of, tokenizer_of, tried
 from trainers.models.chat_template import ChatTemplate
 from trainers.models.model import context_of
 from webgym.errors import UsageError
@@ -37,3 +37,39 @@ def test_the_system_text_is_shown_by_every_template(name):
 def test_longrope_is_read_up_to_where_its_frequencies_change():
     assert context_of(source_of(FAMILIES["Phi-3.5"]).model) == 1024
     assert context_of(source_of(FAMILIES["Llama-3.2"]).model) == 4096
+
+
+EXPERTS = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1}
+LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8, "num_key_value_heads": 4}
+WINDOWS = {"head_dim": 8, "sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"], "hidden_size_per_layer_input": 0}
+
+
+def stranger(kind: str, **settings: object) -> Family:
+    """A family beside those of the table."""
+    return Family(kind, "<|im_end|>", "qwen2_5", ("<|im_start|>", "<|endoftext|>"), settings=settings)
+
+
+@pytest.mark.parametrize("check", ["sampler = learner", "LoRA"])
+def test_latent_attention_and_experts_hold(check):
+    """DeepSeek's keys are wider than its values, and its first layer's linear layers are called as its experts are."""
+    assert tried(stranger("deepseek_v3", first_k_dense_replace=1, **EXPERTS, **LATENT), CHECKS[check]) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        (stranger("diffllama"), "does not attend once in each of its layers"),
+        (stranger("gemma4_text", global_head_dim=16, **WINDOWS), "2 heads of 8, 2 heads of 16"),
+        (stranger("stablelm"), "StableLmAttention is told nothing of the rows of a pack"),
+        (stranger("llama4_text", head_dim=8, num_local_experts=2, intermediate_size_mlp=48), "has no decoder apart from its head"),
+    ],
+    ids=lambda x: getattr(x, "kind", ""),
+)
+def test_a_family_that_no_sampler_can_hold_is_refused_in_a_sentence(family, words):
+    with pytest.raises(UsageError, match=words):
+        source_of(family)
+
+
+def test_a_critic_that_could_not_be_loaded_again_is_refused_at_the_start():
+    found = tried(stranger("opt", word_embed_proj_dim=32, ffn_dim=48), CHECKS["critic"])
+    assert "no model of its own on disk" in found and "critic.head.backbone=adapter" in found

@@ -231,6 +231,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_folder_without_a_tokenizer_is_refused_in_a_sentence(tmp_path):
+    chat_model().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="has no tokenizer: copy the files of its base model's there"):
+        load(tmp_path)
+
+
 def test_a_model_without_its_head_is_refused(whole: Path, tmp_path: Path):
     """transformers would begin with a random one, and warn."""
     shutil.copytree(whole, tmp_path / "m")

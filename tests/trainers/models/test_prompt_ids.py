@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tokenizers import pre_tokenizers
 
 from tests.trainers.chat_model import chat_tokenizer
 from trainers.models.prompt_ids import Context
@@ -111,6 +112,19 @@ def test_a_template_that_drops_answers_is_refused():
     chat.chat_template = "{{ messages[-1].content }}"
     with pytest.raises(UsageError, match="context=window"):
         Context(chat, CONVERSATION).following(said("Turns left: 2"), ())
+
+
+def test_a_tokenizer_that_begins_texts_with_a_space_puts_none_before_a_demonstrated_answer():
+    """The prompt's last letters stand before it (SentencePiece's dummy prefix; GPT-2's add_prefix_space)."""
+    chat = chat_tokenizer()
+    chat.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    context = Context(chat, CONVERSATION)
+    prompt, more = said("Press OK."), said("left 2")
+    assert chat.decode(context.completion("click('1')")) == "click('1')<|im_end|>"
+    found = context.ids(more, [played(context, prompt, "click('1')")])
+    texts = zip(("user", "assistant", "user"), ("Press OK.", "click('1')", "left 2"), strict=True)
+    messages = [{"role": role, "content": text} for role, text in texts]
+    assert chat.decode(found) == chat.decode(chat.apply_chat_template(messages, add_generation_prompt=True)["input_ids"])
 
 
 @pytest.mark.parametrize("opening", ["<think>\n", "<think>"])
