@@ -34,7 +34,7 @@ def copy_of(policy: nn.Module) -> PreTrainedModel:
     """
     decoder = cast(Any, policy).get_decoder()
     if not has_lora(decoder):
-        if not isinstance(decoder, MODEL_MAPPING[type(decoder.config)]):
+        if not isinstance(decoder, cast(Any, MODEL_MAPPING.get(type(decoder.config), nn.Module))):
             raise UsageError(
                 f"{type(policy).__name__} has a decoder that is no model of its own on disk, so a critic that is a copy of it could not be "
                 "loaded again: set critic.head.backbone=adapter"

@@ -76,6 +76,8 @@ class Checkpoint:
         try:
             yield
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if "out of memory" in str(error):  # PyTorch's own is a RuntimeError too
+                raise
             raise CheckpointError(
                 f"{self.path / STATE} is no state of this run ({type(error).__name__}: {str(error)[:200]}); {REMEDY}."
             ) from error
