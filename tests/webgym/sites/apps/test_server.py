@@ -158,16 +158,26 @@ def test_the_environment_of_a_process_may_name_secrets(tiny, monkeypatch):
     playing(test, tiny(environment={"WORD": "${SHELF_WORD}-here"}))
 
 
-def test_a_supervisor_that_is_killed_leaves_no_folder(tiny):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_supervisor_that_is_struck_leaves_no_folder_and_no_process(tiny, tmp_path, number):
+    (tmp_path / "tiny/serve.py").write_text(f"import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\n{TINY}")
+
     async def test(site, lease):
         process = lease.running.process
-        assert process.home.is_dir()
-        os.kill(process._popen.pid, signal.SIGKILL)
+
+        def alive():
+            return {*_named(str(process.home)), *_named(str(process.folder))}
+
+        assert len(alive()) == 3, "supervisor, application and what it started"
+        os.kill(process._popen.pid, number)
         process.stop()
         until = time.monotonic() + 20
         while process.home.exists() and time.monotonic() < until:
             await asyncio.sleep(0.01)
         assert not process.home.exists()
+        while alive() and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        assert alive() == set()
 
     playing(test, tiny())
 
