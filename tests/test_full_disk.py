@@ -68,6 +68,7 @@ WRITERS = {
     "webgym/sites/apps/files.py": "SiteFault of a lease", "webgym/sites/apps/sqlite.py": "SiteFault of a lease",
     "webgym/sites/apps/pool.py": "SiteFault of a lease", "webgym/sites/apps/serve_wsgi.py": "in the application's process",
     "webgym/sites/certificates.py": "DiskFault of a reset", "webgym/authoring/suites/webharbor.py": "JudgeFault of a check",
+    "webgym/backends/browser/chromium.py": "BrowserFault of a reset",
     # Commands: an OSError, which the command line says in one sentence.
     "webgym/authoring/consent.py": "played", "webgym/authoring/starter/__init__.py": "a command",
     "webgym/authoring/suites/__init__.py": "a command", "webgym/authoring/suites/browsergym.py": "asked again the next time",

@@ -1,4 +1,4 @@
-"""What is left of processes that did not end in order: others that they have started, and a folder that was theirs alone."""
+"""Leftovers of processes that did not end in order: others that they have started, and a folder that was theirs alone."""
 
 import contextlib
 import os
