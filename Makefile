@@ -156,7 +156,7 @@ chaos: browser  ## kills, stops, full disks and hostile pages during collection 
 	$(PY) -m benchmarks.chaos --write docs/faults.md --ledger chaos.jsonl $(ARGS)
 
 kill-rate: browser  ## episodes a second with a kill every minute, beside calm minutes; writes the table in docs/faults.md
-	$(PY) -m benchmarks.kill_rate --write docs/faults.md $(ARGS)
+	$(PY) -m benchmarks.kill_rate --write docs/faults.md --ledger kill-rate.jsonl $(ARGS)
 
 fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, trajectories and prompts
 	$(PY) -m benchmarks.fuzz $(ARGS)

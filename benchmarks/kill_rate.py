@@ -1,11 +1,12 @@
 """Episodes a second while something is killed once a minute, beside those of calm minutes.
 
-    python -m benchmarks.kill_rate [--pairs 15] [--seconds 60] [--sessions 4] [--seed 0] [--write docs/faults.md] [--json FILE]
+    python -m benchmarks.kill_rate [--pairs 15] [--seconds 60] [--sessions 4] [--seed 0]
+        [--ledger FILE] [--write docs/faults.md] [--json FILE]
 
 Oracles play MiniWoB++, a site with state and an application in a process of its own. A pair plays the same episodes twice, once calmly and
 once with SIGKILL for one process every minute, drawn by seed: the browser, a renderer, its network or graphics process, the driver, the
 application. Which comes first changes from pair to pair. All episodes must end as they do on a calm day. The bar: the lower end of the 95%
-interval of the ratio, over pairs drawn anew, is at least 0.8.
+interval of the ratio, over pairs drawn anew, is at least 0.8. With a ledger, a run that was cut off goes on where it was.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from benchmarks import marks
 from benchmarks.chaos import CALM_TASKS, PROCESSES, shape, strike, tasks
 from webgym.packs import registry
 from webgym.policies.scripted import OraclePolicy
+from webgym.record.whole import append_line
 from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey, Trajectory
 
@@ -45,7 +47,7 @@ class Pair:
     episodes: int
     calm_s: float
     struck_s: float
-    kills: int
+    killed: Mapping[str, int]
     retries: int
     faults: int
     """Episodes that came to no end, calm ones too."""
@@ -89,10 +91,9 @@ def struck(rng: random.Random, killed: Counter[str]) -> Iterator[None]:
         thread.join()
 
 
-def pair(arena: Arena, number: int, count: int, rng: random.Random, killed: Counter[str]) -> Pair:
+def pair(arena: Arena, number: int, count: int, rng: random.Random) -> Pair:
     """Play the same episodes calmly and struck."""
-    policy, seconds, found = OraclePolicy(registry.task), {}, {}
-    before = killed.total()
+    policy, seconds, found, killed = OraclePolicy(registry.task), {}, {}, Counter[str]()
     for calm in (True, False) if number % 2 else (False, True):
         begun = time.monotonic()
         if calm:
@@ -106,7 +107,7 @@ def pair(arena: Arena, number: int, count: int, rng: random.Random, killed: Coun
         episodes=count,
         calm_s=seconds[True],
         struck_s=seconds[False],
-        kills=killed.total() - before,
+        killed=dict(killed),
         retries=sum(one.outcome.retries for one in found[False]),
         faults=sum(one.outcome.faulted for half in both for one in half),
         other=sum(not (a.outcome.faulted or b.outcome.faulted) and shape(a) != shape(b) for a, b in zip(*both, strict=True)),
@@ -121,9 +122,10 @@ def interval(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     return float(np.median(ratios)), float(low), float(high)
 
 
-def table(pairs: Sequence[Pair], killed: Counter[str], sessions: int) -> str:
+def table(pairs: Sequence[Pair], sessions: int) -> str:
     """The figures in Markdown."""
     median, low, high = interval(pairs)
+    killed = sum((Counter(one.killed) for one in pairs), Counter[str]())
     verdict = "met" if low >= BAR else "missed" if high < BAR else "undecided"
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(killed.items()))
     lines = [
@@ -148,27 +150,33 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="about the length of the calm half of a pair")
     parser.add_argument("--sessions", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ledger", type=Path, help="a file of the pairs that were played: a run that was cut off goes on from there")
     parser.add_argument("--write", type=Path, help="put the table into this page")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    rng, killed, pairs = random.Random(arguments.seed), Counter[str](), []
+    ledger: Path | None = arguments.ledger
+    lines = ledger.read_text("utf-8").splitlines() if ledger is not None and ledger.is_file() else []
+    pairs = [Pair(**json.loads(line)) for line in lines]
+    rng = random.Random(f"{arguments.seed} {len(pairs)}")
     with tasks(), Arena(arguments.sessions) as arena:
         policy, warm = OraclePolicy(registry.task), 8 * arguments.sessions
         arena.collect(policy, keys(0, warm))
         begun = time.monotonic()
         arena.collect(policy, keys(0, warm))
         count = max(warm, round(warm * arguments.seconds / (time.monotonic() - begun)))
-        for number in range(1, arguments.pairs + 1):
-            pairs.append(pair(arena, number, count, rng, killed))
+        for number in range(len(pairs) + 1, arguments.pairs + 1):
+            pairs.append(pair(arena, number, count, rng))
+            if ledger is not None:
+                append_line(ledger, json.dumps(asdict(pairs[-1])))
             print(f"pair {number}: {pairs[-1]}, ratio {pairs[-1].ratio:.2f}", file=sys.stderr, flush=True)
-    print(table(pairs, killed, arguments.sessions))
-    result = {"pairs": [asdict(one) for one in pairs], "killed": dict(killed), "ratio": interval(pairs), "sessions": arguments.sessions}
+    print(table(pairs, arguments.sessions))
+    result = {"pairs": [asdict(one) for one in pairs], "ratio": interval(pairs), "sessions": arguments.sessions}
     print(json.dumps(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.write:
-        marks.put(arguments.write, BEGIN, END, f"\n{table(pairs, killed, arguments.sessions)}\n")
+        marks.put(arguments.write, BEGIN, END, f"\n{table(pairs, arguments.sessions)}\n")
     raise SystemExit(bool(sum(one.faults + one.other for one in pairs)))
 
 

@@ -1,7 +1,6 @@
 """The same episodes with and without kills: what is counted, and the verdict by the interval."""
 
 import random
-from collections import Counter
 
 import pytest
 
@@ -13,18 +12,17 @@ from webgym.rollout.arena import Arena
 
 def test_the_verdict_is_that_of_the_interval() -> None:
     def pairs(*ratios: float) -> list[Pair]:
-        return [Pair(10, 60.0 * ratio, 60.0, 1, 1, 0, 0) for ratio in ratios]
+        return [Pair(10, 60.0 * ratio, 60.0, {"driver": 1}, 1, 0, 0) for ratio in ratios]
 
     assert interval(pairs(*[0.9] * 15)) == pytest.approx((0.9, 0.9, 0.9))
-    assert "| met |" in table(pairs(*[0.9] * 15), Counter(driver=15), 4)
-    assert "| missed |" in table(pairs(*[0.7] * 15), Counter(driver=15), 4)
-    assert "| undecided |" in table(pairs(*[0.7, 0.95] * 8), Counter(driver=15), 4)
+    assert "| met |" in table(pairs(*[0.9] * 15), 4)
+    assert "| missed |" in table(pairs(*[0.7] * 15), 4)
+    assert "| undecided |" in table(pairs(*[0.7, 0.95] * 8), 4)
 
 
 def test_struck_episodes_end_as_on_a_calm_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_rate, "MINUTE_S", 2.0)
-    killed: Counter[str] = Counter()
     with tasks(), Arena(2) as arena:
-        found = pair(arena, 1, 12, random.Random(0), killed)
+        found = pair(arena, 1, 12, random.Random(0))
     assert found.episodes == 12 and found.other == found.faults == 0
-    assert found.kills == killed.total() > 0
+    assert sum(found.killed.values()) > 0
