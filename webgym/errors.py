@@ -130,6 +130,8 @@ def did_you_mean(word: object, known: Iterable[str], limit: int = 3) -> str:
     >>> did_you_mean("gpro", ["grpo", "archer"])
     "; did you mean 'grpo'?"
     """
-    small = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(word.lower(), small, n=limit, cutoff=0.5) if isinstance(word, str) else []
-    return f"; did you mean {' or '.join(repr(small[w]) for w in near)}?" if near else ""
+    if not isinstance(word, str):
+        return ""
+    names = list(known)
+    near = [each for each in names if each.lower() == word.lower()] or difflib.get_close_matches(word, names, n=limit, cutoff=0.5)
+    return f"; did you mean {' or '.join(repr(w) for w in near)}?" if near else ""

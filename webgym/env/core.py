@@ -282,6 +282,11 @@ class AsyncWebEnv:
         return self._goal
 
     @property
+    def pages(self) -> tuple[tuple[t.Node, ...], ...]:
+        """The pages that the agent was shown in this episode, that of the reset first."""
+        return tuple(self._pages)
+
+    @property
     def session(self) -> Session:
         """The session of this episode. Raises EpisodeStateError before the first reset."""
         if self._session is None:

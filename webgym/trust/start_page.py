@@ -28,5 +28,7 @@ async def _start_page(task: Task, seed: int) -> str:
 def refused(env: AsyncWebEnv, task: Task, seed: int) -> str:
     """The problem that the page with which this episode has just begun is an error's, in words; "" where it is not."""
     status = getattr(getattr(env.session, "episode", None), "page_status", 0)
-    address = urlsplit(task.start(seed).url)
-    return f"the start page {address.path or '/'} was answered with status {status}" if status >= 400 else ""
+    if status < 400:
+        return ""
+    words = " ".join(node.text for page in env.pages[:1] for node in page if node.text)
+    return f"the start page {urlsplit(task.start(seed).url).path or '/'} was answered with status {status}: {words[:200] or 'no words'}"

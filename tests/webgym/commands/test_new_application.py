@@ -155,7 +155,7 @@ def test_validation_says_that_the_start_page_is_not_there(book):
     )
     webgym.load(folder / "tasks.yaml", trust=True)
     found = said(folder, "guests.fill-in")
-    assert found.problems == ("the start page / was answered with status 410",)
+    assert found.problems == ("the start page / was answered with status 410: gone",)
 
 
 def test_an_application_that_does_not_start_is_said_in_words(book):
