@@ -21,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,11 +96,8 @@ def pair(arena: Arena, number: int, count: int, rng: random.Random) -> Pair:
     policy, seconds, found, killed = OraclePolicy(registry.task), {}, {}, Counter[str]()
     for calm in (True, False) if number % 2 else (False, True):
         begun = time.monotonic()
-        if calm:
+        with nullcontext() if calm else struck(rng, killed):
             found[calm] = arena.collect(policy, keys(number * count, count))
-        else:
-            with struck(rng, killed):
-                found[calm] = arena.collect(policy, keys(number * count, count))
         seconds[calm] = time.monotonic() - begun
     both: list[Sequence[Trajectory]] = [found[True], found[False]]
     return Pair(
@@ -170,13 +167,14 @@ def main() -> None:
             if ledger is not None:
                 append_line(ledger, json.dumps(asdict(pairs[-1])))
             print(f"pair {number}: {pairs[-1]}, ratio {pairs[-1].ratio:.2f}", file=sys.stderr, flush=True)
-    print(table(pairs, arguments.sessions))
+    written = table(pairs, arguments.sessions)
+    print(written)
     result = {"pairs": [asdict(one) for one in pairs], "ratio": interval(pairs), "sessions": arguments.sessions}
     print(json.dumps(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.write:
-        marks.put(arguments.write, BEGIN, END, f"\n{table(pairs, arguments.sessions)}\n")
+        marks.put(arguments.write, BEGIN, END, f"\n{written}\n")
     raise SystemExit(bool(sum(one.faults + one.other for one in pairs)))
 
 

@@ -69,7 +69,7 @@ class FormSite(StaticSite):
                     try:
                         page = self._filled(scope["path"], found[1].decode("utf-8", "replace"), state)
                     except LookupError as error:
-                        return await self._lacking(scope, send, error)
+                        return await reply(send, 404, b"text/plain; charset=utf-8", str(error).encode(), cut=scope["method"] == "HEAD")
                     return await _fresh(scope, send, found[0], page.encode())
         await self._serve(scope, receive, send)
 
@@ -90,10 +90,6 @@ class FormSite(StaticSite):
     def _sends(self, name: str) -> bool:
         """True if a form of this name may be sent, which the agent decides."""
         return any(self._read(f"/{name}{ending}") for ending in (".html", ""))
-
-    async def _lacking(self, scope: Scope, send: Any, error: LookupError) -> None:
-        """Answer that a page which shows a value that this episode lacks is none of it."""
-        await reply(send, 404, b"text/plain; charset=utf-8", str(error).encode(), cut=scope["method"] == "HEAD")
 
     def _filled(self, path: str, page: str, state: Episode) -> str:
         values = {**state.submitted, **state.values}

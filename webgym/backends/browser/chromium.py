@@ -30,7 +30,7 @@ LAUNCH_S = 60.0  # that a browser may take to start
 ANSWER_S = 10.0  # that it may take to answer the smallest question
 END_S = 5.0  # that it may take to close in order
 STALE_S = 600.0  # after which an empty folder is nobody's any more
-LONGEST_HOME = 58  # letters, where sockets go into it: their paths have at most 104
+LONGEST_TMPDIR = 34  # letters, where sockets go below it: their paths have at most 104
 
 _home: ContextVar[Path | None] = ContextVar("home", default=None)  # of the driver that is being started
 _plain_environment = _driver.get_driver_env
@@ -152,12 +152,10 @@ async def _tried(work: Any) -> None:
 
 def _made_home(with_sockets: bool) -> Path:
     """A temporary folder for a driver and its browser. Empty ones of drivers that are gone are taken away."""
-    for old in Path(tempfile.gettempdir()).glob("webgym-browser-*"):
+    usual = tempfile.gettempdir()
+    where = "/tmp" if with_sockets and len(usual) > LONGEST_TMPDIR else usual
+    for old in Path(where).glob("webgym-browser-*"):
         with contextlib.suppress(OSError):  # that of a living browser is not empty
             if old.stat().st_mtime < time.time() - STALE_S:
                 old.rmdir()
-    home = Path(tempfile.mkdtemp(prefix="webgym-browser-"))
-    if not with_sockets or len(str(home)) <= LONGEST_HOME:
-        return home
-    home.rmdir()
-    return Path(tempfile.mkdtemp(prefix="webgym-browser-", dir="/tmp"))
+    return Path(tempfile.mkdtemp(prefix="webgym-browser-", dir=where))
