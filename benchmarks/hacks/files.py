@@ -17,7 +17,7 @@ from benchmarks.hacks.matrix import hack, without
 from trainers.runs import checkpoint
 from trainers.runs import run_folder as run_folder_module
 from trainers.samplers import settings
-from webgym.authoring import consent, task_file
+from webgym.authoring import consent, forms, task_file
 from webgym.authoring.forms import FormSite
 from webgym.authoring.task_file import source
 from webgym.errors import CheckpointError, TaskFileError, UsageError
@@ -157,8 +157,8 @@ hack("task files", "a tag of YAML that makes Python objects", "YAML is read as p
 )
 
 
-async def _raised(self: Any, scope: Any, send: Any, error: LookupError) -> None:
-    raise error
+async def _raised(send: Any, status: int, *page: Any, **more: Any) -> None:
+    raise LookupError(page)
 
 
 def _plain_loader() -> Any:
@@ -196,7 +196,7 @@ hack("task files", "an alias that holds itself", "aliases are counted before the
 
 @hack(
     "task files", "a page of what was sent, opened before anything was", "a page shows nothing of what was not sent",
-    without((FormSite, "_sends", lambda self, name: False), (FormSite, "_lacking", _raised)), quick=True,
+    without((FormSite, "_sends", lambda self, name: False), (forms, "reply", _raised)), quick=True,
 )  # fmt: skip
 def opened_early() -> str:
     """An agent that makes the site of a losing episode fail."""
