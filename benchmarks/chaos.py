@@ -158,7 +158,7 @@ def _below(root: int, *signs: bytes, but: bytes = b"\0\0") -> list[int]:
 PROCESSES: Mapping[str, tuple[bytes, ...]] = {
     "browser": (b"remote-debugging-pipe", b"--no-first-run"),
     "renderer": (b"--type=renderer",),
-    "network or graphics process": (b"--type=",),
+    "graphics process": (b"--type=gpu-process",),
     "driver": (b"run-driver",),
     "site's process": (b"applications_app",),
 }
@@ -167,7 +167,7 @@ PROCESSES: Mapping[str, tuple[bytes, ...]] = {
 
 def strike(root: int, what: str, number: signal.Signals, rng: random.Random) -> bool:
     """Send a signal to one process of the kind below `root`; False where there is none."""
-    but = b"--type=" if what == "browser" else b"--type=renderer" if what.startswith("network") else b"\0\0"
+    but = b"--type=" if what == "browser" else b"\0\0"
     found = _below(root, *PROCESSES[what], but=but)
     if not found:
         return False

@@ -4,7 +4,7 @@
         [--ledger FILE] [--write docs/faults.md] [--json FILE]
 
 Oracles play MiniWoB++, a site with state and an application in a process of its own. A pair plays the same episodes twice, once calmly and
-once with SIGKILL for one process every minute, drawn by seed: the browser, a renderer, its network or graphics process, the driver, the
+once with SIGKILL for one process every minute, drawn by seed: the browser, a renderer, its graphics process, the driver, the
 application. Which comes first changes from pair to pair. All episodes must end as they do on a calm day. The bar: the lower end of the 95%
 interval of the ratio, over pairs drawn anew, is at least 0.8. With a ledger, a run that was cut off goes on where it was.
 """

@@ -43,8 +43,16 @@ DISABLED_FEATURES = (
     "ThirdPartyStoragePartitioning",
 )
 
+ENABLED_FEATURES = (
+    # A network process that dies alone is started again without a word: the page's requests and cookies are gone, and the episode would
+    # end as a failure. Within the browser's process its death is the browser's, which is a fault.
+    "NetworkServiceInProcess2",
+    "CDPScreenshotNewSurface",  # as Playwright has it; the browser heeds the last list only
+)
+
 ARGUMENTS = (
     f"--disable-features={','.join(DISABLED_FEATURES)}",
+    f"--enable-features={','.join(ENABLED_FEATURES)}",
     "--disable-site-isolation-trials",  # frames of other hosts stay in the page's process, where the snapshot can read them
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # neither proxy nor resolver rules see UDP

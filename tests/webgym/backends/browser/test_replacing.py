@@ -14,7 +14,7 @@ from webgym.commands.processes import descendants
 from webgym.errors import BrowserFault, HangFault, RendererFault, SiteFault
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import Retries
-from webgym.types import Completion, EpisodeKey, Wait
+from webgym.types import Click, Completion, EpisodeKey, Wait
 
 STRUCK = [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]  # a deadline has to pass for what only stops
 
@@ -37,8 +37,13 @@ def driver_id(shared=None) -> int:
 
 
 def renderers() -> list[int]:
-    found = descendants(run(pool().process_id()))
-    return [one for one in found if b"--type=renderer" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return processes(b"renderer")
+
+
+def processes(*kinds: bytes) -> list[int]:
+    """The living processes of these kinds below the browser."""
+    found = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in descendants(run(pool().process_id()))}
+    return [one for one, words in found.items() if any(b"--type=" + kind in words for kind in kinds)]
 
 
 def gone(process: int) -> bool:
@@ -86,6 +91,18 @@ def test_a_renderer_that_is_killed_is_told_from_a_browser_that_is(at):
         at.step(Wait(1))
     assert lines(at.open("<p>again")) == ["text again"]
     assert pool().generation == generation
+
+
+def test_nothing_that_a_page_asks_for_or_keeps_is_lost_without_a_fault(at):
+    """A helper that the browser starts again by itself must not be one that holds the page's requests or cookies."""
+    asks = "fetch('/').then(() => this.textContent = document.cookie)"
+    at.open(f"<script>document.cookie = 'kept=1'</script><button onclick=\"{asks}\">ask</button>")
+    helpers = processes(b"gpu-process", b"utility")
+    assert helpers
+    for one in helpers:
+        os.kill(one, signal.SIGKILL)
+    at.step(Click(0))
+    assert lines(at.step(Wait(50)).observation) == ["button kept=1 (focused)"]
 
 
 @pytest.mark.slow
