@@ -154,6 +154,8 @@ def test_turn_and_sequence_ratios_are_geometric_means_over_live_tokens() -> None
     turns, sequences = torch.tensor([7, 7, 8, 8]), torch.tensor([2, 2, 2, 2])
     torch.testing.assert_close(ls.policy_ratio(log, zero, turns, mask)[:3].log(), torch.tensor([0.2, 0.2, -0.4]).double())
     torch.testing.assert_close(ls.policy_ratio(log, zero, sequences, mask)[:3].log(), torch.zeros(3).double())
+    every = torch.ones_like(mask)
+    torch.testing.assert_close(ls.policy_ratio(log, zero, turns), ls.policy_ratio(log, zero, turns, every))
     torch.testing.assert_close(ls.segment_mean(log, turns, torch.zeros(4, dtype=torch.bool)), zero)
 
 

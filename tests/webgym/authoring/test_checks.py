@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from webgym.authoring.answers import composed, read_date, read_items, read_number
-from webgym.authoring.checks import AnswerCheck, AnyCheck, probe
+from webgym.authoring.checks import AnswerCheck, AnyCheck, holds, probe, shown
 from webgym.authoring.placeholders import fill, names_in
 from webgym.task import Evidence
 from webgym.types import Node
@@ -195,7 +195,6 @@ def test_combinations():
         ({"answr": {"exact": "x"}}, "got answr; did you mean 'answer'"),
         ({"url": "/", "answr": {"exact": "x"}}, "got answr; did you mean 'answer'"),
         ({"url": "/", "page": "x"}, "got url and page; combine several with all or any"),
-        ({}, "got none"),
         ("url", "expected a check, a mapping with one of the keys site, url"),
         ({"answer": {"exact": "x", "number": 1}}, "expected exactly one of exact, number, date, set; got exact and number"),
         ({"answer": {"number": True}}, "expected a number or a placeholder"),
@@ -209,6 +208,26 @@ def test_combinations():
 )
 def test_mistakes_are_told(check, words):
     assert words in wrong(check)
+
+
+def test_what_is_short_is_told_whole_and_what_is_not_is_not_told():
+    assert wrong({}).endswith("got none") and "within" not in unmet({"answer": {"number": 10}}, ended="stop", answer="11")
+    assert shown({"a": "é"}) == '{"a": "é"}' and shown("a") == "'a'" and len(shown("a" * 198)) == 200
+    assert shown("a" * 300) == "'" + "a" * 198 + "…"
+
+
+def test_a_check_that_is_one_already_is_taken():
+    check = READ.validate_python({"url": "/a"})
+    assert READ.validate_python(check) is check
+
+
+@pytest.mark.parametrize(
+    ("found", "part", "held"),
+    [("tea", "t", True), ("tea 3", 3, False), ({"a": 1, "b": 2}, {"a": 1}, True), ({"a": 1}, {"a": 2}, False), ({"a": 1}, {"b": 1}, False),
+     ({"a": 1}, "a", False), ([{"a": {"b": 1}}], {"a": {"b": 1}}, True), ([["x"]], "x", False), (3, 3, False)],
+)  # fmt: skip
+def test_what_holds_what(found, part, held):
+    assert holds(found, part) is held
 
 
 def test_null_is_a_value_that_can_be_asked_for():
