@@ -21,7 +21,7 @@ from webgym import backends
 from webgym import types as t
 from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
-from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, UsageError
+from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault, UsageError
 from webgym.packs import registry
 from webgym.prompts.page import one_line
 from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
@@ -90,7 +90,7 @@ class AsyncWebEnv:
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
         """The first observation of the episode that (task, seed) fixes. Raises UnknownTaskError, Fault, ConfigError for a task that the
-        backend cannot play.
+        backend cannot play. A start page that is answered with a server error is a SiteFault: no action of an agent asked for it.
         """
         with system_errors(f"the reset of {task_id}"):
             return await self._reset(task_id, seed)
@@ -110,6 +110,8 @@ class AsyncWebEnv:
             session = await self._living(self._pool)
             self._goal = await self._begin(session, task, seed, start, entry)
             page = await self._look(session, None)
+        if entering.page_status(session) >= 500:
+            raise SiteFault(entering.refused(session, start.url, page.view.nodes))
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from webgym import types as t
 from webgym.backends.base import Session
@@ -68,6 +68,17 @@ async def walk_in(session: Session, steps: Walk, url: str, task: Task) -> None:
 def instance(leases: Mapping[str, Any]) -> Any:
     """The application of an episode that runs in another process, None where there is none."""
     return next((lease.instance for lease in leases.values() if hasattr(lease, "instance")), None)
+
+
+def page_status(session: Session) -> int:
+    """The status that the page of a browser was answered with last; 0 in other backends."""
+    return getattr(getattr(session, "episode", None), "page_status", 0)
+
+
+def refused(session: Session, url: str, nodes: Sequence[t.Node]) -> str:
+    """That the start page was answered with an error, and what it says, in words."""
+    words = " ".join(node.text for node in nodes if node.text)[:200] or "no words"
+    return f"the start page {urlsplit(url).path or '/'} was answered with status {page_status(session)}: {words}"
 
 
 def _add_headers(leases: Mapping[str, Any], headers: Mapping[str, str]) -> None:

@@ -1,7 +1,6 @@
 """Start pages: one that is answered with an error is why nothing that follows can work."""
 
-from urllib.parse import urlsplit
-
+from webgym.env import entering
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import WebGymError
 from webgym.loop_thread import loop_thread
@@ -27,8 +26,6 @@ async def _start_page(task: Task, seed: int) -> str:
 
 def refused(env: AsyncWebEnv, task: Task, seed: int) -> str:
     """The problem that the page with which this episode has just begun is an error's, in words; "" where it is not."""
-    status = getattr(getattr(env.session, "episode", None), "page_status", 0)
-    if status < 400:
+    if entering.page_status(env.session) < 400:
         return ""
-    words = " ".join(node.text for page in env.pages[:1] for node in page if node.text)
-    return f"the start page {urlsplit(task.start(seed).url).path or '/'} was answered with status {status}: {words[:200] or 'no words'}"
+    return entering.refused(env.session, task.start(seed).url, env.pages[0])

@@ -4,7 +4,7 @@ import pytest
 
 from tests.webgym.pages import HOST, lines
 from webgym.backends.browser import session
-from webgym.errors import BrowserFault
+from webgym.errors import BrowserFault, SiteFault
 from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
 
 
@@ -21,6 +21,14 @@ def test_start_page_that_never_loads_is_a_fault(at, monkeypatch):
     monkeypatch.setattr(session, "BEGIN_S", 2.0)
     with pytest.raises(BrowserFault, match=r"the start page http://pages\.localhost/hang did not load: .* within 2 s"):
         at.open(path="/hang")
+
+
+def test_a_server_error_is_a_fault_where_no_action_asked_for_it(at):
+    with pytest.raises(SiteFault, match="the start page / was answered with status 503: too busy"):
+        at.open((503, {}, "<p>too busy"))
+    assert lines(at.open((404, {}, "<p>none"))) == ["text none"], "a task may be about that"
+    at.open("<a href=/busy>go</a>", {"/busy": (503, {}, "<p>too busy")})
+    assert lines(at.do(Click(at.ref("go")))) == ["text too busy"], "an agent must not be able to turn a failure into a fault"
 
 
 def test_redirects_without_end(at):
