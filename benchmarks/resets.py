@@ -1,7 +1,8 @@
 """What a reset costs, and what of an ended episode reaches the next one.
 
     make bench-resets [ARGS='--before ../main --resets 60 --attack 500']
-    python -m benchmarks.resets [--before TREE] [--resets 60] [--packs shop mail] [--attack 500] [--sessions 4] [--json FILE] [--strict]
+    python -m benchmarks.resets [--before TREE] [--resets 60] [--packs shop mail] [--attack 500] [--sessions 4] [--ledger FILE]
+        [--json FILE] [--strict]
 
 Resets: one process for each side plays the same episodes, one after another in turns, so that all sides see the same machine. The sides
 are `reused` (this tree: a context is used again where nothing can go over), `fresh` (this tree with a context for each episode, opened
@@ -12,7 +13,7 @@ twice as long: both kinds have rows of their own.
 
 Attack: sessions play pages of `benchmarks.traps` at the same time, and one plain page in four. Each page tries to reach the next episode
 of its session by requests or by what it stores. `foreign` counts what came, by what it is (bar: 0), `renewed` the resets that needed
-another context, by the reason.
+another context, by the reason. With a ledger, the attack is kept in parts of 250 resets, and one that was cut off goes on where it was.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from webgym.types import Click, Wait
 ROOT = Path(__file__).parents[1]
 PACKS = {"miniwob": 12, "shop": 2, "mail": 2, "travel": 2, "wizard": 2}  # tasks of each, drawn by the seed
 OTHER, SAME = "(another host)", "(the same host)"
+PART = 250  # resets of an attack that are kept together
 TURNS = 3  # of an episode between two resets
 BAR = 1.1
 
@@ -158,9 +160,27 @@ class Reasons(logging.Handler):
             self.counts[str(record.args[0]) if isinstance(record.args, tuple) else ""] += 1
 
 
-async def attack(resets: int, sessions: int, seed: int, tell: Callable[[str], None], kinds: Sequence[str] = tuple(KINDS)) -> dict[str, Any]:
-    """What reached an episode that was not its own, over so many resets."""
-    trap, reasons, left = Trap(), Reasons(), iter(range(resets))
+def attacked(resets: int, sessions: int, seed: int, ledger: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What reached an episode that was not its own, over so many resets, those of a ledger included."""
+    kept = [json.loads(line) for line in ledger.read_text("utf-8").splitlines()] if ledger is not None and ledger.is_file() else []
+    parts = [part for part in kept if (part["sessions"], part["seed"]) == (sessions, seed)]
+    while (begin := sum(part["resets"] for part in parts)) < resets:
+        count = min(PART, resets - begin)
+        parts.append(loop_thread().run(attack(range(begin, begin + count), sessions, seed, tell)))
+        if ledger is not None:
+            with ledger.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(parts[-1]) + "\n")
+    counts = {name: dict(sum((Counter(part[name]) for part in parts), Counter())) for name in ("foreign", "faults", "renewed")}
+    sums = {name: sum(part[name] for part in parts) for name in ("resets", "own", "reported")}
+    times = [ms for part in parts for ms in part["times"]]
+    return {**sums, **counts, "sessions": sessions, "resets_ms": _figures(times, times)}
+
+
+async def attack(
+    numbers: range, sessions: int, seed: int, tell: Callable[[str], None], kinds: Sequence[str] = tuple(KINDS)
+) -> dict[str, Any]:
+    """What reached an episode that was not its own, in the resets of these numbers."""
+    trap, reasons, left = Trap(), Reasons(), iter(numbers)
     tasks = {kind: task_of(kind) for kind in KINDS}
     registry.register(tasks["plain"], sites=[trap])
     by_id = {task.id: task for task in tasks.values()}
@@ -172,11 +192,11 @@ async def attack(resets: int, sessions: int, seed: int, tell: Callable[[str], No
     faults: Counter[str] = Counter()
 
     async def play(number: int) -> None:
-        rng, env = random.Random(seed + number), AsyncWebEnv(find=by_id.__getitem__)
+        rng, env = random.Random(f"{seed} {numbers.start} {number}"), AsyncWebEnv(find=by_id.__getitem__)
         for done in left:
             kind = "plain" if rng.random() < 0.25 else rng.choice(kinds)
             if not done % 50:
-                tell(f"attack: {done} of {resets} resets, {sum(trap.foreign.values())} foreign")
+                tell(f"attack: reset {done}, {sum(trap.foreign.values())} foreign since {numbers.start}")
             begun = time.perf_counter()
             try:
                 page = await env.reset(tasks[kind].id, done)
@@ -198,8 +218,8 @@ async def attack(resets: int, sessions: int, seed: int, tell: Callable[[str], No
         logger.removeHandler(reasons)
         logger.setLevel(level)
     return {
-        "resets": resets, "sessions": sessions, "foreign": trap.foreign, "own": trap.own, "reported": trap.seen, "faults": dict(faults),
-        "renewed": dict(reasons.counts), "resets_ms": _figures(times, times),
+        "resets": len(numbers), "sessions": sessions, "seed": seed, "foreign": trap.foreign, "own": trap.own, "reported": trap.seen,
+        "faults": dict(faults), "renewed": dict(reasons.counts), "times": [round(ms, 1) for ms in times],
     }  # fmt: skip
 
 
@@ -251,6 +271,7 @@ def main() -> None:
     parser.add_argument("--attack", type=int, default=300, help="resets under attack; 0 for none")
     parser.add_argument("--sessions", type=int, default=4, help="sessions that are attacked at a time")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ledger", type=Path, help="a file of the parts of the attack: one that was cut off goes on")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a bar is missed")
     given = parser.parse_args()
@@ -260,7 +281,7 @@ def main() -> None:
         if given.resets:
             found["sides"] = asyncio.run(compare(given.before, given.resets, given.seed, given.packs, status.update))
         if given.attack:
-            found["attack"] = loop_thread().run(attack(given.attack, given.sessions, given.seed, status.update))
+            found["attack"] = attacked(given.attack, given.sessions, given.seed, given.ledger, status.update)
     found["missed"] = missed(found)
     for table in tables(found):
         Console(width=140).print(table)
