@@ -55,6 +55,12 @@ def test_latent_attention_and_experts_hold(check):
     assert tried(stranger("deepseek_v3", first_k_dense_replace=1, **EXPERTS, **LATENT), CHECKS[check]) == "yes"
 
 
+def test_a_router_that_draws_experts_in_training_computes_what_it_does_in_sampling():
+    """Phi-MoE weighs the experts whose scores are near the best one's; its jitter is how near, and no noise."""
+    family = stranger("phimoe", num_local_experts=4, num_experts_per_tok=2, router_jitter_noise=0.3, input_jitter_noise=0.2)
+    assert tried(family, CHECKS["packed = single"]) == "yes"
+
+
 @pytest.mark.parametrize(
     ("family", "words"),
     [
