@@ -284,6 +284,12 @@ def context_of(model: nn.Module) -> int:
     return min(int(config.max_position_embeddings), rope.border(config) or sys.maxsize)
 
 
+def hidden_width(decoder: nn.Module) -> int:
+    """Width of the hidden states that a decoder gives; OPT-350M's are projected to the width of its embeddings."""
+    config = cast(Any, decoder).config.get_text_config()
+    return int(getattr(config, "word_embed_proj_dim", config.hidden_size))
+
+
 def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Ids that end a completion: the tokenizer's end of sequence, what the chat template writes behind an answer, the model's own list."""
     own = cast(Any, model).generation_config.eos_token_id

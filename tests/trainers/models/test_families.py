@@ -2,7 +2,9 @@
 
 import pytest
 
-from benchmarks.families import CHECKS, FAMILIES, Family, source_of, tokenizer_of, tried
+from benchmarks.families import CHECKS, FAMILIES, Family, rows_of, source_of, tokenizer_of, tried
+from trainers.batches.packing import pack
+from trainers.critics.critic import Critic, HeadConfig
 from trainers.models.chat_template import ChatTemplate
 from trainers.models.model import context_of
 from webgym.errors import UsageError
@@ -79,3 +81,11 @@ def test_a_family_that_no_sampler_can_hold_is_refused_in_a_sentence(family, word
 def test_a_critic_that_could_not_be_loaded_again_is_refused_at_the_start():
     found = tried(stranger("opt", word_embed_proj_dim=32, ffn_dim=48), CHECKS["critic"])
     assert "no model of its own on disk" in found and "critic.head.backbone=adapter" in found
+
+
+@pytest.mark.parametrize("backbone", ["adapter", "trunk"])
+def test_a_critic_reads_hidden_states_of_the_width_that_the_decoder_gives(backbone):
+    """OPT-350M projects them to the width of its embeddings."""
+    source = source_of(stranger("opt", word_embed_proj_dim=16, ffn_dim=48))
+    critic = Critic.of(source.model, HeadConfig(backbone=backbone))
+    assert critic.values(pack(rows_of(source), 4096)[0]).tolist() == pytest.approx([0.5] * 4)
