@@ -72,7 +72,8 @@ def test_keys_of_before_are_read_with_a_warning_that_names_the_new_ones() -> Non
 
 
 def test_one_name_is_a_list_of_one() -> None:
-    config, _ = resolve(with_settings({}, ["tasks=wizard.h3", "trackers=wandb", "sampler.kind=openai", "sampler.servers=http://a/v1"]))
+    sampler = ["sampler.kind=openai", "sampler.model=m", "sampler.servers=http://a/v1"]
+    config, _ = resolve(with_settings({}, ["tasks=wizard.h3", "trackers=wandb", *sampler]))
     assert (config.tasks, config.trackers, config.sampler.options["servers"]) == (("wizard.h3",), ("wandb",), ["http://a/v1"])
 
 
@@ -219,6 +220,18 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
         ("grpo", ['executor.nodes=["http://127.0.0.1:9"]'], "executor.nodes=.* has no effect with executor.kind=local"),
         ("grpo", ["sampler.base_url=http://127.0.0.1:9/v1"], "sampler.base_url has no effect with sampler.kind=local"),
         ("grpo", ["sampler.kind=openai", "sampler.slots=8"], "sampler.slots has no effect with sampler.kind=openai"),
+        ("grpo", ["sampler.kind=openai"], r"^sampler\.kind=openai needs sampler\.model, the model's name on the server$"),
+        (
+            "grpo",
+            ["sampler.kind=openai", "sampler.model=m", "sampler.base_url=http://a/v1", "sampler.servers=http://b/v1"],
+            r"^sampler\.base_url has no effect with sampler\.servers",
+        ),
+        (
+            "grpo",
+            ["sampler.kind=openai", "sampler.model=m", "sampler.transport=nccl", "sampler.reload=sglang"],
+            r"^sampler\.transport=nccl speaks vLLM's calls only",
+        ),
+        ("grpo", ["sampler.kind=openai", "sampler.model=m", "sampler.transfer_chunk_mb=7"], r"^sampler\.transfer_chunk_mb has no effect"),
         ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),
         ("reinforce", ["update.epochs=2", "loss.importance_cap=null"], "takes 2 optimiser steps of −A log π on one batch"),
     ],
