@@ -165,6 +165,18 @@ def test_a_run_that_learns_less_than_it_looks_is_told() -> None:
     assert remarks(resolve({"algo": "archer", "critic": critic})[0]) == remarks(resolve({})[0]) == []
 
 
+def test_keys_of_a_policy_that_stays_as_it_is_are_remarked_on() -> None:
+    """One file may serve several algorithms, and one of these learns by its critic alone."""
+    idle = ["optim.lr=1e-5", "update.epochs=1", "update.thinking=false", "critic.warmup_iterations=0", "length.iterations=2"]
+    (told,) = remarks(resolve(with_settings({"algo": "q_learning"}, idle))[0])
+    assert told == (
+        "q_learning as it is set leaves the policy as it is, so these keys have no effect: optim.lr, update.epochs, update.thinking, "
+        "critic.warmup_iterations"
+    )
+    assert remarks(resolve({"algo": "q_learning"})[0]) == remarks(resolve({"algo": "q_learning", "length": {"iterations": 2}})[0]) == []
+    assert remarks(resolve(with_settings({"algo": "q_learning", "algorithm": {"form": "digiq"}}, idle[:2]))[0]) == []
+
+
 def test_every_moved_key_leads_to_a_key() -> None:
     whole = resolve({})[0].model_dump()
     for path in MOVED.values():

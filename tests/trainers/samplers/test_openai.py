@@ -92,9 +92,8 @@ def test_an_adapter_is_published_added_in(tmp_path: Path):
 
 def test_what_cannot_work_is_said(tmp_path: Path):
     model, tokenizer = chat_model(), chat_tokenizer()
-    with model_server(lambda asked: {"data": [{"id": "other"}]}) as server:
-        with pytest.raises(ConfigError, match="has no model 'm'"):
-            OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path)
+    with model_server(lambda asked: {"data": [{"id": "other"}]}) as server, pytest.raises(ConfigError, match="has no model 'm'"):
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path)
 
     def refusing(asked: Asked):
         return {"data": []} if asked.method == "GET" else (400, {"message": "weights do not fit"})
