@@ -68,6 +68,7 @@ def test_a_router_that_draws_experts_in_training_computes_what_it_does_in_sampli
     [
         (stranger("diffllama"), "does not attend once in each of its layers"),
         (stranger("gemma4_text", global_head_dim=16, **WINDOWS), "2 heads of 8, 2 heads of 16"),
+        (stranger("gpt_oss"), "GptOssAttention needs s_aux in its attention, which packed rows do not support"),
         (stranger("stablelm"), "StableLmAttention is told nothing of the rows of a pack"),
         (stranger("llama4_text", head_dim=8, num_local_experts=2, intermediate_size_mlp=48), "has no decoder apart from its head"),
     ],
