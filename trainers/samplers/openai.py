@@ -87,6 +87,15 @@ class Config(BaseModel):
         return self
 
 
+def check_here(config: Config) -> None:
+    """Raises ConfigError where no server is named, here or in the environment, or an address is wrong."""
+    _servers(config)
+
+
+def _servers(config: Config) -> list[Server]:
+    return [Server.from_environment(address, option="set sampler.base_url") for address in config.servers or (config.base_url,)]
+
+
 def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
     """A sampler on the server, which has loaded the model's weights from `folder`, whatever model it was started with."""
     sampler = OpenAISampler(config, source.model, source.tokenizer, folder, version=version)
@@ -114,7 +123,7 @@ class OpenAISampler(Sampler):
         version: int = 0,
         patience: Patience = Patience(),  # noqa: B008
     ) -> None:
-        found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
+        found = _servers(config)
         if len(found) > 1:  # another server answers sooner than one that is asked again and again
             patience = replace(patience, tries=1)
         of_completions = replace(patience, timeout_s=min(patience.timeout_s, SEVERAL_S)) if len(found) > 1 else patience
