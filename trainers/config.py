@@ -302,7 +302,8 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
 def remarks(config: TrainConfig) -> list[str]:
     """Sentences on settings that do less than they look, which may be meant: one file may serve several algorithms."""
     algorithm = algorithms.get(config.algo)
-    needs = algorithm.needs_values(validated(algorithm.Config, config.algorithm))
+    own = validated(algorithm.Config, config.algorithm)
+    needs = algorithm.needs_values(own)
     warming, rounds = config.critic.warmup_iterations if needs else 0, config.length.iterations
     steps = max(0, rounds - warming) * (config.update.epochs or 1) * (config.update.minibatches or 1)
     found = []
@@ -311,11 +312,22 @@ def remarks(config: TrainConfig) -> list[str]:
         found += [f"{algorithm.name} has no critic as it is set, so these keys have no effect: {idle}"] if idle else []
     if (every := config.evaluation.every) and every > rounds:
         found.append(f"no evaluation falls into the run: evaluation.every={every}, and it has {rounds} iterations")
-    if warming >= rounds:
+    if policy_stays(own):
+        plain = TrainConfig(update=steps_of(UpdateConfig(), algorithm, own))
+        of_steps = ("update.epochs", "update.minibatches", "update.thinking", "critic.warmup_iterations")
+        keys = (*(f"optim.{key}" for key, _, _ in options(config.optim)), *of_steps)
+        idle = ", ".join(key for key in keys if attrgetter(key)(config) != attrgetter(key)(plain))
+        found += [f"{algorithm.name} as it is set leaves the policy as it is, so these keys have no effect: {idle}"] if idle else []
+    elif warming >= rounds:
         found.append(f"the policy learns nothing: all {rounds} iterations warm the critic up (critic.warmup_iterations={warming})")
     elif config.optim.warmup_steps > steps:
         found.append(f"optim.lr is never reached: optim.warmup_steps={config.optim.warmup_steps}, and the run has {steps} optimiser steps")
     return found
+
+
+def policy_stays(algorithm_config: AlgorithmConfig) -> bool:
+    """True where no loss moves the policy, so that only the critic learns."""
+    return "loss.policy" in algorithm_config.idle()
 
 
 def _plain_gradient(algorithm: Algorithm, algorithm_config: AlgorithmConfig) -> bool:

@@ -72,7 +72,8 @@ def test_keys_of_before_are_read_with_a_warning_that_names_the_new_ones() -> Non
 
 
 def test_one_name_is_a_list_of_one() -> None:
-    config, _ = resolve(with_settings({}, ["tasks=wizard.h3", "trackers=wandb", "sampler.kind=openai", "sampler.servers=http://a/v1"]))
+    sampler = ["sampler.kind=openai", "sampler.model=m", "sampler.servers=http://a/v1"]
+    config, _ = resolve(with_settings({}, ["tasks=wizard.h3", "trackers=wandb", *sampler]))
     assert (config.tasks, config.trackers, config.sampler.options["servers"]) == (("wizard.h3",), ("wandb",), ["http://a/v1"])
 
 
@@ -164,6 +165,18 @@ def test_a_run_that_learns_less_than_it_looks_is_told() -> None:
     assert remarks(resolve({"algo": "archer", "critic": critic})[0]) == remarks(resolve({})[0]) == []
 
 
+def test_keys_of_a_policy_that_stays_as_it_is_are_remarked_on() -> None:
+    """One file may serve several algorithms, and one of these learns by its critic alone."""
+    idle = ["optim.lr=1e-5", "update.epochs=1", "update.thinking=false", "critic.warmup_iterations=0", "length.iterations=2"]
+    (told,) = remarks(resolve(with_settings({"algo": "q_learning"}, idle))[0])
+    assert told == (
+        "q_learning as it is set leaves the policy as it is, so these keys have no effect: optim.lr, update.epochs, update.thinking, "
+        "critic.warmup_iterations"
+    )
+    assert remarks(resolve({"algo": "q_learning"})[0]) == remarks(resolve({"algo": "q_learning", "length": {"iterations": 2}})[0]) == []
+    assert remarks(resolve(with_settings({"algo": "q_learning", "algorithm": {"form": "digiq"}}, idle[:2]))[0]) == []
+
+
 def test_every_moved_key_leads_to_a_key() -> None:
     whole = resolve({})[0].model_dump()
     for path in MOVED.values():
@@ -219,6 +232,18 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
         ("grpo", ['executor.nodes=["http://127.0.0.1:9"]'], "executor.nodes=.* has no effect with executor.kind=local"),
         ("grpo", ["sampler.base_url=http://127.0.0.1:9/v1"], "sampler.base_url has no effect with sampler.kind=local"),
         ("grpo", ["sampler.kind=openai", "sampler.slots=8"], "sampler.slots has no effect with sampler.kind=openai"),
+        ("grpo", ["sampler.kind=openai"], r"^sampler\.kind=openai needs sampler\.model, the model's name on the server$"),
+        (
+            "grpo",
+            ["sampler.kind=openai", "sampler.model=m", "sampler.base_url=http://a/v1", "sampler.servers=http://b/v1"],
+            r"^sampler\.base_url has no effect with sampler\.servers",
+        ),
+        (
+            "grpo",
+            ["sampler.kind=openai", "sampler.model=m", "sampler.transport=nccl", "sampler.reload=sglang"],
+            r"^sampler\.transport=nccl speaks vLLM's calls only",
+        ),
+        ("grpo", ["sampler.kind=openai", "sampler.model=m", "sampler.transfer_chunk_mb=7"], r"^sampler\.transfer_chunk_mb has no effect"),
         ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),
         ("reinforce", ["update.epochs=2", "loss.importance_cap=null"], "takes 2 optimiser steps of −A log π on one batch"),
     ],

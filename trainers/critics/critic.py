@@ -42,7 +42,7 @@ from trainers.batches.packing import PackedBatch
 from trainers.critics import backbone as backbones
 from trainers.critics.backbone import below
 from trainers.learning.masters import assign
-from trainers.models.model import packed_hidden
+from trainers.models.model import hidden_width, packed_hidden
 from webgym.errors import CheckpointError, ConfigError
 
 Loss = Literal["mse", "bce", "hl-gauss"]
@@ -163,7 +163,7 @@ class Critic(nn.Module):
             vocabulary = cast(nn.Embedding, decoder.get_input_embeddings()).num_embeddings
             self.head: nn.Linear | Bigrams = Bigrams(self.config.buckets, self._outputs, vocabulary)
         else:
-            self.head = nn.Linear(cast(Any, decoder).config.get_text_config().hidden_size, self._outputs, bias=True)
+            self.head = nn.Linear(hidden_width(decoder), self._outputs, bias=True)
         self.head.to(device=decoder.device)  # the head stays fp32 whatever the backbone is
         nn.init.zeros_(self.head.weight)
         self.set_bias(0.5)

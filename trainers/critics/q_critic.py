@@ -15,7 +15,7 @@ A bar is the target copy: θ̄ ← (1 − τ) θ̄ + τ θ after every pass.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from trainers.critics import backbone as backbones
 from trainers.critics.fit import Packer, dealt
 from trainers.learning.masters import Masters, assign, held, loss_scale, unscale
 from trainers.learning.peers import Alone, Peers, computed
-from trainers.models.model import packed_hidden
+from trainers.models.model import hidden_width, packed_hidden
 from webgym.errors import CheckpointError, DivergenceError
 from webgym.types import seed_from
 
@@ -69,7 +69,7 @@ class QCritic(nn.Module):
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()
         self.backbone = backbone
-        hidden = cast(Any, backbone).config.get_text_config().hidden_size
+        hidden = hidden_width(backbone)
         self.heads = nn.ModuleDict({name: nn.Linear(hidden, 2).to(backbone.device) for name in ("q", "v")})
         for head in self.heads.values():
             nn.init.zeros_(cast(nn.Linear, head).weight)

@@ -63,9 +63,14 @@ class LossSpec(BaseModel):
         return self.kl != "none"
 
     @property
+    def unit(self) -> RatioLevel:
+        """Unit of the ratio; a token where the loss has none, and only metrics show it."""
+        return self.ratio_level if self.policy == "clip" else "token"
+
+    @property
     def whole(self) -> Whole:
         """Unit that the packer must keep in one micro-batch, because its ratio is one number."""
-        return "trajectory" if self.ratio_level == "sequence" else "row"
+        return "trajectory" if self.unit == "sequence" else "row"
 
     @property
     def acts_on_every_turn(self) -> bool:
@@ -236,7 +241,7 @@ def token_losses(
     if spec.whole == "trajectory" and not _has_whole_sequences(batch):
         raise ValueError('expected whole trajectories in each batch for ratio_level="sequence": pack with whole=spec.whole')
     old = batch.behaviour_logprob if batch.old_logprob is None else batch.old_logprob
-    segment = {"token": None, "turn": batch.turn_of_action, "sequence": batch.sequence_of_action}[spec.ratio_level]
+    segment = {"token": None, "turn": batch.turn_of_action, "sequence": batch.sequence_of_action}[spec.unit]
     ratio = policy_ratio(policy_logprobs, old, segment, batch.weight > 0)
     if spec.policy == "clip":
         policy = clipped_policy_loss(ratio, batch.advantage, spec.clip_low, spec.clip_high, spec.dual_clip)

@@ -98,7 +98,7 @@ class ChatTemplate:
             return self.plain(text)
         header = "\n</think>\n\n" if self.opens_thinking else self._header
         end = "" if self.end is None else self._tokenizer.convert_ids_to_tokens(self.end)
-        footer = self._ends.get(end, "")
+        footer = self._ends.get(end, self._footer)
         return self._encoded(
             "answer", [("assistant", text)], lambda said: self._between(self._opening, f"{header}{said[0][1]}{footer}", end)
         )
@@ -189,7 +189,7 @@ class ChatTemplate:
             behind = text.lstrip().removeprefix(ends[end].strip()).lstrip()
             if behind.startswith(end):
                 return end, behind.removeprefix(end)
-        return "", text
+        return "", text.removeprefix(self._footer)
 
     @cached_property
     def _steady(self) -> bool:
@@ -264,6 +264,18 @@ class ChatTemplate:
                 footer = closing.partition(end)[0]
                 found.setdefault(end, footer if footer.strip() else "")
         return found
+
+    @cached_property
+    def _footer(self) -> str:
+        """The letters that the template writes behind each answer where no control token ends one; "" for space, and for what begins a
+        message."""
+        letters = self._last_closing().rstrip() if self and not self._ends else ""
+        try:
+            behind = self._rendered([("user", "?"), ("assistant", ANSWER), ("user", _USER)]).partition(ANSWER)[2]
+            before = self._rendered([("user", _USER)]).partition(_USER)[0].rstrip()
+        except _FAILURES:
+            return ""
+        return letters if letters and behind.startswith(letters) and not before.endswith(letters.strip()) else ""
 
     def _last_closing(self) -> str:
         """The text behind an answer that no message follows."""

@@ -46,6 +46,9 @@ LOGITS_AT_ONCE_GPU = 1 << 28  # the same in a GPU's memory (1 GiB)
 
 HUB_TIMEOUT_S = 10.0
 
+DRAWING_ROUTERS = frozenset({"PhimoeTopKRouter"})
+"""Routers that draw experts in training. Their `router_jitter_noise` is no noise: it says which experts weigh in, in sampling too."""
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -212,16 +215,24 @@ def no_progress_bars() -> None:
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
     """The model with attention per segment and without dropout. Raises UsageError for an architecture that does not take this attention.
 
-    Dropout would make the learner another policy than the sampler, so that importance ratios are not 1 before anything was learned.
+    Dropout would make the learner another policy than the sampler, so that importance ratios are not 1 before anything was learned. So
+    would a router that draws its experts: it computes in training as in sampling.
     """
     model.set_attn_implementation(ATTENTION)
     if model.config.get_text_config()._attn_implementation != ATTENTION:
         raise UsageError(f"{type(model).__name__} has attention of its own kind, which cannot run per row of a pack")
     for module in model.modules():
+        if type(module).__name__ in DRAWING_ROUTERS:
+            module.register_forward_pre_hook(_as_in_sampling)
+            continue
         random = [name for name, x in vars(module).items() if isinstance(x, float) and ("drop" in name or "jitter" in name)]
         for name in [*random, *(["p"] if isinstance(module, nn.Dropout) else [])]:
             setattr(module, name, 0.0)
     return model
+
+
+def _as_in_sampling(module: nn.Module, inputs: object) -> None:
+    module.training = False
 
 
 @torch.no_grad()
@@ -271,6 +282,12 @@ def context_of(model: nn.Module) -> int:
     """The most tokens that the model can read. One whose rotary positions change at some length is read up to there (:mod:`rope`)."""
     config = cast(Any, model).config.get_text_config()
     return min(int(config.max_position_embeddings), rope.border(config) or sys.maxsize)
+
+
+def hidden_width(decoder: nn.Module) -> int:
+    """Width of the hidden states that a decoder gives; OPT-350M's are projected to the width of its embeddings."""
+    config = cast(Any, decoder).config.get_text_config()
+    return int(getattr(config, "word_embed_proj_dim", config.hidden_size))
 
 
 def end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from trainers import algorithms
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, policy_stays
 from trainers.models.lora import LoraSettings
 from trainers.models.model import check_hub, folder_of, in_words
 from trainers.models.policy_model import SETTINGS_FILE
@@ -105,12 +105,13 @@ def _settings(found: About, given: TrainConfig, data: Mapping[str, Any]) -> dict
     adapts = found.adapter or _rank(given.lora, data)
     full = 2e-6 if found.parameters >= LARGE else 1e-5
     thinks = given.prompts.get("thinking", "off") != "off"
-    settings: dict[str, Any] = {
-        "optim": {"lr": 1e-4 if adapts else full, "first_step_kl": FIRST_STEP_KL},
-        "rollout": {"max_tokens": 1024 if thinks else 64},
-    }
     algorithm = algorithms.get(given.algo)
-    if algorithm.needs_values(validated(algorithm.Config, given.algorithm, f"algorithm {algorithm.name}: ")):
+    own = validated(algorithm.Config, given.algorithm, f"algorithm {algorithm.name}: ")
+    settings: dict[str, Any] = {}
+    if not policy_stays(own):
+        settings["optim"] = {"lr": 1e-4 if adapts else full, "first_step_kl": FIRST_STEP_KL}
+    settings["rollout"] = {"max_tokens": 1024 if thinks else 64}
+    if algorithm.needs_values(own):
         settings["critic"] = {"fit": {"lr": 1e-4 if adapts else full}}
     if adapts and not found.adapter:
         settings["lora"] = {"rank": RANK}

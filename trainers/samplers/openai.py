@@ -19,9 +19,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -34,7 +34,7 @@ from trainers.samplers.sampler import Counters, Generated, Sampler, check_sampli
 from trainers.samplers.server_answers import Probe, check, check_probe, check_renewed, check_sampled, scored
 from trainers.samplers.settings import Reload, Several
 from trainers.samplers.transport import Published
-from trainers.samplers.transports import TransportKind, transport_of
+from trainers.samplers.transports import TransportKind, check_transport, transport_of
 from trainers.samplers.weight_transfer import TransferSettings
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Logprobs, OpenAIClient, Patience, Reply, Server
@@ -71,6 +71,30 @@ class Config(BaseModel):
     logprobs: Logprobs = "raw"
     """The distribution that the server's log-probabilities are of (see above)."""
 
+    @property
+    def transfer(self) -> TransferSettings:
+        """The settings of transport=nccl."""
+        return TransferSettings(self.transfer_host, self.transfer_chunk_mb, self.transfer_timeout_s)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """Raises ConfigError, so that a run is refused before its folder is written."""
+        if not self.model:
+            raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
+        if self.servers and self.base_url:
+            raise ConfigError("sampler.base_url has no effect with sampler.servers: leave one of the two out")
+        check_transport(self.transport, self.reload, self.transfer)
+        return self
+
+
+def check_here(config: Config) -> None:
+    """Raises ConfigError where no server is named, here or in the environment, or an address is wrong."""
+    _servers(config)
+
+
+def _servers(config: Config) -> list[Server]:
+    return [Server.from_environment(address, option="set sampler.base_url") for address in config.servers or (config.base_url,)]
+
 
 def open_sampler(config: Config, source: PolicyModel, *, folder: Path, version: int) -> "OpenAISampler":
     """A sampler on the server, which has loaded the model's weights from `folder`, whatever model it was started with."""
@@ -99,19 +123,14 @@ class OpenAISampler(Sampler):
         version: int = 0,
         patience: Patience = Patience(),  # noqa: B008
     ) -> None:
-        if not config.model:
-            raise ConfigError("sampler.kind=openai needs sampler.model, the model's name on the server")
-        if config.servers and config.base_url:
-            raise ConfigError("sampler.base_url has no effect with sampler.servers: leave one of the two out")
-        found = [Server.from_environment(address) for address in config.servers or (config.base_url,)]
+        found = _servers(config)
         if len(found) > 1:  # another server answers sooner than one that is asked again and again
             patience = replace(patience, tries=1)
         of_completions = replace(patience, timeout_s=min(patience.timeout_s, SEVERAL_S)) if len(found) > 1 else patience
         self.counters = Counters()
         self.context = context_of(model)
         self._config = config
-        transfer = TransferSettings(config.transfer_host, config.transfer_chunk_mb, config.transfer_timeout_s)
-        self._transport = transport_of(config.transport, config.reload, transfer, model, tokenizer, folder.resolve(), config.model)
+        self._transport = transport_of(config.transport, config.reload, config.transfer, model, tokenizer, folder.resolve(), config.model)
         self._ends = frozenset(end_ids(model, tokenizer))
         stops = {"stop_token_ids": sorted(self._ends)}  # a server knows those of its own model's generation_config only
         clients = [OpenAIClient(Server(server.base_url, server.key, config.logprobs), patience, stops) for server in found]

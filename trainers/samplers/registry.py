@@ -9,6 +9,8 @@ module), and anywhere by its path (`--set sampler.kind=./mine.py`). It defines
 - `open_sampler(config, source, *, folder, version) -> Sampler`: a :class:`trainers.samplers.sampler.Sampler` that generates with the
   weights of `source`, a :class:`trainers.models.policy_model.PolicyModel`, as this version. `folder` is for weights that it publishes;
   no other code writes there, and it does not exist yet;
+- `check_here(config)`, where this machine may lack something, such as a server's address: it raises ConfigError, before the folder of a
+  run is written;
 - `HOLDS_GRAMMAR = True`, where it can hold completions to a grammar (`Sampling.grammar`);
 - `AS_LEARNER = True`, where log-probabilities of a float32 model are those of a forward pass by the learner, up to rounding. Of any other
   sampler the learner scores the tokens anew before it learns from them (:mod:`trainers.training.update`).
@@ -22,7 +24,7 @@ import re
 import sys
 import typing
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -58,11 +60,16 @@ class SamplerKind:
     factory: Factory
     holds_grammar: bool
     as_learner: bool = False
+    check_here: Callable[[BaseModel], None] = lambda config: None
 
     def keys(self, config: SamplerConfig) -> dict[str, Any]:
         """The keys of the configuration that are for this sampler's Config."""
         shared = {name: getattr(config, name) for name in SHARED_KEYS if name in self.Config.model_fields}
         return {**{name: value for name, value in shared.items() if value is not None}, **config.options}
+
+    def own(self, config: SamplerConfig) -> BaseModel:
+        """This sampler's Config, of a configuration that :func:`trainers.config.resolve_sampler` has completed."""
+        return self.Config.model_validate(self.keys(config))
 
     def resolved(self, config: SamplerConfig, own: BaseModel) -> SamplerConfig:
         """The configuration with all keys of `own`, which is this sampler's Config."""
@@ -108,13 +115,19 @@ def holding_grammar() -> list[str]:
     return [name for name in _files() if get(name).holds_grammar]
 
 
+def check_here(config: SamplerConfig) -> None:
+    """Raises ConfigError where this machine lacks what the sampler of a configuration needs, as far as is known without opening it."""
+    kind = get(config.kind)
+    kind.check_here(kind.own(config))
+
+
 def open_sampler(config: SamplerConfig, source: PolicyModel, *, folder: Path, version: int = 0) -> Sampler:
     """The sampler of a configuration that :func:`trainers.config.resolve_sampler` has completed, with the weights of `source`.
 
     It may publish weights in `folder`, which is made where it is needed. Raises ConfigError where the opened object is no sampler.
     """
     kind = get(config.kind)
-    sampler = kind.factory(kind.Config.model_validate(kind.keys(config)), source, folder=folder, version=version)
+    sampler = kind.factory(kind.own(config), source, folder=folder, version=version)
     lacking = _lacking(type(sampler))
     if not isinstance(getattr(sampler, "counters", None), Counters):
         lacking.append("counters (trainers.samplers.sampler.Counters)")
@@ -165,7 +178,8 @@ def _read(module: ModuleType, name: str, where: str) -> SamplerKind:
     problems += [f"{flag} to be True or False, got {value!r}" for flag, value in flags.items() if not isinstance(value, bool)]
     if problems:
         raise ConfigError(f"{where}: expected {'; '.join(problems)}")
-    return SamplerKind(name, summary, module.Config, module.open_sampler, flags["HOLDS_GRAMMAR"], flags["AS_LEARNER"])
+    check = getattr(module, "check_here", lambda config: None)
+    return SamplerKind(name, summary, module.Config, module.open_sampler, flags["HOLDS_GRAMMAR"], flags["AS_LEARNER"], check)
 
 
 def _config_problems(module: ModuleType) -> list[str]:

@@ -30,6 +30,14 @@ from webgym.policies.openai_client import OpenAIClient
 TransportKind = Literal["file", "adapter", "nccl"]
 
 
+def check_transport(kind: TransportKind, reload: Reload, transfer: TransferSettings) -> None:
+    """Raises ConfigError where settings contradict each other, whatever the model is."""
+    if kind != "nccl" and (idle := transfer.changed()):
+        raise ConfigError(f"sampler.transfer_{idle} has no effect with sampler.transport={kind}: leave it out, or take transport=nccl")
+    if kind != "file" and reload != "vllm":
+        raise ConfigError(f"sampler.transport={kind} speaks vLLM's calls only, got sampler.reload={reload}: take transport=file")
+
+
 def transport_of(
     kind: TransportKind,
     reload: Reload,
@@ -39,13 +47,12 @@ def transport_of(
     folder: Path,
     name: str,
 ) -> Transport:
-    """The transport of this kind, which writes below `folder`; `name` is the model's on the server. Raises ConfigError."""
-    if kind != "nccl" and (idle := transfer.changed()):
-        raise ConfigError(f"sampler.transfer_{idle} has no effect with sampler.transport={kind}: leave it out, or take transport=nccl")
+    """The transport of this kind, which writes below `folder`; `name` is the model's on the server. Raises ConfigError.
+
+    The settings have passed :func:`check_transport`.
+    """
     if kind == "file":
         return FileTransport(reload, tokenizer, folder, name)
-    if reload != "vllm":
-        raise ConfigError(f"sampler.transport={kind} speaks vLLM's calls only, got sampler.reload={reload}: take transport=file")
     if kind == "nccl":
         return MemoryTransport(name, transfer)
     if not has_lora(model):

@@ -29,6 +29,7 @@ from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers
+from trainers.samplers import registry as samplers
 from trainers.training.kept import changed, without_idle
 from trainers.training.metrics import explanations
 from webgym import backends
@@ -57,6 +58,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
     """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, _ = resolve(config.model_dump())
     check_device(resolved.machine.device)
+    samplers.check_here(resolved.sampler)
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})

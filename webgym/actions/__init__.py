@@ -24,8 +24,8 @@
     >>> parse('{"action": "left_click", "coordinate": [10, 20]}', "json")
     MouseClick(x=10.0, y=20.0, button='left', count=1)
 
-Reasoning comes first (`<think>...</think>` is split off) and of several actions in one text the last one counts. A text that is no
-action gives an :class:`~webgym.types.InvalidAction` whose sentence says what was expected:
+Reasoning comes first (`<think>...</think>` is split off, and of gpt-oss's channels only `final` is read) and of several actions in one
+text the last one counts. A text that is no action gives an :class:`~webgym.types.InvalidAction` whose sentence says what was expected:
 
 >>> parse("clik('3')", "call").error
 "unknown action 'clik'; did you mean 'click'?"
@@ -42,6 +42,7 @@ Limits of what is read: refs and tab numbers 0 to 999,999,999, click counts 1 to
 the modifiers Alt, Control, ControlOrMeta, Meta, Shift. Reading takes time linear in the length of the text.
 """
 
+import re
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Literal, cast
@@ -70,6 +71,10 @@ Dialect = Literal["call", "compact", "json"]
 DIALECTS: tuple[Dialect, ...] = ("call", "compact", "json")
 
 _MODULES: Mapping[Dialect, ModuleType] = {"call": call, "compact": compact, "json": tool_call}
+
+
+_CHANNEL = "<|channel|>"
+_FINAL = re.compile(r"<\|channel\|>final\b.{0,40}?<\|message\|>")
 
 
 def parse(text: str, dialect: str, goal: str = "") -> Action | InvalidAction:
@@ -112,7 +117,9 @@ def known_dialect(dialect: str) -> Dialect:
 
 
 def _without_reasoning(text: str) -> str:
-    """Text after the last closed `<think>` block and before one that was never closed."""
+    """Text after the last closed `<think>` block and before one that was never closed; of channels the final one's."""
+    if text.lstrip().startswith(_CHANNEL):
+        text = _FINAL.split(text, maxsplit=1)[1] if _FINAL.search(text) else ""
     for tag in ("think", "thinking"):
         end = text.rfind(f"</{tag}>")
         text = text[end + len(tag) + 3 :] if end >= 0 else text

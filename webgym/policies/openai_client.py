@@ -66,12 +66,15 @@ class Server:
         return f"{before.partition('//')[0]}//***@{after}" if at and "//" in before else self.base_url
 
     @classmethod
-    def from_environment(cls, base_url: str = "", environ: Mapping[str, str] | None = None) -> "Server":
-        """The server at `base_url`, else at OPENAI_BASE_URL, with the key in OPENAI_API_KEY. Raises ConfigError where none is named."""
+    def from_environment(cls, base_url: str = "", environ: Mapping[str, str] | None = None, option: str = "give --base-url") -> "Server":
+        """The server at `base_url`, else at OPENAI_BASE_URL, with the key in OPENAI_API_KEY.
+
+        Raises ConfigError where none is named, with the `option` that names one.
+        """
         environ = os.environ if environ is None else environ
         address = base_url or environ.get(BASE_URL, "")
         if not address:
-            raise ConfigError(f"no server is named: give --base-url, or set {BASE_URL}, such as http://127.0.0.1:8000/v1")
+            raise ConfigError(f"no server is named: {option}, or set {BASE_URL}, such as http://127.0.0.1:8000/v1")
         return cls(address, environ.get(API_KEY, ""))
 
 

@@ -246,6 +246,17 @@ def test_no_reference_model_is_asked_for_when_beta_is_0() -> None:
     assert ls.LossSpec(kl="k2", kl_coef=0.1).acts_on_every_turn and ls.LossSpec(entropy_coef=0.01).acts_on_every_turn
 
 
+def test_a_loss_without_a_ratio_holds_no_trajectory_together() -> None:
+    """GSPO with loss.policy=reinforce: its `ratio_level` has no effect, on the packing and on metrics neither."""
+    batch, _ = packed()
+    part = replace(batch, sequence_size=batch.sequence_size + 1)  # of trajectories whose last token lies in another batch
+    logprobs = batch.behaviour_logprob + 0.1
+    plain, spec = (ls.LossSpec(policy="reinforce", ratio_level=level) for level in ("token", "sequence"))
+    assert spec.whole == plain.whole == "row" and ls.LossSpec(ratio_level="sequence").whole == "trajectory"
+    one, other = (ls.token_losses(x, part, logprobs) for x in (plain, spec))
+    assert torch.equal(one.total, other.total) and torch.equal(one.ratio, other.ratio)
+
+
 def test_options_without_effect_are_known() -> None:
     assert ls.LossSpec().idle() == {}
     ratios = {"ratio_level", "clip_low", "clip_high", "dual_clip"}

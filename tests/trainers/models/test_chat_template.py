@@ -168,6 +168,32 @@ def test_letters_between_an_answer_and_its_end_are_taught_and_stand_once(templat
     assert taught.startswith(("<answer>", "\n<answer>")) and taught.count("</answer>") == (2 if tokens else 1)
 
 
+BRACKETS = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ ' ###' if m.role == 'assistant' }}\n{% endfor %}"
+    "{{ '[assistant] ' if add_generation_prompt }}"
+)
+
+
+@pytest.mark.parametrize(("text", "taught"), [(ANSWERED.replace("<|im_end|>", ""), "<answer>go</answer>"), (BRACKETS, "go ###")])
+def test_letters_behind_an_answer_without_a_control_token_are_taught_and_stand_once(text, taught):
+    tokenizer = of_template(text)
+    assert tokenizer.decode(Context(tokenizer, PromptSettings()).completion("go")) == f"{taught}<|endoftext|>"
+    ids = [i for i in conversation(tokenizer, *CHAT) if i != tokenizer.eos_token_id]
+    assert tokenizer.decode(ids) == tokenizer.decode(whole(tokenizer, *CHAT))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "USER: {% for m in messages %}{{ m.content }}{{ '\nUSER: ' if m.role == 'assistant' else '\nASSISTANT: ' }}{% endfor %}",
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:",
+    ],
+)
+def test_letters_that_begin_a_message_end_no_answer(text):
+    tokenizer = of_template(text)
+    assert tokenizer.decode(Context(tokenizer, PromptSettings()).completion("go")) == "go<|endoftext|>"
+
+
 def test_space_before_an_end_is_left_to_the_model():
     tokenizer = templated(CHATML.replace("{{ m.content | trim }}", "{{ m.content }}\n "))[0]
     assert tokenizer.decode(Context(tokenizer, PromptSettings()).completion("go")) == "go<|im_end|>"

@@ -2,7 +2,9 @@
 
 import pytest
 
-from benchmarks.families import CHECKS, FAMILIES, Family, source_of, tokenizer_of, tried
+from benchmarks.families import CHECKS, FAMILIES, Family, rows_of, source_of, tokenizer_of, tried
+from trainers.batches.packing import pack
+from trainers.critics.critic import Critic, HeadConfig
 from trainers.models.chat_template import ChatTemplate
 from trainers.models.model import context_of
 from webgym.errors import UsageError
@@ -55,11 +57,18 @@ def test_latent_attention_and_experts_hold(check):
     assert tried(stranger("deepseek_v3", first_k_dense_replace=1, **EXPERTS, **LATENT), CHECKS[check]) == "yes"
 
 
+def test_a_router_that_draws_experts_in_training_computes_what_it_does_in_sampling():
+    """Phi-MoE weighs the experts whose scores are near the best one's; its jitter is how near, and no noise."""
+    family = stranger("phimoe", num_local_experts=4, num_experts_per_tok=2, router_jitter_noise=0.3, input_jitter_noise=0.2)
+    assert tried(family, CHECKS["packed = single"]) == "yes"
+
+
 @pytest.mark.parametrize(
     ("family", "words"),
     [
         (stranger("diffllama"), "does not attend once in each of its layers"),
         (stranger("gemma4_text", global_head_dim=16, **WINDOWS), "2 heads of 8, 2 heads of 16"),
+        (stranger("gpt_oss"), "GptOssAttention needs s_aux in its attention, which packed rows do not support"),
         (stranger("stablelm"), "StableLmAttention is told nothing of the rows of a pack"),
         (stranger("llama4_text", head_dim=8, num_local_experts=2, intermediate_size_mlp=48), "has no decoder apart from its head"),
     ],
@@ -73,3 +82,11 @@ def test_a_family_that_no_sampler_can_hold_is_refused_in_a_sentence(family, word
 def test_a_critic_that_could_not_be_loaded_again_is_refused_at_the_start():
     found = tried(stranger("opt", word_embed_proj_dim=32, ffn_dim=48), CHECKS["critic"])
     assert "no model of its own on disk" in found and "critic.head.backbone=adapter" in found
+
+
+@pytest.mark.parametrize("backbone", ["adapter", "trunk"])
+def test_a_critic_reads_hidden_states_of_the_width_that_the_decoder_gives(backbone):
+    """OPT-350M projects them to the width of its embeddings."""
+    source = source_of(stranger("opt", word_embed_proj_dim=16, ffn_dim=48))
+    critic = Critic.of(source.model, HeadConfig(backbone=backbone))
+    assert critic.values(pack(rows_of(source), 4096)[0]).tolist() == pytest.approx([0.5] * 4)

@@ -98,6 +98,7 @@ def test_a_strangers_model_gets_an_adapter_and_small_steps(stranger):
     assert settings == {"lora": {"rank": 16}, "optim": {"lr": 1e-4, "first_step_kl": 0.1}, "rollout": {"max_tokens": 64}}
     assert chosen({"model": str(stranger), "algo": "archer"})[0] == {**settings, "critic": {"fit": {"lr": 1e-4}}}
     assert line.startswith(f"{stranger} is a pretrained model (0.0 M parameters): ") and "optim.lr=0.0001" in line and "\n" not in line
+    assert chosen({"model": str(stranger), "algo": "q_learning"})[0].keys() == {"lora", "rollout", "critic"}, "its policy takes no steps"
     on_gpu = chosen({"model": str(stranger), "machine": {"device": "cuda"}})[0]
     assert on_gpu["machine"] == {"dtype": "bfloat16"}
 

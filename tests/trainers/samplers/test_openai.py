@@ -11,11 +11,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.trainers.chat_model import chat_model, chat_tokenizer
 from tests.webgym.model_server import Asked, model_server
+from trainers.config import TrainConfig
 from trainers.models.lora import LoraSettings, add_lora
 from trainers.models.model import prepare
 from trainers.samplers.local import LocalSampler
 from trainers.samplers.openai import Config, OpenAISampler
 from trainers.samplers.server_answers import Probe, check, check_drift, check_probe, check_renewed, check_sampled, scored
+from trainers.samplers.settings import SamplerConfig
+from trainers.training.trainer import Trainer
 from webgym.errors import ConfigError, PolicyFault, UsageError
 from webgym.policies.openai_client import Patience, Reply
 from webgym.types import Sampling
@@ -92,11 +95,8 @@ def test_an_adapter_is_published_added_in(tmp_path: Path):
 
 def test_what_cannot_work_is_said(tmp_path: Path):
     model, tokenizer = chat_model(), chat_tokenizer()
-    with model_server(lambda asked: {"data": [{"id": "other"}]}) as server:
-        with pytest.raises(ConfigError, match="has no model 'm'"):
-            OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path)
-        with pytest.raises(ConfigError, match=r"sampler\.model"):
-            OpenAISampler(Config(base_url=server.url), model, tokenizer, tmp_path)
+    with model_server(lambda asked: {"data": [{"id": "other"}]}) as server, pytest.raises(ConfigError, match="has no model 'm'"):
+        OpenAISampler(Config(base_url=server.url, model="m"), model, tokenizer, tmp_path)
 
     def refusing(asked: Asked):
         return {"data": []} if asked.method == "GET" else (400, {"message": "weights do not fit"})
@@ -111,6 +111,21 @@ def test_what_cannot_work_is_said(tmp_path: Path):
             sampler.submit([1] * 9000, 0, SAMPLING)
         with pytest.raises(ConfigError, match="temperature"):
             sampler.submit([1], 0, Sampling(temperature=0.5)).result(60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, r"^sampler\.kind=openai needs sampler\.model"),
+        ({"model": "m"}, r"^no server is named: set sampler\.base_url, or set OPENAI_BASE_URL"),
+        ({"model": "m", "base_url": "127.0.0.1:8000"}, r"^expected a server's address such as"),
+    ],
+)
+def test_a_run_without_a_server_is_refused_before_its_folder_is_written(settings, words, tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(ConfigError, match=words):
+        Trainer.start(TrainConfig(sampler=SamplerConfig(kind="openai", **settings)), parent=tmp_path, name="mine")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_fails_is_a_fault(tmp_path: Path):

@@ -190,7 +190,8 @@ def test_ours_are_found_with_their_contract() -> None:
     assert registry.holding_grammar() == ["batched", "local"]
     for name in registry.names():
         kind = registry.get(name)
-        assert kind.name == name and kind.summary.endswith((".", ":", "log-probabilities: vLLM or SGLang.")) and kind.Config()
+        assert kind.name == name and kind.summary.endswith((".", ":", "log-probabilities: vLLM or SGLang."))
+        assert kind.Config(**({"model": "m"} if name == "openai" else {}))
 
 
 PARTS = '''\
@@ -283,7 +284,7 @@ def test_configurations_of_old_runs_still_read() -> None:
     """They have every key of every sampler of then, whichever was used."""
     old = {"slots": 16, "base_url": "", "model": "", "reload": "vllm", "logprobs": "raw"}
     assert resolve(without_idle({"sampler": {"kind": "local", **old}}))[0].sampler.slots == 16
-    assert resolve(without_idle({"sampler": {"kind": "openai", **old}}))[0].sampler.reload == "vllm"
+    assert resolve(without_idle({"sampler": {"kind": "openai", **old, "model": "m"}}))[0].sampler.reload == "vllm"
     assert resolve({})[0].sampler == resolve(resolve({})[0].model_dump())[0].sampler == SamplerConfig(kind="local", slots=8)
     assert sampler_of(["sampler.kind=openai", "sampler.model=m"]) == SamplerConfig(kind="openai", model="m")
     with pytest.raises(ConfigError, match="unknown key 'group_size'"):

@@ -299,6 +299,8 @@ CALLS = {
     "<think>a</think><think>click('1')</think> click('2')": Click(2),
     "click('2')\n<think>or click('1')": Click(2),
     "<thinking>click('1')</thinking>go_back()": Back(),
+    "<|channel|>analysis<|message|>click('1')?<|end|><|start|>assistant<|channel|>final<|message|>go_back()": Back(),
+    "<|channel|>final<|message|>fill('3', '<|channel|>final<|message|>x')": Fill(3, "<|channel|>final<|message|>x"),
 }  # fmt: skip
 
 
@@ -375,6 +377,8 @@ COMPACT = {
     "```\nclick #2\n```": Click(2),
     "`click #2`": Click(2),
     "<think>click #1</think> click #2": Click(2),
+    "<|channel|>analysis<|message|>click #1<|end|><|start|>assistant<|channel|>final <|constrain|>text<|message|>click #2": Click(2),
+    "type #1 <|channel|>final<|message|>click #2": Fill(1, "<|channel|>final<|message|>click #2"),
 }
 
 
@@ -460,6 +464,7 @@ WRONG = [
     ("call", "select_option('3', [1])", "must be a quoted string or a list of them"),
     ("call", "__import__('os').system('ls')", "no action found"),
     ("call", "<think>click('3')", "no action found"),
+    ("call", "<|channel|>analysis<|message|>click('3')<|end|>", "no action found"),
     ("call", "click('9999999999')", "must be the number"),
     ("compact", "", "no action found in an empty text"),
     ("compact", "clck #3", "did you mean 'click'?"),
