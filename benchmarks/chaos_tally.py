@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from webgym.record.lines import Records
 from webgym.record.whole import append_line
 from webgym.types import Trajectory
 
@@ -66,8 +67,8 @@ class Ledger:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        lines = path.read_text("utf-8").splitlines() if path is not None and path.is_file() else []
-        self._rounds = [(row["part"], Tally.of(row["tally"])) for row in map(_row, lines) if row is not None]
+        rows = [] if path is None else Records(path).refresh()  # but for the line in which a writer was killed
+        self._rounds = [(row["part"], Tally.of(row["tally"])) for row in rows]
 
     def add(self, part: str, tally: Tally) -> None:
         """Write a round down; it has left the process when this returns."""
@@ -89,11 +90,3 @@ class Ledger:
             if name == part:
                 whole.add(tally)
         return whole
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """A line of the ledger; None for the one in which its writer was killed."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None

@@ -31,6 +31,7 @@ from benchmarks import marks
 from benchmarks.chaos import CALM_TASKS, PROCESSES, shape, strike, tasks
 from webgym.packs import registry
 from webgym.policies.scripted import OraclePolicy
+from webgym.record.lines import Records
 from webgym.record.whole import append_line
 from webgym.rollout.arena import Arena
 from webgym.types import EpisodeKey, Trajectory
@@ -153,8 +154,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     ledger: Path | None = arguments.ledger
-    lines = ledger.read_text("utf-8").splitlines() if ledger is not None and ledger.is_file() else []
-    pairs = [Pair(**json.loads(line)) for line in lines]
+    pairs = [] if ledger is None else [Pair(**row) for row in Records(ledger).refresh()]
     rng = random.Random(f"{arguments.seed} {len(pairs)}")
     with tasks(), Arena(arguments.sessions) as arena:
         policy, warm = OraclePolicy(registry.task), 8 * arguments.sessions

@@ -39,6 +39,8 @@ from webgym.env.core import AsyncWebEnv
 from webgym.errors import Fault
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
+from webgym.record.lines import Records
+from webgym.record.whole import append_line
 from webgym.types import Click, Wait
 
 ROOT = Path(__file__).parents[1]
@@ -162,14 +164,13 @@ class Reasons(logging.Handler):
 
 def attacked(resets: int, sessions: int, seed: int, ledger: Path | None, tell: Callable[[str], None]) -> dict[str, Any]:
     """What reached an episode that was not its own, over so many resets, those of a ledger included."""
-    kept = [json.loads(line) for line in ledger.read_text("utf-8").splitlines()] if ledger is not None and ledger.is_file() else []
+    kept = [] if ledger is None else Records(ledger).refresh()
     parts = [part for part in kept if (part["sessions"], part["seed"]) == (sessions, seed)]
     while (begin := sum(part["resets"] for part in parts)) < resets:
         count = min(PART, resets - begin)
         parts.append(loop_thread().run(attack(range(begin, begin + count), sessions, seed, tell)))
         if ledger is not None:
-            with ledger.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(parts[-1]) + "\n")
+            append_line(ledger, json.dumps(parts[-1]))
     counts = {name: dict(sum((Counter(part[name]) for part in parts), Counter())) for name in ("foreign", "faults", "renewed")}
     sums = {name: sum(part[name] for part in parts) for name in ("resets", "own", "reported")}
     times = [ms for part in parts for ms in part["times"]]

@@ -59,8 +59,8 @@ class SamplerKind:
     Config: type[BaseModel]
     factory: Factory
     holds_grammar: bool
-    as_learner: bool = False
-    check_here: Callable[[BaseModel], None] = lambda config: None
+    as_learner: bool
+    check_here: Callable[[BaseModel], None]
 
     def keys(self, config: SamplerConfig) -> dict[str, Any]:
         """The keys of the configuration that are for this sampler's Config."""

@@ -119,7 +119,8 @@ def known_dialect(dialect: str) -> Dialect:
 def _without_reasoning(text: str) -> str:
     """Text after the last closed `<think>` block and before one that was never closed; of channels the final one's."""
     if text.lstrip().startswith(_CHANNEL):
-        text = _FINAL.split(text, maxsplit=1)[1] if _FINAL.search(text) else ""
+        final = _FINAL.search(text)
+        text = text[final.end() :] if final else ""
     for tag in ("think", "thinking"):
         end = text.rfind(f"</{tag}>")
         text = text[end + len(tag) + 3 :] if end >= 0 else text

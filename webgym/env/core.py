@@ -110,8 +110,8 @@ class AsyncWebEnv:
             session = await self._living(self._pool)
             self._goal = await self._begin(session, task, seed, start, entry)
             page = await self._look(session, None)
-        if entering.page_status(session) >= 500:
-            raise SiteFault(entering.refused(session, start.url, page.view.nodes))
+        if words := entering.refused(session, start.url, page.view.nodes, least=500):
+            raise SiteFault(words)
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns

@@ -70,15 +70,13 @@ def instance(leases: Mapping[str, Any]) -> Any:
     return next((lease.instance for lease in leases.values() if hasattr(lease, "instance")), None)
 
 
-def page_status(session: Session) -> int:
-    """The status that the page of a browser was answered with last; 0 in other backends."""
-    return getattr(getattr(session, "episode", None), "page_status", 0)
-
-
-def refused(session: Session, url: str, nodes: Sequence[t.Node]) -> str:
-    """That the start page was answered with an error, and what it says, in words."""
+def refused(session: Session, url: str, nodes: Sequence[t.Node], least: int = 400) -> str:
+    """That a browser's start page was answered with a status from `least` on, and what it says, in words; "" where it was not."""
+    status = getattr(getattr(session, "episode", None), "page_status", 0)
+    if status < least:
+        return ""
     words = " ".join(node.text for node in nodes if node.text)[:200] or "no words"
-    return f"the start page {urlsplit(url).path or '/'} was answered with status {page_status(session)}: {words}"
+    return f"the start page {urlsplit(url).path or '/'} was answered with status {status}: {words}"
 
 
 def _add_headers(leases: Mapping[str, Any], headers: Mapping[str, str]) -> None:

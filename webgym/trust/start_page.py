@@ -26,6 +26,4 @@ async def _start_page(task: Task, seed: int) -> str:
 
 def refused(env: AsyncWebEnv, task: Task, seed: int) -> str:
     """The problem that the page with which this episode has just begun is an error's, in words; "" where it is not."""
-    if entering.page_status(env.session) < 400:
-        return ""
     return entering.refused(env.session, task.start(seed).url, env.pages[0])

@@ -47,7 +47,9 @@ ENABLED_FEATURES = (
     # A network process that dies alone is started again without a word: the page's requests and cookies are gone, and the episode would
     # end as a failure. Within the browser's process its death is the browser's, which is a fault.
     "NetworkServiceInProcess2",
-    "CDPScreenshotNewSurface",  # as Playwright has it; the browser heeds the last list only
+    # The browser heeds the last list only, so what Playwright turns on is said again.
+    "CDPScreenshotNewSurface",
+    "SkipListAccountsWithoutGaiaCookies",
 )
 
 ARGUMENTS = (
