@@ -102,9 +102,9 @@ class Streams:
         return exchange.kind == "websocket" or exchange.flows or self._is_known(exchange)
 
     @property
-    def polls(self) -> bool:
-        """True if a request is open that would hold the page's time for good."""
-        return any(self._is_known(x) for x in self._asked())
+    def polls(self) -> set[str]:
+        """The addresses of open requests that would hold the page's time for good."""
+        return {x.address for x in self._asked() if self._is_known(x)}
 
     def _asked(self) -> list[Exchange]:
         """The requests whose page has no whole answer yet, event streams excepted."""

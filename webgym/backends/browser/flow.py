@@ -27,8 +27,10 @@ MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 class Page(Protocol):
     """A tab, as the flow needs it."""
 
+    async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]: ...
     async def run(self, budget_ms: float, policy: str = ...) -> None: ...
     async def ask(self, expression: str) -> Any: ...
+    async def any(self, expression: str) -> bool: ...
     async def expire(self) -> None: ...
     async def passed_ms(self) -> float: ...
 
@@ -41,6 +43,7 @@ class Flow:
         self._sent: dict[str, int] = {}  # by the page so far, by address
         self._heard: dict[str, int] = {}  # by sites
         self._unheard: set[str] = set()  # addresses of which something did not reach a site
+        self._told: set[str] = set()  # addresses for whose answers the page waits no more
         self._trip_s = 0.0  # of the last question to the page
         self.runs = False
 
@@ -48,6 +51,7 @@ class Flow:
         """Say that the document is another one now, which has sent nothing yet."""
         self._sent = {}
         self._unheard.clear()
+        self._told.clear()
 
     async def run(self, streams: Streams, budget_ms: float) -> None:
         """Let time pass in pieces, with what is held handed on before each of them."""
@@ -67,6 +71,8 @@ class Flow:
 
     async def go_on(self, streams: Streams, budget_ms: float) -> None:
         """Let the rest of a budget pass that streams hold up."""
+        # Else time passes as soon as the page waits for them no more.
+        await self._page.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
         left = max(MOMENT_MS, budget_ms - min(budget_ms, await self._page.passed_ms()))
         inner, self.runs = self.runs, True
         try:
@@ -79,8 +85,12 @@ class Flow:
 
     async def _pass(self, streams: Streams, piece_ms: float) -> None:
         """One piece of time. Where a long poll is open, it waits for no request, and all answers come after it."""
-        if not streams.polls:
+        polls = streams.polls
+        if not polls:
             return await self._page.run(piece_ms)
+        if fresh := sorted(polls - self._told):
+            self._told |= polls
+            await self._page.any(f"webgym.without({json.dumps(fresh)})")
         streams.holding = True
         try:
             await self._page.run(piece_ms, "advance")

@@ -109,5 +109,6 @@
     for (const window of windows()) asks(window, "-due", (told) => { left += Number(told) || 0; });
     return left;
   };
-  Object.assign(webgym, { rendering, progress, sent, expect, due });
+  const without = (addresses) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-without", { detail: JSON.stringify(addresses) })); };
+  Object.assign(webgym, { rendering, progress, sent, expect, due, without });
 })

@@ -66,8 +66,12 @@ class TalkSite:
             await room.say(query)
         if path == "/events":
             return await self._events(room, query, receive, send)
-        if path == "/late":
+        if path.startswith("/late"):
             await asyncio.sleep(1.2)
+        if path == "/stall":  # the head, and never the whole body
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+            await room.after(9999)
         if path.startswith("/poll"):
             body = ",".join(await room.after(int(query))).encode()
         else:
@@ -147,6 +151,10 @@ def at() -> Iterator[Talker]:
             run(talker.env.close())
 
 
+def worker(script: str) -> str:
+    return f"<script>const w = new Worker(URL.createObjectURL(new Blob([`{script}`]))); w.onmessage = m => say(m.data)</script>"
+
+
 HEARING = {
     "events": "<script>const e = new EventSource('/events'); e.onmessage = m => say(m.data)</script>",
     "poll": (
@@ -167,6 +175,14 @@ HEARING = {
         "<script>const w = new Worker(window.URL.createObjectURL(new Blob([`new "
         "EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)`]))); "
         "w.onmessage = m => say(m.data)</script>"
+    ),
+    "a worker's poll": worker(
+        "let n = 0; (async () => { for (;;) { const said = await (await fetch('http://talk.localhost/poll?' + n)).text(); "
+        "for (const words of said.split(',')) { n++; postMessage(words) } } })()"
+    ),
+    "a worker's xhr poll": worker(
+        "let n = 0; const go = () => { const x = new XMLHttpRequest(); x.open('GET', 'http://talk.localhost/poll?' + n); "
+        "x.onload = () => { for (const words of x.response.split(',')) { n++; postMessage(words) } go() }; x.send() }; go()"
     ),
 }
 ACT = "<script>act = () => fetch('/say?clicked')</script>"
@@ -327,3 +343,69 @@ def test_a_worker_that_asks_without_end_does_not_hold_the_page(at):
     asks = "for (;;) { const x = new XMLHttpRequest(); x.open('POST', '/sent', false); x.send() }"
     at.open("<script>new Worker('/asks.js')</script><button onclick='document.title = 1'>go", {"/asks.js": asks, "/sent": ""})
     assert at.do(Click(at.ref("go"))).title == "1"
+
+
+ASKS = {
+    "fetch": "await (await fetch(url)).text()",
+    "xhr": "await new Promise(done => { const x = new XMLHttpRequest(); x.open('GET', url); x.onload = () => done(x.response); x.send() })",
+    "xhr at once": "(() => { const x = new XMLHttpRequest(); x.open('GET', url, false); x.send(); return x.response })()",
+}
+
+
+@pytest.mark.parametrize("how", ASKS)
+def test_an_answer_to_a_worker_is_waited_for(at, how, monkeypatch):
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", PATIENCE)
+    script = f"const url = 'http://{HOST}/late/to/a/worker'; onmessage = async m => {{ {ASKS[how]}; postMessage('late ' + m.data) }}"
+    at.begin(worker(script) + "<script>let n = 0; act = () => w.postMessage(++n)</script>")
+    for _ in range(2):
+        at.do(Click(at.ref("Go")))
+    assert at.log == "log late 1 late 2"
+
+
+@pytest.mark.parametrize("how", ["fetch('http://talk.localhost/poll?0')", "fetch('http://talk.localhost/stall').then(r => r.text())"])
+def test_a_worker_with_a_poll_that_stays_open_answers_its_page_for_good(at, how):
+    """Its timers run on, and the first turn is as long as it should be, whether or not the poll is known before."""
+    script = f"{how}; let n = 0; onmessage = m => setTimeout(() => postMessage(m.data + ':' + ++n), 20)"
+    seen = []
+    for declared in ((), ("/poll", "/stall"), ("/poll", "/stall")):
+        at.begin(worker(script) + "<script>act = () => w.postMessage(Math.floor(performance.now()))</script>", streams=declared)
+        for _ in range(12):
+            at.do(Click(at.ref("Go")))
+        seen.append(at.log)
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0].split()[1:] == [f"{500 * n}:{n}" for n in range(1, 13)]
+
+
+def test_jobs_that_a_worker_gets_all_at_once_are_all_done_in_the_turn(at):
+    jobs = "onmessage = m => setTimeout(() => postMessage(m.data * 2), 30)"
+    at.begin(worker(jobs) + "<script>act = () => { for (let n = 0; n < 20; n++) w.postMessage(n) }</script>")
+    for _ in range(2):
+        at.do(Click(at.ref("Go")))
+    assert at.log.split()[1:] == [str(2 * n) for n in range(20)] * 2
+
+
+def test_a_worker_that_works_for_too_long_is_given_up_and_waited_for_again_once_it_is_heard(at):
+    stops = "try { importScripts('http://talk.localhost/poll?0') } catch {}"  # nobody can tell that from work
+    works = f"onmessage = m => {{ if (m.data === 2) {stops} setTimeout(() => postMessage(m.data), 30) }}"
+    at.begin(worker(works) + "<script>let n = 0; act = () => w.postMessage(++n)</script>", streams=("/poll",))
+    for _ in range(3):
+        at.do(Click(at.ref("Go")))
+    assert at.log == "log 1"
+    run(at.room.say("0"))
+    for _ in range(100):
+        if at.do(Wait(100)).url and at.log == "log 1 2 3":
+            break
+        time.sleep(0.05)
+    at.do(Click(at.ref("Go")))
+    assert at.log == "log 1 2 3 4"
+
+
+def test_answers_that_are_never_whole_make_the_same_page_each_time(at):
+    begins = "fetch('/stall').then(r => r.text()); setTimeout(() => say(Math.floor(performance.now())), 20)"
+    logs = set()
+    for _ in range(3):
+        at.begin(f"<script>act = () => {{ {begins} }}</script>", streams=("/stall",))
+        for _ in range(3):
+            at.do(Click(at.ref("Go")))
+        logs.add(at.log)
+    assert len(logs) == 1 and logs.pop().startswith("log 520 ")

@@ -1,5 +1,6 @@
 // Inside of a worker. Its timers are those of the page that has it: it tells the page how long to wait, and hears when the time has
-// come. When the page asks for an echo, it answers as soon as nothing keeps it busy (outside.js).
+// come. When the page asks for an echo, it answers as soon as nothing keeps it busy, and says before whether that is its own work or an
+// answer of a site (outside.js).
 (kit) => {
   if (kit.page) return;
   const { MARK, add } = kit, global = globalThis, is = (name) => global[name] !== undefined && global instanceof global[name];
@@ -29,16 +30,24 @@
   };
 
   const { port1, port2 } = new MessageChannel();           // what was just heard is dealt with before the echo
-  const flush = () => { if (!kit.holds()) for (const echo of asked.splice(0)) echo(); };
+  const flush = () => {
+    const waits = kit.busy(), rests = waits && !waits.length, said = rests ? "echo" : waits ? `asks ${waits}` : "works";
+    for (const one of rests ? asked.splice(0) : asked)
+      if (one.said !== said) { one.said = said; one.send([MARK, said.split(" ")[0], one.id, waits]); }
+  };
   add.call(port1, "message", flush);
   port1.start();
-  kit.rested = () => port2.postMessage(0);
+  kit.changes = () => { if (asked.length) port2.postMessage(0); };
+  kit.stops = (addresses) => {                             // until the function is called that it gives, this worker hears nothing
+    tell([MARK, "asks", 0, addresses]);
+    return () => tell([MARK, "works", 0]);
+  };
   const hear = (send) => (event) => {
     if (!Array.isArray(event.data) || event.data[0] !== MARK) return;
     event.stopImmediatePropagation();
     const [, verb, id] = event.data;
     if (verb === "fire") fire(id);
-    if (verb === "echo") { asked.push(() => send([MARK, "echo", id])); kit.rested(); }
+    if (verb === "echo") { asked.push({ id, send, said: "works" }); kit.changes(); }
   };
   if (dedicated) add.call(global, "message", hear(tell));
   else

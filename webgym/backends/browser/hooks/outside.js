@@ -1,8 +1,9 @@
 // Outside of a worker: the page that has it, or a worker that has workers of its own. Each worker gets these hooks before its first
 // script: into a blob or data address they are written here, and into a script of a site when it is served (webgym/sites/workers.py).
-// The page's time waits while a worker has work: after every message to it the page asks for an echo, which comes when it rests.
+// The page's time waits while a worker has work: after every message to it the page asks for an echo, which comes when it rests. One that
+// takes too long with its own work is waited for again when it was heard.
 (kit) => {
-  const { settings, MARK, add } = kit, LOST = 8;           // echoes without an answer: then the worker has no hooks and is not waited for
+  const { settings, MARK, add } = kit;
   const Message = globalThis.MessageEvent, dispatch = EventTarget.prototype.dispatchEvent, again = new WeakSet(), kept = [];
   let count = 0;
   // Which of two workers is done first is the machine's business. So what one says waits for those that were made before it, until they
@@ -14,20 +15,21 @@
     }
   };
   const keep = (port, send) => {
-    const open = new Map(), timers = new Map(), held = [];
-    let number = 0, over = false;
-    kept.push({ port, held, busy: () => !over && open.size > 0 });
+    const timers = new Map(), held = [];
+    let asked = 0, release = null, silent = false, over = false;  // `asked`: echoes so far, of which the last one counts
+    kept.push({ port, held, busy: () => release !== null });
+    const rest = () => { release?.(); release = null; };
+    const wait = (addresses) => { const before = release; release = kit.hold(addresses, () => { silent = true; }); before?.(); };
     const end = () => {
       over = true;
-      for (const release of open.values()) release();
+      rest();
       for (const timer of timers.values()) kit.never(timer);
       deliver();
     };
     const expect = () => {
       if (over) return;
-      if (open.size > LOST) return end();
-      open.set(++number, kit.hold());
-      send([MARK, "echo", number]);
+      if (!silent) wait();
+      send([MARK, "echo", ++asked]);
     };
     add.call(port, "message", (event) => {
       if (again.has(event)) return;
@@ -43,7 +45,10 @@
       }
       event.stopImmediatePropagation();
       const [, verb, id, ms] = event.data;
-      if (verb === "echo") { open.get(id)?.(); open.delete(id); deliver(); }
+      silent = false;
+      if (verb === "echo" && id === asked) { rest(); deliver(); }
+      if (verb === "asks" && release && (!id || id === asked)) wait(ms);
+      if (verb === "works" && release && (!id || id === asked)) wait();
       if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, ms));
       if (verb === "clear") { kit.never(timers.get(id)); timers.delete(id); }
       if (verb === "closed") end();

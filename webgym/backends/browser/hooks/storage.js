@@ -1,41 +1,62 @@
 // Storage and other answers that come from outside of the page by real time: the page's time waits for them.
 //
 // Virtual time passes while a page has nothing to do. So a page that waits for such an answer is given something to do: a message to
-// itself, again and again. What takes too long is waited for no more.
+// itself, again and again. What takes too long is waited for no more, and neither are the addresses that the session says are streams.
 (kit) => {
-  const MOST = 300000;                                     // messages, a second or two of processor time
-  const held = new Set();
+  const MOST = 300000, PATIENT = 10 * MOST;                // messages, a second or two of processor time; and for what sites answer
+  const held = new Set(), each = Set.prototype.forEach, without = new Set();
+  // What is held for is addresses of sites, or the browser and workers where there are none. `lost` is told that it took too long.
   if (kit.page) {
     const { port1, port2 } = new MessageChannel();
-    let hops = 0;
+    let hops = 0, runs = false, waits = 0;                 // `waits`: how many of those held are waited for
+    const judge = (mine) => { mine.waits = !mine.addresses?.every((address) => without.has(address)); waits += mine.waits; };
+    const drop = (mine) => { if (held.delete(mine)) waits -= mine.waits; };
+    const give = (mine) => { if (mine.waits && (!mine.addresses || hops > PATIENT)) { drop(mine); mine.lost?.(); } };
     kit.add.call(port1, "message", () => {
-      if (++hops > MOST) held.clear();
-      if (held.size) port2.postMessage(0);
+      if (++hops > MOST) kit.apply(each, held, [give]);
+      runs = waits > 0;
+      if (runs) port2.postMessage(0);
     });
     port1.start();
-    kit.hold = () => {
-      const mine = {};
-      if (!held.size) { hops = 0; port2.postMessage(0); }
+    kit.hold = (addresses, lost) => {
+      const mine = { addresses, lost };
       held.add(mine);
-      return () => held.delete(mine);
+      judge(mine);
+      if (waits && !runs) { hops = 0; runs = true; port2.postMessage(0); }
+      return () => drop(mine);
     };
-  } else {                                                 // a worker: the page that has it waits, until nothing is held (workers.js)
-    kit.hold = () => {
-      const mine = {};
+    kit.add.call(globalThis, kit.settings.ask + "-without", (event) => {
+      for (const address of JSON.parse(event.detail)) without.add(address);
+      waits = 0;
+      kit.apply(each, held, [judge]);
+    });
+  } else {                                                 // a worker: the page that has it waits, and hears for what (inside.js)
+    kit.hold = (addresses) => {
+      const mine = { addresses };
       held.add(mine);
-      return () => { held.delete(mine); if (!held.size) kit.rested?.(); };
+      kit.changes?.();
+      return () => { if (held.delete(mine)) kit.changes?.(); };
     };
-    kit.holds = () => held.size;
+    // What keeps this worker busy: null for its own work, else the addresses that it waits for, if any.
+    kit.busy = () => {
+      const found = new Set();
+      for (const { addresses } of held) {
+        if (!addresses) return null;
+        for (const address of addresses) found.add(address);
+      }
+      return [...found];
+    };
   }
   const then = Promise.prototype.then, resolved = Promise.resolve.bind(Promise);
-  const kept = (native) => function (...given) {
-    const release = kit.hold();
+  const keptFor = (addressOf) => (native) => function (...given) {
+    const address = addressOf(this, given[0]), release = kit.hold(address ? [address] : undefined);
     try {
       const promise = native.apply(this, given);
       then.call(promise, release, release);
       return promise;
     } catch (error) { release(); throw error; }
   };
+  const kept = keptFor(() => ""), ofAnswer = (answer) => { try { return kit.siteOf(answer.url); } catch { return ""; } };
   const METHODS = {
     Cache: ["match", "matchAll", "add", "addAll", "put", "delete", "keys"],
     CacheStorage: ["open", "match", "has", "delete", "keys"],
@@ -48,7 +69,6 @@
     SubtleCrypto: ["digest", "encrypt", "decrypt", "sign", "verify", "generateKey", "deriveKey", "deriveBits", "importKey", "exportKey", "wrapKey", "unwrapKey"],
     CookieStore: ["get", "getAll", "set", "delete"],
     Permissions: ["query"],
-    Response: ["text", "json", "arrayBuffer", "blob", "formData", "bytes"],
     IDBFactory: ["databases"],
     BaseAudioContext: ["decodeAudioData"],
     OfflineAudioContext: ["startRendering"],
@@ -77,6 +97,7 @@
     answered();
     return promise;
   });
+  for (const name of ["text", "json", "arrayBuffer", "blob", "formData", "bytes"]) kit.wrap(Response.prototype, name, keptFor(ofAnswer));
   for (const [owner, names] of Object.entries(METHODS)) for (const name of names) kit.wrap(globalThis[owner]?.prototype, name, kept);
   kit.wrap(globalThis, "createImageBitmap", kept);
   // Each step through a folder asks anew. What steps has a prototype that no name leads to.
@@ -104,7 +125,7 @@
   // Until the answer of a site is there, the browser's own waiting for it holds the time.
   const streamed = (native) => function (source, ...given) {
     let release = () => {};
-    const there = then.call(resolved(source), (response) => { release = kit.hold(); return response; });
+    const there = then.call(resolved(source), (response) => { const address = ofAnswer(response); release = kit.hold(address ? [address] : undefined); return response; });
     const promise = native.call(this, there, ...given), over = () => release();
     then.call(promise, over, over);
     return promise;
@@ -128,5 +149,21 @@
     const release = kit.hold(), heard = (tell) => (told) => { release(); tell?.(told); };
     return native.call(this, typeof hear === "function" ? heard(hear) : hear, heard(refused), ...how);
   });
-  if (!kit.page) kit.wrap(globalThis, "fetch", kept);
+  if (kit.page) return;
+  // Requests of a worker hold no time by themselves. While it waits for one, it hears nothing, so that what it waits for is said before.
+  const asked = new WeakMap(), { XMLHttpRequest } = globalThis;
+  kit.wrap(globalThis, "fetch", keptFor((_, request) => kit.siteOf(request)));
+  kit.wrap(XMLHttpRequest?.prototype, "open", (native) => function (...given) {
+    asked.set(this, { address: kit.siteOf(given[1]), waits: given.length > 2 && !given[2] });
+    return native.apply(this, given);
+  });
+  kit.wrap(XMLHttpRequest?.prototype, "send", (native) => function (...given) {
+    const { address, waits } = asked.get(this) ?? {};
+    if (!address) return native.apply(this, given);
+    const release = kit.hold([address]), over = waits && kit.stops?.([address]);
+    try {
+      if (!waits) kit.add.call(this, "loadend", release, { once: true });
+      return native.apply(this, given);
+    } catch (error) { release(); throw error; } finally { if (waits) { release(); over?.(); } }
+  });
 }

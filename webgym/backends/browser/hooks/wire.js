@@ -9,6 +9,7 @@
       return `${found.origin}${decodeURIComponent(found.pathname)}${found.search}`.replace(/^ws/, "http");  // as servers hear it
     } catch { return ""; }
   };
+  kit.siteOf = (url) => addressOf(url).replace(/\?.*/s, "");
   const more = (map, url, amount) => map.set(url, (map.get(url) ?? 0) + amount);
   kit.sends = (url) => more(sent, addressOf(url), 1);
   kit.gets = (url, amount) => {
