@@ -6,7 +6,7 @@ The same pieces, and the same words between them, make the same page, however fa
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol
 
 from webgym.sites.streams import TICK_S, Streams
@@ -25,13 +25,15 @@ MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 
 
 class Page(Protocol):
-    """A tab, as the flow needs it."""
+    """A tab, as the flow needs it. `expiries` counts the ends of grants."""
+
+    expiries: int
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]: ...
     async def run(self, budget_ms: float, policy: str = ...) -> None: ...
     async def ask(self, expression: str) -> Any: ...
     async def any(self, expression: str) -> bool: ...
-    async def expire(self) -> None: ...
+    async def finish(self) -> None: ...
     async def passed_ms(self) -> float: ...
 
 
@@ -45,7 +47,7 @@ class Flow:
         self._unheard: set[str] = set()  # addresses of which something did not reach a site
         self._told: set[str] = set()  # addresses for whose answers the page waits no more
         self._trip_s = 0.0  # of the last question to the page
-        self.runs = False
+        self.runs = self.goes_on = False  # whether time passes in pieces; and whether it does within a grant that streams hold up
 
     def forget(self) -> None:
         """Say that the document is another one now, which has sent nothing yet."""
@@ -70,30 +72,40 @@ class Flow:
             self.runs = False
 
     async def go_on(self, streams: Streams, budget_ms: float) -> None:
-        """Let the rest of a budget pass that streams hold up."""
+        """Let the rest of a budget pass that streams hold up. It ends where the budget does: a piece that went beyond would be cut there,
+        and what is left of it would cut the next turn.
+        """
+        ends, inner = self._page.expiries, (self.runs, self.goes_on)
         # Else time passes as soon as the page waits for them no more.
         await self._page.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
-        left = max(MOMENT_MS, budget_ms - min(budget_ms, await self._page.passed_ms()))
-        inner, self.runs = self.runs, True
+        self.runs = self.goes_on = True
         try:
-            for piece in _pieces(left):
+            left = budget_ms - REPLY_MS - await self._page.passed_ms()
+            for piece in _pieces(left) if left > 0 else ():
                 await self._deliver(streams)
                 await self._pass(streams, piece)
-            await self._page.expire()
+                ends += 1
+            await self._deliver(streams)
+            if self._page.expiries <= ends:
+                await self._without(streams, self._page.finish())
         finally:
-            self.runs = inner
+            self.runs, self.goes_on = inner
 
     async def _pass(self, streams: Streams, piece_ms: float) -> None:
         """One piece of time. Where a long poll is open, it waits for no request, and all answers come after it."""
-        polls = streams.polls
-        if not polls:
-            return await self._page.run(piece_ms)
-        if fresh := sorted(polls - self._told):
-            self._told |= polls
+        if streams.polls:
+            await self._without(streams, self._page.run(piece_ms, "advance"))
+        else:
+            await self._page.run(piece_ms)
+
+    async def _without(self, streams: Streams, passes: Coroutine[Any, Any, None]) -> None:
+        """Let time pass that waits for no request."""
+        if fresh := sorted(streams.polls - self._told):
+            self._told.update(fresh)
             await self._page.any(f"webgym.without({json.dumps(fresh)})")
         streams.holding = True
         try:
-            await self._page.run(piece_ms, "advance")
+            await passes
         finally:
             streams.holding = False
         await streams.answered()

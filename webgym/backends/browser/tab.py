@@ -26,7 +26,7 @@ from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.flow import Flow
 from webgym.backends.browser.frames import Clock, FrameLost, Frames, Screen, screen_of
 from webgym.backends.browser.pointer import Pointer
-from webgym.backends.browser.worlds import LOST, PageError, Worlds, ahead, value_of
+from webgym.backends.browser.worlds import LOST, PageError, Worlds, connect, value_of
 from webgym.sites.streams import TICK_S, Streams
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 INTERRUPTS = 20  # tries to stop a page that goes from document to document
 ROUNDS = 20  # navigations that one settling follows: longer chains of redirects by script are cut
 LOST_MS = 250.0  # for a frame that does not come
+ENDS_S = 5.0  # until an earlier grant is over
 CLOSED_S = 2.0  # until a page is known to be closed, after a command that says so
 ANSWER_S = 0.25  # that the answer to a mouse event may be behind its frame
 FRAMES, SMOOTH, ONCE, STREAMS, MOVING = 1, 4, 8, 16, 64  # what a document waits for, as bits (rendering.js)
@@ -82,6 +83,7 @@ class Tab:
         self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
+        self.expiries = 0  # ends of grants so far
         self._navigating = False  # a navigation was asked for and has neither been committed nor given up
         self._moved = asyncio.Event()  # set when that is decided
         self._loading = False
@@ -105,7 +107,7 @@ class Tab:
 
     def _listen(self, cdp: CDPSession) -> None:
         self._cdp = cdp
-        cdp.on("Emulation.virtualTimeBudgetExpired", lambda _: self._expired.set())
+        cdp.on("Emulation.virtualTimeBudgetExpired", self._on_expired)
         cdp.on("Runtime.bindingCalled", self._clipboard.hear)
         cdp.on("Page.windowOpen", self._on_open)
         cdp.on("Page.fileChooserOpened", self._on_chooser)
@@ -124,7 +126,7 @@ class Tab:
         """A tab for `page`, its time standing still from now on; `names` are those of its hook."""
         browser = context.browser
         assert browser is not None  # it was made by one
-        cdp, base = await _connect(context, page, names)
+        cdp, base = await connect(context, page, names)
         tree = await cdp.send("Page.getFrameTree")
         drawing = await context.new_cdp_session(page)  # never left: a frame whose connection is gone is still under way in the browser
         tab = cls(page, cdp, tree["frameTree"]["frame"]["id"], names, clipboard, clock, screen_of(browser), drawing, shown)
@@ -221,6 +223,10 @@ class Tab:
     def _arrive(self) -> None:
         self._navigating = False
         self._moved.set()
+
+    def _on_expired(self, _: dict[str, Any]) -> None:
+        self.expiries += 1
+        self._expired.set()
 
     def _on_request(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in ("sameDocument", "historySameDocument")
@@ -395,7 +401,7 @@ class Tab:
         for grant in ({"policy": "pauseIfNetworkFetchesPending", "budget": LOADING_MS}, {"policy": "pause"}):
             await self.send("Emulation.setVirtualTimePolicy", grant)  # a document that was just committed is held by this connection
         await self._cdp.detach()
-        cdp, self._base = await _connect(self.page.context, self.page, self._names)
+        cdp, self._base = await connect(self.page.context, self.page, self._names)
         self._listen(cdp)
         self._clock.forget(self._base)  # how much of the grant has passed is not known
         self.worlds.forget()
@@ -415,20 +421,24 @@ class Tab:
         """Let time pass, waiting for requests or not. Where only streams are open, it goes on without them."""
         if self.page.is_closed():
             return
-        self._expired.clear()
-        self._moment = None
-        try:
-            answer = await self.send("Emulation.setVirtualTimePolicy", {"policy": policy, "budget": budget_ms})
-            self._base = answer["virtualTimeTicksBase"]
-        except PlaywrightError as error:
-            if not _is_gone(error):
-                raise
+        granted, within = self._granted, self._flow.goes_on
+        await self._set_time({"policy": policy, "budget": budget_ms})
         if policy == "advance" or self.streams is None:
             await self._expired.wait()
         elif not await self._expires(self.streams):
             await self._flow.go_on(self.streams, budget_ms)
-        self._clock.pass_by(self._base, budget_ms)
-        self._granted += budget_ms
+        if not within:
+            self._clock.pass_by(self._base, budget_ms)
+        self._granted += budget_ms if self._granted == granted else 0.0  # else that is known already, or the document is a new one
+
+    async def _set_time(self, how: dict[str, Any]) -> None:
+        self._expired.clear()
+        self._moment = None
+        try:
+            self._base = (await self.send("Emulation.setVirtualTimePolicy", how))["virtualTimeTicksBase"]
+        except PlaywrightError as error:
+            if not _is_gone(error):
+                raise
 
     async def _expires(self, streams: Streams) -> bool:
         """False where only streams are open, which never let time expire."""
@@ -444,12 +454,14 @@ class Tab:
                     self.waited(time.monotonic() - begun)
                     return False
 
-    async def expire(self) -> None:
-        """Wait until the time that was granted before is over, too."""
-        self._expired.clear()
+    async def finish(self) -> None:
+        """Let the rest of an earlier grant pass, without waiting for requests. One of a process that is gone never ends."""
+        await self._set_time({"policy": "advance"})
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5 * TICK_S):
+            async with asyncio.timeout(ENDS_S):
                 await self._expired.wait()
+        if not self.page.is_closed():
+            self._granted += await self.passed_ms()
 
     async def passed_ms(self) -> float:
         """Virtual milliseconds of this document that no grant accounts for yet."""
@@ -533,18 +545,3 @@ def _is_gone(error: PlaywrightError) -> bool:
 def _whole(ms: float) -> float:
     """The next whole millisecond by which something is over for certain, because documents count whole ones and fractions tip them over."""
     return float(math.ceil(ms + 0.5))
-
-
-async def _connect(context: BrowserContext, page: Page, names: tuple[str, str]) -> tuple[CDPSession, float]:
-    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual.
-
-    Its new documents have the reader's code. `names` are those of its hook.
-    """
-    cdp = await context.new_cdp_session(page)
-    *_, answer = await asyncio.gather(
-        cdp.send("Page.enable"),
-        cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
-        cdp.send("Page.addScriptToEvaluateOnNewDocument", ahead(names)),
-        cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
-    )
-    return cdp, answer["virtualTimeTicksBase"]

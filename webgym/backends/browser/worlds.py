@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
 
 from webgym.backends.browser.clipboard import Clipboard
@@ -271,3 +272,18 @@ def value_of(answer: dict[str, Any]) -> Any:
         words = problem.get("exception", {}).get("description") or problem.get("text", "")
         raise PageError(f"script error in the page: {words.splitlines()[0][:300] if words else 'unknown'}")
     return answer["result"].get("value")
+
+
+async def connect(context: BrowserContext, page: Page, names: tuple[str, str]) -> tuple[CDPSession, float]:
+    """A CDP session for a page, its time standing still from now on, and the moment at which the time of its process became virtual.
+
+    Its new documents have the reader's code. `names` are those of its hook.
+    """
+    cdp = await context.new_cdp_session(page)
+    *_, answer = await asyncio.gather(
+        cdp.send("Page.enable"),
+        cdp.send("Page.setInterceptFileChooserDialog", {"enabled": True}),
+        cdp.send("Page.addScriptToEvaluateOnNewDocument", ahead(names)),
+        cdp.send("Emulation.setVirtualTimePolicy", {"policy": "pause"}),
+    )
+    return cdp, answer["virtualTimeTicksBase"]
