@@ -385,18 +385,40 @@ def test_jobs_that_a_worker_gets_all_at_once_are_all_done_in_the_turn(at):
     assert at.log.split()[1:] == [str(2 * n) for n in range(20)] * 2
 
 
+def heard(at: Talker, words: str) -> None:
+    """Wait until a worker that nobody waits for has said that."""
+    for _ in range(200):
+        at.do(Wait(100))
+        if at.log == words:
+            return
+        time.sleep(0.05)
+    raise AssertionError(at.log)
+
+
 def test_a_worker_that_works_for_too_long_is_given_up_and_waited_for_again_once_it_is_heard(at, monkeypatch):
     monkeypatch.setattr("webgym.backends.browser.hooks.PARTS", PARTS.replace("MOST = 300000", "MOST = 3000"))
-    stops = "try { importScripts('http://talk.localhost/poll?0') } catch {}"  # nobody can tell that from work
-    works = f"onmessage = m => {{ if (m.data === 2) {stops} setTimeout(() => postMessage(m.data), 30) }}"
-    at.begin(worker(works) + "<script>let n = 0; act = () => w.postMessage(++n)</script>", streams=("/poll",))
+    works = "onmessage = m => { if (m.data === 2) for (let i = 0; i < 1e9; i++); setTimeout(() => postMessage(m.data), 30) }"
+    at.begin(worker(works) + "<script>let n = 0; act = () => w.postMessage(++n)</script>")
     for _ in range(3):
         at.do(Click(at.ref("Go")))
     assert at.log == "log 1"
-    run(at.room.say("0"))
-    for _ in range(100):
-        if at.do(Wait(100)).url and at.log == "log 1 2 3":
-            break
-        time.sleep(0.05)
+    heard(at, "log 1 2 3")
     at.do(Click(at.ref("Go")))
     assert at.log == "log 1 2 3 4"
+
+
+STOPS = {
+    "xhr": "const x = new XMLHttpRequest(); x.open('GET', 'http://talk.localhost/poll?0', false); x.send()",
+    "script": "try { importScripts('http://talk.localhost/poll?0') } catch {}",
+}
+
+
+@pytest.mark.parametrize("how", STOPS)
+def test_a_worker_that_hears_nothing_until_a_poll_is_answered_goes_on_with_the_answer(at, how):
+    script = f"let n = 0; onmessage = m => {{ if (++n === 2) {{ {STOPS[how]} }} setTimeout(() => postMessage(m.data), 20) }}"
+    at.begin(worker(script) + "<script>let n = 0; act = () => w.postMessage(++n)</script>", streams=("/poll",))
+    for _ in range(4):
+        at.do(Click(at.ref("Go")))
+    assert at.log == "log 1"
+    run(at.room.say("0"))
+    heard(at, "log 1 2 3 4")

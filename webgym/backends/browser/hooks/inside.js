@@ -31,23 +31,25 @@
 
   const { port1, port2 } = new MessageChannel();           // what was just heard is dealt with before the echo
   const flush = () => {
-    const waits = kit.busy(), rests = waits && !waits.length, said = rests ? "echo" : waits ? `asks ${waits}` : "works";
+    const waits = kit.busy(), rests = waits?.length === 0, said = String(waits);
     for (const one of rests ? asked.splice(0) : asked)
-      if (one.said !== said) { one.said = said; one.send([MARK, said.split(" ")[0], one.id, waits]); }
+      if (one.said !== said) { one.said = said; one.send([MARK, rests ? "echo" : "waits", one.id, waits]); }
   };
   add.call(port1, "message", flush);
   port1.start();
   kit.changes = () => { if (asked.length) port2.postMessage(0); };
-  kit.stops = (addresses) => {                             // until the function is called that it gives, this worker hears nothing
-    tell([MARK, "asks", 0, addresses]);
-    return () => tell([MARK, "works", 0]);
+  // A call in which this worker hears nothing, until sites have answered.
+  kit.stops = (addresses, call) => {
+    tell([MARK, "stops", 0, addresses]);
+    try { return call(); } finally { tell([MARK, "stops", 0, null]); }
   };
+  kit.wrap(global, "importScripts", (native) => (...urls) => kit.stops(urls.map(kit.siteOf), () => kit.apply(native, global, urls)));
   const hear = (send) => (event) => {
     if (!Array.isArray(event.data) || event.data[0] !== MARK) return;
     event.stopImmediatePropagation();
     const [, verb, id] = event.data;
     if (verb === "fire") fire(id);
-    if (verb === "echo") { asked.push({ id, send, said: "works" }); kit.changes(); }
+    if (verb === "echo") { asked.push({ id, send, said: "null" }); kit.changes(); }
   };
   if (dedicated) add.call(global, "message", hear(tell));
   else

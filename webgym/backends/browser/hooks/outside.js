@@ -16,7 +16,8 @@
   };
   const keep = (port, send) => {
     const timers = new Map(), held = [];
-    let asked = 0, release = null, silent = false, over = false;  // `asked`: echoes so far, of which the last one counts
+    // `asked` counts echoes, of which the last one matters; `stops` are the addresses for which the worker hears nothing.
+    let asked = 0, release = null, stops, silent = false, over = false;
     kept.push({ port, held, busy: () => release !== null });
     const rest = () => { release?.(); release = null; };
     const wait = (addresses) => { const before = release; release = kit.hold(addresses, () => { silent = true; }); before?.(); };
@@ -28,7 +29,7 @@
     };
     const expect = () => {
       if (over) return;
-      if (!silent) wait();
+      if (!silent) wait(stops);
       send([MARK, "echo", ++asked]);
     };
     add.call(port, "message", (event) => {
@@ -44,12 +45,12 @@
         return;
       }
       event.stopImmediatePropagation();
-      const [, verb, id, ms] = event.data;
+      const [, verb, id, more] = event.data;              // `more`: milliseconds, or addresses; null for none
       silent = false;
       if (verb === "echo" && id === asked) { rest(); deliver(); }
-      if (verb === "asks" && release && (!id || id === asked)) wait(ms);
-      if (verb === "works" && release && (!id || id === asked)) wait();
-      if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, ms));
+      if (verb === "stops") stops = more ?? undefined;
+      if (release && (verb === "stops" || (verb === "waits" && id === asked))) wait(more ?? undefined);
+      if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, more));
       if (verb === "clear") { kit.never(timers.get(id)); timers.delete(id); }
       if (verb === "closed") end();
     });

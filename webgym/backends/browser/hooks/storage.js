@@ -150,7 +150,7 @@
     return native.call(this, typeof hear === "function" ? heard(hear) : hear, heard(refused), ...how);
   });
   if (kit.page) return;
-  // Requests of a worker hold no time by themselves. While it waits for one, it hears nothing, so that what it waits for is said before.
+  // Requests of a worker hold no time by themselves.
   const asked = new WeakMap(), { XMLHttpRequest } = globalThis;
   kit.wrap(globalThis, "fetch", keptFor((_, request) => kit.siteOf(request)));
   kit.wrap(XMLHttpRequest?.prototype, "open", (native) => function (...given) {
@@ -158,12 +158,11 @@
     return native.apply(this, given);
   });
   kit.wrap(XMLHttpRequest?.prototype, "send", (native) => function (...given) {
-    const { address, waits } = asked.get(this) ?? {};
-    if (!address) return native.apply(this, given);
-    const release = kit.hold([address]), over = waits && kit.stops?.([address]);
-    try {
-      if (!waits) kit.add.call(this, "loadend", release, { once: true });
-      return native.apply(this, given);
-    } catch (error) { release(); throw error; } finally { if (waits) { release(); over?.(); } }
+    const { address, waits } = asked.get(this) ?? {}, send = () => kit.apply(native, this, given);
+    if (!address) return send();
+    if (waits) return kit.stops ? kit.stops([address], send) : send();
+    const release = kit.hold([address]);
+    kit.add.call(this, "loadend", release, { once: true });
+    try { return send(); } catch (error) { release(); throw error; }
   });
 }
