@@ -24,6 +24,7 @@ PATIENCE = (
 )
 LONGEST = 1.5  # times the patience, in real seconds: the longest wait on a busy machine
 STORM = 1000  # requests for one address in one wait: who asks without end is not waited for
+SLOW_STORM = 100  # the same once the longest wait is over
 YIELDS = 25  # rounds of the loop in which a site in this process answers what it has taken in
 CALM_TICKS = 25  # that a site may take over it at most
 
@@ -188,10 +189,11 @@ class Streams:
         """
         open_now = {x.address: x for x in self._asked()}
         self._held_up.update(open_now.keys())
-        if storm := [address for address, count in self._asked_for.items() if count >= STORM]:
+        over = time.monotonic() - self._since > LONGEST * PATIENCE * TICK_S
+        most = SLOW_STORM if over else STORM
+        if storm := [address for address, count in self._asked_for.items() if count >= most]:
             self._find(storm)
             return True
-        over = time.monotonic() - self._since > LONGEST * PATIENCE * TICK_S
         old = [address for address, x in open_now.items() if over or self._is_known(x) or self._held_up[address] >= PATIENCE]
         if not old or len(old) < len(open_now):
             return False

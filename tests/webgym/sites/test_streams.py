@@ -92,6 +92,18 @@ def test_polls_of_one_address_are_a_stream_once_they_have_held_the_page_for_long
     assert said == [False] * (len(said) - 1) + [True] and found.found == {running[0].address}
 
 
+@pytest.mark.parametrize(("asked", "waited_s", "found_late"), [(1000, 0, True), (999, 0, False), (100, 99, True), (99, 99, False)])
+def test_who_asks_again_and_again_is_not_waited_for(asked, waited_s, found_late, monkeypatch):
+    """However fast the machine is: fewer times where that has taken long already."""
+    found, _ = streams()
+    found.wait()
+    for _ in range(asked):
+        found.begin(Asked())  # type: ignore[arg-type]
+    now = streams_module.time.monotonic()
+    monkeypatch.setattr(streams_module.time, "monotonic", lambda: now + waited_s)
+    assert found.late() is found_late and bool(found.found) is found_late
+
+
 def test_what_two_episodes_found_is_known_to_the_next():
     late = Late()
     for found in ({"http://a.localhost/x"}, {"http://a.localhost/y"}, {"http://a.localhost/x"}):
