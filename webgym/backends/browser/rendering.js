@@ -103,12 +103,12 @@
       asks(window, "-sent", (told) => { for (const [url, n, open] of JSON.parse(told)) { const [m, more] = found.get(url) ?? [0, 0]; found.set(url, [m + n, more + open]); } });
     return Object.fromEntries(found);
   };
-  const expect = (url, amount) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-expect", { detail: JSON.stringify([url, amount]) })); };
+  const tell = (what, told) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + what, { detail: JSON.stringify(told) })); };
+  const expect = (url, amount) => tell("-expect", [url, amount]), without = (addresses) => tell("-without", addresses);
   const due = () => {                                      // how much of that is still to be heard
     let left = 0;
     for (const window of windows()) asks(window, "-due", (told) => { left += Number(told) || 0; });
     return left;
   };
-  const without = (addresses) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + "-without", { detail: JSON.stringify(addresses) })); };
   Object.assign(webgym, { rendering, progress, sent, expect, due, without });
 })

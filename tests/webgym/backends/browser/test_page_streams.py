@@ -172,11 +172,7 @@ HEARING = {
         "<script>const w = new WebSocket('ws://' + location.host + '/talk'); w.onmessage = m => say(m.data); "
         "w.onopen = () => w.send('hello')</script>"
     ),
-    "a worker's events": (
-        "<script>const w = new Worker(window.URL.createObjectURL(new Blob([`new "
-        "EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)`]))); "
-        "w.onmessage = m => say(m.data)</script>"
-    ),
+    "a worker's events": worker("new EventSource('http://talk.localhost/events').onmessage = m => postMessage(m.data)"),
     "a worker's poll": worker(
         "let n = 0; (async () => { for (;;) { const said = await (await fetch('http://talk.localhost/poll?' + n)).text(); "
         "for (const words of said.split(',')) { n++; postMessage(words) } } })()"

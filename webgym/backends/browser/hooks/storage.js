@@ -48,8 +48,9 @@
     };
   }
   const then = Promise.prototype.then, resolved = Promise.resolve.bind(Promise);
+  const holdFor = (address) => kit.hold(address ? [address] : undefined);
   const keptFor = (addressOf) => (native) => function (...given) {
-    const address = addressOf(this, given[0]), release = kit.hold(address ? [address] : undefined);
+    const release = holdFor(addressOf(this, given[0]));
     try {
       const promise = native.apply(this, given);
       then.call(promise, release, release);
@@ -125,7 +126,7 @@
   // Until the answer of a site is there, the browser's own waiting for it holds the time.
   const streamed = (native) => function (source, ...given) {
     let release = () => {};
-    const there = then.call(resolved(source), (response) => { const address = ofAnswer(response); release = kit.hold(address ? [address] : undefined); return response; });
+    const there = then.call(resolved(source), (response) => { release = holdFor(ofAnswer(response)); return response; });
     const promise = native.call(this, there, ...given), over = () => release();
     then.call(promise, over, over);
     return promise;
@@ -160,7 +161,7 @@
   kit.wrap(XMLHttpRequest?.prototype, "send", (native) => function (...given) {
     const { address, waits } = asked.get(this) ?? {}, send = () => kit.apply(native, this, given);
     if (!address) return send();
-    if (waits) return kit.stops ? kit.stops([address], send) : send();
+    if (waits) return kit.stops([address], send);
     const release = kit.hold([address]);
     kit.add.call(this, "loadend", release, { once: true });
     try { return send(); } catch (error) { release(); throw error; }
