@@ -82,6 +82,7 @@ class Streams:
         self._since = time.monotonic()  # when this wait began
         self._held_up: Counter[str] = Counter()  # in this wait, for how many ticks requests for each address were open
         self._asked_for: Counter[str] = Counter()  # in this wait, how often each address was
+        self._late = set[str]()  # the addresses without which the page's time goes on now
         self.heard: Counter[str] = Counter()  # connections, and messages of pages over WebSockets, by the URL
         self.live = False  # a browser keeps the page's time: else all is handed on at once
         self.holding = False  # what is no stream, too: the page's time runs on without waiting for requests
@@ -104,8 +105,8 @@ class Streams:
 
     @property
     def polls(self) -> set[str]:
-        """The addresses of open requests that would hold the page's time for good."""
-        return {x.address for x in self._asked() if self._is_known(x)}
+        """The addresses of requests that would hold the page's time for good: of open ones, and of those that are late."""
+        return {x.address for x in self._asked() if self._is_known(x)} | self._late
 
     def _asked(self) -> list[Exchange]:
         """The requests whose page has no whole answer yet, event streams excepted."""
@@ -181,6 +182,10 @@ class Streams:
         self._held_up.clear()
         self._since = time.monotonic()
 
+    def gone_on(self) -> None:
+        """Say that what it was given has passed, although they were late."""
+        self._late = set()
+
     def late(self) -> bool:
         """True if only streams are open, so that the page's time must go on without them. To be asked every tick while it waits.
 
@@ -191,13 +196,15 @@ class Streams:
         self._held_up.update(open_now.keys())
         over = time.monotonic() - self._since > LONGEST * PATIENCE * TICK_S
         most = SLOW_STORM if over else STORM
-        if storm := [address for address, count in self._asked_for.items() if count >= most]:
+        if storm := {address for address, count in self._asked_for.items() if count >= most}:
             self._find(storm)
+            self._late = storm
             return True
-        old = [address for address, x in open_now.items() if over or self._is_known(x) or self._held_up[address] >= PATIENCE]
+        old = {address for address, x in open_now.items() if over or self._is_known(x) or self._held_up[address] >= PATIENCE}
         if not old or len(old) < len(open_now):
             return False
         self._find(old)
+        self._late = old
         return True
 
     def _find(self, addresses: Iterable[str]) -> None:

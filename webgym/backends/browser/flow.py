@@ -22,6 +22,7 @@ TRIPS = 2.0  # times a question to the page, that such bytes may take
 TAKEN_TICKS = 100  # that a site may take to hear what the page sent, on a busy machine
 AGAIN_TICKS = 20  # the same for an address of which something was not heard: the browser holds it back, or answers it itself
 MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
+LEAP_MS = 11.0  # the same for a worker: an answer to the page may move its time by 10 ms before it hears its workers
 
 
 class Page(Protocol):
@@ -59,15 +60,13 @@ class Flow:
         """Let time pass in pieces, with what is held handed on before each of them."""
         self.runs = True
         try:
-            for piece in _pieces(budget_ms):
-                await self._deliver(streams)
-                await self._pass(streams, piece)
+            await self._pass_all(streams, budget_ms)
             for _ in range(REPLIES):
                 await self._catch_up(streams)
                 if not streams.waiting:
                     break
-                await self._deliver(streams)
-                await self._pass(streams, REPLY_MS)
+                hears_late = await self._deliver(streams)
+                await self._pass(streams, LEAP_MS if hears_late else REPLY_MS)
         finally:
             self.runs = False
 
@@ -81,15 +80,23 @@ class Flow:
         self.runs = self.goes_on = True
         try:
             left = budget_ms - REPLY_MS - await self._page.passed_ms()
-            for piece in _pieces(left) if left > 0 else ():
-                await self._deliver(streams)
-                await self._pass(streams, piece)
-                ends += 1
+            if left > 0:
+                ends += await self._pass_all(streams, left)
             await self._deliver(streams)
             if self._page.expiries <= ends:
                 await self._without(streams, self._page.finish())
         finally:
             self.runs, self.goes_on = inner
+            streams.gone_on()
+
+    async def _pass_all(self, streams: Streams, budget_ms: float) -> int:
+        """Hand on what is held before each piece of a budget; the number of pieces."""
+        pieces, count = _pieces(budget_ms), 0
+        for piece in pieces:
+            hears_late = await self._deliver(streams)
+            await self._pass(streams, piece + next(pieces, 0.0) if hears_late and piece < LEAP_MS else piece)
+            count += 1
+        return count
 
     async def _pass(self, streams: Streams, piece_ms: float) -> None:
         """One piece of time. Where a long poll is open, it waits for no request, and all answers come after it."""
@@ -113,10 +120,10 @@ class Flow:
     async def _catch_up(self, streams: Streams) -> None:
         """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
         begun = time.monotonic()
-        told: dict[str, tuple[int, int]] = await self._page.ask("webgym.sent()")
+        told: dict[str, tuple[int, int, int]] = await self._page.ask("webgym.sent()")
         self._trip_s = time.monotonic() - begun
-        sent = {url: amount for url, (amount, _) in told.items()}
-        on_the_way = {url: sent[url] - self._sent.get(url, 0) for url, (_, unanswered) in told.items() if unanswered}
+        more = {url: amount - self._sent.get(url, 0) for url, (amount, _, _) in told.items()}
+        on_the_way = {url: more[url] for url, (_, unanswered, _) in told.items() if unanswered}
         missing: set[str] = set()
         for tick in range(TAKEN_TICKS):
             missing = {url for url, amount in on_the_way.items() if streams.heard[url] - self._heard.get(url, 0) < amount}
@@ -125,30 +132,39 @@ class Flow:
             await asyncio.sleep(TICK_S)
         else:
             self._unheard |= missing
-        self._sent, self._heard = sent, dict(streams.heard)
+        before, self._heard = self._heard, dict(streams.heard)
+        for url, (amount, _, by_workers) in told.items():
+            self._sent[url] = amount
+            if by_workers:  # a site may hear of it before the page does
+                self._heard[url] = min(streams.heard[url], before.get(url, 0) + max(0, more[url]))
         await streams.calm()
 
-    async def _deliver(self, streams: Streams) -> None:
-        """Hand on what is held, one exchange after another, so that the page hears it in order."""
+    async def _deliver(self, streams: Streams) -> bool:
+        """Hand on what is held, one exchange after another, so that the page hears it in order. True if a worker hears some of it, once
+        time goes on.
+        """
         await self._catch_up(streams)
-        held = streams.take()
-        for number, parcel in enumerate(held):
-            if number:
-                await self._page.run(MOMENT_MS, "advance")
-            counted = parcel.amount and await self._page.ask(
-                f"(webgym.expect({json.dumps(parcel.exchange.url)}, {parcel.amount}), webgym.due())"
-            )
+        moment_ms = 0.0
+        for parcel in streams.take():
+            if moment_ms:
+                await self._page.run(moment_ms, "advance")
+            said = parcel.exchange
+            ends = said.kind == "http" and said.answered
+            told = f"{json.dumps(said.url)}, {parcel.amount}, {json.dumps(ends)}"
+            heard, late = await self._page.ask(f"(webgym.expect({told}), webgym.due())") if parcel.amount else (0, 0)
+            moment_ms = LEAP_MS if late else MOMENT_MS
             await streams.deliver(parcel)
-            if counted:
+            if heard:
                 await self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
-            else:
+            elif not late:
                 await asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
+        return moment_ms == LEAP_MS
 
     async def _arrived(self, ticks: int) -> None:
         """Wait until the page has heard what was handed on: an answer that comes while time passes moves that by 10 ms."""
         for tick in range(ticks):
             await asyncio.sleep(TICK_S if tick else MOMENT_S)
-            if not await self._page.ask("webgym.due()"):
+            if not (await self._page.ask("webgym.due()"))[0]:
                 break
 
 

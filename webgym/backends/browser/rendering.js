@@ -95,19 +95,21 @@
     moved = nearest;
     return [nearest, soon];
   };
-  // What the documents have sent to servers so far, by address, and how much of it may not have got there; and what they are about to hear
-  // (hooks/wire.js).
+  // What the documents have sent to servers so far, by address, how much of it may not have got there, and by how many workers it was sent;
+  // and what they are about to hear (hooks/wire.js).
   const sent = () => {
     const found = new Map();
     for (const window of windows())
-      asks(window, "-sent", (told) => { for (const [url, n, open] of JSON.parse(told)) { const [m, more] = found.get(url) ?? [0, 0]; found.set(url, [m + n, more + open]); } });
+      asks(window, "-sent", (told) => {
+        for (const [url, ...amounts] of JSON.parse(told)) found.set(url, amounts.map((amount, i) => amount + (found.get(url)?.[i] ?? 0)));
+      });
     return Object.fromEntries(found);
   };
   const tell = (what, told) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + what, { detail: JSON.stringify(told) })); };
-  const expect = (url, amount) => tell("-expect", [url, amount]), without = (addresses) => tell("-without", addresses);
-  const due = () => {                                      // how much of that is still to be heard
-    let left = 0;
-    for (const window of windows()) asks(window, "-due", (told) => { left += Number(told) || 0; });
+  const expect = (url, amount, ends) => tell("-expect", [url, amount, ends]), without = (addresses) => tell("-without", addresses);
+  const due = () => {                                      // how much of that is still to be heard, by documents and by their workers
+    const left = [0, 0];
+    for (const window of windows()) asks(window, "-due", (told) => { JSON.parse(told).forEach((more, i) => { left[i] += more; }); });
     return left;
   };
   Object.assign(webgym, { rendering, progress, sent, expect, due, without });

@@ -181,6 +181,9 @@ HEARING = {
         "let n = 0; const go = () => { const x = new XMLHttpRequest(); x.open('GET', 'http://talk.localhost/poll?' + n); "
         "x.onload = () => { for (const words of x.response.split(',')) { n++; postMessage(words) } go() }; x.send() }; go()"
     ),
+    "a worker's talk": worker(
+        "const w = new WebSocket('ws://talk.localhost/talk'); w.onmessage = m => postMessage(m.data); w.onopen = () => w.send('hello')"
+    ),
 }
 ACT = "<script>act = () => fetch('/say?clicked')</script>"
 
@@ -193,7 +196,7 @@ def test_it_holds_no_turn_and_is_heard_in_the_turn_that_causes_it(at, kind, decl
     at.begin(HEARING[kind] + ACT, streams=("/poll",) if declared else ())
     at.do(Click(at.ref("Go")))
     at.do(Wait(10))
-    assert at.log == ("log got hello clicked" if kind == "talk" else "log clicked")
+    assert at.log == ("log got hello clicked" if "talk" in kind else "log clicked")
     at.do(Click(at.ref("Go")))
     at.do(Wait(10))
     assert at.log.endswith("clicked clicked")
@@ -217,7 +220,7 @@ def test_what_is_said_between_turns_is_heard_at_the_next_one_in_order(at, kind):
     assert seen[0][1].endswith("a0 b0 a1 b1 a2 b2")
 
 
-@pytest.mark.parametrize("kind", ["events", "poll", "xhr poll", "talk"])
+@pytest.mark.parametrize("kind", HEARING)
 def test_no_time_is_granted_before_it_is_heard(at, kind, monkeypatch):
     """However long it is on its way."""
     timed = HEARING[kind].replace("say(words)", "say(words + at())").replace("say(m.data)", "say(m.data + at())")

@@ -37,6 +37,7 @@
   };
   add.call(port1, "message", flush);
   port1.start();
+  kit.tells = (message) => tell(message);
   kit.changes = () => { if (asked.length) port2.postMessage(0); };
   // A call in which this worker hears nothing, until sites have answered.
   kit.stops = (addresses, call) => {
@@ -49,7 +50,13 @@
     event.stopImmediatePropagation();
     const [, verb, id] = event.data;
     if (verb === "fire") fire(id);
-    if (verb === "echo") { asked.push({ id, send, said: "null" }); kit.changes(); }
+    if (verb === "arrives") kit.arrives(id);
+    if (verb === "echo") {
+      const known = asked.findIndex((one) => one.send === send);  // the last one that a page asks for matters
+      if (known >= 0) asked.splice(known, 1);
+      asked.push({ id, send, said: "null" });
+      kit.changes();
+    }
   };
   if (dedicated) add.call(global, "message", hear(tell));
   else
@@ -59,6 +66,7 @@
       tell = send;                                         // the page that came last keeps the timers
       unsent.length = 0;
       for (const [id, timer] of timers) send([MARK, "timer", id, timer.ms]);
+      kit.recalls(send);
       soon(() => port.start());                            // the worker's own listener is there by then
     });
   kit.wrap(global, "close", (native) => function () { tell([MARK, "closed"]); return native.call(this); });

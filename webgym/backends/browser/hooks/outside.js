@@ -19,10 +19,12 @@
     // `asked` counts echoes, of which the last one matters; `stops` are the addresses for which the worker hears nothing.
     let asked = 0, release = null, stops, silent = false, over = false;
     kept.push({ port, held, busy: () => release !== null });
+    const wires = kit.wires(send, () => expect());
     const rest = () => { release?.(); release = null; };
     const wait = (addresses) => { const before = release; release = kit.hold(addresses, () => { silent = true; }); before?.(); };
     const end = () => {
       over = true;
+      wires.end();
       rest();
       for (const timer of timers.values()) kit.never(timer);
       deliver();
@@ -45,13 +47,14 @@
         return;
       }
       event.stopImmediatePropagation();
-      const [, verb, id, more] = event.data;              // `more`: milliseconds, or addresses; null for none
+      const [, verb, id, more] = event.data;              // `more`: milliseconds, or addresses; null for none; or what wire.js counts
       silent = false;
       if (verb === "echo" && id === asked) { rest(); deliver(); }
       if (verb === "stops") stops = more ?? undefined;
       if (release && (verb === "stops" || (verb === "waits" && id === asked))) wait(more ?? undefined);
       if (verb === "timer") timers.set(id, kit.later(() => { timers.delete(id); if (!over) { send([MARK, "fire", id]); expect(); } }, more));
       if (verb === "clear") { kit.never(timers.get(id)); timers.delete(id); }
+      if (verb === "wire") wires.told(id, more);
       if (verb === "closed") end();
     });
     return { expect, end };

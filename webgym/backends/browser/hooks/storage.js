@@ -57,7 +57,7 @@
       return promise;
     } catch (error) { release(); throw error; }
   };
-  const kept = keptFor(() => ""), ofAnswer = (answer) => { try { return kit.siteOf(answer.url); } catch { return ""; } };
+  const kept = keptFor(() => ""), ofAnswer = (answer) => { try { return kit.isWhole(answer.url) ? "" : kit.siteOf(answer.url); } catch { return ""; } };
   const METHODS = {
     Cache: ["match", "matchAll", "add", "addAll", "put", "delete", "keys"],
     CacheStorage: ["open", "match", "has", "delete", "keys"],
