@@ -108,6 +108,11 @@ class Streams:
         """The addresses of requests that would hold the page's time for good: of open ones, and of those that are late."""
         return {x.address for x in self._asked() if self._is_known(x)} | self._late
 
+    @property
+    def open_urls(self) -> set[str]:
+        """The URLs of all requests without a whole answer."""
+        return {x.url for x in self._unanswered()}
+
     def _asked(self) -> list[Exchange]:
         """The requests whose page has no whole answer yet, event streams excepted."""
         held = [parcel.exchange for parcel in self._held]

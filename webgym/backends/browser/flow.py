@@ -21,6 +21,7 @@ ARRIVES_S = 0.02  # real time in which bytes reach what does not count them, a w
 TRIPS = 2.0  # times a question to the page, that such bytes may take
 TAKEN_TICKS = 100  # that a site may take to hear what the page sent, on a busy machine
 AGAIN_TICKS = 20  # the same for an address of which something was not heard: the browser holds it back, or answers it itself
+ALIKE_TICKS = 3  # the same while the site has another request for it open: a browser asks for one answer at a time, to keep it
 MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 LEAP_MS = 11.0  # the same for a worker: an answer to the page may move its time by 10 ms before it hears its workers
 
@@ -44,7 +45,8 @@ class Flow:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._sent: dict[str, int] = {}  # by the page so far, by address
-        self._heard: dict[str, int] = {}  # by sites
+        self._heard: dict[str, int] = {}  # by sites, of what it is known to have sent
+        self._of: Streams | None = None  # the episode of that
         self._unheard: set[str] = set()  # addresses of which something did not reach a site
         self._told: set[str] = set()  # addresses for whose answers the page waits no more
         self._trip_s = 0.0  # of the last question to the page
@@ -119,6 +121,8 @@ class Flow:
 
     async def _catch_up(self, streams: Streams) -> None:
         """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
+        if streams is not self._of:
+            self._of, self._heard = streams, {}
         begun = time.monotonic()
         told: dict[str, tuple[int, int, int]] = await self._page.ask("webgym.sent()")
         self._trip_s = time.monotonic() - begun
@@ -127,16 +131,16 @@ class Flow:
         missing: set[str] = set()
         for tick in range(TAKEN_TICKS):
             missing = {url for url, amount in on_the_way.items() if streams.heard[url] - self._heard.get(url, 0) < amount}
+            if tick >= ALIKE_TICKS:
+                missing -= streams.open_urls
             if not missing or (tick >= AGAIN_TICKS and missing <= self._unheard):
                 break
             await asyncio.sleep(TICK_S)
         else:
             self._unheard |= missing
-        before, self._heard = self._heard, dict(streams.heard)
         for url, (amount, _, by_workers) in told.items():
-            self._sent[url] = amount
-            if by_workers:  # a site may hear of it before the page does
-                self._heard[url] = min(streams.heard[url], before.get(url, 0) + max(0, more[url]))
+            self._sent[url], heard = amount, streams.heard[url]  # what workers send, a site may hear of before the page does
+            self._heard[url] = min(heard, self._heard.get(url, 0) + max(0, more[url])) if by_workers else heard
         await streams.calm()
 
     async def _deliver(self, streams: Streams) -> bool:
@@ -151,7 +155,7 @@ class Flow:
             said = parcel.exchange
             ends = said.kind == "http" and said.answered
             told = f"{json.dumps(said.url)}, {parcel.amount}, {json.dumps(ends)}"
-            heard, late = await self._page.ask(f"(webgym.expect({told}), webgym.due())") if parcel.amount else (0, 0)
+            heard, late = await self._page.ask(f"(webgym.expect({told}), webgym.due())") if parcel.amount else (False, False)
             moment_ms = LEAP_MS if late else MOMENT_MS
             await streams.deliver(parcel)
             if heard:

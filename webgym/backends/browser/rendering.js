@@ -106,11 +106,18 @@
     return Object.fromEntries(found);
   };
   const tell = (what, told) => { for (const window of windows()) window.dispatchEvent(new CustomEvent(ask + what, { detail: JSON.stringify(told) })); };
-  const expect = (url, amount, ends) => tell("-expect", [url, amount, ends]), without = (addresses) => tell("-without", addresses);
-  const due = () => {                                      // how much of that is still to be heard, by documents and by their workers
-    const left = [0, 0];
-    for (const window of windows()) asks(window, "-due", (told) => { JSON.parse(told).forEach((more, i) => { left[i] += more; }); });
-    return left;
+  const without = (addresses) => tell("-without", addresses);
+  let expected = 0;
+  const expect = (url, amount, ends) => { expected = amount; tell("-expect", [url, amount, ends]); };
+  // Whether documents are still to hear it, and whether the worker of a document is. Where it cannot be said who is, nobody waits.
+  const due = () => {
+    const found = [];
+    for (const window of windows()) asks(window, "-due", (told) => { const one = JSON.parse(told); if (one) found.push(one); });
+    const heard = found.reduce((sum, [left]) => sum + expected - left, 0), late = found.filter(([, held]) => held).length;
+    if (!found.length || heard >= expected) return [false, false];
+    if (!late || found.length === 1) return [!late, late > 0];
+    expect("", 0);
+    return [false, false];
   };
   Object.assign(webgym, { rendering, progress, sent, expect, due, without });
 })

@@ -1,6 +1,7 @@
 """Pages that servers speak to as they please: event streams, long polls and WebSockets, by the page's own clock."""
 
 import asyncio
+import html
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.webgym.pages import Visitor, lines, run, visitor
+from webgym.backends.browser import flow
 from webgym.backends.browser.hooks import PARTS
 from webgym.env.core import AsyncWebEnv
 from webgym.sites.streams import PATIENCE, Parcel, Streams
@@ -240,6 +242,25 @@ def test_no_time_is_granted_before_it_is_heard(at, kind, monkeypatch):
     assert seen[0] == seen[1] and "clicked@" in seen[0]
 
 
+@pytest.mark.parametrize(
+    "kinds", [("poll", "poll"), ("events", "events"), ("a worker's poll",) * 2, ("a worker's poll", "poll")], ids=" and ".join
+)
+@pytest.mark.parametrize("framed", [False, True])
+def test_two_that_hear_the_same_are_not_waited_for_in_vain(at, kinds, framed, monkeypatch):
+    """Either may be the one that hears what is handed on, and a browser may hold the second request for an address back."""
+    monkeypatch.setattr(flow, "ARRIVES_TICKS", 10**6)
+    monkeypatch.setattr(flow, "TAKEN_TICKS", 10**6)
+    scripts = [f"<script>{{{HEARING[kind].removeprefix('<script>').removesuffix('</script>')}}}</script>" for kind in kinds]
+    if framed:
+        outer = [script.replace("say(", "parent.document.getElementById('log').append(' ' + ") for script in scripts]
+        scripts = [f'<iframe srcdoc="{html.escape(script)}"></iframe>' for script in outer]
+    at.begin("".join(scripts) + ACT, streams=("/poll",))
+    for _ in range(2):
+        at.do(Click(at.ref("Go")))
+        at.do(Wait(10))
+    assert at.log == "log clicked clicked clicked clicked"
+
+
 def test_messages_of_two_streams_are_heard_in_the_order_in_which_they_were_said(at):
     at.begin(
         HEARING["events"]
@@ -260,12 +281,12 @@ def test_a_reply_over_a_socket_comes_in_the_turn(at):
 
 def test_requests_beside_a_stream_are_waited_for(at):
     """Time goes on without a long poll, and not without what else the page asks for."""
-    html = (
+    page = (
         "<script>fetch('/poll?0').then(() => say('never')); let t = 0; setInterval(() => t++, 1); "
         "act = async () => { const t0 = t; await (await fetch('/slow')).text(); "
         "say('slow after ' + (t - t0 <= 200)) }</script>"
     )
-    at.begin(html)
+    at.begin(page)
     at.do(Click(at.ref("Go")))
     assert at.log == "log slow after true"
 

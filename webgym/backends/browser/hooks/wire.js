@@ -91,22 +91,17 @@
     apply(each, workers, [({ by }) => tellOf(by, 1)]);
     kit.tell("-sent", written(list));
   });
-  kit.add.call(globalThis, ask + "-due", () => {
-    const due = [0, 0];                                    // by the document, by workers
-    apply(each, waits, [({ release }) => { due[release ? 1 : 0]++; }]);
-    kit.tell("-due", written(due));
-  });
+  // What was expected last: how much of it is still to come, and whether a worker may hear it, so that the page's time is held; or null.
+  let last = null;
+  kit.add.call(globalThis, ask + "-due", () => kit.tell("-due", written(last && [last.left, Number(Boolean(last.release))])));
+  const drop = (wait) => { waits.delete(wait); wait.release?.(); };
   kit.add.call(globalThis, ask + "-expect", (event) => {
     const [address, left, ends] = JSON.parse(event.detail);
+    if (last && (!address || !last.release)) drop(last);   // what did not come by now does not come
     if (ends) kit.arrives(address);
-    apply(each, waits, [(wait) => { if (!wait.release) waits.delete(wait); }]);  // what did not come by now does not come
-    const wait = { address, left }, hears = ({ sent, pending }) => sent.has(address) || pending.get(address) > 0;
-    let waited = hears(own);
-    apply(each, workers, [({ by }) => {
-      if (!hears(by) || wait.release) return;
-      waited = true;
-      wait.release = kit.hold(undefined, () => waits.delete(wait));
-    }]);
-    if (waited) waits.add(wait);
+    const hears = ({ sent, pending }) => sent.has(address) || pending.get(address) > 0, wait = { address, left };
+    apply(each, workers, [({ by }) => { if (hears(by)) wait.release ??= kit.hold(undefined, () => waits.delete(wait)); }]);
+    last = wait.release || hears(own) ? wait : null;
+    if (last) waits.add(last);
   });
 }
