@@ -76,6 +76,11 @@ class Traces:
             self.cached = True
 
 
+STATUSES = range(200, 600)  # that end a request: what else a site says is no answer (RFC 9110, section 15)
+BAD_GATEWAY = 502  # which stands for it
+BODILESS = (204, 205, 304)  # whose bodies a browser never hears of, whatever a site sends
+
+
 class Exchange:
     """One request and its answer, or one WebSocket. `receive` and `send` are the ASGI callables that the site is given."""
 
@@ -116,10 +121,12 @@ class Exchange:
         """Hand a message of the site to the page."""
         kind, amount = message["type"], 1  # what the page counts of it
         if kind == "http.response.start":
+            message = {**message, "status": message["status"] if message["status"] in STATUSES else BAD_GATEWAY}
             self._traces.of_answer(self._scope, message)
             self.status = message["status"]
             amount = 0
         elif kind == "http.response.body":
+            message = {**message, "body": b""} if self.status in BODILESS else message
             amount = len(message.get("body", b"")) if self.flows else int(not message.get("more_body"))
         if kind == "websocket.close" or (kind in ("http.response.body", "websocket.http.response.body") and not message.get("more_body")):
             self.answered = True
@@ -216,15 +223,19 @@ class Episode:
         finally:
             del self._running[exchange]
 
-    async def end(self) -> None:
-        """Let nothing more in, and stop what the sites are still answering."""
-        self.over = True
-        self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
+    async def hang_up(self) -> None:
+        """Stop what the sites are still answering: a page whose script waits for an answer, and does nothing else, gets an error for it."""
         tasks = [task for task in self._running.values() if task is not None and task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
+
+    async def end(self) -> None:
+        """Let nothing more in, and stop what the sites are still answering."""
+        self.over = True
+        self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
+        await self.hang_up()
 
 
 def _origin_of(scope: Scope) -> str:

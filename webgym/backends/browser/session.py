@@ -395,7 +395,10 @@ class Session:
         """Stop what does not end; raises BrowserFault when the browser does not answer."""
         try:
             async with self._interrupting, asyncio.timeout(5):
-                await self.tab.interrupt()
+                interrupting = asyncio.ensure_future(self.tab.interrupt())
+                if not (await asyncio.wait([interrupting], timeout=2))[0] and self._played is not None:
+                    await self._played.hang_up()  # a script that waits for an answer hears nothing else
+                await interrupting
         except (PlaywrightError, TimeoutError, PageError) as error:
             self._broken = True
             raise HangFault("the browser does not answer any more") from error

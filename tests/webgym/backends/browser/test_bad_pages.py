@@ -1,5 +1,7 @@
 """Pages and agents that overdo it: each gets an error in words, or an observation that says so, and the next episode is well."""
 
+from typing import Any
+
 import pytest
 
 from tests.webgym.pages import HOST, lines
@@ -72,6 +74,48 @@ def test_alerts_without_end(at):
     at.env.session.action_timeout_s = 3.0
     seen = at.step(Click(at.ref("x"))).observation
     assert seen.error == "the page did not come to rest within 3 s" and 'alert dialog "1" was accepted' in seen.notices
+
+
+NOISE = {
+    "console": "for (let i = 0; i < 5000; i++) console.log(i, document)",
+    "errors": "for (let i = 0; i < 5000; i++) setTimeout(() => { throw Error(i) })",
+    "rejections": "for (let i = 0; i < 5000; i++) Promise.reject(Error(i))",
+}
+
+
+@pytest.mark.parametrize("kind", NOISE)
+def test_noise_of_a_page_is_not_told_to_the_driver_for_ever(at, kind):
+    """A flood of it held the driver up until the browser was taken for one that does not answer."""
+    heard: list[Any] = []
+
+    def hear(said: Any) -> None:
+        heard.append(said)
+
+    at.open(f"<button onclick='{NOISE[kind]}; document.title = 1'>x</button>")
+    page = at.env.session.tab.page
+    page.on("console", hear)
+    page.on("pageerror", hear)
+    assert at.do(Click(at.ref("x"))).title == "1"
+    at.do(Wait(100))
+    assert 900 <= len(heard) <= 1000
+    page.remove_listener("console", hear)
+    page.remove_listener("pageerror", hear)
+
+
+def test_a_script_that_waits_for_an_answer_without_end_is_no_fault(at):
+    script = "const x = new XMLHttpRequest(); x.open(`GET`, `/hang`, false); x.send()"
+    at.open(f"<button onclick='{script}'>x</button><button onclick='document.title = 1'>y")
+    at.env.session.action_timeout_s = 3.0
+    assert at.step(Click(at.ref("x"))).observation.error == "the page did not come to rest within 3 s"
+    at.env.session.action_timeout_s = 60.0
+    assert at.do(Click(at.ref("y"))).title == "1"
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(99, 502), (101, 502), (600, 502), (204, 204), (304, 304), (599, 599)])
+def test_an_answer_with_an_odd_status_or_body_is_no_fault(at, status, is_told):
+    script = "fetch(`/odd`).then(answer => { document.title = answer.status })"
+    at.open(f"<button onclick='{script}'>x</button>", {"/odd": (status, {}, "a body")})
+    assert at.do(Click(at.ref("x"))).title == str(is_told)
 
 
 def test_megabyte_of_text(at):

@@ -5,7 +5,8 @@ import json
 from webgym.backends.browser.scripts import script
 
 ORDER = (
-    "inside", "clock", "timings", "machine", "chance", "motion", "files", "drawing", "storage", "streams", "wire", "history", "outside",
+    "inside", "noise", "clock", "timings", "machine", "chance", "motion", "files", "drawing", "storage", "streams", "wire", "history",
+    "outside",
 )  # fmt: skip
 """Parts in the order in which they run: later ones build on what earlier ones put into the kit."""
 
