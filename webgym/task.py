@@ -118,9 +118,11 @@ class Evidence:
         wanted = _alike(text)
         if self.pages is None or not wanted:
             return True
-        echoes = [(since, echo) for since, own in self.written if wanted in (echo := _alike(own))]
+        own = [(since, _alike(text)) for since, text in self.written]
+        echoes = [(since, text) for since, text in own if wanted in text]
         for number, page in enumerate(self.pages):
-            found = _alike(" ".join(f"{node.text} {node.value or ''}" for node in page))
+            typed = {text for since, text in own if since <= number}  # in fields, that may stand beside each other
+            found = _alike(" ".join(f"{node.text} {'' if _alike(node.value or '') in typed else node.value or ''}" for node in page))
             for since, echo in echoes:
                 found = found.replace(echo, " ") if since <= number else found
             if wanted in found:

@@ -313,6 +313,12 @@ def test_what_a_page_repeats_of_the_agents_words_was_not_shown_by_it(written, sh
     assert Evidence(0, "u", pages=pages, written=written).showed("Ann Lee") is shown
 
 
+def test_what_stands_in_two_fields_that_the_agent_filled_was_not_shown():
+    pages = ((Node("textbox", "", value="Ann"), Node("textbox", "", value="Lee")),)
+    assert Evidence(0, "u", pages=pages).showed("Ann Lee")
+    assert not Evidence(0, "u", pages=pages, written=((0, "Ann"), (0, "Lee"))).showed("Ann Lee")
+
+
 @pytest.mark.parametrize(
     "text", ["", "plain", "Zoe\u0308", "한국", "q\u0307\u0323", "\u0301alone", "a\u0316\u0301" * 40, "e" + "\u0316\u0301" * 14]
 )
