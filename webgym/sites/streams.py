@@ -39,17 +39,21 @@ class Exchange(Protocol):
     taking: bool  # the site has a message of the page and does not ask for the next one yet
     flows: bool  # its answer is an event stream
 
+    @property
+    def gone(self) -> bool: ...  # nobody hears it any more
+
 
 @dataclass(eq=False)
 class Parcel:
     """Next piece that one exchange says: `amount` is how much of it a page counts (hooks/streams.js). One that `opens` is the first of a
-    WebSocket.
+    WebSocket, and one that `ends` has the last of an answer.
     """
 
     exchange: Exchange
     sends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     amount: int = 0
     opens: bool = False
+    ends: bool = False
 
 
 class Late:
@@ -110,8 +114,8 @@ class Streams:
 
     @property
     def open_urls(self) -> set[str]:
-        """The URLs of all requests without a whole answer."""
-        return {x.url for x in self._unanswered()}
+        """The URLs of requests without a whole answer, event streams excepted."""
+        return {x.url for x in self._asked()}
 
     def _asked(self) -> list[Exchange]:
         """The requests whose page has no whole answer yet, event streams excepted."""
@@ -141,6 +145,7 @@ class Streams:
                 self._opened.append(exchange)
         self._held[-1].sends.append(send)
         self._held[-1].amount += amount
+        self._held[-1].ends = exchange.kind == "http" and exchange.answered
 
     def begin(self, exchange: Exchange) -> None:
         """Note a new exchange."""

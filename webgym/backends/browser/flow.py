@@ -6,7 +6,7 @@ The same pieces, and the same words between them, make the same page, however fa
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from webgym.sites.streams import TICK_S, Streams
@@ -25,6 +25,9 @@ ALIKE_TICKS = 3  # the same while the site has another request for it open: a br
 MOMENT_MS = 0.001  # of time, in which a page hears what has arrived
 LEAP_MS = 11.0  # the same for a worker: an answer to the page may move its time by 10 ms before it hears its workers
 
+Told = Mapping[str, tuple[int, int, int]]
+"""By URL: how often something was sent since the last question, how much to it is open, and how many workers sent it (hooks/wire.js)."""
+
 
 class Page(Protocol):
     """A tab, as the flow needs it. `expiries` counts the ends of grants."""
@@ -39,22 +42,53 @@ class Page(Protocol):
     async def passed_ms(self) -> float: ...
 
 
+class Accounts:
+    """What a document and its workers have sent to servers, as the document tells, and what sites have heard of it: by URL."""
+
+    def __init__(self) -> None:
+        self._heard: Mapping[str, int] = {}  # when the document told it last
+        self._by_workers: dict[
+            str, int
+        ] = {}  # what sites have heard once all that workers sent is there: they may before the document does
+        self._ahead: dict[str, int] = {}  # by how much they were
+        self._begun: Mapping[str, int] = {}
+
+    def begin(self, heard: Mapping[str, int]) -> None:
+        """Say that the document is another one now, which has sent nothing yet."""
+        self._heard = self._begun = dict(heard)
+        self._by_workers, self._ahead = {}, {}
+
+    def due(self, told: Told) -> dict[str, int]:
+        """What sites have heard of each URL once all is there that was told, and is not answered."""
+        for url, (amount, _, by_workers) in told.items():
+            if by_workers:
+                self._by_workers[url] = self._by_workers.get(url, self._begun.get(url, 0)) + amount
+        open_now = ((url, amount) for url, (amount, unanswered, _) in told.items() if unanswered > 0)
+        return {url: self._by_workers.get(url, self._heard.get(url, 0) + amount) for url, amount in open_now}
+
+    def settle(self, heard: Mapping[str, int]) -> None:
+        """Wait no more for what did not come, nor to be told of what came twice."""
+        ahead = {url: heard.get(url, 0) - due for url, due in self._by_workers.items()}
+        self._by_workers |= {url: heard.get(url, 0) for url, by in ahead.items() if by < 0 or by == self._ahead.get(url)}
+        self._ahead, self._heard = ahead, dict(heard)
+
+
 class Flow:
     """Time of one tab while streams are open."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._sent: dict[str, int] = {}  # by the page so far, by address
-        self._heard: dict[str, int] = {}  # by sites, of what it is known to have sent
+        self._accounts = Accounts()
         self._of: Streams | None = None  # the episode of that
-        self._unheard: set[str] = set()  # addresses of which something did not reach a site
+        self._unheard: set[str] = set()  # URLs of which something did not reach a site
         self._told: set[str] = set()  # addresses for whose answers the page waits no more
         self._trip_s = 0.0  # of the last question to the page
+        self._grants = 0  # of time, that have ended
         self.runs = self.goes_on = False  # whether time passes in pieces; and whether it does within a grant that streams hold up
 
     def forget(self) -> None:
         """Say that the document is another one now, which has sent nothing yet."""
-        self._sent = {}
+        self._accounts.begin(self._of.heard if self._of else {})
         self._unheard.clear()
         self._told.clear()
 
@@ -67,8 +101,8 @@ class Flow:
                 await self._catch_up(streams)
                 if not streams.waiting:
                     break
-                hears_late = await self._deliver(streams)
-                await self._pass(streams, LEAP_MS if hears_late else REPLY_MS)
+                _, leaps = await self._deliver(streams, REPLIES * LEAP_MS)
+                await self._pass(streams, LEAP_MS if leaps else REPLY_MS)
         finally:
             self.runs = False
 
@@ -76,36 +110,43 @@ class Flow:
         """Let the rest of a budget pass that streams hold up. It ends where the budget does: a piece that went beyond would be cut there,
         and what is left of it would cut the next turn.
         """
-        ends, inner = self._page.expiries, (self.runs, self.goes_on)
-        # Else time passes as soon as the page waits for them no more.
-        await self._page.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
+        ends, grants, inner = self._page.expiries, self._grants, (self.runs, self.goes_on)
         self.runs = self.goes_on = True
         try:
+            # Else time passes as soon as the page waits for them no more.
+            await self._page.send("Emulation.setVirtualTimePolicy", {"policy": "pause"})
             left = budget_ms - REPLY_MS - await self._page.passed_ms()
             if left > 0:
-                ends += await self._pass_all(streams, left)
-            await self._deliver(streams)
-            if self._page.expiries <= ends:
+                await self._pass_all(streams, left)
+            await self._deliver(streams, 0.0)
+            if self._page.expiries - ends <= self._grants - grants:
                 await self._without(streams, self._page.finish())
         finally:
             self.runs, self.goes_on = inner
             streams.gone_on()
 
-    async def _pass_all(self, streams: Streams, budget_ms: float) -> int:
-        """Hand on what is held before each piece of a budget; the number of pieces."""
-        pieces, count = _pieces(budget_ms), 0
-        for piece in pieces:
-            hears_late = await self._deliver(streams)
-            await self._pass(streams, piece + next(pieces, 0.0) if hears_late and piece < LEAP_MS else piece)
-            count += 1
-        return count
+    async def _pass_all(self, streams: Streams, budget_ms: float) -> None:
+        """Hand on what is held before each piece of a budget."""
+        left = budget_ms
+        for piece in (*PIECES_MS, budget_ms):
+            spent, leaps = await self._deliver(streams, left)
+            left = max(left - spent, MOMENT_MS)
+            piece = min(max(piece, LEAP_MS) if leaps else piece, left)
+            await self._pass(streams, piece)
+            left -= piece
+            if left <= 0:
+                break
 
     async def _pass(self, streams: Streams, piece_ms: float) -> None:
         """One piece of time. Where a long poll is open, it waits for no request, and all answers come after it."""
         if streams.polls:
-            await self._without(streams, self._page.run(piece_ms, "advance"))
+            await self._without(streams, self._grant(piece_ms, "advance"))
         else:
-            await self._page.run(piece_ms)
+            await self._grant(piece_ms, "pauseIfNetworkFetchesPending")
+
+    async def _grant(self, budget_ms: float, policy: str) -> None:
+        await self._page.run(budget_ms, policy)
+        self._grants += 1
 
     async def _without(self, streams: Streams, passes: Coroutine[Any, Any, None]) -> None:
         """Let time pass that waits for no request."""
@@ -122,15 +163,14 @@ class Flow:
     async def _catch_up(self, streams: Streams) -> None:
         """Wait until the sites have heard what the page sent, and have answered what they answer at once."""
         if streams is not self._of:
-            self._of, self._heard = streams, {}
+            self._of = streams
+            self._accounts.begin({})
         begun = time.monotonic()
-        told: dict[str, tuple[int, int, int]] = await self._page.ask("webgym.sent()")
+        due = self._accounts.due(await self._page.ask("webgym.sent()"))
         self._trip_s = time.monotonic() - begun
-        more = {url: amount - self._sent.get(url, 0) for url, (amount, _, _) in told.items()}
-        on_the_way = {url: more[url] for url, (_, unanswered, _) in told.items() if unanswered}
         missing: set[str] = set()
         for tick in range(TAKEN_TICKS):
-            missing = {url for url, amount in on_the_way.items() if streams.heard[url] - self._heard.get(url, 0) < amount}
+            missing = {url for url, amount in due.items() if streams.heard[url] < amount}
             if tick >= ALIKE_TICKS:
                 missing -= streams.open_urls
             if not missing or (tick >= AGAIN_TICKS and missing <= self._unheard):
@@ -138,31 +178,33 @@ class Flow:
             await asyncio.sleep(TICK_S)
         else:
             self._unheard |= missing
-        for url, (amount, _, by_workers) in told.items():
-            self._sent[url], heard = amount, streams.heard[url]  # what workers send, a site may hear of before the page does
-            self._heard[url] = min(heard, self._heard.get(url, 0) + max(0, more[url])) if by_workers else heard
+        self._accounts.settle(streams.heard)
         await streams.calm()
 
-    async def _deliver(self, streams: Streams) -> bool:
-        """Hand on what is held, one exchange after another, so that the page hears it in order. True if a worker hears some of it, once
-        time goes on.
+    async def _deliver(self, streams: Streams, left_ms: float) -> tuple[float, bool]:
+        """Hand on what is held, one exchange after another, so that the page hears it in order.
+
+        Gives the time that passed, `left_ms` at most, and whether a worker hears the last of it once time goes on, while an answer may move
+        that.
         """
         await self._catch_up(streams)
-        moment_ms = 0.0
-        for parcel in streams.take():
-            if moment_ms:
-                await self._page.run(moment_ms, "advance")
+        spent_ms, late, leaps = 0.0, False, True  # `leaps`: an answer to the page may have come since time passed
+        for number, parcel in enumerate(streams.take()):
+            if number:
+                leap_ms = min(LEAP_MS, left_ms - spent_ms) if late and leaps else 0.0
+                await self._grant(max(leap_ms, MOMENT_MS), "advance")
+                spent_ms, leaps = spent_ms + max(leap_ms, 0.0), leaps and not late
             said = parcel.exchange
-            ends = said.kind == "http" and said.answered
-            told = f"{json.dumps(said.url)}, {parcel.amount}, {json.dumps(ends)}"
-            heard, late = await self._page.ask(f"(webgym.expect({told}), webgym.due())") if parcel.amount else (False, False)
-            moment_ms = LEAP_MS if late else MOMENT_MS
+            counts = parcel.amount and not said.gone
+            told = f"{json.dumps(said.url)}, {parcel.amount}, {json.dumps(parcel.ends)}"
+            heard, late = await self._page.ask(f"(webgym.expect({told}), webgym.due())") if counts else (False, False)
             await streams.deliver(parcel)
             if heard:
                 await self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
+                leaps = leaps or said.kind == "http"
             elif not late:
                 await asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
-        return moment_ms == LEAP_MS
+        return spent_ms, late and leaps
 
     async def _arrived(self, ticks: int) -> None:
         """Wait until the page has heard what was handed on: an answer that comes while time passes moves that by 10 ms."""
@@ -170,12 +212,3 @@ class Flow:
             await asyncio.sleep(TICK_S if tick else MOMENT_S)
             if not (await self._page.ask("webgym.due()"))[0]:
                 break
-
-
-def _pieces(budget_ms: float) -> Iterator[float]:
-    left = budget_ms
-    for piece in PIECES_MS:
-        if piece < left:
-            yield piece
-            left -= piece
-    yield left

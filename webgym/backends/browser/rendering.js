@@ -95,8 +95,8 @@
     moved = nearest;
     return [nearest, soon];
   };
-  // What the documents have sent to servers so far, by address, how much of it may not have got there, and by how many workers it was sent;
-  // and what they are about to hear (hooks/wire.js).
+  // What the documents have sent to servers since the last question, by address, how much to it is open, and how many workers sent it; and
+  // what they are about to hear (hooks/wire.js).
   const sent = () => {
     const found = new Map();
     for (const window of windows())

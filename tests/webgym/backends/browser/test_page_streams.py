@@ -261,6 +261,83 @@ def test_two_that_hear_the_same_are_not_waited_for_in_vain(at, kinds, framed, mo
     assert at.log == "log clicked clicked clicked clicked"
 
 
+TALK = "new WebSocket('ws://talk.localhost/talk')"
+CLOCK = "<script>act = () => say(performance.now())</script>"
+CLOSES = {
+    "a worker's socket": worker(f"const w = {TALK}; w.onmessage = m => {{ postMessage(m.data); w.close() }}"),
+    "a worker's events": worker(
+        "const e = new EventSource('http://talk.localhost/events'); e.onmessage = m => { postMessage(m.data); e.close() }"
+    ),
+    "a worker": worker(f"{TALK}.onmessage = m => {{ postMessage(m.data); close() }}"),
+    "the page": worker(f"{TALK}.onmessage = m => postMessage(m.data)").replace("say(m.data)", "(say(m.data), w.terminate())"),
+}
+
+
+@pytest.mark.parametrize("kind", CLOSES)
+def test_who_hears_no_more_is_not_waited_for(at, kind, monkeypatch):
+    monkeypatch.setattr("webgym.backends.browser.hooks.PARTS", PARTS.replace("MOST = 300000", "MOST = 1e9"))
+    at.begin(CLOSES[kind])
+    for words in "abcd":
+        run(at.room.say(words))
+    at.do(Wait(10))
+    at.do(Wait(10))
+    assert at.log.startswith("log a")
+
+
+def test_what_is_said_often_takes_no_more_of_the_pages_time_than_the_turn_has(at):
+    clocks = []
+    for count in (0, 30):
+        at.begin(worker(f"{TALK}.onmessage = {TALK}.onmessage = m => postMessage(1)").replace("say(m.data)", "0") + CLOCK)
+        for number in range(count):
+            run(at.room.say(str(number)))
+        at.do(Wait(10))
+        at.do(Click(at.ref("Go")))
+        clocks.append(at.log)
+    assert clocks[0] == clocks[1]
+
+
+@pytest.mark.parametrize("sockets", [1, 3])
+def test_turns_are_as_long_where_a_poll_is_found_while_workers_hear_something(at, sockets, monkeypatch):
+    monkeypatch.setattr("webgym.sites.streams.PATIENCE", 40)
+    hears = worker(f"for (let i = 0; i < {sockets}; i++) {TALK}.onmessage = m => postMessage(m.data)").replace("say(m.data)", "0")
+    begins = "<script>setTimeout(() => { fetch('/poll?77'); fetch('/say?x') }, 520)</script>"
+    at.begin(hears + begins + CLOCK)
+    for _ in range(3):
+        at.do(Click(at.ref("Go")))
+    first, *more = [float(word) for word in at.log.removeprefix("log ").split()]
+    assert [round(one - first) for one in more] == [500, 1000]
+
+
+def test_a_nested_worker_is_waited_for_until_it_has_worked_on_what_it_heard(at):
+    inner = f"{TALK}.onmessage = m => {{ for (let i = 0; i < 1e8; i++); postMessage(m.data) }}"
+    outer = "new Worker(URL.createObjectURL(new Blob([${JSON.stringify(inner)}]))).onmessage = m => postMessage(m.data)"
+    at.begin(f"<script>const inner = `{inner}`</script>" + worker(outer) + ACT)
+    for count in (1, 2):
+        at.do(Click(at.ref("Go")))
+        assert at.log == "log" + " clicked" * count
+
+
+def test_a_shared_worker_is_waited_for_by_the_page_that_came_last(at, monkeypatch):
+    monkeypatch.setattr("webgym.backends.browser.hooks.PARTS", PARTS.replace("MOST = 300000", "MOST = 1e9"))
+    shared = f"const all = []; onconnect = e => all.push(e.ports[0]); {TALK}.onmessage = m => all.forEach(one => one.postMessage(m.data))"
+    frame = "const f = document.createElement('iframe'); document.body.append(f); f.contentWindow.eval(`new SharedWorker('${url}')`)"
+    at.begin(
+        f"<script>const url = URL.createObjectURL(new Blob([`{shared}`])); new SharedWorker(url).port.onmessage = m => say(m.data); "
+        f"onload = () => {{ {frame}; setTimeout(() => f.remove(), 50) }}</script>" + ACT
+    )
+    for _ in range(2):
+        at.do(Click(at.ref("Go")))
+    at.do(Wait(10))
+    assert at.log == "log clicked clicked"
+
+
+def test_a_page_that_changes_how_arrays_are_written_is_heard_as_well(at):
+    at.begin(HEARING["talk"] + "<script>Array.prototype.toJSON = () => 'none'</script>" + ACT)
+    at.do(Click(at.ref("Go")))
+    at.do(Wait(10))
+    assert at.log == "log got hello clicked"
+
+
 def test_messages_of_two_streams_are_heard_in_the_order_in_which_they_were_said(at):
     at.begin(
         HEARING["events"]

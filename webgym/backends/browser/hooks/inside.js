@@ -6,9 +6,9 @@
   const { MARK, add } = kit, global = globalThis, is = (name) => global[name] !== undefined && global instanceof global[name];
   const dedicated = is("DedicatedWorkerGlobalScope");
   if (!dedicated && !is("SharedWorkerGlobalScope")) return;  // a service worker belongs to no page
-  const timers = new Map(), asked = [], unsent = [];
+  const timers = new Map(), asked = [];
   const soon = (work) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = work; port2.postMessage(0); };
-  let tell = dedicated ? postMessage.bind(global) : (message) => unsent.push(message), number = 0;
+  let unsent = [], tell = dedicated ? postMessage.bind(global) : (message) => unsent.push(message), number = 0;
 
   const wait = (repeat) => (call, ms = 0, ...given) => {
     const id = ++number, timer = { call, given, repeat, ms: Math.max(repeat ? 1 : 0, Number(ms) || 0) };
@@ -63,10 +63,11 @@
     add.call(global, "connect", (event) => {
       const port = event.ports[0], send = port.postMessage.bind(port);
       add.call(port, "message", hear(send));
+      if (unsent) for (const message of unsent) { if (message[1] === "wire") send(message); }
+      else { tell([MARK, "wire", "goes", []]); kit.recalls(send); }
+      unsent = null;
       tell = send;                                         // the page that came last keeps the timers
-      unsent.length = 0;
       for (const [id, timer] of timers) send([MARK, "timer", id, timer.ms]);
-      kit.recalls(send);
       soon(() => port.start());                            // the worker's own listener is there by then
     });
   kit.wrap(global, "close", (native) => function () { tell([MARK, "closed"]); return native.call(this); });

@@ -3,7 +3,7 @@
 // The page's time waits while a worker has work: after every message to it the page asks for an echo, which comes when it rests. One that
 // takes too long with its own work is waited for again when it was heard.
 (kit) => {
-  const { settings, MARK, add } = kit;
+  const { settings, MARK, add } = kit, { XMLHttpRequest } = globalThis;
   const Message = globalThis.MessageEvent, dispatch = EventTarget.prototype.dispatchEvent, again = new WeakSet(), kept = [];
   let count = 0;
   // Which of two workers is done first is the machine's business. So what one says waits for those that were made before it, until they
@@ -17,11 +17,11 @@
   const keep = (port, send) => {
     const timers = new Map(), held = [];
     // `asked` counts echoes, of which the last one matters; `stops` are the addresses for which the worker hears nothing.
-    let asked = 0, release = null, stops, silent = false, over = false;
+    let asked = 0, release = null, stops, over = false;
     kept.push({ port, held, busy: () => release !== null });
     const wires = kit.wires(send, () => expect());
     const rest = () => { release?.(); release = null; };
-    const wait = (addresses) => { const before = release; release = kit.hold(addresses, () => { silent = true; }); before?.(); };
+    const wait = (addresses) => { const before = release; release = kit.hold(addresses, () => { wires.by.silent = true; }); before?.(); };
     const end = () => {
       over = true;
       wires.end();
@@ -31,7 +31,7 @@
     };
     const expect = () => {
       if (over) return;
-      if (!silent) wait(stops);
+      if (!wires.by.silent) wait(stops);
       send([MARK, "echo", ++asked]);
     };
     add.call(port, "message", (event) => {
@@ -48,7 +48,7 @@
       }
       event.stopImmediatePropagation();
       const [, verb, id, more] = event.data;              // `more`: milliseconds, or addresses; null for none; or what wire.js counts
-      silent = false;
+      wires.by.silent = false;
       if (verb === "echo" && id === asked) { rest(); deliver(); }
       if (verb === "stops") stops = more ?? undefined;
       if (release && (verb === "stops" || (verb === "waits" && id === asked))) wait(more ?? undefined);
@@ -68,8 +68,12 @@
   });
   kit.wrap(URL, "revokeObjectURL", (native) => function (url) { blobs.delete(String(url)); return native.call(this, url); });
   const make = URL.createObjectURL?.bind(URL);             // service workers have none, and no workers of their own
+  const textOf = (url) => {                                // of a blob that another document made
+    if (!url.startsWith("blob:") || !XMLHttpRequest) return null;
+    try { const x = new XMLHttpRequest(); x.open("GET", url, false); x.send(); return x.responseText; } catch { return null; }
+  };
   const hooked = (address, own) => {                       // the address of a script whose text is known here, with the hooks before it
-    const url = String(address), blob = blobs.get(url), data = blob ? null : /^data:([^,]*?)(;base64)?,(.*)$/s.exec(url);
+    const url = String(address), blob = blobs.get(url) ?? textOf(url), data = blob ? null : /^data:([^,]*?)(;base64)?,(.*)$/s.exec(url);
     if (!blob && !data) return null;
     const head = kit.source(own);
     if (blob) return make(new Blob([head, blob], { type: blob.type || "text/javascript" }));

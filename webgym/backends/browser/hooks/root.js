@@ -10,6 +10,9 @@
   // What answers the session is kept, since a page may replace what the language offers, and must not learn the names of these events.
   const emit = EventTarget.prototype.dispatchEvent, Told = globalThis.CustomEvent, { apply, construct } = Reflect;
   kit.apply = apply;
+  // What is written for the session: no page has a say in it.
+  const { parse, stringify } = JSON, { defineProperty } = Object;
+  Object.assign(kit, { read: parse, written: stringify, plain: (list) => defineProperty(list, "toJSON", { value: undefined }) });
   kit.tell = (what, detail) => apply(emit, global, [new Told(settings.answer + what, { __proto__: null, detail })]);
   kit.later = setTimeout.bind(global);
   kit.never = clearTimeout.bind(global);

@@ -13,14 +13,13 @@
       try { address = new URL(url, kit.page ? document.baseURI : self.location.href); } catch {
         throw new DOMException(`Failed to construct 'EventSource': Cannot open an EventSource to '${url}'. The URL is invalid.`, "SyntaxError");
       }
-      kit.uses.streams = true;
       inner.set(this, { url: address.href, credentials: !!how?.withCredentials, stage: 0, last: "", retry: RETRY_MS, handlers: {} });
       connect(this);
     }
     get url() { return inner.get(this).url; }
     get withCredentials() { return inner.get(this).credentials; }
     get readyState() { return inner.get(this).stage; }
-    close() { const own = inner.get(this); own.stage = stages.CLOSED; own.stop?.abort(); kit.never(own.timer); }
+    close() { const own = inner.get(this); own.stage = stages.CLOSED; own.stop?.abort(); own.shut?.(); kit.never(own.timer); }
   }
   for (const [name, value] of Object.entries(stages)) for (const owner of [Events, Events.prototype]) Object.defineProperty(owner, name, { value, enumerable: true });
   for (const type of ["open", "message", "error"])
@@ -39,9 +38,10 @@
   Object.defineProperty(Events, "name", { value: "EventSource" });
   Object.defineProperty(Events.prototype, Symbol.toStringTag, { value: "EventSource", configurable: true });
 
-  const fail = (source) => { const own = inner.get(source); if (own.stage !== stages.CLOSED) { own.stage = stages.CLOSED; source.dispatchEvent(new Event("error")); } };
+  const fail = (source) => { const own = inner.get(source); own.shut(); if (own.stage !== stages.CLOSED) { own.stage = stages.CLOSED; source.dispatchEvent(new Event("error")); } };
   const again = (source) => {
     const own = inner.get(source);
+    own.shut();
     if (own.stage === stages.CLOSED) return;
     own.stage = stages.CONNECTING;
     source.dispatchEvent(new Event("error"));
@@ -51,7 +51,9 @@
     const own = inner.get(source), stop = (own.stop = new AbortController());
     const headers = { Accept: "text/event-stream", ...(own.last ? { "Last-Event-ID": own.last } : {}) };
     let answer;
-    kit.sends(own.url);
+    let open = true;
+    own.shut = () => { if (open) kit.shuts(own.url); open = false; };
+    kit.opens(own.url);
     try {
       answer = await ask(own.url, { headers, credentials: own.credentials ? "include" : "same-origin", cache: "no-store", signal: stop.signal });
     } catch { kit.gets(own.url, 1); return again(source); }

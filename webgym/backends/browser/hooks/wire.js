@@ -2,10 +2,13 @@
 // time is granted while something is on its way to the document (flow.py), none passes while something is on its way to a worker, and sites
 // are given the time to take in what was sent.
 (kit) => {
-  const { MARK, apply } = kit, each = Set.prototype.forEach, eachIn = Map.prototype.forEach, written = JSON.stringify;
-  const counts = (heard) => ({ sent: new Map(), asked: new Map(), pending: new Map(), heard });
-  // `whole` are answers of which all is there; `waits` is what is about to be heard.
-  const own = counts(), workers = new Set(), whole = new Set(), waits = new Set();
+  const { MARK, apply, read, written } = kit, each = Set.prototype.forEach, eachIn = Map.prototype.forEach, MOST_WHOLE = 100;
+  // By address: how often one world `sent` something of late, and how many of its requests and streams are `open`. `silent` is a worker that
+  // was waited for in vain.
+  const counts = (heard) => ({ sent: new Map(), open: new Map(), heard, silent: false });
+  const own = counts(), workers = new Set();
+  // `whole` are answers of which all is there; `waits` is what is about to be heard, and by whom.
+  const whole = new Set(), waits = new Set();
   const addressOf = (url) => {
     try {
       const found = new URL(url instanceof Request ? url.url : url, kit.page ? document.baseURI : self.location.href);
@@ -14,39 +17,68 @@
   };
   kit.siteOf = (url) => addressOf(url).replace(/\?.*/s, "");
   kit.isWhole = (url) => whole.has(addressOf(url));
-  const more = (map, url, amount) => map.set(url, (map.get(url) ?? 0) + amount);
+  const more = (map, address, amount) => map.set(address, (map.get(address) ?? 0) + amount);
+  const drop = (wait) => { waits.delete(wait); wait.release?.(); };
+  const leaves = (by, left) => apply(each, waits, [(wait) => { if (left(wait) && wait.by.delete(by) && !wait.by.size) { wait.vain = true; drop(wait); } }]);
   const notes = {
     __proto__: null,
-    opens: (by, address) => more(by.pending, address, 1),
-    sends: (by, address) => more(by.sent, address, 1),
-    asks: (by, address) => { more(by.pending, address, 1); more(by.asked, address, 1); },
+    opens: (by, address, amount) => more(by.open, address, amount),
+    sends: (by, address, amount) => { if (kit.page) more(by.sent, address, amount); },
+    streams: () => { kit.uses.streams = true; },
     gets: (by, address, amount) => apply(each, waits, [(wait) => {
       if (wait.address !== address || (wait.left -= amount) > 0) return;
-      waits.delete(wait);
       by.heard?.();
-      wait.release?.();
+      drop(wait);
     }]),
-    answered: (by, address) => { more(by.pending, address, -1); notes.gets(by, address, 1); },
+    shuts: (by, address) => {
+      const left = (by.open.get(address) ?? 0) - 1;
+      if (left > 0) return by.open.set(address, left);
+      by.open.delete(address);
+      leaves(by, (wait) => wait.address === address);
+    },
+    goes: (by) => { by.sent.clear(); by.open.clear(); leaves(by, () => true); },
   };
-  const note = (what, address, amount) => { notes[what](own, address, amount); kit.tells?.([MARK, "wire", what, [address, amount]]); };
-  kit.sends = (url) => note("sends", addressOf(url));
+  const note = (what, address, amount = 1) => {
+    if (!/^http/.test(address)) return;
+    notes[what](own, address, amount);
+    kit.tells?.([MARK, "wire", what, [address, amount]]);
+  };
+  const opens = (address) => { note("opens", address); note("sends", address); };
+  kit.opens = (url) => { opens(addressOf(url)); note("streams", addressOf(url)); };
   kit.gets = (url, amount) => note("gets", addressOf(url), amount);
-  const asks = (address) => { whole.delete(address); if (/^http/.test(address)) note("asks", address); };
-  const answered = (address) => { if (/^http/.test(address)) note("answered", address); };
-  // What one worker tells of itself and of its own workers; `heard` is called when it was waited for. A worker hands it on.
+  kit.shuts = (url) => note("shuts", addressOf(url));
+  // What one worker tells of itself and of its own workers; `heard` is called when it hears what was waited for. A worker hands it on.
   kit.wires = (send, heard) => {
     const by = counts(heard), worker = { by, send };
     workers.add(worker);
     return {
+      by,
       told: (what, [address, amount]) => {
-        if (!kit.page) return kit.tells([MARK, "wire", what, [address, amount]]);
-        if (what === "sends") kit.uses.streams = true;
         notes[what]?.(by, address, amount);
+        if (!kit.page && what === "gets") heard();
+        if (what !== "goes") kit.tells?.([MARK, "wire", what, [address, amount]]);
       },
-      end: () => workers.delete(worker),
+      end: () => {
+        const open = (amount, address) => { for (; amount > 0; amount--) kit.tells([MARK, "wire", "shuts", [address, 1]]); };
+        if (kit.tells) apply(eachIn, by.open, [open]);
+        notes.goes(by);
+        workers.delete(worker);
+      },
     };
   };
-  kit.arrives = (address) => { whole.add(address); apply(each, workers, [({ send }) => send([MARK, "arrives", address])]); };
+  // Say anew what is open, to a page that comes later.
+  kit.recalls = (send) => {
+    const tell = (by) => apply(eachIn, by.open, [(amount, address) => send([MARK, "wire", "opens", [address, amount]])]);
+    tell(own);
+    apply(each, workers, [({ by }) => tell(by)]);
+  };
+  kit.arrives = (address) => {
+    if (whole.size > MOST_WHOLE) whole.clear();
+    whole.add(address);
+    apply(each, workers, [({ send }) => send([MARK, "arrives", address])]);
+  };
+  const asks = (address) => { whole.delete(address); opens(address); };
+  const answered = (address) => { note("gets", address); note("shuts", address); };
   const then = Promise.prototype.then;
   kit.wrap(globalThis, "fetch", (native) => function (...given) {
     const address = addressOf(given[0]), answer = native.apply(this ?? globalThis, given), over = () => answered(address);
@@ -60,48 +92,54 @@
     return native.apply(this, given);
   });
   kit.wrap(globalThis.XMLHttpRequest?.prototype, "send", (native) => function (...given) {
-    const address = opened.get(this) ?? "";
+    const address = opened.get(this) ?? "", sent = native.apply(this, given);
     asks(address);
     kit.add.call(this, "loadend", () => answered(address), { once: true });
-    return native.apply(this, given);
+    return sent;
   });
-  kit.wrap(globalThis.WebSocket?.prototype, "send", (native) => function (...given) { const answer = native.apply(this, given); kit.sends(this.url); return answer; });
+  const shut = new WeakSet(), shuts = (socket) => { if (!shut.has(socket)) { shut.add(socket); kit.shuts(socket.url); } };
+  kit.wrap(globalThis.WebSocket?.prototype, "send", (native) => function (...given) {
+    const answer = native.apply(this, given);
+    note("sends", addressOf(this.url));
+    return answer;
+  });
+  kit.wrap(globalThis.WebSocket?.prototype, "close", (native) => function (...given) { const answer = native.apply(this, given); shuts(this); return answer; });
   kit.constructs("WebSocket", (given, create) => {
     const socket = create(...given);
-    kit.uses.streams = true;
-    kit.sends(socket.url);
+    kit.opens(socket.url);
     for (const type of ["open", "message", "close"]) kit.add.call(socket, type, () => kit.gets(socket.url, 1));
+    kit.add.call(socket, "close", () => shuts(socket));
     return socket;
   });
-  // Say anew what is open, to a page that comes later.
-  kit.recalls = (send) => {
-    apply(eachIn, own.sent, [(_, address) => send([MARK, "wire", "opens", [address]])]);
-    apply(eachIn, own.pending, [(amount, address) => { if (amount > 0) send([MARK, "wire", "opens", [address]]); }]);
-  };
   if (!kit.page) return;
   const { ask } = kit.settings;
+  // What was sent since the last question: its address, how often, how much to it is open, and whether by a worker, who tells of it late.
   kit.add.call(globalThis, ask + "-sent", () => {
     const list = [];
     let length = 0;
-    const tellOf = ({ sent, asked, pending }, late) => {
-      apply(eachIn, sent, [(amount, address) => { list[length++] = [address, amount, 1, late]; }]);
-      apply(eachIn, asked, [(amount, address) => { list[length++] = [address, amount, pending.get(address), late]; }]);
+    const tellOf = ({ sent, open }, late) => {
+      apply(eachIn, sent, [(amount, address) => { list[length++] = kit.plain([address, amount, open.get(address) ?? 0, late]); }]);
+      sent.clear();
     };
     tellOf(own, 0);
     apply(each, workers, [({ by }) => tellOf(by, 1)]);
-    kit.tell("-sent", written(list));
+    kit.tell("-sent", written(kit.plain(list)));
   });
   // What was expected last: how much of it is still to come, and whether a worker may hear it, so that the page's time is held; or null.
   let last = null;
-  kit.add.call(globalThis, ask + "-due", () => kit.tell("-due", written(last && [last.left, Number(Boolean(last.release))])));
-  const drop = (wait) => { waits.delete(wait); wait.release?.(); };
+  kit.add.call(globalThis, ask + "-due", () => {
+    kit.tell("-due", written(last && !last.vain ? kit.plain([last.left, Number(Boolean(last.release))]) : null));
+  });
   kit.add.call(globalThis, ask + "-expect", (event) => {
-    const [address, left, ends] = JSON.parse(event.detail);
+    const [address, left, ends] = read(event.detail), wait = { address, left, by: new Set() };
     if (last && (!address || !last.release)) drop(last);   // what did not come by now does not come
+    last = null;
+    if (!address) return;
     if (ends) kit.arrives(address);
-    const hears = ({ sent, pending }) => sent.has(address) || pending.get(address) > 0, wait = { address, left };
-    apply(each, workers, [({ by }) => { if (hears(by)) wait.release ??= kit.hold(undefined, () => waits.delete(wait)); }]);
-    last = wait.release || hears(own) ? wait : null;
-    if (last) waits.add(last);
+    const hears = (by) => !by.silent && by.open.has(address) && wait.by.add(by);
+    const late = [];
+    apply(each, workers, [({ by }) => { if (hears(by)) late[late.length] = by; }]);
+    if (hears(own) || late.length) waits.add(last = wait);
+    if (late.length) wait.release = kit.hold(undefined, () => { waits.delete(wait); apply(each, wait.by, [(by) => { by.silent = by !== own; }]); });
   });
 }
