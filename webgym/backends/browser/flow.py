@@ -17,7 +17,7 @@ REPLIES = 4  # at the end of a turn, that are waited for
 MOMENT_S = 0.002  # real time in which bytes reach a page at best
 ARRIVES_TICKS = 300  # that a page which counts them is waited for at most
 OPENS_TICKS = 10  # the same for the opening of a WebSocket, which a page hears of when its time passes
-ARRIVES_S = 0.02  # real time in which bytes reach what does not count them, a worker; longer where a question to the page takes long
+ARRIVES_S = 0.02  # real time in which bytes reach what does not count them; longer where a question to the page takes long
 TRIPS = 2.0  # times a question to the page, that such bytes may take
 TAKEN_TICKS = 100  # that a site may take to hear what the page sent, on a busy machine
 AGAIN_TICKS = 20  # the same for an address of which something was not heard: the browser holds it back, or answers it itself
@@ -47,9 +47,7 @@ class Accounts:
 
     def __init__(self) -> None:
         self._heard: Mapping[str, int] = {}  # when the document told it last
-        self._by_workers: dict[
-            str, int
-        ] = {}  # what sites have heard once all that workers sent is there: they may before the document does
+        self._by_workers: dict[str, int] = {}  # what sites have heard once all is there: of workers they may hear before it is told
         self._ahead: dict[str, int] = {}  # by how much they were
         self._begun: Mapping[str, int] = {}
 
