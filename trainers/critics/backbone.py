@@ -27,18 +27,21 @@ from webgym.errors import CheckpointError, UsageError, WebGymError
 ADAPTER, ADAPTER_CONFIG = "backbone_adapter.safetensors", "backbone_adapter.json"
 
 
-def copy_of(policy: nn.Module) -> PreTrainedModel:
-    """A copy of the policy's decoder for a critic: fp32, or an adapter of its own on the shared base.
+def check_copy(policy: nn.Module) -> None:
+    """Raises UsageError for a decoder that is no model of its own on disk (OPT): no run could go on from a checkpoint of its copy."""
+    decoder = cast(Any, policy).get_decoder()
+    if not has_lora(decoder) and not isinstance(decoder, cast(Any, MODEL_MAPPING.get(type(decoder.config), nn.Module))):
+        raise UsageError(
+            f"{type(policy).__name__} has a decoder that is no model of its own on disk, so a critic that is a copy of it could not be "
+            "loaded again: set critic.head.backbone=adapter"
+        )
 
-    Raises UsageError for a decoder that is no model of its own on disk (OPT), so that no run could go on from a checkpoint.
-    """
+
+def copy_of(policy: nn.Module) -> PreTrainedModel:
+    """A copy of the policy's decoder for a critic: fp32, or an adapter of its own on the shared base. Raises UsageError (`check_copy`)."""
+    check_copy(policy)
     decoder = cast(Any, policy).get_decoder()
     if not has_lora(decoder):
-        if not isinstance(decoder, cast(Any, MODEL_MAPPING.get(type(decoder.config), nn.Module))):
-            raise UsageError(
-                f"{type(policy).__name__} has a decoder that is no model of its own on disk, so a critic that is a copy of it could not be "
-                "loaded again: set critic.head.backbone=adapter"
-            )
         return prepare(deepcopy(decoder).float())
     copied = sharing_copy(decoder)
     copied.peft_config = deepcopy(cast(Any, policy).peft_config)

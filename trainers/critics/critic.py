@@ -171,11 +171,17 @@ class Critic(nn.Module):
     @classmethod
     def of(cls, policy: nn.Module, config: HeadConfig | None = None) -> "Critic":
         """A critic that starts from the policy's backbone: from a copy of it unless the configuration says otherwise."""
-        decoder = cast(Any, policy).get_decoder()
+        cls.check(policy, config or HeadConfig())
         borrowed = config is not None and config.backbone != "copy"
-        if config is not None and config.trunk_lr > 0 and config.backbone == "trunk" and decoder.dtype != torch.float32:
+        return cls(cast(Any, policy).get_decoder() if borrowed else backbones.copy_of(policy), config)
+
+    @staticmethod
+    def check(policy: nn.Module, config: HeadConfig) -> None:
+        """Raises UsageError or ConfigError where the policy can have no critic of this kind."""
+        if config.backbone == "copy":
+            backbones.check_copy(policy)
+        if config.trunk_lr > 0 and config.backbone == "trunk" and cast(Any, policy).get_decoder().dtype != torch.float32:
             raise ConfigError("critic.head.trunk_lr above 0 trains the policy's weights, which takes machine.dtype=float32: set it to 0")
-        return cls(decoder if borrowed else backbones.copy_of(policy), config)
 
     def clone(self) -> "Critic":
         """A critic of its own with the same weights, for a fit that must not be seen elsewhere; a base that is not fitted is shared."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from trainers import algorithms
 from trainers.config import LengthConfig, TrainConfig, remarks, resolve
 from trainers.credit.algorithm import Algorithm, AlgorithmConfig
+from trainers.critics.backbone import check_copy
 from trainers.critics.critic import Critic
 from trainers.critics.q_critic import ActionValueConfig
 from trainers.critics.q_valuation import QValuation
@@ -56,7 +57,7 @@ class Beginning:
 
 def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen: str = "") -> Beginning:
     """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
-    resolved, _ = resolve(config.model_dump())
+    resolved, algorithm_config = resolve(config.model_dump())
     check_device(resolved.machine.device)
     samplers.check_here(resolved.sampler)
     rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
@@ -69,6 +70,11 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
     context = Context(source.tokenizer, source.prompts)
     if not resolved.update.thinking:
         context.check_thinking("update.thinking=false", "set it to true")
+    needs = algorithms.get(resolved.algo).needs_values(algorithm_config)
+    if needs == "action":
+        check_copy(source.model)
+    elif needs:
+        Critic.check(source.model, resolved.critic.head)
     checkpoint = _critic_checkpoint(resolved)
     if checkpoint is not None:  # `latest` is another run tomorrow
         start = str(checkpoint.path.resolve())

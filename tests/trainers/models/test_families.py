@@ -4,9 +4,11 @@ import pytest
 
 from benchmarks.families import CHECKS, FAMILIES, Family, rows_of, source_of, tokenizer_of, tried
 from trainers.batches.packing import pack
+from trainers.config import resolve
 from trainers.critics.critic import Critic, HeadConfig
 from trainers.models.chat_template import ChatTemplate
 from trainers.models.model import context_of
+from trainers.training.begin import new_run
 from webgym.errors import UsageError
 
 TRAIN = [name for name in FAMILIES if name != "Mamba"]
@@ -82,6 +84,16 @@ def test_a_family_that_no_sampler_can_hold_is_refused_in_a_sentence(family, word
 def test_a_critic_that_could_not_be_loaded_again_is_refused_at_the_start():
     found = tried(stranger("opt", word_embed_proj_dim=32, ffn_dim=48), CHECKS["critic"])
     assert "no model of its own on disk" in found and "critic.head.backbone=adapter" in found
+
+
+@pytest.mark.parametrize("algo", ["archer", "archer_q"])
+def test_a_run_with_such_a_critic_is_refused_before_a_folder_is_made(algo, tmp_path):
+    source_of(stranger("opt", word_embed_proj_dim=32, ffn_dim=48)).save(tmp_path / "model")
+    copies = {"critic": {"head": {"backbone": "copy"}}} if algo == "archer" else {}
+    config = resolve({"algo": algo, "model": str(tmp_path / "model"), "tasks": ["wizard.h3"], "machine": {"backend": "text"}, **copies})[0]
+    with pytest.raises(UsageError, match="no model of its own on disk"):
+        new_run(config, parent=tmp_path / "runs", name=None)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("backbone", ["adapter", "trunk"])
