@@ -121,13 +121,21 @@ class Evidence:
         own = [(since, _alike(text)) for since, text in self.written]
         echoes = [(since, text) for since, text in own if wanted in text]
         for number, page in enumerate(self.pages):
-            typed = {text for since, text in own if since <= number}  # in fields, that may stand beside each other
-            found = _alike(" ".join(f"{node.text} {'' if _alike(node.value or '') in typed else node.value or ''}" for node in page))
+            typed = sorted((text for since, text in own if since <= number and text), key=len, reverse=True)
+            found = _alike(" ".join(f"{node.text} {_without(_alike(node.value or ''), typed)}" for node in page))
             for since, echo in echoes:
                 found = found.replace(echo, " ") if since <= number else found
             if wanted in found:
                 return True
         return False
+
+
+def _without(value: str, typed: Sequence[str]) -> str:
+    """What stands in a field, "" if it is nothing but texts that the agent typed there, or into fields beside it."""
+    rest = value
+    for text in typed:
+        rest = rest.replace(text, " ")
+    return value if rest.strip() else ""
 
 
 def _alike(text: str) -> str:

@@ -78,7 +78,7 @@ class Traces:
 
 STATUSES = range(200, 600)  # that end a request: what else a site says is no answer (RFC 9110, section 15)
 BAD_GATEWAY = 502  # which stands for it
-BODILESS = (204, 205, 304)  # whose bodies a browser never hears of, whatever a site sends
+BODILESS = (204, 304)  # whose bodies a browser never hears of, whatever a site sends
 
 
 class Exchange:
@@ -106,6 +106,10 @@ class Exchange:
         """True if the page has left, so that nobody hears of an answer any more."""
         return self._gone or self._closed()
 
+    def leave(self) -> None:
+        """Say that nobody hears of the answer any more: what a site makes of that is no failure."""
+        self._gone = True
+
     async def receive(self) -> Any:
         """The next message of the page."""
         self.taking = False
@@ -120,8 +124,9 @@ class Exchange:
     async def send(self, message: Any) -> None:
         """Hand a message of the site to the page."""
         kind, amount = message["type"], 1  # what the page counts of it
+        if kind in ("http.response.start", "websocket.http.response.start") and message["status"] not in STATUSES:
+            message = {**message, "status": BAD_GATEWAY}
         if kind == "http.response.start":
-            message = {**message, "status": message["status"] if message["status"] in STATUSES else BAD_GATEWAY}
             self._traces.of_answer(self._scope, message)
             self.status = message["status"]
             amount = 0
@@ -224,18 +229,25 @@ class Episode:
             del self._running[exchange]
 
     async def hang_up(self) -> None:
-        """Stop what the sites are still answering: a page whose script waits for an answer, and does nothing else, gets an error for it."""
-        tasks = [task for task in self._running.values() if task is not None and task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+        """Give up the requests without a whole answer: a page whose script waits for one, and does nothing else, gets an error for it."""
+        waiting = [exchange for exchange in self.unanswered() if exchange.kind == "http"]
+        for exchange in waiting:
+            exchange.leave()
+        await self._stop(waiting)
 
     async def end(self) -> None:
         """Let nothing more in, and stop what the sites are still answering."""
         self.over = True
         self.traces.cut = any(exchange.kind == "http" and not exchange.gone for exchange in self.unanswered())
-        await self.hang_up()
+        await self._stop(self._running)
+
+    async def _stop(self, exchanges: Iterable[Exchange]) -> None:
+        running = [self._running[exchange] for exchange in exchanges]
+        tasks = [task for task in running if task is not None and task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
 
 
 def _origin_of(scope: Scope) -> str:

@@ -177,6 +177,26 @@ def test_an_episode_that_ends_lets_go_of_what_its_site_still_answers():
     serve(test, site)
 
 
+def test_a_request_that_is_given_up_is_no_failure_of_the_site_and_others_go_on():
+    class Careless(Counter):
+        async def app(self, scope, receive, send):
+            try:
+                await super().app(scope, receive, send)
+            except asyncio.CancelledError:
+                raise RuntimeError("it was not my turn to end") from None
+
+    async def test(gateway):
+        episode = await gateway.open("a", ("count.localhost",), 1, None)
+        waiting = asyncio.create_task(ask(episode, "/hang"))
+        while not episode.unanswered():
+            await asyncio.sleep(0)
+        await episode.hang_up()
+        assert episode.unanswered() == () and isinstance(waiting.exception(), RuntimeError)
+        assert (await ask(episode))[0] == 200 and await gateway.snapshot("a") == 2
+
+    serve(test, Careless())
+
+
 ANSWERS = [
     ({}, 200, True, ""),
     ({"cache-control": "no-store"}, 200, False, ""),

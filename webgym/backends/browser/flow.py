@@ -46,28 +46,34 @@ class Accounts:
     """What a document and its workers have sent to servers, as the document tells, and what sites have heard of it: by URL."""
 
     def __init__(self) -> None:
+        self._sent: dict[str, int] = {}
         self._heard: Mapping[str, int] = {}  # when the document told it last
-        self._by_workers: dict[str, int] = {}  # what sites have heard once all is there: of workers they may hear before it is told
-        self._ahead: dict[str, int] = {}  # by how much they were
-        self._begun: Mapping[str, int] = {}
+        self._late = set[str]()  # the URLs to which workers sent something: sites may hear of it before the document tells it
+        self._begun: dict[str, int] = {}  # what sites had heard before the first of that
+        self._ahead: dict[str, int] = {}  # by how much more they had heard than was told, at the last question
 
     def begin(self, heard: Mapping[str, int]) -> None:
         """Say that the document is another one now, which has sent nothing yet."""
-        self._heard = self._begun = dict(heard)
-        self._by_workers, self._ahead = {}, {}
+        self._sent, self._heard, self._late, self._begun, self._ahead = {}, dict(heard), set(), dict(heard), {}
 
     def due(self, told: Told) -> dict[str, int]:
         """What sites have heard of each URL once all is there that was told, and is not answered."""
         for url, (amount, _, by_workers) in told.items():
-            if by_workers:
-                self._by_workers[url] = self._by_workers.get(url, self._begun.get(url, 0)) + amount
-        open_now = ((url, amount) for url, (amount, unanswered, _) in told.items() if unanswered > 0)
-        return {url: self._by_workers.get(url, self._heard.get(url, 0) + amount) for url, amount in open_now}
+            self._sent[url] = self._sent.get(url, 0) + amount
+            self._late |= {url} if by_workers else set()
+        return {url: self._due(url, amount) for url, (amount, unanswered, _) in told.items() if unanswered > 0}
+
+    def _due(self, url: str, amount: int) -> int:
+        if url in self._late:
+            return self._begun.get(url, 0) + self._sent[url]
+        return self._heard.get(url, 0) + amount
 
     def settle(self, heard: Mapping[str, int]) -> None:
-        """Wait no more for what did not come, nor to be told of what came twice."""
-        ahead = {url: heard.get(url, 0) - due for url, due in self._by_workers.items()}
-        self._by_workers |= {url: heard.get(url, 0) for url, by in ahead.items() if by < 0 or by == self._ahead.get(url)}
+        """Wait no more for what did not come, nor to be told of what was not told twice."""
+        ahead = {url: heard.get(url, 0) - self._due(url, 0) for url in self._late}
+        for url, by in ahead.items():
+            if by < 0 or by == self._ahead.get(url):
+                self._begun[url] = heard.get(url, 0) - self._sent[url]
         self._ahead, self._heard = ahead, dict(heard)
 
 
@@ -199,9 +205,9 @@ class Flow:
             await streams.deliver(parcel)
             if heard:
                 await self._arrived(OPENS_TICKS if parcel.opens else ARRIVES_TICKS)
-                leaps = leaps or said.kind == "http"
-            elif not late:
+            elif not late and not said.gone:
                 await asyncio.sleep(max(ARRIVES_S, TRIPS * self._trip_s))
+            leaps = leaps or (said.kind == "http" and not late)
         return spent_ms, late and leaps
 
     async def _arrived(self, ticks: int) -> None:

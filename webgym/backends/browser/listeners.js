@@ -141,7 +141,7 @@
     }
     return false;
   };
-  apply(add, globalThis, [ask, () => {
+  const answerAll = () => {
     const left = [];
     let kept = 0, above = false;
     for (let i = 0; i < count; i++) {
@@ -158,5 +158,8 @@
     count = kept;
     tellSpoken();
     if (above) tellWritten();
-  }, true]);
+  };
+  const listen = () => apply(add, globalThis, [ask, answerAll, true]);
+  listen();
+  new MutationObserver(listen).observe(document, { childList: true });  // a document that is opened anew drops all that listened
 })

@@ -396,9 +396,12 @@ class Session:
         try:
             async with self._interrupting, asyncio.timeout(5):
                 interrupting = asyncio.ensure_future(self.tab.interrupt())
-                if not (await asyncio.wait([interrupting], timeout=2))[0] and self._played is not None:
-                    await self._played.hang_up()  # a script that waits for an answer hears nothing else
-                await interrupting
+                try:
+                    if not (await asyncio.wait([interrupting], timeout=2))[0] and self._played is not None:
+                        await self._played.hang_up()  # a script that waits for an answer hears nothing else
+                    await interrupting
+                finally:
+                    interrupting.cancel()
         except (PlaywrightError, TimeoutError, PageError) as error:
             self._broken = True
             raise HangFault("the browser does not answer any more") from error

@@ -26,7 +26,7 @@
     canvas.getContext("2d").drawImage(this, 0, 0);
     return encoded(canvas, [how.type, how.quality]);
   });
-  kit.add.call(globalThis, kit.settings.ask + "-uses", () => {
+  kit.answers("-uses", () => {
     kit.tell("-uses", (uses.frames ? 1 : 0) + (uses.transitions ? 2 : 0) + (uses.smooth ? 4 : 0) + (uses.streams ? 16 : 0) + (uses.cut ? 32 : 0));
   });
 }

@@ -70,7 +70,9 @@
   const make = URL.createObjectURL?.bind(URL);             // service workers have none, and no workers of their own
   const textOf = (url) => {                                // of a blob that another document made
     if (!url.startsWith("blob:") || !XMLHttpRequest) return null;
-    try { const x = new XMLHttpRequest(); x.open("GET", url, false); x.send(); return x.responseText; } catch { return null; }
+    const x = new XMLHttpRequest();
+    try { x.open("GET", url, false); x.send(); } catch { return null; }
+    return new Blob([x.responseText], { type: x.getResponseHeader("content-type") ?? "" });
   };
   const hooked = (address, own) => {                       // the address of a script whose text is known here, with the hooks before it
     const url = String(address), blob = blobs.get(url) ?? textOf(url), data = blob ? null : /^data:([^,]*?)(;base64)?,(.*)$/s.exec(url);

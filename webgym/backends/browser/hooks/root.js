@@ -14,6 +14,13 @@
   const { parse, stringify } = JSON, { defineProperty } = Object;
   Object.assign(kit, { read: parse, written: stringify, plain: (list) => defineProperty(list, "toJSON", { value: undefined }) });
   kit.tell = (what, detail) => apply(emit, global, [new Told(settings.answer + what, { __proto__: null, detail })]);
+  // What the session asks, and the browser tells, is heard in a document that is opened anew as well (document.open, document.write), which
+  // drops all that listened, observers excepted.
+  const heard = [];
+  const listen = () => { for (let i = 0; i < heard.length; i++) apply(kit.add, global, heard[i]); };
+  kit.hears = (...what) => { heard[heard.length] = what; apply(kit.add, global, what); };
+  kit.answers = (what, hear) => kit.hears(settings.ask + what, hear);
+  if (page) new MutationObserver(listen).observe(document, { childList: true });
   kit.later = setTimeout.bind(global);
   kit.never = clearTimeout.bind(global);
   kit.inherited = (own) => ({ clock: settings.clock, seed: settings.seed, ...own });

@@ -25,8 +25,8 @@
       if (waits && !runs) { hops = 0; runs = true; port2.postMessage(0); }
       return () => drop(mine);
     };
-    kit.add.call(globalThis, kit.settings.ask + "-without", (event) => {
-      for (const address of JSON.parse(event.detail)) without.add(address);
+    kit.answers("-without", (event) => {
+      for (const address of kit.read(event.detail)) without.add(address);
       waits = 0;
       kit.apply(each, held, [judge]);
     });

@@ -36,7 +36,7 @@
       by.open.delete(address);
       leaves(by, (wait) => wait.address === address);
     },
-    goes: (by) => { by.sent.clear(); by.open.clear(); leaves(by, () => true); },
+    goes: (by) => { by.open.clear(); leaves(by, () => true); },
   };
   const note = (what, address, amount = 1) => {
     if (!/^http/.test(address)) return;
@@ -112,9 +112,8 @@
     return socket;
   });
   if (!kit.page) return;
-  const { ask } = kit.settings;
   // What was sent since the last question: its address, how often, how much to it is open, and whether by a worker, who tells of it late.
-  kit.add.call(globalThis, ask + "-sent", () => {
+  kit.answers("-sent", () => {
     const list = [];
     let length = 0;
     const tellOf = ({ sent, open }, late) => {
@@ -127,10 +126,10 @@
   });
   // What was expected last: how much of it is still to come, and whether a worker may hear it, so that the page's time is held; or null.
   let last = null;
-  kit.add.call(globalThis, ask + "-due", () => {
+  kit.answers("-due", () => {
     kit.tell("-due", written(last && !last.vain ? kit.plain([last.left, Number(Boolean(last.release))]) : null));
   });
-  kit.add.call(globalThis, ask + "-expect", (event) => {
+  kit.answers("-expect", (event) => {
     const [address, left, ends] = read(event.detail), wait = { address, left, by: new Set() };
     if (last && (!address || !last.release)) drop(last);   // what did not come by now does not come
     last = null;
