@@ -22,10 +22,7 @@
     dragend: (event) => { ended = event.dataTransfer?.dropEffect ?? "none"; },
     invalid: (event) => { invalid.push(event); },
   };
-  const known = new WeakSet();
-  const hear = (doc) => {
-    if (known.has(doc)) return;
-    known.add(doc);
+  const hear = (doc) => {                                  // anew each time, since a document that is opened anew drops them
     for (const [type, heard] of Object.entries(HEARD)) doc.defaultView.addEventListener(type, heard, { capture: true, passive: true });
   };
   const views = function* (view) {                         // this one and those of the frames that can be walked from here

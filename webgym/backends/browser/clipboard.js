@@ -3,26 +3,26 @@
 // the browser's own event is stopped, and the page gets one like it in its place. `name` is a secret: of the event by which the
 // session says what its clipboard holds, and of the binding, given with that event, that tells the session what was copied.
 ((name) => {
-  const add = EventTarget.prototype.addEventListener, emit = EventTarget.prototype.dispatchEvent;
+  const add = EventTarget.prototype.addEventListener, emit = EventTarget.prototype.dispatchEvent, { apply } = Reflect;
   let text = "", untold = null, tell = null;
   const keep = (copied) => {
     text = untold = String(copied);
     if (tell) { tell(text); untold = null; }
   };
-  add.call(globalThis, name, (event) => {
+  const hears = [[name, (event) => {
     event.stopImmediatePropagation();
     tell = globalThis[name] ?? tell;
     delete globalThis[name];
     if (untold !== null) keep(untold);
     else if (event.detail !== null) text = event.detail;
-  }, true);
+  }, true]];
   const secret = () => {
     let active = document.activeElement;
     while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
     return active?.type === "password";
   };
   for (const type of ["copy", "cut", "paste"])
-    add.call(globalThis, type, (event) => {
+    hears.push([type, (event) => {
       if (!event.isTrusted) return;
       event.stopImmediatePropagation();
       event.preventDefault();
@@ -37,7 +37,10 @@
       const copied = handled ? data.getData("text/plain") : secret() ? "" : String(getSelection());
       if (copied) keep(copied);
       if (type === "cut" && !handled && copied) document.execCommand("delete") || getSelection().deleteFromDocument();
-    }, true);
+    }, true]);
+  const listen = () => { for (let i = 0; i < hears.length; i++) apply(add, globalThis, hears[i]); };
+  listen();
+  new MutationObserver(listen).observe(document, { childList: true });  // a document that is opened anew drops all that listened
   if (!globalThis.Clipboard) return;
   Object.assign(Clipboard.prototype, {
     writeText: async (copied) => keep(copied),

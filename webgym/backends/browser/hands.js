@@ -18,7 +18,7 @@
     }
     return [x, y];
   };
-  for (const kind of EVENTS) addEventListener(kind, (event) => {
+  const hear = (event) => {
     const hands = top.webgymHands;
     if (!(hands?.turn || hands?.told) || !event.isTrusted) return;
     event.stopImmediatePropagation();
@@ -26,7 +26,10 @@
     if (!hands.turn) return;
     const [x, y] = offset();
     hands.hear(event, event.clientX + x, event.clientY + y);
-  }, { capture: true, passive: false });
+  };
+  const listen = () => { for (const kind of EVENTS) addEventListener(kind, hear, { capture: true, passive: false }); };
+  listen();
+  new MutationObserver(listen).observe(document, { childList: true });  // a document that is opened anew drops all that listened
   if (window !== top) { globalThis.webgymHands = { turn: null }; return; }
 
   const host = document.createElement("webgym-hands");

@@ -218,7 +218,7 @@
 
   // --- a click that goes where it is meant to -----------------------------------------------------------------------------------
   // A page may move or cover a thing when the pointer comes to it. Then the click is kept from the page, and the agent is told.
-  const GUARDED = ["pointerdown", "mousedown", "pointerup", "mouseup", "click", "auxclick", "dblclick", "contextmenu"], guards = new WeakSet();
+  const GUARDED = ["pointerdown", "mousedown", "pointerup", "mouseup", "click", "auxclick", "dblclick", "contextmenu"];
   let aimed = null;                                        // {el, ok: whether the press came to it, over: what it came to instead}
   const deepest = (event) => {                             // a closed root keeps its own from those outside, open roots in it too
     const hit = event.composedPath()[0];
@@ -238,8 +238,6 @@
   const aim = (el) => {
     aimed = { el, ok: undefined, over: null };
     for (let view = w.documentOf(el).defaultView; view; view = view === view.parent ? null : frameOf(view)?.ownerDocument.defaultView) {
-      if (guards.has(view)) continue;
-      guards.add(view);
       for (const type of GUARDED) view.addEventListener(type, guard, { capture: true, passive: false });
     }
   };

@@ -90,6 +90,7 @@
   addEventListener("scroll", scrolling, true);
   let moved = 0;
   const progress = (bits, finish) => {
+    addEventListener("scroll", scrolling, true);           // a document that was opened anew has dropped it
     const nearest = finite(moving(bits, finish)), soon = scrolled || Boolean(bits & CUT && (nearest || moved));
     scrolled = false;
     moved = nearest;

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.webgym.pages import lines
-from webgym.types import Click, Wait
+from webgym.types import Click, Drag, Press, Scroll, Wait
 
 WRITES = {
     "the page": "onload = () => {{ document.open(); document.write({text}); document.close() }}",
@@ -38,3 +38,24 @@ def test_what_such_a_document_waits_for_is_known(at, how):
     at.do(Click(at.ref("go")))
     at.do(Wait(100))
     assert "text seen" in lines(at.observation)
+
+
+def test_the_wheel_a_drag_and_the_clipboard_go_on_there(at):
+    text = (
+        "<div id=s style='height:50px;overflow:auto'><p>long<p style='margin-top:900px'>end</div><p draggable=true>card<p id=b>place</p>"
+        "<input value=word aria-label=one><input aria-label=other><script>b.ondragover = e => e.preventDefault(); "
+        "b.ondrop = () => { b.textContent = 'dropped' }; oncopy = () => { document.title = 'copied' }"
+    )
+    writes = f"document.open(); document.write(`{text}<\\/script>`); document.close()"
+    at.open(f"<button id=go>go</button><p style=margin-top:3000px>end<script>go.onclick = () => {{ {writes} }}</script>")
+    at.do(Scroll(0, 20))
+    at.do(Click(at.ref("go")))
+    at.do(Scroll(0, 300, at.ref("s")))
+    assert at.js("s.scrollTop") == 300
+    at.do(Drag(at.ref("card"), at.ref("place")))
+    assert "clickable dropped" in lines(at.observation) or "text dropped" in lines(at.observation)
+    field, other = (node.ref for node in at.observation.nodes if node.role == "textbox")
+    at.do(Press("Control+a", field))
+    at.do(Press("Control+c"))
+    at.do(Press("Control+v", other))
+    assert at.js("[document.title, document.querySelectorAll('input')[1].value]") == ["copied", "word"]
