@@ -44,7 +44,7 @@ def test_the_wheel_a_drag_and_the_clipboard_go_on_there(at):
     text = (
         "<div id=s style='height:50px;overflow:auto'><p>long<p style='margin-top:900px'>end</div><p draggable=true>card<p id=b>place</p>"
         "<input value=word aria-label=one><input aria-label=other><script>b.ondragover = e => e.preventDefault(); "
-        "b.ondrop = () => { b.textContent = 'dropped' }; oncopy = () => { document.title = 'copied' }"
+        "b.ondrop = () => { b.textContent = 'dropped' }; document.oncopy = () => { document.title = 'copied' }"
     )
     writes = f"document.open(); document.write(`{text}<\\/script>`); document.close()"
     at.open(f"<button id=go>go</button><p style=margin-top:3000px>end<script>go.onclick = () => {{ {writes} }}</script>")
