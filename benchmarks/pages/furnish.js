@@ -1,4 +1,4 @@
-// Runs last in every document of a generated page: builds shadow roots out of attributes, adds listeners, opens dialogs.
+// Runs last in every document of a generated page: builds shadow roots and writes frames out of attributes, adds listeners, opens dialogs.
 (() => {
   const { note } = globalThis.referee;
   const toggle = (el) => { for (const one of ["aria-checked", "aria-pressed", "aria-expanded", "aria-selected"])
@@ -11,6 +11,14 @@
       host.removeAttribute("data-html");
       host.removeAttribute("data-shadow");
       furnish(shadow);
+    }
+    for (const frame of root.querySelectorAll("[data-written]")) {
+      const inner = frame.contentDocument, { html } = frame.dataset;
+      frame.removeAttribute("data-html");
+      frame.removeAttribute("data-written");
+      inner.open();
+      inner.write(html);
+      inner.close();
     }
     for (const el of root.querySelectorAll("[data-on]")) {
       const kind = el.dataset.on;

@@ -160,6 +160,8 @@ class _Render:
         document = self.document(part.children)
         if "data-srcdoc" in markup:
             return markup.replace("#", f'data-k={key} srcdoc="{html.escape(document)}"')
+        if "data-written" in markup:
+            return markup.replace("#", f'data-k={key} data-html="{html.escape(document)}"')
         other = "data-other" in markup
         host, path = OTHER if other else HOST, f"/{self.name}/{key}"
         self.documents[host, path] = document

@@ -239,6 +239,7 @@ FRAMES: dict[str, str] = {
     "sandbox": "<iframe # sandbox=allow-scripts style='width:460px;height:280px'></iframe>",
     "sandbox forms": "<iframe # sandbox='allow-scripts allow-forms allow-same-origin' style='width:460px;height:280px'></iframe>",
     "srcdoc": "<iframe # data-srcdoc style='width:460px;height:280px'></iframe>",
+    "written": "<iframe # data-written style='width:460px;height:280px'></iframe>",
     "padded": "<iframe # style='width:460px;height:280px;padding:20px 30px;border:9px solid #888'></iframe>",
     "other padded": "<iframe # data-other style='width:460px;height:280px;padding:20px 30px;border:9px solid #888'></iframe>",
     "rotated": "<iframe # style='width:460px;height:260px;transform:rotate(15deg);margin:90px 40px'></iframe>",
