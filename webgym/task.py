@@ -131,7 +131,7 @@ class Evidence:
 
 
 def _without(value: str, typed: Sequence[str]) -> str:
-    """What stands in a field, "" if it is nothing but texts that the agent typed there, or into fields beside it."""
+    """A field's value, "" if it is nothing but texts that the agent typed there, or into fields beside it."""
     rest = value
     for text in typed:
         rest = rest.replace(text, " ")

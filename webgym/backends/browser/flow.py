@@ -43,7 +43,7 @@ class Page(Protocol):
 
 
 class Accounts:
-    """What a document and its workers have sent to servers, as the document tells, and what sites have heard of it: by URL."""
+    """Counts of what a document and its workers have sent to servers, as the document tells, and sites have heard: by URL."""
 
     def __init__(self) -> None:
         self._sent: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Accounts:
         self._sent, self._heard, self._late, self._begun, self._ahead = {}, dict(heard), set(), dict(heard), {}
 
     def due(self, told: Told) -> dict[str, int]:
-        """What sites have heard of each URL once all is there that was told, and is not answered."""
+        """The number of messages that sites have heard of each URL once all is there that was told, and is not answered."""
         for url, (amount, _, by_workers) in told.items():
             self._sent[url] = self._sent.get(url, 0) + amount
             self._late |= {url} if by_workers else set()

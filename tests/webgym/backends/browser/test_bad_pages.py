@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import HOST, lines
+from tests.webgym.pages import HOST, lines, run
 from webgym.backends.browser import session
 from webgym.errors import BrowserFault, SiteFault
 from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
@@ -102,13 +102,16 @@ def test_noise_of_a_page_is_not_told_to_the_driver_for_ever(at, kind):
 
     at.open(f"<button onclick='{NOISE[kind]}; document.title = 1'>x</button>")
     page = at.env.session.tab.page
-    page.on("console", hear)
-    page.on("pageerror", hear)
+
+    async def listen(change: Any) -> None:
+        for kind in ("console", "pageerror"):
+            change(kind, hear)
+
+    run(listen(page.on))
     assert at.do(Click(at.ref("x"))).title == "1"
     at.do(Wait(100))
+    run(listen(page.remove_listener))
     assert 400 <= len(heard) <= 1000
-    page.remove_listener("console", hear)
-    page.remove_listener("pageerror", hear)
 
 
 def test_a_worker_that_fills_its_console_tells_its_page_of_an_error_as_before(at):
