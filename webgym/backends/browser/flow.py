@@ -69,7 +69,7 @@ class Accounts:
         return self._heard.get(url, 0) + amount
 
     def settle(self, heard: Mapping[str, int]) -> None:
-        """Wait no more for what did not come, nor to be told of what was not told twice."""
+        """Wait no more for what did not come. What is not told at two questions in a row is never told."""
         ahead = {url: heard.get(url, 0) - self._due(url, 0) for url in self._late}
         for url, by in ahead.items():
             if by < 0 or by == self._ahead.get(url):
