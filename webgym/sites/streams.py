@@ -206,16 +206,13 @@ class Streams:
         self._held_up.update(open_now.keys())
         over = time.monotonic() - self._since > LONGEST * PATIENCE * TICK_S
         most = SLOW_STORM if over else STORM
-        if storm := {address for address, count in self._asked_for.items() if count >= most}:
-            self._find(storm)
-            self._late = storm
-            return True
+        storm = {address for address, count in self._asked_for.items() if count >= most}
         old = {address for address, x in open_now.items() if over or self._is_known(x) or self._held_up[address] >= PATIENCE}
-        if not old or len(old) < len(open_now):
-            return False
-        self._find(old)
-        self._late = old
-        return True
+        late = storm or (old if len(old) == len(open_now) else set())
+        if late:
+            self._find(late)
+            self._late = late
+        return bool(late)
 
     def _find(self, addresses: Iterable[str]) -> None:
         """Know addresses as streams that nobody declared."""

@@ -60,7 +60,8 @@ class Accounts:
         """The number of messages that sites have heard of each URL once all is there that was told, and is not answered."""
         for url, (amount, _, by_workers) in told.items():
             self._sent[url] = self._sent.get(url, 0) + amount
-            self._late |= {url} if by_workers else set()
+            if by_workers:
+                self._late.add(url)
         return {url: self._due(url, amount) for url, (amount, unanswered, _) in told.items() if unanswered > 0}
 
     def _due(self, url: str, amount: int) -> int:

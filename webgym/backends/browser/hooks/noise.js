@@ -8,7 +8,8 @@
   if (page) try { while (top.parent !== top && top.parent.document) top = top.parent; } catch { /* of another origin */ }
   const add = (weight) => { said += weight; return said > MOST; };
   if (page) kit.answers("-said", (event) => { if (add(event.detail)) event.preventDefault(); });
-  const loud = (weight) => (top === globalThis ? add(weight) : add(weight) || !apply(emit, top, [new Said(ask + "-said", { __proto__: null, cancelable: true, detail: weight })]));
+  const hushed = (weight) => !apply(emit, top, [new Said(ask + "-said", { __proto__: null, cancelable: true, detail: weight })]);
+  const loud = (weight) => add(weight) || (top !== globalThis && hushed(weight));
   const weigh = (given) => {
     let weight = 1;
     for (let i = 0; i < given.length; i++) if (typeof given[i] === "string") weight += given[i].length / LETTERS;
