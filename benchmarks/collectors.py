@@ -26,13 +26,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.resume import same
+from benchmarks.resume import as_played, same
 from trainers.config import resolve, with_settings
 from trainers.models.model import no_progress_bars
 from trainers.training.trainer import Trainer
@@ -44,7 +43,7 @@ from webgym.record.store import load
 from webgym.rollout.arena import Arena
 from webgym.rollout.contract import PolicyHandle
 from webgym.rollout.executor import Executor
-from webgym.types import Completion, EpisodeKey, Observation, Times, Trajectory, Turn, group_keys, seed_from
+from webgym.types import Completion, EpisodeKey, Observation, Turn, group_keys, seed_from
 
 ROOT = Path(__file__).parents[1]
 ITERATIONS = 3
@@ -148,17 +147,12 @@ def differences(one: Path, other: Path) -> list[str]:
     found = []
     with RunFolder.open(one, write=False) as first, RunFolder.open(other, write=False) as second:
         for iteration in range(1, ITERATIONS + 1):
-            episodes = [[*map(repr, map(_plain, load(run.trajectory_path(iteration))))] for run in (first, second)]
+            episodes = [[*map(repr, map(as_played, load(run.trajectory_path(iteration))))] for run in (first, second)]
             found += [f"iteration {iteration}: other episodes"] if episodes[0] != episodes[1] else []
         ends = [run.latest().path for run in (first, second)]
     for file in sorted(path.relative_to(ends[0]) for path in ends[0].rglob("*.safetensors")):
         found += [] if same(*(load_file(end / file) for end in ends)) else [f"{file}: other weights"]
     return found
-
-
-def _plain(trajectory: Trajectory) -> Trajectory:
-    turns = tuple(replace(turn, times=Times()) for turn in trajectory.turns)
-    return replace(trajectory, turns=turns, outcome=replace(trajectory.outcome, retries=0))
 
 
 def bits(kills: int, seed: int) -> dict[str, Any]:

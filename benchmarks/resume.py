@@ -156,11 +156,11 @@ def _begun(path: Path) -> int:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What two runs differ in, in words; nothing where they are the same but for times."""
+    """What two runs differ in, in words; nothing where they are the same but for times and faults that were mended."""
     found = [f"{name}: other rows" for name in (layout.METRICS, layout.VALUES) if _timeless(one / name) != _timeless(other / name)]
     with RunFolder.open(one, write=False) as first, RunFolder.open(other, write=False) as second:
         for iteration in range(1, ITERATIONS + 1):
-            episodes = [[_without_times(x) for x in load(run.trajectory_path(iteration))] for run in (first, second)]
+            episodes = [[*map(as_played, load(run.trajectory_path(iteration)))] for run in (first, second)]
             if [*map(repr, episodes[0])] != [*map(repr, episodes[1])]:  # a fault's reward is NaN, which equals nothing but its repr
                 found.append(f"iteration {iteration}: other episodes")
         ends = [run.latest() for run in (first, second)]
@@ -193,8 +193,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-def _without_times(trajectory: Trajectory) -> Trajectory:
-    return replace(trajectory, turns=tuple(replace(turn, times=Times()) for turn in trajectory.turns))
+def as_played(trajectory: Trajectory) -> Trajectory:
+    """The episode without its times and without the faults on its way that were mended."""
+    turns = tuple(replace(turn, times=Times()) for turn in trajectory.turns)
+    return replace(trajectory, turns=turns, outcome=replace(trajectory.outcome, retries=0, faults=()))
 
 
 def table(found: Sequence[Kill]) -> Table:

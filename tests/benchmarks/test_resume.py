@@ -1,14 +1,16 @@
 """The comparison of runs finds what differs, and a run that is killed and resumed is told from one that is not the same."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import resume
-from benchmarks.resume import Kill, differences, same, table
+from benchmarks.resume import Kill, as_played, differences, same, table
 from tests.trainers.text_runs import finish, start, write_model
+from webgym.record.store import load
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,9 @@ def test_runs_are_compared_in_all_their_parts(runs: tuple[Path, Path], tmp_path:
     shutil.copytree(one, copy := tmp_path / "copy")
     (copy / "metrics.jsonl").write_text((one / "metrics.jsonl").read_text().replace('"time/collect_s":', '"time/collect_s": 1'))
     assert differences(one, copy) == [], "times may differ"
+    played = load(one / "trajectories" / "iter-000001.jsonl")[0]
+    struck = replace(played, outcome=replace(played.outcome, retries=1, faults=("browser",)))
+    assert as_played(struck) == as_played(played) != as_played(replace(played, goal="")), "a fault that was mended may differ"
 
 
 def test_nested_state_is_compared_bit_for_bit() -> None:
