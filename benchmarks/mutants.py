@@ -3,8 +3,9 @@
     python -m benchmarks.mutants [--count 50] [--seed 0] [--only checks] [--ledger mutants.jsonl [--again]] [--json FILE]
 
 A mutant is one file with one change: a comparison turned round, `and` for `or`, a `not` dropped, a condition that is always or never true,
-an arithmetic sign changed. It is drawn by seed from all such changes of `TARGETS`. Its tests run in a copy of the repository. A mutant
-that they let live is shown with its line. With a ledger, a run that was cut off goes on where it was.
+an arithmetic sign changed. It is drawn by seed from all such changes of `TARGETS`. Its tests run in a copy of the repository: first those
+that run the changed line, the quickest first, then all of them. A mutant that they let live is shown with its line. With a ledger, a run
+that was cut off goes on where it was.
 """
 
 import argparse
@@ -21,9 +22,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -41,8 +47,8 @@ TARGETS: Mapping[str, Sequence[str]] = {
     ),
 }
 """The files that are broken, and the tests that must notice, the quickest first."""
-LIMIT_S = 900.0
-OUTPUT = "output.txt"
+LIMIT_S, WATCHED_LIMIT_S = 900.0, 3600.0
+OUTPUT, SEEN = "output.txt", "seen.json"
 LIBRARIES = ("hypothesis", "numpy", "peft", "playwright.async_api", "pydantic", "torch", "transformers")
 """What the tests import that is not ours: it is loaded once."""
 TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
@@ -58,6 +64,7 @@ class Mutant:
 
     file: str
     line: int
+    end: int  # last line of what is changed
     words: str
     source: str
 
@@ -106,38 +113,106 @@ def mutants(file: str) -> list[Mutant]:
     found = []
     for place, node in enumerate(ast.walk(ast.parse(text))):
         for words, changed in _changes(node):
+            assert isinstance(node, ast.expr | ast.stmt)
             fresh = ast.parse(text)
             old = next(itertools.islice(ast.walk(fresh), place, None))
             source = ast.unparse(ast.fix_missing_locations(_Put(old, changed).visit(fresh)))
-            found.append(Mutant(file, getattr(node, "lineno", 0), words, source))
+            part = node.test if isinstance(node, ast.If) else node
+            found.append(Mutant(file, node.lineno, part.end_lineno or node.lineno, words, source))
     return found
 
 
-def lives(mutant: Mutant) -> bool:
+@dataclass(frozen=True)
+class Seen:
+    """What a test ran of a file that is to be broken."""
+
+    test: str
+    lines: frozenset[int]
+    seconds: float
+
+
+class Watch:
+    """Notes which lines of a file each test runs, in threads that begin later too. A plugin of pytest."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._lines: set[int] = set()  # of the test that runs
+        self.seen: list[dict[str, Any]] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """One test, with its fixtures."""
+        self._lines, begun = set(), time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self.seen.append({"test": item.nodeid, "lines": sorted(self._lines), "seconds": time.perf_counter() - begun})
+
+    def begin(self) -> None:
+        """Watch this thread and those that begin from now on."""
+        threading.settrace(self._call)
+        sys.settrace(self._call)
+
+    def _call(self, frame: FrameType, event: str, argument: object) -> Callable[..., Any] | None:
+        return self._line if frame.f_code.co_filename == self._file else None
+
+    def _line(self, frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
+        self._lines.add(frame.f_lineno)
+        return self._line
+
+
+def watched(file: str) -> list[Seen]:
+    """What each test runs of a file in which nothing is changed; ends the program where they fail."""
+    with _changed(file, (ROOT / file).read_text("utf-8")) as folder:
+        if not _passes(folder, TARGETS[file], WATCHED_LIMIT_S, watch=str(Path(folder, file))):
+            raise SystemExit(f"the tests of {file} fail where nothing is changed: mend them first")
+        rows = json.loads(Path(folder, SEEN).read_text("utf-8"))
+        return [Seen(row["test"], frozenset(row["lines"]), row["seconds"]) for row in rows]
+
+
+def nearest(mutant: Mutant, seen: Sequence[Seen]) -> list[str]:
+    """The tests that run what the mutant changes, the quickest first."""
+    lines = set(range(mutant.line, mutant.end + 1))
+    return [it.test for it in sorted(seen, key=lambda it: it.seconds) if it.lines & lines]
+
+
+def lives(mutant: Mutant, seen: Sequence[Seen]) -> bool:
     """True if no test notices the mutant."""
+    near = nearest(mutant, seen)
+    with _changed(mutant.file, mutant.source) as folder:
+        return (not near or _passes(folder, near, LIMIT_S)) and _passes(folder, TARGETS[mutant.file], LIMIT_S)
+
+
+@contextmanager
+def _changed(file: str, source: str) -> Iterator[str]:
+    """A copy of the repository in which the file has this text."""
     with tempfile.TemporaryDirectory(prefix="webgym-mutant-") as folder:
-        copied = ("webgym", mutant.file.partition("/")[0])  # webgym finds the tasks that lie beside itself
+        copied = ("webgym", file.partition("/")[0])  # webgym finds the tasks that lie beside itself
         for path in ROOT.iterdir():
             if path.name in copied:
                 shutil.copytree(path, Path(folder, path.name), ignore=shutil.ignore_patterns("__pycache__", "web", "node_modules"))
             elif not path.name.startswith(".") and path.name not in ("runs", "demos"):
                 Path(folder, path.name).symlink_to(path)
-        Path(folder, mutant.file).write_text(mutant.source, "utf-8")
-        process = multiprocessing.get_context("fork").Process(target=_tested, args=(folder, TARGETS[mutant.file]))
-        process.start()
-        process.join(LIMIT_S)
-        if process.is_alive():
-            assert process.pid is not None
-            os.killpg(process.pid, signal.SIGKILL)  # with what the tests started
-            process.join()
-            return False  # a mutant that never ends is noticed
-        told = Path(folder, OUTPUT).read_text("utf-8")
-        if process.exitcode not in (0, 1, 2):
-            raise RuntimeError(f"the tests of {mutant.file} did not run: {told[-1000:]}")
-        return process.exitcode == 0
+        Path(folder, file).write_text(source, "utf-8")
+        yield folder
 
 
-def _tested(folder: str, tests: Sequence[str]) -> None:
+def _passes(folder: str, tests: Sequence[str], limit_s: float, watch: str = "") -> bool:
+    """Whether the tests pass in the copy. Who never ends does not."""
+    process = multiprocessing.get_context("fork").Process(target=_tested, args=(folder, tests, watch))
+    process.start()
+    process.join(limit_s)
+    if process.is_alive():
+        assert process.pid is not None
+        os.killpg(process.pid, signal.SIGKILL)  # with what the tests started
+        process.join()
+        return False
+    if process.exitcode not in (0, 1, 2):
+        raise RuntimeError(f"the tests did not run: {Path(folder, OUTPUT).read_text('utf-8')[-1000:]}")
+    return process.exitcode == 0
+
+
+def _tested(folder: str, tests: Sequence[str], watch: str) -> None:
     """Run tests in the copy of the repository, in a process of its own that has the libraries already; exits with pytest's status."""
     os.setsid()
     os.chdir(folder)
@@ -146,7 +221,13 @@ def _tested(folder: str, tests: Sequence[str]) -> None:
     with Path(OUTPUT).open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    os._exit(int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", *tests])))
+    plugin = Watch(watch)
+    if watch:
+        plugin.begin()
+    options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    status = int(pytest.main([*options, *tests], plugins=[plugin] if watch else []))
+    Path(SEEN).write_text(json.dumps(plugin.seen))
+    os._exit(status)
 
 
 def _read(ledger: Path | None) -> dict[str, bool]:
@@ -171,14 +252,13 @@ def main() -> None:
     drawn = random.Random(arguments.seed).sample(known, min(arguments.count, len(known)))
     tried = _read(arguments.ledger)
     tried = {name: lived for name, lived in tried.items() if not (lived and arguments.again)}
-    sound: set[str] = set()  # files whose tests pass where nothing is changed
+    seen: dict[str, list[Seen]] = {}  # by file
     alive = []
     for mutant in drawn:
         if mutant.name not in tried:
-            if mutant.file not in sound and not lives(replace(mutant, source=(ROOT / mutant.file).read_text("utf-8"))):
-                raise SystemExit(f"the tests of {mutant.file} fail where nothing is changed: mend them first")
-            sound.add(mutant.file)
-            tried[mutant.name] = lives(mutant)
+            if mutant.file not in seen:
+                seen[mutant.file] = watched(mutant.file)
+            tried[mutant.name] = lives(mutant, seen[mutant.file])
             if arguments.ledger:
                 with arguments.ledger.open("a", encoding="utf-8") as file:  # nothing of ours is imported here: the tests run in forks
                     file.write(json.dumps({"file": mutant.file, "name": mutant.name, "lives": tried[mutant.name]}) + "\n")

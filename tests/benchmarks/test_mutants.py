@@ -1,6 +1,9 @@
 """Mutants are real changes, and are drawn the same again."""
 
 import ast
+import json
+import subprocess
+import sys
 
 from benchmarks import mutants
 
@@ -22,3 +25,27 @@ def test_each_kind_of_change_is_known():
     words = [words for node in ast.walk(ast.parse(source)) for words, _ in mutants._changes(node)]
     conditions = ["condition always False", "condition always True"]
     assert sorted(set(words)) == ["and for or, or the other way", "comparison turned round", *conditions, "not dropped", "sign changed"]
+
+
+ASK = """
+import json
+from dataclasses import replace
+from benchmarks import mutants
+
+file = "webgym/record/whole.py"
+mutants.TARGETS = {file: ("tests/webgym/record/test_whole.py",)}
+seen = mutants.watched(file)
+mutant = next(it for it in mutants.mutants(file) if "read(1) != " in it.source)
+unchanged = replace(mutant, source=(mutants.ROOT / file).read_text("utf-8"))
+alive = [mutants.lives(*it) for it in ((mutant, seen), (mutant, []), (unchanged, seen))]
+print(json.dumps([len(seen), mutants.nearest(mutant, seen), *alive]))
+"""
+
+
+def test_tests_that_run_a_changed_line_are_asked_first() -> None:
+    """In a process of its own, which has imported nothing of what is broken."""
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, cwd=mutants.ROOT, check=True)
+    count, near, lives, unseen_lives, unchanged_lives = json.loads(done.stdout)
+    assert count > 10 and [name.rpartition("::")[2] for name in near] == ["test_a_line_that_its_writer_could_not_end_is_ended_first"]
+    assert not lives and unchanged_lives
+    assert not unseen_lives, "what no test was seen to run is tried by all of them"
