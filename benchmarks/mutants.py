@@ -207,7 +207,7 @@ def _passes(folder: str, tests: Sequence[str], limit_s: float, watch: str = "") 
         os.killpg(process.pid, signal.SIGKILL)  # with what the tests started
         process.join()
         return False
-    if process.exitcode not in (0, 1, 2):
+    if process.exitcode not in (0, 1, 2, 4):  # 4 where a file can no longer be imported, so that it has no test of that name
         raise RuntimeError(f"the tests did not run: {Path(folder, OUTPUT).read_text('utf-8')[-1000:]}")
     return process.exitcode == 0
 

@@ -118,10 +118,16 @@ class Chromium:
             await asyncio.sleep(0.02)
 
     def _kill_browser(self) -> None:
-        """Kill the browser with all its processes, which are a group apart from ours, if it is there still."""
+        """Kill what is left of the browser's processes, which are a group apart from ours: one that was stopped outlives its browser."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._group and self._group not in (os.getpgrp(), 1) and os.getpgid(self.process_id) == self._group:
+            if self._group and self._group not in (os.getpgrp(), 1) and self._group_is_ours():
                 os.killpg(self._group, signal.SIGKILL)
+
+    def _group_is_ours(self) -> bool:
+        try:
+            return os.getpgid(self.process_id) == self._group
+        except ProcessLookupError:
+            return True  # the number of a group is nobody else's while a process of it is there
 
     def _kill_driver(self) -> None:
         """Kill the driver if it is there still, and a browser that it has not told of; Playwright has no call for that."""

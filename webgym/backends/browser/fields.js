@@ -226,6 +226,12 @@
   const letters = (text) => text.normalize("NFKC").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
   const starts = (held, text) => text.startsWith(held) && held !== text;
   const lacks = (held, text) => starts(squash(held), squash(text)) || (letters(held) !== "" && starts(letters(held), letters(text)));
+  // Whether a page made another text of it, one without some of its letters and digits.
+  const alters = (held, text) => {
+    const counts = new Map();
+    for (const letter of letters(held)) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+    return [...letters(text)].some((letter) => { const count = counts.get(letter) ?? 0; counts.set(letter, count - 1); return count < 1; });
+  };
   const called = (el) => {                                 // its name, as the page is read to the agent
     w.beginSheets();
     w.beginNames();
@@ -254,6 +260,7 @@
     if (el.isConnected && others.length) words.push(`the page moved the focus while the text was typed: it went into ${there.map(quoted).join(", ")}`);
     if (!others.length && el.maxLength >= 0 && text.length > el.maxLength) words.push(`the field takes ${el.maxLength} characters at most: the rest of the text was left out`);
     else if (judged && lacks(held, text)) words.push(`not all of the text arrived: expected "${clip(squash(text), 60)}", ${others.length && el.isConnected ? "these fields hold" : "the field holds"} "${clip(squash(held), 60)}"${others.length ? "" : whyNot(el)}`);
+    else if (judged && alters(held, text)) words.push(`the page changed the text: the field holds "${clip(squash(held), 60)}"`);
     if (last || !words.length) writing = null;
     return words;
   };

@@ -217,35 +217,44 @@
   };
 
   // --- a click that goes where it is meant to -----------------------------------------------------------------------------------
-  // A page may move or cover a thing when the pointer comes to it. Then the click is kept from the page, and the agent is told.
+  // A page may move or cover a thing when the pointer comes to it. Then the click is kept from the page, and the agent is told. It is told,
+  // too, where the thing moves away between press and release, as it may when another field loses the focus: then no click comes to it.
   const GUARDED = ["pointerdown", "mousedown", "pointerup", "mouseup", "click", "auxclick", "dblclick", "contextmenu"];
-  let aimed = null;                                        // {el, ok: whether the press came to it, over: what it came to instead}
+  let aimed = null;                                        // {el, ok: whether the press came to it, over: what it came to instead, left: what was let go of}
   const deepest = (event) => {                             // a closed root keeps its own from those outside, open roots in it too
     const hit = event.composedPath()[0];
     return hit?.nodeType !== 1 || w.shadowOf(hit) ? hit : innermost(hit, event.clientX, event.clientY);
   };
+  const comes = (event) => {                               // to what is aimed at, or to what it became
+    const { el } = aimed, hit = deepest(event);
+    return !el.isConnected || hit?.nodeType !== 1 || serves(el, hit) || !shows(el);
+  };
   const guard = (event) => {
     if (!aimed || !event.isTrusted) return;
     if (aimed.ok === undefined) {
-      const { el } = aimed, hit = deepest(event);
-      aimed.ok = !el.isConnected || hit?.nodeType !== 1 || serves(el, hit) || !shows(el);
-      if (!aimed.ok) aimed.over = hit;
+      aimed.ok = comes(event);
+      if (!aimed.ok) aimed.over = deepest(event);
     }
-    if (aimed.ok) return;
+    if (aimed.ok) {
+      if (event.type === "mouseup") aimed.left = comes(event) ? null : deepest(event);
+      if (event.type === "click" && comes(event)) aimed.left = null;
+      return;
+    }
     event.stopImmediatePropagation();
     event.preventDefault();
   };
   const aim = (el) => {
-    aimed = { el, ok: undefined, over: null };
+    aimed = { el, ok: undefined, over: null, left: null };
     for (let view = w.documentOf(el).defaultView; view; view = view === view.parent ? null : frameOf(view)?.ownerDocument.defaultView) {
       for (const type of GUARDED) view.addEventListener(type, guard, { capture: true, passive: false });
     }
   };
   // What kept the last click from the thing that was meant, once.
   const missed = () => {
-    const over = aimed?.over;
+    const { over, left } = aimed ?? {};
     aimed = null;
-    return over ? [`the click did not take place: when the pointer came, ${describe(over)} was in its way`] : [];
+    if (over) return [`the click did not take place: when the pointer came, ${describe(over)} was in its way`];
+    return left ? [`the click did not take place: the page moved it between press and release, where ${describe(left)} was`] : [];
   };
 
   const shows = (el) => {

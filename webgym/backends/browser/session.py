@@ -496,12 +496,12 @@ class Session:
         living = [tab for tab in self._tabs if not tab.page.is_closed()]
         if not self.alive and not living:
             raise self._gone("all pages are closed")
+        if not living:
+            await self.new_tab()  # beside the closed ones: a session has a tab at every moment
+            living = [self.tab]
+            self._notices.append("the last tab closed itself: this one is empty")
         if len(living) < len(self._tabs):
-            self._current = min(self._current, len(living) - 1)
-            self._tabs = living
-            if not living:
-                await self.new_tab()
-                self._notices.append("the last tab closed itself: this one is empty")
+            self._tabs, self._current = living, min(self._current, len(living) - 1)
 
     async def _close_page(self, page: Page) -> None:
         async with screen_of(self._profile.browser).still():

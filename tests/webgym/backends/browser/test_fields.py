@@ -88,6 +88,23 @@ BOXES = (
 MOVED = 'the page moved the focus while the text was typed: it went into "A", "B"'
 
 
+REWRITTEN = {
+    "digits refused": ("onbeforeinput='/[0-9]/.test(event.data) && event.preventDefault()'", "a1b2", "ab"),
+    "another value": ("oninput='this.value = 12'", "7", "12"),
+    "the last part": ("oninput=\"this.value = this.value.split(',').at(-1)\"", "a,b,c", "c"),
+    "capitals": ("oninput='this.value = this.value.toUpperCase()'", "abc", ""),
+    "a mask": ("oninput=\"this.value = this.value.replace(/-/g, '').replace(/(..)(?=.)/g, '$1-')\"", "123456", ""),
+    "more": ("oninput=\"this.value = 'Paris'\"", "par", ""),
+}
+
+
+@pytest.mark.parametrize("how", REWRITTEN)
+def test_a_text_that_a_page_makes_another_one_of_is_told(at, how):
+    attributes, text, held = REWRITTEN[how]
+    at.open(f"<input aria-label=A {attributes}>")
+    assert at.do(Fill(at.ref("A"), text)).notices == ((f'the page changed the text: the field holds "{held}"',) if held else ())
+
+
 @pytest.mark.parametrize(
     "text, held, told",
     [

@@ -244,6 +244,29 @@ def test_a_click_that_something_gets_in_the_way_of_does_not_take_place_and_is_to
     assert said(at) == "over"
 
 
+LEAVING = {
+    "a message comes above it": ("e.onblur = () => m.innerHTML = '<p style=height:60px>Bad'", True),
+    "a message goes away above it": ("m.innerHTML = '<p style=height:60px>Bad'; e.onblur = () => m.innerHTML = ''", True),
+    "it moves by little": ("e.onblur = () => m.innerHTML = '<i style=display:block;height:2px>'", False),
+    "it is replaced": ("e.onblur = () => b.outerHTML = '<button id=b>Go</button>'", False),
+    "it stays": ("", False),
+}
+
+
+@pytest.mark.parametrize("how", LEAVING)
+def test_a_click_that_moves_its_own_thing_away_is_told(at, how):
+    """The field that loses the focus at the press makes room for words of its own; plain Playwright loses such a click as well."""
+    script, lost = LEAVING[how]
+    button = "<button id=b onclick='document.title = 1'>Go</button>"
+    at.open(f"<input id=e aria-label=Email autofocus><div id=m></div>{button}<script>{script}</script>")
+    at.do(Click(at.ref("Email")))
+    observation = at.do(Click(at.ref("Go")))
+    assert [notice.partition(",")[0] for notice in observation.notices] == [
+        "the click did not take place: the page moved it between press and release"
+    ] * lost
+    assert (observation.title == "1") == (how in ("it moves by little", "it stays"))
+
+
 CARD = "<style>.col{height:80px; width:200px; border:1px solid}</style><div draggable=true>Card</div>"
 BOARD = "<div id=b><div class=col title=Zone></div><div class=col title=Done></div></div>"
 TAKES = "e => { const c = e.target.closest('.col'); if (c) { e.preventDefault(); e.type === 'drop' && say(c.title) } }"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines
-from webgym.types import Click, Hover
+from tests.webgym.pages import HOST, Visitor, lines
+from webgym.types import Click, Goto, Hover, Press
 
 SAY = "<p id=log>log</p><script>window.say = words => log.append(' ' + words)</script>"
 DEL = "<button class=x onclick=\"say('gone')\">Del</button>"
@@ -226,3 +226,91 @@ def test_marks_that_sheets_write_are_read(at):
     sheet = "<style>.z::marker{content:'Z: '} .n::marker{content:none} .c::marker{color:red}</style>"
     html = f"{sheet}<ol><li class=z>A<li>B<li class=n>C<li class=c>D</ol><ul class=z><li>E<li class=z>F</ul>"
     assert seen(at, html) == ["text Z: A", "text 2. B", "text C", "text 4. D", "text E", "text Z: F"]
+
+
+AWAY = {
+    "left": "position:absolute; left:-9999px",
+    "above": "position:absolute; top:-9999px",
+    "fixed": "position:fixed; left:-100vw",
+    "floating": "float:left; margin-left:-9999px",
+    "moved": "transform:translateX(-9999px)",
+}
+
+
+@pytest.mark.parametrize("style", AWAY.values(), ids=AWAY)
+def test_labels_stand_for_fields_that_are_off_the_page(at, style):
+    fields = (
+        "<input {0} type=checkbox id=a><label for=a>Alpha</label><label>Beta <input {0} type=radio></label><label>Note<input {0}></label>"
+    )
+    assert seen(at, fields.format(f"style='{style}'")) == ["checkbox Alpha", "radio Beta", "text Note"]
+    at.do(Click(at.ref("Alpha")))
+    assert lines(at.observation)[1:2] == ["checkbox Alpha (checked, focused)"]
+
+
+@pytest.mark.parametrize("style", AWAY.values(), ids=AWAY)
+def test_options_of_a_select_box_off_the_page_are_out_of_reach(at, style):
+    html = f"<select style='{style}' aria-label=Native><option>aa<option>bb</select><div role=combobox tabindex=0 aria-label=Face>cc</div>"
+    assert [line for line in seen(at, html) if "Face" not in line] == []
+
+
+UNSEEN = ("opacity:0", "transform:scale(0)", "scale:0", "font-size:0", "color:transparent")
+
+
+@pytest.mark.parametrize("style", UNSEEN)
+def test_what_a_sheet_writes_is_read_when_it_is_seen(at, style):
+    sheet = (
+        f"<style>.t::before {{content:'tip'; position:absolute; top:90px; {style}}} .t:hover::before {{all:unset; content:'tip'}}</style>"
+    )
+    assert seen(at, f"{sheet}<div class=t><button>Do</button></div>") == ["button Do"]
+    at.do(Hover(at.ref("Do")))
+    assert "text tip" in lines(at.observation)
+
+
+@pytest.mark.parametrize("how", ["onclick=1", "tabindex=0", "draggable=true"])
+def test_what_a_sheet_writes_in_a_thing_is_in_its_name(at, how):
+    sheet = "<style>.n::before {content:attr(data-price) ' '} .n::after {content:' new'}</style>"
+    assert [line.partition(" (")[0] for line in seen(at, f"{sheet}<div class=n data-price='$5' {how}>Card</div>")] == [
+        "clickable $5 Card new"
+    ]
+
+
+BREAKS = {
+    "pre": ("<pre>def f(x):\n    return x\n\nprint(f(1))</pre>", ["text def f(x):", "text return x", "text print(f(1))"]),
+    "pre-line": ("<p style='white-space:pre-line'>one <b>two</b> three\nfour</p>", ["text one two three", "text four"]),
+    "break-spaces": ("<p style='white-space:break-spaces'>one\ntwo</p>", ["text one", "text two"]),
+    "preserve-spaces": ("<p style='white-space-collapse:preserve-spaces'>one\ntwo</p>", ["text one two"]),
+    "normal": ("<p>one\ntwo</p>", ["text one two"]),
+    "a name": ("<pre tabindex=0>one\ntwo</pre>", ["clickable one two"]),
+    "a cell": ("<table><tr><th>A<th>B<tr><td><pre>one\ntwo</pre><td>three</table>", ["row A | B", "row one two | three"]),
+    "a slot": ("<pre><template shadowrootmode=open><slot></slot></template>one\ntwo</pre>", ["text one", "text two"]),
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_lines_end_where_they_are_drawn_to_end(at, how):
+    html, expected = BREAKS[how]
+    assert seen(at, html) == expected
+
+
+def test_a_text_file_is_read_line_by_line(at):
+    at.open("x", {"/t": (200, {"content-type": "text/plain"}, "one two\n  three\n")})
+    assert lines(at.do(Goto(f"http://{HOST}/t"))) == ["text one two", "text three"]
+
+
+def test_words_around_a_label_keep_their_place(at):
+    fields = "<p>From <label>City <input></label> to <label>Town <input></label> by train</p>"
+    assert seen(at, f"{fields}<p><label>Sum <input aria-label=Total> EUR</label> net") == [
+        "text From", "textbox City = ", "text to", "textbox Town = ", "text by train",
+        "text Sum", "textbox Total = ", "text EUR net",
+    ]  # fmt: skip
+
+
+def test_an_open_picker_on_the_page_tells_which_option_has_the_focus(at):
+    at.open("<style>#s, #s::picker(select) {appearance:base-select}</style><select id=s aria-label=Pet><option>Cat<option>Wolf</select>")
+    assert lines(at.observation)[0] == "combobox Pet = Cat (collapsed)"
+    at.do(Click(at.ref("Pet")))
+    at.do(Press("ArrowDown"))
+    assert [line.strip() for line in lines(at.observation)] == [
+        "combobox Pet = Cat (expanded)", "option Cat (selected)", "option Wolf (focused)",
+    ]  # fmt: skip
+    assert lines(at.do(Press("Enter")))[0] == "combobox Pet = Wolf (collapsed, focused)"

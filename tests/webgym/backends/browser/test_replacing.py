@@ -68,6 +68,17 @@ def test_a_browser_or_driver_that_answers_no_more_is_replaced(at, whose, number,
     assert not home.exists() and len([*tmp_path.iterdir()]) == 1, "there is the folder of the new one, in place of the old one's"
 
 
+def test_a_renderer_that_was_stopped_does_not_outlive_its_browser(at):
+    stopped = renderers()
+    for one in stopped:
+        os.kill(one, signal.SIGSTOP)
+    os.kill(run(pool().process_id()), signal.SIGKILL)
+    with pytest.raises(BrowserFault):
+        at.step(Wait(1))
+    assert lines(at.open("<p>again")) == ["text again"]
+    assert stopped and all(map(gone, stopped))
+
+
 @pytest.mark.slow
 def test_a_spare_of_a_browser_that_answers_no_more_is_not_used(at):
     profiles = pool()._profiles

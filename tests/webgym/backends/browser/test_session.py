@@ -15,7 +15,7 @@ from webgym.backends.browser.profile import LISTENERS
 from webgym.backends.browser.session import AHEAD_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
-from webgym.errors import BrowserFault
+from webgym.errors import BrowserFault, HangFault
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
 from webgym.task import SUCCESS, Verdict
@@ -856,6 +856,16 @@ def test_a_page_that_closes_its_window_under_an_action_is_no_fault(at, html):
     assert lines(at.do(Goto(f"http://{HOST}/two"))) == ["text two"]
     at.open("<button onclick='document.title = 1'>again")
     assert at.do(Click(at.ref("again"))).title == "1"
+
+
+def test_a_tab_that_cannot_take_the_place_of_the_last_one_is_a_fault(at, monkeypatch):
+    """The browser is stopped just when the last tab has closed itself."""
+    at.open("<button onclick='window.close()'>go</button>")
+    session = at.env.session
+    session.action_timeout_s = 0.5
+    monkeypatch.setattr(session._profile, "new_page", asyncio.Event().wait)
+    with pytest.raises(HangFault):
+        at.step(Click(at.ref("go")))
 
 
 def test_browser_that_dies_is_a_fault_and_is_started_again(at, caplog):

@@ -25,6 +25,10 @@
     if (mask === "none") return false;
     return hollow(el, mask) || (/gradient/.test(mask) && !/url\(/.test(mask) && mask.match(COLOURS)?.every((colour) => alpha(colour) === 0));
   };
+  // Whether what a sheet writes before or after an element, in this style, is not seen.
+  w.effaced = (el, style) => w.faded(el, style) || w.seeThrough(el, style) || /^matrix\(0, 0, 0, 0,/.test(style.transform) || style.scale === "0";
+  // Whether lines end where they end in the source.
+  w.keepsBreaks = (el) => w.kindOf(el) === 1 && /^(preserve|preserve-breaks|break-spaces)$/.test(getComputedStyle(el).whiteSpaceCollapse);
   // A length of a clip in pixels, where all of it is `size`: "12px", "50%", "calc(100% - 12px)".
   const pixels = (length, size) => [...length.replace(/ *([+-]) +/g, " $1").matchAll(/([+-]?[\d.]+(?:e-?\d+)?)(px|%)/g)].reduce((sum, [, n, unit]) => sum + (unit === "%" ? (Number(n) * size) / 100 : Number(n)), 0);
   const parts = (text) => text.match(/(?:[^\s()]|\((?:[^()]|\([^()]*\))*\))+/g) ?? [];

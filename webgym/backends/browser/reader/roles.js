@@ -82,12 +82,13 @@
   // What stands in something that is disabled in ARIA's words is so itself, as for assistive technology.
   w.isDisabled = (el) => w.matches(el, ":disabled") || attr(el, "aria-disabled") === "true" || w.closest(el, "[aria-disabled=true]") !== null;
   w.isInvalid = (el) => w.isHtml(el) && /^(input|select|textarea)$/.test(w.nameOfTag(el)) && w.matches(el, ":user-invalid");
+  const ownPicker = (el, tag) => tag === "select" && w.isHtml(el) && getComputedStyle(el).appearance === "base-select";  // its options show on the page
   w.statesOf = (el, role, focused) => {
     const states = [], tag = w.nameOfTag(el), checked = checkedOf(el, role);
     if (checked === "true" || checked === "mixed") states.push(checked === "true" ? "checked" : "mixed");
     if (selectedOf(el)) states.push("selected");
     if (w.isDisabled(el)) states.push("disabled");
-    const open = tag === "summary" ? String(!!w.parentOf(el)?.open) : tag === "details" && w.isHtml(el) ? String(el.open) : attr(el, "aria-expanded");
+    const open = tag === "summary" ? String(!!w.parentOf(el)?.open) : tag === "details" && w.isHtml(el) ? String(el.open) : ownPicker(el, tag) ? String(w.matches(el, ":open")) : attr(el, "aria-expanded");
     if (open === "true") states.push("expanded");
     if (open === "false") states.push("collapsed");
     if (focused) states.push("focused");

@@ -124,6 +124,11 @@
     const text = words(el, style.content, said.counters.get(el)?.[where.slice(2)]);
     return text && !/^inline/.test(style.display) && style.position === "static" ? ` ${text} ` : text;
   };
+  // As much of it as a person sees.
+  w.pseudoSeen = (el, where, said) => {
+    const text = w.pseudoText(el, where, said);
+    return text && !w.effaced(el, getComputedStyle(el, where)) ? text : "";
+  };
 
   // The mark of an item of a list: what a sheet writes there, or its number.
   w.markText = (el, style, said) => {

@@ -6,6 +6,7 @@
     "desc", "defs", "metadata", "symbol", "clipPath", "mask", "pattern", "linearGradient", "radialGradient"]);
   const MOST_DRAWN = 50_000, FAR = 30_000;                 // elements that are looked at, and lines that are read to find those in view
   const DEEP = 700;                                        // levels, beyond which only text is read: the browser is slow there, and its parser nests less
+  const BROKEN = /\S[^\S\n]*\n/;                            // words that a line ends with
   const MUCH = 20_000, LINE = 2000, NAME = 500;            // characters of a text that are kept, of a line and of a name
   const MOST_HOVERED = 100, MOST_PATCH = 10_000;           // characters, and pixels, of what is small enough to be pointed at for what it shows
   const MOST_FOLDED = 300, MOST_LINES = 6, MOST_THINGS = 3;  // characters, lines, and things of their own, of what is small enough to be one name
@@ -128,9 +129,9 @@
       if (!around.text || this.buffer.length > MUCH) return;
       if (around.faint && !this.host) return;
       if (around.indented && !this.host && this.pushedOut(node, around.clips[1])) return;
-      const data = node.data;
-      if (this.buffer === "") this.from = node;
-      this.buffer += data.length > MUCH ? data.slice(0, MUCH) : data;
+      const data = node.data.length > MUCH ? node.data.slice(0, MUCH) : node.data;
+      if (this.host || this.row || !BROKEN.test(data) || !w.keepsBreaks(w.above(node))) { this.write(data, node); return; }
+      data.split("\n").forEach((line, i) => { if (i) this.flush(around.role, around.depth); this.write(line, node); });
     }
     // Whether the indent of its line takes a text out of the box that cuts it.
     pushedOut(node, clip) {
@@ -197,6 +198,13 @@
       if (!moves || around.right + x <= left || around.bottom + y <= 0 || around.left + x >= right) return false;
       return rect.right + x + moves[1] > left && rect.bottom + y + moves[2] > 0 && rect.left + x + moves[0] < right;
     }
+    // Whether a field stands where nobody can bring it into the view.
+    farAway(el, edges) {
+      const rect = w.rectOf(el), off = this.offView(rect, edges);
+      if (!off) return false;
+      for (let n = el; n && w.kindOf(n) === 1; n = w.above(n)) if (getComputedStyle(n).position === "fixed" && w.holdsStill(n)) return true;
+      return this.outside(el, rect, edges);
+    }
     // Where no scrolling brings what does not scroll.
     offView(rect, { width, height }) {
       return rect.width + rect.height > 0 && (rect.right <= 0 || rect.bottom <= 0 || rect.left >= width || rect.top >= height);
@@ -218,7 +226,7 @@
       if (tag === "label" && el.control) {
         if (!look.rect) { this.place(look, around); if (this.unseen(look)) return null; }
         const c = el.control;
-        const drawn = w.drawn(c), apart = drawn && listens && !w.contains(el, c);   // what hears its own clicks is a thing beside its field
+        const drawn = w.drawn(c) && !this.farAway(c, around.edges), apart = drawn && listens && !w.contains(el, c);   // what hears its own clicks is a thing beside its field
         if (drawn && !apart) { look.label = true; return null; }
         if (!drawn && /^(checkbox|radio|file)$/.test(c.type)) { active = true; look.always = true; as = w.roleOf(c); control = c; }
       }
@@ -352,7 +360,9 @@
       this.host = item;
       if (tag === "tr" && this.isData(el, here)) this.beginRow(el); else this.row = false;
       const inside = { ...here, text: true, mute: false, inside: el, native: native && look.always, split: hand && !look.listens };
+      this.write(w.pseudoSeen(el, "::before", here.said), el);
       this.inner(this.childrenIn(el, inside), inside, () => {
+        this.write(w.pseudoSeen(el, "::after", around.said), el);
         if (this.row && tag === "tr") this.borders(this.columns.last(el, this.column));
         this.flush(around.role, around.depth, "row");
         if (this.fold) this.mindFold();
@@ -428,7 +438,7 @@
         if (option.hidden || this.unlisted(option) || (own && this.unlisted(own))) continue;
         if (own !== group && own) this.line("group", squash(own.label || [...w.all(own, "legend")].slice(0, 1).map(w.textOf).join("")), null, depth, select);
         group = own;
-        const item = this.thing("option", option, null, w.statesOf(option, "option", false), depth + (own ? 1 : 0), rect);
+        const item = this.thing("option", option, null, w.statesOf(option, "option", focused.has(option)), depth + (own ? 1 : 0), rect);
         if (item) item[1] = clip(squash(option.label), NAME);
       }
     }
@@ -453,6 +463,7 @@
     read(look, around, here) {
       const { el, tag, style, role } = look;
       if (look.label) { this.label(el, around, here); return; }
+      if (tag === "select" && look.away) return;
       if (this.leaf(look, around, here)) return;
       if (w.holdsFrame(el) && this.frame(look, around, here)) return;
       if (tag === "br" || tag === "hr") { this.flush(around.role, around.depth); return; }
@@ -476,11 +487,11 @@
       if (!inline) this.flush(around.role, around.depth);
       const pseudo = here.said.pseudo.has(el), at = this.out.length, refsBefore = this.refs.length;
       if (here.text && style.display === "list-item") this.write(w.markText(el, style, here.said), el);
-      if (pseudo && here.text) this.write(w.pseudoText(el, "::before", here.said), el);
+      if (pseudo && here.text) this.write(w.pseudoSeen(el, "::before", here.said), el);
       const box = /auto|scroll/.test(look.overflow) && !look.body ? this.goesOn(look) : false;
       const next = w.nextOf(el);
       this.inner(this.childrenIn(el, here), here, () => {
-        if (pseudo && here.text) this.write(w.pseudoText(el, "::after", around.said), el);
+        if (pseudo && here.text) this.write(w.pseudoSeen(el, "::after", around.said), el);
         if (row) { this.borders(this.columns.last(el, this.column)); this.flush(here.role, around.depth, "row"); this.row = false; }
         else if (!inline) this.flush(here.role, around.depth);
         else if (next && next.nodeType === 1) this.buffer += " ";
@@ -522,10 +533,8 @@
     }
     // The words of a label are its field's name; what else stands in it is read.
     label(el, around, here) {
-      const kept = this.buffer;
-      this.buffer = "";
       const quiet = w.authored(el.control) ? here : { ...here, mute: true, text: false };
-      this.inner(this.childrenIn(el, quiet), quiet, () => { this.buffer = kept; });
+      this.inner(this.childrenIn(el, quiet), quiet);
     }
     leaf(look, around, here) {
       const { el, tag, shown, gone, inert } = look;
