@@ -645,7 +645,8 @@ def evaluate(
         raise WebGymError(f"--temperature {temperature:g} has no effect with --greedy: leave one of the two out")
     if not math.isfinite(temperature):
         raise WebGymError(f"--temperature {temperature:g}: expected a number, such as 1")
-    greedy = greedy or temperature == 0
+    if greedy or temperature == 0:
+        greedy, temperature = True, 1.0
     if (checkpoint is None) == (policy is None):
         raise WebGymError("say what to evaluate: either --checkpoint FOLDER or --policy oracle|random|noop|openai")
     _refuse_idle(context, "--checkpoint" if policy is None else f"--policy {policy}")

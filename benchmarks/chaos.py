@@ -15,6 +15,7 @@ With a ledger, each round is on the disk before the next begins, and a run that 
 
 # ruff: noqa: E501
 import argparse
+import ctypes
 import json
 import logging
 import os
@@ -59,6 +60,7 @@ from webgym.types import Action, Click, EpisodeKey, Observation, Trajectory, Wai
 
 CALM_TASKS = ("miniwob.click-button", "miniwob.login-user", "mail.star", "chaos.cards")
 PAUSE_S = (0.5, 3.0)  # between two blows
+PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 DISK_MB = 1024  # of the disk that holds all temporary files
 BUTTON = "<h1>hostile</h1><button id=b>b</button>"
 HOSTILE = {
@@ -327,6 +329,11 @@ def left(before: set[str], folder: Path) -> list[str]:
     return [*processes, *folders, *sorted(opened)]
 
 
+def _adopt() -> None:
+    """Have whatever loses its parent below this process become a child of it, so that it is seen when it is left (Linux only)."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 async def _close_pool() -> None:
     await (await shared_pool()).close()
 
@@ -491,6 +498,7 @@ def main() -> None:
     clock = None if arguments.faketime is None else _with_clock(arguments.faketime)
     ledger = Ledger(arguments.ledger)
     rng = random.Random(f"{arguments.seed} {len(ledger)}")
+    _adopt()
     torch.set_num_threads(1)  # a process that has threads cannot be forked
     logging.disable(logging.CRITICAL)
     chromium.ANSWER_S, profile.CLOSE_S = 4.0, 2.0  # a stopped process costs less of the time in which others are struck

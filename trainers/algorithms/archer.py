@@ -16,7 +16,8 @@ loss.divisor=tokens` undoes. On 12 visible pages the first three of them undone 
     values     the text reads them from the critic fitted on this very batch, which can memorise its outcomes; then A_t goes to 0. Here
                they are held out (critic.values_from)
     gate       values are used only if they help: while Var(G − V) is no less than Var(G), or than Var(G − b) with b the leave-one-out
-               group mean, A_t = G_t − b_t takes their place (critic/gate is 0)
+               group mean, A_t = G_t − b_t takes their place (critic/gate is 0); then the turn limit is a failure to the actor even
+               with bootstrap_at_limit, since V(s_T) is trusted no more than the others
     critic     cross-entropy with the soft target in place of squared error: it explained 0.54 of V after 640 episodes, mse 0.48
     whiten     advantages over their standard deviation, which frees the step from the critic's scale; all figures have it, its own effect
                was not measured

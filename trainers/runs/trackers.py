@@ -93,5 +93,5 @@ def trackers(names: Sequence[str]) -> Callable[[Path], list[Tracker]]:
     """A function from a run folder to its open trackers, as `RunFolder` takes it. Raises ConfigError for an unknown name."""
     for name in names:
         if name not in TRACKERS:
-            raise ConfigError(f"There is no tracker {name!r}, only {', '.join(TRACKERS)}{did_you_mean(name, TRACKERS)}")
+            raise ConfigError(f"There is no tracker {name!r}, only {', '.join(TRACKERS)} (none: trackers=[]){did_you_mean(name, TRACKERS)}")
     return lambda run: [TRACKERS[name](run) for name in names]

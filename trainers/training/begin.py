@@ -59,17 +59,14 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
     """A new run with its folder. Raises UsageError and its kin before the first file is written where the configuration cannot work."""
     resolved, algorithm_config = resolve(config.model_dump())
     check_device(resolved.machine.device)
-    samplers.check_here(resolved.sampler)
-    rehearse(task_sets.choose(resolved.tasks), resolved.machine.backend)
+    _check_playing(resolved)
     if Path(resolved.model).is_dir():  # a run has other checkpoints tomorrow, and `latest` is another run
         resolved = resolved.model_copy(update={"model": str(folder_of(resolved.model))})
     for remark in remarks(resolved):
         log.warning(remark)
     source = load_policy(resolved.model, resolved)
     source = replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **resolved.prompts}))
-    context = Context(source.tokenizer, source.prompts)
-    if not resolved.update.thinking:
-        context.check_thinking("update.thinking=false", "set it to true")
+    _check_answers(resolved, source)
     needs = algorithms.get(resolved.algo).needs_values(algorithm_config)
     if needs == "action":
         check_copy(source.model)
@@ -80,8 +77,6 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
         start = str(checkpoint.path.resolve())
         resolved = resolved.model_copy(update={"critic": resolved.critic.model_copy(update={"start": start})})
     critic = None if checkpoint is None else critic_of(checkpoint, resolved.critic, source, resolved.machine.home)
-    if resolved.rollout.grammar:
-        TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), resolved.rollout.max_tokens)
     run = RunFolder.create(
         algorithms.get(resolved.algo).name,
         resolved.model_dump(mode="json"),
@@ -108,13 +103,33 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
         config = _changed(first.config, changes)
         if other := _other_versions(first.versions, {**package_versions(), **backends.get(config.machine.backend).versions()}):
             log.warning("%s was trained with other versions: %s. It goes on, but not bit for bit as it would have there", first.path, other)
+    if changes:
+        _check_playing(config)
+        for remark in remarks(config):
+            log.warning(remark)
     run = RunFolder.open(path, trackers=trackers(config.trackers))
     try:
         checkpoint = run.resume()
-        yield Beginning(config, run, load_policy(checkpoint.folder("policy"), config), checkpoint=checkpoint)
+        source = load_policy(checkpoint.folder("policy"), config)
+        _check_answers(config, replace(source, prompts=PromptSettings.from_json({**source.prompts.to_json(), **config.prompts})))
+        yield Beginning(config, run, source, checkpoint=checkpoint)
     except BaseException:
         run.close()
         raise
+
+
+def _check_playing(config: TrainConfig) -> None:
+    """Raises ConfigError and its kin where the tasks or the sampler cannot be had."""
+    samplers.check_here(config.sampler)
+    rehearse(task_sets.choose(config.tasks), config.machine.backend)
+
+
+def _check_answers(config: TrainConfig, source: PolicyModel) -> None:
+    """Raises ConfigError where the answers of the policy cannot be as they are wanted."""
+    if not config.update.thinking:
+        Context(source.tokenizer, source.prompts).check_thinking("update.thinking=false", "set it to true")
+    if config.rollout.grammar:
+        TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), config.rollout.max_tokens)
 
 
 def _other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from webgym.rollout.contract import Event
 if TYPE_CHECKING:
     from trainers.training.trainer import Trainer
 
+MANY_INVALID = 0.5  # share of turns without an action, from which on it is told
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -118,6 +119,8 @@ def line(progress: Progress) -> str:
         f"turns {row['rollout/turns']:.1f}",
         f"dropped {row.get('rollout/groups_dropped', 0):.0f}{resampled}",
     ]
+    if row.get("rollout/invalid", 0.0) >= MANY_INVALID:
+        parts.append(f"no action in {row['rollout/invalid']:.0%} of the turns")
     for name, label, form in (
         ("loss/kl_to_behaviour", "kl", ".4f"),
         ("loss/entropy", "entropy", ".2f"),

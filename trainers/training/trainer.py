@@ -128,7 +128,7 @@ class Trainer:
         self.iteration, self.episodes, self.turns = (count(state[name]) for name in ("iteration", "episodes", "turns"))
         self.replayed, self.tokens = (count(state.get(name, 0)) for name in ("replayed", "tokens"))
         self._memory = dict(state.get("memory", {}))
-        self.update.restore(state["learner"])
+        self.update.restore(state["learner"], str(state.get("reference", "")))
         self.curriculum.load_state_dict(state["curriculum"])
         self._score = None if state.get("score") is None else float(state["score"])
         self._rng = known_rng(state.get("rng"))
@@ -152,6 +152,8 @@ class Trainer:
             "rng": rng_state(),
             "score": self._score,
         }
+        if self.update.reference_mark:
+            state["reference"] = self.update.reference_mark
         if behaviour := self._ahead.state_dict():
             state["behaviour"] = behaviour
         if self.valuer is not None:

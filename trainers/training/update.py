@@ -9,6 +9,7 @@ A difference that rounding cannot make, on tokens that the present weights sampl
 
 import contextlib
 import copy
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +32,24 @@ from trainers.models.policy_model import PolicyModel
 from trainers.models.token_grammar import TokenGrammar
 from trainers.samplers.server_answers import check_drift
 from trainers.training.messages import Begin, End, State, Update, forward_of, trainable
-from webgym.errors import Fault
+from webgym.errors import CheckpointError, Fault, UsageError
 from webgym.types import Trajectory, seed_from
 
 IMPORTANCE_CAP = 2.0
 """Cap on π_old/μ where the sampler may differ from the learner and the loss gives none."""
+
+
+MARKED = 1000
+"""Numbers of each tensor that :func:`mark_of` looks at."""
+
+
+def mark_of(model: nn.Module) -> str:
+    """A short text that is another one for other weights, as training or another start makes them."""
+    marks = hashlib.blake2b(digest_size=16)
+    for name, x in model.state_dict().items():
+        some = x.detach().flatten()[:: max(1, x.numel() // MARKED)].cpu().contiguous()
+        marks.update(f"{name} {tuple(x.shape)} {x.dtype}".encode() + some.view(torch.uint8).numpy().tobytes())
+    return marks.hexdigest()
 
 
 class PolicyUpdate:
@@ -65,6 +79,8 @@ class PolicyUpdate:
         self._peers, self._told, self._resumed, self._failed_batch = peers, False, False, failed_batch
         self.learner = self._new_learner()
         self._reference = copy.deepcopy(source.model).requires_grad_(False) if spec.needs_reference else None
+        self.reference_mark = "" if self._reference is None else mark_of(self._reference)
+        """Tells one reference from another; "" where there is none."""
 
     def _new_learner(self) -> Learner:
         config = self._config
@@ -87,10 +103,18 @@ class PolicyUpdate:
             with contextlib.suppress(Fault):  # they may be what was lost
                 self._peers.tell(End())
 
-    def restore(self, learner: dict[str, Any]) -> None:
-        """Go on from the learner's state in a checkpoint; the reference is the model that the run began with."""
+    def restore(self, learner: dict[str, Any], reference: str = "") -> None:
+        """Go on from the learner's state in a checkpoint; the reference is the model that the run began with.
+
+        Raises CheckpointError where that is not the one with the mark `reference` ("" for a checkpoint without one).
+        """
         self.learner.load_state_dict(learner)
         self.restore_reference()
+        if reference and self.reference_mark != reference:
+            raise CheckpointError(
+                f"{self._config.model} holds other weights than those that this run began with, and its KL compares with: put them back, "
+                "or begin a new run"
+            )
 
     def restore_reference(self) -> None:
         """Have the model that the run began with as the reference, where there is one."""
@@ -98,8 +122,14 @@ class PolicyUpdate:
         if self._reference is not None:
             config = self._config
             machine = config.machine  # with an adapter of zeros where the first process had one: else it rounds in another way
-            reference = PolicyModel.load(config.model, device=machine.home, dtype=machine.dtype, lora=config.lora, seed=config.seed)
+            try:
+                reference = PolicyModel.load(config.model, device=machine.home, dtype=machine.dtype, lora=config.lora, seed=config.seed)
+            except UsageError as error:
+                raise CheckpointError(
+                    f"{config.model}, which this run began with, and its KL compares with, cannot be loaded: {error}"
+                ) from error
             self._reference = reference.model.requires_grad_(False)
+            self.reference_mark = mark_of(self._reference)
 
     def shard(self, valuer: Valuer | None) -> Valuer | None:
         """Called once before the first iteration; returns the valuer. Here each process holds the whole policy, and nothing is done."""

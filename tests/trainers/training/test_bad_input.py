@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,38 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(changes: dict, words: st
     with pytest.raises(ConfigError, match=words):
         Trainer.resume(run, changes=changes)
     assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_reference_of_other_weights_is_refused(model: Path, tmp_path: Path) -> None:
+    """The KL compares with the model in the folder that the run began with, which the checkpoint does not hold."""
+    own = Path(shutil.copytree(model, tmp_path / "own"))
+    path = finish(start(own, tmp_path, "run", "grpo_published", iterations=1)).run.path
+    with Trainer.resume(path).run:
+        pass
+    source = PolicyModel.load(own)
+    with torch.no_grad():
+        next(source.model.parameters()).add_(1e-3)
+    source.save(own)
+    with pytest.raises(
+        CheckpointError, match=r"own holds other weights than those that this run began with, and its KL compares with: put"
+    ):
+        Trainer.resume(path)
+    shutil.rmtree(own)
+    with pytest.raises(
+        CheckpointError, match=r"own, which this run began with, and its KL compares with, cannot be loaded: there is no folder"
+    ):
+        Trainer.resume(path)
+
+
+def test_what_a_new_run_checks_is_checked_of_a_change_too(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UsageError, match=r"update.thinking=false: expected a tokenizer with the token </think>"):
+        Trainer.resume(run, changes={"update": {"thinking": False}})
+    with pytest.raises(UsageError, match=r"miniwob.click-button"):
+        Trainer.resume(run, changes={"tasks": ["miniwob.click-button"]})
+    assert not caplog.text
+    with Trainer.resume(run, changes={"optim": {"warmup_steps": 5000}}).run:
+        pass
+    assert "optim.lr is never reached" in caplog.text
 
 
 def test_a_critic_cannot_be_had_later(model: Path, tmp_path: Path) -> None:

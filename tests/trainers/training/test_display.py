@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.trainers.episodes import episode
 from trainers.config import resolve
-from trainers.training.display import Lines, LivePanel, Logged, display_for
+from trainers.training.display import Lines, LivePanel, Logged, display_for, line
 from trainers.training.metrics import rollout_metrics
 from trainers.training.progress import Progress
 from webgym.evaluation.statistics import report
@@ -70,3 +70,8 @@ def test_a_panel_gives_the_cursor_back_however_the_run_ends() -> None:
     display.end()
     display.end()
     assert text.getvalue().count("\x1b[?25h") == 1
+
+
+def test_turns_without_an_action_are_told_where_they_are_many() -> None:
+    said = [line(Progress(3, 9, ROW | {"rollout/invalid": share}, 31.0, 90.0)) for share in (0.25, 0.75)]
+    assert "no action" not in said[0] and "no action in 75% of the turns" in said[1]

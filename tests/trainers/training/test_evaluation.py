@@ -55,6 +55,12 @@ def test_q_learning_is_evaluated_with_its_choice_among_proposals(model: Path, tm
     assert report.overall.episodes == 6 and comparison is not None
 
 
+def test_temperature_0_is_greedy(model: Path) -> None:
+    arguments = ["eval", "--checkpoint", str(model), "--tasks", "wizard.h3", "--backend", "text", "--seeds", "3", "--json"]
+    shown = [CliRunner().invoke(app, [*arguments, *how]) for how in (["--greedy"], ["--temperature", "0"])]
+    assert [one.exit_code for one in shown] == [0, 0] and shown[0].stdout == shown[1].stdout != ""
+
+
 def test_a_model_knows_the_run_that_it_belongs_to(model: Path, tmp_path: Path) -> None:
     path = finish(start(model, tmp_path, "run", "archer", iterations=1)).run.path
     prompts = PolicyModel.load(model).prompts
