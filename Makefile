@@ -162,7 +162,7 @@ fuzz: $(STAMP)  ## a million inputs to the parsers of actions, task files, traje
 	$(PY) -m benchmarks.fuzz $(ARGS)
 
 mutants: $(STAMP)  ## conditions of checks, credit, losses and rows broken one at a time: some test must notice
-	$(PY) -m benchmarks.mutants --ledger mutants.jsonl $(ARGS)
+	$(PY) -m benchmarks.mutants --ledger docs/lab-notes/mutants.jsonl $(ARGS)
 
 demos/tiny:  # what webgym-tiny was taught with
 	$(WEBGYM) demos --out $@ --episodes 100 --slips 0.35
