@@ -126,8 +126,9 @@ def _check_playing(config: TrainConfig) -> None:
 
 def _check_answers(config: TrainConfig, source: PolicyModel) -> None:
     """Raises ConfigError where the answers of the policy cannot be as they are wanted."""
+    context = Context(source.tokenizer, source.prompts)
     if not config.update.thinking:
-        Context(source.tokenizer, source.prompts).check_thinking("update.thinking=false", "set it to true")
+        context.check_thinking("update.thinking=false", "set it to true")
     if config.rollout.grammar:
         TokenGrammar.of(source.model, source.tokenizer).start(grammar_name(source.prompts.dialect, "", 0), config.rollout.max_tokens)
 
