@@ -89,9 +89,14 @@ def flying_day(rng: random.Random, origin: str, destination: str, least: int = 2
 
 
 def seat_in(rng: random.Random, flown: Flight, besides: Sequence[str] = (), zones: Sequence[str] = tuple(ZONES)) -> str:
-    """A free seat."""
+    """One of the free seats."""
+    return rng.choice(free_seats(flown, besides, zones))
+
+
+def free_seats(flown: Flight, besides: Sequence[str] = (), zones: Sequence[str] = tuple(ZONES)) -> list[str]:
+    """The seats of these zones that nobody has."""
     gone = taken_seats(flown.service.number, flown.day)
-    return rng.choice([seat for seat in SEATS if seat not in gone and seat not in besides and zone_of(seat) in zones])
+    return [seat for seat in SEATS if seat not in gone and seat not in besides and zone_of(seat) in zones]
 
 
 def reference(rng: random.Random) -> str:

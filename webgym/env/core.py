@@ -21,8 +21,9 @@ from webgym import backends
 from webgym import types as t
 from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
-from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault, UsageError
+from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault
 from webgym.packs import registry
+from webgym.packs.beginning import begun
 from webgym.prompts.page import one_line
 from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
@@ -35,7 +36,7 @@ End = Literal["", "stop", "infeasible"]
 RESET_S = 60.0
 CHECK_S = 45.0  # that a check may take which waits
 LONGEST_URL = 2048  # characters of an address that an agent is shown: a page can make its own as long as it likes
-LONGEST_NAME = 255  # bytes that a file system takes
+START_SHARE = 0.5  # of a reset's seconds that the task's own program may take
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
 
 
@@ -53,7 +54,8 @@ class AsyncWebEnv:
 
     `max_turns` replaces the tasks' own turn limits. `screenshots` adds pixels to every observation. `backend` is a name or an object
     (:mod:`webgym.backends`): with "text" the session is one of the text twin, which plays the same episodes for packs whose pages are
-    plain, without a browser and on any loop. `reset_s` is the time that a reset may take; a site has three quarters of it.
+    plain, without a browser and on any loop. `reset_s` is the time that a reset may take; the task's own program has half of it, and a
+    site three quarters.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class AsyncWebEnv:
         self._max_turns = max_turns
         self._screenshots = screenshots
         self._headless = headless
-        self._lease_s = LEASE_SHARE * reset_s
+        self._start_s, self._lease_s = START_SHARE * reset_s, LEASE_SHARE * reset_s
         self._find = find
         self._pool: Pool | None = None
         self._plays: Backend | None = None  # whose pool it is
@@ -101,7 +103,7 @@ class AsyncWebEnv:
         await self._end_episode()
         self._pool = await self._pool_for(task, sites)
         self._pool.serve(sites)
-        start = _start(task, seed)
+        start = await begun(task, seed, self._start_s)
         self._token = secrets.token_hex(16)
         episode = await self._pool.gateway.open(self._token, task.hosts, seed, start.site_state, timeout_s=self._lease_s)
         episode.streams.know(task.streams)
@@ -381,17 +383,3 @@ async def _judged(task: Task, evidence: Evidence) -> Verdict:
         raise JudgeFault(f"the check of task {task.id} gave no verdict in time: {error or f'{CHECK_S:g} s'}") from error
     except Exception as error:
         raise JudgeFault(f"the check of task {task.id} failed: {error!r}") from error
-
-
-def _start(task: Task, seed: int) -> Start:
-    """The beginning of the episode. An error of the task's own program becomes a JudgeFault."""
-    try:
-        start = task.start(seed)
-    except (Fault, UsageError):
-        raise
-    except Exception as error:
-        raise JudgeFault(f"task {task.id} cannot begin with seed {seed}: {error!r}") from error
-    for name in start.files:
-        if not name or name != Path(name).name or "\0" in name or name != t.well_formed(name) or len(name.encode()) > LONGEST_NAME:
-            raise JudgeFault(f"task {task.id} gives a file the name {name!r}: expected a plain name such as 'letter.txt'")
-    return start

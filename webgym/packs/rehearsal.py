@@ -14,6 +14,7 @@ from webgym.backends.base import Backend
 from webgym.errors import ConfigError, Fault, JudgeFault, SiteFault, TaskFileError, UsageError, did_you_mean
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
+from webgym.packs.beginning import drawn
 from webgym.sites.gateway import LEASE_S
 from webgym.sites.synchronous import leased
 from webgym.task import SPLITS, Evidence, Site, Start, Task, hosts_of
@@ -35,7 +36,9 @@ def rehearse(task_ids: Iterable[str], backend: Backend | str = "browser") -> Non
 
 def _drawn(task: Task, seed: int) -> Start:
     try:
-        return task.start(seed)
+        return drawn(task, seed)
+    except JudgeFault:
+        raise
     except Exception as error:  # a program of the task's author
         raise TaskFileError(f"task {task.id} cannot begin with seed {seed}: {_words(error)}") from error
 

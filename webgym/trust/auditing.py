@@ -7,8 +7,10 @@ this module, so a new adversary, one function under :func:`adversary`, is at onc
 
 import hashlib
 import json
+import random
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +21,7 @@ from webgym.errors import UsageError, WebGymError
 from webgym.evaluation.statistics import wilson
 from webgym.loop_thread import loop_thread
 from webgym.packs import registry
+from webgym.packs.beginning import drawn
 from webgym.packs.rehearsal import rehearse
 from webgym.policies.policy import Policy
 from webgym.policies.scripted import NoopPolicy, OraclePolicy, RandomPolicy
@@ -44,6 +47,7 @@ from webgym.trust.wall_time import wall_time
 from webgym.types import EpisodeKey, Trajectory, digest
 
 CONFIDENCE = 0.99
+DRAWN, DRAWN_S = 500, 20.0  # beginnings that are drawn without being played, and seconds after which no more are
 ONCE: Mapping[str, Any] = {"retries": Retries(backoff_s=0.0), "record": Record(prompts=False, pages=False)}
 
 
@@ -121,7 +125,7 @@ def audit(
     except WebGymError as error:
         return Audit(task, (), (str(error),))
     differs = wall_time(task_id, seeds[0]) if clock else ""
-    problems, notes = [differs] if differs else [], []
+    problems, notes = [*_beginnings(task), *([differs] if differs else [])], []
     trials: list[Trial] = []
 
     def play(name: str, allowed: str, policy: Policy, played: Sequence[int]) -> Trial:
@@ -151,6 +155,20 @@ def audit(
     if task.deterministic and not differs:
         problems += _unequal(trials)
     return Audit(task, tuple(trials), tuple(problems), tuple(notes + _monotonous(task, trials)))
+
+
+def _beginnings(task: Task) -> list[str]:
+    """The problem that the task cannot begin with some seed, if there is one among those that are drawn here and not played."""
+    rng, until = random.Random(task.id), time.monotonic() + DRAWN_S
+    for number in range(DRAWN):
+        seed = rng.choice(task.splits.seeds[SPLITS[number % len(SPLITS)]])
+        try:
+            drawn(task, seed)
+        except Exception as error:  # a program of the task's author
+            return [str(error) if isinstance(error, WebGymError) else f"task {task.id} cannot begin with seed {seed}: {error!r}"]
+        if time.monotonic() > until:
+            break
+    return []
 
 
 def _senseless(other: Adversary, arena: Arena, solved: Trial | None) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 from webgym.authoring.template import Instance
 
 from ..account import CARDS, CREDIT, Draft, Leg, Passenger, Trip, World, fare_price
-from ..timetable import Flight, flights
-from ..worlds import cities, days, direct, flying_day, people, person, seat_in, short_route, trip, world
+from ..timetable import ZONES, Flight, flights
+from ..worlds import cities, days, direct, flying_day, free_seats, people, person, seat_in, short_route, trip, world
 from .goal import essence, goal
 
 
@@ -90,7 +90,9 @@ def book_pair(rng: random.Random) -> Instance:
     origin, destination = cities(rng, 2)
     on, two, card, fare = _day_with(rng, origin, destination), people(rng, 2), rng.choice(CARDS), rng.choice(("Light", "Standard", "Flex"))
     chosen = _cheapest(origin, destination, on)
-    zone = rng.choice(("front", "middle", "rear"))
+    zone = rng.choice(tuple(ZONES))
+    while len(free_seats(chosen, zones=(zone,))) < 2:
+        zone = rng.choice(tuple(ZONES))
     while len(seats := list(dict.fromkeys(seat_in(rng, chosen, zones=(zone,)) for _ in range(6)))) < 2:
         pass
     bags = rng.randint(1, 3)

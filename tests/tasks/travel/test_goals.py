@@ -178,3 +178,14 @@ def test_levels_and_limits():
     assert len(tasks) >= 18 and {task.difficulty for task in tasks} == {1, 2, 3, 4, 5}
     assert all(task.oracle and task.ends == "stop" and task.trust == "state" and task.max_turns <= 45 for task in tasks)
     assert sum(task.difficulty == 5 for task in tasks) >= 4
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_zone_without_two_free_seats_is_no_place_for_a_pair(left, monkeypatch):
+    timetable, worlds = (importlib.import_module(f"webgym_tasks.travel.{name}") for name in ("timetable", "worlds"))
+    seats = {zone: [seat for seat in timetable.SEATS if timetable.zone_of(seat) == zone] for zone in timetable.ZONES}
+    full = frozenset(seat for zone in ("front", "middle") for seat in seats[zone][left:])
+    monkeypatch.setattr(worlds, "taken_seats", lambda number, day: full)
+    for seed in range(20):
+        two = drawn("book-pair", seed).values["seats"]
+        assert len(set(two)) == 2 and set(two) <= set(seats["rear"])
