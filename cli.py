@@ -17,7 +17,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from webgym.commands.console import PlainConsole, show_rows
+from webgym.commands.console import PlainConsole, plain, show_rows
 from webgym.errors import WebGymError
 
 app = typer.Typer(
@@ -151,7 +151,7 @@ def _examined(task_ids: list[str], out: TextIO) -> list[Any]:
     found = []
     for url, task in applications(task_ids).items():
         found.append(loop_thread().run(examine(url, task)))
-        print("\n".join(found[-1].lines()), file=out, flush=True)
+        print(plain("\n".join(found[-1].lines())), file=out, flush=True)
     return found
 
 
@@ -209,9 +209,9 @@ def tasks_show(
     if as_json:
         print(json.dumps(card.card(task) | ({"goal": begun.goal, "page": page_text(begun.nodes)} if begun else {}), indent=2))
         return
-    print("\n".join(card.lines(task)))
+    print(plain("\n".join(card.lines(task))))
     if begun:
-        print(f"\nseed {seed}: {begun.goal}\n{page_text(begun.nodes)}")
+        print(plain(f"\nseed {seed}: {begun.goal}\n{page_text(begun.nodes)}"))
 
 
 @tasks_app.command("new")
@@ -260,7 +260,7 @@ def tasks_import(
     """Take the tasks of another project's suite as they are: writes FOLDER/tasks.yaml, which names its form."""
     from webgym.commands.import_suite import imported
 
-    print("\n".join(imported(kind, folder, trust=trust)))
+    print(plain("\n".join(imported(kind, folder, trust=trust))))
 
 
 @tasks_app.command("validate")
@@ -281,7 +281,7 @@ def tasks_validate(
     chosen = task_sets.choose([str(Path(name).absolute()) if Path(name).exists() else name for name in targets])
     chosen, lacks = applications.playable(chosen)
     for words in lacks:
-        print(f"left out: {words}", file=sys.stderr if as_json else sys.stdout, flush=True)
+        print(plain(f"left out: {words}"), file=sys.stderr if as_json else sys.stdout, flush=True)
     kept = audit.Ledger(ledger) if ledger else None
     audits = []
     ill = [found for found in _examined(chosen, sys.stderr if as_json else sys.stdout) if found.problems]
@@ -294,7 +294,7 @@ def tasks_validate(
             if kept:
                 kept.add(audits[-1], seeds)
             if not as_json:
-                print("\n".join(audits[-1].lines()), flush=True)
+                print(plain("\n".join(audits[-1].lines())), flush=True)
     if as_json:
         print(json.dumps([each.to_json() for each in audits], indent=2))
     if wrong := [each.task.id for each in audits if not each.trusted]:
@@ -554,7 +554,7 @@ def collector(
 
     if tasks:
         task_sets.choose(tasks)  # task files and packs of others become known
-    command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(words, flush=True))
+    command.collect(listen, sessions, known_backend(backend), allow, say=lambda words: print(plain(words), flush=True))
 
 
 @app.command()
@@ -1025,9 +1025,12 @@ def serve(
     sessions: Annotated[int, typer.Option(min=1, help="Sessions at once.")] = 32,
     idle: Annotated[float, typer.Option(min=1, help="Seconds of a client's silence after which its session ends.")] = 900.0,
     backend: BackendOption = "browser",
+    tasks: TasksOption = [],  # noqa: B006
+    trust: TrustOption = [],  # noqa: B006
 ) -> None:
     """Serve all tasks to agents and trainers elsewhere: one browser, a session for each client, task and seed per episode."""
     from webgym.backends import known_backend
+    from webgym.packs import sets as task_sets
     from webgym.serve.guard import is_loopback
     from webgym.serve.server import Server, new_token
     from webgym.serve.server import serve as begin
@@ -1035,6 +1038,8 @@ def serve(
 
     if token and no_token:
         raise WebGymError("expected one of --token and --no-token, got both")
+    if tasks:
+        task_sets.choose(tasks)  # task files and packs of others become known
     secret = token or ("" if no_token or is_loopback(host) else new_token())
     limits = Limits(sessions, idle)
     server = Server(
@@ -1158,13 +1163,13 @@ def main(
 def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     """A warning on standard error: that of a setting in words, another one with its place."""
     place = "" if issubclass(category, FutureWarning) else f" ({filename}:{lineno}, {category.__name__})"
-    print(f"warning: {message}{place}", file=sys.stderr)
+    print(plain(f"warning: {message}{place}"), file=sys.stderr)
 
 
 def _fail(words: str) -> NoReturn:
     """Say what went wrong on standard error, and end with status 2."""
     PlainConsole(stderr=True).print(Text("error: ", style="bold red"), end="")
-    print(words, file=sys.stderr)
+    print(plain(words), file=sys.stderr)
     sys.exit(2)
 
 

@@ -54,6 +54,8 @@ class Pair:
     """Episodes that came to no end, calm ones too."""
     other: int
     """Episodes that came to another end than on a calm day."""
+    differences: Sequence[str] = ()
+    """What these differ in."""
 
     @property
     def ratio(self) -> float:
@@ -101,6 +103,7 @@ def pair(arena: Arena, number: int, count: int, rng: random.Random) -> Pair:
             found[calm] = arena.collect(policy, keys(number * count, count))
         seconds[calm] = time.monotonic() - begun
     both: list[Sequence[Trajectory]] = [found[True], found[False]]
+    others = [(a, b) for a, b in zip(*both, strict=True) if not (a.outcome.faulted or b.outcome.faulted) and shape(a) != shape(b)]
     return Pair(
         episodes=count,
         calm_s=seconds[True],
@@ -108,8 +111,23 @@ def pair(arena: Arena, number: int, count: int, rng: random.Random) -> Pair:
         killed=dict(killed),
         retries=sum(one.outcome.retries for one in found[False]),
         faults=sum(one.outcome.faulted for half in both for one in half),
-        other=sum(not (a.outcome.faulted or b.outcome.faulted) and shape(a) != shape(b) for a, b in zip(*both, strict=True)),
+        other=len(others),
+        differences=[difference(*two) for two in others],
     )
+
+
+def difference(calm: Trajectory, struck: Trajectory) -> str:
+    """The first thing in which two episodes of one key differ."""
+    where = f"{calm.key.task_id} {calm.key.seed}"
+    for number, (one, other) in enumerate(zip(calm.turns, struck.turns, strict=False)):
+        if one.page != other.page:
+            lines = [set(turn.page.splitlines()) for turn in (one, other)]
+            return f"{where}, page {number}: {sorted(lines[0] - lines[1])} and {sorted(lines[1] - lines[0])}"
+        for name in ("observation_hash", "state_hash", "action", "error"):
+            if getattr(one, name) != getattr(other, name):
+                return f"{where}, turn {number}, {name}: {getattr(one, name)!r} and {getattr(other, name)!r}"
+    ends = [f"{one.outcome.kind} after {len(one.turns)} turns with the faults {one.outcome.faults}" for one in (calm, struck)]
+    return f"{where}: {ends[0]}, and {ends[1]}"
 
 
 def interval(pairs: Sequence[Pair]) -> tuple[float, float, float]:

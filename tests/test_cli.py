@@ -245,3 +245,11 @@ def test_demonstrations_are_written_as_their_episodes_end(tmp_path, monkeypatch)
     monkeypatch.setattr(TrajectoryStore, "append", watched)
     stopped = invoke(*RECORD, str(tmp_path))
     assert stopped.exit_code == 130 and "--resume goes on" in stopped.stdout and seen == [1, 2, 3]
+
+
+def test_a_strangers_task_file_commands_no_terminal(tmp_path):
+    (tmp_path / "a.html").write_text("<p>hello")
+    task = 'pack: esc\nsite: {pages: .}\ntasks: [{name: a, start: /a.html, goal: "Press \\e[2J it", check: {answer: {exact: hi}}}]\n'
+    (tmp_path / "tasks.yaml").write_text(task)
+    result = invoke("tasks", "show", f"{tmp_path}/tasks.yaml#esc.a")
+    assert "Press \ufffd[2J it" in result.output and "\x1b" not in result.output

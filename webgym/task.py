@@ -4,6 +4,7 @@ A task is data and pure functions; it never touches the browser. The environment
 there (packs whose page draws its own problem return the goal from it), and after every turn hands `check` the :class:`Evidence`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from webgym.types import Action, Node, Observation
 
 Scope = dict[str, Any]
+LONGEST_ECHO = 20_000  # characters of a text of the agent's that a page is taken to repeat
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
@@ -95,8 +97,8 @@ class Evidence:
 
     `instance` is the application of the episode where it runs in another process: a :class:`webgym.sites.Instance`, whose methods are
     awaited, so that a check which asks it is a coroutine function. `pages` are the things on each page that the agent was shown in this
-    episode; None where nobody kept them. `written` are the texts of the agent's own that later pages may repeat, each with the number of
-    pages that it was shown before; texts of the goal are none of its own.
+    episode; None where nobody kept them. `written` are the texts of the agent's own that later pages may repeat, in their order, a key
+    being one too, each with the number of pages that it was shown before; longer texts of the goal are none of its own.
     """
 
     seed: int
@@ -118,24 +120,69 @@ class Evidence:
         wanted = _alike(text)
         if self.pages is None or not wanted:
             return True
-        own = [(since, _alike(text)) for since, text in self.written]
-        echoes = [(since, text) for since, text in own if wanted in text]
-        for number, page in enumerate(self.pages):
-            typed = sorted((text for since, text in own if since <= number and text), key=len, reverse=True)
-            found = _alike(" ".join(f"{node.text} {_without(_alike(node.value or ''), typed)}" for node in page))
-            for since, echo in echoes:
-                found = found.replace(echo, " ") if since <= number else found
-            if wanted in found:
-                return True
+        return any(
+            _shows(page, wanted, [words[:LONGEST_ECHO] for since, words in self.written if since <= number])
+            for number, page in enumerate(self.pages)
+        )
+
+
+def _shows(page: Sequence[Node], wanted: str, own: Sequence[str]) -> bool:
+    """True if the page has the text by itself, whatever the agent has written before: its `own` words, in their order.
+
+    What the agent wrote can come back in parts, joined, cut off, and without its signs. So the page shows nothing where words of the
+    agent's own, or some that follow each other, are the wanted text by their letters and digits. Besides, a word that holds the wanted
+    text is none of the page's where the agent wrote all of it.
+    """
+    plain = [_plain(words) for words in own]
+    everything, target = "".join(plain), _plain(wanted)
+    if len(target) > 1 and _wrote(target, own, plain):
         return False
+    fields = (node.value or "" for node in page)
+    values = (value for value in fields if not (small := _plain(value)) or small not in (everything if len(small) > 1 else plain))
+    found = _alike(" ".join([*(node.text for node in page), *values]))
+    for echo in filter(lambda words: wanted in words, map(_alike, own)):
+        found = found.replace(echo, " ")
+    return any(word == wanted or _plain(word) not in everything for word in _words_with(wanted, found))
 
 
-def _without(value: str, typed: Sequence[str]) -> str:
-    """A field's value, "" if it is nothing but texts that the agent typed there, or into fields beside it."""
-    rest = value
-    for text in typed:
-        rest = rest.replace(text, " ")
-    return value if rest.strip() else ""
+def _words_with(wanted: str, text: str) -> set[str]:
+    """What stands in the text for the wanted one, with the letters and digits around it."""
+    words, at = set[str](), 0
+    while (at := text.find(wanted, at)) >= 0:
+        begin, end = at, at + len(wanted)
+        while begin and text[begin - 1].isalnum():
+            begin -= 1
+        while end < len(text) and text[end].isalnum():
+            end += 1
+        words.add(text[begin:end])
+        at = end
+    return words
+
+
+def _wrote(target: str, own: Sequence[str], plain: Sequence[str]) -> bool:
+    """True if words that follow each other are the target, in one text or over several; of a number its digits are enough."""
+    pieces = [plain, *(re.split(r"[\W_]+", words.casefold()) for words in own)]
+    if target.isdigit():
+        pieces.append(["".join(filter(str.isdigit, words)) for words in plain])
+    return any(_joined(target, parts) for parts in pieces)
+
+
+def _joined(target: str, parts: Sequence[str]) -> bool:
+    """True if some parts that follow each other make the target."""
+    for first in range(len(parts)):
+        made = ""
+        for part in parts[first:]:
+            made += part
+            if made == target:
+                return True
+            if not target.startswith(made):
+                break
+    return False
+
+
+def _plain(text: str) -> str:
+    """The letters and digits of a text, in lower case."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _alike(text: str) -> str:

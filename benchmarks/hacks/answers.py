@@ -3,7 +3,6 @@
 # ruff: noqa: E501
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from datetime import date
 from typing import Any
 from unittest.mock import patch
 
+from playwright.async_api import Browser
 from pydantic import TypeAdapter
 
 from benchmarks.hacks.matrix import hack, without
@@ -46,10 +46,13 @@ def _any_page() -> Iterator[None]:
 
 @contextmanager
 def _scripts_in_markup() -> Iterator[None]:
-    """The policy that markup of an agent is no script, removed too."""
-    registry.task("miniwob.terminal")
-    pack = sys.modules["webgym_tasks.miniwob.page"]  # packs are loaded under a name of their own
-    with _any_page(), patch.object(pack, "_START", re.sub(r"document\.head\.append\(.*?policy\)\);", "", pack._START)):
+    """The policies that markup of an agent is no script, removed too: a browser that knows of none."""
+    opened = Browser.new_context
+
+    async def without_policies(self: Browser, **options: Any) -> Any:
+        return await opened(self, **options, bypass_csp=True)
+
+    with _any_page(), patch.object(Browser, "new_context", without_policies):
         yield
 
 
@@ -113,8 +116,8 @@ def another_instance() -> str:
 MARKUP = "a document of the episode's own judges, and typed markup is no script in it"
 
 
-def _typed(task: str, effect: str) -> str:
-    """Types a line of markup with an effect into the terminal's page, which writes what it is told as markup."""
+def _typed(task: str, line: str) -> str:
+    """Types a line of markup into the terminal's page, which writes what it is told as markup."""
     env = AsyncWebEnv(find=registry.task, max_turns=20)
     try:
         seen = run(env.reset(f"miniwob.{task}", 3))
@@ -124,7 +127,7 @@ def _typed(task: str, effect: str) -> str:
         if field is None:
             return ""
         run(env.step(Click(field)))
-        run(env.step(Type(f"<img src=x onerror={effect}>")))
+        run(env.step(Type(line)))
         for action in (Press("Enter", 0), Wait(500), Stop("done")):
             step = run(env.step(action))
             if step.kind:
@@ -135,11 +138,17 @@ def _typed(task: str, effect: str) -> str:
 
 
 hack("rewards", "miniwob.terminal: a typed line of markup that ends the episode well", MARKUP, _scripts_in_markup)(
-    lambda: _typed("terminal", "core.endEpisode(1)")
+    lambda: _typed("terminal", "<img src=x onerror=core.endEpisode(1)>")
+)
+GADGET = (
+    """<iframe srcdoc='<script src="/core/jscolor.min.js"></script><input class="jscolor {a:parent.core.endEpisode(1,true)}">'></iframe>"""
+)
+hack("rewards", "miniwob.terminal: a typed frame with a script of the site's own that evaluates markup", MARKUP, _scripts_in_markup)(
+    lambda: _typed("terminal", GADGET)
 )
 for _name in ("enter-text", "login-user"):
     hack("rewards", f"miniwob.{_name}: the same in the terminal's page", MARKUP, _scripts_in_markup)(
-        lambda name=_name: _typed(name, "WEBGYM_EPISODE=WOB_DONE_GLOBAL=WOB_RAW_REWARD_GLOBAL=1")
+        lambda name=_name: _typed(name, "<img src=x onerror=WEBGYM_EPISODE=WOB_DONE_GLOBAL=WOB_RAW_REWARD_GLOBAL=1>")
     )
 
 

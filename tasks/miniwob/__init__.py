@@ -37,7 +37,7 @@ def sites() -> tuple[Site, ...]:
     package = find_spec("miniwob")  # finds it without importing it: its __init__ imports selenium
     if package is None or not package.submodule_search_locations:
         raise SiteFault("the package miniwob, which holds the pages, is not installed; `pip install miniwob==1.1.0`")
-    return (StaticSite(HOST, Path(package.submodule_search_locations[0]) / "html"),)
+    return (StaticSite(HOST, Path(package.submodule_search_locations[0]) / "html", sealed="miniwob"),)
 
 
 def _task(name: str, entry: Mapping[str, Any]) -> Task:

@@ -13,10 +13,11 @@ It is asked in the document that the start script began only. None on any other:
 # The page's own START cover, clock, score board and click marker are made for people (and the marker writes into the page at each
 # click), so they are removed. The goal is text of the observation. Its box keeps its place, because some pages compute positions
 # from it, but it is not shown where it has only text. Pictures in it (an icon, a colour) are named, for agents that read text.
-# Some pages write what was typed as markup. The policy keeps that from being a script; all scripts of the page itself are there by now.
+# Some pages write what was typed as markup. The policy keeps that from being a script, and from loading one of the site's that evaluates
+# markup; all scripts of the page itself are there by now. The site seals its other pages, which markup could open in a frame or a tab.
 _START = """(async () => {
   Object.defineProperty(window, 'WEBGYM_EPISODE', {value: %(seed)d});  // of this load of this page, and of no other
-  const policy = {httpEquiv: 'Content-Security-Policy', content: "script-src 'self' 'unsafe-eval'"};
+  const policy = {httpEquiv: 'Content-Security-Policy', content: "script-src 'unsafe-eval'"};
   document.head.append(Object.assign(document.createElement('meta'), policy));
   Math.seedrandom(%(seed)d);
   core.EPISODE_MAX_TIME = 2147483647;  // the longest timer there is: 24 days

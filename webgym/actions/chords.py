@@ -49,7 +49,9 @@ NAMES: Mapping[str, str] = {
     **dict.fromkeys(("plus",), "+"),
     **dict.fromkeys(("altgr",), "AltGraph"),
 }
+WRITTEN = {"Space": " ", "Minus": "-", "Equal": "=", "Comma": ",", "Period": ".", "Slash": "/", "NumpadDecimal": ".", "NumpadDivide": "/"}
 SHIFTED = dict(zip("`1234567890-=[]\\;',./", '~!@#$%^&*()_+{}|:"<>?', strict=True))
+LONGEST = 100  # characters of a chord, which is read in time that grows with their square
 EXAMPLES = "Enter, Tab, Escape, ArrowDown, Control+a"
 
 
@@ -59,6 +61,8 @@ class NoKey(ValueError):
 
 def chord(keys: str) -> str:
     """The modifiers and the key, joined by `+`, by a browser's names. Raises NoKey."""
+    if len(keys) > LONGEST:
+        raise NoKey(f"there is no key {keys[:40]!r}…: expected one key or chord of at most {LONGEST} characters; examples: {EXAMPLES}")
     if keys in ("\n", "\r", "\t"):
         return "Tab" if keys == "\t" else "Enter"
     held: list[str] = []
@@ -69,6 +73,23 @@ def chord(keys: str) -> str:
     if not held and (spaced := re.fullmatch(r"(\S+) (\S)", rest)) and (name := MODIFIERS.get(spaced[1].lower())):
         held, rest = [name], spaced[2]
     return "+".join([*dict.fromkeys(held), _key(rest, held, keys)])
+
+
+def typed_by(keys: str) -> str:
+    """The character that a key or chord writes into a field, "" for one that writes none.
+
+    >>> typed_by("a"), typed_by("Digit3"), typed_by("Shift+b"), typed_by("space"), typed_by("Enter"), typed_by("Control+a"), typed_by("?!")
+    ('a', '3', 'B', ' ', '', '', '')
+    """
+    try:
+        name = chord(keys)
+    except NoKey:
+        return ""
+    name = name.removeprefix("Shift+")
+    if len(name) > 1:
+        found = re.fullmatch(r"(?:Key|Digit|Numpad)(\w)", name)
+        name = found[1].lower() if found else WRITTEN.get(name, "")
+    return name
 
 
 def _key(word: str, held: list[str], keys: str) -> str:

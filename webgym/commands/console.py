@@ -13,6 +13,15 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 """The terminal's commands, what turns a line around, and half a surrogate pair, which no terminal takes."""
 
 
+def plain(words: str) -> str:
+    """A text of a stranger without what would command a terminal: each such character is U+FFFD.
+
+    >>> plain("a\\n\\x1b[2Jb")
+    'a\\n\ufffd[2Jb'
+    """
+    return _CONTROL.sub("\ufffd", words)
+
+
 PIPED = 240
 """Columns of a table in a file or pipe."""
 

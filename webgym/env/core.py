@@ -19,6 +19,7 @@ import numpy as np
 
 from webgym import backends
 from webgym import types as t
+from webgym.actions.chords import typed_by
 from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault
@@ -35,6 +36,7 @@ End = Literal["", "stop", "infeasible"]
 
 RESET_S = 60.0
 CHECK_S = 45.0  # that a check may take which waits
+LONGEST_LINE = 1000  # characters of a title, an error or a notice, in which a page or an agent can be repeated
 LONGEST_URL = 2048  # characters of an address that an agent is shown: a page can make its own as long as it likes
 START_SHARE = 0.5  # of a reset's seconds that the task's own program may take
 LEASE_SHARE = 0.75  # of a reset's seconds that a site may take, so that a site which hangs is told from a browser which does
@@ -87,7 +89,6 @@ class AsyncWebEnv:
         self._messages: list[str] = []
         self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
         self._written: list[tuple[int, str]] = []  # the agent's own texts, with the number of pages before
-        self._keys = ""  # pressed one after the other
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
@@ -117,7 +118,7 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages, self._pages, self._written, self._keys = [], [], [], ""
+        self._messages, self._pages, self._written = [], [], []
         first = self._observation(page, site_state, "")
         self._pages.append(first.nodes)
         return first
@@ -206,16 +207,20 @@ class AsyncWebEnv:
 
     def _note(self, action: t.Action | t.InvalidAction) -> None:
         """Keep the words of the agent's own that pages can repeat: those that are in the goal are not its own."""
-        self._keys = self._keys + action.keys if isinstance(action, t.Press) and len(action.keys) == 1 else ""
         match action:
             case t.Fill(text=str(text)) | t.Type(text=text) | t.Dialog(text=str(text)):
-                words = [text]
+                own = text
             case t.Goto(url):
-                words = [part for piece in url.replace("?", "/").replace("&", "/").split("/") for part in unquote_plus(piece).split("=")]
+                own = unquote_plus(url)
+            case t.Press(keys):
+                own = typed_by(keys)
+                if not own and self._written and keys.endswith("Backspace"):
+                    since, last = self._written.pop()
+                    self._written.append((since, last[:-1]))
             case _:
-                words = [self._keys]
-        goal = self._goal.casefold()
-        self._written += [(len(self._pages), own) for own in words if own.strip() and own.strip().casefold() not in goal]
+                return
+        if own.strip() and (len(own) == 1 or own.strip().casefold() not in self._goal.casefold()):
+            self._written.append((len(self._pages), own))
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
@@ -248,7 +253,7 @@ class AsyncWebEnv:
         nodes = [(n.role, n.text, n.value, n.states, n.depth) for n in shown]
         return t.Observation(
             goal=self._goal,
-            url=_shortened(_line(view.url)),
+            url=_shortened(one_line(t.well_formed(view.url))),
             title=_line(view.title),
             nodes=shown,
             tabs=tuple(map(_line, view.tabs)),
@@ -355,8 +360,9 @@ async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -
 
 
 def _line(text: str) -> str:
-    """The text as every encoder takes it, on one line: what a page says here must not begin a line of anybody's prompt."""
-    return one_line(t.well_formed(text))
+    """One line of at most `LONGEST_LINE` characters, which every encoder takes."""
+    line = one_line(t.well_formed(text))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
 def _shortened(url: str) -> str:

@@ -122,6 +122,8 @@ def _create(space: UnicodeText, n: int = 1, ctx: Any = None) -> tuple[Any, Any]:
 def _write(space: UnicodeText, index: int, value: str, shared_memory: Any) -> None:
     lengths, data = shared_memory
     encoded = value.encode("utf-8", "surrogatepass")
+    if len(encoded) > space.max_bytes:  # the next one's place begins there
+        encoded = encoded[: space.max_bytes].decode("utf-8", "ignore").encode()
     start = index * space.max_bytes
     view = np.frombuffer(data.get_obj(), np.uint8)
     view[start : start + len(encoded)] = np.frombuffer(encoded, np.uint8)

@@ -228,11 +228,19 @@ def refusal(request: HttpRequest, secret: str) -> Response | None:
         shown = request.headers.get("authorization", "")
         if not secrets.compare_digest(shown.encode(), f"Bearer {secret}".encode()):
             return said(401, f"another token was expected: set {TOKEN} to the same secret on both machines")
-    elif (urlsplit(f"//{request.headers.get('host', '')}").hostname or "") not in LOOPBACK:
+    elif _name_of(request.headers.get("host", "")) not in LOOPBACK:
         return said(403, "without a token only this machine may ask")
     if request.method == "POST" and request.headers.get("content-type") != "application/json":
         return said(415, "expected application/json")
     return None
+
+
+def _name_of(authority: str) -> str:
+    """The host of a `Host` header; "" where it is none."""
+    try:
+        return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:  # brackets that do not close
+        return ""
 
 
 def said(status: int, sentence: str) -> Response:

@@ -130,6 +130,13 @@ def task(task_id: str) -> Task:
     return found
 
 
+def known_task(task_id: str) -> Task:
+    """The task with this id out of a message: no file is read and no module imported for it. Raises UnknownTaskError, TaskFileError."""
+    if isinstance(task_id, str) and ("#" in task_id or is_module_name(task_id)):
+        raise UnknownTaskError(f"expected a task's plain id such as wizard.h3, got {task_id!r:.100}: start the server with --tasks")
+    return task(task_id)
+
+
 def is_module_name(name: str) -> bool:
     """True for a task of a Python module, as module:pack.task.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from webgym.actions import parse, render
-from webgym.errors import BrowserFault, Fault, HangFault
+from webgym.errors import BrowserFault, Fault, HangFault, RendererFault
 from webgym.policies.policy import Policy
 from webgym.prompts.compact import mention
 from webgym.prompts.page import page_text
@@ -106,6 +106,10 @@ class _Choice:
     policy_s: float
 
 
+class _Diverged(BrowserFault):
+    """The recorded actions led elsewhere."""
+
+
 class Episode:
     """One episode, through as many sessions as it takes."""
 
@@ -130,6 +134,7 @@ class Episode:
         self.performing: int | None = None  # the turn whose action is under way
         self.unmet = ""  # what the check still misses, in words
         self.faults: Counter[int] = Counter()  # by the turn whose action was under way
+        self.suspect: int | None = None  # the turn whose action was under way when a page hung or crashed
         self.restarts = 0
         self.met: list[str] = []  # the kinds of the faults so far
 
@@ -174,7 +179,7 @@ class Episode:
         for turn in range(len(self.turns)):
             step = await self._perform(turn, self.actions[turn])
             if step.kind:
-                raise BrowserFault(f"replaying {self.key.task_id} (seed {self.key.seed}) ended early, at turn {turn}")
+                raise _Diverged(f"replaying {self.key.task_id} (seed {self.key.seed}) ended early, at turn {turn}")
             observation = step.observation
             self._compare(turn + 1, observation)
         return observation
@@ -186,7 +191,7 @@ class Episode:
         elif not self.env.deterministic:
             self.hashes[turn] = observation.hash
         elif self.hashes[turn] != observation.hash:
-            raise BrowserFault(f"replaying {self.key.task_id} (seed {self.key.seed}) led to another page at turn {turn}")
+            raise _Diverged(f"replaying {self.key.task_id} (seed {self.key.seed}) led to another page at turn {turn}")
 
     async def _perform(self, turn: int, action: Action | InvalidAction) -> Step:
         self.performing = turn
@@ -252,9 +257,13 @@ class Episode:
         again = False
         self.met.append(fault.kind)
         lacks = f"; {self.unmet}" if self.unmet and isinstance(fault.__cause__, OracleEnded) else ""
-        if self.performing is not None:
-            self.faults[self.performing] += 1
-            again = self.faults[self.performing] > 1
+        turn = self.performing
+        if isinstance(fault, _Diverged):  # what an agent can cause, and then keep from being tried again
+            turn = self.suspect
+        if turn is not None:
+            self.faults[turn] += 1
+            again = self.faults[turn] > 1
+            self.suspect = turn if isinstance(fault, HangFault | RendererFault) else self.suspect
         await self._drop_session()
         if again or self.restarts >= self.retries.limit:
             kind: OutcomeKind = "agent_caused" if again else "fault"

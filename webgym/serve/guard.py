@@ -6,6 +6,7 @@ leave out its `Origin`; so a name that is not ours and an origin of another plac
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -68,7 +69,10 @@ class Guard:
         if self._token and not hmac.compare_digest(shown, self._token):
             words = "this server wants its token: give it as `Authorization: Bearer TOKEN`, or as the first part of the path"
             return await refused(401, words, scope, receive, send)
-        if int(headers.get(b"content-length", b"0") or 0) > LONGEST_BODY:
+        length = headers.get(b"content-length", b"0") or b"0"
+        if not re.fullmatch(rb"[0-9]{1,15}", length):
+            return await refused(400, "expected a number of bytes as the request's content-length", scope, receive, send)
+        if int(length) > LONGEST_BODY:
             return await refused(413, f"a request may have {LONGEST_BODY} bytes", scope, receive, send)
         await self._app(scope, _limited(receive), send)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from webgym.actions import parse
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import EpisodeStateError, Fault, UsageError
+from webgym.packs import registry
 from webgym.rollout.contract import Deadlines
 from webgym.rollout.episode import within
 from webgym.serve.messages import Begin, Seen, Turned
@@ -127,7 +128,8 @@ class Session:
     async def _reset(self, asked: Begin, seed: int) -> Observation:
         if self._env is None or asked.max_turns != self._max_turns:
             await self._drop()
-            self._env, self._max_turns = AsyncWebEnv(max_turns=asked.max_turns, backend=self._backend), asked.max_turns
+            self._env = AsyncWebEnv(max_turns=asked.max_turns, backend=self._backend, find=registry.known_task)
+            self._max_turns = asked.max_turns
         begin = self._env.reset(asked.task, seed)
         observation = await within(begin, self._limits.deadlines.reset_s, f"the reset of {asked.task}")
         return await self._pictured(self._env, observation, asked)

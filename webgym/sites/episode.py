@@ -19,7 +19,7 @@ from webgym.errors import SiteFault
 from webgym.sites.address import origin, origin_of, port_of
 from webgym.sites.immutable import Immutables
 from webgym.sites.streams import Streams
-from webgym.sites.workers import HOOKS, asks_for_worker, plainly, with_hooks
+from webgym.sites.workers import HOOKS, asks_for_worker, is_navigation, plainly, with_hooks
 from webgym.task import Scope, Site
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class Episode:
         if scope["path"] == BLANK:
             return await reply(send, 200, {"content-type": "text/html", "cache-control": "no-store"})
         if self.worker_hooks is not None:
-            if scope["path"] == HOOKS:
+            if scope["path"] == HOOKS and not is_navigation(scope):  # they hold the episode's seed, which no page shows
                 return await reply(
                     send, 200, {"content-type": "text/javascript", "cache-control": "no-store"}, self.worker_hooks().encode()
                 )

@@ -27,6 +27,13 @@ def asks_for_worker(scope: Scope) -> bool:
     return scope["type"] == "http" and any(name == b"sec-fetch-dest" and value in KINDS for name, value in scope["headers"])
 
 
+def is_navigation(scope: Scope) -> bool:
+    """True if the browser asks for a document, which it shows. It says so to sites that it takes to be safe, and else by what it wants."""
+    headers = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode")
+    return mode == b"navigate" if mode is not None else headers.get(b"accept", b"").startswith(b"text/html")
+
+
 def plainly(scope: Scope) -> Scope:
     """The request, for the whole text and without compression."""
     dropped = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")

@@ -82,3 +82,18 @@ def test_typed_markup_is_no_script_and_another_page_has_no_word(played, task):
     assert step("press('Enter')")[1:] == (0.0, "")
     assert step("wait()")[1:] == (0.0, "")
     assert step("stop('done')")[1:] == (0.0, "failure")
+
+
+GADGET = (
+    """<iframe srcdoc='<script src="/core/jscolor.min.js"></script><input class="jscolor {a:parent.core.endEpisode(1,true)}">'></iframe>"""
+)
+
+
+@pytest.mark.parametrize("line", [GADGET, '<iframe src="/miniwob/terminal.html" width=150 height=150></iframe>'])
+def test_typed_markup_brings_in_no_script_of_the_sites_own(played, line):
+    seen, step = played("terminal", 3)
+    step(f"click('{ref(seen['page'], 'textbox')}')")
+    step(f"type({line!r})")
+    seen, reward, outcome = step("press('Enter')")
+    assert "START" not in seen["page"], "a page in a frame would run what is typed there"
+    assert (reward, outcome) == (0.0, "") and step("wait()")[1:] == (0.0, "") and step("stop('done')")[1:] == (0.0, "failure")

@@ -335,3 +335,30 @@ def test_an_answer_of_endless_marks_is_read_in_pieces(monkeypatch):
     marks = "e" + "\u0301\u0316" * 20_000
     assert unmet({"answer": {"exact": "{name}"}}, ended="stop", answer=marks).endswith("expected 'Ann'")
     assert max(map(len, pieces)) <= 32 and "".join(pieces).startswith(marks)
+
+
+SAID = "http://mail.localhost/search?q="
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written", "page", "shown"),
+    [
+        ("32", ("3", "2"), "No results for 32", False),  # typed in parts, or key by key
+        ("32", (SAID + "32" + "x" * 400,), "No results for 32" + "x" * 298 + "\u2026", False),  # cut by the page
+        ("32", (SAID + 'zz"32',), "From zz\u201d32", False),
+        ("32", (SAID + "32,xxx",), "To: 32", False),
+        ("32", ("x3x2",), "32 pieces", False),  # a field of digits
+        ("01/05/2026", (SAID + "01/05/2026",), "Results for 01/05/2026", False),
+        ("Ann Lee", ("Ann", "-Lee"), "Ann Lee has nothing", False),
+        ("berg", ("Annaberg x",), "Results for Annaberg", False),
+        ("32", ("10432",), "Locker 32", True),  # the number of an order
+        ("32", (SAID + "lockers",), "Locker 32", True),
+        ("4", ("May 14",), "4 messages", True),
+        ("berg", ("Anna",), "Annaberg", True),
+    ],
+)
+def test_a_page_that_repeats_parts_of_the_agents_words_shows_nothing(wanted, written, page, shown):
+    pages = ((), (Node("text", page),))
+    found = Evidence(0, "u", pages=pages, written=tuple((1, words) for words in written))
+    assert found.showed(wanted) is shown
+    assert Evidence(0, "u", pages=pages, written=tuple((2, words) for words in written)).showed(wanted), "it was shown before"

@@ -15,7 +15,7 @@ import pytest
 
 import webgym.rollout.contract
 from benchmarks.no_barrier import collector_s, draw, greedy_s, naive_s
-from webgym.errors import BrowserFault, Fault, SiteFault, UnknownTaskError
+from webgym.errors import BrowserFault, Fault, HangFault, RendererFault, SiteFault, UnknownTaskError
 from webgym.policies.scripted import OraclePolicy
 from webgym.rollout.collector import collect
 from webgym.rollout.contract import Counts, Deadlines, Event, Record, Retries
@@ -605,3 +605,17 @@ def test_groups() -> None:
 def test_documentation_examples() -> None:
     result = doctest.testmod(webgym.rollout.contract)
     assert result.attempted and not result.failed
+
+
+@pytest.mark.parametrize("error", [HangFault, RendererFault])
+def test_an_agent_keeps_nobody_from_trying_again_what_hung(error: type[Fault]) -> None:
+    """One action hangs the page, and an earlier one led where it does not lead again: both can be an agent's doing."""
+
+    async def trouble(env: FakeEnv, turn: int) -> None:
+        env.salt = f" in life {env.life}" if turn == 1 else ""
+        if turn == 3:
+            raise error("no answer")
+
+    [trajectory] = play(collect([FakeEnv(trouble)], Clicker(), keys(5), retries=Retries(limit=2)))
+    assert trajectory.outcome.kind == "agent_caused" and "led to another page at turn 2" in trajectory.outcome.message
+    assert math.isnan(trajectory.outcome.reward)

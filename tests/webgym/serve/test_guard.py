@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import socket
 
 import pytest
 
 from tests.webgym.serve.peers import WebSocket
-from webgym.errors import UsageError
+from webgym.errors import UsageError, WebGymError
+from webgym.packs import registry
 from webgym.serve.guard import LONGEST_BODY
 from webgym.serve.server import Server
 
@@ -112,3 +114,26 @@ def test_every_task_is_listed(server):
 
     status, answer = ask(server, "/tasks")
     assert status == 200 and answer is not None and [row["id"] for row in answer] == registry.task_ids()
+
+
+@pytest.mark.parametrize("length", ["abc", "1e9", "-1", "9" * 5000])
+def test_a_length_that_is_no_number_is_told(server, length):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(f"POST /sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("name", ["{file}#evil.x", "{folder}#evil.x", "{module}:webgym/evil.x-v0"])
+def test_no_client_has_a_file_read_or_a_module_imported(server, tmp_path, monkeypatch, name):
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil/pack.toml").write_text("[tasks.x]\nmax_turns = 3\n")
+    for file in ("evil/__init__.py", "bad_module.py"):
+        (tmp_path / file).write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = name.format(file=tmp_path / "evil/__init__.py", folder=tmp_path / "evil", module="bad_module")
+    status, answer = ask(server, "/sessions", "POST", json.dumps({"task": task}), content_type="application/json")
+    assert status == 404 and "expected a task's plain id such as wizard.h3" in answer["error"]["message"]
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(WebGymError):
+        registry.task(task)
+    assert (tmp_path / "ran").exists(), "a user's own command runs it"

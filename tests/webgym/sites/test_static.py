@@ -1,4 +1,6 @@
 import asyncio
+import base64
+import hashlib
 
 import pytest
 
@@ -97,3 +99,21 @@ def test_what_is_withheld_is_so_under_every_name(site):
     (folder / "again.html").hardlink_to(folder / "index.html")
     held = StaticSite("files.localhost", folder, withheld=[folder / "index.html", folder / "gone.html"])
     assert [get(held, path)[0] for path in ("/", "/index.html", "/again.html", "/sub/a.js")] == [404, 404, 404, 200]
+
+
+PAGE = """<script src="/core.js"></script><script>go(1)</script><img src=x onerror="go(2)"><iframe src="/b.html"></iframe>"""
+
+
+def test_a_sealed_page_runs_its_own_scripts_alone(tmp_path):
+    for folder in ("own", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.html").write_text(PAGE)
+    (tmp_path / "core.js").write_text("")
+    site = StaticSite("files.localhost", tmp_path, sealed="own")
+    named = base64.b64encode(hashlib.sha256(b"go(1)").digest()).decode()
+    policy = (
+        f"script-src 'unsafe-eval' http://files.localhost/core.js 'sha256-{named}'; frame-src 'none'; object-src 'none'; base-uri 'none'"
+    )
+    for _ in range(2):
+        assert get(site, "/own/a.html")[1][b"content-security-policy"] == policy.encode()
+    assert all(b"content-security-policy" not in get(site, path)[1] for path in ("/other/a.html", "/core.js"))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WHEEL_FRAMES = 3
 TYPED_CHARS = 200  # longer texts are inserted at once instead of key by key
+STRUCK_KEYS = 200  # line breaks and tabs of a longer text, which are keys there too
+AT_ONCE = 64  # commands that are sent together, so that other sessions' come in between
 WRITTEN_MS = 40  # of a page's time, for what it does with a text
 MODIFIERS = {"Alt": 1, "Control": 2, "ControlOrMeta": 2, "Meta": 4, "Shift": 8}
 
@@ -43,7 +45,8 @@ async def perform(session: "Session", action: t.Action) -> None:
         case t.Clear(ref):
             await _fill(session, ref, "")
         case t.Type(text):
-            await _write(session, typed(text), text)
+            _check_struck(text, "\r\n\t")
+            await _write(session, typed(text, inserted=len(text) > TYPED_CHARS))
         case t.Press(keys, ref):
             if ref is not None:
                 await _ask(session, ref, f"focusOn({ref})")
@@ -199,12 +202,12 @@ async def _scroll(session: "Session", dx: float, dy: float, ref: int | None) -> 
 
 
 async def _fill(session: "Session", ref: int, text: str) -> None:
-    ready = await _ask(session, ref, f"prepareFill({ref}, {json.dumps(text)})")
+    ready = await _ask(session, ref, f"prepareFill({ref}, {json.dumps(text)}, {STRUCK_KEYS})")
     if ready.get("done"):
         return
     kind: Kind = ready["kind"]
     if text:
-        await _write(session, written(ready["text"], kind), ready["text"], kind)
+        await _write(session, written(ready["text"], kind, inserted=len(ready["text"]) > TYPED_CHARS))
         await _tell_of_text(session, ref)
     elif not ready["empty"]:
         await _press(session, "Delete")
@@ -222,11 +225,16 @@ async def _tell_of_text(session: "Session", ref: int) -> None:
         return  # the text led elsewhere
 
 
-async def _write(session: "Session", events: list[tuple[str, dict[str, Any]]], text: str, kind: Kind | None = None) -> None:
-    """Send the events that write `text`; a long one is inserted line by line."""
-    if len(text) > TYPED_CHARS:
-        events = written(text, kind, inserted=True) if kind else typed(text, inserted=True)
-    await asyncio.gather(*(session.tab.send(method, parameters) for method, parameters in events))
+def _check_struck(text: str, keys: str) -> None:
+    """Raises PageError for a text with so many keys that nobody else's turn would come in their time."""
+    if (struck := sum(text.count(key) for key in keys)) > STRUCK_KEYS:
+        raise PageError(f"the text has {struck} line breaks and tabs, each of which is a key: expected at most {STRUCK_KEYS} in one action")
+
+
+async def _write(session: "Session", events: list[tuple[str, dict[str, Any]]]) -> None:
+    """Send the events that write a text, some at a time."""
+    for first in range(0, len(events), AT_ONCE):
+        await asyncio.gather(*(session.tab.send(method, parameters) for method, parameters in events[first : first + AT_ONCE]))
 
 
 async def _press(session: "Session", keys: str) -> None:

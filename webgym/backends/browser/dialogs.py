@@ -77,5 +77,5 @@ def _by_default(dialog: Dialog) -> bool:
 
 
 def _named(dialog: Dialog) -> str:
-    words = " ".join(dialog.message.split())[:200]  # on one line, so that no dialog looks like a part of the prompt
+    words = " ".join(dialog.message.replace('"', "'").split())[:200]  # on one line and in our quotes: it looks like no part of the prompt
     return f'{dialog.type} dialog "{words}"'

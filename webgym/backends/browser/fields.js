@@ -180,7 +180,7 @@
     el.ownerDocument.getSelection().selectAllChildren(el);
   };
   // Makes a field ready for `text`: it has the focus, and all that it holds is selected. {done} where the text is in it already.
-  const prepareFill = (ref, text) => {
+  const prepareFill = (ref, text, mostLines) => {
     const { el: found, error } = find(ref);
     if (error) return { error };
     const el = fieldOf(found), role = roleOf(found);
@@ -197,6 +197,8 @@
       wanted = numberFor(text);
       if (wanted === null) return { error: `"${clip(text, 60)}" is not a value that this number field takes: expected a number such as 12 or 0.5` };
     }
+    const lines = rich(el) ? text.split(/\r\n|\r|\n/).length : 1; // each of which is a key there
+    if (lines > mostLines) return { error: `the text has ${lines} lines: expected at most ${mostLines} in one action` };
     const why = take(keeperOf(el), ref);
     if (why) return { error: why };
     if (set) {
@@ -279,7 +281,7 @@
     if (w.isDisabled(field) || field.readOnly) return { error: `the field of element #${ref} is ${field.readOnly ? "read-only" : "disabled"}` };
     if (tag(el) !== "option" && wanted.length !== 1) return { error: `element #${ref} takes one suggestion, ${wanted.length} were given` };
     const options = [...list.options], option = tag(el) === "option" ? el : meant(options, wanted[0]);
-    if (!option) return { error: `field #${ref} has no suggestion "${wanted[0]}"; it has: ${told(options)}` };
+    if (!option) return { error: `field #${ref} has no suggestion "${clip(wanted[0], 60)}"; it has: ${told(options)}` };
     if (w.isDisabled(option)) return { error: `option "${clip(squash(option.label), 60)}" is disabled` };
     const why = take(field, ref);
     if (why) return { error: why };
@@ -303,7 +305,7 @@
     else
       for (const word of wanted) {
         const options = [...select.options], option = meant(options, word);
-        if (!option) return { error: `select box #${ref} has no option "${word}"; it has: ${told(options)}` };
+        if (!option) return { error: `select box #${ref} has no option "${clip(word, 60)}"; it has: ${told(options)}` };
         picked.push(option);
       }
     if (!select.multiple && picked.length > 1) return { error: `select box #${ref} takes one option, ${picked.length} were given` };

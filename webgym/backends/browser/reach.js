@@ -15,7 +15,7 @@
 
   const describe = (el) => {
     const text = squash(el.innerText ?? el.textContent);
-    return `<${tag(el)}${el.id ? " id=" + el.id : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
+    return `<${tag(el)}${el.id ? " id=" + clip(el.id, 40) : ""}>${text ? ` "${clip(text, 40)}"` : ""}`;
   };
   let used = null;                                         // the thing that was found last for an action
   const use = (el) => { used = new WeakRef(el); return el; };

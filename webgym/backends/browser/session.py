@@ -324,12 +324,12 @@ class Session:
     async def _title(tab: Tab) -> str:
         """The title of a tab, on one line; a page can put anything in its place."""
         title = await tab.page_value(f"(title => typeof title === 'string' ? title.slice(0, {MOST_TITLE}) : '')(document.title)")
-        return " ".join(title.split())[:MOST_TITLE] if isinstance(title, str) else ""
+        return _unmarked(title[:MOST_TITLE]) if isinstance(title, str) else ""
 
     async def _tab_names(self, current_title: str) -> tuple[str, ...]:
         if len(self._tabs) == 1:
-            return (f"{current_title} (current)",)
-        titles = [current_title if i == self._current else await self._title(tab) for i, tab in enumerate(self._tabs)]
+            return (f"{_unmarked(current_title)} (current)",)
+        titles = [_unmarked(current_title) if i == self._current else await self._title(tab) for i, tab in enumerate(self._tabs)]
         return tuple(f"{title} (current)" if i == self._current else title for i, title in enumerate(titles))
 
     async def page_state(self, probe: str) -> object:
@@ -535,6 +535,11 @@ async def _either(work: asyncio.Task[None], asked: "asyncio.Future[None]") -> No
         raise
     if work.done():
         work.result()
+
+
+def _unmarked(title: str) -> str:
+    """A title on one line, without the words that mark the tab which the agent looks at."""
+    return " ".join(title.replace("(current)", "current").split())
 
 
 def in_browser(session: base.Session) -> Session:
