@@ -146,7 +146,7 @@ def _shows(page: Sequence[Node], wanted: str, own: Sequence[str]) -> bool:
 
 
 def _words_with(wanted: str, text: str) -> set[str]:
-    """What stands in the text for the wanted one, with the letters and digits around it."""
+    """The places of the text that hold the wanted one, each with the letters and digits around it."""
     words, at = set[str](), 0
     while (at := text.find(wanted, at)) >= 0:
         begin, end = at, at + len(wanted)
