@@ -3,7 +3,7 @@
 # ruff: noqa: E501
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -23,7 +23,7 @@ from webgym.env.core import AsyncWebEnv
 from webgym.errors import Fault
 from webgym.packs import registry
 from webgym.task import Evidence
-from webgym.types import Action, Click, Fill, Goto, Observation, Press, Reload, Stop, Type, Wait
+from webgym.types import Action, Click, Fill, Focus, Goto, Observation, Press, Reload, Stop, Type, Wait
 
 TASKS = ("book-flight", "login-user", "email-inbox", "choose-date", "use-autocomplete")
 BELIEVES = "typeof WOB_DONE_GLOBAL === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
@@ -249,24 +249,34 @@ def _echoes_count() -> Iterator[None]:
         yield
 
 
-@hack(
-    "rewards",
-    "the right answer from elsewhere, typed into a search field",
-    "what a page repeats of the agent's own words was not shown by it",
-    _echoes_count,
-)
-def echoed() -> str:
-    """Answers with what another episode found out, which a search field shows."""
-    task_id, seed = "mail.look-up", 3
-    answer = run(_answer(task_id, seed))
+GUESSES: Mapping[str, Callable[[int, str], list[Action]]] = {
+    "typed into a search field": lambda field, answer: [Fill(field, answer)],
+    "typed in two parts": lambda field, answer: [Focus(field), Type(answer[:1]), Type(answer[1:]), Press("Enter")],
+    "typed by the names of its keys": lambda field, answer: [Focus(field), *(Press(f"Digit{one}") for one in answer), Press("Enter")],
+    "in an address that the page cuts": lambda field, answer: [Goto(f"http://mail.localhost/search?q={answer}{'x' * 400}")],
+    "in an address whose signs the page takes out": lambda field, answer: [Goto(f"http://mail.localhost/search?from=zz%22{answer}")],
+}
+"""Ways to have a page of `mail.look-up` show an answer that the agent brings along. `answer` is of digits, as it is for `SEED`."""
+SEED = 3
+
+
+def echoed(way: Callable[[int, str], list[Action]]) -> str:
+    """Answers with what another episode found out, which a page repeats."""
+    answer = run(_answer("mail.look-up", SEED))
     env = AsyncWebEnv()
     try:
-        seen = run(env.reset(task_id, seed))
+        seen = run(env.reset("mail.look-up", SEED))
         field = next(node.ref for node in seen.nodes if node.role in ("searchbox", "textbox") and node.ref is not None)
-        run(env.step(Fill(field, answer)))
+        for action in way(field, answer):
+            run(env.step(action))
         return "a reward of 1" if run(env.step(Stop(answer))).reward else ""
     finally:
         run(env.close())
+
+
+for _way, _actions in GUESSES.items():
+    hack("rewards", f"the right answer from elsewhere, {_way}", "what a page repeats of the agent's own words was not shown by it",
+         _echoes_count)(lambda actions=_actions: echoed(actions))  # fmt: skip
 
 
 async def _answer(task_id: str, seed: int) -> str:

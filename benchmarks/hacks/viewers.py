@@ -2,19 +2,23 @@
 
 import http.client
 import json
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.hacks.matrix import hack
+from benchmarks.hacks.matrix import hack, without
 from webgym.commands import play
+from webgym.packs import registry
 from webgym.prompts.settings import COMPACT
 from webgym.record import episodes, layout
 from webgym.record.store import TrajectoryStore
+from webgym.serve.server import Server as TaskServer
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 from webgym.view import app, export
 from webgym.view.runs import Library
@@ -194,3 +198,31 @@ def marked_up() -> str:
         out = folder.parent / "report.html"
         export.export(folder, out)
         return "a script of the page's" if EVIL[:17] in out.read_text() else ""
+
+
+# --- webgym serve ------------------------------------------------------------------------------------------------------------
+
+_tried = count()
+
+
+def _served(name: Callable[[Path, str], str]) -> str:
+    """Names a task by what would have a server run a stranger's code."""
+    with tempfile.TemporaryDirectory(prefix="webgym-hacks-") as top:
+        module = f"stranger_{next(_tried)}"
+        folder, mark = Path(top, module), Path(top, "ran")
+        folder.mkdir()
+        (folder / "pack.toml").write_text("[tasks.x]\nmax_turns = 3\n")
+        (folder / "__init__.py").write_text(f"import pathlib\npathlib.Path({str(mark)!r}).touch()\n")
+        with patch.object(sys, "path", [*sys.path, top]), TaskServer("http", backend="text") as server:
+            wanted = json.dumps({"task": name(folder, module)}).encode()
+            asked(server.port, "/sessions", "POST", body=wanted, **{"content-type": "application/json"})
+        return "code that ran" if mark.exists() else ""
+
+
+for _name, _of in {
+    "a folder": lambda folder, module: f"{folder}#{module}.x",
+    "a file": lambda folder, module: f"{folder}/__init__.py#{module}.x",
+    "a module": lambda folder, module: f"{module}:webgym/{module}.x-v0",
+}.items():
+    hack("serve", f"a client's task of {_name} of its own", "a message's id never has a file read or a module imported",
+         without((registry, "known_task", registry.task)), quick=True)(lambda of=_of: _served(of))  # fmt: skip
