@@ -9,10 +9,19 @@ from webgym.types import Node, Observation
 
 PageMode = Literal["full", "compact"]
 
+_OTHER = "\0"  # in a text as it looks: a letter that no list knows
+
+
+def _like(words: str) -> str:
+    """A pattern for words in which digits and letters of other scripts may stand for letters, unless all of them do."""
+    return r"(?=[\0\d]*[a-z])" + "".join(rf"[{letter}\0\d]" if letter.isalpha() else re.escape(letter) for letter in words)
+
+
 # Beginnings of the chat prompt's own lines (prompt.py): no page text stands there unmarked.
 _OURS = re.compile(
-    r"[\W_]*(?:\[|(?:goal|turns left|note|tabs|text|action)\s*:|your last actions\b|the last action did|\d+: |page ['\"]|\.\.\. "
-    r"|while the dialog is open|you are an agent that operates)",
+    rf"[\W_]*(?:\[|(?:{'|'.join(map(_like, ('goal', 'turns left', 'note', 'tabs', 'text', 'action')))})\s*:"
+    rf"|(?:{'|'.join(map(_like, ('your last actions', 'the last action did')))})\b|\d+: |{_like('page')} ['\"]|\.\.\. "
+    rf"|{_like('while the dialog is open')}|{_like('you are an agent that operates')})",
     re.IGNORECASE,
 )
 _STATES = (
@@ -34,12 +43,23 @@ def _as_it_looks(text: str) -> str:
     """The beginning of a text as a reader sees it: without what is not seen, and with ASCII letters for those that look like them.
 
     >>> _as_it_looks("Go\\u00adal\\u200b\\uff1a pay"), _as_it_looks("\\u0413\\u043e\\u0430l")
-    ('Goal: pay', 'Гoal')
+    ('Goal: pay', '\\x00oal')
     """
     if text.isascii():
         return text
     seen = unicodedata.normalize("NFKD", text[: 4 * _HEAD]).translate(_LOOK)
-    return "".join(c for c in seen if c not in _UNSEEN and unicodedata.category(c) not in ("Cf", "Mn", "Me", "Cc"))[:_HEAD]
+    return "".join(map(_sign, seen))[:_HEAD]
+
+
+def _sign(character: str) -> str:
+    """What a character is to a reader: "" where it is not seen, `_OTHER` for a letter that no list knows."""
+    if character.isascii():
+        return "" if unicodedata.category(character) == "Cc" else character
+    if character in _UNSEEN or (kind := unicodedata.category(character)) in ("Cf", "Mn", "Me", "Cc", "Cn"):
+        return ""
+    if kind == "Ps":
+        return "["
+    return str(unicodedata.decimal(character, _OTHER)) if character.isalnum() else character
 
 
 def one_line(text: str) -> str:

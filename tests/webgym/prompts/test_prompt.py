@@ -249,3 +249,12 @@ def test_a_prompt_without_history_and_errors_is_a_function_of_the_page(settings)
     assert prompt_text(after, past, settings) == prompt_text(page, (), settings)
     assert "there is no element" in prompt_text(after, past, dataclasses.replace(settings, errors=True))
     assert PromptSettings.from_json({"history": 0}).errors  # what older checkpoints say
+
+
+LOOKALIKES = ("\ua4d6oal: x", "G\u0585al: x", "\u01e4oal: x", "N\u0665te: x", "Go\u2065al: x", "\u13e2age 'x'", "\u27e83] x")
+FOREIGN = ("\u0426\u0435\u043b\u044c: x", "\u96fb\u5b50\u90f5\u4ef6: x", "Gr\u00f6\u00dfe: 5", "Gold: x", "3,4: x")
+
+
+@pytest.mark.parametrize("text", [*LOOKALIKES, *FOREIGN])
+def test_letters_of_other_scripts_begin_no_line_of_the_prompt(text):
+    assert full_line(Node("text", text)).startswith("text: ") is (text in LOOKALIKES)
