@@ -13,8 +13,8 @@ _OTHER = "\0"  # in a text as it looks: a letter that no list knows
 
 
 def _like(words: str) -> str:
-    """A pattern for words in which digits and letters of other scripts may stand for letters, unless all of them do."""
-    return r"(?=[\0\d]*[a-z])" + "".join(rf"[{letter}\0\d]" if letter.isalpha() else re.escape(letter) for letter in words)
+    """A pattern for words in which digits and letters of other scripts may stand for letters, except for two."""
+    return r"(?=(?:[\0\d]*[a-z]){2})" + "".join(rf"[{letter}\0\d]" if letter.isalpha() else re.escape(letter) for letter in words)
 
 
 # Beginnings of the chat prompt's own lines (prompt.py): no page text stands there unmarked.
