@@ -52,7 +52,7 @@ def _as_it_looks(text: str) -> str:
 
 
 def _sign(character: str) -> str:
-    """What a character is to a reader: "" where it is not seen, `_OTHER` for a letter that no list knows."""
+    """The sign that a reader sees: "" where nothing is seen, `_OTHER` for a letter that no list knows."""
     if character.isascii():
         return "" if unicodedata.category(character) == "Cc" else character
     if character in _UNSEEN or (kind := unicodedata.category(character)) in ("Cf", "Mn", "Me", "Cc", "Cn"):
