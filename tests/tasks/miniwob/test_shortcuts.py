@@ -6,6 +6,7 @@ import gymnasium as gym
 import pytest
 
 import webgym  # noqa: F401 - registers the tasks
+from benchmarks.hacks.answers import GADGET
 
 
 @pytest.fixture
@@ -82,11 +83,6 @@ def test_typed_markup_is_no_script_and_another_page_has_no_word(played, task):
     assert step("press('Enter')")[1:] == (0.0, "")
     assert step("wait()")[1:] == (0.0, "")
     assert step("stop('done')")[1:] == (0.0, "failure")
-
-
-GADGET = (
-    """<iframe srcdoc='<script src="/core/jscolor.min.js"></script><input class="jscolor {a:parent.core.endEpisode(1,true)}">'></iframe>"""
-)
 
 
 @pytest.mark.parametrize("line", [GADGET, '<iframe src="/miniwob/terminal.html" width=150 height=150></iframe>'])

@@ -110,8 +110,6 @@ def test_pictures_are_bytes_over_http_and_base64_in_messages():
 
 
 def test_every_task_is_listed(server):
-    from webgym.packs import registry
-
     status, answer = ask(server, "/tasks")
     assert status == 200 and answer is not None and [row["id"] for row in answer] == registry.task_ids()
 
