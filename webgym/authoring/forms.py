@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from webgym.authoring.placeholders import depth, lookup
 from webgym.sites.static import StaticSite, reply
+from webgym.sites.workers import is_navigation
 from webgym.task import AsgiApp, Scope
 from webgym.types import well_formed
 
@@ -61,7 +62,7 @@ class FormSite(StaticSite):
                 return await self._keep(scope, receive, send, state)
             if scope["method"] in ("GET", "HEAD"):
                 if scope["path"] == "/state.json":
-                    if _typed(scope):  # it holds what no page has shown yet
+                    if is_navigation(scope):  # it holds what no page has shown yet
                         return await reply(send, 404, b"text/plain; charset=utf-8", b"not found", cut=scope["method"] == "HEAD")
                     return await _fresh(scope, send, b"application/json", json.dumps(state.values, ensure_ascii=False).encode())
                 found = self._read(scope["path"])
@@ -159,11 +160,6 @@ async def _body(receive: Any) -> bytes | None:
             return None
         if not message.get("more_body"):
             return body
-
-
-def _typed(scope: Scope) -> bool:
-    """True where the address is opened as a page, which no script of a page does."""
-    return dict(scope["headers"]).get(b"sec-fetch-mode") == b"navigate"
 
 
 async def _fresh(scope: Scope, send: Any, kind: bytes, body: bytes) -> None:
