@@ -1,6 +1,7 @@
 """Aim of the reference: where plain Playwright misses a thing, the referee presses at a point that the browser's own hit test has found.
 
 In frames that are turned or scaled, Playwright takes the middle of a thing for another place than it is, and does not see that it misses.
+A draggable thing that is hardly there, such as an empty one of two pixels, it presses between two pixels, and no drag begins.
 """
 
 import asyncio
@@ -28,7 +29,13 @@ BRING = "(element, block) => element.scrollIntoView({ block, inline: block, beha
 
 
 def missed(deed: Deed, theirs: Seen) -> bool:
-    """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself."""
+    """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself.
+
+    Of a drag, true where it began none of a thing that can be dragged.
+    """
+    if deed.verb == "drag":
+        begun = any(event[0] == "dragstart" for log in theirs.logs.values() for event in normal(log, deed.verb))
+        return deed.element.attributes.get("draggable") == "true" and not begun
     others = [replace(deed, element=inner) for inner in deed.apart]
     pointed = _pointed(deed, theirs)
     return bool(pointed) and not any(inside(deed, on) and not any(inside(other, on) for other in others) for on in pointed)
@@ -58,12 +65,29 @@ async def press(reference: Reference, deed: Deed) -> bool:
         return False
     mouse = reference.page.mouse
     match deed.verb:
+        case "drag":
+            return await _drag(reference, point, deed)
         case "double":
             await mouse.dblclick(*point)
         case "hover":
             await mouse.move(*point)
         case _:
             await mouse.click(*point, button="right" if deed.verb == "right" else "left")
+    return True
+
+
+async def _drag(reference: Reference, source: tuple[float, float], deed: Deed) -> bool:
+    assert deed.other is not None
+    target = await reference.element(deed.other[1].path)
+    box = None if target is None else await target.bounding_box()
+    if box is None:
+        return False
+    mouse, (x, y) = reference.page.mouse, (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    await mouse.move(*source)
+    await mouse.down()
+    await mouse.move(x, y)
+    await mouse.move(x, y)  # the first move begins the drag, the second is over the target
+    await mouse.up()
     return True
 
 
@@ -98,11 +122,20 @@ def _is_own(path: Path, thing: Path, apart: Collection[Path]) -> bool:
     return within(thing) and "F" not in path[len(thing) :] and not any(within(outer) for outer in apart)
 
 
+def _along(first: float, last: float, step: int) -> list[float]:
+    """Whole pixels from `first` to before `last`, one each `step`, and one at least where there is any.
+
+    >>> _along(10.2, 40.0, 8), _along(10.2, 12.0, 8)
+    ([14.0, 22.0, 30.0, 38.0], [11.0])
+    """
+    step = max(1, min(step, round(last - first)))
+    return [float(x) for x in range(round(first) + step // 2, round(last), step)]
+
+
 async def _hits(reference: Reference, cdp: CDPSession, outer: Path, own: Collection[int], step: int) -> list[tuple[float, float]]:
     """The points, one each `step` pixels of what is in view of the element at `outer`, at which an element of `own` lies on top."""
     seen: dict[str, float] = await reference.page.evaluate(PLACE, list(outer))
-    across = range(round(seen["left"]) + step // 2, round(seen["right"]), step)
-    points = [(float(x), float(y)) for y in range(round(seen["top"]) + step // 2, round(seen["bottom"]), step) for x in across]
+    points = [(x, y) for y in _along(seen["top"], seen["bottom"], step) for x in _along(seen["left"], seen["right"], step)]
 
     async def top(x: float, y: float) -> int | None:
         try:

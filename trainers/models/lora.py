@@ -7,6 +7,7 @@ Code that only reads it (the sampler, a server) gets :func:`plain_state`, the we
 """
 
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -28,6 +29,9 @@ OF_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 """Names of layers that peft takes for the experts of a mixture, wherever it meets them in one."""
 
 
+NAME = re.compile(r"[\w-]+(\.[\w-]+)*")  # of a layer, or the end of one
+
+
 class LoraSettings(BaseModel):
     """An adapter's size and place."""
 
@@ -38,7 +42,9 @@ class LoraSettings(BaseModel):
     alpha: float | None = Field(default=None, gt=0)
     """α above; twice the rank unless given."""
     targets: str | tuple[str, ...] = "all-linear"
-    """Names of the layers that get an adapter, or all-linear for every one but the head; experts of a mixture are no linear layers."""
+    """Names of the layers that get an adapter, or all-linear for every one but the head; experts of a mixture are no linear layers. Text
+    that is no name is a regular expression for whole names, such as model.layers.[01].mlp.up_proj.
+    """
 
 
 def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> None:
@@ -51,9 +57,9 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             raise UsageError("an adapter needs peft, which is not installed: pip install 'webgym-rl[lora]', or set lora.rank=0")
         from peft import LoraConfig
 
-        targets = _all_linear(model) if settings.targets == "all-linear" else settings.targets
-        targets = targets if isinstance(targets, str) else list(targets)
+        targets = _all_linear(model) if settings.targets == "all-linear" else _names(settings.targets)
         _check_names(model, targets)
+        _check_rank(model, settings.rank)
         config = LoraConfig(r=settings.rank, lora_alpha=cast(int, settings.alpha or 2 * settings.rank), target_modules=targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -76,14 +82,40 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, seed: int = 0) -> N
             parameter.data = parameter.data.float()
 
 
+def _names(targets: str | tuple[str, ...]) -> str | list[str]:
+    """The targets as peft takes them: a list of names, a regular expression, or all-linear."""
+    if isinstance(targets, tuple):
+        return list(targets)
+    return [targets] if NAME.fullmatch(targets) and targets != "all-linear" else targets
+
+
 def _check_names(model: PreTrainedModel, targets: str | list[str]) -> None:
-    """Raises UsageError for a name in a list that no layer has; peft would leave it out without a word."""
-    layers = dict(model.named_modules())
+    """Raises UsageError for a name that no layer has, which peft would leave out without a word, and for an expression that fits none."""
+    layers = {name: module for name, module in model.named_modules() if name}
+    known = list(dict.fromkeys(layer.rpartition(".")[2] for layer, module in layers.items() if isinstance(module, nn.Linear)))
+    there = f"(there: {', '.join(known)})"
     for name in [] if isinstance(targets, str) else targets:
         if not any(f".{layer}".endswith(f".{name}") for layer in layers):
-            known = list(dict.fromkeys(layer.rpartition(".")[2] for layer, module in layers.items() if isinstance(module, nn.Linear)))
-            there = f"{did_you_mean(name, known)} (there: {', '.join(known)})"
-            raise UsageError(f"lora.targets: no layer of {type(model).__name__} is called {name!r}{there}")
+            raise UsageError(f"lora.targets: no layer of {type(model).__name__} is called {name!r}{did_you_mean(name, known)} {there}")
+    if isinstance(targets, str) and targets != "all-linear":
+        try:
+            expression = re.compile(targets)
+        except re.error as error:
+            raise UsageError(f"lora.targets: expected names of layers or a regular expression, got {targets!r}: {error}") from error
+        if not any(map(expression.fullmatch, layers)):
+            raise UsageError(f"lora.targets: {targets!r} fits no whole name such as {next(reversed(layers))!r} {there}")
+
+
+def _check_rank(model: PreTrainedModel, rank: int) -> None:
+    """Raises UsageError for a rank that no layer between the embeddings and the head can have."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    weights = [getattr(module, "weight", None) for module in model.modules() if not any(module is end for end in ends)]
+    widths = [min(weight.shape) for weight in weights if isinstance(weight, Tensor) and weight.ndim == 2]
+    if widths and rank > max(widths):
+        raise UsageError(
+            f"lora.rank={rank}: expected at most {max(widths)}, the rank that the widest layer of {type(model).__name__} can have; "
+            "8 to 32 is usual, and 0 trains all weights"
+        )
 
 
 def check_kind(model: PreTrainedModel) -> None:
@@ -114,7 +146,7 @@ def _check_own(model: PreTrainedModel, settings: LoraSettings) -> None:
     """Raises UsageError where settings ask for another adapter than the model brings along."""
     own = cast(Any, model).peft_config["default"]
     targets = own.target_modules if isinstance(own.target_modules, str) else set(own.target_modules)
-    wanted = settings.targets if isinstance(settings.targets, str) else set(settings.targets)
+    wanted = names if isinstance(names := _names(settings.targets), str) else set(names)
     asked = {"rank": (settings.rank or own.r, own.r), "alpha": (settings.alpha or own.lora_alpha, own.lora_alpha)}
     asked["targets"] = (targets if wanted == "all-linear" else wanted, targets)
     for name, (want, found) in asked.items():
@@ -134,13 +166,13 @@ def restore_exactly(model: nn.Module, folder: Path) -> None:
             parameter.data = exact.to(device=parameter.device, dtype=torch.float32)
 
 
-def _all_linear(model: PreTrainedModel) -> str | tuple[str, ...]:
+def _all_linear(model: PreTrainedModel) -> str | list[str]:
     """The layers that `all-linear` means: peft's own choice, or for a mixture of experts its linear layers, because experts are none."""
     if all(p.ndim < 3 for p in model.parameters()):
         return "all-linear"
     head = model.get_output_embeddings()
     linear = [(name, x) for name, x in model.named_modules() if type(x).forward is nn.Linear.forward]  # a router may give something else
-    return tuple(sorted({name.rpartition(".")[2] for name, x in linear if x is not head} - OF_EXPERTS))
+    return sorted({name.rpartition(".")[2] for name, x in linear if x is not head} - OF_EXPERTS)
 
 
 def has_lora(model: nn.Module) -> bool:

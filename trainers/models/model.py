@@ -8,6 +8,7 @@ rows go through one call of FlashAttention's kernel for rows of different length
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def check_device(device: str) -> None:
             raise RuntimeError("it holds no numbers")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = re.split(r"\.\s|\n", str(error).strip())[0] or type(error).__name__
         raise UsageError(f"device={device!r} cannot be used here ({said}): expected cpu, or cuda where torch sees a GPU") from None
 
 

@@ -305,8 +305,8 @@ def _begin(
 
 
 def _new_folder(parent: Path, algo: str, name: str | None) -> Path:
-    if name:
-        if name != Path(name).name:
+    if name is not None:
+        if name in ("", "..") or name != Path(name).name:
             raise CheckpointError(
                 f"the name of a run is that of a folder in {parent}, without a path: got {name!r}; give the path with --out"
             )

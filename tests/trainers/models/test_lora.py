@@ -111,6 +111,38 @@ def test_targets_that_fit_nothing_are_named(targets):
         add_lora(chat_model(), LoraSettings(rank=2, targets=targets))
 
 
+@pytest.mark.parametrize(
+    ("targets", "adapted"),
+    [("q_proj", {"q_proj"}), ("self_attn.v_proj", {"v_proj"}), (r"model\.layers\.\d+\..*\.(up|down)_proj", {"up_proj", "down_proj"})],
+)
+def test_one_text_is_a_name_or_an_expression(targets, adapted):
+    model = chat_model()
+    add_lora(model, LoraSettings(rank=2, targets=targets))
+    assert {n.split(".lora_")[0].rpartition(".")[2] for n, p in model.named_parameters() if p.requires_grad} == adapted
+    add_lora(model, LoraSettings(rank=2, targets=targets))  # the same adapter goes on
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ("q_prog", r"is called 'q_prog'; did you mean 'q_proj'.*\? \(there: q_proj, "),
+        (".*q_prog", r"lora\.targets: '\.\*q_prog' fits no whole name such as 'lm_head' \(there: q_proj, "),
+        ("(q_proj", r"lora\.targets: expected names of layers or a regular expression, got '\(q_proj': "),
+    ],
+)
+def test_a_text_that_fits_nothing_is_named(targets, words):
+    with pytest.raises(UsageError, match=words):
+        add_lora(chat_model(), LoraSettings(rank=2, targets=targets))
+
+
+def test_a_rank_that_no_layer_can_have_is_refused():
+    model = chat_model()
+    widest = max(min(p.shape) for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n)
+    with pytest.raises(UsageError, match=rf"^lora\.rank={widest + 1}: expected at most {widest}, .* 0 trains all weights$"):
+        add_lora(model, LoraSettings(rank=widest + 1))
+    add_lora(model, LoraSettings(rank=widest))
+
+
 def test_gradient_checkpointing_gives_the_same_gradients(tmp_path):
     PolicyModel(chat_model(), chat_tokenizer(), PromptSettings()).save(tmp_path)
     gradients = []

@@ -204,6 +204,7 @@ def test_recipes_are_listed_and_shown():
     [
         (["--device", "cuda"], "device='cuda' cannot be used here"),
         (["--set", "machine.device=gpu"], "device='gpu' cannot be used here"),
+        (["--device", "mps"], "with arguments from the 'MPS' backend): expected cpu, or cuda where torch sees a GPU"),
         (["--model", "nope"], "there is no model 'nope'"),
         (["--set", "lr=1e-3"], "unknown key 'lr'; did you mean 'optim.lr'?"),
         (["--set", "trackers=foo"], "only tensorboard, wandb, trackio"),

@@ -60,6 +60,13 @@ def test_a_name_that_is_taken_is_refused(run):
         RunFolder.create("grpo", {}, 0, parent=run.path.parent, name=run.path.name)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a"])
+def test_a_name_that_is_a_path_is_refused(name, tmp_path):
+    with pytest.raises(CheckpointError, match=f"without a path: got '{name}'; give the path with --out$"):
+        RunFolder.create("grpo", {}, 0, parent=tmp_path / "runs", name=name)
+    assert not [x for x in tmp_path.rglob("*") if x.name != "runs"]
+
+
 def test_opening_nothing_asks_did_you_mean(run):
     with pytest.raises(CheckpointError, match=f"did you mean '{run.path.name}'"):
         RunFolder.open(str(run.path).replace("grpo", "gpro"))
