@@ -10,6 +10,7 @@ import sys
 import warnings
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -44,7 +45,7 @@ TrustOption = Annotated[
     list[Path],
     typer.Option(
         "--trust",
-        help="Folder whose task file may run its programs, now and until one of them changes.",
+        help="Folder whose task file, or whose run, may run what it names, now and until one of its programs changes.",
         callback=lambda folders: _trusted(folders),
         is_eager=True,
     ),
@@ -138,7 +139,7 @@ def _trusted(folders: list[Path]) -> list[Path]:
 
         for folder in folders:
             if not folder.exists():
-                raise UsageError(f"--trust {folder}: expected the folder of a task file; there is nothing")
+                raise UsageError(f"--trust {folder}: expected the folder of a task file or of a run; there is nothing")
             consent.remember(folder if folder.is_dir() else folder.parent)
     return folders
 
@@ -1097,12 +1098,15 @@ def replay(
     pause: Annotated[float | None, typer.Option(min=0, help="Seconds between actions; 1 with --headed, else 0.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a film: .webp, .gif, or with ffmpeg .webm, .mp4.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write a Playwright trace (a zip file), for `playwright show-trace`.")] = None,
+    trust: TrustOption = [],  # noqa: B006
 ) -> None:
     """Play an episode's recorded actions again in a browser and compare every page with what was recorded."""
     from webgym.commands import replay as again
+    from webgym.packs import registry
 
     pause_s = pause if pause is not None else 1.0 if headed else 0.0
-    result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace)
+    find = partial(registry.recorded_task, folder=again.folder_of(episode))
+    result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace, find=find)
     _say("\n".join([*result.lines(), *(f"  written: {path}" for path in (video, trace) if path)]))
     if verify and not result.same:
         raise typer.Exit(1)

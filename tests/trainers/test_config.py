@@ -110,7 +110,7 @@ def test_a_run_goes_on_with_settings_that_are_refused_by_now(algo: str, kept: di
     whole = merged(resolve({"algo": algo})[0].model_dump(mode="json"), kept)
     with pytest.raises(ConfigError):
         resolve(whole)
-    assert as_kept(whole)[0].algo == algo
+    assert as_kept(whole, Path("run"))[0].algo == algo
     assert _changed(whole, change).algo == algo
 
 

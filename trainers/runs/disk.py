@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from webgym.errors import CheckpointError
+from webgym.record.whole import opened_fresh
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Make `path` hold `data`: it holds the old or the new content whenever the process or the machine stops."""
     fresh = path.with_name(f".{path.name}.tmp")
     try:
-        with fresh.open("wb") as file:
+        with opened_fresh(fresh) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

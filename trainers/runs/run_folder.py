@@ -105,6 +105,8 @@ class RunFolder:
             raise CheckpointError(_no_folder(path, "run folder"))
         if not layout.is_run(path):
             raise CheckpointError(f"{path} is no run folder: {layout.ABOUT} is missing.")
+        if write:
+            _check_own(path)
         run = cls(path, write=write)
         if write:
             run._sweep()
@@ -237,7 +239,7 @@ class RunFolder:
         for folder in (layout.TRAJECTORIES, layout.CREDIT):
             for path in (self.path / folder).glob(layout.ITERATIONS):
                 if path.name[: len(last)] > last:  # a file, or a folder of screenshots beside it
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for tracker in self._trackers:
             tracker.resume(checkpoint.iteration)
         return checkpoint
@@ -256,7 +258,16 @@ class RunFolder:
     def _sweep(self) -> None:
         """Remove the leftovers of a killed writer: hidden folders and files. No complete checkpoint is ever hidden."""
         for path in [*self._checkpoints.glob(".*"), *self.path.glob(".*.tmp")]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _check_own(run: Path) -> None:
+    """Raises CheckpointError for a link in a run folder: what is written and removed there would be elsewhere."""
+    for path in [*run.iterdir(), *(run / layout.CHECKPOINTS).glob("*")]:
+        if path.is_symlink():
+            raise CheckpointError(
+                f"{path} is a link, and a run writes and removes files of its own folder only: put there what it leads to, or remove it"
+            )
 
 
 def open_checkpoint(path: Path | str) -> Checkpoint:

@@ -140,7 +140,7 @@ class CriticStudy:
         self.grid = validated(CriticGrid, read(grid_file, "grid"), f"{grid_file}: ")
         with RunFolder.open(checkpoint, write=False) as run:
             self._checkpoint = run.latest()
-            self.config, algorithm_config = as_kept(run.config)
+            self.config, algorithm_config = as_kept(run.config, run.path)
         self.gamma = discount(algorithm_config)
         for task in task_sets.choose(self.config.tasks):
             if registry.task(task).exact is None:

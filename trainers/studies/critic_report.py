@@ -60,7 +60,7 @@ def critic_report(path: Path, wanted: Wanted, say: Callable[[str], None] = lambd
     """The report as plain data. Raises CheckpointError where the checkpoint has no critic of states, UsageError."""
     torch.set_num_threads(1)
     with RunFolder.open(path, write=False) as run:
-        checkpoint, (settings, algorithm_config) = run.latest(), as_kept(run.config)
+        checkpoint, (settings, algorithm_config) = run.latest(), as_kept(run.config, run.path)
         needs = algorithms.get(settings.algo).needs_values(algorithm_config)
         if needs not in ("turn", "token"):
             what = "has no critic" if not needs else "has a critic of actions; the report is on critics of states"

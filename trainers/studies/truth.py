@@ -73,9 +73,11 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
     """The rows that were added to the run's truth.jsonl. Raises UsageError, CheckpointError."""
     with RunFolder.open(path, write=False) as run:
         checkpoint = run.latest()
-        settings, algorithm_config = as_kept(run.config)
+        settings, algorithm_config = as_kept(run.config, run.path)
         source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
+        for task_id in sorted({x.key.task_id for x in chosen}):
+            registry.recorded_task(task_id, run.path)
     gamma = own_discount(algorithm_config) if wanted.gamma is None else wanted.gamma
     rollout = settings.rollout
     sampling = Sampling(rollout.temperature, max_tokens=rollout.max_tokens)

@@ -25,6 +25,7 @@ from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import TokenGrammar
+from trainers.runs import named
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import FORMAT, moved
@@ -88,6 +89,7 @@ def new_run(config: TrainConfig, *, parent: Path | str, name: str | None, chosen
         metrics=explanations(algorithms.get(resolved.algo)),
         trackers=trackers(resolved.trackers),
     )
+    named.remember(run.config)
     return Beginning(resolved, run, source, critic=critic)
 
 
@@ -100,6 +102,8 @@ def resumed_run(path: Path | str, changes: Mapping[str, Any]) -> Iterator[Beginn
     with RunFolder.open(path, write=False) as first:
         if "algo" not in first.config:
             raise CheckpointError(f"{first.path / layout.CONFIG} is no configuration of a run: it names no algo")
+        now = moved(changes)
+        named.require(first.path, merged(moved(first.config), now), given=now)
         config = _changed(first.config, changes)
         if other := _other_versions(first.versions, {**package_versions(), **backends.get(config.machine.backend).versions()}):
             log.warning("%s was trained with other versions: %s. It goes on, but not bit for bit as it would have there", first.path, other)

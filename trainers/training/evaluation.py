@@ -19,6 +19,7 @@ from trainers.models.model import BUILT_IN
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.language_policy import LanguagePolicy
+from trainers.runs import named
 from trainers.runs.keys import validated
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.samplers import registry as samplers
@@ -59,8 +60,11 @@ def run_config(path: Path) -> dict[str, Any] | None:
 
 def tasks_of(path: Path) -> tuple[str, ...]:
     """The tasks that a run was trained on; the default set for a model that belongs to no run."""
-    config = run_config(path)
-    return ("default",) if config is None else tuple(config["tasks"])
+    config, run = run_config(path), run_of(path)
+    if config is None or run is None:
+        return ("default",)
+    named.require(run, {"tasks": config["tasks"]})
+    return tuple(config["tasks"])
 
 
 def max_tokens_of(path: Path, prompts: PromptSettings) -> int:
@@ -94,6 +98,7 @@ def policy_of(path: Path, source: PolicyModel, sampler: Sampler, sampling: Sampl
     critic = open_checkpoint(path).path / layout.CRITIC
     if not (critic / HEADS_FILE).is_file():
         return proposer(seed)
+    named.require(run_of(path) or path, {"algo": config["algo"]})
     algorithm = algorithms.get(config["algo"])
     device = str(source.model.device)
     best_of = algorithm.practice(validated(algorithm.Config, config["algorithm"], f"algorithm {config['algo']}: ")).best_of

@@ -2,19 +2,26 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trainers import algorithms
 from trainers.config import TrainConfig, idle_keys
 from trainers.credit.algorithm import AlgorithmConfig
+from trainers.runs import named
 from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import moved
 from trainers.samplers import registry as samplers
 
 
-def as_kept(config: Mapping[str, Any]) -> tuple[TrainConfig, AlgorithmConfig]:
-    """The configuration of a run and its algorithm's, as they were: what is refused of a new run was no problem then."""
-    kept = validated(TrainConfig, moved(config), kept=True)
+def as_kept(config: Mapping[str, Any], run: Path) -> tuple[TrainConfig, AlgorithmConfig]:
+    """The configuration of the run in a folder and its algorithm's, as they were: what is refused of a new run was no problem then.
+
+    Raises CheckpointError where it names code that this user has not named.
+    """
+    config = moved(config)
+    named.require(run, config)
+    kept = validated(TrainConfig, config, kept=True)
     return kept, validated(algorithms.get(kept.algo).Config, kept.algorithm, f"algorithm {kept.algo}: ", kept=True)
 
 

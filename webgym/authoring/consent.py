@@ -7,7 +7,7 @@ when any of them changes, the user is asked again.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from webgym.errors import TaskFileError, UsageError
@@ -25,6 +25,8 @@ PROGRAMS = {
 """Endings of files that decide what a folder's programs do. Executable files count whatever their ending, and so do files without one,
 such as Makefile, Procfile, .env or a script, unless they are databases or large."""
 LARGEST_UNNAMED = 1 << 20  # bytes of a file without an ending that counts
+NAMED = "named "
+"""Begins the lines of what the user has given by name: a file, a module, an address."""
 DATABASE = b"SQLite format 3\0"
 
 
@@ -46,19 +48,37 @@ def require(file: Path, reasons: Sequence[str], *, trust: bool) -> None:
 
 def remember(folder: Path) -> None:
     """Trust the programs that lie in the folder now. Raises UsageError where that cannot be kept."""
-    found = fingerprint(folder)
+    _keep({fingerprint(folder): str(folder.resolve())})
+
+
+def remember_named(names: Iterable[str]) -> None:
+    """Keep files, modules and addresses as ones that this user has given. Raises UsageError where that cannot be kept."""
+    _keep({NAMED + name: "" for name in names})
+
+
+def unnamed(names: Iterable[str], folder: Path) -> list[str]:
+    """Those of the names in `folder` that this user has never given; none where the folder is trusted as it is, and they are kept then."""
     known = _known()
-    if found in known:
+    strange = [name for name in names if NAMED + name not in known]
+    if strange and fingerprint(folder) in known:
+        remember_named(strange)
+        return []
+    return strange
+
+
+def _keep(new: Mapping[str, str]) -> None:
+    known = _known()
+    if new.keys() <= known.keys():
         return
     path = _file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
-        fresh.write_text(json.dumps({**known, found: str(folder.resolve())}, indent=1) + "\n", "utf-8")
+        fresh.write_text(json.dumps({**known, **new}, indent=1) + "\n", "utf-8")
         os.replace(fresh, path)
     except OSError as error:
         raise UsageError(
-            f"the trust in {folder} could not be kept in {path}: {error.strerror}; set XDG_CONFIG_HOME to a folder of yours"
+            f"what you trust could not be kept in {path}: {error.strerror}; set XDG_CONFIG_HOME to a folder of yours"
         ) from error
 
 

@@ -16,7 +16,9 @@ from webgym.commands.film import Film
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
+from webgym.packs import registry
 from webgym.record.episodes import Episodes
+from webgym.task import Task
 from webgym.types import Action, InvalidAction, Trajectory
 from webgym.view.runs import Library
 
@@ -97,6 +99,12 @@ def find(address: str) -> Trajectory:
         raise UsageError(f"there is no episode {error.args[0] or address} in {path}: `webgym view` lists them") from None
 
 
+def folder_of(address: str) -> Path:
+    """The folder that holds the episode of an address: the run, or that of the file."""
+    path, mark, _ = address.rpartition("#")
+    return Path(path).parent if mark else Path(address).parent.parent
+
+
 def replay(
     trajectory: Trajectory,
     *,
@@ -104,9 +112,11 @@ def replay(
     pause_s: float = 0.0,
     video: Path | None = None,
     trace: Path | None = None,
+    find: Callable[[str], Task] = registry.task,
     say: Callable[[str], None] = lambda words: None,
 ) -> Replayed:
     """Play the recorded actions again. `pause_s` is the time between two of them, for people; `video` and `trace` are written.
+    `find` gives the task of an id.
 
     Raises UsageError for an episode whose machinery failed before its first turn and where no window can be shown, Fault where the
     machinery fails now.
@@ -115,13 +125,19 @@ def replay(
         raise UsageError(f"the episode of {trajectory.key.task_id} (seed {trajectory.key.seed}) has no turns to replay")
     if headed and (reason := why_none(os.environ, platform.system())):
         raise UsageError(f"no window can be shown: {reason}; --video and --trace show a replay without one")
-    return loop_thread().run(_replay(trajectory, headed, pause_s, Film(video) if video else None, trace, say))
+    return loop_thread().run(_replay(trajectory, headed, pause_s, Film(video) if video else None, trace, find, say))
 
 
 async def _replay(
-    trajectory: Trajectory, headed: bool, pause_s: float, film: Film | None, trace: Path | None, say: Callable[[str], None]
+    trajectory: Trajectory,
+    headed: bool,
+    pause_s: float,
+    film: Film | None,
+    trace: Path | None,
+    find: Callable[[str], Task],
+    say: Callable[[str], None],
 ) -> Replayed:
-    env = AsyncWebEnv(headless=not headed, max_turns=_limit(trajectory))
+    env = AsyncWebEnv(headless=not headed, max_turns=_limit(trajectory), find=find)
     key, turns = trajectory.key, trajectory.turns
     recorder = None
     try:

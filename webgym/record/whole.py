@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from webgym.errors import UsageError, WebGymError
 
@@ -26,12 +26,20 @@ def replace_bytes(path: Path, content: bytes) -> None:
     """Write `content` in place of what `path` holds, which stays on an error. Raises OSError."""
     fresh = path.with_name(f".{path.name}.tmp")
     try:
-        fresh.write_bytes(content)
+        with opened_fresh(fresh) as file:
+            file.write(content)
         os.replace(fresh, path)
     except OSError:
         with contextlib.suppress(OSError):
             fresh.unlink()  # half a file on a full disk
         raise
+
+
+def opened_fresh(path: Path) -> BinaryIO:
+    """A file that is written from its beginning; a link of that name is removed and never followed. Raises OSError."""
+    if path.is_symlink():
+        path.unlink()
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666), "wb")
 
 
 def append_line(path: Path, text: str) -> None:
