@@ -1102,10 +1102,10 @@ def replay(
 ) -> None:
     """Play an episode's recorded actions again in a browser and compare every page with what was recorded."""
     from webgym.commands import replay as again
-    from webgym.packs import registry
+    from webgym.packs.recorded import recorded_task
 
     pause_s = pause if pause is not None else 1.0 if headed else 0.0
-    find = partial(registry.recorded_task, folder=again.folder_of(episode))
+    find = partial(recorded_task, folder=again.folder_of(episode))
     result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace, find=find)
     _say("\n".join([*result.lines(), *(f"  written: {path}" for path in (video, trace) if path)]))
     if verify and not result.same:

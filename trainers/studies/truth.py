@@ -38,6 +38,7 @@ from trainers.training.kept import as_kept
 from webgym.actions import render
 from webgym.errors import UsageError
 from webgym.packs import registry
+from webgym.packs.recorded import recorded_task
 from webgym.prompts.prompt import demonstration, prompt_of
 from webgym.record import layout
 from webgym.record.store import load
@@ -77,7 +78,7 @@ def find_truth(path: Path, wanted: Wanted, say: Callable[[str], None] = lambda w
         source = PolicyModel.load(checkpoint.folder(layout.POLICY))
         chosen = _episodes(run, wanted)
         for task_id in sorted({x.key.task_id for x in chosen}):
-            registry.recorded_task(task_id, run.path)
+            recorded_task(task_id, run.path)
     gamma = own_discount(algorithm_config) if wanted.gamma is None else wanted.gamma
     rollout = settings.rollout
     sampling = Sampling(rollout.temperature, max_tokens=rollout.max_tokens)

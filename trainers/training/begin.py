@@ -25,13 +25,13 @@ from trainers.models.model import check_device, folder_of
 from trainers.models.policy_model import PolicyModel
 from trainers.models.prompt_ids import Context
 from trainers.models.token_grammar import TokenGrammar
-from trainers.runs import named
 from trainers.runs.checkpoint import Checkpoint
 from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import FORMAT, moved
 from trainers.runs.run_folder import RunFolder, open_checkpoint, package_versions
 from trainers.runs.trackers import trackers
 from trainers.samplers import registry as samplers
+from trainers.training import named
 from trainers.training.kept import changed, without_idle
 from trainers.training.metrics import explanations
 from webgym import backends

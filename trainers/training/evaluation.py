@@ -19,12 +19,12 @@ from trainers.models.model import BUILT_IN
 from trainers.models.policy_model import PolicyModel
 from trainers.rollouts.best_of import BestOf
 from trainers.rollouts.language_policy import LanguagePolicy
-from trainers.runs import named
 from trainers.runs.keys import validated
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.samplers import registry as samplers
 from trainers.samplers.sampler import Sampler
 from trainers.samplers.settings import SamplerConfig
+from trainers.training import named
 from webgym.errors import CheckpointError, ConfigError
 from webgym.evaluation.assessment import Assessment
 from webgym.evaluation.statistics import Comparison, Report, compare

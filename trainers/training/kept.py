@@ -8,10 +8,10 @@ from typing import Any
 from trainers import algorithms
 from trainers.config import TrainConfig, idle_keys
 from trainers.credit.algorithm import AlgorithmConfig
-from trainers.runs import named
 from trainers.runs.keys import merged, validated
 from trainers.runs.moved_keys import moved
 from trainers.samplers import registry as samplers
+from trainers.training import named
 
 
 def as_kept(config: Mapping[str, Any], run: Path) -> tuple[TrainConfig, AlgorithmConfig]:

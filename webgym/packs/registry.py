@@ -137,21 +137,6 @@ def known_task(task_id: str) -> Task:
     return task(task_id)
 
 
-def recorded_task(task_id: str, folder: Path) -> Task:
-    """The task with this id out of a record in `folder`. A Python file or module is asked only where this process knows it already, or the
-    user has named it or trusts the folder. Raises UnknownTaskError, TaskFileError.
-    """
-    from webgym.authoring import consent
-
-    source = code_of(task_id, path=False) if isinstance(task_id, str) else ""
-    if source and (strange := consent.unnamed([source], folder)):
-        raise UnknownTaskError(
-            f"the record names {strange[0]}, which would run here as code, and you began no run with it: look at it, then say "
-            f"--trust {folder}"
-        )
-    return task(task_id)
-
-
 def code_of(name: str, *, path: bool) -> str:
     """The Python file, or the module with a colon, that a name of tasks would load; "" for tasks of packs, for a file that is data, and for
     what this process has loaded. `path` says that the name is a path.

@@ -1,4 +1,4 @@
-"""What a run names that is code, or that is told keys: files of algorithms, samplers and tasks, addresses of servers and collectors.
+"""Names in a run of what is code, or is told keys: files of algorithms, samplers and tasks, addresses of servers and collectors.
 
 A run folder of a colleague is data. So it is asked for none of these unless this user began a run that names the same, or says
 `--trust RUN`.

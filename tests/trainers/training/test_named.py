@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from trainers.runs import named
 from trainers.runs.run_folder import RunFolder, open_checkpoint
+from trainers.training import named
 from trainers.training.begin import resumed_run
 from trainers.training.evaluation import HEADS_FILE, policy_of, tasks_of
 from trainers.training.kept import as_kept
 from webgym.authoring import consent
 from webgym.errors import CheckpointError, TaskFileError, UnknownTaskError
-from webgym.packs import registry
+from webgym.packs.recorded import recorded_task
 from webgym.record import layout
 from webgym.record.whole import replace_text
 
-WRITTEN = sorted(Path(__file__).with_name("written").glob("*.tar.xz"))[-1]
+WRITTEN = sorted((Path(__file__).parents[1] / "runs/written").glob("*.tar.xz"))[-1]
 ASKED = r"names .*(evil\.py|evil_module:|http://there:8000/v1).* say --trust "
 
 
@@ -107,14 +107,14 @@ def test_an_algorithm_of_a_run_is_asked_for_where_it_would_choose(theirs, tmp_pa
 @pytest.mark.parametrize("name", ["{run}/evil.py#x.y", "antigravity:x.y", "{run}/../run/evil.py#x.y"])
 def test_a_record_runs_no_program(theirs, name, tmp_path):
     with pytest.raises(UnknownTaskError, match=r"^the record names .*(evil\.py|antigravity:), .* say --trust "):
-        registry.recorded_task(name.format(run=theirs), theirs)
+        recorded_task(name.format(run=theirs), theirs)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_record_of_a_pack_and_of_a_loaded_program_is_found(theirs):
-    assert registry.recorded_task("wizard.h3", theirs).id == "wizard.h3"
+    assert recorded_task("wizard.h3", theirs).id == "wizard.h3"
     with pytest.raises(TaskFileError, match="json registers no tasks"):
-        registry.recorded_task("json:x.y", theirs)  # a module that this process has
+        recorded_task("json:x.y", theirs)  # a module that this process has
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "trajectories", "credit", "metrics.jsonl", "lock"])
