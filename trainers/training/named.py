@@ -48,7 +48,7 @@ def named(config: Mapping[str, Any]) -> list[str]:
     >>> named({"algo": "grpo", "tasks": ["default", "my.pack:forum.*"], "sampler": {"options": {"base_url": "http://there:8000/v1"}}})
     ['my.pack:', 'http://there:8000/v1']
     """
-    return list(dict.fromkeys(_code(config))) + list(dict.fromkeys(_addresses(config)))
+    return list(dict.fromkeys([*_code(config), *_addresses(config)]))
 
 
 def _code(config: Mapping[str, Any]) -> Iterator[str]:

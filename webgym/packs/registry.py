@@ -142,10 +142,8 @@ def code_of(name: str, *, path: bool) -> str:
     what this process has loaded. `path` says that the name is a path.
     """
     file, hash_, _ = name.rpartition("#")
-    if not hash_ and not path:
-        file = f"{name.partition(':')[0]}:" if is_module_name(name) else ""
-    elif not hash_:
-        file = name
+    if not hash_:
+        file = name if path else f"{name.partition(':')[0]}:" if is_module_name(name) else ""
     if not file or file.endswith(":"):
         return "" if file.removesuffix(":") in sys.modules else file
     try:
