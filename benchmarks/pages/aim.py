@@ -2,6 +2,7 @@
 
 In frames that are turned or scaled, Playwright takes the middle of a thing for another place than it is, and does not see that it misses.
 A draggable thing that is hardly there, such as an empty one of two pixels, it presses between two pixels, and no drag begins.
+It sends a key without a look at the focus, which a page may have moved on meanwhile.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from playwright.async_api import CDPSession, ElementHandle
 from playwright.async_api import Error as PlaywrightError
 
 from benchmarks.pages import tree
-from benchmarks.pages.equality import POINTED, Deed, inside, normal
+from benchmarks.pages.equality import POINTED, Comparison, Deed, compare, inside, normal
 from benchmarks.pages.reference import Reference, Seen
 
 Path = Sequence[tree.Step]
@@ -25,14 +26,19 @@ PLACE = """steps => {
     const left = Math.max(0, box.left), top = Math.max(0, box.top);
     return { left, top, right: Math.min(innerWidth, box.right), bottom: Math.min(innerHeight, box.bottom), x: scrollX, y: scrollY };
 }"""
+FOCUSED = "element => element.getRootNode().activeElement === element"
+FOCUSED_TRIES = 3
 BRING = "(element, block) => element.scrollIntoView({ block, inline: block, behavior: 'instant' })"
 
 
 def missed(deed: Deed, theirs: Seen) -> bool:
     """True where Playwright acted at a point, and nothing of what the page saw of the pointer was on the deed's element itself.
 
-    Of a drag, true where it began none of a thing that can be dragged.
+    Of a drag, true where it began none of a thing that can be dragged. Of a key, true where it came to another thing.
     """
+    if deed.verb == "press":
+        keyed = [event[1] for log in theirs.logs.values() for event in normal(log, deed.verb) if event[0] == "keydown"]
+        return bool(keyed) and not inside(deed, keyed[0])
     if deed.verb == "drag":
         begun = any(event[0] == "dragstart" for log in theirs.logs.values() for event in normal(log, deed.verb))
         return deed.element.attributes.get("draggable") == "true" and not begun
@@ -55,11 +61,13 @@ def _pointed(deed: Deed, theirs: Seen) -> list[str]:
 
 
 async def press(reference: Reference, deed: Deed) -> bool:
-    """Perform a deed at a point of its element that the browser's own hit test has found; False where there is none.
+    """Perform a deed at a point of its element that the browser's own hit test has found, or press a key once it has the focus.
 
-    The page is a fresh copy.
+    False where there is no such point, or where the focus does not stay. The page is a copy on which the deed was not done yet.
     """
     element = await reference.element(deed.element.path)
+    if element is not None and deed.verb == "press":
+        return await _key(reference, element, deed)
     point = None if element is None else await _point(reference, element, deed)
     if point is None:
         return False
@@ -74,6 +82,24 @@ async def press(reference: Reference, deed: Deed) -> bool:
         case _:
             await mouse.click(*point, button="right" if deed.verb == "right" else "left")
     return True
+
+
+def judged(deed: Deed, ours: Seen, theirs: Seen, told: Comparison) -> Comparison:
+    """The verdict where `theirs` is what the page saw of :func:`press`, and `told` the verdict on Playwright's own action."""
+    aimed = compare(deed, "", ours, "", theirs)
+    if aimed.verdict != "equal":
+        return aimed
+    return Comparison("Playwright misses", f"{told.detail}; equal by the referee's aim", told.ours, told.theirs)
+
+
+async def _key(reference: Reference, element: ElementHandle, deed: Deed) -> bool:
+    for _ in range(FOCUSED_TRIES):
+        await element.focus()
+        await reference.settle()
+        if await element.evaluate(FOCUSED):
+            await reference.page.keyboard.press(deed.text)
+            return True
+    return False
 
 
 async def _drag(reference: Reference, source: tuple[float, float], deed: Deed) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import equality
+from benchmarks.pages import aim, equality
 from benchmarks.pages.equality import Comparison, Deed
 from benchmarks.pages.generator import HOST, Documents, script
 from benchmarks.pages.referee import Finding, Referee, of_control, of_deed, read
-from benchmarks.pages.reference import TIMEOUTS_MS, seen
+from benchmarks.pages.reference import TIMEOUTS_MS, Seen, seen
 from benchmarks.pages.tree import Element
 
 FOLDER = Path(__file__).parent / "components"
@@ -49,16 +49,16 @@ class Walks:
         """One walk from a fresh copy on both sides."""
         await asyncio.gather(self._ours.show(self._documents, self._path), self._show_there())
         await self._ours.seen()
-        before: list[str] = []
+        before: list[Deed] = []
         for _ in range(steps):
             by_ref = await self._read()
             deed = self._draw(rng, by_ref)
             if deed is None:
                 return
-            comparison = await self._step(deed)
-            about = {"control": self._name, "after": " > ".join(before)}
+            comparison = await self._step(deed, before)
+            about = {"control": self._name, "after": " > ".join(map(str, before))}
             self.findings.append(of_deed(0, deed, comparison, about))
-            before.append(str(deed))
+            before.append(deed)
             if comparison.verdict not in ("equal", "both refuse"):
                 return
 
@@ -85,7 +85,7 @@ class Walks:
                 return rng.choice(possible)
         return None
 
-    async def _step(self, deed: Deed) -> Comparison:
+    async def _step(self, deed: Deed, before: Sequence[Deed]) -> Comparison:
         copy = await self._reference.element(deed.element.path)
         named = "e => globalThis.referee ? referee.name(e) : 'in a frame that records nothing'"
         tag = await copy.evaluate(named) if copy is not None else ""
@@ -94,12 +94,25 @@ class Walks:
         if copy is not None and await copy.evaluate(PLACES, ROWS) != _places(deed.element):
             return Comparison("no copy", f"{deed.element.name} is a part of another row on the other copy")
         (our_error, ours), (their_error, theirs) = await asyncio.gather(self._act(deed), self._act_there(deed))
-        return equality.compare(deed, our_error, ours, their_error, theirs)
+        told = equality.compare(deed, our_error, ours, their_error, theirs)
+        if told.verdict in ("differs", "wrong target") and aim.missed(deed, theirs):
+            return await self._aimed(deed, before, ours, told)
+        return told
 
-    async def _act(self, deed: Deed) -> tuple[str, Any]:
+    async def _aimed(self, deed: Deed, before: Sequence[Deed], ours: Seen, told: Comparison) -> Comparison:
+        """As the referee's own: the walk again on a fresh copy of the reference, its last deed by the referee's aim."""
+        await self._show_there()
+        for earlier in before:
+            await self._act_there(earlier)
+        if not await aim.press(self._reference, deed):
+            return told
+        await self._reference.settle(WAIT_S)
+        return aim.judged(deed, ours, await seen(self._reference.page), told)
+
+    async def _act(self, deed: Deed) -> tuple[str, Seen]:
         return await self._ours.act(deed.action()), await self._ours.seen()
 
-    async def _act_there(self, deed: Deed) -> tuple[str, Any]:
+    async def _act_there(self, deed: Deed) -> tuple[str, Seen]:
         self._reference.page.set_default_timeout(TIMEOUTS_MS[1] / 3)
         error = await equality.theirs(self._reference, deed)
         await self._reference.settle(WAIT_S)

@@ -101,10 +101,7 @@ class Referee:
         if not await aim.press(self.reference, deed):
             return told
         await self.reference.settle()
-        aimed = equality.compare(deed, "", ours, "", await seen(self.reference.page))
-        if aimed.verdict != "equal":
-            return aimed
-        return equality.Comparison("Playwright misses", f"{told.detail}; equal at a point of the thing", told.ours, told.theirs)
+        return aim.judged(deed, ours, await seen(self.reference.page), told)
 
     async def _act(self, documents: Documents, path: str, deed: Deed) -> tuple[str, Any]:
         if self.ours.touched:

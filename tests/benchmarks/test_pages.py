@@ -10,7 +10,7 @@ from benchmarks.pages.equality import Deed, compare, normal
 from benchmarks.pages.generator import HOST, Page, Part, draw, kinds, render, script, smaller
 from benchmarks.pages.parts import CONTROLS
 from benchmarks.pages.referee import Finding, Referee, judge_all, read
-from benchmarks.pages.reference import Seen
+from benchmarks.pages.reference import Seen, seen
 from benchmarks.pages.tree import Element
 from tests.webgym.pages import run
 from webgym.errors import UsageError
@@ -145,7 +145,48 @@ def test_playwright_misses_where_nothing_came_to_the_element_itself():
         told = saw(*[event("mousedown", target) for target in targets])
         assert aim.missed(deed, told) is wanted
         assert aim.astray(deed, told) is (targets == ("k2",))
-    assert not aim.missed(replace(deed, verb="press"), saw(event("keydown", "k2")))
+
+
+def test_playwright_misses_where_a_key_came_to_another_thing_first():
+    deed = replace(CLICK, verb="press", text="a")
+    assert aim.missed(deed, saw(event("keydown", "k2"), event("keyup", "k2")))
+    assert not aim.missed(deed, saw(event("keydown", "k1"), event("keyup", "k2"))), "Tab leaves the thing that it was pressed on"
+    assert not aim.missed(deed, saw()), "what nothing heard says nothing"
+
+
+def test_a_deed_by_the_referees_aim_is_judged_against_what_ours_did():
+    deed = replace(CLICK, verb="press", text="a")
+    ours, told = saw(event("keydown")), compare(deed, "", saw(event("keydown")), "", saw(event("keydown", "k2")))
+    assert told.verdict == "wrong target"
+    assert aim.judged(deed, ours, saw(event("keydown")), told).verdict == "Playwright misses"
+    assert aim.judged(deed, ours, saw(event("keydown", "k3")), told).verdict == "wrong target"
+
+
+STOLEN = """<!doctype html><meta charset=utf-8>SCRIPT<body><button data-k=k1>one</button><button data-k=k2>two</button>
+<script>
+const [one, two] = document.querySelectorAll("button");
+one.addEventListener("focus", () => queueMicrotask(() => two.focus()), { once: true });
+</script>"""
+
+
+def test_a_key_is_pressed_by_the_referee_once_the_thing_has_the_focus():
+    async def keys() -> tuple[str, bool, list]:
+        referee = await Referee.open(None)
+        try:
+            documents = {(HOST, "/stolen"): STOLEN.replace("SCRIPT", script("recorder.js"))}
+            await referee.ours.show(documents, "/stolen")
+            by_ref, _ = await read(referee.ours)
+            deed = next(Deed("press", ref, e, "a") for ref, e in by_ref.items() if e.name == "k1")
+            error, theirs = await referee._act_there(documents, "/stolen", deed)
+            assert not error
+            await referee.reference.show(documents, "/stolen")
+            pressed = await aim.press(referee.reference, deed)
+            heard = (await seen(referee.reference.page)).logs["page"]
+            return str(deed), aim.missed(deed, theirs), [pressed, *(e[1] for e in heard if e[0] == "keydown")]
+        finally:
+            await referee.close()
+
+    assert run(keys()) == ("press k1 'a'", True, [True, "k1"])
 
 
 def test_refusals_are_told_apart():

@@ -145,8 +145,8 @@ def test_a_process_killed_or_stopped_from_outside_loses_nothing(
     assert plain(play_in_order(pair, RANDOM, KEYS, on_event=killer)) == alone
     assert killer.killed and killer.killed not in pair.process_ids and not Path(f"/proc/{killer.killed}").exists()
     kinds = Counter(event.kind for event in killer.heard)
-    again = kinds["retry"]  # a slow machine may make others silent too
-    assert (again == 1 or (number == signal.SIGSTOP and again > 0)) and kinds["end"] == len(KEYS)
+    again = kinds["retry"]  # a slow machine may make others silent too, or the process may have ended its episode before the kill
+    assert (number == signal.SIGSTOP or again <= 1) and kinds["end"] == len(KEYS)
     assert len(KEYS) <= kinds["begin"] <= len(KEYS) + again, "an episode that was given to a dead process never began there"
     last = killer.heard[-1].counts
     wins = sum(x.outcome.success for x in alone)
