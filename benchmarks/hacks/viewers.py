@@ -1,7 +1,8 @@
-"""The viewer and `webgym play` against other users of the machine, rebound names, pages of the user's browser, and what a record holds."""
+"""Servers against other users of the machine, rebound names, pages of the user's browser, half requests, and what a record holds."""
 
 import http.client
 import json
+import socket
 import sys
 import tempfile
 import threading
@@ -13,7 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.hacks.matrix import hack, without
+from webgym import patience
 from webgym.commands import play
+from webgym.nodes.listening import Listening
 from webgym.packs import registry
 from webgym.prompts.settings import COMPACT
 from webgym.record import episodes, layout
@@ -226,3 +229,33 @@ for _name, _of in {
 }.items():
     hack("serve", f"a client's task of {_name} of its own", "a message's id never has a file read or a module imported",
          without((registry, "known_task", registry.task)), quick=True)(lambda of=_of: _served(of))  # fmt: skip
+
+
+# --- half requests ---------------------------------------------------------------------------------------------------------
+
+
+def _held(served: Callable[[], Any]) -> str:
+    """Sends a part of a request and waits."""
+    with patch.object(patience, "HEAD_S", 0.2), served() as server, socket.create_connection(("127.0.0.1", server.port)) as wire:
+        wire.sendall(b"GET / HTTP/1.1\r\n")
+        wire.settimeout(1.0)
+        try:
+            wire.recv(1)
+        except TimeoutError:
+            return "a file of the process, without end"
+        except ConnectionResetError:
+            return ""
+    return ""
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An application that never answers."""
+
+
+for _name, _servers in {
+    "viewer": lambda: Server(_nothing),
+    "serve": lambda: TaskServer("http", backend="text"),
+    "collector": lambda: Listening(_nothing, "127.0.0.1", 0),
+}.items():
+    hack(_name, "half a request that never ends", "a request's head comes within 20 seconds",
+         without((patience.PatientProtocol, "_now_owes", lambda self, what: None)), quick=True)(lambda of=_servers: _held(of))  # fmt: skip

@@ -9,6 +9,7 @@ import uvicorn
 
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
+from webgym.patience import PatientProtocol
 
 END_S = 10.0
 
@@ -24,8 +25,8 @@ class Listening:
             raise UsageError(f"{host}:{port} cannot be listened on ({error.strerror or error}): give another one") from None
         self.host, self.port = host, int(self._socket.getsockname()[1])
         config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", access_log=False, log_level="error", server_header=False, date_header=False,
-            proxy_headers=False, timeout_keep_alive=600, timeout_graceful_shutdown=int(END_S),
+            app, http=PatientProtocol, ws="none", lifespan="off", access_log=False, log_level="error", server_header=False,
+            date_header=False, proxy_headers=False, timeout_keep_alive=600, timeout_graceful_shutdown=int(END_S),
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._over = threading.Event()

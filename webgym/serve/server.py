@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
+from webgym.patience import PatientProtocol
 from webgym.serve import http, openenv
 from webgym.serve.guard import Guard, is_loopback
 from webgym.serve.sessions import Limits, Sessions
@@ -70,7 +71,7 @@ class Server:
         self.url = f"http://{shown}:{self.port}" + (f"/{token}" if token else "")
         config = uvicorn.Config(
             app(self.sessions, protocol, token=token, hosts=hosts),
-            http="h11",
+            http=PatientProtocol,
             lifespan="on",
             access_log=False,
             log_level="warning",

@@ -26,6 +26,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from webgym.errors import SiteFault
+from webgym.patience import WAITING, PatientProtocol
 from webgym.sites.address import SCHEMES, origin_of, port_of
 from webgym.sites.certificates import Certificate
 from webgym.sites.episode import BLANK, Episode, reply
@@ -50,12 +51,18 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
     await connection.answer(scope, receive, send)
 
 
+class _Protocol(PatientProtocol):
+    """The browser keeps its connections, and a page's bodies come when the page has them."""
+
+    idle_counts, body_s = False, None
+
+
 @cache
 def _config() -> uvicorn.Config:
     """The configuration of uvicorn's protocols."""
     config = uvicorn.Config(
         _app,
-        http="h11",  # it takes addresses in absolute form
+        http=_Protocol,  # h11 takes addresses in absolute form
         ws="wsproto",  # the same one, whatever else is installed
         interface="asgi3",
         lifespan="off",
@@ -183,8 +190,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self._listener.state.connections.add(self)  # type: ignore[arg-type]
+        WAITING.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        WAITING.remove(self)
         self._listener.state.connections.discard(self)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
@@ -242,6 +251,7 @@ class Connection(asyncio.Protocol):
         """Let uvicorn's protocol for HTTP and WebSockets take the connection, from its first byte."""
         listener = self._listener
         listener.state.connections.discard(self)  # type: ignore[arg-type]
+        WAITING.remove(self)
         config, loop = _config(), asyncio.get_running_loop()
         kind: Any = config.http_protocol_class
         protocol = kind(config=config, server_state=listener.state, app_state={"webgym.connection": self}, _loop=loop)
@@ -255,7 +265,7 @@ class Connection(asyncio.Protocol):
             return
         found = self._tunnel
         if not found and not self._listener.knows(scope["headers"]):
-            return await reply(send, 407, {"proxy-authenticate": ASKS.decode()})
+            return await reply(send, 407, {"proxy-authenticate": ASKS.decode(), "connection": "close"})
         if not found:
             found, path = _absolute(scope["raw_path"])
             scope = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path}

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from webgym.errors import UsageError
+from webgym.patience import PatientProtocol
 from webgym.view.app import create_app, new_token
 from webgym.view.runs import Library
 
@@ -30,7 +31,7 @@ class Server:
             raise UsageError(f"port {port} cannot be used ({error.strerror}): give another --port, or none for a free one") from None
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            app, loop="asyncio", http="h11", ws="none", lifespan="off", access_log=False, log_level="error",
+            app, loop="asyncio", http=PatientProtocol, ws="none", lifespan="off", access_log=False, log_level="error",
             server_header=False, proxy_headers=False,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
