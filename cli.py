@@ -1105,8 +1105,8 @@ def replay(
     from webgym.packs.recorded import recorded_task
 
     pause_s = pause if pause is not None else 1.0 if headed else 0.0
-    find = partial(recorded_task, folder=again.folder_of(episode))
-    result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace, find=find)
+    task_of = partial(recorded_task, folder=again.folder_of(episode))
+    result = again.replay(again.find(episode), headed=headed, pause_s=pause_s, video=video, trace=trace, task_of=task_of)
     _say("\n".join([*result.lines(), *(f"  written: {path}" for path in (video, trace) if path)]))
     if verify and not result.same:
         raise typer.Exit(1)

@@ -112,11 +112,11 @@ def replay(
     pause_s: float = 0.0,
     video: Path | None = None,
     trace: Path | None = None,
-    find: Callable[[str], Task] = registry.task,
+    task_of: Callable[[str], Task] = registry.task,
     say: Callable[[str], None] = lambda words: None,
 ) -> Replayed:
     """Play the recorded actions again. `pause_s` is the time between two of them, for people; `video` and `trace` are written.
-    `find` gives the task of an id.
+    `task_of` gives the task of an id.
 
     Raises UsageError for an episode whose machinery failed before its first turn and where no window can be shown, Fault where the
     machinery fails now.
@@ -125,7 +125,7 @@ def replay(
         raise UsageError(f"the episode of {trajectory.key.task_id} (seed {trajectory.key.seed}) has no turns to replay")
     if headed and (reason := why_none(os.environ, platform.system())):
         raise UsageError(f"no window can be shown: {reason}; --video and --trace show a replay without one")
-    return loop_thread().run(_replay(trajectory, headed, pause_s, Film(video) if video else None, trace, find, say))
+    return loop_thread().run(_replay(trajectory, headed, pause_s, Film(video) if video else None, trace, task_of, say))
 
 
 async def _replay(
@@ -134,10 +134,10 @@ async def _replay(
     pause_s: float,
     film: Film | None,
     trace: Path | None,
-    find: Callable[[str], Task],
+    task_of: Callable[[str], Task],
     say: Callable[[str], None],
 ) -> Replayed:
-    env = AsyncWebEnv(headless=not headed, max_turns=_limit(trajectory), find=find)
+    env = AsyncWebEnv(headless=not headed, max_turns=_limit(trajectory), find=task_of)
     key, turns = trajectory.key, trajectory.turns
     recorder = None
     try:
