@@ -8,6 +8,7 @@ rows go through one call of FlashAttention's kernel for rows of different length
 """
 
 import itertools
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Literal, Protocol, cast, overload
 import huggingface_hub
 import torch
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -50,7 +52,11 @@ HUB_TIMEOUT_S = 10.0
 DRAWING_ROUTERS = frozenset({"PhimoeTopKRouter"})
 """Routers that draw experts in training. Their `router_jitter_noise` is no noise: it says which experts weigh in, in sampling too."""
 
+LFS = b"version https://git-lfs"
+"""The beginning of a file that Git LFS holds elsewhere."""
+
 Dtype = Literal["float32", "bfloat16", "float16"]
+Part = Literal["tokenizer", "weights"]
 
 
 class Packed(Protocol):
@@ -102,19 +108,19 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
         check_hub(source)
     elif list(source.glob("*config.json")) and not any(list(source.glob(kind)) for kind in ("tokenizer*", "vocab*", "*.model")):
         raise UsageError(f"{str(name_or_path)!r} has no tokenizer: copy the files of its base model's there (tokenizer.json and its like)")
+    part: Part = "tokenizer"
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        part = "weights"
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, output_loading_info=True
-        )
+            source, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, in words
+        )  # fmt: skip
         model, info = loaded
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # of many packages: no such folder, no network, no causal LM, cut weights, a tokenizer of another kind
-        raise UsageError(
-            f"cannot load a model from {str(name_or_path)!r}: expected a folder with config.json and safetensors, "
-            f"one of {', '.join(BUILT_IN)}, or a reachable hub name ({in_words(error)})"
-        ) from error
+        raise UsageError(f"cannot load a model from {str(name_or_path)!r}: {_wrong(source, part, error)}") from error
     check_causal(model, name_or_path)
     check_kind(model)
     check_whole(info, name_or_path)
@@ -122,6 +128,35 @@ def load(name_or_path: str | Path, *, device: str = "cpu", dtype: Dtype = "float
     check_rows_apart(model)
     check_vocabulary(model, tokenizer)
     return model, tokenizer
+
+
+def _wrong(source: str | Path, part: Part, error: Exception) -> str:
+    """The reason why a part of a model could not be read, with what was expected."""
+    said = in_words(error)
+    if isinstance(source, str) or not (source / "config.json").is_file():
+        return f"expected a folder with config.json and safetensors, one of {', '.join(BUILT_IN)}, or a reachable hub name ({said})"
+    pointers = [file.name for file in sorted(source.iterdir()) if file.is_file() and _starts(file, LFS)]
+    if pointers:
+        return f"{pointers[0]} is a pointer of Git LFS in place of the file: run `git lfs pull` where the folder comes from"
+    if part == "tokenizer" and _is_config(source):
+        return f"expected the tokenizer's files as save_pretrained writes them (tokenizer.json and its like), got others ({said})"
+    if part == "weights" and not any(source.glob("*.safetensors")):
+        return "expected its weights as safetensors beside config.json, got none"
+    if isinstance(error, SafetensorError):
+        return f"expected whole weights as safetensors, got a file that is cut or something else ({said})"
+    return f"expected the folder of a language model as save_pretrained writes it ({said})"
+
+
+def _starts(file: Path, words: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(words)) == words
+
+
+def _is_config(source: Path) -> bool:
+    try:
+        return isinstance(json.loads((source / "config.json").read_text("utf-8")), dict)
+    except ValueError:
+        return False
 
 
 def check_causal(model: PreTrainedModel, source: object) -> None:
@@ -132,13 +167,26 @@ def check_causal(model: PreTrainedModel, source: object) -> None:
 
 
 def check_whole(info: Mapping[str, Any], source: object) -> None:
-    """Raises UsageError where weights are missing in a folder, which `info` of `from_pretrained` tells; they would begin at random."""
+    """Raises UsageError where weights are missing in a folder, or have other sizes than its configuration says, which `info` of
+    `from_pretrained` tells; they would begin at random.
+    """
+    if others := sorted(info["mismatched_keys"]):
+        name, found, wanted = others[0]
+        more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+        raise UsageError(
+            f"{str(source)!r} holds weights of other sizes than its config.json says ({name}: {_size(found)}, not {_size(wanted)}{more}): "
+            "expected the configuration and the weights of one model"
+        )
     if missing := sorted(info["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UsageError(
             f"{str(source)!r} lacks weights of a causal language model ({missing[0]}{more}): expected the folder of a whole model with its "
             "language-model head, as save_pretrained writes it"
         )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
 
 
 def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:

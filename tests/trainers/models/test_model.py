@@ -247,6 +247,41 @@ def test_a_model_without_its_head_is_refused(whole: Path, tmp_path: Path):
         load(tmp_path / "m")
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+NO_TOKENIZER = "expected the tokenizer's files as save_pretrained writes them"
+DAMAGED = {
+    "a tokenizer that is empty": ("tokenizer.json", "", NO_TOKENIZER),
+    "a tokenizer of an error page": ("tokenizer.json", "<html>404</html>", NO_TOKENIZER),
+    "a tokenizer of another format": ("tokenizer.json", '{"model": {"type": "Other"}}', NO_TOKENIZER),
+    "a tokenizer that was not fetched": ("tokenizer.json", POINTER, "tokenizer.json is a pointer of Git LFS"),
+    "weights that were not fetched": ("model.safetensors", POINTER, "model.safetensors is a pointer of Git LFS"),
+    "weights that are cut": ("model.safetensors", "half", "expected whole weights as safetensors, got a file that is cut"),
+    "a configuration that is cut": ("config.json", "{", "expected the folder of a language model as save_pretrained writes it"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_folder_is_refused_by_the_file_that_is_wrong(name: str, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "m")
+    file, content, words = DAMAGED[name]
+    (tmp_path / "m" / file).write_text(content)
+    with pytest.raises(UsageError, match=words) as told:
+        load(tmp_path / "m")
+    assert "\n" not in str(told.value) and "reachable hub name" not in str(told.value)
+
+
+def test_weights_that_are_not_there_or_of_other_sizes_are_refused(whole: Path, tmp_path: Path):
+    """transformers would begin those of other sizes at random where it is told to go on."""
+    shutil.copytree(whole, tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, "vocab_size": config["vocab_size"] + 7}))
+    with pytest.raises(UsageError, match=r"other sizes than its config.json says \(lm_head.weight: 258×\d+, not 265×\d+, and 1 more\)"):
+        load(tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"expected its weights as safetensors beside config\.json, got none"):
+        load(tmp_path / "m")
+
+
 def test_a_model_of_another_purpose_is_refused(whole: Path, tmp_path: Path):
     shutil.copytree(whole, tmp_path / "m")
     sizes = {"vocab_size": 258, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
