@@ -92,6 +92,20 @@ def typed_by(keys: str) -> str:
     return name
 
 
+def takes_away(keys: str) -> bool:
+    """True for a key or chord that may take some text of a field away, or select it, so that what is typed next takes its place.
+
+    >>> [takes_away(keys) for keys in ("bksp", "Delete", "Shift+Home", "Control+z", "Home", "Enter", "Shift+Tab", "a", "Shift+a", "?!")]
+    [True, True, True, True, False, False, False, False, False, False]
+    """
+    try:
+        *held, key = chord(keys).rsplit("+", 1)
+    except NoKey:
+        return False
+    named = len(key) > 1 and key not in ("Tab", "Enter")
+    return key in ("Backspace", "Delete", "Insert") or (held == ["Shift"] and named) or held not in ([], ["Shift"])
+
+
 def _key(word: str, held: list[str], keys: str) -> str:
     if len(word) == 1 and word.isprintable() and word.lower() not in NAMES and word not in MODIFIERS:
         return _character(word, held)

@@ -19,14 +19,14 @@ import numpy as np
 
 from webgym import backends
 from webgym import types as t
-from webgym.actions.chords import typed_by
+from webgym.actions.chords import takes_away, typed_by
 from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault
 from webgym.packs import registry
 from webgym.packs.beginning import begun
 from webgym.prompts.page import one_line
-from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
+from webgym.task import CUT, PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
 
 A = TypeVar("A")
@@ -217,10 +217,19 @@ class AsyncWebEnv:
                 if not own and self._written and keys.endswith("Backspace"):
                     since, last = self._written.pop()
                     self._written.append((since, last[:-1]))
+                if takes_away(keys):
+                    self._note_cut()
+            case t.Click(count=2 | 3) | t.MouseClick(count=2 | 3) | t.Drag() | t.MouseDrag() | t.MouseDown() | t.Clear():
+                return self._note_cut()
             case _:
                 return
         if own.strip() and (len(own) == 1 or own.strip().casefold() not in self._goal.casefold()):
             self._written.append((len(self._pages), own))
+
+    def _note_cut(self) -> None:
+        """Keep that some of what the agent wrote may be gone from now on; before its texts, so that the last one is one of them."""
+        if all(words != CUT for _, words in self._written):
+            self._written.insert(0, (len(self._pages), CUT))
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from webgym.authoring.answers import composed, read_date, read_items, read_number
 from webgym.authoring.checks import AnswerCheck, AnyCheck, holds, probe, shown
 from webgym.authoring.placeholders import fill, names_in
-from webgym.task import Evidence
+from webgym.task import CUT, Evidence
 from webgym.types import Node
 
 VALUES = {"name": "Ann", "n": 3, "item": {"title": "Tea", "price": "4.50"}, "day": date(2026, 1, 5), "all": ["a", "b"]}
@@ -362,3 +362,32 @@ def test_a_page_that_repeats_parts_of_the_agents_words_shows_nothing(wanted, wri
     found = Evidence(0, "u", pages=pages, written=tuple((1, words) for words in written))
     assert found.showed(wanted) is shown
     assert Evidence(0, "u", pages=pages, written=tuple((2, words) for words in written)).showed(wanted), "it was shown before"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written", "shown"),
+    [
+        ("4821", ("21", "48"), False),  # the second half first, then Home, then the first
+        ("4821", ("1", "4", "2", "8"), False),  # key by key, the caret moved
+        ("4821", ("21 zz", "48"), False),
+        ("Ann Lee", ("Lee", "Ann "), False),
+        ("4821", ("48x21", CUT), False),  # a letter taken away from within
+        ("4821", ("x48", "21y", CUT), False),
+        ("abcd", ("abxcd", CUT), False),
+        ("abcd", ("abxcd",), True),  # nothing was taken away, so that a field would show all of it
+        ("4821", ("4", "8", "2"), True),
+        ("4821", ("2", "1", "8", "2", CUT), True),
+        ("48", ("1948", CUT), True),  # two digits of an honest text, when something was deleted
+    ],
+)
+def test_what_the_agent_put_together_in_a_field_or_had_repeated_was_not_shown(wanted, written, shown):
+    for node in (Node("text", f"No results for {wanted}"), Node("textbox", "Find", value=wanted)):
+        if node.value and wanted == "48":
+            continue  # in a field it may be what is left of the agent's text
+        found = Evidence(0, "u", pages=((), (node,)), written=tuple((1, words) for words in written))
+        assert found.showed(wanted) is shown, node
+
+
+def test_a_search_for_an_order_of_texts_ends():
+    hard = Evidence(0, "u", pages=((Node("text", "a" * 60 + "b"),),), written=tuple((0, "a" * n) for n in range(1, 90)))
+    assert not hard.showed("a" * 60 + "b"), "a search that does not end finds it"
