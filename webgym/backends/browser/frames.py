@@ -26,8 +26,11 @@ INTERVAL_MS = 1000 / 60  # of frames, as pages are told
 TICK_MS = 0.01  # by which a frame is later than the last one at least: the browser counts microseconds, and drops one that is not later
 FRAME_S = 10.0  # that a frame may take on a busy machine; a document that is on its way out draws none
 LATE_S = 4.0  # that others wait for it after that
+TOLD_S = 0.5  # between two reports of a wait for others
 
 Rescue = Callable[[], Awaitable[None]]
+Waited = Callable[[float], None]
+"""Told of real seconds that a page waited for others, while it does."""
 
 
 class FrameLost(Exception):
@@ -84,10 +87,11 @@ class Screen:
         self._one = asyncio.Lock()
         self._late: _Late | None = None  # a frame that is still to come
 
-    async def draw(self, begin: Callable[[], Awaitable[dict[str, Any]]], left: asyncio.Event, rescue: Rescue) -> dict[str, Any] | None:
+    async def draw(
+        self, begin: Callable[[], Awaitable[dict[str, Any]]], left: asyncio.Event, rescue: Rescue, waited: Waited
+    ) -> dict[str, Any] | None:
         """The answer to a frame; None where it does not come in time, or where its document is `left` before it comes."""
-        async with self._one:
-            await self._catch_up()
+        async with self._turn(waited):
             if left.is_set():
                 return None
             drawing, leaving = asyncio.ensure_future(begin()), asyncio.ensure_future(left.wait())
@@ -100,6 +104,23 @@ class Screen:
                     log.debug("a frame was not drawn%s", ": its document was left" if left.is_set() else "")
                     self._late = _Late(drawing, rescue)
             return drawing.result() if drawing.done() else None
+
+    @asynccontextmanager
+    async def _turn(self, waited: Waited) -> AsyncIterator[None]:
+        """The one frame that may be drawn, once those of others are."""
+        telling = asyncio.ensure_future(_tell(waited)) if self._one.locked() or self._late is not None else None
+        try:
+            await self._one.acquire()
+            try:
+                await self._catch_up()
+                if telling is not None:
+                    telling.cancel()
+                yield
+            finally:
+                self._one.release()
+        finally:
+            if telling is not None:
+                telling.cancel()
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
@@ -120,6 +141,12 @@ class Screen:
         self._late = None
 
 
+async def _tell(waited: Waited) -> None:
+    while True:
+        await asyncio.sleep(TOLD_S)
+        waited(TOLD_S)
+
+
 _screens: WeakKeyDictionary[Browser, Screen] = WeakKeyDictionary()
 
 
@@ -131,11 +158,12 @@ def screen_of(browser: Browser) -> Screen:
 class Frames:
     """Frames of one tab. `controlled` is true where they are drawn on demand, which :meth:`probe` finds out."""
 
-    def __init__(self, wire: Wire, clock: Clock, screen: Screen, rescue: Rescue) -> None:
+    def __init__(self, wire: Wire, clock: Clock, screen: Screen, rescue: Rescue, waited: Waited) -> None:
         self._wire = wire
         self._clock = clock
         self._screen = screen
         self._rescue = rescue
+        self._waited = waited
         self._left = asyncio.Event()  # of the document that is drawn
         self._drawn = 0.0  # the moment of the last frame
         self._base, self._shift = 0.0, 0.0  # the process that it was of, and by how much frames are later than that process's time
@@ -157,7 +185,7 @@ class Frames:
     async def draw(self, base: float, screenshot: bool = False) -> str:
         """Draw the document as it is now; a picture of it (PNG, base64), where one is asked for and can be had."""
         left = self._left
-        drawn = await self._screen.draw(partial(self._begin, base, screenshot), left, self._rescue)
+        drawn = await self._screen.draw(partial(self._begin, base, screenshot), left, self._rescue, self._waited)
         if drawn is None and not left.is_set():
             raise FrameLost
         return "" if drawn is None else drawn.get("screenshotData", "")

@@ -79,7 +79,7 @@ class Tab:
         self._names = names
         self._clipboard = clipboard
         self.streams: Streams | None = None  # of the episode
-        self.waited: Callable[[float], None] = lambda _: None  # told of the real seconds that it took to find streams
+        self.waited: Callable[[float], None] = lambda _: None  # told of real seconds that are no page's own
         self._flow = Flow(self)
         self.worlds = Worlds(self, names, clipboard)
         self._expired = asyncio.Event()
@@ -92,7 +92,7 @@ class Tab:
         self.lost = False  # whether it was given up, because it did not draw
         self._closed = asyncio.Event()
         self._leaving: asyncio.Task[None] | None = None  # of a page whose process crashed
-        self.frames = Frames(drawing, clock, screen, self._give_up)
+        self.frames = Frames(drawing, clock, screen, self._give_up, lambda seconds: self.waited(seconds))
         self._clock = clock
         self._base = 0.0  # the moment at which the time of this page's process became virtual: the process's name to the clock
         self._uses = 0  # what this document waits for
