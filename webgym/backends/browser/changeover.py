@@ -123,7 +123,13 @@ class Changeover:
         # Opening a document drops the old one's listeners and frames. Its address becomes that of the page before the first of all
         # episodes, so that they see the same history, and since a start page with the old address would replace it.
         # Cookies that it writes on leaving are on their way, and are there when they can be read.
-        await tab.ask(f"(() => {{ history.replaceState(null, '', '{BLANK}'); document.open(); try {{ document.cookie }} catch {{}} }})()")
+        # A window that a page has moved or resized keeps its bounds.
+        moved = await tab.ask(
+            f"(() => {{ history.replaceState(null, '', '{BLANK}'); document.open(); try {{ document.cookie }} catch {{}}"
+            " return outerWidth !== innerWidth || outerHeight !== innerHeight || screenX !== 0 || screenY !== 0 })()"
+        )
+        if moved and tab.frames.controlled:
+            raise Spent("a window of other bounds")
 
     def admit(self, episode: Episode, url: str, cookies: Iterable[Mapping[str, Any]] = ()) -> None:
         """Let the first page of the episode through, and in a fresh context all else too; it may have these cookies. Raises SiteFault."""

@@ -82,6 +82,16 @@ def test_other_pages_and_other_origins_end_a_context(at):
     assert not again(at)
 
 
+@pytest.mark.parametrize("deed", ["resizeTo(300, 300)", "resizeBy(-9, 0)", "moveTo(9, 9)", "moveBy(0, 7)"])
+def test_a_window_that_a_page_has_moved_or_resized_ends_with_its_context(at, deed):
+    bounds = "<script>seen = [outerWidth, outerHeight, screenX, screenY].join()</script>"
+    at.open(bounds)
+    first = at.js("seen")
+    at.open(f"<button onclick='{deed}'>do</button>")
+    at.do(Click(at.ref("do")))
+    assert not again(at, bounds) and at.js("seen") == first
+
+
 def test_another_host_plays_in_the_same_context(at):
     at.open("<p>x")
     profile = profile_of(at)
