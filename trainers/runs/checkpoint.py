@@ -26,6 +26,10 @@ REMEDY = "delete that folder to use an earlier one"
 FORMAT = 1  # of a checkpoint, in its manifest; raised when older readers would misread it
 
 
+class AddedFile(CheckpointError):
+    """A whole checkpoint with a file that somebody has put there since."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A complete checkpoint on disk. `best` compares by `score` (higher is better), None where none was given."""
@@ -83,8 +87,16 @@ class Checkpoint:
             ) from error
 
     def verify(self) -> None:
-        """Raises CheckpointError, naming the file, if one is missing, cut or changed since the checkpoint was written."""
-        for name, expected in _manifest(self.path)["files"].items():
+        """Raises CheckpointError, naming the file, if one is missing, cut, changed or added since the checkpoint was written.
+
+        A file that was added could be read beside the model's own, such as another chat template. Hidden files are never read.
+        """
+        listed = _manifest(self.path)["files"]
+        for file in sorted(self.path.rglob("*")):
+            name = file.relative_to(self.path).as_posix()
+            if not file.is_dir() and name not in listed and name != MANIFEST and not file.name.startswith("."):
+                raise AddedFile(f"The checkpoint {self.path} holds {name!r}, which it was not written with: take the file away.")
+        for name, expected in listed.items():
             file = self.path / name
             if not file.is_file():
                 problem = "is missing"

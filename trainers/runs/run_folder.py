@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import tomli_w
 
-from trainers.runs.checkpoint import Checkpoint, check_format, remove_folder, write_checkpoint
+from trainers.runs.checkpoint import AddedFile, Checkpoint, check_format, remove_folder, write_checkpoint
 from trainers.runs.disk import disk_errors, sync_file, write_atomically
 from trainers.runs.journal import Journal, finite
 from trainers.runs.moved_keys import as_meant, moved
@@ -206,6 +206,8 @@ class RunFolder:
             try:
                 checkpoint = Checkpoint.open(folder)
                 checkpoint.verify()
+            except AddedFile:
+                raise  # what is written in it is whole, and is not dropped
             except CheckpointError as error:
                 first = first or error
                 continue

@@ -260,6 +260,21 @@ def test_a_damaged_checkpoint_is_named_and_the_whole_one_before_it_taken(run, na
     assert run.latest().iteration == 2
 
 
+@pytest.mark.parametrize("name", ["policy/chat_template.jinja", "notes.md"])
+def test_a_file_that_was_added_to_a_checkpoint_is_named_and_nothing_is_dropped(run, name):
+    """The model's loader could read it, and nothing that the run wrote is lost for it."""
+    run.save(1, {"policy": writer("one")}, {"n": 1})
+    run.save(2, {"policy": writer("two")}, {"n": 2})
+    added = run.path / "checkpoints/iter-000002" / name
+    added.write_text("{{ 9 ** 9 }}")
+    for wanted in (run.latest, run.resume, lambda: open_checkpoint(run.path)):
+        with pytest.raises(CheckpointError, match=f"iter-000002 holds '{name}', which it was not written with: take the file away"):
+            wanted()
+    added.unlink()
+    (added.parent / ".DS_Store").touch()  # which nothing reads
+    assert run.resume().state() == {"n": 2}
+
+
 def test_where_no_checkpoint_is_whole_nothing_is_dropped(run):
     run.save(1, {"policy": writer("one")}, {"n": 1})
     run.log(3, {})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from trainers.runs.checkpoint import _write_manifest
 from trainers.runs.run_folder import RunFolder, open_checkpoint
 from trainers.training import named
 from trainers.training.begin import resumed_run
@@ -96,9 +97,12 @@ def test_the_runs_that_come_along_name_nothing(theirs):
 
 def test_an_algorithm_of_a_run_is_asked_for_where_it_would_choose(theirs, tmp_path):
     naming(theirs, algo=str(theirs / "evil.py"))
-    heads = open_checkpoint(theirs).path / layout.CRITIC / HEADS_FILE  # a critic of actions
+    sealed = open_checkpoint(theirs)
+    heads = sealed.path / layout.CRITIC / HEADS_FILE  # a critic of actions, which their checkpoint lists
     heads.parent.mkdir(exist_ok=True)
     heads.touch()
+    (sealed.path / layout.MANIFEST).unlink()
+    _write_manifest(sealed.path, sealed.iteration, sealed.score)
     with pytest.raises(CheckpointError, match=ASKED):
         policy_of(theirs, None, None, None, 0)
     assert not (tmp_path / "ran").exists()
