@@ -37,9 +37,9 @@ async def episode(env: AsyncWebEnv, task_id: str, seed: int, turns: int) -> tupl
 def main(fresh: bool) -> None:
     """Answer line by line."""
     if fresh:
-        from webgym.backends.browser import session
+        from webgym.backends.browser import profile
 
-        session.EPISODES = 1
+        profile.EPISODES = 1
     env: Any = AsyncWebEnv()
     for line in sys.stdin:
         print(json.dumps(loop_thread().run(episode(env, *json.loads(line)))), flush=True)

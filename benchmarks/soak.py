@@ -3,7 +3,7 @@
     python -m benchmarks.soak [--turns 20000] [--sessions 16] [--tasks default mail.* ...] [--write docs/faults.md] [--json FILE]
 
 Oracles play the tasks in turn, all sessions side by side. First every session is played until it was renewed once
-(`webgym.backends.browser.session.EPISODES`): by then all code and pictures were seen, and the largest memory was taken. Then the figures
+(`webgym.backends.browser.profile.EPISODES`): by then all code and pictures were seen, and the largest memory was taken. Then the figures
 are taken after every 500 turns, at rest: every session on the start page of the same episode, after a forced garbage collection.
 
 - contexts, pages: of the browser; driver_objects: what the Playwright driver keeps for us: above all a request and a response of every
@@ -12,7 +12,8 @@ are taken after every 500 turns, at rest: every session on the start page of the
 - scripts: without an address, alive in the sessions' documents: those that we inject
 - episodes: open at the site server
 - processes: of the browser; handles: file descriptors of this process and of the browser's
-- memory_mb: proportional set size of this process, the driver and the browser's processes together (`/proc/PID/smaps_rollup`)
+- memory_mb: proportional set size of this process, the driver and the browser's processes together (`/proc/PID/smaps_rollup`); after it
+  the same of each kind: this process (`python_mb`), the driver, the browser's own process, its renderers, its GPU process and all others
 - step_ms: the mean time of a turn since the figures before, by the clock; cpu_ms: processor time of all processes for a turn, resets
   included
 
@@ -39,8 +40,9 @@ from rich.table import Table
 from benchmarks import marks
 from trainers.studies.plots import pyplot
 from webgym.backends.browser.pool import shared_pool
-from webgym.backends.browser.session import EPISODES, in_browser
-from webgym.commands.processes import descendants, tree_cpu_s, tree_mb
+from webgym.backends.browser.profile import EPISODES
+from webgym.backends.browser.session import in_browser
+from webgym.commands.processes import command_line, descendants, pss_mb, tree_cpu_s
 from webgym.env.core import AsyncWebEnv
 from webgym.errors import ConfigError, UsageError
 from webgym.loop_thread import loop_thread
@@ -175,7 +177,25 @@ def _of_driver(browser: Browser) -> dict[str, float]:
 
 def _of_processes(browser: int) -> dict[str, float]:
     tree = descendants(browser)
-    return {"processes": len(tree), "handles": sum(map(_handles, (os.getpid(), browser))), "memory_mb": round(tree_mb(os.getpid()), 1)}
+    return {"processes": len(tree), "handles": sum(map(_handles, (os.getpid(), browser))), **_memory(browser)}
+
+
+def _memory(browser: int) -> dict[str, float]:
+    """MB of all processes, and of each kind of them."""
+    kinds = dict.fromkeys(("python_mb", "driver_mb", "browser_mb", "renderer_mb", "gpu-process_mb", "others_mb"), 0.0)
+    below = set(descendants(browser))
+    for process in descendants(os.getpid()):
+        if process == os.getpid():
+            kind = "python_mb"
+        elif process not in below:
+            kind = "driver_mb"
+        elif process == browser:
+            kind = "browser_mb"
+        else:
+            words = command_line(process)
+            kind = next((f"{one}_mb" for one in ("renderer", "gpu-process") if f"--type={one}" in words), "others_mb")
+        kinds[kind] += pss_mb(process)
+    return {"memory_mb": round(sum(kinds.values()), 1), **{kind: round(mb, 1) for kind, mb in kinds.items()}}
 
 
 def _handles(process: int) -> int:

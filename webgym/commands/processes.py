@@ -30,6 +30,14 @@ def pss_mb(process: int) -> float:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0) / 1000
 
 
+def command_line(process: int) -> str:
+    """The words that the process was started with; none for one that ended."""
+    try:
+        return (PROC / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def tree_mb(process: int) -> float:
     """Physical memory of the process and all below it (proportional set size), in MB."""
     return sum(map(pss_mb, descendants(process)))

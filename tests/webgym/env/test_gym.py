@@ -185,14 +185,14 @@ def test_text_that_is_no_action_costs_a_turn(env):
 
 
 def test_session_is_renewed_after_many_episodes_and_nothing_shows(at, monkeypatch):
-    monkeypatch.setattr("webgym.backends.browser.session.EPISODES", 3)
+    monkeypatch.setattr("webgym.backends.browser.profile.EPISODES", 2)
     run(at.env.close())
     seen = []
     for _ in range(7):
         at.open("<p>x<script>document.title = [Math.random(), Date.now(), history.length]</script>")
         seen.append((at.env.session, at.observation.hash))
     sessions = [session for session, _ in seen]
-    assert [sessions.index(session) for session in sessions] == [0, 0, 0, 3, 3, 3, 6]
+    assert [sessions.index(session) for session in sessions] == [0, 0, 2, 2, 4, 4, 6]
     assert len({observed for _, observed in seen}) == 1
 
 

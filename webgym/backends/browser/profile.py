@@ -5,6 +5,7 @@ in another one. Profiles are opened ahead of time where it is known that one wil
 """
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from webgym.backends.browser import frames
 from webgym.backends.browser.changeover import Changeover
 from webgym.backends.browser.clipboard import Clipboard
 from webgym.backends.browser.frames import Clock
+from webgym.backends.browser.hooks import document_hooks
 from webgym.backends.browser.tab import Tab
 from webgym.backends.browser.workers import Workers
 from webgym.errors import BrowserFault
@@ -29,7 +31,9 @@ LISTENERS = "listener.webgym"  # the name by which the browser finds the loopbac
 VIEWPORT = (1280, 720)
 AHEAD_MS = 6 * 3_600_000  # by which the time of full Chromium's pages is ahead of the real one (see tab.py); a day takes 50 ms to pass
 PERMISSIONS = ("geolocation", "notifications", "camera", "microphone", "midi", "persistent-storage", "clipboard-read")
+GOLDEN = 0.618034  # the golden ratio's part behind the point
 CLOSE_S = 5.0  # that the browser may take to close a context
+EPISODES = 80  # of one profile, at most: Playwright keeps a request and a response of every document until the context closes
 SPARES = 4  # profiles that wait to be needed, at most
 
 
@@ -37,6 +41,7 @@ class Profile:
     """A context of its own, with one blank tab, whose time is ahead of the real one where it draws by that. Use :meth:`open`."""
 
     tab: Tab
+    _opened = itertools.count()
 
     def __init__(self, browser: Browser, context: BrowserContext, root: CDPSession, context_id: str, listener: Listener) -> None:
         self.browser, self.context, self.listener = browser, context, listener
@@ -46,6 +51,12 @@ class Profile:
         self.clipboard = Clipboard()
         self.changeover = Changeover(context, listener)
         self._clock = Clock()
+        self._share = next(Profile._opened) * GOLDEN % 1.0  # of its number: evenly spread, however many there are
+
+    @property
+    def life(self) -> int:
+        """The episodes that are played in it: between half of `EPISODES` and all, so that those opened together do not end together."""
+        return EPISODES - int(EPISODES / 2 * self._share)
 
     @classmethod
     async def open(cls, browser: Browser, workers: Workers, shown: bool = False) -> "Profile":
@@ -75,7 +86,8 @@ class Profile:
 
     async def _prepare(self, workers: Workers, shown: bool) -> None:
         """Open the first tab, and let the context show the password."""
-        await self.context.add_init_script(self.clipboard.script)
+        for script in (self.clipboard.script, document_hooks(self.names)):
+            await self.context.add_init_script(script)
         page = await self.new_page()
         await show_password(self.context, page, self.listener)
         self.tab = await self.attach(page, shown)

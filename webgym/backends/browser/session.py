@@ -25,7 +25,7 @@ from webgym.backends.browser.deadlines import Deadlines
 from webgym.backends.browser.dialogs import Dialogs
 from webgym.backends.browser.frames import screen_of
 from webgym.backends.browser.gifts import Gifts
-from webgym.backends.browser.hooks import hook
+from webgym.backends.browser.hooks import begun, worker_hook
 from webgym.backends.browser.profile import AHEAD_MS, VIEWPORT, Profile, Profiles
 from webgym.backends.browser.reading import read
 from webgym.backends.browser.tab import Tab
@@ -42,7 +42,6 @@ MAX_NODES, MAX_CHARS = 2500, 60_000  # of a page that an observation holds; a cu
 MAX_TABS = 10
 MOST_TITLE = 300  # characters
 MOST_NOTICES = 10  # of one turn; more are counted
-EPISODES = 200  # of one session: Playwright keeps a request and a response of every document until the context closes
 BEGIN_S = 30.0  # for a first page, real seconds
 PAGE_TIMEOUT_S = 5.0  # for a popup to appear, real seconds
 
@@ -65,9 +64,7 @@ class Session:
         self._page_came = asyncio.Event()
         self._hook: Any = None
         self._episodes = 0
-        self._behind = (
-            False  # whether this episode's page has not the time that it should: it got another process, for reasons of the browser
-        )
+        self._behind = False  # whether this episode's page has not the time that it should: the browser gave it another process
         self._deadlines = Deadlines()
         self._interrupting = asyncio.Lock()  # two that read one page may run out of time at once
         self.action_timeout_s = 10.0
@@ -124,7 +121,7 @@ class Session:
     @property
     def spent(self) -> bool:
         """True if a new session should play the next episode, so that the resources of this one are freed."""
-        return self._episodes >= EPISODES or self._behind
+        return self._episodes >= self._profile.life or self._behind
 
     @property
     def tab(self) -> Tab:
@@ -191,7 +188,7 @@ class Session:
         await asyncio.gather(self._replace_hook(), *([] if first else [changeover.leave(tab)]))
         self._played = played = self._gateway.episode(start.token)
         played.streams.live = True
-        played.worker_hooks = partial(hook, start.clock_s, start.seed)
+        played.worker_hooks = partial(worker_hook, start.clock_s, start.seed)
         tab.streams = played.streams
         changeover.admit(played, start.url, self._gifts.cookies)
         tab.choosing, tab.chooser = False, None
@@ -218,10 +215,8 @@ class Session:
     async def _replace_hook(self) -> None:
         old = [self._hook.close()] if self._hook else []
         # Of the context, so that it is in place before a popup's first document runs.
-        clock_s, seed = self._start.clock_s, self._start.seed
-        new = [self._context.add_init_script(hook(clock_s, seed, self._profile.names))] if clock_s else []
-        made = await asyncio.gather(*new, *old)
-        self._hook = made[0] if new else None
+        new = self._context.add_init_script(begun(self._start.clock_s, self._start.seed, self._profile.names))
+        self._hook, *_ = await asyncio.gather(new, *old)
 
     async def _run_page_script(self, script: str | None) -> Any:
         begun = await self.tab.page_promise(script) if script else None

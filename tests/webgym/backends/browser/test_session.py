@@ -11,7 +11,7 @@ import pytest
 
 from tests.webgym.pages import HOST, OTHER, OTHER_SITE, SITE, lines, pool, run, visitor
 from webgym.backends.base import PageView
-from webgym.backends.browser.profile import LISTENERS
+from webgym.backends.browser.profile import EPISODES, LISTENERS
 from webgym.backends.browser.session import AHEAD_MS
 from webgym.commands.processes import descendants
 from webgym.env.core import AsyncWebEnv
@@ -784,6 +784,14 @@ def test_permissions_are_as_at_first_in_every_episode(at):
         assert at.promise(states) == first
         assert set(first[:-1]) == {"prompt"} and first[-1] in ("prompt", "granted")  # full Chromium lets pages write to the clipboard
         assert at.promise(asks) == ["fulfilled", "fulfilled", "rejected", "rejected"]
+
+
+def test_sessions_that_begin_together_are_not_renewed_together():
+    sessions = [run(pool().session()) for _ in range(5)]
+    lives = {session._profile.life for session in sessions}
+    for session in sessions:
+        run(session.close())
+    assert len(lives) == 5 and EPISODES / 2 < min(lives) and max(lives) <= EPISODES and max(lives) - min(lives) > EPISODES / 5
 
 
 def test_first_and_later_episodes_of_a_session_see_the_same():

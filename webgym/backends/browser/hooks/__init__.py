@@ -14,11 +14,27 @@ ROOT, PARTS = script("hooks/root.js"), ", ".join("\n" + script(f"hooks/{name}.js
 LISTENERS = script("listeners.js")
 
 
-def hook(clock_s: float, seed: int, names: tuple[str, str] = ("", "")) -> str:
-    """The script that fixes what a document takes for the time (`clock_s`, Unix seconds) and for chance, before its scripts run.
+def worker_hook(clock_s: float, seed: int) -> str:
+    """The script that fixes what a worker takes for the time (`clock_s`, Unix seconds) and for chance, before its own script runs."""
+    return f"{ROOT}({_settings(clock_s, seed, ('', ''))}, [{PARTS}]);\n"
 
-    `names` are two secret names of events by which the reader asks it which elements listen (listeners.js). A worker needs none.
+
+def document_hooks(names: tuple[str, str]) -> str:
+    """The script that brings all hooks into a document and leaves them to :func:`begun`. Every episode has the same, compiled once.
+
+    `names` are two secret names of events by which the reader asks it which elements listen (listeners.js).
     """
-    settings = {"clock": clock_s * 1000, "seed": seed & 0xFFFFFFFF, "ask": names[0], "answer": names[1]}
-    heard = f"{LISTENERS}({', '.join(map(json.dumps, names))});\n" if names[0] else ""
-    return f"{ROOT}({json.dumps(settings)}, [{PARTS}]);\n{heard}"
+    ask, answer = map(json.dumps, names)
+    begin = f"(settings) => {{ {ROOT}(settings, [{PARTS}]);\n{LISTENERS}({ask}, {answer}); }}"
+    return f"Object.defineProperty(globalThis, {ask}, {{ configurable: true, value: {begin} }});"
+
+
+def begun(clock_s: float, seed: int, names: tuple[str, str]) -> str:
+    """The script that comes next, before any of the page's own: it runs the hooks for an episode, without a `clock_s` none."""
+    ask = f"globalThis[{json.dumps(names[0])}]"
+    begin = f"{ask}?.({_settings(clock_s, seed, names)}); " if clock_s else ""
+    return f"{begin}delete {ask};"
+
+
+def _settings(clock_s: float, seed: int, names: tuple[str, str]) -> str:
+    return json.dumps({"clock": clock_s * 1000, "seed": seed & 0xFFFFFFFF, "ask": names[0], "answer": names[1]})
