@@ -182,7 +182,7 @@ def _of_processes(browser: int) -> dict[str, float]:
 
 def _memory(browser: int) -> dict[str, float]:
     """MB of all processes, and of each kind of them."""
-    kinds = dict.fromkeys(("python_mb", "driver_mb", "browser_mb", "renderer_mb", "gpu-process_mb", "others_mb"), 0.0)
+    kinds: dict[str, float] = dict.fromkeys(("python_mb", "driver_mb", "browser_mb", "renderer_mb", "gpu-process_mb", "others_mb"), 0.0)
     below = set(descendants(browser))
     for process in descendants(os.getpid()):
         if process == os.getpid():
