@@ -99,7 +99,7 @@ class Tab:
         self._granted = 0.0  # to this document
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
-        self._moment: asyncio.Task[float | None] | None = None  # the page's time, until it goes on
+        self._moment: asyncio.Future[float | None] | None = None  # the page's time, until it goes on
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
         self._listen(cdp)
         page.on("close", self._on_close)
@@ -203,7 +203,8 @@ class Tab:
 
     async def hear_input(self, hears: bool) -> None:
         """Let a tab that is shown take input or ignore it: a person's, and also an agent's, because it comes the same way."""
-        self._moment = None  # another tab of the same process may have let its time pass
+        if self.shown or len(self.page.context.pages) > 1:  # another tab of the same process may have let its time pass
+            self._moment = None
         if self.shown and not self.page.is_closed():
             await self.send("Input.setIgnoreInputEvents", {"ignore": not hears})
 
@@ -362,7 +363,9 @@ class Tab:
         left = self.settle_ms
         value: Any = None
         for _ in range(READINGS):
-            value, (uses, ends) = await self.ask(f"[{expression}, webgym.rendering()]")
+            value, (uses, ends), now = await self.ask(f"[{expression}, webgym.rendering(), {TIME_S}]")
+            self._moment = asyncio.get_running_loop().create_future()
+            self._moment.set_result(now)
             fresh, kept = uses & ~self._uses, (self._uses & ~MOVING | uses) & ~ONCE
             wait = _whole(ends) if ends else left - LAST_MS if fresh & SMOOTH else FIRST_MS if fresh & ~MOVING else 0.0
             self._uses = kept

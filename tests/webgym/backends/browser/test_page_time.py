@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.webgym.pages import HOST, OTHER, Visitor, lines
-from webgym.types import Back, Click, Goto, Scroll, Type, Wait
+from webgym.types import Back, Click, FocusTab, Goto, Scroll, Type, Wait
 
 SAY = "<p id=log>log</p><script>const say = words => log.append(' ' + words), at = () => Math.round(performance.now())</script>"
 
@@ -272,6 +272,16 @@ def test_input_comes_at_the_moment_of_the_page(at):
     at.do(Click(at.ref("a")))
     at.do(Type("b"))
     assert lines(at.observation)[1] == "text 0 0 0 0"
+
+
+def test_input_comes_at_the_moment_of_a_page_whose_time_passed_in_another_tab(at):
+    at.open("<a href=/two target=_blank rel=opener>two</a><input aria-label=a onkeydown=tell() onmousedown=tell() onclick=tell()>"
+            "<p id=log><script>const tell = () => log.append(event.timeStamp - performance.now(), ' ')</script>", {"/two": "<p>2"})  # fmt: skip
+    for action in (Click(at.ref("two")), Wait(700), FocusTab(0)):
+        at.do(action)
+    at.do(Click(at.ref("a")))
+    at.do(Type("b"))
+    assert lines(at.observation)[-1] == "text 0 0 0"
 
 
 @pytest.mark.parametrize("how", ["location.hash = 'r'", "history.pushState(1, '', '/three')"])
