@@ -25,15 +25,14 @@ def document_hooks(names: tuple[str, str]) -> str:
     `names` are two secret names of events by which the reader asks it which elements listen (listeners.js).
     """
     ask, answer = map(json.dumps, names)
-    begin = f"(settings) => {{ {ROOT}(settings, [{PARTS}]);\n{LISTENERS}({ask}, {answer}); }}"
+    begin = f"(settings) => {{ delete globalThis[{ask}]; {ROOT}(settings, [{PARTS}]);\n{LISTENERS}({ask}, {answer}); }}"
     return f"Object.defineProperty(globalThis, {ask}, {{ configurable: true, value: {begin} }});"
 
 
 def begun(clock_s: float, seed: int, names: tuple[str, str]) -> str:
     """The script that comes next, before any of the page's own: it runs the hooks for an episode, without a `clock_s` none."""
     ask = f"globalThis[{json.dumps(names[0])}]"
-    begin = f"{ask}?.({_settings(clock_s, seed, names)}); " if clock_s else ""
-    return f"{begin}delete {ask};"
+    return f"{ask}?.({_settings(clock_s, seed, names)});" if clock_s else f"delete {ask};"
 
 
 def _settings(clock_s: float, seed: int, names: tuple[str, str]) -> str:
