@@ -121,7 +121,7 @@ def _route_number(origin: str, destination: str) -> int:
     return _names().index(origin) * len(CITIES) + _names().index(destination)
 
 
-@lru_cache(65536)
+@lru_cache(4096)
 def flights(origin: str, destination: str, day: date) -> tuple[Flight, ...]:
     """The flights of a day by time of departure; no two have the same price. None outside the days that are on sale."""
     if not TODAY <= day <= LAST_DAY or origin == destination:

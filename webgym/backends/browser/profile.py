@@ -9,6 +9,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, ViewportSize
@@ -51,6 +52,7 @@ class Profile:
         self.clipboard = Clipboard()
         self.changeover = Changeover(context, listener)
         self._clock = Clock()
+        self._end_hearing: Callable[[], None] = lambda: None  # of its workers
         self._share = next(Profile._opened) * GOLDEN % 1.0  # of its number: evenly spread, however many there are
 
     @property
@@ -91,7 +93,9 @@ class Profile:
         page = await self.new_page()
         await show_password(self.context, page, self.listener)
         self.tab = await self.attach(page, shown)
-        workers.hear(await self._hold_permissions(), self.changeover.worker)
+        held = await self._hold_permissions()
+        workers.hear(held, self.changeover.worker)
+        self._end_hearing = partial(workers.forget, held)
         if not self.tab.frames.controlled:
             await self.tab.settle(AHEAD_MS)
 
@@ -121,6 +125,7 @@ class Profile:
         False where the browser does not close the context: then the listener refuses everything, and its port stays taken.
         """
         self.listener.refuse()
+        self._end_hearing()
         try:
             async with frames.screen_of(self.browser).still(), asyncio.timeout(CLOSE_S):
                 await self.context.close()

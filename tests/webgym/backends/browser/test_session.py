@@ -1,9 +1,11 @@
 """A session against small pages of its own: what it reads, what it does, and what neither page nor agent can reach."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -792,6 +794,16 @@ def test_sessions_that_begin_together_are_not_renewed_together():
     for session in sessions:
         run(session.close())
     assert len(lives) == 5 and min(lives) > EPISODES / 2 and max(lives) <= EPISODES and max(lives) - min(lives) > EPISODES / 5
+
+
+def test_nothing_is_left_of_a_session_that_was_closed():
+    session = run(pool().session())
+    profile = weakref.ref(session._profile)
+    run(session.close())
+    del session
+    run(asyncio.sleep(0.1))  # what was on its way to it has come
+    gc.collect()
+    assert profile() is None
 
 
 def test_first_and_later_episodes_of_a_session_see_the_same():
