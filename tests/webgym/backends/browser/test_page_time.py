@@ -275,8 +275,9 @@ def test_input_comes_at_the_moment_of_the_page(at):
 
 
 def test_input_comes_at_the_moment_of_a_page_whose_time_passed_in_another_tab(at):
-    at.open("<a href=/two target=_blank rel=opener>two</a><input aria-label=a onkeydown=tell() onmousedown=tell() onclick=tell()>"
-            "<p id=log><script>const tell = () => log.append(event.timeStamp - performance.now(), ' ')</script>", {"/two": "<p>2"})  # fmt: skip
+    field = "<input aria-label=a onkeydown=tell() onmousedown=tell() onclick=tell()>"
+    tell = "<p id=log><script>const tell = () => log.append(event.timeStamp - performance.now(), ' ')</script>"
+    at.open(f"<a href=/two target=_blank rel=opener>two</a>{field}{tell}", {"/two": "<p>2"})
     for action in (Click(at.ref("two")), Wait(700), FocusTab(0)):
         at.do(action)
     at.do(Click(at.ref("a")))
