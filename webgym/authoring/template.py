@@ -19,7 +19,7 @@ from webgym.errors import TaskFileError, did_you_mean
 from webgym.task import FAILURE, PENDING, SUCCESS, Evidence, Splits, Start, Task, Verdict
 from webgym.types import Observation, seed_from
 
-REMEMBERED = 512  # instances of a template that are kept: an episode asks for its own at the start and at its end
+REMEMBERED = 512  # instances that are kept, of all templates together: an episode asks for its own at the start and at its end
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,8 @@ def templated(
     stream = min(id, twin) if twin else id
     splits = Splits(templates={"train": train, "valid": train, "test": test})
 
-    @lru_cache(REMEMBERED)
     def instance(seed: int) -> Instance:
-        return draw(random.Random(seed_from(stream, seed)))
+        return _drawn(draw, stream, seed)
 
     def start(seed: int) -> Start:
         drawn = instance(seed)
@@ -163,3 +162,8 @@ def templated(
         return FAILURE if evidence.ended else PENDING
 
     return Task(id=id, start=start, check=check, hosts=(host,), twin=twin, splits=splits, **{"ends": "stop", **more})
+
+
+@lru_cache(REMEMBERED)
+def _drawn(draw: Draw, stream: str, seed: int) -> Instance:
+    return draw(random.Random(seed_from(stream, seed)))
