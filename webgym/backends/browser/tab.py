@@ -364,8 +364,7 @@ class Tab:
         value: Any = None
         for _ in range(READINGS):
             value, (uses, ends), now = await self.ask(f"[{expression}, webgym.rendering(), {TIME_S}]")
-            self._moment = asyncio.get_running_loop().create_future()
-            self._moment.set_result(now)
+            self._moment = asyncio.ensure_future(asyncio.sleep(0, now))
             fresh, kept = uses & ~self._uses, (self._uses & ~MOVING | uses) & ~ONCE
             wait = _whole(ends) if ends else left - LAST_MS if fresh & SMOOTH else FIRST_MS if fresh & ~MOVING else 0.0
             self._uses = kept
@@ -500,10 +499,11 @@ class Tab:
     async def picture(self) -> str:
         """The document as it is drawn now (PNG, base64)."""
         if self.frames.controlled:
-            try:
-                return await self.frames.draw(self._base, screenshot=True)
-            except FrameLost:
-                raise PageError("the page is not drawn") from None
+            with contextlib.suppress(FrameLost):
+                for _ in range(READINGS):  # a frame may come without a picture
+                    if drawn := await self.frames.draw(self._base, screenshot=True):
+                        return drawn
+            raise PageError("the page is not drawn")
         return (await self.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}))["data"]
 
     async def ask(self, expression: str) -> Any:

@@ -494,6 +494,10 @@ def heard(at: Talker, words: str) -> None:
 
 def test_a_worker_that_works_for_too_long_is_given_up_and_waited_for_again_once_it_is_heard(at, monkeypatch):
     monkeypatch.setattr("webgym.backends.browser.hooks.PARTS", PARTS.replace("MOST = 300000", "MOST = 3000"))
+    from tests.webgym.pages import pool
+
+    run(pool()._profiles.close())  # those that wait have the hooks of before
+    run(at.env.close())
     works = "onmessage = m => { if (m.data === 2) for (let i = 0; i < 2e9; i++); setTimeout(() => postMessage(m.data), 30) }"
     at.begin(worker(works) + "<script>let n = 0; act = () => w.postMessage(++n)</script>")
     for _ in range(2):

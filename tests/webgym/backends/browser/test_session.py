@@ -796,6 +796,21 @@ def test_sessions_that_begin_together_are_not_renewed_together():
     assert len(lives) == 5 and min(lives) > EPISODES / 2 and max(lives) <= EPISODES and max(lives) - min(lives) > EPISODES / 5
 
 
+@pytest.mark.parametrize("without", [1, 99])
+def test_a_frame_that_comes_without_a_picture_is_drawn_again(at, monkeypatch, without):
+    at.open("<body style='background: red'>")
+    frames, missing = at.env.session.tab.frames, iter(range(without))
+    if not frames.controlled:
+        pytest.skip("this browser draws by real time")
+    draw = frames.draw
+
+    async def sometimes(base, screenshot=False):
+        return "" if next(missing, None) is not None else await draw(base, screenshot)
+
+    monkeypatch.setattr(frames, "draw", sometimes)
+    assert tuple(run(at.env.session.screenshot())[5, 5]) == ((255, 0, 0) if without == 1 else (255, 255, 255))
+
+
 def test_nothing_is_left_of_a_session_that_was_closed():
     session = run(pool().session())
     profile = weakref.ref(session._profile)
