@@ -177,13 +177,12 @@ def _of_driver(browser: Browser) -> dict[str, float]:
 
 def _of_processes(browser: int) -> dict[str, float]:
     tree = descendants(browser)
-    return {"processes": len(tree), "handles": sum(map(_handles, (os.getpid(), browser))), **_memory(browser)}
+    return {"processes": len(tree), "handles": sum(map(_handles, (os.getpid(), browser))), **_memory(browser, tree)}
 
 
-def _memory(browser: int) -> dict[str, float]:
-    """MB of all processes, and of each kind of them."""
+def _memory(browser: int, below: Sequence[int]) -> dict[str, float]:
+    """MB of all processes, and of each kind of them; `below` are those of the browser."""
     kinds: dict[str, float] = dict.fromkeys(("python_mb", "driver_mb", "browser_mb", "renderer_mb", "gpu-process_mb", "others_mb"), 0.0)
-    below = set(descendants(browser))
     for process in descendants(os.getpid()):
         if process == os.getpid():
             kind = "python_mb"

@@ -99,7 +99,7 @@ class Tab:
         self._granted = 0.0  # to this document
         self._awaited = frame  # the frame whose navigation is followed
         self._wanders = False  # through the history, and which frame goes on is not known yet
-        self._moment: asyncio.Future[float | None] | None = None  # the page's time, until it goes on
+        self._moment: asyncio.Task[float | None] | None = None  # the page's time, until it goes on
         self._inputs = self._flushed = 0  # mouse events sent, and the last of those that do not wait for a frame
         self._listen(cdp)
         page.on("close", self._on_close)
