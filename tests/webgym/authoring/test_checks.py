@@ -45,6 +45,8 @@ ORDERS = {"orders": [{"name": "Ann", "cups": "3", "tags": ["hot", "big"]}, {"nam
         ({"path": "note", "contains": "tea"}, ""),
         ({"path": "orders", "count": 2}, ""),
         ({"path": "orders", "count": "{n}"}, "expected 3 entries"),
+        ({"path": "", "count": 3}, ""),
+        ({"path": "note", "count": 9}, "expected 9 entries"),  # letters are no entries
         ({"path": "nothing", "count": 0}, ""),
         ({"path": "nothing", "count": 2}, "site state 'nothing': "),
         ({"path": "nothing", "exists": False}, ""),
@@ -143,6 +145,7 @@ def test_probe_asks_for_every_selector_once():
         ({"number": 1234.5}, "1,234.50 crowns", True),
         ({"number": 10, "tolerance": 0.5}, "10.5", True),
         ({"number": 10, "tolerance": 0.5}, "10.6", False),
+        ({"number": 0.3, "tolerance": 0.1}, "0.4", True),  # 0.4 - 0.3 is more than 0.1 in binary
         ({"number": 0}, "-0.0", True),
         ({"date": "{day}"}, "on January 5th, 2026", True),
         ({"date": "{day}"}, "2026-1-5", True),
@@ -158,6 +161,20 @@ def test_probe_asks_for_every_selector_once():
 )
 def test_answer(check, answer, met):
     assert (unmet({"answer": check}, ended="stop", answer=answer) == "") is met
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "words"),
+    [
+        ({"set": ["a", "b"]}, "a", "the answer 'a' lacks ['b']"),
+        ({"set": ["a", "b"]}, "a, c", "the answer 'a, c' lacks ['b'] and has ['c'] too many"),
+        ({"set": ["a", "b"]}, "a, b, a", "the answer 'a, b, a' names an item twice"),
+        ({"number": 10}, "9", "the answer is 9, expected 10"),
+        ({"number": 10, "tolerance": 0.5}, "9", "the answer is 9, expected 10 within 0.5"),
+    ],
+)
+def test_what_an_answer_lacks_is_said(check, answer, words):
+    assert unmet({"answer": check}, ended="stop", answer=answer) == words
 
 
 def test_only_a_stop_answers():

@@ -169,8 +169,8 @@ class Session:
             await self._open_page(start)
         tab = self.tab
         await tab.settle()
-        _, begun, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(start.page_script), tab.worlds.bare())
-        return begun
+        _, instance, _ = await asyncio.gather(tab.forget_history(), self._run_page_script(start.page_script), tab.worlds.bare())
+        return instance
 
     async def _open_page(self, start: Beginning) -> None:
         """Clear all traces of the last episode and commit the first page of this one, which has not run then. Raises Spent."""
@@ -219,11 +219,11 @@ class Session:
         self._hook, *_ = await asyncio.gather(new, *old)
 
     async def _run_page_script(self, script: str | None) -> Any:
-        begun = await self.tab.page_promise(script) if script else None
+        instance = await self.tab.page_promise(script) if script else None
         self._document = None
         if self._start.one_document:
             self._document = self.tab, (await self.tab.send("Runtime.evaluate", {"expression": "globalThis"}))["result"]["objectId"]
-        return begun
+        return instance
 
     async def act(self, action: t.Action) -> str:
         """Perform an action and let the page settle; "" or why it did not work. Raises BrowserFault."""
