@@ -285,7 +285,7 @@ def test_a_wrong_spec_is_refused(wrong: dict) -> None:
         ls.LossSpec.model_validate(wrong)
 
 
-def test_clipped_where_the_surrogate_has_no_gradient():
+def test_clipped_where_the_surrogate_has_no_gradient() -> None:
     ratio = torch.tensor([0.7, 0.85, 1.0, 1.25, 1.4], dtype=torch.float64).repeat(2).requires_grad_()
     advantage = torch.tensor([1.0] * 5 + [-1.0] * 5, dtype=torch.float64)
     ls.clipped_policy_loss(ratio, advantage, 0.2, 0.3).sum().backward()

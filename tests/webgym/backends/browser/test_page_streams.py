@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.webgym.pages import Visitor, lines, run, visitor
+from tests.webgym.pages import Visitor, lines, pool, run, visitor
 from webgym.backends.browser import flow
 from webgym.backends.browser.hooks import PARTS
 from webgym.env.core import AsyncWebEnv
@@ -145,8 +145,6 @@ def at() -> Iterator[Talker]:
         run(found.env.close())
         talker = Talker()
         talker.env = AsyncWebEnv(find=lambda _: talker.task)
-        from tests.webgym.pages import pool
-
         pool().serve([SITE])
         try:
             yield talker
@@ -494,8 +492,6 @@ def heard(at: Talker, words: str) -> None:
 
 def test_a_worker_that_works_for_too_long_is_given_up_and_waited_for_again_once_it_is_heard(at, monkeypatch):
     monkeypatch.setattr("webgym.backends.browser.hooks.PARTS", PARTS.replace("MOST = 300000", "MOST = 3000"))
-    from tests.webgym.pages import pool
-
     run(pool()._profiles.close())  # those that wait have the hooks of before
     run(at.env.close())
     works = "onmessage = m => { if (m.data === 2) for (let i = 0; i < 2e9; i++); setTimeout(() => postMessage(m.data), 30) }"
