@@ -12,7 +12,7 @@ from tests.trainers.episodes import trajectory, turn
 from trainers.batches import packing
 from trainers.batches import rows as r
 from webgym.errors import UsageError
-from webgym.types import Sampling, Trajectory
+from webgym.types import EpisodeKey, Sampling, Trajectory
 
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple)
 
@@ -82,6 +82,13 @@ def test_rows_keep_every_id_and_spans_cover_exactly_the_sampled_tokens(x: Trajec
     assert len(rows) == (breaks + 1 if x.turns else 0)
 
 
+def test_a_span_says_which_grammar_held_it() -> None:
+    """A turn without one, or of which nothing is known, was held by none."""
+    turns = [turn([1], [2, 3], sampling=Sampling(grammar="compact", max_tokens=9)), turn([4], [5], sampling=Sampling()), turn([6], [7])]
+    spans = [span for row in r.rows_of(trajectory(turns)) for span in row.spans]
+    assert [span.held for span in spans] == [r.Held("compact", 9, 2), None, None]
+
+
 def test_global_turn_ids_count_turns_of_all_trajectories_before() -> None:
     many = [trajectory([turn([1], [2])] * 3), trajectory([]), trajectory([turn([1], [2])] * 2)]
     assert [(row.trajectory, row.first_turn) for row in r.rows_of_all(many)] == [(0, 0)] * 3 + [(2, 3)] * 2
@@ -105,6 +112,7 @@ def test_a_row_longer_than_the_context_is_named() -> None:
 def test_sampling_must_be_uncut_and_of_one_temperature() -> None:
     warm, cold = Sampling(temperature=1.5), Sampling(temperature=0.5)
     assert r.sampling_temperature([trajectory([turn([1], [2], sampling=warm)] * 2)]) == 1.5
+    assert r.sampling_temperature([]) == r.sampling_temperature([trajectory([turn([1], [2])])]) == 1.0, "nothing else is known"
     with pytest.raises(UsageError, match=r"one temperature, got \[0\.5, 1\.5\]"):
         r.sampling_temperature([trajectory([turn([1], [2], sampling=warm), turn([1], [2], sampling=cold)])])
     for cut in (Sampling(top_k=2), Sampling(top_p=0.9), Sampling(greedy=True)):
@@ -230,6 +238,14 @@ def test_plan_deals_each_trajectory_to_one_step(many: list[Trajectory], minibatc
     assert [step.counts.trajectories for step in steps] == [len(o) for o in owners]
     again = packing.plan(rows, streams(many), 16, minibatches=minibatches, seed=seed)
     assert [[b.ids.tolist() for b in s.batches] for s in steps] == [[b.ids.tolist() for b in s.batches] for s in again]
+
+
+def test_copied_turns_of_a_fork_are_in_no_loss() -> None:
+    own, copied = turn([1], [2, 3]), turn([1], [4])
+    copied = dataclasses.replace(copied, completion=dataclasses.replace(copied.completion, origin=EpisodeKey("pack.task", 0)))
+    assert copied.copied and not own.copied
+    found = r.streams_of([trajectory([copied, own])], [np.array([1.0, 2.0])], [np.array([1.0, 0.5])])
+    assert found.weight[0].tolist() == [0, 0.5, 0.5] and found.advantage[0].tolist() == [1, 2, 2]
 
 
 def test_streams_are_of_the_same_tokens() -> None:

@@ -227,6 +227,26 @@ def test_values_must_fit_their_turns() -> None:
         with pytest.raises(ConfigError, match="bootstrap_at_limit"):
             c.final_values(none, many)
     assert c.final_values(c.Values([np.zeros(2), np.zeros(1)], final=[0.3, 0.4]), many) == [0.0, 0.4]
+    with pytest.raises(ConfigError, match="bootstrap_at_limit"):
+        c.final_values(c.Values([np.zeros(2), np.zeros(1)], final=[0.3, np.nan]), many)
+    with pytest.raises(ValueError, match="needs_values"):
+        c.action_values(None, many)
+
+
+def test_the_mean_return_is_of_whole_episodes_that_count() -> None:
+    """A fault has no return. A fork begins with turns of another episode, and its return would count their luck twice."""
+    fork = episode(1.0, 2)
+    copied = replace(fork.turns[0], completion=replace(fork.turns[0].completion, origin=fork.key))
+    fork = replace(fork, turns=(copied, fork.turns[1]))
+    fault = trajectory([turn([1], [2], float("nan"))], "fault")
+    stats = c.rollout_stats([[episode(1.0, 1), episode(0.0, 1), fork], [fault]])
+    assert stats == {"rollout/return": 0.5, "rollout/faults": 1.0, "rollout/groups": 1.0}
+    assert np.isnan(c.rollout_stats([[fault]])["rollout/return"])
+
+
+def test_a_mean_over_no_turn_is_0() -> None:
+    assert c.live_mean([np.array([2.0, 4.0])], [np.array([0.0, 1.0])]) == 4.0
+    assert c.live_mean([np.array([2.0])], [np.zeros(1)]) == c.live_std([np.array([2.0])], [np.zeros(1)]) == 0.0
 
 
 # --- turns without sampled tokens --------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from tests.trainers.episodes import trajectory, turn
 from trainers.batches import packing
 from trainers.batches import rows as r
 from trainers.learning import losses as ls
+from trainers.runs.keys import validated
+from webgym.errors import ConfigError
 
 EPS = 1e-6
 
@@ -244,6 +246,19 @@ def test_no_reference_model_is_asked_for_when_beta_is_0() -> None:
     assert ls.LossSpec(kl="k1", kl_coef=0.1).needs_reference
     assert not ls.LossSpec(kl="k1", kl_coef=0.1).acts_on_every_turn
     assert ls.LossSpec(kl="k2", kl_coef=0.1).acts_on_every_turn and ls.LossSpec(entropy_coef=0.01).acts_on_every_turn
+
+
+def test_a_segment_mean_of_no_tokens_is_empty() -> None:
+    none = torch.zeros(0, dtype=torch.long)
+    assert len(ls.segment_mean(torch.zeros(0), none, none.bool())) == 0
+
+
+def test_a_loss_that_was_kept_with_a_run_is_taken_as_it_is() -> None:
+    """What contradicts itself is refused today, but a run that was begun with it goes on."""
+    contradicts = {"kl": "none", "kl_coef": 0.1}
+    with pytest.raises(ConfigError, match=r"loss\.kl_coef=0\.1 weighs no KL while loss\.kl=none"):
+        validated(ls.LossSpec, contradicts)
+    assert validated(ls.LossSpec, contradicts, kept=True).kl_coef == 0.1
 
 
 def test_a_loss_without_a_ratio_holds_no_trajectory_together() -> None:

@@ -61,6 +61,14 @@ def test_site_state(check, words):
     assert (words in found) if words else found == ""
 
 
+@pytest.mark.parametrize(("found", "expected", "met"), [
+    (True, True, True), (False, False, True), (True, False, False), (True, 1, False), (0, False, False), ("True", True, False),
+    ("3", 3, True), ("03", 3, False), (3, "3", True),
+])  # fmt: skip
+def test_what_a_form_says_stands_for_a_number_and_never_for_yes_or_no(found, expected, met):
+    assert (unmet({"site": {"path": "x", "equals": expected}}, site_state={"x": found}) == "") is met
+
+
 @pytest.mark.parametrize(
     ("check", "met"),
     [
