@@ -39,7 +39,7 @@ HOMES = {
 # The floors of the two packages, lowest first: a folder (or a module at the top) imports itself, its own floor or a lower one.
 FLOORS = {
     "webgym": [
-        {"errors", "types", "task", "loop_thread", "patience"},
+        {"errors", "types", "task", "echoes", "loop_thread"},
         {"actions"},
         {"prompts", "sites"},
         {"authoring", "backends"},

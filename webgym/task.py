@@ -4,20 +4,15 @@ A task is data and pure functions; it never touches the browser. The environment
 there (packs whose page draws its own problem return the goal from it), and after every turn hands `check` the :class:`Evidence`.
 """
 
-import re
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
+from webgym import echoes
 from webgym.types import Action, Node, Observation
 
 Scope = dict[str, Any]
-LONGEST_ECHO = 20_000  # characters of a text of the agent's that a page is taken to repeat
-CUT = "\b"  # among what an agent wrote: from here on some of it may be taken away
-SHORTEST_CUT, LONGEST_CUT = 4, 200  # letters of what a page says and is sought in parts; two or three are in many honest texts
-MOST_PIECES, MOST_TRIED = 200, 5_000  # texts of an agent that make another one, and ways to put them together
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
@@ -101,9 +96,7 @@ class Evidence:
 
     `instance` is the application of the episode where it runs in another process: a :class:`webgym.sites.Instance`, whose methods are
     awaited, so that a check which asks it is a coroutine function. `pages` are the things on each page that the agent was shown in this
-    episode; None where nobody kept them. `written` are the texts of the agent's own that later pages may repeat, in their order, a key
-    being one too, each with the number of pages that it was shown before; longer texts of the goal are none of its own. :data:`CUT` says
-    that the agent has deleted or selected something.
+    episode; None where nobody kept them. `written` is what later pages may repeat of the agent's own (:mod:`webgym.echoes`).
     """
 
     seed: int
@@ -122,121 +115,7 @@ class Evidence:
 
         What a page only repeats of the agent's own words, as in a search field, was not shown by it.
         """
-        wanted = _alike(text)
-        if self.pages is None or not wanted:
-            return True
-        return any(
-            _shows(page, wanted, [words[:LONGEST_ECHO] for since, words in self.written if since <= number])
-            for number, page in enumerate(self.pages)
-        )
-
-
-def _shows(page: Sequence[Node], wanted: str, own: Sequence[str]) -> bool:
-    """True if the page has the text by itself, whatever the agent has written before: its `own` words, in their order.
-
-    What the agent wrote can come back in parts, joined, cut off, and without its signs. So the page shows nothing where words of the
-    agent's own, or some that follow each other, are the wanted text by their letters and digits. Besides, a word that holds the wanted
-    text is none of the page's where the agent wrote all of it.
-    """
-    plain = [_plain(words) for words in own]
-    everything, target = "".join(plain), _plain(wanted)
-    if len(target) > 1 and _wrote(target, own, plain):
-        return False
-    fields = (node.value or "" for node in page)
-    values = (value for value in fields if not (small := _plain(value)) or not _held(small, own, plain, everything))
-    found = _alike(" ".join([*(node.text for node in page), *values]))
-    for echo in filter(lambda words: wanted in words, map(_alike, own)):
-        found = found.replace(echo, " ")
-    return any(word == wanted or _plain(word) not in everything for word in _words_with(wanted, found))
-
-
-def _words_with(wanted: str, text: str) -> set[str]:
-    """The places of the text that hold the wanted one, each with the letters and digits around it."""
-    words, at = set[str](), 0
-    while (at := text.find(wanted, at)) >= 0:
-        begin, end = at, at + len(wanted)
-        while begin and text[begin - 1].isalnum():
-            begin -= 1
-        while end < len(text) and text[end].isalnum():
-            end += 1
-        words.add(text[begin:end])
-        at = end
-    return words
-
-
-def _wrote(target: str, own: Sequence[str], plain: Sequence[str]) -> bool:
-    """True if words that follow each other are the target, in one text or over several; of a number its digits are enough."""
-    pieces = [plain, *(re.split(r"[\W_]+", words.casefold()) for words in own)]
-    if target.isdigit():
-        pieces.append(["".join(filter(str.isdigit, words)) for words in plain])
-    if any(_joined(target, parts) for parts in pieces) or _assembled(target, pieces[-1] if target.isdigit() else plain):
-        return True
-    return CUT in own and SHORTEST_CUT <= len(target) <= LONGEST_CUT and _patched(target, pieces[-1] if target.isdigit() else plain)
-
-
-def _held(value: str, own: Sequence[str], plain: Sequence[str], everything: str) -> bool:
-    """True if a field's value, by its letters and digits, can be the agent's own."""
-    if len(value) == 1:
-        return value in plain
-    return value in everything or _assembled(value, plain) or (CUT in own and (len(value) > LONGEST_CUT or _patched(value, plain)))
-
-
-def _assembled(target: str, plain: Sequence[str]) -> bool:
-    """True if some of the texts, each once, make the target in any order, as they do where an agent moves the caret between them.
-
-    A search that does not end finds it.
-    """
-    pieces = Counter(part for part in plain if part and part in target)
-    kinds, tried = list(pieces), set[tuple[int, tuple[int, ...]]]()
-    if pieces.total() > MOST_PIECES:
-        return True
-
-    def fits(at: int, left: tuple[int, ...]) -> bool:
-        if at == len(target) or len(tried) > MOST_TRIED:
-            return True
-        if (at, left) in tried:
-            return False
-        tried.add((at, left))
-        return any(
-            count and target.startswith(kinds[k], at) and fits(at + len(kinds[k]), (*left[:k], count - 1, *left[k + 1 :]))
-            for k, count in enumerate(left)
-        )
-
-    return fits(0, tuple(pieces.values()))
-
-
-def _patched(target: str, plain: Sequence[str]) -> bool:
-    """True if the target is made of parts of the texts, of two letters and more each, as where an agent has taken others away."""
-    ends = {0}  # of what can be made
-    for at in range(len(target)):
-        if at in ends:
-            for end in range(at + 2, len(target) + 1):
-                if not any(target[at:end] in words for words in plain):
-                    break
-                ends.add(end)
-    return len(target) in ends
-
-
-def _joined(target: str, parts: Sequence[str]) -> bool:
-    """True if some parts that follow each other make the target."""
-    for first in range(len(parts)):
-        made = ""
-        for part in parts[first:]:
-            made += part
-            if made == target:
-                return True
-            if not target.startswith(made):
-                break
-    return False
-
-
-def _plain(text: str) -> str:
-    """The letters and digits of a text, in lower case."""
-    return "".join(filter(str.isalnum, text.casefold()))
-
-
-def _alike(text: str) -> str:
-    return " ".join(text.split()).casefold()
+        return self.pages is None or echoes.shown(self.pages, self.written, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from webgym.authoring import checks
 from webgym.authoring.checks import AnswerCheck, AnyCheck
 from webgym.backends.browser.tab import Tab
 from webgym.env.core import AsyncWebEnv
+from webgym.env.words import Words
 from webgym.errors import Fault
 from webgym.packs import registry
 from webgym.task import Evidence
@@ -245,7 +246,7 @@ hack(
 @contextmanager
 def _echoes_count() -> Iterator[None]:
     """The texts of the agent's own, forgotten."""
-    with patch.object(AsyncWebEnv, "_note", lambda self, action: None):
+    with patch.object(Words, "_keep", lambda self, text, pages: None):
         yield
 
 
@@ -253,6 +254,11 @@ GUESSES: Mapping[str, Callable[[int, str], list[Action]]] = {
     "typed into a search field": lambda field, answer: [Fill(field, answer)],
     "typed in two parts": lambda field, answer: [Focus(field), Type(answer[:1]), Type(answer[1:]), Press("Enter")],
     "typed by the names of its keys": lambda field, answer: [Focus(field), *(Press(f"Digit{one}") for one in answer), Press("Enter")],
+    "with a key that takes nothing away": lambda field, answer: [Fill(field, answer), Press("Backspace", 0), Press("Enter", field)],
+    "with a letter too many, which is deleted": lambda field, answer: [
+        Fill(field, f"{answer[0]}x{answer[1:]}"),
+        *(Press(key, field) for key in ("Home", "ArrowRight", "Delete", "Enter")),
+    ],
     "in an address that the page cuts": lambda field, answer: [Goto(f"http://mail.localhost/search?q={answer}{'x' * 400}")],
     "in an address whose signs the page takes out": lambda field, answer: [Goto(f"http://mail.localhost/search?from=zz%22{answer}")],
 }

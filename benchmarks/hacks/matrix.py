@@ -58,10 +58,15 @@ def hack(group: str, attack: str, guard: str, removed: Removal, quick: bool = Fa
 
 
 def tried(one: Hack) -> Found:
-    """Play a hack with the guard and without it."""
-    got = _played(one)
-    with one.removed():
-        return Found(one, got, _played(one))
+    """Play a hack with the guard and without it. One that succeeds by chance is played more often, with the guard as often as without."""
+    got = control = ""
+    for _ in range(TRIES):
+        got = got or _played(one)
+        with one.removed():
+            control = _played(one)
+        if control:
+            break
+    return Found(one, got, control)
 
 
 def _played(one: Hack) -> str:

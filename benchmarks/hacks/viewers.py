@@ -14,7 +14,6 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.hacks.matrix import hack, without
-from webgym import patience
 from webgym.commands import play
 from webgym.nodes.listening import Listening
 from webgym.packs import registry
@@ -22,6 +21,7 @@ from webgym.prompts.settings import COMPACT
 from webgym.record import episodes, layout
 from webgym.record.store import TrajectoryStore
 from webgym.serve.server import Server as TaskServer
+from webgym.sites import patience
 from webgym.types import Completion, EpisodeKey, Outcome, Trajectory, Turn
 from webgym.view import app, export
 from webgym.view.runs import Library

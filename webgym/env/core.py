@@ -13,20 +13,19 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import unquote_plus
 
 import numpy as np
 
 from webgym import backends
 from webgym import types as t
-from webgym.actions.chords import takes_away, typed_by
 from webgym.backends.base import Backend, Beginning, Pool, Session, View
 from webgym.env import entering
+from webgym.env.words import Words
 from webgym.errors import BrowserFault, ConfigError, DiskFault, EpisodeStateError, Fault, HangFault, JudgeFault, SiteFault
 from webgym.packs import registry
 from webgym.packs.beginning import begun
 from webgym.prompts.page import one_line
-from webgym.task import CUT, PENDING, Evidence, Site, Start, Task, Verdict
+from webgym.task import PENDING, Evidence, Site, Start, Task, Verdict
 from webgym.types import Step
 
 A = TypeVar("A")
@@ -86,9 +85,8 @@ class AsyncWebEnv:
         self._turn = 0
         self._limit = 0
         self._over = True
-        self._messages: list[str] = []
         self._pages: list[tuple[t.Node, ...]] = []  # that the agent was shown
-        self._written: list[tuple[int, str]] = []  # the agent's own texts, with the number of pages before
+        self._words = Words("")
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def reset(self, task_id: str, seed: int) -> t.Observation:
@@ -118,7 +116,7 @@ class AsyncWebEnv:
         site_state = await self._pool.gateway.snapshot(self._token, due=False)
         self._task, self._seed, self._turn, self._over = task, seed, 0, False
         self._limit = self._max_turns or task.max_turns
-        self._messages, self._pages, self._written = [], [], []
+        self._pages, self._words = [], Words(self._goal)
         first = self._observation(page, site_state, "")
         self._pages.append(first.nodes)
         return first
@@ -177,7 +175,7 @@ class AsyncWebEnv:
             raise EpisodeStateError("the episode is over, or was never begun: call reset first")
         self._turn += 1
         with system_errors(f"turn {self._turn} of {task.id}"):
-            self._note(action)
+            self._words.note(action, len(self._pages))
             async with pool.turn():
                 error, ended, answer = await self._perform(session, action)
                 due, url = task.ends == "success" or ended != "", session.url
@@ -192,11 +190,12 @@ class AsyncWebEnv:
             page.state,
             ended,
             answer,
-            tuple(self._messages),
+            tuple(self._words.messages),
             instance,
             tuple(self._pages),
-            tuple(self._written),
+            tuple(self._words.written),
         )
+        self._words.note_fields(action, self._pages[-1], observation.nodes, len(self._pages))
         self._pages.append(observation.nodes)
         verdict = await _judged(task, evidence) if due else PENDING
         kind = self._kind(verdict, ended)
@@ -204,32 +203,6 @@ class AsyncWebEnv:
         self._over = kind != ""
         reward = 1.0 if kind == "success" else 0.0
         return Step(observation, reward, terminated, kind == "truncated", kind, verdict.raw_reward, t.well_formed(verdict.message))
-
-    def _note(self, action: t.Action | t.InvalidAction) -> None:
-        """Keep the words of the agent's own that pages can repeat: those that are in the goal are not its own."""
-        match action:
-            case t.Fill(text=str(text)) | t.Type(text=text) | t.Dialog(text=str(text)):
-                own = text
-            case t.Goto(url):
-                own = unquote_plus(url)
-            case t.Press(keys):
-                own = typed_by(keys)
-                if not own and self._written and keys.endswith("Backspace"):
-                    since, last = self._written.pop()
-                    self._written.append((since, last[:-1]))
-                if takes_away(keys):
-                    self._note_cut()
-            case t.Click(count=2 | 3) | t.MouseClick(count=2 | 3) | t.Drag() | t.MouseDrag() | t.MouseDown() | t.Clear():
-                return self._note_cut()
-            case _:
-                return
-        if own.strip() and (len(own) == 1 or own.strip().casefold() not in self._goal.casefold()):
-            self._written.append((len(self._pages), own))
-
-    def _note_cut(self) -> None:
-        """Keep that some of what the agent wrote may be gone from now on; before its texts, so that the last one is one of them."""
-        if all(words != CUT for _, words in self._written):
-            self._written.insert(0, (len(self._pages), CUT))
 
     async def _perform(self, session: Session, action: t.Action | t.InvalidAction) -> tuple[str, End, str]:
         """The reason why the action did not work, how it ends the episode, and what it answers; "" where there is nothing to say."""
@@ -244,8 +217,7 @@ class AsyncWebEnv:
             case t.Infeasible(reason):
                 return "", "infeasible", reason
             case t.Message(text):
-                self._messages.append(text)
-                return "", "", ""
+                return self._words.say(text), "", ""
         return await session.act(action), "", ""
 
     async def _look(self, session: Session, probe: str | None) -> _Page:

@@ -9,7 +9,7 @@ import uvicorn
 
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
-from webgym.patience import PatientProtocol
+from webgym.sites.patience import PatientProtocol
 
 END_S = 10.0
 

@@ -17,10 +17,10 @@ from starlette.applications import Starlette
 
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
-from webgym.patience import PatientProtocol
 from webgym.serve import http, openenv
 from webgym.serve.guard import Guard, is_loopback
 from webgym.serve.sessions import Limits, Sessions
+from webgym.sites.patience import PatientProtocol
 
 log = logging.getLogger(__name__)
 

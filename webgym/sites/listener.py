@@ -26,11 +26,11 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from webgym.errors import SiteFault
-from webgym.patience import WAITING, PatientProtocol
 from webgym.sites.address import SCHEMES, origin_of, port_of
 from webgym.sites.certificates import Certificate
 from webgym.sites.episode import BLANK, Episode, reply
 from webgym.sites.gate import Gate, address
+from webgym.sites.patience import WAITING, PatientProtocol
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from webgym.errors import UsageError
-from webgym.patience import PatientProtocol
+from webgym.sites.patience import PatientProtocol
 from webgym.view.app import create_app, new_token
 from webgym.view.runs import Library
 

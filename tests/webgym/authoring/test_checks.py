@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from webgym.authoring.answers import composed, read_date, read_items, read_number
 from webgym.authoring.checks import AnswerCheck, AnyCheck, holds, probe, shown
 from webgym.authoring.placeholders import fill, names_in
-from webgym.task import CUT, Evidence
+from webgym.echoes import CUT
+from webgym.task import Evidence
 from webgym.types import Node
 
 VALUES = {"name": "Ann", "n": 3, "item": {"title": "Tea", "price": "4.50"}, "day": date(2026, 1, 5), "all": ["a", "b"]}

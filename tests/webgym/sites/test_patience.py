@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from webgym import patience
 from webgym.loop_thread import loop_thread
 from webgym.nodes.listening import Listening
-from webgym.patience import PatientProtocol, Waiting
 from webgym.serve.server import Server as TaskServer
+from webgym.sites import patience
 from webgym.sites.certificates import certificate
 from webgym.sites.listener import Listener
+from webgym.sites.patience import PatientProtocol, Waiting
 from webgym.view.server import Server as ViewServer
 
 WHOLE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -119,7 +119,7 @@ def test_a_later_half_is_not_waited_for_either_and_a_kept_connection_is_left_alo
 def test_of_many_that_say_nothing_the_first_are_ended_and_others_are_served(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "YOUNG_S", 0.0)
     few = Waiting(4)
-    for module in ("webgym.patience.WAITING", "webgym.sites.listener.WAITING"):
+    for module in ("webgym.sites.patience.WAITING", "webgym.sites.listener.WAITING"):
         monkeypatch.setattr(module, few)
     with served(kind) as port:
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
