@@ -1,4 +1,4 @@
-"""What pages only repeat: text that an agent wrote itself, and that no page has shown it.
+"""Text that pages only repeat: an agent wrote it itself, and no page has shown it.
 
 An answer that only visits show is no guess where a page of the episode had it (:meth:`webgym.task.Evidence.showed`). A search field and a
 page of results repeat what was written, in parts, joined, cut off or without its signs, and show nothing by that. So an episode keeps

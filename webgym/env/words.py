@@ -11,7 +11,7 @@ MOST = 400_000  # characters that are kept of an episode's texts, and of its mes
 
 
 class Words:
-    """What the agent wrote since its episode began, of whose goal the texts are none of its own."""
+    """Texts of one episode: messages, and those that the agent wrote. Texts of the goal are none of its own."""
 
     def __init__(self, goal: str) -> None:
         self.messages: list[str] = []

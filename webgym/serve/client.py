@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from webgym import errors
 from webgym.errors import BrowserFault, Fault, UsageError
 from webgym.loop_thread import loop_thread
-from webgym.serve.messages import Begin, Turned, read
+from webgym.serve.messages import Begin, Turned, agents_text, read
 from webgym.serve.sessions import Limits, Session
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Remote(Episodes):
             return self._turned(self._ask("POST", "/sessions", asked))
 
     def act(self, text: str) -> Turned:
-        return self._turned(self._ask("POST", f"/sessions/{self._session or 'none'}/step", {"action": text}))
+        return self._turned(self._ask("POST", f"/sessions/{self._session or 'none'}/step", {"action": agents_text(text)}))
 
     def close(self) -> None:
         if self._session:

@@ -14,8 +14,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-LONGEST_BODY = 4 << 20
-"""Bytes of a request's body."""
+LONGEST_BODY = 16 << 20
+"""Bytes of a request's body: the letters of the longest action, twelve bytes each where JSON escapes them."""
 
 
 def is_loopback(host: str) -> bool:

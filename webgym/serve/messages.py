@@ -1,22 +1,27 @@
 """Messages between a server and its clients: validated where they arrive, plain JSON on the way."""
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from webgym.actions import Dialect
 from webgym.errors import UsageError
 from webgym.prompts.page import page_text
 from webgym.record.store import png
-from webgym.types import Observation, Step
+from webgym.types import Observation, Step, well_formed
 
 LONGEST_ACTION = 1 << 20
-"""Characters of an action's text."""
+"""Characters of an action's text; what an agent writes behind them is not read."""
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def agents_text(text: Any) -> Any:
+    """A text of an agent's as every message takes it, whatever it wrote: that is a turn of its own, and no mistake of a client."""
+    return well_formed(text[:LONGEST_ACTION]) if isinstance(text, str) else text
 
 
 class Begin(_Message):
@@ -35,7 +40,7 @@ class Begin(_Message):
 class Act(_Message):
     """Action of one turn: text in the dialect of the episode."""
 
-    action: str = Field(max_length=LONGEST_ACTION)
+    action: Annotated[str, BeforeValidator(agents_text)]
 
 
 class Seen(_Message):

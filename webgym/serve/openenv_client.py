@@ -15,7 +15,7 @@ from openenv.core.env_server.types import Action, Observation, State  # pyright:
 
 from webgym.errors import BrowserFault, UsageError
 from webgym.serve.client import Episodes
-from webgym.serve.messages import Seen, Turned
+from webgym.serve.messages import Seen, Turned, agents_text
 
 
 class WebGymAction(Action):
@@ -61,7 +61,7 @@ class WebGymEnv(EnvClient[WebGymAction, WebGymObservation, WebGymState]):
     """Client of one session. `reset(task=..., seed=...)` begins an episode of any task. A fault of the machinery raises RuntimeError."""
 
     def _step_payload(self, action: WebGymAction) -> dict[str, Any]:
-        return {"action": action.action}
+        return {"action": agents_text(action.action)}
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[WebGymObservation]:
         reward, done = payload.get("reward"), payload.get("done", False)

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from webgym.errors import UsageError
 from webgym.loop_thread import loop_thread
 from webgym.serve import http, openenv
-from webgym.serve.guard import Guard, is_loopback
+from webgym.serve.guard import LONGEST_BODY, Guard, is_loopback
 from webgym.serve.sessions import Limits, Sessions
 from webgym.sites.patience import PatientProtocol
 
@@ -78,7 +78,7 @@ class Server:
             log_config=None,
             server_header=False,
             proxy_headers=False,
-            ws_max_size=4 << 20,
+            ws_max_size=LONGEST_BODY,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PING_S,
             timeout_keep_alive=math.ceil(limits.idle_s),  # as long as a session: a model may think for minutes between two turns

@@ -76,8 +76,8 @@ class Traces:
             self.cached = True
 
 
-STATUSES = range(200, 600)  # that end a request: what else a site says is no answer (RFC 9110, section 15)
-BAD_GATEWAY = 502  # which stands for it
+STATUSES = frozenset(range(200, 600)) - {407}  # that a site may answer: others end no request, or are a proxy's (RFC 9110, section 15)
+BAD_GATEWAY = 502  # which stands for them
 BODILESS = (204, 304)  # whose bodies a browser never hears of, whatever a site sends
 
 

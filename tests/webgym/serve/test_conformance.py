@@ -77,6 +77,23 @@ def test_oracle_earns_1_by_termination(peer):
     assert (played.reward, played.terminated, played.truncated) == (1.0, True, False)
 
 
+ODD = {
+    "a half of an emoji": "stop('\ud83d')",
+    "too long": "a" * ((1 << 20) + 1),
+    "long where it is escaped": "\U0001f600" * 350_000,
+    "NULs": "\x00" * (1 << 20),
+    "nested": "[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("name", [name for name in PEERS if "trl" not in name])  # TRL names tools, and sends no text
+def test_no_text_of_an_agent_is_a_clients_mistake(servers, name, text):
+    """It is a turn of the episode, which the agent can lose and cannot void."""
+    played = PEERS[name](servers)(TASK, 5, [text] if text.startswith("stop") else [text, *oracle()])
+    assert (played.reward, played.terminated) == (float(not text.startswith("stop")), True)
+
+
 def test_noop_earns_0_by_truncation(peer):
     played = peer(TASK, 5, ["scroll(0, 100)"] * registry.task(TASK).max_turns)
     assert (played.reward, played.terminated, played.truncated) == (0.0, False, True)

@@ -14,6 +14,7 @@ BITS = {"left": 1, "right": 2, "middle": 4}  # of the buttons that are held down
 STEPS = 5  # mouse moves of a drag
 HOLD_MS = 40.0  # virtual time for a page to follow a drag: two frames, and what it does a moment later
 NUDGE = 6.0  # pixels that begin a drag whose end is not known yet
+FARTHEST = 1e8  # pixels of a turn of the wheel, which is beyond the end of every page
 
 
 class Wire(Protocol):
@@ -64,7 +65,8 @@ class Pointer:
         await asyncio.gather(*events)
 
     async def wheel(self, x: float, y: float, dx: float, dy: float) -> None:
-        """Turn the wheel over a point."""
+        """Turn the wheel over a point. The browser hears no input any more after a distance that no float holds."""
+        dx, dy = (max(-FARTHEST, min(FARTHEST, distance)) for distance in (dx, dy))
         event = {"type": "mouseWheel", "x": x, "y": y, "deltaX": dx, "deltaY": dy, "pointerType": "mouse"}
         await self._tab.send("Input.dispatchMouseEvent", event)
 

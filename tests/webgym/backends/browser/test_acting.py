@@ -326,6 +326,18 @@ def test_a_box_at_its_end_passes_the_wheel_on(at):
     assert at.js("inner.scrollLeft") == 50
 
 
+@pytest.mark.parametrize("distance", [1e39, -1e39, 1.7e308])
+def test_after_any_distance_of_the_wheel_the_browser_still_hears(at, distance):
+    at.open("<button onclick='this.textContent = \"heard\"'>b</button><div style='height:3000px'></div>")
+    if distance > 0:
+        assert at.do(Scroll(0, distance)).error == ""
+        assert at.js("scrollY > 2000")
+    else:
+        assert "nothing scrolled" in at.fails(Scroll(0, distance))
+    at.do(Click(at.ref("b")))
+    assert at.ref("heard") is not None
+
+
 @pytest.mark.parametrize("host", [HOST, OTHER])
 def test_the_wheel_in_frames_and_roots(at, host):
     frame = f"<iframe src='http://{host}/f' width=300 height=200></iframe>"

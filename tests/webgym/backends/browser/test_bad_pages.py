@@ -7,7 +7,7 @@ import pytest
 from tests.webgym.pages import HOST, lines, run
 from webgym.backends.browser import session
 from webgym.errors import BrowserFault, SiteFault
-from webgym.types import Click, Fill, FocusTab, Goto, Type, Wait
+from webgym.types import Click, Fill, FocusTab, Goto, Reload, Type, Wait
 
 
 @pytest.fixture
@@ -132,12 +132,15 @@ def test_a_script_that_waits_for_an_answer_without_end_is_no_fault(at):
     assert at.do(Click(at.ref("y"))).title == "1"
 
 
-@pytest.mark.parametrize(("status", "is_told"), [(99, 502), (101, 502), (600, 502), (204, 204), (205, 205), (304, 304), (599, 599)])
-@pytest.mark.parametrize("head", [{}, {"content-length": "6"}], ids=str)
+@pytest.mark.parametrize(
+    ("status", "is_told"), [(99, 502), (101, 502), (600, 502), (204, 204), (205, 205), (304, 304), (599, 599), (407, 502)]
+)
+@pytest.mark.parametrize("head", [{}, {"content-length": "6"}, {"proxy-authenticate": "Basic realm=x"}], ids=str)
 def test_an_answer_with_an_odd_status_or_body_is_no_fault(at, status, is_told, head):
     script = "fetch(`/odd`).then(answer => { document.title = answer.status })"
     at.open(f"<button onclick='{script}'>x</button>", {"/odd": (status, head, "a body")})
     assert at.do(Click(at.ref("x"))).title == str(is_told)
+    assert at.do(Reload()).error == "" and at.ref("x") is not None, "the browser still knows its way through the listener"
 
 
 def test_megabyte_of_text(at):
