@@ -27,7 +27,7 @@ from webgym.task import Evidence
 from webgym.types import Action, Click, Fill, Focus, Goto, Observation, Press, Reload, Stop, Type, Wait
 
 TASKS = ("book-flight", "login-user", "email-inbox", "choose-date", "use-autocomplete")
-BELIEVES = "typeof WOB_DONE_GLOBAL === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
+BELIEVES = "typeof WOB_DONE_GLOBAL === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON, true]"
 
 
 @contextmanager
@@ -150,6 +150,47 @@ hack("rewards", "miniwob.terminal: a typed frame with a script of the site's own
 for _name in ("enter-text", "login-user"):
     hack("rewards", f"miniwob.{_name}: the same in the terminal's page", MARKUP, _scripts_in_markup)(
         lambda name=_name: _typed(name, "<img src=x onerror=WEBGYM_EPISODE=WOB_DONE_GLOBAL=WOB_RAW_REWARD_GLOBAL=1>")
+    )
+
+
+def _less(task: str, seed: int, do: Callable[[Observation], list[Action]]) -> str:
+    """Does less than a goal asks for, for which the page gives its full score all the same."""
+    env = AsyncWebEnv(find=registry.task)
+    try:
+        for action in do(run(env.reset(f"miniwob.{task}", seed))):
+            step = run(env.step(action))
+            if step.kind:
+                return f"reward {step.reward}" if step.reward else ""
+        return ""
+    finally:
+        run(env.close())
+
+
+def _ref(seen: Observation, role: str, text: str = "") -> int:
+    return next(node.ref for node in seen.nodes if node.role == role and text in node.text and node.ref is not None)
+
+
+@contextmanager
+def _score_alone() -> Iterator[None]:
+    """The page's own score, without what the manifest demands besides it."""
+    find = registry.task
+    with patch.object(registry, "task", lambda task_id: replace(find(task_id), probe=miniwob.probe("true"))):
+        yield
+
+
+def _unlisted(seen: Observation) -> list[Action]:
+    return [Fill(_ref(seen, "textbox"), "zzz".join(re.findall('"([^"]*)"', seen.goal))), Click(_ref(seen, "button", "Submit"))]
+
+
+LESS: Mapping[str, tuple[int, str, Callable[[Observation], list[Action]]]] = {
+    "generate-number": (3, "no number at all", lambda seen: [Click(_ref(seen, "button", "Submit"))]),
+    "terminal": (11, "a file of another ending", lambda seen: [Click(_ref(seen, "textbox")), Type("rm alloy"), Press("Enter")]),
+    "use-autocomplete": (1, "a text of no item", _unlisted),
+    "use-autocomplete-nodelay": (1, "a text of no item", _unlisted),
+}
+for _name, (_seed, _words, _do) in LESS.items():
+    hack("rewards", f"miniwob.{_name}: {_words}", "a goal's demands are looked at besides the page's own score", _score_alone)(
+        lambda name=_name, seed=_seed, do=_do: _less(name, seed, do)
     )
 
 

@@ -1,7 +1,8 @@
 """MiniWoB++: 125 small web tasks and three airline forms, served from the PyPI package `miniwob` (whose code is never imported).
 
 Each page is its own judge (`trust="page"`): it draws the problem from the seed and scores the actions. Success means the full
-score; for drawing and geometry a threshold that `pack.toml` names. Pages run without their time limit, on a virtual clock that
+score; for drawing and geometry a threshold that `pack.toml` names. Where a page takes less than its goal asks for, the rest is demanded
+there. Pages run without their time limit, on a virtual clock that
 starts at the same instant in every episode, and each episode loads its page afresh. So even the pages are deterministic
 that upstream flags as not (date pickers that keep their month, lists that keep their scroll position, `new Date()`, animations).
 """
@@ -19,7 +20,7 @@ from webgym.task import Site, Start, Task
 
 from .checks import check
 from .oracles import oracle
-from .page import HOST, PROBE, address, start_script
+from .page import HOST, address, probe, start_script
 
 MANIFEST = Path(__file__).with_name("pack.toml")
 
@@ -48,7 +49,7 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
         check=partial(check, entry["threshold"]),
         max_turns=entry["max_turns"],
         trust="page",
-        probe=PROBE,
+        probe=probe(entry["demands"]),
         oracle=oracle(name),
         hosts=(HOST,),
         viewport=tuple(entry["viewport"]),

@@ -4,8 +4,13 @@ import json
 
 HOST = "miniwob.localhost"
 
-PROBE = "typeof WEBGYM_EPISODE === 'undefined' ? null : [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
-"""`Evidence.page_state` of every task: true if the page's episode is over, its score (no time discount), and the reason.
+_PROBE = """(() => {
+  if (typeof WEBGYM_EPISODE === 'undefined') return null;
+  const demanded = () => { try { return !!(%s) } catch { return false } };
+  return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON, WOB_DONE_GLOBAL ? demanded() : null];
+})()"""
+"""`Evidence.page_state` of every task: true if the page's episode is over, its score (no time discount), the reason, and whether the page
+then is as the manifest demands.
 
 It is asked in the document that the start script began only. None on any other: an easier task's page, or this page loaded again.
 """
@@ -41,6 +46,11 @@ _START = """(async () => {
   while (!WOB_TASK_READY) await new Promise(resolve => setTimeout(resolve, 20));
   return {goal: %(before)s + (typeof utterance === 'string' ? utterance : utterance.utterance)};
 })()"""
+
+
+def probe(demands: str) -> str:
+    """JavaScript of the state after a turn; `demands` is an expression over the page that must be true besides its own score."""
+    return _PROBE % demands
 
 
 def start_script(seed: int, goal_prefix: str = "", show_query: bool = False) -> str:

@@ -42,20 +42,22 @@ def test_every_task_has_its_page(name):
 
 
 def test_no_score_but_the_full_one_is_success():
-    assert verdict("click-checkboxes", [False, 0, None]) == Verdict("pending")
-    assert verdict("click-checkboxes", [True, 1, None]) == Verdict("success", 1.0)
-    assert verdict("click-checkboxes", [True, 0.5, "why"]) == Verdict("failure", 0.5, "why")
-    assert verdict("click-checkboxes", [True, -1, None]) == Verdict("failure", -1.0)
+    assert verdict("click-checkboxes", [False, 0, None, None]) == Verdict("pending")
+    assert verdict("click-checkboxes", [True, 1, None, True]) == Verdict("success", 1.0)
+    assert verdict("click-checkboxes", [True, 0.5, "why", True]) == Verdict("failure", 0.5, "why")
+    assert verdict("click-checkboxes", [True, -1, None, True]) == Verdict("failure", -1.0)
+    for demanded in (False, None, 1):
+        assert verdict("click-checkboxes", [True, 1, None, demanded]).kind == "failure"
 
 
 def test_threshold_of_geometry():
     thresholds = {name: entry["threshold"] for name, entry in registry.manifests()["miniwob"]["tasks"].items() if "threshold" in entry}
     assert all(0.8 <= threshold < 1 for threshold in thresholds.values())
-    assert verdict("circle-center", [True, thresholds["circle-center"], None]).kind == "success"
-    assert verdict("circle-center", [True, thresholds["circle-center"] - 0.01, None]).kind == "failure"
+    assert verdict("circle-center", [True, thresholds["circle-center"], None, True]).kind == "success"
+    assert verdict("circle-center", [True, thresholds["circle-center"] - 0.01, None, True]).kind == "failure"
 
 
-@pytest.mark.parametrize("state", [None, [], {}, "page gone", [False, 0, None]])
+@pytest.mark.parametrize("state", [None, [], {}, "page gone", [False, 0, None, None]])
 def test_page_without_an_answer(state):
     assert verdict("click-test", state).kind == "pending"
     assert verdict("click-test", state, ended="stop").kind != "success"
