@@ -238,6 +238,12 @@ def check(config: TrainConfig, algorithm: Algorithm, algorithm_config: Algorithm
             f"{name} takes {steps} optimiser steps of −A log π on one batch, which holds for the first: "
             "set update.epochs=1 and update.minibatches=1, or loss.importance_cap=2, which corrects the later ones"
         )
+    capped = type(algorithm_config).model_fields["loss"].default.importance_cap
+    if algorithm_config.loss.importance_cap is None and capped and not scored_by_sampler(config) and not practice.imitates:
+        raise ConfigError(
+            "loss.importance_cap=null has no effect where sampler and learner may differ, as they may here: the weight is capped at "
+            f"{capped:g} there; leave it out, or give a cap that no weight reaches, such as 1e9"
+        )
     if rollout.group_size < practice.members:
         raise ConfigError(
             f"{name} compares the episodes of a group, so it learns nothing with rollout.group_size={rollout.group_size}: "

@@ -246,6 +246,12 @@ def test_the_command_line_lists_every_key_and_option(capsys: pytest.CaptureFixtu
         ("grpo", ["sampler.kind=openai", "sampler.model=m", "sampler.transfer_chunk_mb=7"], r"^sampler\.transfer_chunk_mb has no effect"),
         ("reinforce", ["rollout.groups=1", "rollout.group_size=1"], "it learns nothing with rollout.groups=1 and rollout.group_size=1"),
         ("reinforce", ["update.epochs=2", "loss.importance_cap=null"], "takes 2 optimiser steps of −A log π on one batch"),
+        (
+            "rloo",
+            ["machine.dtype=bfloat16", "loss.importance_cap=null"],
+            "loss.importance_cap=null has no effect where sampler and",
+        ),
+        ("rloo", ["rollout.overlap=true", "loss.importance_cap=null"], "the weight is capped at 2 there"),
     ],
 )
 def test_settings_that_contradict_or_do_nothing_are_refused(algo: str, settings: list[str], words: str) -> None:

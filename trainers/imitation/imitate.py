@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from trainers.batches.packing import PackedBatch, pack
 from trainers.batches.rows import Held, Row, Span
-from trainers.learning.masters import Masters
+from trainers.learning.masters import Masters, loss_scale, unscale
 from trainers.models.model import context_of, logprobs_at, packed_hidden
 from trainers.models.prompt_ids import Context
 from webgym.errors import DivergenceError, UsageError
@@ -303,8 +303,10 @@ def _step(
         loss = loss - config.prompt_weight * logprobs_at(model, hidden, prompt).mean()
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    scale = loss_scale(model.parameters())
+    (loss * scale).backward()
     masters.gather()
+    unscale(masters.parameters, scale)
     norm = nn.utils.clip_grad_norm_(masters.parameters, config.grad_clip)
     if not torch.isfinite(norm):
         raise DivergenceError(f"the gradient is {float(norm)}; the weights were left as they are: set a lower lr")

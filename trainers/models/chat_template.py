@@ -50,7 +50,11 @@ _CALENDAR = (
 
 transformers hands templates no functions of a caller's. The line break at its end is not rendered.
 """
-_FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_PAGE = "\n\n".join(
+    f"Goal: read <b>line {n}</b> & say \"it's so\"\n[{n}] button '</think> {n}' | https://a.b/?c={n}&d#e" for n in range(80)
+)
+"""Text like a page's, of 6,000 letters: a template must write all of it as it is."""
+_FAILURES = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 """Errors of code in a template that was written elsewhere."""
 
 
@@ -80,7 +84,7 @@ class ChatTemplate:
 
     def first(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of the first messages of a conversation, up to where an answer begins. Raises UsageError for a template that fails."""
-        return self._encoded("first", messages, lambda said: self._pieces(self._rendered(said)))
+        return self._encoded("first", messages, lambda said: self._pieces(self._rendered(said)) if self._whole else ())
 
     def following(self, messages: Sequence[Said]) -> tuple[int, ...]:
         """The ids of messages behind an answer and its end token, up to where the next answer begins.
@@ -251,6 +255,23 @@ class ChatTemplate:
             if _SYSTEM in text and _USER in text:
                 return form
         raise UsageError(f"the model's chat template takes no system and user message ({failure}): take a model with another template")
+
+    @cached_property
+    def _whole(self) -> bool:
+        """True. Raises UsageError for a template that changes a page, leaves a part of it out, or does not write it the same again."""
+        system, user = (self._cut(f"{first}\n\n{_PAGE}") for first in (_SYSTEM, _USER))
+        first, again = (self._rendered([("system", system), ("user", user)]) for _ in range(2))
+        if system not in first or user not in first:
+            raise UsageError(
+                f"the model's chat template changes, cuts or leaves out a page of {len(user):,} letters, so that the model would read "
+                "another page than is recorded: take a model with another template"
+            )
+        if first != again:
+            raise UsageError(
+                "the model's chat template writes the same messages in another way each time (it draws at random), so that no prompt could "
+                "be repeated: take a model with another template"
+            )
+        return True
 
     @cached_property
     def _ends(self) -> Mapping[str, str]:

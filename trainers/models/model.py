@@ -229,8 +229,13 @@ def check_hub(name: str) -> None:
             f"there is no model {name!r}{did_you_mean(name, BUILT_IN)}: expected a folder, one of {', '.join(BUILT_IN)}, or a hub name "
             "with its owner, such as Qwen/Qwen3-0.6B"
         )
-    if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
-        return
+    try:
+        if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+            return
+    except ValueError:  # the hub's own words for a text that is no name of its
+        plain = re.sub(r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|(?:/tree/[^/]*|/blob/[^/]*/[^/]*)?/*$", "", name.strip())
+        meant = f"; did you mean {plain!r}?" if plain != name and re.fullmatch(r"[\w.-]+/[\w.-]+", plain) else ""
+        raise UsageError(f"{name!r} is no name of a model on the hub, which is OWNER/NAME, such as Qwen/Qwen3-0.6B{meant}") from None
     try:
         huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
     except Exception as error:  # the hub's client raises errors of several packages; each means that there is no such model to be had

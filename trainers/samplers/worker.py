@@ -93,6 +93,7 @@ class Worker(Sampler):
         self._grammar: TokenGrammar | None = None  # made for the first request that wants one
         self._inbox: queue.SimpleQueue[Request | Publish | Stop] = queue.SimpleQueue()
         self._closed = False
+        self._died: Exception | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
@@ -151,6 +152,8 @@ class Worker(Sampler):
 
     def _send(self, message: Request | Publish) -> None:
         with self._lock:
+            if self._died is not None:
+                raise UsageError(f"this sampler has ended with an error: {self._died!r}") from self._died
             if self._closed:
                 raise UsageError("this sampler is closed")
             self._inbox.put(message)
@@ -234,7 +237,7 @@ class Worker(Sampler):
                     self.counters.busy_s += time.perf_counter() - started
                     self.counters.watch(False)
         except Exception as error:  # it belongs to the callers that wait, not to a thread that is not watched
-            end = error
+            end = self._died = error
         with self._lock:
             self._closed = True
             left = [*waiting, *self._rest(), *(request for request in self.slots if request)]

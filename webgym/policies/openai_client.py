@@ -28,6 +28,7 @@ BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 PASSING = frozenset({408, 409, 425, 429})  # with all of 500 to 599: statuses that may be gone at the next try
 REFUSING = frozenset({400, 413, 422})  # statuses of a request that is refused for what stands in it
 MAX_SEED = 2**31
+LONGEST_ANSWER = 64 << 20  # bytes; an answer of 100,000 tokens with their log-probabilities has a third of that
 
 
 class RequestRefused(UsageError):
@@ -331,9 +332,12 @@ class OpenAIClient:
             left_s = patience.give_up_s - (time.monotonic() - start)
             try:
                 async with asyncio.timeout(min(patience.timeout_s, left_s)):
-                    response = await http.request(method, path, content=_encoded(body), headers=JSON_HEADERS)
+                    async with http.stream(method, path, content=_encoded(body), headers=JSON_HEADERS) as answer:
+                        response = await _whole(answer)
             except TimeoutError:
                 failure = f"did not answer within {min(patience.timeout_s, left_s):g} s"
+            except _TooLong:
+                failure = f"gave an answer of more than {LONGEST_ANSWER:,} bytes"
             except httpx2.RequestError as error:  # also an answer that is packed in another way than it says
                 self.unreached += 1
                 failure = f"cannot be reached ({type(error).__name__}: {str(error)[:200] or 'no further words'})"
@@ -414,6 +418,21 @@ def _sampling(sampling: Sampling, seed: int, exact: bool) -> dict[str, Any]:
     if sampling.top_k:
         body["top_k"] = sampling.top_k
     return body
+
+
+class _TooLong(Exception):
+    """An answer that is not read to its end."""
+
+
+async def _whole(answer: httpx2.Response) -> httpx2.Response:
+    """The answer with its body. Raises _TooLong, and reads no more, where it is longer than LONGEST_ANSWER once it is unpacked."""
+    body = bytearray()
+    async for part in answer.aiter_bytes(1 << 16):
+        body += part
+        if len(body) > LONGEST_ANSWER:
+            raise _TooLong
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in ("content-encoding", "content-length")]
+    return httpx2.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
 
 def _passing(response: httpx2.Response) -> bool:

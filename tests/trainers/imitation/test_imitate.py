@@ -1,5 +1,6 @@
 """Imitation learns, measures what it says, and does the same twice."""
 
+import copy
 import math
 from dataclasses import replace
 from itertools import islice
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from trainers.batches.packing import pack
-from trainers.imitation.imitate import Config, Example, _deal, _rows, _scale, _split, _steps, examples_of, measure, sft
+from trainers.imitation.imitate import Config, Example, _deal, _rows, _scale, _split, _step, _steps, examples_of, measure, sft
+from trainers.learning.masters import Masters
 from trainers.models.model import prepare
 from trainers.models.prompt_ids import Context
 from trainers.models.tiny import Shape, build_model, build_tokenizer
@@ -65,6 +67,23 @@ def test_16_bit_weights_learn_from_steps_that_they_cannot_tell(tokenizer, optimi
         fell.append(curve[0].held_out_loss - curve[-1].held_out_loss)
         assert {p.dtype for p in model.parameters()} == {dtype}
     assert fell[0] > 0.02 and fell[1] == pytest.approx(fell[0], rel=0.3)
+
+
+def test_above_float16_the_gradient_of_a_model_that_is_nearly_sure_is_not_lost(tokenizer):
+    """The gradients of a small loss are less than float16 can tell, unless the loss is scaled."""
+    sure = fresh(tokenizer)
+    sft(sure, tokenizer, some_examples(80), Config(epochs=60, lr=3e-3, batch_tokens=200, held_out=0.0))
+    batch = pack(_rows(sure, Context(tokenizer, COMPACT), some_examples(16)), 10_000)[0]
+
+    def gradient(dtype):
+        model = prepare(copy.deepcopy(sure).to(dtype))
+        masters = Masters(model.parameters())
+        loss, count = _step(model, batch, masters, [torch.optim.SGD(masters.parameters, lr=0.0)], Config(grad_clip=1e9))
+        assert float(loss) / count < 0.05
+        return torch.cat([p.grad.flatten().float() for p in masters.parameters])
+
+    exact, half = gradient(torch.float32), gradient(torch.float16)
+    assert float(torch.cosine_similarity(half, exact, 0)) > 0.99 and float(half.norm()) == pytest.approx(float(exact.norm()), rel=0.02)
 
 
 def test_a_limit_of_time_ends_it_with_the_step_size_run_down(tokenizer, monkeypatch):

@@ -257,6 +257,26 @@ def test_a_template_that_takes_no_messages_is_refused_in_words():
         templated("nothing")[1].first(SAID)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "m.content[:300]", "m.content | truncate(255)", "m.content.split('\\n')[0]", "m.content if m.content | length < 400 else 'long'",
+        "m.content | striptags", "m.content | e", "m.content.split('Goal:')[-1]", "m.content | replace('&', '+')", "m.content | indent(2)",
+    ],
+)  # fmt: skip
+def test_a_template_that_writes_less_or_other_than_a_page_is_refused_in_words(content):
+    """The model would read another page than the one that the record of the episode shows."""
+    template = templated(CHATML.replace("m.content | trim", content))[1]
+    with pytest.raises(UsageError, match=r"changes, cuts or leaves out a page of [\d,]+ letters"):
+        template.first(SAID)
+
+
+@pytest.mark.parametrize("draws", ["{{ range(100000) | random }}", "{{ lipsum(n=3) }}"])
+def test_a_template_that_draws_at_random_is_refused_in_words(draws):
+    with pytest.raises(UsageError, match="in another way each time"):
+        templated(draws + CHATML)[1].first(SAID)
+
+
 @pytest.mark.parametrize("text", ["{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{{ 1 / 0 }}", "{{ messages[7].content }}"])
 def test_code_of_a_template_that_fails_is_told_in_words(text):
     with pytest.raises(UsageError, match="takes no system and user message"):

@@ -206,6 +206,12 @@ def test_recipes_are_listed_and_shown():
         (["--set", "machine.device=gpu"], "device='gpu' cannot be used here"),
         (["--device", "mps"], "with arguments from the 'MPS' backend): expected cpu, or cuda where torch sees a GPU"),
         (["--model", "nope"], "there is no model 'nope'"),
+        (
+            ["--model", "https://huggingface.co/Qwen/Qwen3-0.6B/tree/main"],
+            "did you mean 'Qwen/Qwen3-0.6B'?",
+        ),
+        (["--model", "Qwen/Qwen3 0.6B"], "'Qwen/Qwen3 0.6B' is no name of a model on the hub"),
+        (["--model", "a/b/c"], "'a/b/c' is no name of a model on the hub"),
         (["--set", "lr=1e-3"], "unknown key 'lr'; did you mean 'optim.lr'?"),
         (["--set", "trackers=foo"], "only tensorboard, wandb, trackio"),
         (["--recipe", "smollm"], "did you mean 'smollm2-135m"),

@@ -240,7 +240,7 @@ def test_a_crash_of_the_worker_reaches_the_callers(model, tokenizer, monkeypatch
     monkeypatch.setattr(sampler, "_read", lambda group: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sampler.submit([1], 0, Sampling()).result(60)
-    with pytest.raises(UsageError, match="closed"):
+    with pytest.raises(UsageError, match="this sampler has ended with an error: ZeroDivisionError"):
         sampler.submit([1], 0, Sampling())
 
 

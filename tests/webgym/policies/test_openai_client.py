@@ -7,7 +7,7 @@ import pytest
 
 from tests.webgym.model_server import HANG_UP, SILENCE, Asked, chat, model_server, scripted
 from webgym.errors import ConfigError, PolicyFault, UsageError, WebGymError
-from webgym.policies.openai_client import OpenAIClient, Patience, Reply, Server, usable_logprobs
+from webgym.policies.openai_client import LONGEST_ANSWER, OpenAIClient, Patience, Reply, Server, usable_logprobs
 from webgym.types import Sampling
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -457,6 +457,7 @@ DEEP = "[" * 100_000
         ((200, DEEP), PolicyFault, "answered in another form than the protocol's"),
         ((200, '{"choices": [{"message": {"content": "\\ud800"}}]}'), PolicyFault, "answered in another form than the protocol's"),
         ((200, "\ufeff"), PolicyFault, "answered in another form than the protocol's"),
+        ((200, " " * (LONGEST_ANSWER + 1)), PolicyFault, "gave an answer of more than 67,108,864 bytes"),
     ],
 )
 def test_no_answer_of_a_server_is_an_error_of_another_kind(answer, error, words):
