@@ -298,6 +298,7 @@ def test_targets_go_on_behind_the_limit_where_advantages_do() -> None:
         assert credit.targets is not None
         np.testing.assert_allclose(credit.targets[0], [0.6] * 3)
         assert credit.stats["critic/bias"] == pytest.approx(0.6), "of the episode whose outcome is known"
+    assert [w.tolist() for w in c.outcome_known([cut, lost], [np.ones(3), np.ones(2)])] == [[0, 0, 0], [1, 1]]
 
 
 def test_what_is_replayed_is_in_no_held_out_metric() -> None:
