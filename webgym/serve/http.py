@@ -57,6 +57,8 @@ def routes(sessions: Sessions) -> list[Route]:
         except (UsageError, Fault):
             await sessions.end(session.id)
             raise
+        if await request.is_disconnected():  # nobody hears of the session's id
+            await sessions.end(session.id)
         return _turned(session.id, turned, 201)
 
     async def reset(request: Request) -> Response:

@@ -1,8 +1,10 @@
 """Who gets in: known hosts, no pages of other sites, the token, and nothing too long."""
 
+import asyncio
 import http.client
 import json
 import socket
+import time
 
 import pytest
 
@@ -11,6 +13,7 @@ from webgym.errors import UsageError, WebGymError
 from webgym.packs import registry
 from webgym.serve.guard import LONGEST_BODY
 from webgym.serve.server import Server
+from webgym.serve.sessions import Session
 
 
 def ask(server, path="/health", method="GET", body=None, **headers):
@@ -93,6 +96,23 @@ def test_mistakes_are_answered_in_words(server, path, method, body, status, word
     found, answer = ask(server, path, method, body)
     assert found == status and words in answer["error"]["message"]
     assert len(server.sessions) == 0
+
+
+def test_a_client_that_leaves_while_its_episode_begins_has_no_session(server, monkeypatch):
+    begins, begun = Session.reset, []
+
+    async def slowly(self, asked):
+        await asyncio.sleep(0.3)
+        begun.append(asked)
+        return await begins(self, asked)
+
+    monkeypatch.setattr(Session, "reset", slowly)
+    asked = b'{"task": "wizard.h3", "seed": 1}'
+    for number in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as left:
+            left.sendall(f"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(asked)}\r\n\r\n".encode() + asked)
+        waited = (time.sleep(0.05) for _ in range(200))
+        assert any(len(begun) > number and len(server.sessions) == 0 for _ in waited)
 
 
 def test_pictures_are_bytes_over_http_and_base64_in_messages():
